@@ -1,0 +1,211 @@
+"""``MotionClip``: what every importer produces, the rig bakes to and from, and ``animate`` consumes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arkit import ACTION_NAMES
+from .errors import InvalidMotion, NotWritable
+from .rotation import continuous_quaternions, slerp
+
+Array = NDArray[Any]
+SCHEMA_VERSION = 1
+LONGEST_GAP = 0.1  # seconds; motion is never interpolated across a longer hole
+REQUIRED = ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence")
+OPTIONAL = ("landmarks", "expression_bfm", "gaze_d3dfr")
+MAX_FRAMES = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class MotionClip:
+    """Motion of one face over T frames. Raises :class:`InvalidMotion` when the arrays do not fit together.
+
+    time (T,) float64           seconds from the start, strictly increasing (real timestamps)
+    actions (T, 52) float32     ARKit actions in the order of ``ACTION_NAMES``; nominal 0–1, not clamped
+    head_quat (T, 4) float64    w, x, y, z; head → camera; neighbours have the same sign
+    head_pos (T, 3) float64     metres, camera frame; NaN where unknown
+    gaze (T, 2, 2) float32      radians, [subject's left eye, right eye] × [yaw, pitch], head frame
+    valid (T, 3) bool           face, head, gaze were observed
+    confidence (T, 3) float32   0–1, same columns
+    landmarks (T, 478, 3), expression_bfm (T, 64), gaze_d3dfr (T, 4): native values of a source, or None
+    meta                        JSON: source, fps, timecode, neutral ("rest", "auto" or a frame index), edits
+    """
+
+    time: Array
+    actions: Array
+    head_quat: Array
+    head_pos: Array
+    gaze: Array
+    valid: Array
+    confidence: Array
+    landmarks: Array | None = None
+    expression_bfm: Array | None = None
+    gaze_d3dfr: Array | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def put(name: str, dtype: type, shape: tuple[int, ...]) -> Array:
+            try:
+                value = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            except (TypeError, ValueError) as error:
+                raise InvalidMotion(f"motion: {name} does not hold numbers ({error})") from error
+            if value.shape != shape:
+                raise InvalidMotion(f"motion: {name} has shape {value.shape}, expected {shape}")
+            object.__setattr__(self, name, value)
+            return value
+
+        frames = len(np.atleast_1d(self.time))
+        if not 1 <= frames <= MAX_FRAMES:
+            raise InvalidMotion(
+                f"motion has {frames} frames; between 1 and {MAX_FRAMES} can be used", "record or select a longer take"
+            )
+        time = put("time", np.float64, (frames,))
+        actions = put("actions", np.float32, (frames, len(ACTION_NAMES)))
+        quaternion = put("head_quat", np.float64, (frames, 4))
+        put("head_pos", np.float64, (frames, 3))
+        gaze = put("gaze", np.float32, (frames, 2, 2))
+        put("valid", np.bool_, (frames, 3))
+        put("confidence", np.float32, (frames, 3))
+        for name, tail in zip(OPTIONAL, ((478, 3), (64,), (4,))):
+            if getattr(self, name) is not None:
+                put(name, np.float32, (frames, *tail))
+        for name, value in (("time", time), ("actions", actions), ("head_quat", quaternion), ("gaze", gaze)):
+            wrong = ~np.isfinite(value).reshape(frames, -1).all(axis=1)
+            if wrong.any():
+                raise InvalidMotion(f"motion frame {int(np.argmax(wrong))}: {name} is not a finite number")
+        if frames > 1 and not (np.diff(time) > 0).all():
+            late = int(np.argmax(np.diff(time) <= 0)) + 1
+            raise InvalidMotion(f"motion frame {late}: time {time[late]:.4f} s is not after the frame before it")
+        norms = np.linalg.norm(quaternion, axis=1)
+        if (np.abs(norms - 1) > 1e-2).any():
+            raise InvalidMotion(f"motion frame {int(np.argmax(np.abs(norms - 1)))}: head_quat is not a unit quaternion")
+        object.__setattr__(self, "head_quat", continuous_quaternions(quaternion / norms[:, None]))
+        object.__setattr__(self, "meta", {"schema": SCHEMA_VERSION, "neutral": "rest", **self.meta})
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first to the last frame."""
+        return float(self.time[-1] - self.time[0])
+
+    @classmethod
+    def at_rest(cls, time: Array, **meta: Any) -> MotionClip:
+        """A clip at the zero pose with zero actions for the given seconds (T,); fill the arrays of a copy with ``but``."""
+        frames = len(time)
+        return cls(
+            time=time,
+            actions=np.zeros((frames, len(ACTION_NAMES))),
+            head_quat=np.tile([1.0, 0.0, 0.0, 0.0], (frames, 1)),
+            head_pos=np.full((frames, 3), np.nan),
+            gaze=np.zeros((frames, 2, 2)),
+            valid=np.ones((frames, 3), bool),
+            confidence=np.ones((frames, 3)),
+            meta=meta,
+        )
+
+    def but(self, **changes: Any) -> MotionClip:
+        """A copy with some arrays or ``meta`` replaced, checked again."""
+        return replace(self, **changes)
+
+    def resampled(self, time: Array) -> MotionClip:
+        """The motion at other seconds (N,): slerp for the head, linear elsewhere, nearest frame across gaps > 0.1 s.
+
+        Frames outside the clip, or inside a gap, hold the nearest frame and are marked not valid.
+        """
+        wanted = np.asarray(time, np.float64)
+        right = np.clip(np.searchsorted(self.time, wanted), 0, len(self) - 1)
+        left = np.where(self.time[right] > wanted, np.maximum(right - 1, 0), right)
+        right = np.where(self.time[left] < wanted, right, left)
+        span = self.time[right] - self.time[left]
+        inside = (wanted >= self.time[0] - 1e-9) & (wanted <= self.time[-1] + 1e-9)
+        gap = span > LONGEST_GAP
+        fraction = np.where(span > 0, (wanted - self.time[left]) / np.where(span > 0, span, 1.0), 0.0)
+        fraction = np.where(gap, np.round(fraction), np.clip(fraction, 0.0, 1.0))
+
+        def linear(values: Array) -> Array:
+            weight = fraction.reshape(-1, *([1] * (values.ndim - 1)))
+            mixed = values[left] * (1 - weight) + values[right] * weight
+            only = np.where(weight < 0.5, values[left], values[right])
+            return np.where(np.isfinite(mixed), mixed, only)
+
+        seen = self.valid[left] & self.valid[right] & (inside & ~gap)[:, None]
+        extra = {name: linear(value) for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        return replace(
+            self,
+            time=wanted,
+            actions=linear(self.actions),
+            head_quat=slerp(self.head_quat[left], self.head_quat[right], fraction),
+            head_pos=linear(self.head_pos),
+            gaze=linear(self.gaze),
+            valid=seen,
+            confidence=linear(self.confidence),
+            **extra,
+        )
+
+    def to_bytes(self) -> bytes:
+        """The clip as the content of a ``.motion.npz`` file; equal clips give equal bytes."""
+        arrays = {name: getattr(self, name) for name in REQUIRED + OPTIONAL if getattr(self, name) is not None}
+        arrays["action_names"] = np.array(ACTION_NAMES)
+        arrays["meta"] = np.array(json.dumps(self.meta, sort_keys=True))
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, value in arrays.items():
+                stream = io.BytesIO()
+                np.lib.format.write_array(stream, np.asarray(value), allow_pickle=False)
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), stream.getvalue())
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str = "motion") -> MotionClip:
+        """Read the content of a ``.motion.npz`` file. Raises :class:`InvalidMotion`, naming ``name``."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+            meta = json.loads(str(arrays.pop("meta", "{}")))
+            names = [str(value) for value in arrays.pop("action_names", np.array(ACTION_NAMES))]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise InvalidMotion(f"{name}: not a readable .motion.npz file ({error})") from error
+        missing = [key for key in REQUIRED if key not in arrays]
+        if missing or not isinstance(meta, dict):
+            raise InvalidMotion(f"{name}: not a motion file: {', '.join(missing) or 'meta'} missing")
+        if int(meta.get("schema", 1)) > SCHEMA_VERSION:
+            raise InvalidMotion(f"{name}: written by a newer version (schema {meta['schema']})", "update MIMAFace")
+        unknown = sorted(set(names) - set(ACTION_NAMES))
+        if unknown or arrays["actions"].ndim != 2 or arrays["actions"].shape[1] != len(names):
+            raise InvalidMotion(f"{name}: action names do not fit: {', '.join(unknown) or 'wrong count'}")
+        by_name = np.zeros((len(arrays["actions"]), len(ACTION_NAMES)), np.float32)
+        by_name[:, [ACTION_NAMES.index(value) for value in names]] = arrays["actions"]
+        arrays["actions"] = by_name
+        known = {key: value for key, value in arrays.items() if key in REQUIRED + OPTIONAL}
+        return cls(**known, meta=meta)
+
+    def save(self, path: Path | str) -> None:
+        """Write ``.motion.npz`` through a temporary name. Raises :class:`NotWritable`."""
+        target = Path(path)
+        part = target.with_name(target.name + ".part")
+        try:
+            part.write_bytes(self.to_bytes())
+            os.replace(part, target)
+        except OSError as error:
+            raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another folder") from error
+
+    @classmethod
+    def load(cls, path: Path | str) -> MotionClip:
+        """Read a ``.motion.npz`` file. Raises :class:`InvalidMotion`."""
+        source = Path(path)
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise InvalidMotion(f"cannot read {source}: {error.strerror}", "check the path") from error
+        return cls.from_bytes(content, source.name)

@@ -1,0 +1,55 @@
+"""What a render is asked to do. The settings travel with the job and are part of its identity."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from .errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """Settings of one render.
+
+    engine      which generator: "proxy" (projected photo) or a model name
+    size        pixels of the longer side of the output frame; 0 = the photograph's own size
+    framing     "photo": the whole photograph with the face pasted back; "face": the square crop around the head
+    transparent PNG with alpha: everything but the head is transparent
+    absolute    apply head and expression as recorded, not relative to the neutral frame
+    seed        0 … 2⁶³−1
+    face        which face of the picture, largest first
+    """
+
+    engine: str = "proxy"
+    size: int = 0
+    framing: str = "photo"
+    transparent: bool = False
+    absolute: bool = False
+    seed: int = 0
+    face: int = 0
+
+    def __post_init__(self) -> None:
+        if self.framing not in ("photo", "face"):
+            raise InvalidInput(f"framing {self.framing!r} is unknown", 'use "photo" or "face"')
+        if self.size != 0 and not 64 <= self.size <= 8192:
+            raise InvalidInput(f"size {self.size} is out of range", "use 0 for the photograph's size, or 64 to 8192")
+        if not 0 <= self.seed < 2**63:
+            raise InvalidInput(f"seed {self.seed} is out of range", "use 0 to 2^63 - 1")
+        if self.face < 0:
+            raise InvalidInput(f"face {self.face} is out of range", "0 is the largest face of the picture")
+
+    def to_wire(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_wire(cls, values: dict[str, Any]) -> RenderSettings:
+        """Build from a message; fields of a newer version are ignored, wrong types raise :class:`InvalidInput`."""
+        known = {}
+        for item in fields(cls):
+            if item.name in values:
+                value = values[item.name]
+                if type(value) is not type(item.default):
+                    raise InvalidInput(f"setting {item.name} must be {type(item.default).__name__}, got {value!r}")
+                known[item.name] = value
+        return cls(**known)
