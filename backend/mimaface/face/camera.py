@@ -1,0 +1,38 @@
+"""The pinhole camera of a picture; docs/CONVENTIONS.md has the axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+FOCAL_PER_SIDE = 1.6  # a portrait lens when nothing else is known: 58 mm on a 36 mm wide sensor
+
+
+@dataclass(frozen=True)
+class Camera:
+    """focal and centre (u, v) in pixels of a picture of width × height pixels."""
+
+    focal: float
+    centre: tuple[float, float]
+    width: int
+    height: int
+
+    @classmethod
+    def for_image(cls, width: int, height: int) -> Camera:
+        """The default camera of a photograph: 1.6 × the longer side, centred."""
+        return cls(FOCAL_PER_SIDE * max(width, height), (width / 2, height / 2), width, height)
+
+    def project(self, points: ArrayLike) -> Array:
+        """Camera-frame points (…, 3) in metres → u, v in pixels and depth in metres (…, 3)."""
+        x, y, z = np.moveaxis(np.asarray(points), -1, 0)
+        scale = self.focal / -z
+        return np.stack([self.centre[0] + scale * x, self.centre[1] - scale * y, -z], axis=-1)
+
+    def window(self, left: float, top: float, scale: float, width: int, height: int) -> Camera:
+        """The camera of a crop whose corner is at (left, top), enlarged by ``scale`` to width × height pixels."""
+        centre = (self.centre[0] - left) * scale, (self.centre[1] - top) * scale
+        return Camera(self.focal * scale, centre, width, height)

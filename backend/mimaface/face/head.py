@@ -1,0 +1,151 @@
+"""The embedded head: MakeHuman's mesh with 80 identity components, the 52 ARKit actions and true eyeballs."""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mimaface.protocol.arkit import ACTION_NAMES
+from mimaface.protocol.errors import InvalidCheckpoint
+
+Array = NDArray[Any]
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+REQUIRED = (
+    "vertices", "triangles", "triangle_part", "part_names", "vertex_region", "region_names", "identity_basis", "actions",
+    "action_names", "eye_centres", "eye_centre_basis", "eye_radius", "albedo", "mirror", "uv", "uv_triangles",
+)  # fmt: skip
+
+
+class MorphableFace(Protocol):
+    """What reconstruction and rendering need of a face model; this head and BFM-2009 both provide it."""
+
+    @property
+    def triangles(self) -> Array: ...
+
+    @property
+    def identity_size(self) -> int: ...
+
+    @property
+    def expression_size(self) -> int: ...
+
+    def shape(self, identity: ArrayLike, expression: ArrayLike) -> Array:
+        """identity (…, I) in standard deviations, expression (…, E) → vertices (…, V, 3), metres, head frame."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The arrays of ``assets/head.npz``; V vertices, N triangles, metres, head frame.
+
+    ``parts`` names the label in ``triangle_part`` (N,); ``regions`` the label in ``vertex_region`` (V,).
+    ``mirror`` (V,) is each vertex's partner on the other side; ``albedo`` (V, 3) is sRGB 0–1.
+    """
+
+    vertices: Array
+    triangles: Array
+    triangle_part: Array
+    parts: tuple[str, ...]
+    vertex_region: Array
+    regions: tuple[str, ...]
+    identity_basis: Array
+    actions: Array
+    eye_centres: Array
+    eye_centre_basis: Array
+    eye_radius: float
+    albedo: Array
+    mirror: Array
+    uv: Array
+    uv_triangles: Array
+
+    @staticmethod
+    @functools.cache
+    def load(path: Path = ASSETS / "head.npz") -> Head:
+        """Read the asset once. Raises :class:`InvalidCheckpoint` when it is missing or damaged."""
+        hint = "install MIMAFace again"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in REQUIRED}
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise InvalidCheckpoint(f"{path}: the head model cannot be read ({error})", hint) from error
+        if tuple(arrays.pop("action_names")) != ACTION_NAMES:
+            raise InvalidCheckpoint(f"{path}: the head model has other actions than this version", hint)
+        return Head(
+            parts=tuple(str(name) for name in arrays.pop("part_names")),
+            regions=tuple(str(name) for name in arrays.pop("region_names")),
+            eye_radius=float(arrays.pop("eye_radius")),
+            **{name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in arrays.items()},
+        )
+
+    @property
+    def identity_size(self) -> int:
+        return len(self.identity_basis)
+
+    @property
+    def expression_size(self) -> int:
+        return len(self.actions)
+
+    def shape(self, identity: ArrayLike, expression: ArrayLike) -> Array:
+        """identity (…, 80) in standard deviations, the 52 actions (…, 52) → vertices (…, V, 3) with eyes straight ahead."""
+        coefficients = np.asarray(identity, np.float32), np.asarray(expression, np.float32)
+        for name, value, size in zip(("identity", "expression"), coefficients, (self.identity_size, self.expression_size)):
+            if value.shape[-1:] != (size,):
+                raise ValueError(f"{name} has shape {value.shape}, expected (…, {size})")
+        moved = coefficients[0] @ self._flat_identity + coefficients[1] @ self._flat_actions
+        return np.asarray(moved.reshape(*moved.shape[:-1], -1, 3) + self.vertices)
+
+    def eye_centres_for(self, identity: ArrayLike) -> Array:
+        """identity (…, 80) → centres of [left, right] eyeball (…, 2, 3)."""
+        return np.asarray(np.tensordot(np.asarray(identity, np.float32), self.eye_centre_basis, axes=1) + self.eye_centres)
+
+    def posed(self, identity: ArrayLike, expression: ArrayLike, gaze: ArrayLike) -> Array:
+        """Like :meth:`shape`, with each eyeball turned by gaze (…, 2, 2) radians about its centre."""
+        vertices = self.shape(identity, expression)
+        centres = np.broadcast_to(self.eye_centres_for(identity), (*vertices.shape[:-2], 2, 3))
+        turn = gaze_rotation(np.asarray(gaze, np.float32))
+        for side, name in enumerate(("eye_left", "eye_right")):
+            ball = self.vertices_of(name)
+            centre = centres[..., side, None, :]
+            vertices[..., ball, :] = (vertices[..., ball, :] - centre) @ np.swapaxes(turn[..., side, :, :], -1, -2) + centre
+        return vertices
+
+    @functools.cache
+    def part(self, name: str) -> Array:
+        """Indices of the triangles of one part."""
+        return np.flatnonzero(self.triangle_part == self.parts.index(name))
+
+    @functools.cache
+    def vertices_of(self, name: str) -> Array:
+        """Indices of the vertices used by one part."""
+        return np.unique(self.triangles[self.part(name)])
+
+    @functools.cache
+    def region(self, *names: str) -> Array:
+        """(V,) bool: vertices in one of the named regions, eyeballs not among them."""
+        labels = [self.regions.index(name) for name in names]
+        inside = np.isin(self.vertex_region, labels)
+        for eye in ("eye_left", "eye_right"):
+            inside[self.vertices_of(eye)] = False
+        return inside
+
+    @functools.cached_property
+    def _flat_identity(self) -> Array:
+        return np.ascontiguousarray(self.identity_basis.reshape(self.identity_size, -1))
+
+    @functools.cached_property
+    def _flat_actions(self) -> Array:
+        return np.ascontiguousarray(self.actions.reshape(self.expression_size, -1))
+
+
+def gaze_rotation(gaze: ArrayLike) -> Array:
+    """Yaw and pitch (…, 2) radians → rotations (…, 3, 3) of an eye, Ry(yaw) · Rx(−pitch)."""
+    yaw, pitch = np.moveaxis(np.asarray(gaze), -1, 0)
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), -np.sin(pitch)
+    zero = np.zeros_like(cy)
+    rows = [[cy, sy * sp, sy * cp], [zero, cp, -sp], [-sy, cy * sp, cy * cp]]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

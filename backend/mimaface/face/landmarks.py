@@ -1,0 +1,203 @@
+"""Faces and their 478 landmarks in a picture: Google's face landmarker (Apache-2.0), run by LiteRT on the CPU.
+
+Kartynnik et al. 2019, "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs"; Bazarevsky et al. 2019,
+"BlazeFace". The networks are in ``assets/``; decoding follows their published model cards.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.protocol.errors import InvalidCheckpoint
+
+from .head import ASSETS
+
+Array = NDArray[Any]
+CHECKSUMS = {
+    "face_detector.tflite": "b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
+    "face_landmarks.tflite": "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5",
+}
+DETECTOR_SIDE, MESH_SIDE = 128, 256
+MIN_SCORE, MIN_PRESENCE, MAX_OVERLAP = 0.5, 0.5, 0.3
+CROP_MARGIN = 1.5
+TILINGS = (1, 2, 4)  # the whole picture, then halves, then quarters of its longer side: finds small faces
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedFace:
+    """box (4,): left, top, right, bottom; keypoints (6, 2): eyes (image left first), nose, mouth, ears; all in pixels."""
+
+    box: Array
+    keypoints: Array
+    score: float
+
+    @property
+    def area(self) -> float:
+        return float(np.prod(self.box[2:] - self.box[:2]))
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """points (478, 3): u, v in pixels of the picture, z on the same scale (toward the camera is negative); presence 0–1."""
+
+    points: Array
+    presence: float
+
+
+class FaceLandmarker:
+    """Detector and mesh network. Safe from several threads: one call runs at a time."""
+
+    def __init__(self, folder: Path = ASSETS) -> None:
+        self._lock = threading.Lock()
+        self._detector = _interpreter(folder / "face_detector.tflite")
+        self._mesh = _interpreter(folder / "face_landmarks.tflite")
+
+    @staticmethod
+    @functools.cache
+    def load() -> FaceLandmarker:
+        """The shared instance. Raises :class:`InvalidCheckpoint` when a network is missing or damaged."""
+        return FaceLandmarker()
+
+    def detect(self, image: Array) -> list[DetectedFace]:
+        """Faces in an RGB picture (H, W, 3) uint8, largest first; empty when there is none."""
+        height, width = image.shape[:2]
+        side = max(height, width)
+        for tiles in TILINGS:
+            extent = side if tiles == 1 else side / tiles * 1.5
+            found: list[DetectedFace] = []
+            for top in _starts(height, extent, tiles):
+                for left in _starts(width, extent, tiles):
+                    found += self._detect_in(image, left, top, extent)
+            if found:
+                return sorted(_without_overlaps(found), key=lambda face: -face.area)
+        return []
+
+    def landmarks(self, image: Array, face: DetectedFace) -> Landmarks:
+        """The 478 points of a detected face, refined once on a crop around the first estimate."""
+        eyes = face.keypoints[1] - face.keypoints[0]
+        size = CROP_MARGIN * float(max(face.box[2:] - face.box[:2]))
+        first = self._run_mesh(image, face.box.reshape(2, 2).mean(0), size, float(np.arctan2(eyes[1], eyes[0])))
+        return self.follow(image, first.points)
+
+    def follow(self, image: Array, previous: Array) -> Landmarks:
+        """The 478 points near where they were before, ``previous`` (478, 3): no detector run."""
+        eyes = previous[[263, 362], :2].mean(0) - previous[[33, 133], :2].mean(0)
+        angle = float(np.arctan2(eyes[1], eyes[0]))
+        cos, sin = np.cos(angle), np.sin(angle)
+        turned = previous[:468, :2] @ np.array([[cos, -sin], [sin, cos]])
+        low, high = turned.min(0), turned.max(0)
+        centre = np.array([[cos, -sin], [sin, cos]]) @ ((low + high) / 2)
+        return self._run_mesh(image, centre, CROP_MARGIN * float(max(high - low)), angle)
+
+    def faces(self, image: Array) -> list[Landmarks]:
+        """Landmarks of every face, largest first; detections that the mesh network does not confirm are dropped."""
+        every = [self.landmarks(image, face) for face in self.detect(image)]
+        return [found for found in every if found.presence >= MIN_PRESENCE]
+
+    def _detect_in(self, image: Array, left: float, top: float, extent: float) -> list[DetectedFace]:
+        crop = crop_square(image, np.array([left + extent / 2, top + extent / 2]), extent, 0.0, DETECTOR_SIDE)
+        with self._lock:
+            raw, score = _run(self._detector, crop[None].astype(np.float32) / 127.5 - 1.0)
+        if raw.shape[-1] == 1:
+            raw, score = score, raw
+        probability = 1 / (1 + np.exp(-np.clip(score[0, :, 0], -50, 50)))
+        result = []
+        for index in np.flatnonzero(probability >= MIN_SCORE):
+            numbers = raw[0, index].reshape(8, 2) / DETECTOR_SIDE
+            centre, size = numbers[0] + _anchors()[index], numbers[1]
+            box = np.concatenate([centre - size / 2, centre + size / 2]) * extent + [left, top, left, top]
+            keypoints = (numbers[2:] + _anchors()[index]) * extent + [left, top]
+            result.append(DetectedFace(box, keypoints, float(probability[index])))
+        return result
+
+    def _run_mesh(self, image: Array, centre: Array, size: float, angle: float) -> Landmarks:
+        size = max(size, 8.0)
+        crop = crop_square(image, centre, size, angle, MESH_SIDE)
+        with self._lock:
+            outputs = _run(self._mesh, crop[None].astype(np.float32) / 255.0)
+        points = next(value for value in outputs if value.size == 478 * 3).reshape(478, 3).astype(np.float64)
+        logit = float(next(value for value in outputs if value.shape == (1, 1, 1, 1)).ravel()[0])
+        cos, sin = np.cos(angle), np.sin(angle)
+        offset = (points[:, :2] / MESH_SIDE - 0.5) * size
+        place = offset @ np.array([[cos, sin], [-sin, cos]]) + centre
+        scaled = np.concatenate([place, points[:, 2:] * size / MESH_SIDE], axis=1)
+        return Landmarks(scaled, 1 / (1 + float(np.exp(-np.clip(logit, -50, 50)))))
+
+
+def crop_square(image: Array, centre: Array, size: float, angle: float, side: int) -> Array:
+    """A square of ``size`` pixels around ``centre`` (2,), turned by ``angle`` radians → (side, side, 3) uint8, black outside."""
+    reach = size * (abs(np.cos(angle)) + abs(np.sin(angle))) / 2 + 2
+    low = np.maximum(np.floor(centre - reach), 0).astype(int)
+    high = np.minimum(np.ceil(centre + reach).astype(int), [image.shape[1], image.shape[0]])
+    if (high - low < 2).any():
+        return np.zeros((side, side, 3), np.uint8)
+    part = Image.fromarray(image[low[1] : high[1], low[0] : high[0]])
+    shrink = max(int(size / side / 1.2), 1)
+    part = part.reduce(shrink) if shrink > 1 else part
+    step = size / side / shrink
+    cos, sin = np.cos(angle) * step, np.sin(angle) * step
+    start = (centre - low) / shrink - np.array([cos - sin, sin + cos]) * side / 2
+    matrix = (cos, -sin, start[0], sin, cos, start[1])
+    return np.asarray(part.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
+
+
+def _starts(length: int, extent: float, tiles: int) -> list[float]:
+    if tiles == 1 or length <= extent:
+        return [(length - extent) / 2]
+    count = int(np.ceil(length / (extent / 1.5)))
+    return [float(value) for value in np.linspace(0, length - extent, max(count, 2))]
+
+
+def _without_overlaps(faces: list[DetectedFace]) -> list[DetectedFace]:
+    kept: list[DetectedFace] = []
+    for face in sorted(faces, key=lambda item: -item.score):
+        if all(_overlap(face.box, other.box) < MAX_OVERLAP for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _overlap(a: Array, b: Array) -> float:
+    """Intersection over union of two boxes (4,)."""
+    sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
+    shared = float(np.prod(sides))
+    return shared / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - shared + 1e-9)
+
+
+@functools.cache
+def _anchors() -> Array:
+    """Centres (896, 2) of the detector's anchors, 0–1: stride 8 twice, then stride 16 six times per cell."""
+    rows = []
+    for cells, repeats in ((16, 2), (8, 6)):
+        y, x = np.mgrid[:cells, :cells]
+        centres = np.stack([x.ravel() + 0.5, y.ravel() + 0.5], axis=1) / cells
+        rows.append(np.repeat(centres, repeats, axis=0))
+    return np.concatenate(rows)
+
+
+def _interpreter(path: Path) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidCheckpoint(f"{path}: cannot be read ({error.strerror})", "install MIMAFace again") from error
+    if hashlib.sha256(content).hexdigest() != CHECKSUMS[path.name]:
+        raise InvalidCheckpoint(f"{path}: the file is damaged (checksum differs)", "install MIMAFace again")
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _run(interpreter: Any, values: Array) -> list[Array]:
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
+    interpreter.invoke()
+    return [np.array(interpreter.get_tensor(item["index"])) for item in interpreter.get_output_details()]
