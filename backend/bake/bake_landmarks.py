@@ -17,23 +17,24 @@ from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mimaface.face.camera import Camera  # noqa: E402
-from mimaface.face.head import ASSETS, Head  # noqa: E402
-from mimaface.face.landmarks import FaceLandmarker  # noqa: E402
-from mimaface.face.rasterise import rasterise, vertex_normals  # noqa: E402
-from mimaface.protocol.arkit import ACTION_INDEX  # noqa: E402
-from mimaface.protocol.rotation import head_angles_to_matrix  # noqa: E402
+from mimaface.face.camera import Camera
+from mimaface.face.head import ASSETS, Head
+from mimaface.face.landmarks import FaceLandmarker
+from mimaface.face.rasterise import rasterise, vertex_normals
+from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.rotation import head_angles_to_matrix
 
 SIDE = 640
+FOCAL, DISTANCE = 2.2 * SIDE, 0.665  # pixels; metres from the camera to the face's surface
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 LIDS = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246,
         263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)  # fmt: skip
 
 
-def render(head: Head, identity: np.ndarray, actions: np.ndarray, angles: np.ndarray, light: np.ndarray):  # noqa: ANN201
+def render(head: Head, identity: np.ndarray, actions: np.ndarray, angles: np.ndarray, light: np.ndarray):
     """RGB (SIDE, SIDE, 3), the raster, and the triangles drawn (hair and lashes left out)."""
-    camera = Camera(2.2 * SIDE, (SIDE / 2, SIDE / 2), SIDE, SIDE)
-    vertices = head.shape(identity, actions) @ head_angles_to_matrix(angles).T + np.array([0, 0.02, -0.75])
+    camera = Camera(FOCAL, (SIDE / 2, SIDE / 2), SIDE, SIDE)
+    vertices = head.shape(identity, actions) @ head_angles_to_matrix(angles).T + np.array([0, 0.02, -0.085 - DISTANCE])
     drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")]))
     raster = rasterise(camera.project(vertices), head.triangles[drawn], SIDE, SIDE)
     shade = 0.35 + 0.65 * np.clip(vertex_normals(vertices, head.triangles) @ light, 0, 1)
@@ -42,8 +43,10 @@ def render(head: Head, identity: np.ndarray, actions: np.ndarray, angles: np.nda
     return (np.clip(image, 0, 1) * 255).astype(np.uint8), raster, drawn
 
 
-def observe(head: Head, landmarker: FaceLandmarker, random: np.random.Generator, jaw: float) -> np.ndarray | None:
-    """Places (478, 3) on the mean head under the landmarks of one random render; NaN where none is near."""
+def observe(
+    head: Head, landmarker: FaceLandmarker, random: np.random.Generator, jaw: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Places (478, 3) on the mean head under the landmarks of one random render, NaN where none is near, and triangles."""
     angles = random.uniform(-1, 1, 3) * [0.22, 0.12, 0.06]
     actions = np.zeros(head.expression_size)
     actions[ACTION_INDEX["jawOpen"]] = jaw
@@ -61,7 +64,32 @@ def observe(head: Head, landmarker: FaceLandmarker, random: np.random.Generator,
     weights = raster.barycentric[rows[nearest], columns[nearest]]
     place = (head.vertices[head.triangles[drawn[triangle]]] * weights[..., None]).sum(1)
     place[distance > 6] = np.nan
-    return place
+    return place, drawn[triangle]
+
+
+def response(
+    head: Head, landmarker: FaceLandmarker, random: np.random.Generator, action: int, repeats: int
+) -> np.ndarray:
+    """How the landmarks (478, 2) move, in metres of the head frame's x and y, when the action goes from 0 to 1.
+
+    The network's idea of a landmark slides over the skin, so this is not the displacement of a skin point.
+    """
+    moves = []
+    start = np.zeros(head.expression_size)
+    if action == ACTION_INDEX["mouthClose"]:  # ARKit's mouthClose undoes an open jaw
+        start[ACTION_INDEX["jawOpen"]] = 0.4
+    for _ in range(repeats):
+        identity, light = random.normal(0, 0.4, head.identity_size), np.array([random.uniform(-0.3, 0.3), 0.3, 0.9])
+        seen = []
+        for weight in (0.0, 1.0):
+            actions = start.copy()
+            actions[action] += weight
+            faces = landmarker.faces(render(head, identity, actions, np.zeros(3), light)[0])
+            if faces:
+                seen.append(faces[0].points[:, :2])
+        if len(seen) == 2:
+            moves.append((seen[1] - seen[0]) * [1, -1] * DISTANCE / FOCAL)
+    return np.median(moves, axis=0)
 
 
 def surface_point(head: Head, triangles: np.ndarray, place: np.ndarray) -> tuple[int, np.ndarray]:
@@ -76,28 +104,35 @@ def surface_point(head: Head, triangles: np.ndarray, place: np.ndarray) -> tuple
 
 def bake(output: Path, renders: int) -> None:
     head, landmarker, random = Head.load(), FaceLandmarker.load(), np.random.default_rng(3)
-    closed = [place for _ in range(renders) if (place := observe(head, landmarker, random, 0.0)) is not None]
-    opened = [place for _ in range(renders) if (place := observe(head, landmarker, random, 0.45)) is not None]
+    closed = [seen for _ in range(renders) if (seen := observe(head, landmarker, random, 0.0)) is not None]
+    opened = [seen for _ in range(renders) if (seen := observe(head, landmarker, random, 0.45)) is not None]
     print(f"{len(closed)} + {len(opened)} of {2 * renders} renders were seen as faces")
-    places = np.array(closed)
-    places[:, INNER_LIPS] = np.array(opened)[: len(closed), INNER_LIPS]
+    count = min(len(closed), len(opened))
+    places = np.array([place for place, _ in closed[:count]])
+    triangles = np.array([triangle for _, triangle in closed[:count]])
+    for landmark in INNER_LIPS:  # closed lips touch: only an open mouth tells the upper from the lower
+        places[:, landmark] = [place[landmark] for place, _ in opened[:count]]
+        triangles[:, landmark] = [triangle[landmark] for _, triangle in opened[:count]]
     mirrored = symmetric_partner(np.nanmedian(places, axis=0))
     both = np.concatenate([places, places[:, mirrored] * [-1, 1, 1]])
     median = np.nanmedian(both, axis=0)
     spread = np.sqrt(np.nanmedian(((both - median) ** 2).sum(2), axis=0))
-    front = head.part("skin")[(head.vertices[head.triangles[head.part("skin")]].mean(1)[:, 2] > 0)]
-    near = cKDTree(head.vertices[head.triangles[front]].mean(1))
     kept = [k for k in range(468) if np.isfinite(median[k]).all() and spread[k] < 0.006]
-    chosen = [surface_point(head, front[near.query(median[k], 24)[1]], median[k]) for k in kept]
+    chosen = [surface_point(head, np.unique(triangles[:, k]), median[k]) for k in kept]
+    raw = [response(head, landmarker, random, action, 7) for action in range(head.expression_size)]
+    partner = [ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES]
+    moves = [0.5 * (one + raw[other][mirrored] * [-1, 1]) for one, other in zip(raw, partner)]
     np.savez_compressed(
         output,
         index=np.array(kept, np.int32),
         triangle=np.array([triangle for triangle, _ in chosen], np.int32),
         barycentric=np.array([weights for _, weights in chosen], np.float32),
         spread=spread[kept].astype(np.float32),
-        mirror=mirrored.astype(np.int32),
+        response=np.stack([every[kept] for every in moves]).astype(np.float32),
     )
-    print(f"{output}: {len(kept)} landmarks, median spread {1000 * np.median(spread[kept]):.2f} mm, lids {1000*np.nanmedian(spread[list(LIDS)]):.2f} mm, inner lips {1000*np.nanmedian(spread[list(INNER_LIPS)]):.2f} mm")
+    for name, which in (("all", kept), ("lids", list(LIDS)), ("inner lips", list(INNER_LIPS))):
+        print(f"{name}: median spread {1000 * np.nanmedian(spread[which]):.2f} mm")
+    print(f"{output}: {len(kept)} landmarks")
 
 
 def symmetric_partner(places: np.ndarray) -> np.ndarray:

@@ -61,7 +61,10 @@ class FittedFace:
 
 @dataclass(frozen=True, eq=False)
 class LandmarkModel:
-    """The rows of the head under the K landmarks that have a place on it: mean (K, 3), bases (80, K, 3) and (52, K, 3)."""
+    """The rows of the head under the K landmarks that have a place on it: mean (K, 3), bases (80, K, 3) and (52, K, 3).
+
+    In x and y the actions move landmarks as the network sees them move on renders: its landmarks slide over the skin.
+    """
 
     index: Array
     mean: Array
@@ -76,7 +79,7 @@ class LandmarkModel:
         head = Head.load()
         with np.load(ASSETS / "landmarks.npz", allow_pickle=False) as file:
             index, triangle, weights = file["index"], file["triangle"], file["barycentric"].astype(np.float64)
-            spread = file["spread"].astype(np.float64)
+            spread, response = file["spread"].astype(np.float64), file["response"].astype(np.float64)
         corners = head.triangles[triangle]
 
         def under(values: Array) -> Array:
@@ -85,9 +88,9 @@ class LandmarkModel:
         row = {int(landmark): k for k, landmark in enumerate(index)}
         pairs = np.array([(row[a], row[b]) for a, b in OPENINGS if a in row and b in row])
         noise = np.sqrt(NOISE**2 + (0.6 * spread) ** 2)
-        return LandmarkModel(
-            index, under(head.vertices), under(head.identity_basis), under(head.actions), 1 / noise, pairs
-        )
+        actions = under(head.actions)
+        actions[..., :2] = response
+        return LandmarkModel(index, under(head.vertices), under(head.identity_basis), actions, 1 / noise, pairs)
 
     def points(self, identity: Array, actions: Array) -> Array:
         """Landmark places (K, 3) in the head frame."""
@@ -130,7 +133,9 @@ def fit_landmarks(points: Array, camera: Camera, confidence: float = 1.0) -> Fit
 def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float) -> FittedFace:
     """Add gaze and the mean error to an estimate."""
     model = LandmarkModel.load()
-    seen = camera.project(model.points(estimate.identity, estimate.actions) @ estimate.rotation.T + estimate.translation)
+    seen = camera.project(
+        model.points(estimate.identity, estimate.actions) @ estimate.rotation.T + estimate.translation
+    )
     error = float(np.linalg.norm(seen[:, :2] - points[model.index, :2], axis=1).mean())
     return FittedFace(
         estimate.identity, estimate.actions, estimate.rotation, estimate.translation,
@@ -292,5 +297,3 @@ def lid_opening(points: Array) -> Array:
     widths = np.linalg.norm(points[[263, 33], :2] - points[[362, 133], :2], axis=1)
     heights = np.array([np.linalg.norm(points[a, :2] - points[b, :2]) for a, b in LID_PAIRS])
     return np.asarray(heights / np.maximum(widths, 1e-6))
-
-

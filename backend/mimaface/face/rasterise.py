@@ -34,7 +34,9 @@ class Raster:
     def interpolate(self, triangles: Array, attributes: Array) -> Array:
         """Vertex attributes (V, C) at every pixel → (H, W, C) float32, zero where empty."""
         values = np.ascontiguousarray(attributes, np.float32)
-        return np.asarray(_interpolate(self.triangle, self.barycentric, np.ascontiguousarray(triangles, np.int32), values))
+        return np.asarray(
+            _interpolate(self.triangle, self.barycentric, np.ascontiguousarray(triangles, np.int32), values)
+        )
 
 
 def rasterise(points: Array, triangles: Array, height: int, width: int) -> Raster:
