@@ -1,0 +1,76 @@
+"""From a ``MotionClip`` and a portrait's own pose to what the head does in every frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import matrix_to_quaternion, quaternion_conjugate, quaternion_multiply, quaternion_to_matrix
+
+from .fit import FittedFace
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class FacePose:
+    """actions (52,) in [0, 1]; rotation (3, 3) head → camera; translation (3,) metres; gaze (2, 2) radians."""
+
+    actions: Array
+    rotation: Array
+    translation: Array
+    gaze: Array
+
+
+def neutral_frame(motion: MotionClip) -> int | None:
+    """The frame that ``meta["neutral"]`` names: None for "rest"; "auto" is the seen frame with the least total action."""
+    neutral = motion.meta.get("neutral", "rest")
+    if neutral == "rest":
+        return None
+    if neutral == "auto":
+        total = np.abs(motion.actions).sum(1) + np.where(motion.valid[:, 0], 0.0, 1e6)
+        return int(np.argmin(total))
+    if isinstance(neutral, int) and not isinstance(neutral, bool) and 0 <= neutral < len(motion):
+        return neutral
+    raise InvalidMotion(
+        f"the neutral frame {neutral!r} is not in the clip of {len(motion)} frames", f"use rest, auto or 0 to {len(motion) - 1}"
+    )
+
+
+def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> list[FacePose]:
+    """The pose of every frame.
+
+    Relative (default): the motion away from its neutral is added to the portrait's own pose, expression and gaze; a clip that
+    stays at its neutral gives back the portrait. The rotation acts in the camera frame, R = R_motion · R_neutral⁻¹ · R_source.
+    Absolute: as recorded; the position is kept from the portrait where the motion has none.
+    """
+    if absolute:
+        rotation = quaternion_to_matrix(motion.head_quat)
+        known = np.isfinite(motion.head_pos).all(1)
+        places = np.where(known[:, None], motion.head_pos, fit.translation)
+        actions, gaze = motion.actions, motion.gaze
+    else:
+        frame = neutral_frame(motion)
+        if frame is None:
+            start = np.array([1.0, 0.0, 0.0, 0.0])
+            away, looking = motion.actions, motion.gaze
+            moved = motion.head_pos - motion.head_pos[np.argmax(np.isfinite(motion.head_pos).all(1))]
+        else:
+            start = motion.head_quat[frame]
+            away, looking = motion.actions - motion.actions[frame], motion.gaze - motion.gaze[frame]
+            moved = motion.head_pos - motion.head_pos[frame]
+        turned = quaternion_multiply(motion.head_quat, quaternion_conjugate(start))
+        source = matrix_to_quaternion(fit.rotation)
+        rotation = quaternion_to_matrix(quaternion_multiply(turned, source))
+        still = np.abs(turned[:, 0]) >= 1 - 1e-12
+        rotation[still] = fit.rotation
+        places = fit.translation + np.where(np.isfinite(moved), moved, 0.0)
+        actions, gaze = fit.actions + away, fit.gaze + looking
+    actions = np.clip(actions, 0.0, 1.0)
+    gaze = np.clip(gaze, -1.0, 1.0)
+    return [FacePose(*values) for values in zip(actions, rotation, places, gaze)]
