@@ -19,16 +19,19 @@ from .camera import Camera
 from .fit import FittedFace
 from .head import Head
 from .rasterise import rasterise, vertex_normals
-from .sampling import bilinear, fill_holes, smoothstep
+from .sampling import bilinear, smoothstep
 
 Array = NDArray[Any]
 NOT_DRAWN = ("lashes", "hair")
 SKIN, EYE, MOUTH = 1, 2, 3
 MOUTH_PARTS = ("teeth_upper", "teeth_lower", "tongue", "mouth_inside")
-MOUTH_SHADE = {"teeth_upper": 0.80, "teeth_lower": 0.66, "tongue": 0.50, "mouth_inside": 0.22}
-DEPTH_BIAS, DEPTH_SOFT = 0.004, 0.004  # metres
-FACING_LOW, FACING_HIGH = 0.12, 0.40  # cosine between surface and line of sight
-EYE_RIM, SKIN_RIM = 2.5, 3.0  # pixels at a 512 px head: pixels this near to another surface are not trusted
+MOUTH_SHADE = {"teeth_upper": 1.0, "teeth_lower": 0.85, "tongue": 0.85, "mouth_inside": 0.45}
+LIPS_DEPTH, MOUTH_DARK = 0.090, 0.035  # metres: where the lips are in the head, and how fast it gets dark behind them
+DEPTH_BIAS, DEPTH_SOFT = 0.008, 0.008  # metres behind the nearest surface: up to the first it is seen, past both it is hidden
+SQUASH_LOW, SQUASH_HIGH = 0.10, 0.40  # share of its true area that a piece of lid shows: folded lids have no pixels to unfold
+FACING_LOW, FACING_HIGH = 0.02, 0.16  # cosine between surface and line of sight
+# pixels, at a head 512 px wide, from another surface within which a pixel is not and then is trusted; by kind
+RIM = np.array([[0.0, 1.0], [5.0, 14.0], [1.0, 6.0], [1.0, 5.0]], np.float32)
 NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres below the eyes: the neck rests below, turns with the head above
 
 
@@ -56,7 +59,14 @@ class Projection:
     depth: Array
     source_kind: Array
     margin: Array
-    facing: Array
+
+    @property
+    def kind_of_vertex(self) -> Array:
+        """(V,) the kind of the triangles around each vertex; SKIN where kinds meet."""
+        result = np.zeros(len(self.trust), np.uint8)
+        for value in (MOUTH, EYE, SKIN):
+            result[self.triangles[self.kind == value]] = value
+        return result
 
 
 def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projection:
@@ -78,7 +88,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     for value in (SKIN, EYE, MOUTH):
         here = source_kind == value
         margin = np.where(here, distance_transform_edt(here), margin).astype(np.float32)
-    margin *= 512 / max(float(np.ptp(place[:, 0])), 1.0) * 0.5
+    margin *= np.float32(512 / max(float(np.ptp(place[:, 0])), 1.0))
 
     normals = vertex_normals(still, triangles)
     view = -still / np.linalg.norm(still, axis=1, keepdims=True)
@@ -88,20 +98,34 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     trust[eyes] = smoothstep(0.2, 0.4, facing[eyes])
     inner = np.unique(triangles[kind == MOUTH])
     trust[inner] = np.where(head.region("lips")[inner], trust[inner], 1.0)
-    trust *= _seen(place, raster.depth, source_kind)
+    lids = head.region("lids")
+    trust[lids] *= smoothstep(SQUASH_LOW, SQUASH_HIGH, shown_share(place, still, camera, triangles))[lids]
+    seen = trust * _seen(place, raster.depth)
     neutral = head.vertices
     low = neutral[:, 1] + 0.6 * np.maximum(neutral[:, 2], 0)
-    fallback = _fallback_colours(head, image, place, trust, triangles, kind, still, fit, source_kind, margin)
+    fallback = _fallback_colours(head, image, place, seen, triangles, kind, still, fit, source_kind, margin)
     mirror = head.mirror
     mirror_trust = trust[mirror].copy()
     mirror_trust[eyes] = 0
     return Projection(
         head, camera, image, triangles, kind, still, place, place[mirror], trust, mirror_trust, fallback,
-        smoothstep(NECK_LOW, NECK_HIGH, low), raster.depth, source_kind, margin, facing,
+        smoothstep(NECK_LOW, NECK_HIGH, low), raster.depth, source_kind, margin,
     )  # fmt: skip
 
 
-def _seen(place: Array, depth: Array, source_kind: Array) -> Array:
+def shown_share(place: Array, still: Array, camera: Camera, triangles: Array) -> Array:
+    """(V,) least share of its area that any triangle around a vertex shows in the picture, 0–1."""
+    a, b, c = (place[triangles[:, corner]] for corner in range(3))
+    flat = np.abs((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
+    x, y, z = (still[triangles[:, corner]] for corner in range(3))
+    true = np.linalg.norm(np.cross(y - x, z - x), axis=1) * (camera.focal / a[:, 2]) ** 2
+    result = np.ones(len(place))
+    for corner in range(3):
+        np.minimum.at(result, triangles[:, corner], flat / np.maximum(true, 1e-9))
+    return result
+
+
+def _seen(place: Array, depth: Array) -> Array:
     """(V,) 1 where the vertex is the nearest thing at its pixel of the source, 0 where it is hidden or outside."""
     height, width = depth.shape
     column = np.clip(place[:, 0].astype(int), 0, width - 1)
@@ -121,21 +145,24 @@ def _fallback_colours(
     row = np.clip(place[:, 1].astype(int), 0, height - 1)
     seen = image[row, column].astype(np.float64)
     skin = np.unique(triangles[kind == SKIN])
-    sure = (trust > 0.6) & (source_kind[row, column] == SKIN) & (margin[row, column] > SKIN_RIM)
+    sure = (trust > 0.6) & ~head.region("lids") & (source_kind[row, column] == SKIN) & (margin[row, column] > RIM[SKIN, 1])
     result = _spread(len(trust), triangles[kind == SKIN], seen, sure, skin)
     face = sure & head.region("face")
+    normals = vertex_normals(head.vertices, triangles)
     light = np.median(seen[face], axis=0) / 255 if face.any() else np.array([0.7, 0.55, 0.5])
     gain = 255 * light / np.median(head.albedo[head.region("face")], axis=0)
     for name in MOUTH_PARTS:
         corners = triangles[(head.triangle_part == head.parts.index(name))[_drawn(head)]]
         vertices = np.unique(corners)
         vertices = vertices[~np.isin(vertices, skin)] if name == "mouth_inside" else vertices
-        grey = gain.mean() * 0.7 + gain * 0.3  # teeth take the light's strength and little of the skin's colour
-        result[vertices] = head.albedo[vertices] * grey * MOUTH_SHADE[name]
+        warm = 0.5 * gain.mean() + 0.5 * gain  # teeth take the light's strength and half of its colour
+        behind = np.maximum(LIPS_DEPTH - head.vertices[vertices, 2], 0) / MOUTH_DARK
+        curve = 0.4 + 0.6 * np.abs(normals[vertices, 2])
+        result[vertices] = head.albedo[vertices] * warm * (MOUTH_SHADE[name] * curve * np.exp(-behind))[:, None]
     centres = head.eye_centres_for(fit.identity) @ fit.rotation.T + fit.translation
     for side, name in enumerate(("eye_left", "eye_right")):
         ball = head.vertices_of(name)
-        sure_ball = (source_kind[row[ball], column[ball]] == EYE) & (margin[row[ball], column[ball]] > 1.0) & (trust[ball] > 0.5)
+        sure_ball = (source_kind[row[ball], column[ball]] == EYE) & (margin[row[ball], column[ball]] > RIM[EYE, 0]) & (trust[ball] > 0.5)
         # the sphere is ordered in rings around its pole, the pupil
         pole = still[ball[0]] - centres[side]
         angle = np.arccos(np.clip((still[ball] - centres[side]) @ pole / (pole @ pole), -1, 1))
@@ -156,7 +183,7 @@ def _by_angle(angle: Array, seen: Array, sure: Array, default: Array) -> Array:
     colours = np.stack([np.median(seen[sure & (rings == ring)], axis=0) for ring in known])
     if known.max() * 3 > 32:  # the white is one colour: its brightest seen part
         white = known * 3 > 28
-        colours[white] = np.percentile(colours[white], 70, axis=0)
+        colours[white] = np.maximum(np.percentile(colours[white], 70, axis=0), 0.72 * default[-1])
     nearest = np.abs(rings[:, None] - known[None]).argmin(1)
     return np.asarray(colours[nearest])
 
@@ -184,19 +211,10 @@ def _spread(count: int, triangles: Array, seen: Array, sure: Array, used: Array)
     return result
 
 
-def background_fill(projection: Projection) -> Array:
-    """The source picture with the inside of the head replaced by what surrounds it (H, W, 3) float32, a rim kept."""
-    raster = rasterise(projection.place, projection.triangles, projection.camera.height, projection.camera.width)
-    attributes = np.stack([projection.facing, projection.follow], axis=1)
-    values = raster.interpolate(projection.triangles, attributes)
-    inside = raster.covered & ((values[..., 0] > 0.35) | (projection.source_kind != SKIN)) & (values[..., 1] > 0.6)
-    return fill_holes(projection.image, ~inside)
-
-
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def texture(
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
-    image: Array, source_depth: Array, source_kind: Array, margin: Array, eye_rim: float,
+    image: Array, source_depth: Array, source_kind: Array, margin: Array, rim: Array,
 ) -> Array:  # fmt: skip
     """Colour and opacity (h, w, 4) of a raster of the posed head.
 
@@ -236,8 +254,8 @@ def texture(
                         share *= max(1.0 - (behind - DEPTH_BIAS) / DEPTH_SOFT, 0.0)
                     if source_kind[row, column] != mine:
                         share = 0.0
-                    elif mine == EYE:
-                        share *= min(max(margin[row, column] / eye_rim - 0.4, 0.0), 1.0)
+                    else:
+                        share *= min(max((margin[row, column] - rim[mine, 0]) / (rim[mine, 1] - rim[mine, 0]), 0.0), 1.0)
                 if attempt == 1:
                     share = max(share, calm)
                 if share > 0:
@@ -246,4 +264,24 @@ def texture(
             for channel in range(3):
                 result[y, x, channel] = colour[channel]
             result[y, x, 3] = opacity
+    return result
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def warp(image: Array, found: Array, weights: Array, triangles: Array, places: Array) -> Array:
+    """``image`` (H, W, 3) looked up where a raster says: places (V, 3) hold u·z, v·z, z; unmapped pixels stay (H, W, 3)."""
+    height, width = found.shape
+    result = np.empty((height, width, 3), np.float32)
+    for y in range(height):
+        for x in range(width):
+            u, v = x + 0.5, y + 0.5
+            index = found[y, x]
+            if index >= 0:
+                a, b, c = triangles[index]
+                wa, wb, wc = weights[y, x]
+                depth = wa * places[a, 2] + wb * places[b, 2] + wc * places[c, 2]
+                u = (wa * places[a, 0] + wb * places[b, 0] + wc * places[c, 0]) / depth
+                v = (wa * places[a, 1] + wb * places[b, 1] + wc * places[c, 1]) / depth
+            for channel in range(3):
+                result[y, x, channel] = bilinear(image, u, v, channel)
     return result

@@ -1,7 +1,7 @@
 """The proxy engine: the photographed head posed anew over the photograph, without any network.
 
-Three layers: the photograph as an elastic sheet that hair, neck and shoulders ride on (Averbuch-Elor et al. 2017, "Bringing
-Portraits to Life"); in it the old face replaced by its surroundings; over it the posed head, textured by projection.
+Two layers: the photograph as an elastic sheet that hair, neck and shoulders ride on (Averbuch-Elor et al. 2017, "Bringing
+Portraits to Life"); it has the depth of the head, so both move alike; over it the posed head, textured by projection.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from .camera import Camera
 from .portrait import Portrait
 from .pose import FacePose
-from .projection import background_fill, project_portrait, texture
+from .projection import NECK_HIGH, NECK_LOW, RIM, SKIN, Projection, project_portrait, texture, warp
 from .rasterise import rasterise, vertex_normals
-from .sampling import sample, smoothstep
+from .sampling import smoothstep
 
 Array = NDArray[Any]
-GRID = 8  # pixels between the knots of the sheet
+GRID = 6  # pixels between the knots of the sheet
+DEPTH_REACH, BORDER = 0.25, 0.06  # head widths over which the sheet sinks; share of the picture that is held at its border
 REACH_LOW, REACH_HIGH = 0.30, 1.30  # head widths from the head: hair this near follows fully, beyond this not at all
 STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is its own photograph
 FACE_MARGIN = 1.7  # the "face" framing: a square of so many face heights
@@ -55,7 +56,9 @@ class ProxyRenderer:
             picture = Image.fromarray(portrait.image)
             self.image = np.asarray(picture.resize((frame.width, frame.height), Image.Resampling.LANCZOS, box))
         self.projection = project_portrait(self.image, fit, self.camera)
-        self.background = background_fill(self.projection)
+        self._photograph = self.image.astype(np.float32)
+        self._solid = solid_vertices(self.projection)
+        self._whole = (self.projection.head.region("lips", "lids", "inside") | (self.projection.kind_of_vertex != SKIN)) * 1.0
         self._prepare_sheet()
         place = self.projection.place
         self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
@@ -85,66 +88,73 @@ class ProxyRenderer:
         normals = vertex_normals(posed, projection.triangles)
         view = -posed / np.linalg.norm(posed, axis=1, keepdims=True)
         facing = (normals * view).sum(1)
-        front = smoothstep(0.035, 0.065, projection.head.vertices[:, 2])
-        opacity = np.maximum(smoothstep(0.0, 0.22, facing), front) * smoothstep(0.02, 0.35, projection.follow)
+        opacity = np.maximum(smoothstep(0.0, 0.25, facing), self._whole) * self._solid
         distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
         calm = 1 - smoothstep(STILL_LOW, STILL_HIGH, distance)
         factors = np.stack([projection.trust, projection.mirror_trust, calm, opacity], axis=1)
         return np.asarray(
             texture(
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-                factors, projection.fallback, self.image, projection.depth, projection.source_kind, projection.margin, 2.5,
+                factors, projection.fallback, self.image, projection.depth, projection.source_kind, projection.margin, RIM,
             )
         )  # fmt: skip
 
     def _prepare_sheet(self) -> None:
-        """Knots of the elastic sheet in the head frame, on the plane through the middle of the skull, and how far each follows."""
+        """Knots of the elastic sheet in the head frame, and how far each follows the head.
+
+        On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull.
+        """
         height, width = self.camera.height, self.camera.width
-        step = max(GRID, round(max(width, height) / 128))
-        xs = np.unique(np.append(np.arange(0, width, step), width)).astype(float)
-        ys = np.unique(np.append(np.arange(0, height, step), height)).astype(float)
+        step = max(GRID, round(max(width, height) / 96))
+        xs = np.linspace(0, width, max(width // step, 2) + 1)
+        ys = np.linspace(0, height, max(height // step, 2) + 1)
         u, v = np.meshgrid(xs, ys)
+        rows, columns = np.clip(v, 0, height - 1).astype(int), np.clip(u, 0, width - 1).astype(int)
         covered = self.projection.source_kind > 0
         head_width = float(np.ptp(self.projection.place[self.projection.follow > 0.9, 0]))
-        away = distance_transform_edt(~np.pad(covered, 1))[1:-1, 1:-1] if covered.any() else np.full(covered.shape, 1e9)
-        rows, columns = np.clip(v, 0, height - 1).astype(int), np.clip(u, 0, width - 1).astype(int)
-        near = 1 - smoothstep(REACH_LOW * head_width, REACH_HIGH * head_width, away[rows, columns])
-        depth = -self.fit.translation[2]
-        ray = np.stack([(u - self.camera.centre[0]), self.camera.centre[1] - v, np.full_like(u, -self.camera.focal)], axis=-1)
-        place = (ray * depth / self.camera.focal - self.fit.translation) @ self.fit.rotation
+        away, nearest = distance_transform_edt(~covered, return_indices=True)
+        away = away[rows, columns]
+        middle = -float(self.fit.translation[2])
+        silhouette = self.projection.depth[tuple(nearest[:, rows, columns])]
+        beside = smoothstep(0.0, DEPTH_REACH * head_width, away)
+        depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, 1.0)
+        ray = np.stack([u - self.camera.centre[0], self.camera.centre[1] - v, np.full_like(u, -self.camera.focal)], axis=-1)
+        place = (ray * depth[..., None] / self.camera.focal - self.fit.translation) @ self.fit.rotation
+        near = 1 - smoothstep(REACH_LOW * head_width, REACH_HIGH * head_width, away)
+        border = np.minimum(np.minimum(u, width - u), v) / max(width, height)
+        turning = smoothstep(NECK_LOW, NECK_HIGH, place[..., 1] + 0.6 * np.maximum(place[..., 2], 0))
         self._knots = np.stack([u, v], axis=-1)
         self._knot_head = place
-        self._knot_follow = near * smoothstep(NECK_REST, NECK_TURN, place[..., 1])
-        rows_count, columns_count = u.shape
-        index = np.arange(rows_count * columns_count).reshape(rows_count, columns_count)
+        self._knot_follow = near * turning * smoothstep(0.0, BORDER, border)
+        index = np.arange(u.size).reshape(u.shape)
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
-        self._knot_triangles = np.concatenate(
-            [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
-        ).astype(np.int32)
+        halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
+        self._knot_triangles = np.concatenate(halves).astype(np.int32)
 
     def _render_sheet(self, pose: FacePose) -> Array:
-        """The photograph without its face (H, W, 3) float32, stretched so that hair and neck follow the head."""
-        moved = self.camera.project(self._knot_head @ pose.rotation.T + pose.translation)[..., :2] - self.camera.project(
-            self._knot_head @ self.fit.rotation.T + self.fit.translation
-        )[..., :2]  # fmt: skip
-        shift = moved * self._knot_follow[..., None]
+        """The photograph (H, W, 3) float32, stretched so that hair and neck follow the head."""
+        at_rest = self._knot_head @ self.fit.rotation.T + self.fit.translation
+        moved = self.camera.project(self._knot_head @ pose.rotation.T + pose.translation)
+        shift = (moved - self.camera.project(at_rest))[..., :2] * self._knot_follow[..., None]
         if np.abs(shift).max() < 1e-6:
-            return self.background
-        target = (self._knots + shift).reshape(-1, 2)
-        height, width = self.camera.height, self.camera.width
-        flat = np.concatenate([target, np.ones((len(target), 1)) - 0.5 * self._knot_follow.reshape(-1, 1)], axis=1)
-        raster = rasterise(flat, self._knot_triangles, height, width)
-        # the knots' depth only settles folds; positions are linear in the picture, so undo the perspective weights
-        weights = raster.barycentric * flat[:, 2][self._knot_triangles[np.maximum(raster.triangle, 0)]]
-        weights /= np.maximum(weights.sum(2, keepdims=True), 1e-9)
-        places = (self._knots.reshape(-1, 2)[self._knot_triangles[np.maximum(raster.triangle, 0)]] * weights[..., None]).sum(2)
-        if not raster.covered.all():
-            grid = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
-            places = np.where(raster.covered[..., None], places, grid)
-        return np.asarray(sample(self.background, np.ascontiguousarray(places), np.ones((height, width), bool)))
+            return self._photograph
+        depth = self._knot_follow * moved[..., 2] + (1 - self._knot_follow) * (moved[..., 2].max() + 0.1)
+        points = np.concatenate([self._knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
+        raster = rasterise(points, self._knot_triangles, self.camera.height, self.camera.width)
+        # weighted by depth, so that the ratio is linear in the picture
+        places = np.concatenate([self._knots.reshape(-1, 2) * points[:, 2:], points[:, 2:]], axis=1)
+        return np.asarray(
+            warp(self._photograph, raster.triangle, raster.barycentric, self._knot_triangles, places.astype(np.float32))
+        )
 
 
-NECK_REST, NECK_TURN = -0.155, -0.080  # metres below the eyes, for what lies beside the head
+def solid_vertices(projection: Projection) -> Array:
+    """(V,) 1 where the posed head is drawn, 0 where the sheet does better: hair, ears and neck have no surface of their own."""
+    head = projection.head
+    solid = np.where(head.region("scalp", "ears"), 0.0, smoothstep(0.8, 1.0, projection.follow))
+    depth = head.vertices[:, 2]
+    known = np.maximum(np.maximum(projection.trust, projection.mirror_trust), smoothstep(0.045, 0.07, depth))
+    return np.asarray(solid * np.where(projection.kind_of_vertex == SKIN, known * smoothstep(-0.02, 0.015, depth), 1.0))
 
 
 def choose_frame(portrait: Portrait, size: int, framing: str) -> Frame:
