@@ -1,0 +1,94 @@
+"""Portrait + motion → frames: the one way in for the command line, the server and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.portrait import Portrait
+from mimaface.face.pose import FacePose, poses_for
+from mimaface.face.proxy import ProxyRenderer
+from mimaface.protocol.errors import Cancelled, InvalidInput
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.settings import RenderSettings
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One finished frame: its index in the motion and its picture, RGB (H, W, 3) or RGBA (H, W, 4) uint8."""
+
+    index: int
+    image: Array
+
+
+class Engine(Protocol):
+    """Turns poses into frames. ``start`` is the first frame wanted; None is yielded after a step without a finished frame."""
+
+    def __call__(
+        self, portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int
+    ) -> Iterator[Frame | None]: ...
+
+
+def proxy_frames(
+    portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int
+) -> Iterator[Frame | None]:
+    """The ``proxy`` engine: the projected photograph, each frame by itself."""
+    renderer = ProxyRenderer(portrait, settings.size, settings.framing)
+    yield None
+    for index in range(start, len(poses)):
+        yield Frame(index, renderer.render(poses[index], settings.transparent))
+
+
+ENGINES: dict[str, Engine] = {"proxy": proxy_frames}
+
+
+def engine_states() -> dict[str, str]:
+    """Every engine by name, with "" when it works here, else the reason why not."""
+    return dict.fromkeys(ENGINES, "")
+
+
+def check(motion: MotionClip, settings: RenderSettings, frames: int | None = None) -> None:
+    """Raise :class:`InvalidInput` early for what can be known before any work."""
+    if settings.engine not in ENGINES:
+        raise InvalidInput(f"engine {settings.engine!r} is unknown", f"use one of: {', '.join(ENGINES)}")
+    if frames is not None and frames != len(motion):
+        raise InvalidInput(f"{frames} frames were announced, but the motion has {len(motion)}")
+
+
+def steps(
+    portrait: Portrait, motion: MotionClip, settings: RenderSettings = RenderSettings(), start: int = 0
+) -> Iterator[Frame | None]:
+    """Frames from ``start`` on, with None after every step that finished none, so that a scheduler can take turns.
+
+    Frame i of the output shows frame i of the motion. Raises :class:`InvalidInput` or :class:`InvalidMotion`.
+    """
+    check(motion, settings)
+    yield from ENGINES[settings.engine](portrait, poses_for(portrait.fit, motion, settings.absolute), settings, start)
+
+
+def animate(
+    portrait: Portrait,
+    motion: MotionClip,
+    settings: RenderSettings = RenderSettings(),
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[Frame]:
+    """The frames of a shot in order. Raises :class:`Cancelled` at the next step once ``cancelled()`` is true."""
+    for step in steps(portrait, motion, settings):
+        if cancelled():
+            raise Cancelled("the render was cancelled")
+        if step is not None:
+            yield step
+
+
+def at_rate(motion: MotionClip, rate: float) -> MotionClip:
+    """The motion at ``rate`` frames per second, from its first to its last frame."""
+    if not 1 <= rate <= 240:
+        raise InvalidInput(f"{rate} frames per second is out of range", "use 1 to 240")
+    count = int(np.floor(motion.duration * rate + 1e-6)) + 1
+    return motion.resampled(motion.time[0] + np.arange(count) / rate)

@@ -1,0 +1,98 @@
+"""The connection file: where the backend listens and the keys that open it. Readable by its owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import NotReachable, NotWritable
+
+START_HINT = "start the backend (mimaface serve, or the Setup panel in Blender)"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """host and port of the backend; CURVE keys in Z85 text; pid of the server process."""
+
+    version: int
+    host: str
+    port: int
+    server_key: str
+    client_key: str
+    client_secret: str
+    pid: int
+
+    @property
+    def endpoint(self) -> str:
+        return f"tcp://{self.host}:{self.port}"
+
+    def write(self, path: Path) -> None:
+        """Write with mode 0600 to a temporary name, then rename. Raises :class:`NotWritable`."""
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(asdict(self), file)
+            os.replace(part, path)
+        except OSError as error:
+            raise NotWritable(f"cannot write the connection file {path}: {error.strerror}", "choose another folder") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Connection:
+        """Raises :class:`NotReachable` when there is no usable file or its server is gone."""
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found = cls(**{item.name: values[item.name] for item in fields(cls)})
+        except OSError as error:
+            raise NotReachable(f"no backend is running: {path} cannot be read", START_HINT) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotReachable(f"the connection file {path} is damaged", START_HINT) from error
+        if found.host in ("127.0.0.1", "::1") and not process_exists(found.pid):
+            raise NotReachable(f"the backend of {path} has ended (process {found.pid})", START_HINT)
+        return found
+
+
+def process_exists(pid: int) -> bool:
+    """True while a process with this id runs on this machine."""
+    if sys.platform == "win32":
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x100000, False, pid)
+        if not handle:
+            return False
+        alive = ctypes.windll.kernel32.WaitForSingleObject(handle, 0) == 0x102
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(alive)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def default_folder() -> Path:
+    """The user's folder for the connection file, jobs and logs; MIMAFACE_HOME moves it."""
+    if "MIMAFACE_HOME" in os.environ:
+        return Path(os.environ["MIMAFACE_HOME"])
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
+    return base / "mimaface"

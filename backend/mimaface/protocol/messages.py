@@ -1,0 +1,104 @@
+"""The messages: one schema per kind. docs/PROTOCOL.md says the same in prose, and a test keeps the two together.
+
+A request named ``x`` is answered by ``x.reply`` or ``error`` with the same number. Events have number 0. Unknown fields are
+ignored, so a newer side can talk to an older one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import InvalidMessage
+
+VERSION = 1
+OLDEST_VERSION = 1
+CREDIT = 8  # frame events that may be under way to one client
+
+NUMBER = (int, float)
+Type = type | tuple[type, ...]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """required and optional fields by type; parts: how many raw parts (least, most)."""
+
+    required: dict[str, Type]
+    optional: dict[str, Type]
+    parts: tuple[int, int] = (0, 0)
+
+
+def _schema(parts: int | tuple[int, int] = 0, optional: dict[str, Type] | None = None, **required: Type) -> Schema:
+    return Schema(required, optional or {}, parts if isinstance(parts, tuple) else (parts, parts))
+
+
+JOB_STATE: dict[str, Type] = {"job": str, "state": str, "frames": int, "done": int, "name": str}
+JOB_EXTRA: dict[str, Type] = {"message": str, "hint": str, "code": str, "created": NUMBER}
+
+SCHEMAS: dict[str, Schema] = {
+    "hello": _schema(versions=list, name=str),
+    "hello.reply": _schema(version=int, build=str, optional={"credit": int}),
+    "capabilities": _schema(),
+    "capabilities.reply": _schema(engines=list),
+    "portrait.fit": _schema(parts=1, optional={"face": int}),
+    "portrait.fit.reply": _schema(
+        parts=1, portrait=str, width=int, height=int, error=NUMBER, confidence=NUMBER, actions=list, angles=list, gaze=list
+    ),
+    "preview": _schema(parts=1, portrait=str, slot=str, generation=int, optional={"settings": dict}),
+    "preview.reply": _schema(parts=1, generation=int, width=int, height=int),
+    "track": _schema(path=str, optional={"options": dict}),
+    "track.reply": _schema(parts=1, frames=int, optional={"warnings": list}),
+    "job.submit": _schema(parts=1, portrait=str, settings=dict, optional={"name": str}),
+    "job.submit.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.attach": _schema(job=str, from_frame=int, credit=int),
+    "job.attach.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.credit": _schema(job=str, frames=int),
+    "job.status": _schema(job=str),
+    "job.status.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.list": _schema(),
+    "job.list.reply": _schema(jobs=list),
+    "job.cancel": _schema(job=str),
+    "job.cancel.reply": _schema(job=str, state=str),
+    "log.tail": _schema(optional={"lines": int}),
+    "log.tail.reply": _schema(text=str),
+    "shutdown": _schema(),
+    "shutdown.reply": _schema(),
+    "error": _schema(code=str, message=str, hint=str),
+    "frame": _schema(parts=1, job=str, index=int, frames=int, sha256=str),
+    "progress": _schema(subject=str, done=int, total=int, optional={"steps": int, "step_age": NUMBER}),
+    "done": _schema(job=str),
+    "failed": _schema(job=str, code=str, message=str, hint=str),
+    "busy": _schema(subject=str, seconds=NUMBER),
+}
+REQUESTS = tuple(kind for kind in SCHEMAS if f"{kind}.reply" in SCHEMAS or kind == "job.credit")
+EVENTS = ("frame", "progress", "done", "failed", "busy")
+
+
+def check_fields(kind: str, fields: dict[str, Any], parts: int) -> None:
+    """Raise :class:`InvalidMessage` unless ``fields`` and the number of raw ``parts`` fit the schema of ``kind``."""
+    schema = SCHEMAS.get(kind)
+    if schema is None:
+        raise InvalidMessage(f"message kind {kind[:40]!r} is unknown")
+    if not schema.parts[0] <= parts <= schema.parts[1]:
+        raise InvalidMessage(f"{kind}: {parts} raw parts, expected {schema.parts[0]}")
+    for name, wanted in schema.required.items():
+        if name not in fields:
+            raise InvalidMessage(f"{kind}: field {name!r} is missing")
+        _check_type(kind, name, fields[name], wanted)
+    for name, wanted in schema.optional.items():
+        if name in fields:
+            _check_type(kind, name, fields[name], wanted)
+
+
+def _check_type(kind: str, name: str, value: Any, wanted: Type) -> None:
+    types = wanted if isinstance(wanted, tuple) else (wanted,)
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        names = " or ".join(item.__name__ for item in types)
+        raise InvalidMessage(f"{kind}: field {name!r} must be {names}, not {type(value).__name__}")
+
+
+def common_version(versions: list[Any]) -> int | None:
+    """The highest version that both sides speak, or None."""
+    mine = range(OLDEST_VERSION, VERSION + 1)
+    shared = [version for version in versions if type(version) is int and version in mine]
+    return max(shared, default=None)
