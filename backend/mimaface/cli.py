@@ -1,0 +1,182 @@
+"""The ``mimaface`` command. Heavy modules are imported by the sub-command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mimaface import __version__
+from mimaface.protocol.errors import MimaFaceError
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 a check failed, 2 a mistake explained, 130 stopped by Ctrl-C."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    command: Callable[[argparse.Namespace], int] = parsed.command
+    try:
+        return command(parsed)
+    except MimaFaceError as error:
+        print(f"mimaface: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("mimaface: stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mimaface", description="Animate one portrait photo with controls, mocap or video.")
+    parser.add_argument("--version", action="version", version=f"mimaface {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more while working")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    animate = commands.add_parser("animate", help="portrait + motion → frames or a video")
+    animate.add_argument("portrait", type=Path)
+    animate.add_argument("motion", type=Path, help=".motion.npz, Live Link Face .csv, or a video")
+    animate.add_argument("-o", "--output", type=Path, required=True, help="a folder for PNG files, or an .mp4 file")
+    animate.add_argument("--fps", type=float, default=0, help="frames per second of the output (default: the motion's own)")
+    animate.add_argument("--size", type=int, default=0, help="pixels of the longer side (default: the photograph's)")
+    animate.add_argument("--framing", choices=("photo", "face"), default="photo")
+    animate.add_argument("--transparent", action="store_true", help="PNG with alpha: only the head")
+    animate.add_argument("--engine", default="proxy")
+    animate.add_argument("--seed", type=int, default=0)
+    animate.add_argument("--face", type=int, default=0, help="which face of the picture, 0 is the largest")
+    animate.add_argument("--absolute", action="store_true", help="apply the motion as recorded, not relative to its neutral")
+    animate.add_argument("--overwrite", action="store_true")
+    _add_retargeting(animate)
+    animate.set_defaults(command=_animate)
+
+    track = commands.add_parser("track", help="video or mocap → .motion.npz")
+    track.add_argument("source", type=Path)
+    track.add_argument("-o", "--output", type=Path, required=True)
+    _add_retargeting(track)
+    track.set_defaults(command=_track)
+
+    serve = commands.add_parser("serve", help="run the backend for Blender")
+    serve.add_argument("--connection", type=Path, help="where to write the connection file")
+    serve.add_argument("--root", type=Path, help="folder for jobs and logs")
+    serve.add_argument("--parent-pid", type=int, help="end when this process has ended and no job is left")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--allow-remote", action="store_true")
+    serve.set_defaults(command=_serve)
+
+    doctor = commands.add_parser("doctor", help="what is installed and what works")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _add_retargeting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--neutral", default="", help='what the motion is relative to: "rest", "auto" or a frame number')
+    parser.add_argument("--gain", action="append", default=[], metavar="NAME=FACTOR", help="an action, head or gaze; repeatable")
+    parser.add_argument("--flip", action="append", default=[], metavar="CHANNEL", help="head_yaw, head_pitch, … ; repeatable")
+    parser.add_argument("--swap", action="store_true", help="exchange left and right")
+    parser.add_argument("--smoothing", type=float, default=0.0, help="0 to 1")
+
+
+def _retargeting(parsed: argparse.Namespace) -> object:
+    from mimaface.drivers import RetargetSettings
+    from mimaface.protocol.errors import InvalidInput
+
+    gains = {}
+    for text in parsed.gain:
+        name, _, factor = text.partition("=")
+        try:
+            gains[name] = float(factor)
+        except ValueError as error:
+            raise InvalidInput(f"--gain {text}: not NAME=FACTOR", "for example --gain jawOpen=1.3") from error
+    neutral = int(parsed.neutral) if parsed.neutral.isdigit() else parsed.neutral
+    return RetargetSettings(neutral, gains, tuple(parsed.flip), parsed.swap, parsed.smoothing)
+
+
+def _open_motion(parsed: argparse.Namespace, path: Path) -> object:
+    from rich.progress import Progress
+
+    from mimaface.drivers import open_motion
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task(f"reading {path.name}", total=None)
+        return open_motion(path, _retargeting(parsed), lambda done: bar.update(task, completed=done))  # type: ignore[arg-type]
+
+
+def _animate(parsed: argparse.Namespace) -> int:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mimaface.animate import animate, at_rate, check
+    from mimaface.face.portrait import Portrait
+    from mimaface.protocol.motion import MotionClip
+    from mimaface.protocol.settings import RenderSettings
+    from mimaface.video_out import open_sink
+
+    settings = RenderSettings(
+        parsed.engine, parsed.size, parsed.framing, parsed.transparent, parsed.absolute, parsed.seed, parsed.face
+    )
+    motion = _open_motion(parsed, parsed.motion)
+    assert isinstance(motion, MotionClip)
+    check(motion, settings)
+    rate = parsed.fps or ((len(motion) - 1) / motion.duration if len(motion) > 1 else 25.0)
+    is_video = parsed.output.suffix.lower() == ".mp4"
+    if parsed.fps or is_video:
+        motion = at_rate(motion, min(max(rate, 1.0), 240.0))
+    portrait = Portrait.open(parsed.portrait, parsed.face)
+    started, done = time.monotonic(), 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with open_sink(parsed.output, rate, parsed.overwrite) as sink, Progress(*columns, transient=True) as bar:
+            for frame in bar.track(animate(portrait, motion, settings), len(motion), description="frames"):
+                sink.write(frame.index, frame.image)
+                done += 1
+    except KeyboardInterrupt:
+        kept = f"{done} of {len(motion)} frames are in {parsed.output}" if not is_video and done else "nothing was kept"
+        print(f"mimaface: stopped; {kept}", file=sys.stderr)
+        return INTERRUPTED
+    seconds = time.monotonic() - started
+    print(f"{parsed.output}: {done} frames in {seconds:.1f} s ({done / seconds:.1f} frames/s)")
+    return 0
+
+
+def _track(parsed: argparse.Namespace) -> int:
+    from mimaface.protocol.errors import InvalidInput
+    from mimaface.protocol.motion import MotionClip
+
+    if not parsed.output.name.endswith(".motion.npz"):
+        raise InvalidInput(f"{parsed.output.name}: motion files end in .motion.npz", "rename the output")
+    motion = _open_motion(parsed, parsed.source)
+    assert isinstance(motion, MotionClip)
+    motion.save(parsed.output)
+    for text in motion.meta.get("warnings", []):
+        print(f"note: {text}", file=sys.stderr)
+    print(f"{parsed.output}: {len(motion)} frames, {motion.duration:.2f} s")
+    return 0
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from mimaface.serving.server import serve
+
+    serve(parsed.connection, parsed.root, parsed.parent_pid, parsed.host, parsed.allow_remote)
+    return 0
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mimaface.doctor import findings
+
+    table = Table("what", "", "state")
+    fine = True
+    for what, good, words in findings():
+        fine &= good
+        table.add_row(what, "[green]ok[/]" if good else "[red]no[/]", escape(words))
+    Console().print(table)
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

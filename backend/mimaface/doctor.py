@@ -1,0 +1,84 @@
+"""What is installed, which engines work, and why the others do not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from mimaface import __version__
+from mimaface.protocol.connection import Connection, default_folder
+from mimaface.protocol.errors import MimaFaceError
+
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "numba", "pyzmq", "msgpack", "pillow", "ai-edge-litert")
+EXTRAS = {"av": "video", "onnx": "onnx", "onnxruntime": "onnx", "tensorrt-rtx-cu13": "tensorrt", "accelerate": "train"}
+ENOUGH_DISK = 2e9
+
+
+def findings() -> Iterator[tuple[str, bool, str]]:
+    """(what, is it fine, in words) for everything that is looked at. Optional parts that are absent are fine."""
+    yield "MIMAFace", True, __version__
+    yield "Python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    for name in PACKAGES:
+        version = _version(name)
+        yield name, version is not None, version or f"missing: pip install {name}"
+    for name, extra in EXTRAS.items():
+        version = _version(name)
+        yield name, True, version or f'not installed (optional: pip install "mimaface[{extra}]")'
+    yield from _networks()
+    yield "GPU", True, _gpu()
+    yield from _engines()
+    folder = default_folder()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    yield "disk", free > ENOUGH_DISK, f"{free / 1e9:.1f} GB free for {folder}"
+    yield "backend", True, _backend(folder / "connection.json")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _networks() -> Iterator[tuple[str, bool, str]]:
+    try:
+        from mimaface.face.fit import LandmarkModel
+        from mimaface.face.landmarks import CHECKSUMS, FaceLandmarker
+
+        LandmarkModel.load()
+        FaceLandmarker.load()
+    except (MimaFaceError, ImportError, OSError) as error:
+        yield "face models", False, str(error)
+        return
+    yield "face models", True, f"head, landmarks and {len(CHECKSUMS)} networks are whole"
+
+
+def _gpu() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "not looked at: torch is missing"
+    if torch.cuda.is_available():
+        return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    return "none that torch can use; everything runs on the CPU"
+
+
+def _engines() -> Iterator[tuple[str, bool, str]]:
+    try:
+        from mimaface.animate import engine_states
+    except ImportError as error:
+        yield "engines", False, f"cannot be loaded: {error}"
+        return
+    for name, reason in engine_states().items():
+        yield f"engine {name}", True, reason or "works"
+
+
+def _backend(path: Path) -> str:
+    try:
+        return f"running at {Connection.read(path).endpoint}"
+    except MimaFaceError as error:
+        return f"not running ({error.message})"

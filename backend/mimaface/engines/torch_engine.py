@@ -1,0 +1,193 @@
+"""Runs the networks with torch, and generates a motion of any length clip by clip (spec 1.3, 1.6)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import diffusion
+from ..clips import Clip, ClipPlan
+from ..model.conditioning import Affinity, hand_over, stack_input
+from ..model.config import MimaFaceConfig, SamplerConfig
+from ..model.family import MimaFaceModel
+from ..model.vision import VisionTokens
+from ..protocol.errors import InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class ClipInputs:
+    """What drives one clip: conditions name → latents (F, c, h, w), signals name → (F, n) or, constant, (n,)."""
+
+    conditions: Mapping[str, Tensor]
+    signals: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedClip:
+    """A finished clip: all its latents (F, C, h, w). ``new`` are the ones of frames not produced before."""
+
+    clip: Clip
+    latents: Tensor
+
+    @property
+    def new(self) -> Tensor:
+        """Latents (len(clip.new), C, h, w) of the shot frames ``clip.new``."""
+        return self.latents[self.clip.given : self.clip.given + len(self.clip.new)]
+
+    def tail(self, overlap: int) -> Tensor:
+        """Latents (overlap, C, h, w) that the next clip, or a resumed run, starts from."""
+        return self.latents[len(self.latents) - overlap :]
+
+
+class TorchEngine:
+    """The networks of one model on one device. Every method runs without gradients and returns on that device."""
+
+    name = "torch"
+
+    def __init__(self, model: MimaFaceModel) -> None:
+        self.model = model
+        self.model.unet.to(memory_format=torch.channels_last)
+        self.model.vae.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def open(cls, folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> TorchEngine:
+        """Load a checkpoint folder; dtype None takes bfloat16, fast and safe for every part.
+
+        Steps between timesteps are small beside their size, so the time embedding stays float32; and so does an
+        autoencoder in float16, where Stable Diffusion's overflows (spec 6.3).
+        """
+        model = MimaFaceModel.from_pretrained(folder, dtype or torch.bfloat16, device)
+        model.unet.time_embedding.float()
+        if dtype == torch.float16:
+            model.vae.float()
+        return cls(model)
+
+    @property
+    def config(self) -> MimaFaceConfig:
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.unet.conv_in.weight.device
+
+    def _put(self, value: Tensor, part: torch.nn.Module) -> Tensor:
+        weight = next(part.parameters())
+        return value.to(weight.device, weight.dtype)
+
+    @torch.inference_mode()
+    def encode_images(self, images: Tensor) -> Tensor:
+        """RGB in [−1, 1] (N, 3, H, W) → float32 latents (N, C, h, w), one picture at a time."""
+        return torch.cat([self.model.encode_images(self._put(image[None], self.model.vae)) for image in images]).float()
+
+    @torch.inference_mode()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """latents (N, C, h, w) → float32 RGB in [−1, 1] (N, 3, H, W), one picture at a time."""
+        return torch.cat([self.model.decode_latents(self._put(each[None], self.model.vae)) for each in latents]).float()
+
+    @torch.inference_mode()
+    def encode_source(self, image: Tensor) -> VisionTokens:
+        """One portrait, RGB in [−1, 1] (1, 3, H, W) → its tokens; keep them for the whole shot."""
+        return self.model.encode_source(image.to(self.device))
+
+    @torch.inference_mode()
+    def context(self, source: VisionTokens, signals: Mapping[str, Tensor]) -> Tensor:
+        """Tokens of one portrait and the signals of a clip, name → (F, n) or (n,) → context (F, L, D)."""
+        batched = {name: self._put(value, self.model.appearance)[None] for name, value in signals.items()}
+        tokens = VisionTokens(*(self._put(value, self.model.appearance) for value in source))
+        return self.model.context(tokens, batched)
+
+    @torch.inference_mode()
+    def network(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        """The U-Net on stacked input channels (B, C, F, h, w), context (B·F, L, D) → float32 (B, C, F, h, w)."""
+        unet = self.model.unet
+        prediction: Tensor = unet(self._put(sample, unet), timestep, self._put(context, unet))
+        return prediction.float()
+
+
+def generate_clips(
+    engine: TorchEngine,
+    plan: ClipPlan,
+    source: VisionTokens,
+    inputs: Callable[[Clip], ClipInputs],
+    seed: int,
+    *,
+    steps: int | None = None,
+    guidance: float | None = None,
+    first: int = 0,
+    previous: Tensor | None = None,
+) -> Iterator[GeneratedClip | None]:
+    """Generate the clips of a plan from clip ``first`` on: None after each denoising step, then the finished clip.
+
+    inputs is asked once per clip for what ``clip.frames`` show, so memory does not grow with the shot. Each clip starts from
+    fresh noise, drawn from (seed, clip index) alone, so that a run resumed with ``first`` and ``previous``, the latents
+    (overlap, C, h, w) of :meth:`GeneratedClip.tail`, continues exactly. steps and guidance default to the model's own.
+    Raises :class:`InvalidInput` where the resumed clip lacks the latents before it.
+    """
+    if first > 0 and plan.overlap > 0 and (previous is None or len(previous) != plan.overlap):
+        raise InvalidInput(f"clip {first} needs the {plan.overlap} latents before it", "resume from an earlier clip")
+    sampler = engine.config.sampler
+    for index in range(first, len(plan)):
+        clip = plan[index]
+        driven = inputs(clip)
+        noise = clip_noise(seed, clip, driven, engine.config.latent_channels)
+        latents = noise.to(engine.device)
+        for latents in sample_clip(engine, source, driven, latents, previous, sampler, steps, guidance):  # noqa: B007
+            yield None
+        finished = GeneratedClip(clip, latents[0].transpose(0, 1))
+        previous = finished.tail(plan.overlap) if plan.overlap else None
+        yield finished
+
+
+def clip_noise(seed: int, clip: Clip, inputs: ClipInputs, channels: int) -> Tensor:
+    """N(0, 1) of shape (1, C, F, h, w) that depends on the seed and the clip's index only."""
+    size = next(iter(inputs.conditions.values())).shape[-2:]
+    digest = hashlib.sha256(f"clip {clip.index} of seed {seed}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    shape = (1, channels, len(clip.frames), *size)
+    return diffusion.gaussian(shape, generator, torch.device("cpu"), torch.float32)
+
+
+def sample_clip(
+    engine: TorchEngine,
+    source: VisionTokens,
+    inputs: ClipInputs,
+    noise: Tensor,
+    previous: Tensor | None,
+    sampler: SamplerConfig,
+    steps: int | None = None,
+    guidance: float | None = None,
+) -> Iterator[Tensor]:
+    """Denoise one clip from noise (1, C, F, h, w), handing over ``previous`` (k, C, h, w); yields x after every step."""
+    handed = None if previous is None else previous.transpose(0, 1)[None].to(noise)  # (1, C, k, h, w)
+    affinity = hand_over(handed, noise)
+    conditions = {name: value.transpose(0, 1)[None].to(noise) for name, value in inputs.conditions.items()}
+
+    def model(x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        copies = x.shape[0]  # 2 under guidance; the conditions are the same for both
+        expanded = {name: value.expand(copies, -1, -1, -1, -1) for name, value in conditions.items()}
+        known = Affinity(*(value.expand(copies, -1, -1, -1, -1) for value in affinity))
+        return engine.network(stack_input(x, expanded, known, engine.config.conditions), timestep, context)
+
+    scale = engine.config.guidance if guidance is None else guidance
+    guided = diffusion.guidance(model, engine.context(source, inputs.signals), scale)
+    return start_sampling(sampler, guided, noise, steps)
+
+
+def start_sampling(sampler: SamplerConfig, model: diffusion.Model, noise: Tensor, steps: int | None = None) -> Iterator[Tensor]:
+    """The sampler that a configuration names, on a network that predicts what the configuration says."""
+    alphas = diffusion.scaled_linear_schedule(
+        sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr
+    )
+    count = sampler.steps if steps is None else steps
+    if not 1 <= count <= sampler.train_steps:
+        raise InvalidInput(f"{count} sampling steps are out of range", f"use 1 to {sampler.train_steps}")
+    timesteps = diffusion.SPACINGS[sampler.spacing](count, sampler.train_steps)
+    denoise = diffusion.PREDICTIONS[sampler.prediction](model)
+    if sampler.method == "euler":
+        return diffusion.euler(denoise, noise, diffusion.euler_points(alphas, timesteps))
+    return diffusion.ddim(denoise, noise, diffusion.ddim_points(alphas, timesteps))

@@ -1,0 +1,172 @@
+"""Follow one face through a video: identity shared by the clip, pose and actions per frame with a temporal prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.protocol.errors import NoFaceFound
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
+
+from .camera import Camera
+from .fit import Estimate, LandmarkModel, fit_landmarks, gauss_newton_step, gaze_from_irises, initial_estimate, lid_opening, linearise, one_thread
+from .landmarks import MIN_PRESENCE, FaceLandmarker, Landmarks
+from .smoothing import one_euro
+
+Array = NDArray[Any]
+IDENTITY_FRAMES = 10
+ACTION_DRIFT = 1.2  # per second: how fast an action is expected to change
+CLOSED_EYE = 0.12  # lid opening as a share of the eye's width below which the iris is not trusted
+GAZE_CUTOFF, GAZE_SPEED = 3.0, 4.0  # One-Euro: Hz, Hz per rad/s
+
+
+class Tracker:
+    """Takes frames one at a time with :meth:`add`, keeps only landmarks, and solves them in :meth:`finish`."""
+
+    def __init__(self) -> None:
+        self._landmarker = FaceLandmarker.load()
+        self._times: list[float] = []
+        self._found: list[Landmarks | None] = []
+        self._last: Landmarks | None = None
+        self._size = (0, 0)
+
+    def add(self, seconds: float, image: Array) -> bool:
+        """One frame (H, W, 3) uint8 at ``seconds``; True when the face was seen. No detector run while it is followed."""
+        found = None
+        if self._last is not None:
+            found = self._landmarker.follow(image, self._last.points)
+        if found is None or found.presence < MIN_PRESENCE:
+            faces = self._landmarker.faces(image)
+            found = faces[0] if faces else None
+        self._size = (image.shape[1], image.shape[0])
+        self._last = found
+        self._times.append(seconds)
+        self._found.append(found)
+        return found is not None
+
+    def finish(self, name: str = "video") -> Iterator[MotionClip | None]:
+        """Solve: None after every frame, the motion last. Raises :class:`NoFaceFound` when no frame shows a face."""
+        seen = [frame for frame, found in enumerate(self._found) if found is not None]
+        if not seen:
+            raise NoFaceFound(
+                f"{name}: no face found in any of {len(self._found)} frames", "use a video in which the whole face is visible"
+            )
+        with one_thread():
+            yield from self._solve(name, seen)
+
+    def _solve(self, name: str, seen: list[int]) -> Iterator[MotionClip | None]:
+        camera = Camera.for_image(*self._size)
+        identity = shared_identity([self._points(frame) for frame in spread(seen, IDENTITY_FRAMES)], camera)
+        yield None
+        estimates: dict[int, Estimate] = {}
+        estimate: Estimate | None = None
+        for frame in seen:
+            before = frame - 1 if frame - 1 in estimates else None
+            points = self._points(frame)
+            prior = None
+            if before is None or estimate is None:
+                estimate = initial_estimate(points, camera, identity)
+                rounds = 6
+            else:
+                step = max(self._times[frame] - self._times[before], 1e-3)
+                prior, rounds = (estimate.actions, float(ACTION_DRIFT * np.sqrt(step / 10))), 3
+            for _ in range(rounds):
+                estimate = gauss_newton_step(points, camera, estimate, False, prior)
+            estimates[frame] = estimate
+            yield None
+        yield self._clip(name, camera, estimates)
+
+    def _points(self, frame: int) -> Array:
+        found = self._found[frame]
+        assert found is not None
+        return found.points
+
+    def _clip(self, name: str, camera: Camera, estimates: dict[int, Estimate]) -> MotionClip:
+        count, seen = len(self._times), np.array(sorted(estimates))
+        time = np.array(self._times)
+        right = np.clip(np.searchsorted(seen, np.arange(count)), 0, len(seen) - 1)
+        after = seen[right]
+        before = np.where(after > np.arange(count), seen[np.maximum(right - 1, 0)], after)
+        span = np.maximum(time[after] - time[before], 1e-9)
+        share = np.clip((time - time[before]) / span, 0, 1) * (after != before)
+
+        def fill(values: Array) -> Array:
+            full = np.zeros((count, *values.shape[1:]))
+            full[seen] = values
+            weight = share.reshape(-1, *([1] * (values.ndim - 1)))
+            return full[before] * (1 - weight) + full[after] * weight
+
+        ordered = [estimates[frame] for frame in seen]
+        quaternions = np.zeros((count, 4))
+        quaternions[seen] = continuous_quaternions(matrix_to_quaternion(np.stack([item.rotation for item in ordered])))
+        gaze, sure = self._gaze(camera, estimates, seen)
+        valid = np.zeros((count, 3), bool)
+        valid[seen] = True
+        valid[seen, 2] = sure
+        confidence = np.zeros((count, 3))
+        confidence[seen] = np.array([[self._presence(frame)] * 3 for frame in seen])
+        confidence[~valid] = 0
+        landmarks = fill(np.stack([self._points(frame) for frame in seen]))
+        missed = int(count - len(seen))
+        warnings = [f"no face found in {missed} of {count} frames: held or interpolated"] if missed else []
+        return MotionClip(
+            time=time - time[0], actions=fill(np.stack([item.actions for item in ordered])),
+            head_quat=slerp(quaternions[before], quaternions[after], share),
+            head_pos=fill(np.stack([item.translation for item in ordered])), gaze=fill(gaze), valid=valid,
+            confidence=confidence, landmarks=landmarks,
+            meta={"source": name, "format": "video", "neutral": "auto", "warnings": warnings},
+        )  # fmt: skip
+
+    def _presence(self, frame: int) -> float:
+        found = self._found[frame]
+        return found.presence if found is not None else 0.0
+
+    def _gaze(self, camera: Camera, estimates: dict[int, Estimate], seen: Array) -> tuple[Array, Array]:
+        """Gaze (S, 2, 2) of the seen frames, held while the eyes are closed, One-Euro filtered; and where it was seen (S,)."""
+        raw = np.stack([gaze_from_irises(self._points(frame), camera, estimates[frame]) for frame in seen])
+        sure = np.array([lid_opening(self._points(frame)).mean() > CLOSED_EYE for frame in seen])
+        if sure.any():
+            index = np.where(sure, np.arange(len(seen)), -1)
+            held = np.maximum.accumulate(index)
+            held = np.where(held < 0, int(np.argmax(sure)), held)
+            raw = raw[held]
+        return one_euro(raw, np.array(self._times)[seen], GAZE_CUTOFF, GAZE_SPEED), sure
+
+
+def track_frames(frames: Iterable[tuple[float, Array]], name: str = "video") -> MotionClip:
+    """Follow the face through (seconds, RGB (H, W, 3) uint8) frames at one go."""
+    tracker = Tracker()
+    for seconds, image in frames:
+        tracker.add(seconds, image)
+    clip = None
+    for clip in tracker.finish(name):
+        pass
+    assert clip is not None
+    return clip
+
+
+def spread(frames: list[int], count: int) -> list[int]:
+    """At most ``count`` of the frames, evenly spread."""
+    return [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))]
+
+
+def shared_identity(every: list[Array], camera: Camera) -> Array:
+    """One identity (80,) for landmarks (478, 3) of several frames: their normal equations are added up."""
+    model = LandmarkModel.load()
+    fits = [fit_landmarks(points, camera) for points in every]
+    identity = np.mean([fit.identity for fit in fits], axis=0)
+    estimates = [Estimate(fit.rotation, fit.translation, identity, fit.actions) for fit in fits]
+    for _ in range(3):
+        hessian, gradient = np.eye(len(identity)), identity.copy()
+        for index, points in enumerate(every):
+            start = Estimate(estimates[index].rotation, estimates[index].translation, identity, estimates[index].actions)
+            estimates[index] = gauss_newton_step(points, camera, start, free_identity=False)
+            residual, _, _, by_identity = linearise(points, camera, estimates[index], model)
+            hessian += by_identity.T @ by_identity
+            gradient += by_identity.T @ residual
+        identity = np.clip(identity - np.linalg.solve(hessian, gradient), -3.5, 3.5)
+    return identity

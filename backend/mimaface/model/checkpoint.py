@@ -1,0 +1,146 @@
+"""Reading and writing weights: safetensors, strictly, without a second copy in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, TypeVar
+
+import torch
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPVisionModel
+
+from ..protocol.errors import InternalError, InvalidCheckpoint, NotWritable
+from .vision import position_ids
+
+DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
+TRANSFORMERS_WEIGHTS = "model.safetensors"
+LISTED = 8  # keys named in an error before "and n more"
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises :class:`InvalidCheckpoint`, naming the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidCheckpoint(f"{path} is missing", "point at a complete checkpoint folder") from None
+    except (OSError, ValueError) as error:
+        raise InvalidCheckpoint(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise InvalidCheckpoint(f"{path} does not hold a JSON object")
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object through a temporary name. Raises :class:`NotWritable`."""
+    _replacing(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
+
+
+def read_weights(path: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` file, memory-mapped; floating ones converted one by one where ``dtype`` differs.
+
+    Another suffix is read as a PyTorch archive of plain tensors, in which code never runs. Raises :class:`InvalidCheckpoint`.
+    """
+    if not path.is_file():
+        raise InvalidCheckpoint(f"{path} is missing", "point at a complete checkpoint")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path, dtype)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidCheckpoint(f"{path} is damaged or holds more than weights: {reason}") from error
+    while isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InvalidCheckpoint(f"{path} does not hold a table of weights")
+    return {str(key): _converted(value, dtype) for key, value in content.items()}
+
+
+def _read_safetensors(path: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            if dtype is None:
+                return {name: file.get_tensor(name) for name in names}
+        weights = {}
+        for name in names:  # opened anew each time, so that a converted tensor's pages are let go of
+            with safe_open(path, "pt") as file:
+                weights[name] = _converted(file.get_tensor(name), dtype)
+        return weights
+    except (SafetensorError, OSError) as error:
+        raise InvalidCheckpoint(f"{path} is damaged: {error}", "download or copy it again") from error
+
+
+def _converted(value: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
+    """Write a ``.safetensors`` file through a temporary name. Raises :class:`NotWritable`."""
+    content = {key: _converted(value.detach().cpu(), dtype).contiguous() for key, value in weights.items()}
+    _replacing(path, lambda part: save_file(content, part, metadata={"format": "pt"}))
+
+
+def _replacing(path: Path, write: Callable[[Path], Any]) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise NotWritable(f"cannot write {path}: {error}", "choose another folder or free some space") from error
+
+
+def check_weights(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> None:
+    """Raise :class:`InvalidCheckpoint` that lists missing and unexpected keys and wrong shapes, if there are any."""
+    missing = sorted(expected.keys() - found.keys())
+    unexpected = sorted(found.keys() - expected.keys())
+    shapes = [
+        f"{key} {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in sorted(expected.keys() & found.keys())
+        if found[key].shape != expected[key].shape
+    ]
+    complaints = [
+        f"{len(keys)} {what}: {', '.join(keys[:LISTED])}{f' and {len(keys) - LISTED} more' if len(keys) > LISTED else ''}"
+        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if keys
+    ]
+    if complaints:
+        raise InvalidCheckpoint(f"{where}: weights do not fit: {'; '.join(complaints)}", "the file is of another model")
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Give a module, on the meta device or not, these weights themselves, not a copy. Strict; see :func:`check_weights`."""
+    check_weights(module.state_dict(), weights, where)
+    module.load_state_dict(weights, strict=True, assign=True)
+    _rebuild_tables(module)
+    hollow = [name for name, value in (*module.named_parameters(), *module.named_buffers()) if value.is_meta]
+    if hollow:
+        raise InternalError(f"{where}: no values for {', '.join(hollow[:LISTED])}")
+
+
+def without_memory(build: Callable[[], Module]) -> Module:
+    """Build a module on the meta device: shapes only, to be filled by :func:`load_weights`."""
+    with torch.device("meta"):
+        return build()
+
+
+def _rebuild_tables(module: nn.Module) -> None:
+    """Buffers that no checkpoint holds, because they follow from the configuration."""
+    for part in module.modules():
+        if isinstance(part, SinusoidalPositionalEmbedding) and part.pe.is_meta:
+            _, count, width = part.pe.shape
+            table = SinusoidalPositionalEmbedding(width, count).pe
+            part.register_buffer("pe", table, persistent=False)
+    for part in module.modules():
+        if isinstance(part, CLIPVisionModel) and part.embeddings.position_ids.is_meta:
+            embeddings = part.embeddings
+            embeddings.register_buffer("position_ids", position_ids(embeddings.num_positions), persistent=False)

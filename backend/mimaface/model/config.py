@@ -1,0 +1,182 @@
+"""Configuration of the model family: frozen dataclasses, saved inside the checkpoint, three named instances. No torch.
+
+Sizes are data: nothing in the code asks which instance it runs. ``unet``, ``vae`` and ``vision`` are the configurations of
+diffusers and transformers themselves; in a checkpoint each lies in its part's own folder, so that hub tools read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from ..protocol.errors import InvalidCheckpoint
+
+MOTION_SIGNALS = ("rotation", "translation", "expression", "gaze")
+MOTION_SPACES = ("anny", "bfm2009")
+PARTS = ("unet", "vae", "vision")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One conditioning vector: its name, length, and the factor that brings it to about unit size."""
+
+    name: str
+    size: int
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class AppearanceConfig:
+    """How the source portrait and the motion become the U-Net's context (spec 1.2; ``concat`` is spec 1.8).
+
+    modulation          "cross_attention" (paper, Eq. 1) or "concat" (the released checkpoint)
+    identity            where the identity token comes from: "clip_class_token" or "curricularface"
+    context_per_frame   False averages the context over the frames of a clip, as the released code does
+    signals             the vectors that become tokens, in the order of the tokens
+    token_width         width of the vision encoder's tokens; context_width that of the U-Net's cross-attention
+    """
+
+    modulation: str
+    identity: str
+    context_per_frame: bool
+    signals: tuple[Signal, ...]
+    token_width: int
+    context_width: int
+    modulation_heads: int = 8
+    adapter_layers: int = 3
+    adapter_heads: int = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signals", tuple(s if isinstance(s, Signal) else Signal(**s) for s in self.signals))
+        _one_of("appearance.modulation", self.modulation, ("cross_attention", "concat"))
+        _one_of("appearance.identity", self.identity, ("clip_class_token", "curricularface"))
+        missing = [name for name in MOTION_SIGNALS if name not in [signal.name for signal in self.signals]]
+        if missing:  # with a single key the softmax of Eq. 1 is constant and motion degenerates to a bias
+            raise InvalidCheckpoint(
+                f"appearance.signals lacks {', '.join(missing)}", "every motion signal needs a token of its own"
+            )
+        for name, width, heads in (
+            ("modulation_heads", self.token_width, self.modulation_heads),
+            ("adapter_heads", self.context_width, self.adapter_heads),
+        ):
+            if heads < 1 or width % heads:
+                raise InvalidCheckpoint(f"appearance.{name} is {heads}, which does not divide the width {width}")
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """The noise schedule that the network was trained with, and how to sample by default (spec 1.6)."""
+
+    method: str = "euler"  # euler | ddim
+    steps: int = 25
+    prediction: str = "epsilon"  # epsilon | v
+    spacing: str = "linspace"  # linspace | trailing
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    train_steps: int = 1000
+    zero_terminal_snr: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("sampler.method", self.method, ("euler", "ddim"))
+        _one_of("sampler.prediction", self.prediction, ("epsilon", "v"))
+        _one_of("sampler.spacing", self.spacing, ("linspace", "trailing"))
+        if not 1 <= self.steps <= self.train_steps:
+            raise InvalidCheckpoint(f"sampler.steps is {self.steps}, use 1 to {self.train_steps}")
+        if self.zero_terminal_snr and (self.prediction != "v" or self.method != "ddim"):
+            raise InvalidCheckpoint("sampler: zero_terminal_snr needs v-prediction and ddim (pure noise has infinite sigma)")
+
+
+@dataclass(frozen=True)
+class MimaFaceConfig:
+    """The whole model. Raises :class:`InvalidCheckpoint` where two parts do not fit together.
+
+    image_size      pixels of the square that is generated
+    motion_space    "anny" (ARKit actions) or "bfm2009" (64 expression coefficients)
+    conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; after
+                    them come the latents and the mask of the previous clip (ICA), always last
+    """
+
+    name: str
+    image_size: int
+    motion_space: str
+    appearance: AppearanceConfig
+    conditions: tuple[tuple[str, int], ...]
+    clip_length: int
+    overlap: int
+    sampler: SamplerConfig
+    guidance: float
+    unet: Mapping[str, Any]
+    vae: Mapping[str, Any]
+    vision: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "conditions", tuple((str(name), int(count)) for name, count in self.conditions))
+        for part in PARTS:
+            object.__setattr__(self, part, {key: _frozen(value) for key, value in getattr(self, part).items()})
+        _one_of("motion_space", self.motion_space, MOTION_SPACES)
+        if not 0 <= self.overlap < self.clip_length:
+            raise InvalidCheckpoint(f"overlap {self.overlap} must be less than clip_length {self.clip_length}")
+        if self.clip_length > self.unet["motion_max_seq_length"]:
+            raise InvalidCheckpoint(
+                f"clip_length {self.clip_length} exceeds the {self.unet['motion_max_seq_length']} positions of the U-Net"
+            )
+        for what, found, wanted in (
+            ("unet.in_channels", self.unet["in_channels"], self.input_channels),
+            ("unet.out_channels", self.unet["out_channels"], self.latent_channels),
+            ("unet.cross_attention_dim", self.unet["cross_attention_dim"], self.appearance.context_width),
+            ("vision.hidden_size", self.vision["hidden_size"], self.appearance.token_width),
+        ):
+            if found != wanted:
+                raise InvalidCheckpoint(f"{what} is {found}, the other parts of the model need {wanted}")
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.vae["latent_channels"])
+
+    @property
+    def affinity_channels(self) -> int:
+        """Channels of [s; m]: the previous clip's latents and their mask. W_cond is this many last columns of conv_in."""
+        return self.latent_channels + 1
+
+    @property
+    def input_channels(self) -> int:
+        return self.latent_channels + sum(count for _, count in self.conditions) + self.affinity_channels
+
+    def but(self, **changes: Any) -> MimaFaceConfig:
+        """A copy with some fields replaced, checked again."""
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the parts, whose configurations lie in their own folders."""
+        return {key: value for key, value in asdict(self).items() if key not in PARTS}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], where: str) -> MimaFaceConfig:
+        """Rebuild from ``config.json`` and the parts' own configurations. Raises :class:`InvalidCheckpoint`."""
+        expected = {item.name for item in fields(cls)} - set(PARTS)
+        wrong = sorted(expected ^ set(values))
+        if wrong:
+            raise InvalidCheckpoint(
+                f"{where}: config.json has missing or unknown fields: {', '.join(wrong)}",
+                "the checkpoint is of another version of MIMAFace Animator",
+            )
+        try:
+            return cls(
+                **{key: values[key] for key in expected - {"appearance", "sampler"}},
+                appearance=AppearanceConfig(**values["appearance"]),
+                sampler=SamplerConfig(**values["sampler"]),
+                **parts,
+            )
+        except (TypeError, KeyError, ValueError) as error:
+            raise InvalidCheckpoint(f"{where}: configuration does not fit: {error}") from error
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InvalidCheckpoint(f"{what} is {value!r}, known are {', '.join(known)}")
+
+
+def _frozen(value: Any) -> Any:
+    """JSON lists become tuples, so that a configuration equals itself after a round trip."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,132 @@
+"""``MimaFaceModel``: the parts of one model together, from and to a folder that looks like a diffusers pipeline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import __version__ as diffusers_version
+from torch import Tensor, nn
+
+from . import checkpoint
+from .appearance import build_appearance
+from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
+from .conditioning import Affinity, stack_input
+from .config import MimaFaceConfig
+from .motion_unet import build_motion_unet, initialise_for_training
+from .vision import VisionTokens, build_vision, encode_source
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the model: where its weights lie, what loads it elsewhere, and how to build it."""
+
+    file: str
+    library: str
+    build: Callable[[MimaFaceConfig], nn.Module]
+
+
+PARTS = {
+    "unet": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.motion_unet", lambda c: build_motion_unet(c.unet)),
+    "vae": Part(checkpoint.DIFFUSERS_WEIGHTS, "diffusers", lambda c: build_autoencoder(c.vae)),
+    "vision": Part(checkpoint.TRANSFORMERS_WEIGHTS, "transformers", lambda c: build_vision(c.vision)),
+    "appearance": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.appearance", lambda c: build_appearance(c.appearance)),
+}
+
+
+class MimaFaceModel(nn.Module):
+    """The model family of spec 1, any instance. A fresh one has zero motion output and zero W_cond."""
+
+    def __init__(self, config: MimaFaceConfig) -> None:
+        super().__init__()
+        self.config = config
+        for name, part in PARTS.items():
+            setattr(self, name, part.build(config))
+        if not self.unet.conv_in.weight.is_meta:
+            initialise_for_training(self.unet, config.affinity_channels)
+
+    @property
+    def latent_size(self) -> int:
+        """Side of the latents in pixels."""
+        return self.config.image_size // downsampling(self.vae)
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """RGB in [−1, 1] (N, 3, H, W) → latents (N, C, h, w)."""
+        return encode_images(self.vae, images)
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """latents (N, C, h, w) → RGB in [−1, 1] (N, 3, H, W)."""
+        return decode_latents(self.vae, latents)
+
+    def encode_source(self, images: Tensor) -> VisionTokens:
+        """Source portraits, RGB in [−1, 1] (B, 3, H, W) → tokens; once per portrait."""
+        return encode_source(self.vision, images)
+
+    def context(self, source: VisionTokens, signals: Mapping[str, Tensor]) -> Tensor:
+        """Tokens of B portraits and signals name → (B, F, n) → the U-Net's context (B·F, L, D)."""
+        context: Tensor = self.appearance(source, signals)
+        return context
+
+    def forward(
+        self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
+    ) -> Tensor:
+        """The network's prediction (B, C, F, h, w) for noisy latents (B, C, F, h, w); the other shapes as in conditioning."""
+        prediction: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
+        return prediction
+
+    def save_pretrained(self, folder: Path | str, dtype: torch.dtype | None = None) -> None:
+        """Write the checkpoint folder, floating weights in ``dtype`` if given. Raises :class:`NotWritable`."""
+        target = Path(folder)
+        configurations = {
+            "unet": {"_class_name": "MotionUNet", "_diffusers_version": diffusers_version, **self.config.unet},
+            "vae": {"_diffusers_version": diffusers_version, **self.config.vae},
+            "vision": {"model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"], **self.config.vision},
+        }
+        index: dict[str, Any] = {"_class_name": "MimaFaceModel", "_diffusers_version": diffusers_version}
+        for name, part in PARTS.items():
+            module: nn.Module = getattr(self, name)
+            checkpoint.write_weights(target / name / part.file, module.state_dict(), dtype)
+            if name in configurations:
+                checkpoint.write_json(target / name / "config.json", configurations[name])
+            index[name] = [part.library, type(module).__name__]
+        checkpoint.write_json(target / "config.json", self.config.to_json())
+        checkpoint.write_json(target / "model_index.json", index)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+    ) -> MimaFaceModel:
+        """Load a checkpoint folder, strictly and without a second copy. Raises :class:`InvalidCheckpoint`.
+
+        dtype None keeps the weights as they are stored.
+        """
+        source = Path(folder)
+        config = load_config(source)
+        model = checkpoint.without_memory(lambda: cls(config))
+        for name, part in PARTS.items():
+            path = source / name / part.file
+            module: nn.Module = getattr(model, name)
+            checkpoint.load_weights(module, checkpoint.read_weights(path, dtype), str(path))
+            module.to(device)
+        log.info("loaded %s from %s", config.name, source)
+        return model.eval()
+
+
+def load_config(folder: Path) -> MimaFaceConfig:
+    """The configuration of a checkpoint folder, without its weights. Raises :class:`InvalidCheckpoint`."""
+    parts = {}
+    for name in ("unet", "vae", "vision"):
+        values = checkpoint.read_json(folder / name / "config.json")
+        kept = ("_class_name",) if name == "vae" else ()
+        parts[name] = {
+            key: value
+            for key, value in values.items()
+            if key in kept or not (key.startswith("_") or key in ("model_type", "architectures"))
+        }
+    return MimaFaceConfig.from_json(checkpoint.read_json(folder / "config.json"), parts, str(folder))

@@ -1,0 +1,168 @@
+"""The three named instances of the model family: ``paper-sd15``, ``released-sd15`` and ``demo``. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..protocol.errors import InvalidInput
+from .config import AppearanceConfig, MimaFaceConfig, SamplerConfig, Signal
+
+SD15_UNET: dict[str, Any] = {
+    "sample_size": 64,
+    "in_channels": 13,
+    "out_channels": 4,
+    "down_block_types": ("CrossAttnDownBlockMotion",) * 3 + ("DownBlockMotion",),
+    "up_block_types": ("UpBlockMotion",) + ("CrossAttnUpBlockMotion",) * 3,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "layers_per_block": 2,
+    "cross_attention_dim": 768,
+    "num_attention_heads": 8,
+    "norm_num_groups": 32,
+    "motion_num_attention_heads": 8,
+    "motion_max_seq_length": 32,
+    "use_motion_mid_block": False,
+}
+SD15_VAE: dict[str, Any] = {
+    "_class_name": "AutoencoderKL",
+    "in_channels": 3,
+    "out_channels": 3,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "norm_num_groups": 32,
+    "sample_size": 256,
+    "scaling_factor": 0.18215,
+}
+CLIP_VIT_LARGE: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 224,
+    "patch_size": 14,
+    "hidden_act": "quick_gelu",
+}
+
+# Rotation is yaw, pitch, roll in radians, translation metres in the camera frame, expression the 52 ARKit actions, gaze
+# [subject's left, right eye] × [yaw, pitch] in radians. The factors bring typical values to about unit size.
+ANNY_SIGNALS = (
+    Signal("rotation", 3, 3.0),
+    Signal("translation", 3, 10.0),
+    Signal("expression", 52, 2.0),
+    Signal("gaze", 4, 4.0),
+)
+# Spec 1.8.1: the order of the released tokens, raw values.
+RELEASED_SIGNALS = (
+    Signal("identity", 25088),
+    Signal("gaze", 4),
+    Signal("expression", 64),
+    Signal("albedo", 80),
+    Signal("illumination", 27),
+    Signal("rotation", 3),
+    Signal("translation", 3),
+)
+
+PAPER_SD15 = MimaFaceConfig(
+    name="paper-sd15",
+    image_size=512,
+    motion_space="anny",
+    appearance=AppearanceConfig(
+        modulation="cross_attention",
+        identity="clip_class_token",
+        context_per_frame=True,
+        signals=ANNY_SIGNALS,
+        token_width=1024,
+        context_width=768,
+        modulation_heads=8,
+        adapter_heads=8,
+    ),
+    conditions=(("render", 4),),
+    clip_length=12,
+    overlap=3,
+    sampler=SamplerConfig(),
+    guidance=5.0,
+    unet=SD15_UNET,
+    vae=SD15_VAE,
+    vision=CLIP_VIT_LARGE,
+)
+
+RELEASED_SD15 = PAPER_SD15.but(
+    name="released-sd15",
+    motion_space="bfm2009",
+    appearance=AppearanceConfig(
+        modulation="concat",
+        identity="curricularface",
+        context_per_frame=False,
+        signals=RELEASED_SIGNALS,
+        token_width=1024,
+        context_width=768,
+        adapter_heads=1,
+    ),
+)
+
+# Shipped and trained on this repository's synthetic heads. 256² pictures are 32² × 8 latents (24 : 1); the U-Net keeps its
+# spatial attention to 16² and below, where it is cheap; every attention head is 16 wide or more, a size that has fused
+# kernels. With the projected head and the source's own latents as input the context carries what is left: identity and
+# the exact motion. Zero terminal SNR, v-prediction and trailing steps: a few steps suffice and brightness does not drift.
+DEMO = MimaFaceConfig(
+    name="demo",
+    image_size=256,
+    motion_space="anny",
+    appearance=AppearanceConfig(
+        modulation="cross_attention",
+        identity="clip_class_token",
+        context_per_frame=True,
+        signals=ANNY_SIGNALS,
+        token_width=192,
+        context_width=192,
+        modulation_heads=4,
+        adapter_heads=4,
+    ),
+    conditions=(("render", 8), ("source", 8)),
+    clip_length=12,
+    overlap=3,
+    sampler=SamplerConfig(method="ddim", steps=6, prediction="v", spacing="trailing", zero_terminal_snr=True),
+    guidance=1.0,
+    unet={
+        "sample_size": 32,
+        "in_channels": 33,
+        "out_channels": 8,
+        "down_block_types": ("DownBlockMotion", "CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion"),
+        "up_block_types": ("CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion", "UpBlockMotion"),
+        "block_out_channels": (64, 128, 192),
+        "layers_per_block": 2,
+        "cross_attention_dim": 192,
+        "num_attention_heads": (4, 4, 6),
+        "norm_num_groups": 32,
+        "motion_num_attention_heads": (4, 8, 12),
+        "motion_max_seq_length": 32,
+        "use_motion_mid_block": False,
+    },
+    vae={
+        "_class_name": "SmallAutoencoder",
+        "latent_channels": 8,
+        "widths": (64, 96, 128),
+        "encoder_blocks": (1, 1, 2),
+        "decoder_blocks": (1, 3, 3),
+    },
+    vision={
+        "hidden_size": 192,
+        "intermediate_size": 768,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 6,
+        "image_size": 128,
+        "patch_size": 16,
+        "hidden_act": "quick_gelu",
+    },
+)
+
+INSTANCES = {config.name: config for config in (PAPER_SD15, RELEASED_SD15, DEMO)}
+
+
+def named(name: str) -> MimaFaceConfig:
+    """The instance of that name. Raises :class:`InvalidInput` listing the known names."""
+    if name not in INSTANCES:
+        raise InvalidInput(f"no model configuration is called {name!r}", f"known are {', '.join(INSTANCES)}")
+    return INSTANCES[name]

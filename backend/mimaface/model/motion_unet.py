@@ -1,0 +1,161 @@
+"""The motion U-Net: Stable Diffusion's U-Net with AnimateDiff motion modules, on diffusers' blocks (spec 1.4)."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
+from torch import Tensor, nn
+
+from ..protocol.errors import InvalidCheckpoint
+
+POSITIONS = "pos_embed.pe"  # a table, not a weight: rebuilt, never stored
+RELEASED_POSITIONS = "pos_encoder.pe"
+RENAMED = (
+    ("attention_blocks.0.", "attn1."),
+    ("attention_blocks.1.", "attn2."),
+    ("norms.0.", "norm1."),
+    ("norms.1.", "norm2."),
+    ("ff_norm.", "norm3."),
+)
+
+
+class PerFrameMotionModule(AnimateDiffTransformer3D):
+    """AnimateDiff's motion module. diffusers takes its GroupNorm over all frames of a clip; AnimateDiff takes it per frame."""
+
+    def forward(self, hidden_states: Tensor, *_: Any, num_frames: int = 1, **__: Any) -> Tensor:
+        """hidden_states (B·F, C, h, w) → the same shape: the input plus temporal self-attention at every pixel."""
+        _, channels, height, width = hidden_states.shape
+        x = self.norm(hidden_states)  # (B·F, C, h, w), each frame for itself
+        x = x.unflatten(0, (-1, num_frames)).permute(0, 3, 4, 1, 2)  # (B, h, w, F, C)
+        x = self.proj_in(x.reshape(-1, num_frames, channels))  # (B·h·w, F, C)
+        for block in self.transformer_blocks:
+            x = block(x)
+        x = self.proj_out(x).unflatten(0, (-1, height, width)).permute(0, 3, 4, 1, 2)  # (B, F, C, h, w)
+        return hidden_states + x.flatten(0, 1)
+
+
+class MotionUNet(UNetMotionModel):  # type: ignore[misc]
+    """ε- or v-prediction over a clip; per-frame context, per-sample timesteps."""
+
+    @functools.wraps(UNetMotionModel.__init__)  # diffusers reads the configuration's fields off this signature
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for module in self.modules():
+            if isinstance(module, AnimateDiffTransformer3D):
+                module.__class__ = PerFrameMotionModule
+            if isinstance(module, SinusoidalPositionalEmbedding):
+                module.register_buffer("pe", module.pe, persistent=False)  # a table, not a weight
+
+    def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample together → (B, out, F, h, w).
+
+        h and w must be multiples of 2 to the number of downsamplings. The time embedding is computed in the dtype of its
+        own weights, so that it may stay float32 in a half-precision model.
+        """
+        batch, _, frames, _, _ = sample.shape
+        times = self.time_proj(timestep.expand(batch)).to(self.time_embedding.linear_1.weight.dtype)  # (B, C0)
+        embedding = self.time_embedding(times).to(sample.dtype)  # (B, 4·C0)
+        embedding = embedding[:, None].expand(-1, frames, -1).flatten(0, 1)  # (B·F, 4·C0), not repeat_interleave: spec 6.3
+        x = sample.transpose(1, 2).flatten(0, 1)  # (B·F, C, h, w)
+        if self.conv_in.weight.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.conv_in(x)
+        skips: tuple[Tensor, ...] = (x,)
+        for block in self.down_blocks:
+            extra = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
+            x, outputs = block(x, embedding, num_frames=frames, **extra)
+            skips += outputs
+        x = self.mid_block(x, embedding, encoder_hidden_states=context)
+        for block in self.up_blocks:
+            count = len(block.resnets)
+            skips, used = skips[:-count], skips[-count:]
+            extra = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
+            x = block(x, used, embedding, num_frames=frames, **extra)
+        x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
+        return x.unflatten(0, (batch, frames)).transpose(1, 2)  # (B, out, F, h, w)
+
+
+def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
+    """A U-Net of diffusers' own configuration. Raises :class:`InvalidCheckpoint` for one that this forward does not know."""
+    for field, wanted in (("use_motion_mid_block", False), ("encoder_hid_dim_type", None), ("addition_embed_type", None)):
+        if config.get(field) != wanted:
+            raise InvalidCheckpoint(f"unet.{field} is {config.get(field)!r}; only {wanted!r} is part of this model family")
+    return MotionUNet(**{key: value for key, value in config.items() if not key.startswith("_")})
+
+
+def initialise_for_training(unet: MotionUNet, affinity_channels: int) -> None:
+    """Zero the output of every motion module and W_cond, so that training starts from the image model (spec 1.3, 1.4)."""
+    with torch.no_grad():
+        for module in unet.modules():
+            if isinstance(module, PerFrameMotionModule):
+                nn.init.zeros_(module.proj_out.weight)
+                nn.init.zeros_(module.proj_out.bias)
+        unet.conv_in.weight[:, -affinity_channels:].zero_()
+
+
+def widened(conv_in: Tensor, channels: int) -> Tensor:
+    """conv_in weight (O, C, 3, 3) of an image model → (O, channels, 3, 3): new input columns are zero and change nothing."""
+    if conv_in.shape[1] > channels:
+        raise InvalidCheckpoint(f"conv_in has {conv_in.shape[1]} input channels, more than the {channels} of this model")
+    grown = conv_in.new_zeros(conv_in.shape[0], channels, *conv_in.shape[2:])
+    grown[:, : conv_in.shape[1]] = conv_in
+    return grown
+
+
+def is_temporal(key: str) -> bool:
+    """Whether a weight of the U-Net belongs to the motion modules (stage 2 trains these and W_cond)."""
+    return ".motion_modules." in key
+
+
+def from_animatediff(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Keys of AnimateDiff and of the released checkpoint → our keys. Position tables are checked and left out.
+
+    A ``module.`` prefix is dropped. Keys that are ours already pass through. Raises :class:`InvalidCheckpoint`.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        key = key.removeprefix("module.")
+        if key.endswith((RELEASED_POSITIONS, POSITIONS)):
+            _check_positions(key, value)
+            continue
+        if is_temporal(key):
+            key = key.replace(".temporal_transformer.", ".")
+            for theirs, ours in RENAMED:
+                key = key.replace(f".{theirs}", f".{ours}")
+        if key in renamed:
+            raise InvalidCheckpoint(f"two weights of the file both mean {key}")
+        renamed[key] = value
+    return renamed
+
+
+def to_animatediff(weights: Mapping[str, Tensor], positions: int = 32) -> dict[str, Tensor]:
+    """Our keys → those of AnimateDiff and of the released checkpoint, position tables (1, positions, C) included."""
+    renamed: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        if key.endswith(POSITIONS):
+            continue
+        if is_temporal(key):
+            for theirs, ours in RENAMED:
+                key = key.replace(f".{ours}", f".{theirs}")
+            key = re.sub(r"(\.motion_modules\.\d+\.)", r"\1temporal_transformer.", key)
+        renamed[key] = value
+        match = re.match(r"(.*attention_blocks\.\d+\.)to_q\.weight", key)
+        if match:
+            renamed[match[1] + RELEASED_POSITIONS] = SinusoidalPositionalEmbedding(value.shape[1], positions).pe
+    return renamed
+
+
+def _check_positions(key: str, table: Tensor) -> None:
+    """A position table must be the sinusoid that we rebuild; anything else would silently change the motion."""
+    if table.is_meta:
+        return
+    flat = table.reshape(-1, table.shape[-1]).float()  # (positions, C); AnimateDiff v2 and v3 differ in leading dimensions
+    expected = SinusoidalPositionalEmbedding(flat.shape[1], flat.shape[0]).pe[0]
+    if not torch.allclose(flat.cpu(), expected, atol=2e-3):  # half precision files round the table
+        raise InvalidCheckpoint(f"{key} is not the sinusoidal table of AnimateDiff", "the file is of another model")

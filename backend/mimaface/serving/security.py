@@ -1,0 +1,64 @@
+"""Who may connect: CURVE from the first byte, and only the one client key of this start (RFC 27/ZAP)."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+
+from mimaface.protocol.connection import Connection
+from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.messages import CREDIT, VERSION
+
+log = logging.getLogger(__name__)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MAX_MESSAGE = 256 * 1024 * 1024
+HEARTBEAT, LOST_AFTER = 250, 1000  # milliseconds
+
+
+class AllowList:
+    """Credentials for pyzmq's authenticator: exactly these public keys (Z85)."""
+
+    def __init__(self, keys: set[bytes]) -> None:
+        self.keys = keys
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        known = key in self.keys
+        if not known:
+            log.warning("refused a connection with an unknown key")
+        return known
+
+
+def open_socket(
+    context: zmq.Context[zmq.Socket[bytes]], file: Path, host: str, allow_remote: bool
+) -> tuple[zmq.Socket[bytes], ThreadAuthenticator, Connection]:
+    """Bind an encrypted ROUTER on a free port and write the connection file.
+
+    Raises :class:`InvalidInput` for an address that is not loopback without ``allow_remote``.
+    """
+    if host not in LOOPBACK and not allow_remote:
+        raise InvalidInput(
+            f"{host} can be reached from other machines", "use 127.0.0.1, or add --allow-remote if that is what you want"
+        )
+    server_public, server_secret = zmq.curve_keypair()
+    client_public, client_secret = zmq.curve_keypair()
+    guard = ThreadAuthenticator(context)
+    guard.start()
+    guard.configure_curve_callback(domain="*", credentials_provider=AllowList({client_public}))
+    socket = context.socket(zmq.ROUTER)
+    socket.curve_server = True
+    socket.curve_publickey, socket.curve_secretkey = server_public, server_secret
+    for option, value in (
+        (zmq.ROUTER_MANDATORY, 1), (zmq.ROUTER_HANDOVER, 0), (zmq.LINGER, 0), (zmq.SNDHWM, 4 * CREDIT), (zmq.MAXMSGSIZE, MAX_MESSAGE),
+        (zmq.HEARTBEAT_IVL, HEARTBEAT), (zmq.HEARTBEAT_TIMEOUT, LOST_AFTER), (zmq.HANDSHAKE_IVL, 3000), (zmq.IPV6, int(":" in host)),
+    ):  # fmt: skip
+        socket.setsockopt(option, value)
+    port = socket.bind_to_random_port(f"tcp://{f'[{host}]' if ':' in host else host}")
+    connection = Connection(
+        VERSION, host, port, server_public.decode(), client_public.decode(), client_secret.decode(), os.getpid()
+    )
+    connection.write(file)
+    return socket, guard, connection

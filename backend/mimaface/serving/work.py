@@ -1,0 +1,133 @@
+"""What the server's requests do, as generators of steps that the scheduler can interleave."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.animate import check, engine_states, steps
+from mimaface.drivers import motion_steps
+from mimaface.drivers.retarget import RetargetSettings
+from mimaface.face.head import Head
+from mimaface.face.portrait import Portrait
+from mimaface.face.pose import poses_for
+from mimaface.face.proxy import ProxyRenderer
+from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import matrix_to_head_angles
+from mimaface.protocol.settings import RenderSettings
+
+from .store import Job, Store
+
+Array = NDArray[Any]
+CACHED = 4
+
+
+class Work:
+    """Runs on the worker thread only. Portraits and preview renderers are kept for reuse."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._portraits: OrderedDict[str, Portrait] = OrderedDict()
+        self._renderers: OrderedDict[tuple[str, int, str], ProxyRenderer] = OrderedDict()
+
+    def capabilities(self) -> list[dict[str, Any]]:
+        return [{"name": name, "works": not reason, "why_not": reason} for name, reason in engine_states().items()]
+
+    def portrait(self, identity: str) -> Portrait:
+        """The fitted portrait of an id ``<sha256>-<face>`` as :meth:`fit` gives out."""
+        if identity not in self._portraits:
+            name, _, face = identity.partition("-")
+            if not face.isdigit():
+                raise InvalidInput(f"portrait id {identity[:80]!r} is not one of ours", "load the portrait again")
+            self._portraits[identity] = Portrait.open(self.store.portrait(name), int(face))
+            while len(self._portraits) > CACHED:
+                self._portraits.popitem(last=False)
+        self._portraits.move_to_end(identity)
+        return self._portraits[identity]
+
+    def fit(self, content: bytes, face: int) -> tuple[dict[str, Any], bytes]:
+        """Fit a picture file; the fields of ``portrait.fit.reply`` and the mesh of the head as npz."""
+        portrait = Portrait.open(content, face)
+        identity = f"{self.store.put_portrait(content)}-{face}"
+        self._portraits[identity] = portrait
+        fit = portrait.fit
+        fields = {
+            "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
+            "confidence": fit.confidence, "actions": fit.actions.tolist(), "gaze": fit.gaze.tolist(),
+            "angles": matrix_to_head_angles(fit.rotation).tolist(),
+        }  # fmt: skip
+        return fields, head_mesh(portrait)
+
+    def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Array:
+        """One picture of the first frame of a motion, by the proxy engine."""
+        portrait = self.portrait(identity)
+        key = (identity, settings.size, settings.framing)
+        if key not in self._renderers:
+            self._renderers[key] = ProxyRenderer(portrait, settings.size, settings.framing)
+            while len(self._renderers) > CACHED:
+                self._renderers.popitem(last=False)
+        clip = MotionClip.from_bytes(motion, "preview")
+        return self._renderers[key].render(poses_for(portrait.fit, clip, settings.absolute)[0])
+
+    def track(self, path: Path, options: dict[str, Any], progress: Callable[[int], None]) -> Iterator[MotionClip | None]:
+        """Read a mocap file or follow the face in a video; None after every frame, the motion last."""
+        yield from motion_steps(path, RetargetSettings.from_wire(options), progress)
+
+    def render(self, job: Job) -> Iterator[tuple[int, str] | None]:
+        """Render and store the missing frames of a job; (index, sha256) per frame, None after other steps."""
+        motion = MotionClip.from_bytes(self.store.motion(job.id), "the job's motion")
+        portrait = self.portrait(job.portrait)
+        start = self.store.job(job.id).done
+        if start == job.frames:
+            return
+        for frame in steps(portrait, motion, job.settings, start):
+            yield None if frame is None else (frame.index, self.store.put_frame(job.id, frame.index, png(frame.image)))
+
+    @staticmethod
+    def check(motion: bytes, settings: RenderSettings) -> int:
+        """Frames of a job to be; raises early what can be known early."""
+        clip = MotionClip.from_bytes(motion, "the job's motion")
+        check(clip, settings)
+        return len(clip)
+
+
+def png(image: Array) -> bytes:
+    """A picture (H, W, 3 or 4) uint8 as PNG; equal pictures give equal bytes."""
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def head_mesh(portrait: Portrait) -> bytes:
+    """The fitted head for Blender, as npz.
+
+    vertices (V, 3) neutral, head frame, metres; triangles (N, 3) without hair and lashes; part (N,); uv (V, 2) in the
+    photograph, 0–1, v up; actions (52, V, 3); source_actions (52,); eye_centres (2, 3); eye_vertices (V,) 0 none, 1 left,
+    2 right; rotation (3, 3) and translation (3,) of the fit.
+    """
+    head, fit = Head.load(), portrait.fit
+    drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
+    posed = head.posed(fit.identity, fit.actions, fit.gaze) @ fit.rotation.T + fit.translation
+    place = fit.camera.project(posed)
+    height, width = portrait.image.shape[:2]
+    eyes = np.zeros(len(head.vertices), np.uint8)
+    for label, name in ((1, "eye_left"), (2, "eye_right")):
+        eyes[head.vertices_of(name)] = label
+    arrays = {
+        "vertices": head.shape(fit.identity, np.zeros(head.expression_size)), "triangles": head.triangles[drawn],
+        "part": head.triangle_part[drawn], "part_names": np.array(head.parts), "eye_vertices": eyes,
+        "uv": np.stack([place[:, 0] / width, 1 - place[:, 1] / height], axis=1).astype(np.float32),
+        "actions": head.actions.astype(np.float16), "source_actions": fit.actions, "source_gaze": fit.gaze,
+        "eye_centres": head.eye_centres_for(fit.identity), "rotation": fit.rotation, "translation": fit.translation,
+    }  # fmt: skip
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    return out.getvalue()
