@@ -52,6 +52,8 @@ SCHEMAS: dict[str, Schema] = {
     "job.submit.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
     "job.attach": _schema(job=str, from_frame=int, credit=int),
     "job.attach.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.resume": _schema(job=str),
+    "job.resume.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
     "job.credit": _schema(job=str, frames=int),
     "job.status": _schema(job=str),
     "job.status.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),

@@ -72,7 +72,7 @@ class Server:
         self._handlers: dict[str, Callable[[bytes, Message], None]] = {
             "hello": self._hello, "capabilities": self._capabilities, "portrait.fit": self._fit, "preview": self._preview,
             "track": self._track, "job.submit": self._submit, "job.attach": self._attach, "job.credit": self._credit,
-            "job.status": self._status, "job.list": self._list, "job.cancel": self._cancel, "log.tail": self._log_tail,
+            "job.status": self._status, "job.resume": self._resume, "job.list": self._list, "job.cancel": self._cancel, "log.tail": self._log_tail,
             "shutdown": self._shutdown,
         }  # fmt: skip
         assert set(self._handlers) == set(REQUESTS)
@@ -281,6 +281,16 @@ class Server:
         self._start_render(identity, job)
         self._attached[identity, job.id] = Attachment(fields["from_frame"], min(max(fields["credit"], 0), CREDIT))
         self._reply(identity, message, job.to_wire())
+
+    def _resume(self, identity: bytes, message: Message) -> None:
+        """Queue what is missing of a job that was cancelled, failed or paused; a no-op for one that is active or complete."""
+        job = self.store.job(message.fields["job"])
+        if job.state not in ACTIVE:
+            self.store.verify(job.id)
+            job = self.store.job(job.id)
+            self.store.set_state(job.id, "done" if job.done == job.frames else "queued")
+        self._start_render(identity, self.store.job(job.id))
+        self._reply(identity, message, self.store.job(job.id).to_wire())
 
     def _credit(self, identity: bytes, message: Message) -> None:
         attachment = self._attached.get((identity, message.fields["job"]))

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MIMAFace Animator: animate a portrait photo with a rig, mocap or video, and get image strips back."""
+
+from __future__ import annotations
+
+bl_info = {
+    "name": "MIMAFace Animator",
+    "author": "The MIMAFace Animator authors",
+    "version": (0, 1, 0),
+    "blender": (3, 4, 0),
+    "location": "3D View and Sequencer > Sidebar > MIMAFace",
+    "description": "Animate a portrait photo and get it back as image strips",
+    "category": "Animation",
+}
+
+
+def register() -> None:
+    from . import operators, panels, preferences, properties, session
+
+    for module in (preferences, properties, operators, panels, session):
+        module.register()
+
+
+def unregister() -> None:
+    from . import operators, panels, preferences, properties, session
+
+    for module in (session, panels, operators, properties, preferences):
+        module.unregister()

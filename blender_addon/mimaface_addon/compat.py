@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every difference between Blender versions, in one place."""
+
+from __future__ import annotations
+
+import bpy
+
+
+def strips(editor: bpy.types.SequenceEditor):
+    """The top-level strips: ``strips`` from 4.4 on, ``sequences`` before. An empty collection is falsy, so no ``or``."""
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """The scene that the sequencer edits: from 5.0 on the workspace may name another one than the active."""
+    workspace = getattr(context, "workspace", None)
+    return getattr(workspace, "sequencer_scene", None) or context.scene
+
+
+def ensure_editor(scene: bpy.types.Scene) -> bpy.types.SequenceEditor:
+    return scene.sequence_editor or scene.sequence_editor_create()
+
+
+def new_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
+    """A new action, assigned to ``owner``; the one before is kept in the file."""
+    data = owner.animation_data or owner.animation_data_create()
+    if data.action is not None:
+        data.action.use_fake_user = True
+    action = bpy.data.actions.new(name)
+    data.action = action
+    if hasattr(action, "slots") and hasattr(data, "action_slot") and not action.slots:
+        data.action_slot = action.slots.new(id_type="OBJECT", name=owner.name)
+    return action
+
+
+def ensure_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, index: int = 0) -> bpy.types.FCurve:
+    """The curve of ``path`` in ``action``, made when missing; through slots and layers from 4.4 on."""
+    if hasattr(action, "fcurve_ensure_for_datablock"):
+        return action.fcurve_ensure_for_datablock(owner, path, index=index)
+    return action.fcurves.find(path, index=index) or action.fcurves.new(path, index=index)
+
+
+def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -> None:
+    """Put bones in a named collection (4.0 on); earlier versions have none and show all bones."""
+    if not hasattr(armature, "collections"):
+        return
+    collection = armature.collections.get(name) or armature.collections.new(name)
+    for bone in bones:
+        collection.assign(armature.bones[bone])
+
+
+
+def user_folder(package: str) -> str:
+    """A folder that the add-on may write to; never its own."""
+    if hasattr(bpy.utils, "extension_path_user") and package.startswith("bl_ext."):
+        return bpy.utils.extension_path_user(package, create=True)
+    return bpy.utils.user_resource("DATAFILES", path="mimaface", create=True)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is saved in the .blend: the portrait, the rig, and the takes that were generated."""
+
+# annotations are evaluated: Blender reads the properties from them
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+
+class MimaFaceTake(bpy.types.PropertyGroup):
+    """One generated shot. ``name`` is shown; ``uuid`` also tags its strip."""
+
+    uuid: StringProperty()
+    job: StringProperty()
+    folder: StringProperty()  # relative to the .blend when it is saved
+    frames: IntProperty()
+    done: IntProperty()
+    start: IntProperty()
+    channel: IntProperty()
+    state: StringProperty(default="waiting")
+    message: StringProperty()
+
+
+class MimaFaceScene(bpy.types.PropertyGroup):
+    portrait: StringProperty(name="Portrait", description="The photo to animate", subtype="FILE_PATH")
+    portrait_id: StringProperty()
+    face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
+    rig: PointerProperty(name="Rig", description="The armature that animates the portrait", type=bpy.types.Object)
+    takes: CollectionProperty(type=MimaFaceTake)
+    active_take: IntProperty()
+    size: IntProperty(
+        name="Size", description="Pixels of the longer side; 0 is the photo's own size", default=0, min=0, max=8192
+    )
+    framing: EnumProperty(
+        name="Framing",
+        items=[("photo", "Whole Photo", "The face pasted back into the photo"), ("face", "Face", "A square around the head")],
+    )
+    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the head is see-through")
+    smoothing: FloatProperty(name="Smoothing", description="Smooth imported motion", min=0, max=1, default=0.0)
+    swap: BoolProperty(name="Swap Left/Right", description="Exchange left and right of imported motion")
+    neutral: EnumProperty(
+        name="Neutral",
+        description="What imported motion is relative to",
+        items=[("auto", "Calmest Frame", "The frame with the least expression"), ("rest", "Zero", "As recorded")],
+    )
+    gain: FloatProperty(name="Strength", description="Strength of imported head motion", min=0, max=3, default=1)
+
+
+CLASSES = (MimaFaceTake, MimaFaceScene)
+
+
+def register() -> None:
+    for item in CLASSES:
+        bpy.utils.register_class(item)
+    bpy.types.Scene.mimaface = PointerProperty(type=MimaFaceScene)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.mimaface
+    for item in reversed(CLASSES):
+        bpy.utils.unregister_class(item)

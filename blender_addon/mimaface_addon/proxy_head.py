@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proxy head: the fitted head with the photo projected onto it, 52 shape keys and turning eyeballs, live without backend."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from .protocol.arkit import ACTION_NAMES
+from .rig import EYES, HEAD, to_blender
+
+
+def create(context: bpy.types.Context, rig: bpy.types.Object, mesh: dict[str, np.ndarray], image: bpy.types.Image) -> bpy.types.Object:
+    """Build head and eyes from the arrays of ``portrait.fit``, ride them on the rig's head bone; returns the head."""
+    material = _material(image)
+    vertices, triangles = to_blender(mesh["vertices"]), mesh["triangles"]
+    eye_of = mesh["eye_vertices"][triangles[:, 0]]
+    head = _mesh_object(context, f"{rig.name} Head", vertices, triangles[eye_of == 0], mesh["uv"], material)
+    _ride(head, rig)
+    _add_actions(head, rig, mesh, np.unique(triangles[eye_of == 0]))
+    for label, eye in enumerate(EYES, 1):
+        centre = to_blender(mesh["eye_centres"][label - 1])
+        ball = _mesh_object(context, f"{rig.name} Eye {eye}", vertices - centre, triangles[eye_of == label], mesh["uv"], material)
+        _ride(ball, rig)
+        ball.location = centre
+        _turn(ball, rig, eye)
+    return head
+
+
+def _material(image: bpy.types.Image) -> bpy.types.Material:
+    """The photograph as it is, without lights."""
+    material = bpy.data.materials.new(f"{image.name} projected")
+    material.use_nodes = True
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    nodes.clear()
+    texture, emission, output = (nodes.new(kind) for kind in ("ShaderNodeTexImage", "ShaderNodeEmission", "ShaderNodeOutputMaterial"))
+    texture.image = image
+    links.new(texture.outputs["Color"], emission.inputs["Color"])
+    links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    nodes.active = texture
+    return material
+
+
+def _mesh_object(
+    context: bpy.types.Context, name: str, vertices: np.ndarray, triangles: np.ndarray, uv: np.ndarray, material: bpy.types.Material
+) -> bpy.types.Object:
+    used, local = np.unique(triangles, return_inverse=True)
+    local = local.reshape(-1, 3)
+    data = bpy.data.meshes.new(name)
+    data.from_pydata(vertices[used].tolist(), [], local.tolist())
+    layer = data.uv_layers.new(name="photo")
+    layer.data.foreach_set("uv", np.ascontiguousarray(uv[used][local].reshape(-1, 2), np.float32).ravel())
+    data.polygons.foreach_set("use_smooth", np.ones(len(local), bool))
+    data.materials.append(material)
+    item = bpy.data.objects.new(name, data)
+    context.collection.objects.link(item)
+    item.hide_select = True
+    return item
+
+
+def _ride(item: bpy.types.Object, rig: bpy.types.Object) -> None:
+    """Parent to the head bone so that the rest pose leaves the item where its coordinates are."""
+    item.parent = rig
+    item.parent_type = "BONE"
+    item.parent_bone = HEAD
+    bone = rig.data.bones[HEAD]
+    tail = bone.matrix_local.copy()
+    tail.translation = bone.tail_local
+    item.matrix_parent_inverse = tail.inverted()
+
+
+def _add_actions(head: bpy.types.Object, rig: bpy.types.Object, mesh: dict[str, np.ndarray], used: np.ndarray) -> None:
+    """One shape key per action, driven by the rig's sum plus the portrait's own expression."""
+    head.shape_key_add(name="neutral", from_mix=False)
+    base = to_blender(mesh["vertices"])[used]
+    moves = to_blender(mesh["actions"].astype(np.float32))[:, used]
+    for index, action in enumerate(ACTION_NAMES):
+        key = head.shape_key_add(name=action, from_mix=False)
+        key.data.foreach_set("co", np.ascontiguousarray(base + moves[index], np.float32).ravel())
+        driver = key.driver_add("value").driver
+        driver.type = "SCRIPTED"
+        variable = driver.variables.new()
+        variable.name = "a"
+        variable.targets[0].id = rig
+        variable.targets[0].data_path = f'["out_{action}"]'
+        driver.expression = f"min(max(a+{float(mesh['source_actions'][index]):.4f},0),1)"
+
+
+def _turn(ball: bpy.types.Object, rig: bpy.types.Object, eye: str) -> None:
+    """Turn an eyeball with the rig's gaze: yaw about Blender's z, pitch about x, in this order from the eye outward."""
+    ball.rotation_mode = "XYZ"
+    for axis, index, sign in (("yaw", 2, 1), ("pitch", 0, -1)):
+        driver = ball.driver_add("rotation_euler", index).driver
+        driver.type = "SCRIPTED"
+        variable = driver.variables.new()
+        variable.name = "a"
+        variable.targets[0].id = rig
+        variable.targets[0].data_path = f'["out_gaze_{eye}_{axis}"]'
+        driver.expression = f"{sign}*a"

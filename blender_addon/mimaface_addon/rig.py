@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The portrait rig: an armature with handles, and custom properties that everything else reads.
+
+For each ARKit action there are three properties on the armature object: ``jawOpen`` (keyed by the artist), ``mocap_jawOpen``
+(written by imports) and ``out_jawOpen`` = artist + mocap × ``mocap_influence`` + handles, which the proxy head and the bake read.
+All bones stand upright, so a bone's own x, y, z are the head frame's: subject's left, up, out of the face.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+
+from . import compat
+from .protocol.arkit import ACTION_NAMES
+
+GAZE_DISTANCE = 0.5  # metres from the eyes to the gaze target at rest
+ROOT, MOCAP, HEAD, GAZE = "root", "head_mocap", "head", "gaze_target"
+HEAD_CHANNELS = ("mocap_yaw", "mocap_pitch", "mocap_roll")
+EYES = ("left", "right")
+GAZE_CHANNELS = tuple(f"gaze_{eye}_{axis}" for eye in EYES for axis in ("yaw", "pitch"))
+LOOK = 0.5  # radians of gaze at which the lids follow fully
+
+# handle bones: place in the head frame in metres relative to the landmark that anchors it, shape, group
+HANDLES = {
+    "jaw": (0.0, -0.115, 0.115), "lip.upper": (0.0, -0.056, 0.135), "lip.lower": (0.0, -0.078, 0.132), "mouth": (0.0, -0.066, 0.155),
+    "mouth.L": (0.032, -0.066, 0.12), "mouth.R": (-0.032, -0.066, 0.12), "cheek.L": (0.055, -0.035, 0.1), "cheek.R": (-0.055, -0.035, 0.1),
+    "lid.L": (0.032, 0.012, 0.125), "lid.R": (-0.032, 0.012, 0.125), "brow": (0.0, 0.03, 0.13), "brow.L": (0.038, 0.032, 0.125),
+    "brow.R": (-0.038, 0.032, 0.125),
+}  # fmt: skip
+# (handle, axis, direction, actions): metres of travel for 1.0 is TRAVEL
+TRAVEL = {"jaw": 0.03, "brow": 0.012, "brow.L": 0.012, "brow.R": 0.012, "lid.L": 0.012, "lid.R": 0.012}
+DEFAULT_TRAVEL = 0.015
+MOVES = (
+    ("jaw", "Y", -1, ("jawOpen",)), ("jaw", "X", 1, ("jawLeft",)), ("jaw", "X", -1, ("jawRight",)), ("jaw", "Z", 1, ("jawForward",)),
+    ("lip.upper", "Y", 1, ("mouthUpperUpLeft", "mouthUpperUpRight")), ("lip.upper", "Z", -1, ("mouthRollUpper",)),
+    ("lip.lower", "Y", -1, ("mouthLowerDownLeft", "mouthLowerDownRight")), ("lip.lower", "Y", 1, ("mouthShrugLower",)),
+    ("lip.lower", "Z", -1, ("mouthRollLower",)), ("mouth", "X", 1, ("mouthLeft",)), ("mouth", "X", -1, ("mouthRight",)),
+    ("mouth", "Z", 1, ("mouthFunnel",)), ("mouth", "Z", -1, ("mouthPucker",)), ("brow", "Y", 1, ("browInnerUp",)),
+    *(move for side, name, out in (("L", "Left", 1), ("R", "Right", -1)) for move in (
+        (f"mouth.{side}", "Y", 1, (f"mouthSmile{name}",)), (f"mouth.{side}", "Y", -1, (f"mouthFrown{name}",)),
+        (f"mouth.{side}", "X", out, (f"mouthStretch{name}",)), (f"mouth.{side}", "X", -out, (f"mouthPress{name}",)),
+        (f"cheek.{side}", "Y", 1, (f"cheekSquint{name}",)), (f"cheek.{side}", "Z", 1, ("cheekPuff",)),
+        (f"lid.{side}", "Y", -1, (f"eyeBlink{name}",)), (f"lid.{side}", "Y", 1, (f"eyeWide{name}",)),
+        (f"lid.{side}", "Z", -1, (f"eyeSquint{name}",)), (f"brow.{side}", "Y", 1, (f"browOuterUp{name}",)),
+        (f"brow.{side}", "Y", -1, (f"browDown{name}",)),
+    )),
+)  # fmt: skip
+
+
+def to_blender(points: np.ndarray) -> np.ndarray:
+    """Head frame (x left, y up, z out of the face) → Blender (z up, face toward −y)."""
+    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
+
+
+HEAD_TO_BLENDER = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))
+
+
+def create(context: bpy.types.Context, name: str, eye_centres: np.ndarray) -> bpy.types.Object:
+    """Build the rig at the 3D cursor for a head whose eyes are at ``eye_centres`` (2, 3), head frame, metres."""
+    armature = bpy.data.armatures.new(name)
+    rig = bpy.data.objects.new(name, armature)
+    context.collection.objects.link(rig)
+    rig.location = context.scene.cursor.location
+    for item in context.selected_objects:
+        item.select_set(False)
+    context.view_layer.objects.active = rig
+    rig.select_set(True)
+    bpy.ops.object.mode_set(mode="EDIT")
+    _add_bones(armature, eye_centres)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    armature.display_type = "STICK"
+    rig.show_in_front = True
+    _shape_bones(rig)
+    _add_properties(rig)
+    _add_drivers(rig)
+    return rig
+
+
+def _add_bones(armature: bpy.types.Armature, eye_centres: np.ndarray) -> None:
+    eye = eye_centres.mean(axis=0)
+
+    def add(name: str, place, length: float, parent: str | None) -> None:
+        bone = armature.edit_bones.new(name)
+        bone.head = Vector(to_blender(np.asarray(place, float)))
+        bone.tail = bone.head + Vector((0, 0, length))
+        bone.roll = 0.0
+        bone.parent = armature.edit_bones[parent] if parent else None
+        bone.use_deform = False
+
+    add(ROOT, (0, -0.22, 0), 0.05, None)
+    add(MOCAP, (0, 0, 0), 0.04, ROOT)
+    add(HEAD, (0, 0, 0), 0.14, MOCAP)
+    add(GAZE, (0, eye[1], eye[2] + GAZE_DISTANCE), 0.02, HEAD)
+    for name, place in HANDLES.items():
+        add(name, (place[0], eye[1] + place[1], place[2]), 0.012, HEAD)
+
+
+def _shape_bones(rig: bpy.types.Object) -> None:
+    for bone in rig.pose.bones:
+        bone.rotation_mode = "QUATERNION"
+    rig.pose.bones[MOCAP].rotation_mode = "ZXY"
+    rig.data.bones[MOCAP].hide = True
+    ring, ball = _widget("MIMAFace ring", 32, 0.0), _widget("MIMAFace ball", 16, 1.0)
+    for name in (*HANDLES, GAZE):
+        bone = rig.pose.bones[name]
+        bone.custom_shape = ball
+        bone.use_custom_shape_bone_size = False
+        _scale_shape(bone, 0.02 if name == GAZE else 0.006)
+        bone.lock_rotation = (True, True, True)
+        bone.lock_rotation_w = True
+        bone.lock_scale = (True, True, True)
+    head = rig.pose.bones[HEAD]
+    head.custom_shape = ring
+    head.use_custom_shape_bone_size = False
+    _scale_shape(head, 0.13)
+    compat.bone_collection(rig.data, "Head", [ROOT, HEAD])
+    compat.bone_collection(rig.data, "Gaze", [GAZE])
+    compat.bone_collection(rig.data, "Face", list(HANDLES))
+    compat.bone_collection(rig.data, "Mocap", [MOCAP])
+
+
+def _scale_shape(bone: bpy.types.PoseBone, size: float) -> None:
+    bone.custom_shape_scale_xyz = (size, size, size)
+
+
+def _widget(name: str, segments: int, second: float) -> bpy.types.Object:
+    """A circle in x–z, with a second one in x–y when ``second`` is 1; shared by all rigs, not linked to a scene."""
+    found = bpy.data.objects.get(name)
+    if found is not None:
+        return found
+    turns = np.linspace(0, 2 * np.pi, segments, endpoint=False)
+    flat = np.stack([np.cos(turns), np.zeros(segments), np.sin(turns)], axis=1)
+    points = [flat]
+    edges = [(index, (index + 1) % segments) for index in range(segments)]
+    if second:
+        points.append(flat[:, [0, 2, 1]])
+        edges += [(a + segments, b + segments) for a, b in edges]
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata(np.concatenate(points).tolist(), edges, [])
+    return bpy.data.objects.new(name, mesh)
+
+
+def _add_properties(rig: bpy.types.Object) -> None:
+    def add(name: str, low: float, high: float, text: str, value: float = 0.0) -> None:
+        rig[name] = value
+        rig.id_properties_ui(name).update(min=low, max=high, soft_min=max(low, 0.0) if low > -2 else low, soft_max=min(high, 1.0), description=text)
+
+    for action in ACTION_NAMES:
+        add(action, -1.0, 2.0, "ARKit action, added to the portrait's own expression")
+        add(f"mocap_{action}", -2.0, 2.0, "Written by mocap imports")
+        add(f"out_{action}", -10.0, 10.0, "Sum of slider, handles and mocap: do not edit")
+    for name in HEAD_CHANNELS:
+        add(name, -3.2, 3.2, "Head rotation of the mocap layer in radians")
+    for name in GAZE_CHANNELS:
+        add(name, -1.0, 1.0, "Gaze in radians, added to the portrait's own gaze")
+        add(f"mocap_{name}", -1.0, 1.0, "Written by mocap imports")
+        add(f"out_{name}", -10.0, 10.0, "Sum of gaze target, slider and mocap: do not edit")
+    add("mocap_influence", 0.0, 1.0, "How much of the mocap layer is used", 1.0)
+    rig["mimaface"] = 1
+
+
+def _add_drivers(rig: bpy.types.Object) -> None:
+    terms: dict[str, list[tuple[str, str, str]]] = {action: [] for action in ACTION_NAMES}
+    for bone, axis, direction, actions in MOVES:
+        scale = direction / TRAVEL.get(bone, DEFAULT_TRAVEL)
+        for action in actions:
+            terms[action].append((bone, axis, f"max({scale:.4g}*{{}},0)"))
+    for action in ACTION_NAMES:
+        _sum_driver(rig, action, terms[action])
+    for eye in EYES:
+        _gaze_driver(rig, eye, "yaw", "X")
+        _gaze_driver(rig, eye, "pitch", "Y")
+    for index, (name, sign) in enumerate((("mocap_pitch", -1), ("mocap_yaw", 1), ("mocap_roll", -1))):
+        driver = rig.pose.bones[MOCAP].driver_add("rotation_euler", index).driver
+        driver.expression = f"{sign}*a*i"
+        _property(driver, rig, "a", name)
+        _property(driver, rig, "i", "mocap_influence")
+
+
+def _sum_driver(rig: bpy.types.Object, action: str, terms: list[tuple[str, str, str]]) -> None:
+    driver = rig.driver_add(f'["out_{action}"]').driver
+    expression = "a+b*i"
+    _property(driver, rig, "a", action)
+    _property(driver, rig, "b", f"mocap_{action}")
+    _property(driver, rig, "i", "mocap_influence")
+    for index, (bone, axis, term) in enumerate(terms):
+        _location(driver, rig, f"h{index}", bone, axis)
+        expression += "+" + term.format(f"h{index}")
+    look = _look_terms(action)
+    if look is not None:
+        axis, sign = look
+        _location(driver, rig, "g", GAZE, axis)
+        expression += f"+min(max({sign}*atan2(g,{GAZE_DISTANCE})/{LOOK},0),1)"
+    driver.expression = expression
+
+
+def _look_terms(action: str) -> tuple[str, int] | None:
+    """Lids follow the gaze target: its axis and direction for an ``eyeLook*`` action."""
+    if not action.startswith("eyeLook"):
+        return None
+    left = action.endswith("Left")
+    direction = action[len("eyeLook") :].removesuffix("Left").removesuffix("Right")
+    if direction in ("Up", "Down"):
+        return "Y", 1 if direction == "Up" else -1
+    return "X", 1 if (direction == "Out") == left else -1
+
+
+def _gaze_driver(rig: bpy.types.Object, eye: str, axis: str, component: str) -> None:
+    name = f"gaze_{eye}_{axis}"
+    driver = rig.driver_add(f'["out_{name}"]').driver
+    _property(driver, rig, "a", name)
+    _property(driver, rig, "b", f"mocap_{name}")
+    _property(driver, rig, "i", "mocap_influence")
+    _location(driver, rig, "h", GAZE, component)
+    _location(driver, rig, "d", GAZE, "Z")
+    driver.expression = f"a+b*i+atan2(h,max({GAZE_DISTANCE}+d,0.05))"
+
+
+def _property(driver: bpy.types.Driver, rig: bpy.types.Object, variable: str, name: str) -> None:
+    driver.type = "SCRIPTED"
+    item = driver.variables.new()
+    item.name = variable
+    item.targets[0].id = rig
+    item.targets[0].data_path = f'["{name}"]'
+
+
+def _location(driver: bpy.types.Driver, rig: bpy.types.Object, variable: str, bone: str, axis: str) -> None:
+    item = driver.variables.new()
+    item.name = variable
+    item.type = "TRANSFORMS"
+    target = item.targets[0]
+    target.id = rig
+    target.bone_target = bone
+    target.transform_type = f"LOC_{axis}"
+    target.transform_space = "LOCAL_SPACE"
+
+
+def head_rotation(rig: bpy.types.Object) -> np.ndarray:
+    """Rotation (3, 3) of the head away from its rest, mocap included, in the head frame; ``rig`` is the evaluated object."""
+    bone = rig.pose.bones[HEAD]
+    turned = bone.matrix.to_3x3() @ bone.bone.matrix_local.to_3x3().inverted()
+    frame = HEAD_TO_BLENDER
+    return np.array(frame.transposed() @ turned.normalized() @ frame)
+
+
+def head_offset(rig: bpy.types.Object) -> np.ndarray:
+    """Translation (3,) of the head away from its rest in metres, head frame."""
+    bone = rig.pose.bones[HEAD]
+    moved = bone.matrix.to_translation() - bone.bone.matrix_local.to_translation()
+    return np.array(HEAD_TO_BLENDER.transposed() @ moved)

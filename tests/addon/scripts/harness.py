@@ -1,0 +1,88 @@
+"""Runs inside Blender's Python: installs the built zip as an extension and drives the add-on through its operators."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+import zipfile
+from pathlib import Path
+
+ZIP = Path(os.environ["MIMAFACE_ZIP"])
+WORK = Path(os.environ["MIMAFACE_WORK"])
+MODULE = "bl_ext.user_default.mimaface_addon"
+
+
+def enable():
+    """Install and enable the extension the way the preferences do it; returns the add-on's module."""
+    import addon_utils
+    import bpy
+
+    repository = next(repo for repo in bpy.context.preferences.extensions.repos if repo.module == "user_default")
+    folder = Path(repository.directory) / "mimaface_addon"
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        zipfile.ZipFile(ZIP).extractall(folder)
+    addon_utils.extensions_refresh(ensure_wheels=True)
+    bpy.ops.preferences.addon_enable(module=MODULE)
+    assert MODULE in bpy.context.preferences.addons, "the add-on could not be enabled"
+    return sys.modules[MODULE]
+
+
+def part(name: str):
+    import importlib
+
+    return importlib.import_module(f"{MODULE}.{name}")
+
+
+def pump(until, seconds: float = 60.0, what: str = "the add-on") -> None:
+    """Run the add-on's main-thread work until ``until()`` holds."""
+    runtime = part("session").session()
+    deadline = time.monotonic() + seconds
+    while not until():
+        runtime.pump()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: {runtime.last_error or runtime.backend.problem or runtime.busy or 'no answer'}")
+        time.sleep(0.01)
+
+
+def load_portrait(path: Path) -> None:
+    import bpy
+
+    scene = bpy.context.scene
+    before = scene.mimaface.rig
+    assert bpy.ops.mimaface.load_portrait(filepath=str(path)) == {"FINISHED"}
+    pump(lambda: scene.mimaface.rig not in (None, before), what="load portrait")
+
+
+def key(rig, path: str, frames: dict[int, float]) -> None:
+    for frame, value in frames.items():
+        rig[path] = value
+        rig.keyframe_insert(f'["{path}"]', frame=frame)
+
+
+def generate(seconds: float = 120.0, **options):
+    import bpy
+
+    scene = bpy.context.scene
+    assert bpy.ops.mimaface.generate(**options) == {"FINISHED"}
+    number = len(scene.mimaface.takes) - 1
+    pump(lambda: scene.mimaface.takes[number].state not in ("waiting", "rendering"), seconds, "generate")
+    take = scene.mimaface.takes[number]
+    assert take.state == "done", (take.state, take.message)
+    return take
+
+
+def run(main) -> None:
+    """Run ``main``, write its result as JSON, and end at once (some versions hang when they end by themselves)."""
+    code, result = 0, {}
+    try:
+        result = main() or {}
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    (WORK / "result.json").write_text(json.dumps(result))
+    sys.stdout.flush()
+    os._exit(code)
