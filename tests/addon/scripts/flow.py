@@ -6,21 +6,21 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-import harness
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
+import drive
 
 
 def main() -> dict:
     import bpy
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    harness.enable()
-    blend = harness.WORK / "shot.blend"
+    drive.enable()
+    blend = drive.WORK / "shot.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     scene = bpy.context.scene
     scene.render.fps = 24
     scene.frame_start, scene.frame_end = 1, 10
-    harness.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
+    drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     rig = scene.mimaface.rig
 
     rig["jawOpen"] = 0.5
@@ -32,31 +32,30 @@ def main() -> dict:
     keys = {name: head.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.shape_keys.key_blocks[name].value for name in ("jawOpen",)}
     rig.pose.bones["mouth.L"].location = (0, 0, 0)
 
-    harness.key(rig, "jawOpen", {1: 0.0, 10: 0.8})
+    drive.key(rig, "jawOpen", {1: 0.0, 10: 0.8})
     bone = rig.pose.bones["head"]
     bone.rotation_mode = "XYZ"
     for frame, yaw in ((1, 0.0), (10, 0.3)):
         bone.rotation_euler = (0, yaw, 0)
         bone.keyframe_insert("rotation_euler", frame=frame)
-    first = harness.generate()
-    assert bpy.ops.mimaface.import_motion(filepath=os.environ["MIMAFACE_TAKE"]) == {"FINISHED"}
-    harness.pump(lambda: not harness.part("session").session().busy, what="import")
+    first = drive.generate()
+    drive.import_motion(Path(os.environ["MIMAFACE_TAKE"]))
     end = scene.frame_end
     scene.frame_end = 12
-    second = harness.generate()
+    second = drive.generate()
     names = [first.name, second.name]
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(blend))
     scene = bpy.context.scene
-    strips = harness.part("strips")
+    strips = drive.part("strips")
     found = []
     for take in scene.mimaface.takes:
         strip = strips.find(scene, take.uuid)
         folder = Path(bpy.path.abspath(strip.directory))
         files = [str(folder / element.filename) for element in strip.elements]
         found.append({"channel": strip.channel, "start": strip.frame_final_start, "length": strip.frame_final_duration, "files": files})
-    harness.part("session").session().backend.stop()
+    drive.part("session").session().backend.stop()
     return {"version": bpy.app.version_string, "sums": sums, "keys": keys, "names": names, "strips": found, "end": end}
 
 
-harness.run(main)
+drive.run(main)

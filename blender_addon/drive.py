@@ -1,4 +1,8 @@
-"""Runs inside Blender's Python: installs the built zip as an extension and drives the add-on through its operators."""
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drive the add-on from a script inside Blender's Python, through its own operators: for the demo, the tests and farms.
+
+MIMAFACE_ZIP names the built extension and MIMAFACE_WORK the folder for ``result.json``.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,7 @@ def enable():
 
 
 def part(name: str):
+    """A module of the enabled add-on."""
     import importlib
 
     return importlib.import_module(f"{MODULE}.{name}")
@@ -49,6 +54,7 @@ def pump(until, seconds: float = 60.0, what: str = "the add-on") -> None:
 
 
 def load_portrait(path: Path) -> None:
+    """Run the operator and wait for the rig."""
     import bpy
 
     scene = bpy.context.scene
@@ -58,12 +64,23 @@ def load_portrait(path: Path) -> None:
 
 
 def key(rig, path: str, frames: dict[int, float]) -> None:
+    """Key a custom property of the rig: frame → value."""
     for frame, value in frames.items():
         rig[path] = value
         rig.keyframe_insert(f'["{path}"]', frame=frame)
 
 
+def import_motion(path: Path) -> None:
+    """Run the operator and wait for the curves."""
+    import bpy
+
+    assert bpy.ops.mimaface.import_motion(filepath=str(path)) == {"FINISHED"}
+    runtime = part("session").session()
+    pump(lambda: not runtime.busy, what="import motion")
+
+
 def generate(seconds: float = 120.0, **options):
+    """Run the operator and wait for the last frame; returns the take."""
     import bpy
 
     scene = bpy.context.scene

@@ -1,0 +1,44 @@
+"""The demo's contact sheet and video, from the frames that Blender received; runs in the backend's environment.
+
+    python blender_addon/demo_pictures.py DEMO_FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mimaface.video_out import contact_sheet, open_sink
+
+COLUMNS, ROWS, WIDTH = 8, 3, 240
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    result = json.loads((folder / "result.json").read_text())
+    chosen = []
+    with open_sink(folder / "shot.mp4", result["rate"], overwrite=True) as sink:
+        number = 0
+        for take in result["takes"]:
+            files = sorted(Path(take["folder"]).glob("*.png"))
+            wanted = set(np.linspace(0, len(files) - 1, COLUMNS * ROWS).astype(int).tolist())
+            for index, path in enumerate(files):
+                image = np.asarray(Image.open(path).convert("RGB"))
+                sink.write(number, image)
+                number += 1
+                if index in wanted:
+                    chosen.append(image)
+    Image.fromarray(contact_sheet(chosen, COLUMNS, WIDTH)).save(folder / "sheet.png")
+    for take in result["takes"]:
+        rate = take["frames"] / take["seconds"]
+        print(f"take “{take['name']}”: {take['frames']} frames in {take['seconds']:.1f} s, {rate:.1f} frames/s, in {take['folder']}")
+    for name in ("shot.blend", "shot.mp4", "sheet.png"):
+        print(folder / name)
+
+
+if __name__ == "__main__":
+    main()
