@@ -101,7 +101,8 @@ class FaceLandmarker:
     def faces(self, image: Array) -> list[Landmarks]:
         """Landmarks of every face, largest first; detections that the mesh network does not confirm are dropped."""
         every = [self.landmarks(image, face) for face in self.detect(image)]
-        return [found for found in every if found.presence >= MIN_PRESENCE]
+        sure = [found for found in every if found.presence >= MIN_PRESENCE]
+        return sorted(sure, key=lambda found: -float(np.prod(np.ptp(found.points[:468, :2], axis=0))))
 
     def _detect_in(self, image: Array, left: float, top: float, extent: float) -> list[DetectedFace]:
         crop = crop_square(image, np.array([left + extent / 2, top + extent / 2]), extent, 0.0, DETECTOR_SIDE)

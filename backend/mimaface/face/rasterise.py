@@ -68,7 +68,7 @@ def rasterise_reference(points: Array, triangles: Array, height: int, width: int
             edge = sign * ((qx - px) * (y - py) - (qy - py) * (x - px))
             owns = sign * (qy - py) < 0 or (qy == py and sign * (qx - px) > 0)
             inside &= (edge > 0) | ((edge == 0) & owns)
-            edges.append(edge / (sign * area))
+            edges.append(edge * (1.0 / (sign * area)))
         inverse = edges[0] / az + edges[1] / bz + edges[2] / cz
         with np.errstate(divide="ignore"):
             z = 1.0 / inverse

@@ -88,7 +88,8 @@ class MotionClip:
         norms = np.linalg.norm(quaternion, axis=1)
         if (np.abs(norms - 1) > 1e-2).any():
             raise InvalidMotion(f"motion frame {int(np.argmax(np.abs(norms - 1)))}: head_quat is not a unit quaternion")
-        object.__setattr__(self, "head_quat", continuous_quaternions(quaternion / norms[:, None]))
+        exact = np.abs(norms - 1) < 1e-9  # left alone, so that a file keeps its bits
+        object.__setattr__(self, "head_quat", continuous_quaternions(quaternion / np.where(exact, 1.0, norms)[:, None]))
         object.__setattr__(self, "meta", {"schema": SCHEMA_VERSION, "neutral": "rest", **self.meta})
 
     def __len__(self) -> int:
