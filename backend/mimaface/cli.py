@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +111,7 @@ def _animate(parsed: argparse.Namespace) -> int:
 
     from mimaface.animate import animate, at_rate, check
     from mimaface.face.portrait import Portrait
+    from mimaface.protocol.errors import Cancelled
     from mimaface.protocol.motion import MotionClip
     from mimaface.protocol.settings import RenderSettings
     from mimaface.video_out import open_sink
@@ -122,16 +125,18 @@ def _animate(parsed: argparse.Namespace) -> int:
     rate = parsed.fps or ((len(motion) - 1) / motion.duration if len(motion) > 1 else 25.0)
     is_video = parsed.output.suffix.lower() == ".mp4"
     if parsed.fps or is_video:
-        motion = at_rate(motion, min(max(rate, 1.0), 240.0))
+        motion = at_rate(motion, parsed.fps or min(max(rate, 1.0), 240.0))
     portrait = Portrait.open(parsed.portrait, parsed.face)
     started, done = time.monotonic(), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
         with open_sink(parsed.output, rate, parsed.overwrite) as sink, Progress(*columns, transient=True) as bar:
-            for frame in bar.track(animate(portrait, motion, settings), len(motion), description="frames"):
+            for frame in bar.track(animate(portrait, motion, settings, stop.is_set), len(motion), description="frames"):
                 sink.write(frame.index, frame.image)
                 done += 1
-    except KeyboardInterrupt:
+    except Cancelled:
         kept = f"{done} of {len(motion)} frames are in {parsed.output}" if not is_video and done else "nothing was kept"
         print(f"mimaface: stopped; {kept}", file=sys.stderr)
         return INTERRUPTED

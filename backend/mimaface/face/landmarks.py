@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,9 +197,24 @@ def _interpreter(path: Path) -> Any:
         raise InvalidCheckpoint(f"{path}: cannot be read ({error.strerror})", "install MIMAFace again") from error
     if hashlib.sha256(content).hexdigest() != CHECKSUMS[path.name]:
         raise InvalidCheckpoint(f"{path}: the file is damaged (checksum differs)", "install MIMAFace again")
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
+    with _quiet():
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
     return interpreter
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """LiteRT announces its delegate on the process's error stream, with no switch to turn that off."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _run(interpreter: Any, values: Array) -> list[Array]:

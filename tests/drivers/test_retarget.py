@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from conftest import motion_of, nod
+
+from mimaface.drivers.retarget import RetargetSettings, retarget, scale_rotation
+from mimaface.face.smoothing import one_euro
+from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
+
+
+def degrees(clip):
+    return np.degrees(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)))
+
+
+def test_doing_nothing_changes_nothing():
+    clip = nod(6)
+    same = retarget(clip, RetargetSettings())
+    np.testing.assert_array_equal(same.actions, clip.actions)
+    np.testing.assert_array_equal(same.head_quat, clip.head_quat)
+    assert same.meta["neutral"] == clip.meta["neutral"]
+
+
+def test_swapping_is_a_mirror_and_its_own_inverse():
+    clip = motion_of({"angles": (10, 5, -4), "eyeBlinkLeft": 0.8, "jawLeft": 0.3, "gaze": (6, 2)}, {})
+    swap = RetargetSettings(swap=True)
+    once = retarget(clip, swap)
+    np.testing.assert_allclose(degrees(once)[0], [-10, 5, 4], atol=1e-6)
+    assert once.actions[0, ACTION_INDEX["eyeBlinkRight"]] == np.float32(0.8)
+    assert once.actions[0, ACTION_INDEX["jawRight"]] == np.float32(0.3)
+    np.testing.assert_allclose(once.gaze[0, 0], np.radians([-6, 2]), atol=1e-6)
+    np.testing.assert_allclose(retarget(once, swap).head_quat, clip.head_quat, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "index"), [("head_yaw", 0), ("head_pitch", 1), ("head_roll", 2)])
+def test_flips_change_one_axis(name, index):
+    angles = np.zeros(3)
+    angles[index] = 12
+    flipped = degrees(retarget(motion_of({"angles": tuple(angles)}), RetargetSettings(flip=(name,))))[0]
+    np.testing.assert_allclose(flipped, -angles, atol=1e-6)
+
+
+def test_gains_scale_one_channel():
+    clip = motion_of({"jawOpen": 0.4, "mouthFunnel": 0.4, "angles": (10, 0, 0), "gaze": (8, 0)})
+    done = retarget(clip, RetargetSettings(gains={"jawOpen": 1.5, "head": 0.5, "gaze": 2.0}))
+    np.testing.assert_allclose(done.actions[0, [ACTION_INDEX["jawOpen"], ACTION_INDEX["mouthFunnel"]]], [0.6, 0.4], atol=1e-6)
+    np.testing.assert_allclose(degrees(done)[0], [5, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(np.degrees(done.gaze[0, 0]), [16, 0], atol=1e-4)
+
+
+def test_scaling_a_rotation_by_one_and_two():
+    quaternion = nod(5).head_quat
+    np.testing.assert_allclose(scale_rotation(quaternion, 1.0), quaternion, atol=1e-12)
+    from mimaface.protocol.rotation import quaternion_multiply
+
+    np.testing.assert_allclose(scale_rotation(quaternion, 2.0), quaternion_multiply(quaternion, quaternion), atol=1e-12)
+
+
+def test_one_euro_calms_noise_and_keeps_up_with_speed():
+    time = np.arange(300) / 60
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 0.02, 300)
+    assert one_euro(noise, time, 1.0, 0.5).std() < 0.5 * noise.std()
+    ramp = 4.0 * time
+    late = ramp - one_euro(ramp, time, 1.0, 5.0)
+    slow = ramp - one_euro(ramp, time, 1.0, 0.0)
+    assert late[-1] < 0.2 * slow[-1], "the cutoff rises with speed"
+
+
+def test_smoothing_keeps_quaternions_unit_and_time_untouched():
+    clip = retarget(nod(20), RetargetSettings(smoothing=0.8))
+    np.testing.assert_allclose(np.linalg.norm(clip.head_quat, axis=1), 1, atol=1e-9)
+    np.testing.assert_array_equal(clip.time, nod(20).time)
+
+
+@pytest.mark.parametrize(
+    "values", [{"gains": {"jaw": 1.0}}, {"gains": {"head": -1}}, {"flip": ["up"]}, {"smoothing": 2}, {"neutral": "calm"}, {"gains": [1]}]
+)
+def test_mistakes_are_named(values):
+    with pytest.raises(InvalidInput):
+        RetargetSettings.from_wire(values)

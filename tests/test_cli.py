@@ -1,0 +1,115 @@
+"""The command itself, as its own process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import COLLINS, nod
+from PIL import Image
+
+from mimaface.protocol.motion import MotionClip
+
+COMMAND = [sys.executable, "-m", "mimaface.cli"]
+
+
+def run(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture(scope="module")
+def motion(tmp_path_factory):
+    path = tmp_path_factory.mktemp("motion") / "nod.motion.npz"
+    nod(5).save(path)
+    return path
+
+
+def test_animate_makes_one_file_per_frame(tmp_path, motion):
+    done = run("animate", COLLINS, motion, "-o", tmp_path / "out", "--size", 256)
+    assert done.returncode == 0, done.stderr
+    files = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in files] == [f"{index:06d}.png" for index in range(5)]
+    pictures = [np.asarray(Image.open(path)).astype(int) for path in files]
+    assert pictures[0].shape == (256, 256, 3)
+    assert all(np.abs(a - b).mean() > 0.05 for a, b in zip(pictures, pictures[1:])), "every frame differs from the one before"
+    again = run("animate", COLLINS, motion, "-o", tmp_path / "again", "--size", 256)
+    assert again.returncode == 0
+    assert [path.read_bytes() for path in files] == [path.read_bytes() for path in sorted((tmp_path / "again").iterdir())]
+
+
+def test_animate_makes_a_film_that_track_reads(tmp_path, motion):
+    film = tmp_path / "out.mp4"
+    done = run("animate", COLLINS, motion, "-o", film)
+    assert done.returncode == 0, done.stderr
+    tracked = run("track", film, "-o", tmp_path / "back.motion.npz")
+    assert tracked.returncode == 0, tracked.stderr
+    assert len(MotionClip.load(tmp_path / "back.motion.npz")) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("absent.png", "{motion}", "-o", "{out}"), "cannot read absent.png"),
+        (("{text}", "{motion}", "-o", "{out}"), "not a picture"),
+        (("{portrait}", "absent.csv", "-o", "{out}"), "no such file"),
+        (("{portrait}", "{text}", "-o", "{out}"), "kind of file"),
+        (("{portrait}", "{motion}", "-o", "{out}", "--engine", "magic"), "engine 'magic' is unknown"),
+        (("{portrait}", "{motion}", "-o", "{out}", "--gain", "jaw"), "NAME=FACTOR"),
+        (("{portrait}", "{motion}", "-o", "{out}", "--size", "7"), "size 7 is out of range"),
+        (("{portrait}", "{motion}", "-o", "{out}", "--face", "3"), "face 3"),
+        (("{portrait}", "{motion}", "-o", "{out}", "--neutral", "99"), "neutral frame 99"),
+        (("{portrait}", "{motion}", "-o", "{out}", "--fps", "0.2"), "out of range"),
+        (("{portrait}", "{motion}", "-o", "{out}.gif"), "kind of output"),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, motion, arguments, words):
+    text = tmp_path / "notes.jpg"
+    text.write_text("not a picture")
+    names = {"motion": motion, "out": tmp_path / "out", "text": text, "portrait": COLLINS}
+    done = run("animate", *[argument.format(**names) for argument in arguments])
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, motion):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    done = run("animate", COLLINS, motion, "-o", blocked / "out")
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_ctrl_c_keeps_what_is_done_and_leaves_no_half_files(tmp_path):
+    long = tmp_path / "long.motion.npz"
+    nod(2000).save(long)
+    process = subprocess.Popen(
+        [*COMMAND, "animate", str(COLLINS), str(long), "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "out").glob("*.png"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "of 2000 frames are in" in errors
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_doctor_finds_everything_here(tmp_path):
+    done = run("doctor", env=os.environ | {"MIMAFACE_HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stdout
+    assert "engine proxy" in done.stdout
+
+
+def test_version_and_help():
+    assert run("--version").stdout.startswith("mimaface ")
+    assert run("animate", "--help").returncode == 0
+    assert run().returncode == 2
