@@ -118,9 +118,7 @@ def test_min_snr_weights_by_the_formula() -> None:
     snr = ALPHAS[timesteps] / (1 - ALPHAS[timesteps])
     expected = torch.minimum(snr, torch.tensor(5.0)) / snr
     assert torch.allclose(diffusion.min_snr_weight("epsilon", ALPHAS, timesteps), expected.float())
-    assert torch.allclose(
-        diffusion.min_snr_weight("v", ALPHAS, timesteps), (expected * snr / (snr + 1)).float()
-    )
+    assert torch.allclose(diffusion.min_snr_weight("v", ALPHAS, timesteps), (expected * snr / (snr + 1)).float())
 
 
 def test_guidance_of_one_runs_one_pass_and_any_other_one_pass_of_both() -> None:

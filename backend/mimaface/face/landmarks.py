@@ -32,6 +32,7 @@ CHECKSUMS = {
 }
 DETECTOR_SIDE, MESH_SIDE = 128, 256
 MIN_SCORE, MIN_PRESENCE, MAX_OVERLAP = 0.5, 0.5, 0.3
+SURE_PRESENCE = 0.8  # of a face that was not followed from the frame before: noise reaches 0.7
 CROP_MARGIN = 1.5
 TILINGS = (1, 2, 4, 8)  # the whole picture, then ever smaller overlapping windows: finds small faces
 
@@ -105,7 +106,7 @@ class FaceLandmarker:
     def faces(self, image: Array) -> list[Landmarks]:
         """Landmarks of every face, largest first; detections that the mesh network does not confirm are dropped."""
         every = [self.landmarks(image, face) for face in self.detect(image)]
-        sure = [found for found in every if found.presence >= MIN_PRESENCE]
+        sure = [found for found in every if found.presence >= SURE_PRESENCE]
         return sorted(sure, key=lambda found: -float(np.prod(np.ptp(found.points[:468, :2], axis=0))))
 
     def _detect_in(self, image: Array, left: float, top: float, extent: float) -> list[DetectedFace]:

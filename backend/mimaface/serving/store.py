@@ -185,6 +185,7 @@ class Store:
                 os.fsync(file.fileno())
             part.replace(target)
         except OSError as error:
+            part.unlink(missing_ok=True)  # also makes room for the database to note what happened
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 free = shutil.disk_usage(self.root).free
                 raise DiskFull(

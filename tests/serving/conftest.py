@@ -1,0 +1,97 @@
+"""A real backend in its own process, and a client to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import COLLINS
+
+from mimaface.protocol.client import Client
+from mimaface.protocol.motion import MotionClip
+
+
+class Backend:
+    """``mimaface serve`` on one root folder, which outlives it."""
+
+    def __init__(self, root: Path, *arguments: str) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.root, self.file = root, root / "connection.json"
+        self.arguments = arguments
+        self.clients: list[Client] = []
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mimaface.cli", "serve", "--connection", str(self.file), "--root", str(self.root), *self.arguments]
+        self.file.unlink(missing_ok=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_for(lambda: self.file.exists() or self.process.poll() is not None, 30, "the backend starts")
+        assert self.process.poll() is None, self.process.stderr.read().decode()
+
+    def client(self, name: str = "test") -> Client:
+        client = Client(self.file, name)
+        self.clients.append(client)
+        wait_for(lambda: client.state != "connecting", 10, "the client connects")
+        assert client.state == "ready", client.problem
+        return client
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+        self.process.wait(10)
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(15)
+        self.process.stderr.close()
+
+
+def wait_for(condition, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
+        time.sleep(0.01)
+
+
+def receive(client: Client, job: str, from_frame: int = 0, seconds: float = 60, limit: int | None = None) -> tuple[dict[int, bytes], object]:
+    """Frames by index until the job ends (or ``limit`` frames came), and the message that ended it."""
+    client.call("job.attach", {"job": job, "from_frame": from_frame, "credit": 8})
+    frames: dict[int, bytes] = {}
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for event in client.events():
+            if event.fields.get("job") != job:
+                continue
+            if event.kind == "frame":
+                assert event.fields["index"] not in frames, "a frame came twice"
+                frames[event.fields["index"]] = event.parts[0]
+                client.grant(job, 1)
+            elif event.kind in ("done", "failed"):
+                return frames, event
+        if limit is not None and len(frames) >= limit:
+            return frames, None
+        time.sleep(0.005)
+    raise AssertionError(f"{len(frames)} frames came in {seconds} s")
+
+
+def fit(client: Client) -> str:
+    return client.call("portrait.fit", {}, [COLLINS.read_bytes()]).fields["portrait"]
+
+
+def submit(client: Client, portrait: str, motion: MotionClip, **settings: object) -> str:
+    fields = {"portrait": portrait, "settings": {"size": 192, **settings}, "name": "test"}
+    return client.call("job.submit", fields, [motion.to_bytes()]).fields["job"]
+
+
+@pytest.fixture
+def backend(tmp_path):
+    running = Backend(tmp_path / "root")
+    yield running
+    running.close()

@@ -1,0 +1,304 @@
+"""Promises of the backend, with real processes, sockets and files."""
+
+import hashlib
+import io
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import zmq
+from conftest import COLLINS, motion_of, nod
+from PIL import Image
+
+from mimaface.protocol import client as client_module
+from mimaface.protocol.client import Client
+from mimaface.protocol.codec import Codec, Message
+from mimaface.protocol.connection import Connection
+from mimaface.protocol.errors import InvalidImage, InvalidInput, InvalidMessage, NoFaceFound, NotReachable, UnknownJob, VersionMismatch
+
+from .conftest import Backend, fit, receive, submit, wait_for
+
+
+def picture(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def test_a_job_from_picture_to_frames(backend):
+    client = backend.client()
+    assert {"name": "proxy", "works": True, "why_not": ""} in client.call("capabilities").fields["engines"]
+    portrait = fit(client)
+    job = submit(client, portrait, nod(6))
+    frames, end = receive(client, job)
+    assert sorted(frames) == list(range(6))
+    assert end.kind == "done"
+    assert picture(frames[0]).shape == (192, 192, 3)
+    assert all(frames[index] != frames[index + 1] for index in range(5))
+    stored = sqlite3.connect(backend.root / "jobs.sqlite").execute("SELECT number, sha256 FROM frames ORDER BY number").fetchall()
+    assert stored == [(index, hashlib.sha256(frames[index]).hexdigest()) for index in range(6)]
+    again = client.call("job.submit", {"portrait": portrait, "settings": {"size": 192}, "name": "x"}, [nod(6).to_bytes()]).fields
+    assert (again["job"], again["state"], again["done"]) == (job, "done", 6), "the same request is the same job"
+    assert client.call("job.list").fields["jobs"][0]["job"] == job
+
+
+def test_errors_come_back_as_themselves(backend):
+    client = backend.client()
+    portrait = fit(client)
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)).save(noise, "PNG")
+    for kind, fields, parts, error in (
+        ("portrait.fit", {}, [b"text"], InvalidImage),
+        ("portrait.fit", {}, [noise.getvalue()], NoFaceFound),
+        ("portrait.fit", {"face": 4}, [COLLINS.read_bytes()], NoFaceFound),
+        ("job.status", {"job": "nonsense"}, [], UnknownJob),
+        ("job.cancel", {"job": "nonsense"}, [], UnknownJob),
+        ("job.attach", {"job": "../../etc", "from_frame": 0, "credit": 1}, [], UnknownJob),
+        ("job.submit", {"portrait": "../x-0", "settings": {}}, [nod(2).to_bytes()], UnknownJob),
+        ("job.submit", {"portrait": portrait, "settings": {"engine": "magic"}}, [nod(2).to_bytes()], InvalidInput),
+        ("job.submit", {"portrait": portrait, "settings": {"size": "large"}}, [nod(2).to_bytes()], InvalidInput),
+        ("job.submit", {"portrait": portrait, "settings": {}}, [b"not motion"], InvalidInput),
+        ("track", {"path": "/absent.csv"}, [], InvalidInput),
+        ("track", {"path": str(COLLINS)}, [], InvalidInput),
+        ("track", {"path": str(COLLINS), "options": {"smoothing": 7}}, [], InvalidInput),
+        ("preview", {"portrait": portrait, "slot": "a", "generation": 1}, [b"x"], InvalidInput),
+    ):
+        with pytest.raises(error):
+            client.call(kind, fields, parts)
+    assert client.call("job.list").fields["jobs"] == [], "nothing was accepted"
+    with pytest.raises(InvalidMessage):
+        client.call("job.status", {})
+    assert client.call("capabilities").fields, "and it still answers"
+
+
+def test_kill_and_restart_continues_to_the_same_bytes(tmp_path, backend):
+    motion = nod(40)
+    client = backend.client()
+    portrait = fit(client)
+    job = submit(client, portrait, motion)
+    before, _ = receive(client, job, limit=7)
+    backend.kill()
+    wait_for(lambda: client.state == "lost", 5, "the client notices")
+    with pytest.raises(NotReachable):
+        client.call("capabilities")
+    backend.start()
+    after, end = receive(backend.client(), job, from_frame=max(before) + 1)
+    assert end.kind == "done"
+    assert sorted(before | after) == list(range(40))
+    assert not before.keys() & after.keys()
+    unbroken = Backend(tmp_path / "other")
+    try:
+        other = unbroken.client()
+        whole, _ = receive(other, submit(other, fit(other), motion))
+    finally:
+        unbroken.close()
+    assert whole == before | after
+
+
+def test_a_job_goes_on_without_its_client(backend):
+    client = backend.client()
+    job = submit(client, fit(client), nod(30))
+    client.close()
+    other = backend.client()
+    wait_for(lambda: other.call("job.status", {"job": job}).fields["state"] == "done", 30, "the job is done")
+    frames, end = receive(other, job, from_frame=25)
+    assert (sorted(frames), end.kind) == ([25, 26, 27, 28, 29], "done")
+
+
+def test_a_reader_that_stops_gets_everything_later(backend):
+    client = backend.client()
+    job = submit(client, fit(client), nod(25))
+    client.call("job.attach", {"job": job, "from_frame": 0, "credit": 8})
+    wait_for(lambda: client.call("job.status", {"job": job}).fields["state"] == "done", 30, "the job is done")
+    time.sleep(0.3)
+    got = [event.fields["index"] for event in client.events() if event.kind == "frame"]
+    assert got == list(range(8)), "no more than the credit"
+    client.grant(job, 3)
+    time.sleep(0.4)
+    assert [event.fields["index"] for event in client.events() if event.kind == "frame"] == [8, 9, 10]
+
+
+def test_cancel_is_idempotent_and_resume_continues(backend):
+    client = backend.client()
+    job = submit(client, fit(client), nod(300))
+    receive(client, job, limit=3)
+    for _ in range(300):
+        assert client.call("job.cancel", {"job": job}).fields["state"] == "cancelled"
+    done = client.call("job.status", {"job": job}).fields["done"]
+    time.sleep(0.3)
+    assert client.call("job.status", {"job": job}).fields["done"] - done <= 1, "it stopped"
+    assert 0 < done < 300
+    assert client.call("job.resume", {"job": job}).fields["state"] in ("queued", "running")
+    wait_for(lambda: client.call("job.status", {"job": job}).fields["done"] > done + 3, 20, "it goes on")
+    client.call("job.cancel", {"job": job})
+
+
+def test_a_damaged_frame_is_made_again(backend):
+    client = backend.client()
+    job = submit(client, fit(client), nod(6))
+    whole, _ = receive(client, job)
+    path = backend.root / "jobs" / job / "000002.png"
+    path.write_bytes(path.read_bytes()[:-9] + b"corrupted")
+    (backend.root / "jobs" / job / "000004.png").unlink()
+    again, end = receive(client, job)
+    assert end.kind == "done"
+    assert again == whole
+
+
+def test_previews_the_latest_wins_and_renders_are_not_starved(backend):
+    client = backend.client()
+    portrait = fit(client)
+    job = submit(client, portrait, nod(200), size=128)
+    client.call("job.attach", {"job": job, "from_frame": 0, "credit": 0})
+    answered, pending, started = [], [], time.monotonic()
+    for generation in range(60):
+        fields = {"portrait": portrait, "slot": "view", "generation": generation, "settings": {"size": 256}}
+        pending.append(client.request("preview", fields, [motion_of({"jawOpen": generation / 60}).to_bytes()], timeout=20))
+        time.sleep(0.02)
+    last = pending[-1].result(20)
+    seconds = time.monotonic() - started
+    assert last.fields["generation"] == 59
+    assert len(last.parts[0]) == last.fields["width"] * last.fields["height"] * 3
+    answered = [future for future in pending if future.done()]
+    assert len(answered) < 60 or seconds > 1.0
+    status = client.call("job.status", {"job": job}).fields
+    assert status["done"] > 0, "the render got its share"
+    client.call("job.cancel", {"job": job})
+
+
+def test_two_clients_share(backend):
+    a, b = backend.client("a"), backend.client("b")
+    portrait = fit(a)
+    first = submit(a, portrait, nod(120))
+    second = submit(b, portrait, nod(20), seed=5)
+    frames, end = receive(b, second)
+    assert end.kind == "done"
+    assert len(frames) == 20
+    assert a.call("job.status", {"job": first}).fields["state"] == "running", "the short job did not wait for the long one"
+    a.call("job.cancel", {"job": first})
+
+
+def test_strangers_are_not_parsed(backend):
+    connection = Connection.read(backend.file)
+    assert (os.stat(backend.file).st_mode & 0o777) == 0o600
+    with socket.create_connection((connection.host, connection.port), 5) as raw:
+        raw.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nevil")
+        raw.settimeout(1)
+        try:
+            reply = raw.recv(4096)
+        except (TimeoutError, ConnectionResetError):
+            reply = b""
+        assert b"hello" not in reply
+    context = zmq.Context()
+    for secure in (False, True):
+        stranger = context.socket(zmq.DEALER)
+        stranger.setsockopt(zmq.LINGER, 0)
+        if secure:
+            stranger.curve_publickey, stranger.curve_secretkey = zmq.curve_keypair()
+            stranger.curve_serverkey = connection.server_key.encode()
+        stranger.connect(connection.endpoint)
+        stranger.send_multipart(Codec.encode(Message("hello", {"versions": [1], "name": "stranger"})))
+        assert stranger.poll(700) == 0, "no answer without the right key"
+        stranger.close()
+    context.term()
+    assert backend.client().call("capabilities").fields
+
+
+def test_a_wrong_key_is_a_sentence(backend, tmp_path):
+    connection = Connection.read(backend.file)
+    public, secret = zmq.curve_keypair()
+    wrong = Connection(**{**vars(connection), "client_key": public.decode(), "client_secret": secret.decode()})
+    wrong.write(tmp_path / "wrong.json")
+    client = Client(tmp_path / "wrong.json")
+    wait_for(lambda: client.state == "lost", 6, "it is refused")
+    assert "refused" in client.problem or "does not answer" in client.problem
+    client.close()
+
+
+def test_versions_that_do_not_meet_are_a_sentence(backend, monkeypatch):
+    monkeypatch.setattr(client_module, "OLDEST_VERSION", 98)
+    monkeypatch.setattr(client_module, "VERSION", 99)
+    started = time.monotonic()
+    client = Client(backend.file)
+    future = client.request("capabilities")
+    with pytest.raises((VersionMismatch, NotReachable), match="protocol"):
+        future.result(5)
+    assert time.monotonic() - started < 1.5
+    client.close()
+
+
+def test_no_backend_is_said_at_once(tmp_path, backend):
+    with pytest.raises(NotReachable, match="no backend is running"):
+        Client(tmp_path / "absent.json")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(NotReachable, match="damaged"):
+        Client(tmp_path / "broken.json")
+    backend.kill()
+    started = time.monotonic()
+    with pytest.raises(NotReachable, match="has ended"):
+        Client(backend.file)
+    assert time.monotonic() - started < 1
+
+
+def test_it_ends_with_its_parent_but_finishes_its_jobs(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    running = Backend(tmp_path / "root", "--parent-pid", str(parent.pid))
+    try:
+        client = running.client()
+        job = submit(client, fit(client), nod(60))
+        parent.kill()
+        parent.wait()
+        wait_for(lambda: running.process.poll() is not None, 40, "the backend ends")
+        assert running.process.returncode == 0
+        row = sqlite3.connect(running.root / "jobs.sqlite").execute("SELECT state FROM jobs WHERE id=?", (job,)).fetchone()
+        assert row == ("done",)
+        assert len(list((running.root / "jobs" / job).glob("*.png"))) == 60
+        assert not running.file.exists()
+    finally:
+        parent.kill()
+        running.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("--host", "0.0.0.0"), "reached from other machines"), (("--root", "{blocked}/root"), "cannot be used")],
+)
+def test_it_does_not_start_where_it_should_not(tmp_path, arguments, words):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file")
+    command = [sys.executable, "-m", "mimaface.cli", "serve", "--connection", str(tmp_path / "c.json"), "--root", str(tmp_path / "root")]
+    done = subprocess.run([*command, *(item.format(blocked=blocked) for item in arguments)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs root to mount a small disk")
+def test_a_full_disk_pauses_the_job_and_says_so(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        running = Backend(disk)
+        try:
+            client = running.client()
+            job = submit(client, fit(client), nod(60), size=400)
+            frames, end = receive(client, job)
+            assert (end.kind, end.fields["code"]) == ("failed", "disk_full")
+            assert "bytes" in end.fields["message"]
+            status = client.call("job.status", {"job": job}).fields
+            assert status["state"] == "paused"
+            assert status["done"] == len(frames) > 0
+            subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+            client.call("job.resume", {"job": job})
+            rest, end = receive(client, job, from_frame=len(frames))
+            assert end.kind == "done"
+            assert len(frames) + len(rest) == 60
+        finally:
+            running.close()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
