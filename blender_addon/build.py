@@ -31,7 +31,7 @@ def download_wheels(folder: Path) -> list[Path]:
     """Fetch the wheels of every platform and Python into ``folder`` unless they are there."""
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / ".complete"
-    wanted = " ".join(PINS)
+    wanted = f"{PINS} {PLATFORMS} {PYTHONS}"
     if not (done.exists() and done.read_text() == wanted):
         for stale in folder.glob("*.whl"):
             stale.unlink()
@@ -41,7 +41,10 @@ def download_wheels(folder: Path) -> list[Path]:
                 command += ["--python-version", python, "--implementation", "cp"]
                 for platform in platforms:
                     command += ["--platform", platform]
-                subprocess.run([*command, *PINS], check=True, stderr=subprocess.DEVNULL)
+                done_one = subprocess.run([*command, *PINS], stderr=subprocess.PIPE, text=True)
+                if done_one.returncode:
+                    lines = [line for line in done_one.stderr.splitlines() if line.startswith("ERROR")] or ["no message"]
+                    raise SystemExit(f"build.py: the wheels for {platforms[0]}, Python {python} cannot be fetched: {lines[-1]}")
         done.write_text(wanted)
     return sorted(folder.glob("*.whl"))
 

@@ -58,9 +58,8 @@ def main() -> dict:
     takes = []
     for name, prepare in (("keyframed", None), ("mocap", Path(os.environ["MIMAFACE_TAKE"]))):
         if prepare is not None:
+            drive.fresh_take(scene.mimaface.rig)
             drive.import_motion(prepare)
-            for bone in scene.mimaface.rig.pose.bones:
-                bone.matrix_basis.identity()
             scene.frame_end = RATE * SECONDS
         print(f"generating take “{name}”", flush=True)
         started = time.monotonic()

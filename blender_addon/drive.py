@@ -70,6 +70,17 @@ def key(rig, path: str, frames: dict[int, float]) -> None:
         rig.keyframe_insert(f'["{path}"]', frame=frame)
 
 
+def fresh_take(rig) -> None:
+    """Put the present animation aside and everything at rest, for another performance of the same rig."""
+    action = rig.animation_data.action
+    action.use_fake_user = True
+    rig.animation_data.action = None
+    for bone in rig.pose.bones:
+        bone.matrix_basis.identity()
+    for name in part("protocol.arkit").ACTION_NAMES:
+        rig[name] = 0.0
+
+
 def import_motion(path: Path) -> None:
     """Run the operator and wait for the curves."""
     import bpy

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,13 +29,16 @@ class Backend:
         self.client: Client | None = None
         self.state = "stopped"
         self.problem = ""
+        self.step_age = 0.0  # seconds that the backend has been in its present step, as it says
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0
 
     def start(self, python: Path | None) -> None:
         """Use a running backend of this folder, else start one with ``python``. Returns at once; call :meth:`poll`."""
         self.stop_client()
-        self.problem = ""
+        self.problem, self.step_age = "", 0.0
+        if self._process is not None:
+            self._process.poll()  # a child that has ended must not look alive
         if self._connect():
             return
         if python is None:
@@ -58,34 +63,31 @@ class Backend:
     def poll(self) -> None:
         """Bring ``state`` up to date; never waits."""
         if self.state == "starting":
-            if self.client is None:
-                if self.connection_file.exists():
-                    self._connect()
-                elif self._process is not None and self._process.poll() is not None:
-                    self._fail(f"the backend ended while starting: {self.log_tail(2) or 'no message'}")
-                elif time.monotonic() > self._deadline:
-                    self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds: {self.log_tail(2)}")
-            elif self.client.state == "ready":
+            if self.client is None and self.connection_file.exists():
+                self._connect()
+            if self.client is not None and self.client.state == "ready":
                 self.state = "ready"
-            elif self.client.state == "lost":
+            elif self.client is not None and self.client.state == "lost":
+                self.connection_file.unlink(missing_ok=True)  # of a backend that is gone or not ours: start afresh next time
                 self._fail(self.client.problem)
+            elif self._process is not None and self._process.poll() is not None:
+                self._fail(f"the backend ended while starting: {self.log_tail(2) or 'no message'}")
+            elif time.monotonic() > self._deadline:
+                self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds: {self.log_tail(2)}")
         elif self.state == "ready" and self.client is not None and self.client.state == "lost":
             self._fail(f"{self.client.problem}; frames made so far are kept")
+        elif self.state == "ready":
+            hung = self.step_age > HUNG_AFTER
+            self.problem = f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that goes on" if hung else ""
 
-    def stop(self) -> None:
-        """Ask the backend to end, and forget it."""
-        if self.client is not None and self.client.state == "ready":
-            try:
-                self.client.call("shutdown", timeout=2.0)
-            except MimaFaceError:
-                self.problem = ""  # it was gone already, which is what was wanted
-        self.stop_client()
-        if self._process is not None:
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-            self._process = None
+    def stop(self, wait: bool = True) -> None:
+        """Ask the backend to end, and forget it; with ``wait`` False a thread sees to it."""
+        client, process = self.client, self._process
+        self.client, self._process, self.state, self.problem = None, None, "stopped", ""
+        ending = threading.Thread(target=_end, args=(client, process), name="mimaface-stop", daemon=True)
+        ending.start()
+        if wait:
+            ending.join()
 
     def stop_client(self) -> None:
         if self.client is not None:
@@ -122,3 +124,16 @@ class Backend:
             self.client.close()
         self.client = None
         self.state, self.problem = "lost", problem
+
+
+def _end(client: Client | None, process: subprocess.Popen[bytes] | None) -> None:
+    if client is not None:
+        with contextlib.suppress(MimaFaceError, TimeoutError):  # it is gone or hangs already: then it is ended below
+            client.call("shutdown", timeout=2.0)
+        client.close()
+    if process is not None:
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

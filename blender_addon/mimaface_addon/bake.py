@@ -36,25 +36,27 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, start: in
 
 
 def motion_to_curves(context: bpy.types.Context, rig: bpy.types.Object, motion: MotionClip, name: str, start: int) -> int:
-    """Key the mocap layer from frame ``start`` on in a new action; returns the last frame. The old action is kept."""
+    """Key the mocap layer from frame ``start`` on, beside the artist's own keys; returns the last frame.
+
+    Curves of an earlier import are replaced. The motion is taken relative to its neutral frame.
+    """
     scene = context.scene
     rate = frames_per_second(scene)
     count = int(np.floor(motion.duration * rate + 1e-6)) + 1
     clip = motion.resampled(motion.time[0] + np.arange(count) / rate)
-    neutral = _neutral(clip)
-    turned = clip.head_quat
-    actions, gaze = clip.actions, clip.gaze
+    turned, actions, gaze = clip.head_quat, clip.actions, clip.gaze
+    neutral = _neutral(motion)
     if neutral is not None:
-        turned = quaternion_multiply(turned, quaternion_conjugate(turned[neutral]))
-        actions, gaze = actions - actions[neutral], gaze - gaze[neutral]
+        turned = quaternion_multiply(turned, quaternion_conjugate(motion.head_quat[neutral]))
+        actions, gaze = actions - motion.actions[neutral], gaze - motion.gaze[neutral]
     angles = np.unwrap(matrix_to_head_angles(quaternion_to_matrix(turned)), axis=0)
-    action = compat.new_action(rig, name)
+    action = compat.ensure_action(rig, name)
     frames = start + np.arange(count)
     curves = {f"mocap_{item}": actions[:, index] for index, item in enumerate(ACTION_NAMES)}
     curves |= dict(zip(HEAD_CHANNELS, angles.T))
     curves |= {f"mocap_{item}": values for item, values in zip(GAZE_CHANNELS, gaze.reshape(count, 4).T)}
     for item, values in curves.items():
-        curve = compat.ensure_fcurve(rig, action, f'["{item}"]')
+        curve = compat.empty_fcurve(rig, action, f'["{item}"]')
         curve.keyframe_points.add(count)
         curve.keyframe_points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
         curve.keyframe_points.foreach_set("interpolation", np.ones(count, np.int32))  # 1: linear

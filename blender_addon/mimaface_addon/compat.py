@@ -11,6 +11,11 @@ def strips(editor: bpy.types.SequenceEditor):
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
+def all_strips(editor: bpy.types.SequenceEditor):
+    """The strips of all levels, inside meta strips too."""
+    return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
+
+
 def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
     """The scene that the sequencer edits: from 5.0 on the workspace may name another one than the active."""
     workspace = getattr(context, "workspace", None)
@@ -21,11 +26,11 @@ def ensure_editor(scene: bpy.types.Scene) -> bpy.types.SequenceEditor:
     return scene.sequence_editor or scene.sequence_editor_create()
 
 
-def new_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
-    """A new action, assigned to ``owner``; the one before is kept in the file."""
+def ensure_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
+    """The action of ``owner``, or a new one of this name."""
     data = owner.animation_data or owner.animation_data_create()
     if data.action is not None:
-        data.action.use_fake_user = True
+        return data.action
     action = bpy.data.actions.new(name)
     data.action = action
     if hasattr(action, "slots") and hasattr(data, "action_slot") and not action.slots:
@@ -33,11 +38,16 @@ def new_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
     return action
 
 
-def ensure_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, index: int = 0) -> bpy.types.FCurve:
-    """The curve of ``path`` in ``action``, made when missing; through slots and layers from 4.4 on."""
+def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, index: int = 0) -> bpy.types.FCurve:
+    """The curve of ``path`` in ``action`` without keys, made when missing; through slots and layers from 4.4 on."""
     if hasattr(action, "fcurve_ensure_for_datablock"):
-        return action.fcurve_ensure_for_datablock(owner, path, index=index)
-    return action.fcurves.find(path, index=index) or action.fcurves.new(path, index=index)
+        curve = action.fcurve_ensure_for_datablock(owner, path, index=index)
+        curve.keyframe_points.clear()
+        return curve
+    found = action.fcurves.find(path, index=index)
+    if found is not None:
+        action.fcurves.remove(found)
+    return action.fcurves.new(path, index=index)
 
 
 def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -> None:

@@ -64,7 +64,7 @@ class MIMAFACE_OT_stop(_Operator):
     bl_label = "Stop Backend"
 
     def work(self, context: bpy.types.Context) -> None:
-        session().backend.stop()
+        session().backend.stop(wait=False)
 
 
 class MIMAFACE_OT_load_portrait(_Operator, ImportHelper):
@@ -171,7 +171,7 @@ class MIMAFACE_OT_generate(_Operator):
         settings, item = context.scene.mimaface, current_rig(context)
         start, end = context.scene.frame_start, context.scene.frame_end
         motion = bake.scene_to_motion(context, item, start, end)
-        name = self.name or unused_name(scene, item.name.removesuffix(" rig"))
+        name = unused_name(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
         folder = output_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
@@ -194,6 +194,9 @@ class MIMAFACE_OT_generate(_Operator):
                 return
             owner, mine = found
             mine.job = message.fields["job"]
+            if mine.state == "cancelled":  # before the backend had named the job
+                runtime.ask("job.cancel", {"job": mine.job}, [], lambda _: None, runtime.fail)
+                return
             write_manifest(take_folder(mine), {"job": mine.job, "take": mine.uuid, "name": mine.name, "frames": mine.frames, "start": mine.start})
             runtime.receive(owner, mine)
 
@@ -206,12 +209,11 @@ class MIMAFACE_OT_generate(_Operator):
         runtime.ask("job.submit", fields, [motion.to_bytes()], done, failed)
 
 
-def unused_name(scene: bpy.types.Scene, stem: str) -> str:
+def unused_name(scene: bpy.types.Scene, stem: str, numbered: bool) -> str:
+    """``stem``, or ``stem 01`` and on, that no take has and whose folder does not exist: nothing is overwritten."""
     taken = {take.name for take in scene.mimaface.takes}
-    number = 1
-    while f"{stem} {number:02d}" in taken or output_folder(f"{stem} {number:02d}").exists():
-        number += 1
-    return f"{stem} {number:02d}"
+    names = ([] if numbered else [stem]) + [f"{stem} {number:02d}" for number in range(1, 1000)]
+    return next(name for name in names if name not in taken and not output_folder(name).exists())
 
 
 def output_folder(name: str) -> Path:
@@ -241,14 +243,9 @@ class MIMAFACE_OT_cancel(_Operator):
         _, take = active_take(context)
         if take.state not in ACTIVE:
             raise Refused(f"{take.name} is not being made")
-        identity, runtime = take.uuid, session()
-
-        def done(message) -> None:
-            found = find_take(identity)
-            if found is not None and found[1].state in ACTIVE:
-                found[1].state, found[1].message = "cancelled", "cancelled; resume it any time"
-
-        runtime.ask("job.cancel", {"job": take.job}, [], done, runtime.fail)
+        take.state, take.message = "cancelled", "cancelled; resume it any time"
+        if take.job:
+            session().ask("job.cancel", {"job": take.job}, [], lambda _: None, session().fail)
 
 
 class MIMAFACE_OT_resume(_Operator):

@@ -23,7 +23,7 @@ def create(context: bpy.types.Context, rig: bpy.types.Object, mesh: dict[str, np
         ball = _mesh_object(context, f"{rig.name} Eye {eye}", vertices - centre, triangles[eye_of == label], mesh["uv"], material)
         _ride(ball, rig)
         ball.location = centre
-        _turn(ball, rig, eye)
+        _turn(ball, rig, eye, mesh["source_gaze"][label - 1])
     return head
 
 
@@ -86,14 +86,14 @@ def _add_actions(head: bpy.types.Object, rig: bpy.types.Object, mesh: dict[str, 
         driver.expression = f"min(max(a+{float(mesh['source_actions'][index]):.4f},0),1)"
 
 
-def _turn(ball: bpy.types.Object, rig: bpy.types.Object, eye: str) -> None:
-    """Turn an eyeball with the rig's gaze: yaw about Blender's z, pitch about x, in this order from the eye outward."""
+def _turn(ball: bpy.types.Object, rig: bpy.types.Object, eye: str, source: np.ndarray) -> None:
+    """Turn an eyeball with the rig's gaze, added to the portrait's own (yaw, pitch): about Blender's z, then x."""
     ball.rotation_mode = "XYZ"
-    for axis, index, sign in (("yaw", 2, 1), ("pitch", 0, -1)):
+    for axis, index, sign, own in (("yaw", 2, 1, source[0]), ("pitch", 0, -1, source[1])):
         driver = ball.driver_add("rotation_euler", index).driver
         driver.type = "SCRIPTED"
         variable = driver.variables.new()
         variable.name = "a"
         variable.targets[0].id = rig
         variable.targets[0].data_path = f'["out_gaze_{eye}_{axis}"]'
-        driver.expression = f"{sign}*a"
+        driver.expression = f"{sign}*(a+{float(own):.4f})"

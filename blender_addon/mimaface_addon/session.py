@@ -7,6 +7,7 @@ A persistent timer calls ``pump`` in the window; tests and background scripts ca
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,12 +18,13 @@ import bpy
 from . import strips
 from .backend import Backend
 from .compat import user_folder
-from .delivery import Writer
+from .delivery import Writer, first_missing
 from .preferences import backend_python
 from .protocol.client import Message
 from .protocol.errors import MimaFaceError
 from .protocol.messages import CREDIT
 
+log = logging.getLogger(__name__)
 INTERVAL = 0.05  # seconds between pumps
 REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip
 ACTIVE = ("waiting", "rendering")
@@ -37,7 +39,8 @@ class Session:
         self.main_thread_seconds: list[float] = []
         self._pending: list[tuple[Future[Message], Callable[[Message], None], Callable[[str], None]]] = []
         self._when_ready: list[Callable[[], None]] = []
-        self._received: dict[str, tuple[bpy.types.Scene, float]] = {}
+        self._received: dict[str, float] = {}  # takes under way, and when their strip was last refreshed
+        self.reconcile_due = False
 
     def ensure_backend(self) -> None:
         if self.backend.state in ("stopped", "lost"):
@@ -46,7 +49,7 @@ class Session:
                 self.fail(self.backend.problem)
 
     def ask(
-        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 600.0,
+        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 86_400.0,
     ) -> None:  # fmt: skip
         """Send a request as soon as the backend is ready; ``done`` or ``failed`` is called by :meth:`pump`."""
 
@@ -72,25 +75,18 @@ class Session:
 
     def receive(self, scene: bpy.types.Scene, take) -> None:
         """Ask for the frames of a take from the first one that is not on disk."""
-        from .delivery import first_missing
-
         folder = take_folder(take)
         uuid = take.uuid
         take.state = "rendering"
         take.message = ""
         start = first_missing(folder, take.frames)
         take.done = start
-        self._received[uuid] = (scene, 0.0)
-
-        def done(message: Message) -> None:
-            found = find_take(uuid)
-            if found is not None and message.fields["state"] in ("failed", "cancelled") and found[1].state == "rendering":
-                self._end(uuid, "failed", message.fields.get("message", ""))
+        self._received[uuid] = 0.0
 
         def failed(text: str) -> None:
             self._end(uuid, "interrupted", text)
 
-        self.ask("job.attach", {"job": take.job, "from_frame": start, "credit": CREDIT}, [], done, failed)
+        self.ask("job.attach", {"job": take.job, "from_frame": start, "credit": CREDIT}, [], lambda _: None, failed)
 
     def pump(self) -> None:
         """Everything that is due on the main thread, and nothing that waits."""
@@ -111,7 +107,14 @@ class Session:
             except MimaFaceError as error:
                 failed(str(error))
                 continue
-            done(message)
+            try:
+                done(message)
+            except (MimaFaceError, OSError, RuntimeError) as error:
+                log.exception("an answer could not be used")
+                failed(f"the answer could not be used: {error}")
+        if self.reconcile_due:
+            self.reconcile_due = False
+            self.reconcile()
         delivered = self._events() + self._written()
         if delivered or before != self.backend.state:
             redraw()
@@ -128,11 +131,14 @@ class Session:
             if event.kind == "progress":
                 if event.fields["total"] == 0 and self.busy:
                     self.busy = f"Reading: frame {event.fields['done']}"
+                self.backend.step_age = float(event.fields.get("step_age", 0.0))
                 continue
             for _, take in takes_of_job(job):
                 if event.kind == "frame":
                     self.writer.put(take.uuid, take_folder(take), event.fields["index"], event.parts[0], event.fields["sha256"])
                     count += 1
+                elif event.kind == "done":
+                    self._complete(take.uuid)
                 elif event.kind == "failed":
                     self._end(take.uuid, "cancelled" if event.fields["code"] == "cancelled" else "failed", describe(event))
         return count
@@ -144,6 +150,8 @@ class Session:
             if found is None:
                 continue
             scene, take = found
+            if take.state not in ACTIVE:
+                continue
             if problem:
                 self._end(uuid, "interrupted", problem)
                 continue
@@ -151,20 +159,46 @@ class Session:
             if self.backend.client is not None:
                 self.backend.client.grant(take.job, 1)
             now = time.monotonic()
-            complete = take.done >= take.frames
-            if complete:
-                take.state = "done"
-            last = self._received.get(uuid, (scene, 0.0))[1]
-            if complete or now - last > REFRESH_EVERY:
-                self._received[uuid] = (scene, now)
+            if take.done >= take.frames:
+                self._complete(uuid)
+            elif now - self._received.get(uuid, 0.0) > REFRESH_EVERY:
+                self._received[uuid] = now
                 strips.show(scene, take, take_folder(take))
         return len(results)
+
+    def _complete(self, uuid: str) -> None:
+        """A take is done when every frame is on disk, and not before."""
+        found = find_take(uuid)
+        if found is None:
+            return
+        scene, take = found
+        folder = take_folder(take)
+        take.done = first_missing(folder, take.frames)
+        if take.done == take.frames:
+            take.state, take.message = "done", ""
+            self._received.pop(uuid, None)
+        strips.show(scene, take, folder)
+
+    def reconcile(self) -> None:
+        """Compare every take with the disk: after undo, redo and opening a file, what the .blend says may be old."""
+        for scene in bpy.data.scenes:
+            for take in scene.mimaface.takes:
+                if not take.frames:
+                    continue
+                present = first_missing(take_folder(take), take.frames)
+                take.done = present
+                if present == take.frames:
+                    take.state, take.message = "done", ""
+                    strips.show(scene, take, take_folder(take))
+                elif take.state == "done" or (take.state in ACTIVE and take.uuid not in self._received):
+                    take.state, take.message = "interrupted", f"{present} of {take.frames} frames are on disk: resume the take"
 
     def _end(self, uuid: str, state: str, message: str) -> None:
         found = find_take(uuid)
         if found is None or found[1].state == "done":
             return
         found[1].state, found[1].message = state, message
+        self._received.pop(uuid, None)
         if state in ("failed", "interrupted"):
             self.fail(message)
 
@@ -176,6 +210,7 @@ class Session:
         waiting, self._when_ready = self._when_ready, []
         for send in waiting:
             send()
+        self._received.clear()
         for scene in bpy.data.scenes:
             for take in scene.mimaface.takes:
                 if take.state in ACTIVE:
@@ -228,29 +263,36 @@ def redraw() -> None:
 
 
 def _tick() -> float:
-    if _session is not None:
-        _session.pump()
+    try:
+        if _session is not None or any(scene.mimaface.takes for scene in bpy.data.scenes):
+            session().pump()
+    except Exception:  # a timer that raises is dropped by Blender, and the add-on with it
+        log.exception("the add-on made a mistake")
+        session().fail("the add-on made a mistake: please use Copy Report")
     return INTERVAL
 
 
 @bpy.app.handlers.persistent
-def _loaded(*_: object) -> None:
-    """After a file was opened: takes that were under way can be resumed."""
-    for scene in bpy.data.scenes:
-        for take in scene.mimaface.takes:
-            if take.state in ACTIVE:
-                take.state, take.message = "interrupted", "Blender was closed before the take was complete"
+def _changed(*_: object) -> None:
+    """After opening a file, undo and redo: the takes are compared with the disk at the next pump."""
+    if _session is not None or any(scene.mimaface.takes for scene in bpy.data.scenes):
+        session().reconcile_due = True
+
+
+HANDLERS = ("load_post", "undo_post", "redo_post")
 
 
 def register() -> None:
-    bpy.app.handlers.load_post.append(_loaded)
+    for name in HANDLERS:
+        getattr(bpy.app.handlers, name).append(_changed)
     bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
 
 
 def unregister() -> None:
     global _session
-    if _loaded in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.remove(_loaded)
+    for name in HANDLERS:
+        with contextlib.suppress(ValueError):
+            getattr(bpy.app.handlers, name).remove(_changed)
     with contextlib.suppress(ValueError):
         bpy.app.timers.unregister(_tick)
     if _session is not None:

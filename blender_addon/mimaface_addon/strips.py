@@ -17,7 +17,7 @@ def find(scene: bpy.types.Scene, uuid: str):
     """The strip of a take, or None."""
     if scene.sequence_editor is None:
         return None
-    for strip in compat.strips(scene.sequence_editor):
+    for strip in compat.all_strips(scene.sequence_editor):
         if strip.get(TAG) == uuid:
             return strip
     return None
@@ -27,7 +27,7 @@ def show(scene: bpy.types.Scene, take, folder: Path) -> None:
     """Make the strip once frame 0 is on disk, else drop its cache so that new frames show."""
     strip = find(scene, take.uuid)
     if strip is not None:
-        strip.directory = strip.directory  # noqa: PLW0127 - assigning drops the cached pictures
+        strip.directory = _directory(folder)  # assigning drops the cached pictures
         return
     if not (folder / frame_name(0)).is_file():
         return
@@ -38,10 +38,16 @@ def show(scene: bpy.types.Scene, take, folder: Path) -> None:
     )
     for index in range(1, take.frames):
         strip.elements.append(frame_name(index))
+    strip.directory = _directory(folder)
     strip[TAG] = take.uuid
     take.channel = channel
     # a new strip is one frame long until it is told its end
     strip.frame_final_duration = take.frames
+
+
+def _directory(folder: Path) -> str:
+    """Relative to the .blend when it is saved, so that both can move together."""
+    return bpy.path.relpath(f"{folder}/") if bpy.data.filepath else f"{folder}/"
 
 
 def free_channel(scene: bpy.types.Scene, start: int, end: int) -> int:

@@ -36,10 +36,12 @@ def test_absolute_motion_is_taken_as_recorded(portrait):
 
 def test_positions_move_the_head_where_they_are_known(portrait):
     clip = motion_of({}, {}, {})
-    clip = clip.but(head_pos=np.array([[0, 0, -0.5], [0.03, 0, -0.5], [np.nan] * 3]))
+    clip = clip.but(head_pos=np.array([[0, 0, 0], [0.03, 0, 0], [np.nan] * 3]))
     poses = poses_for(portrait.fit, clip)
     np.testing.assert_allclose(poses[1].translation - poses[0].translation, [0.03, 0, 0], atol=1e-9)
     np.testing.assert_allclose(poses[2].translation, portrait.fit.translation)
+    later = poses_for(portrait.fit, clip.but(head_pos=np.array([[0.03, 0, 0]] * 3)))
+    np.testing.assert_allclose(later[0].translation, poses[1].translation, err_msg="a shot may begin in the middle of a move")
 
 
 def test_a_neutral_outside_the_clip_is_named(portrait):

@@ -89,6 +89,9 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
         quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
     meta = dict(clip.meta)
     if settings.neutral != "":
+        known = np.isfinite(place).all(1)
+        if settings.neutral == "rest" and meta["neutral"] != "rest" and known.any():
+            place = place - place[np.argmax(known)]  # a recorded position has no rest: its first is taken for it
         meta["neutral"] = settings.neutral
     meta["edits"] = [*clip.meta.get("edits", []), settings.to_wire()]
     return clip.but(actions=actions, head_quat=quaternion, gaze=gaze, head_pos=place, meta=meta)

@@ -59,7 +59,7 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         if frame is None:
             start = np.array([1.0, 0.0, 0.0, 0.0])
             away, looking = motion.actions, motion.gaze
-            moved = motion.head_pos - motion.head_pos[np.argmax(np.isfinite(motion.head_pos).all(1))]
+            moved = motion.head_pos  # away from rest, as the rig writes it
         else:
             start = motion.head_quat[frame]
             away, looking = motion.actions - motion.actions[frame], motion.gaze - motion.gaze[frame]

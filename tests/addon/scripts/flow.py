@@ -41,6 +41,13 @@ def main() -> dict:
     first = drive.generate()
     drive.import_motion(Path(os.environ["MIMAFACE_TAKE"]))
     end = scene.frame_end
+    rig["mocap_influence"] = 0.0
+    rig.update_tag()
+    scene.frame_set(10)
+    posed = rig.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    with_mocap, artist = posed["out_jawOpen"], 0.8
+    rig["mocap_influence"] = 1.0
+    rig.update_tag()
     scene.frame_end = 12
     second = drive.generate()
     names = [first.name, second.name]
@@ -55,7 +62,7 @@ def main() -> dict:
         files = [str(folder / element.filename) for element in strip.elements]
         found.append({"channel": strip.channel, "start": strip.frame_final_start, "length": strip.frame_final_duration, "files": files})
     drive.part("session").session().backend.stop()
-    return {"version": bpy.app.version_string, "sums": sums, "keys": keys, "names": names, "strips": found, "end": end}
+    return {"version": bpy.app.version_string, "sums": sums, "keys": keys, "names": names, "sums_with_mocap": with_mocap, "artist": artist, "strips": found, "end": end}
 
 
 drive.run(main)

@@ -9,6 +9,7 @@ import bpy
 
 WORK = Path(os.environ["MIMAFACE_WORK"])
 steps = []
+bpy.context.preferences.view.show_splash = False
 
 
 def step(wait):
@@ -63,12 +64,13 @@ def look():
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
         bpy.ops.view3d.view_axis(type="FRONT")
         bpy.ops.view3d.view_all()
-    sidebar = next(region for region in area.regions if region.type == "UI")
-    try:
-        sidebar.active_panel_category = "MIMAFace"
-    except AttributeError:
-        pass  # read-only before 4.2: the tab is chosen with the preferences' order instead
-    other = next((area for area in screen.areas if area.type == "DOPESHEET_EDITOR"), None)
+        bpy.ops.view3d.zoom(delta=1)
+    # before 4.2 the tab cannot be chosen by a script: leave ours as the only one
+    for name in dir(bpy.types):
+        panel = getattr(bpy.types, name)
+        if getattr(panel, "bl_region_type", "") == "UI" and getattr(panel, "bl_category", "") not in ("", "MIMAFace"):
+            bpy.utils.unregister_class(panel)
+    other = next((area for area in screen.areas if area.type == "PROPERTIES"), None)
     if other is not None:
         other.type = "SEQUENCE_EDITOR"
         other.spaces[0].show_region_ui = True
@@ -76,7 +78,7 @@ def look():
     bpy.context.scene.frame_set(8)
 
 
-@step(2.0)
+@step(6.0)
 def shoot():
     bpy.ops.screen.screenshot(filepath=str(WORK / "window.png"))
     panels = [name for name in dir(bpy.types) if "PT_mimaface" in name]
