@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Set MIMAFace Animator up and run it, with the standard library only.
 
-    python3 run.py install    environments with pinned packages, in .venv and .venv-blender-*
-    python3 run.py demo       install, then make the demo in real Blender
-    python3 run.py test       install, then every check and test (more arguments go to pytest)
+python3 run.py install    environments with pinned packages, in .venv and .venv-blender-*
+python3 run.py demo       install, then make the demo in real Blender
+python3 run.py test       install, then every check and test (more arguments go to pytest)
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def install(blenders: tuple[str, ...] = ("5.0",)) -> None:
     note_interpreter(program(backend))
     for version in blenders:
         folder = ROOT / f".venv-blender-{version}"
-        make_environment(folder, python, f"Blender {version}", BLENDERS[version], lambda path, v=version: install_blender(path, v))
+        make_environment(
+            folder, python, f"Blender {version}", BLENDERS[version], lambda path, v=version: install_blender(path, v)
+        )
 
 
 def install_backend(folder: Path) -> None:
@@ -125,7 +127,9 @@ def find_python() -> str:
     wanted = ".".join(map(str, PYTHON))
     launcher = shutil.which("py")
     if WINDOWS and launcher:
-        found = subprocess.run([launcher, f"-{wanted}", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
+        found = subprocess.run(
+            [launcher, f"-{wanted}", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True
+        )
         if found.returncode == 0:
             return found.stdout.strip()
     path = shutil.which(f"python{wanted}")
@@ -181,7 +185,9 @@ def run(command: list[str], what: str) -> None:
 def note_interpreter(path: Path) -> None:
     """Tell the add-on where the backend's Python is."""
     output = subprocess.run(
-        [str(path), "-c", "from mimaface.protocol.connection import default_folder; print(default_folder())"], capture_output=True, text=True
+        [str(path), "-c", "from mimaface.protocol.connection import default_folder; print(default_folder())"],
+        capture_output=True,
+        text=True,
     )
     if output.returncode:
         raise Stopped(f"the backend does not start: {output.stderr.strip().splitlines()[-1]}")

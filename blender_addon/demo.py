@@ -64,7 +64,9 @@ def main() -> dict:
         print(f"generating take “{name}”", flush=True)
         started = time.monotonic()
         take = drive.generate(name=name)
-        takes.append({"name": name, "folder": bpy.path.abspath(take.folder), "frames": take.frames, "seconds": time.monotonic() - started})
+        takes.append(
+            {"name": name, "folder": bpy.path.abspath(take.folder), "frames": take.frames, "seconds": time.monotonic() - started}
+        )
     bpy.ops.wm.save_mainfile()
     drive.part("session").session().backend.stop()
     return {"blend": str(blend), "takes": takes, "rate": RATE}

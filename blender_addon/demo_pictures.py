@@ -1,6 +1,6 @@
 """The demo's contact sheet and video, from the frames that Blender received; runs in the backend's environment.
 
-    python blender_addon/demo_pictures.py DEMO_FOLDER
+python blender_addon/demo_pictures.py DEMO_FOLDER
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def main() -> None:
     Image.fromarray(contact_sheet(chosen, COLUMNS, WIDTH)).save(folder / "sheet.png")
     for take in result["takes"]:
         rate = take["frames"] / take["seconds"]
-        print(f"take “{take['name']}”: {take['frames']} frames in {take['seconds']:.1f} s, {rate:.1f} frames/s, in {take['folder']}")
+        print(
+            f"take “{take['name']}”: {take['frames']} frames in {take['seconds']:.1f} s, {rate:.1f} frames/s, in {take['folder']}"
+        )
     for name in ("shot.blend", "shot.mp4", "sheet.png"):
         print(folder / name)
 

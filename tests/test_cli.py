@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from conftest import COLLINS, nod
 from PIL import Image
 
+from conftest import COLLINS, nod
 from mimaface.protocol.motion import MotionClip
 
 COMMAND = [sys.executable, "-m", "mimaface.cli"]
@@ -90,7 +90,10 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_half_files(tmp_path):
     long = tmp_path / "long.motion.npz"
     nod(2000).save(long)
     process = subprocess.Popen(
-        [*COMMAND, "animate", str(COLLINS), str(long), "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [*COMMAND, "animate", str(COLLINS), str(long), "-o", str(tmp_path / "out")],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while len(list((tmp_path / "out").glob("*.png"))) < 3 and time.monotonic() < deadline:

@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler
+from torch import Tensor
+
 from mimaface import diffusion
 from mimaface.protocol.errors import InvalidInput
-from torch import Tensor
 
 NOISE = torch.randn(2, 4, 3, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 ALPHAS = diffusion.scaled_linear_schedule()

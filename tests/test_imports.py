@@ -9,14 +9,21 @@ def run(code: str) -> str:
 
 
 def test_importing_mimaface_loads_nothing_heavy():
-    loaded = run("import sys, mimaface; print(' '.join(m for m in ('torch', 'numpy', 'scipy', 'numba', 'zmq', 'PIL') if m in sys.modules))")
+    loaded = run(
+        "import sys, mimaface; print(' '.join(m for m in ('torch', 'numpy', 'scipy', 'numba', 'zmq', 'PIL') if m in sys.modules))"
+    )
     assert loaded.strip() == ""
 
 
 def test_the_protocol_needs_only_what_blender_has():
     blocked = ("torch", "scipy", "numba", "PIL", "rich", "diffusers", "ai_edge_litert")
-    run(f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\nimport mimaface.protocol.client, mimaface.protocol.motion, mimaface.protocol.settings")
+    run(
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        "import mimaface.protocol.client, mimaface.protocol.motion, mimaface.protocol.settings"
+    )
 
 
 def test_the_command_line_starts_without_torch():
-    run("import sys; sys.modules['torch'] = None\nfrom mimaface.cli import main\ntry:\n    main(['--version'])\nexcept SystemExit:\n    pass")
+    run(
+        "import sys; sys.modules['torch'] = None\nfrom mimaface.cli import main\ntry:\n    main(['--version'])\nexcept SystemExit:\n    pass"
+    )

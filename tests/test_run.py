@@ -61,6 +61,8 @@ def test_failures_are_one_sentence(tmp_path, monkeypatch):
 
 
 def test_every_locked_package_has_one_exact_version():
-    lines = [line for line in (ROOT / "backend" / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in (ROOT / "backend" / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")
+    ]
     assert all(line.count("==") == 1 for line in lines)
     assert not any(line.lower().startswith(("nvidia", "torch", "triton")) for line in lines)

@@ -21,7 +21,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from mimaface.protocol.arkit import ACTION_NAMES, mirror_name  # noqa: E402
+from mimaface.protocol.arkit import ACTION_NAMES, mirror_name
 
 OUTPUT = HERE.parent / "mimaface" / "assets" / "head.npz"
 DECIMETRE = 0.1
@@ -119,9 +119,7 @@ def identity_targets(data: Path) -> list[tuple[list[Path], list[Path]]]:
     for folder in IDENTITY_FOLDERS:
         for path in sorted((data / "mpfb2" / "targets" / folder).glob("*.target.gz")):
             name = path.name.removesuffix(".target.gz")
-            if any(word in name for word in NOT_IDENTITY) and not name.startswith(
-                ("nose", "mouth", "ear", "l-ear", "r-ear")
-            ):
+            if any(word in name for word in NOT_IDENTITY) and not name.startswith(("nose", "mouth", "ear", "l-ear", "r-ear")):
                 continue
             stem = name[2:] if name[:2] in ("l-", "r-") else name
             base, _, last = stem.rpartition("-")
@@ -135,8 +133,8 @@ def sphere() -> tuple[np.ndarray, np.ndarray]:
     """Unit sphere with its pole at +z, fine around the iris: points (P, 3), counter-clockwise triangles (Q, 3)."""
     points = [[0.0, 0.0, 1.0]]
     for ring in np.deg2rad(RINGS):
-        for turn in np.arange(SEGMENTS) * (2 * np.pi / SEGMENTS):
-            points.append([np.sin(ring) * np.cos(turn), np.sin(ring) * np.sin(turn), np.cos(ring)])
+        turns = np.arange(SEGMENTS) * (2 * np.pi / SEGMENTS)
+        points += [[np.sin(ring) * np.cos(turn), np.sin(ring) * np.sin(turn), np.cos(ring)] for turn in turns]
     points.append([0.0, 0.0, -1.0])
     triangles = []
     for s in range(SEGMENTS):
@@ -195,10 +193,7 @@ class Baker:
         faces, parts = [], []
         for group, part in GROUPS.items():
             for corners in groups[group]:
-                if (
-                    min(self.base[v][1] for v, _ in corners) > NECK_CUT
-                    and max(abs(self.base[v][0]) for v, _ in corners) < 1.1
-                ):
+                if min(self.base[v][1] for v, _ in corners) > NECK_CUT and max(abs(self.base[v][0]) for v, _ in corners) < 1.1:
                     for k in range(1, len(corners) - 1):
                         faces.append((corners[0], corners[k], corners[k + 1]))
                         parts.append(PARTS.index(part))
@@ -251,9 +246,7 @@ class Baker:
         for index in range(SAMPLES):
             races = random.dirichlet(np.full(3, 0.6))
             build = np.clip(random.normal(0, 0.35, 2), -0.9, 0.9)
-            head = self.base + phenotype(
-                self.data, self.count, random.beta(0.7, 0.7), random.beta(0.8, 1.8), races, build
-            )
+            head = self.base + phenotype(self.data, self.count, random.beta(0.7, 0.7), random.beta(0.8, 1.8), races, build)
             for up, down in pairs:
                 weight = float(np.clip(random.normal(0, 0.33), -1, 1))
                 for path in up if weight > 0 else down:
@@ -277,9 +270,7 @@ def eye_colours(points: np.ndarray) -> np.ndarray:
     return colours
 
 
-def hair_cap(
-    vertices: np.ndarray, triangles: np.ndarray, scalp: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def hair_cap(vertices: np.ndarray, triangles: np.ndarray, scalp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A shell over the scalp: source vertex (C,), offsets (C, 3) that taper to nothing at the hair line, triangles."""
     from mimaface.face.rasterise import vertex_normals
 
@@ -326,9 +317,7 @@ def bake(baker: Baker, output: Path) -> None:
     albedo = np.array([SKIN_COLOURS.get(REGIONS[label], SKIN_COLOURS["face"]) for label in region])
     for name, colour in PART_COLOURS.items():
         albedo[np.unique(baker.triangles[baker.parts == PARTS.index(name)])] = colour
-    albedo = np.concatenate(
-        [albedo, eye_colours(points), eye_colours(points), np.tile(PART_COLOURS["hair"], (len(hair), 1))]
-    )
+    albedo = np.concatenate([albedo, eye_colours(points), eye_colours(points), np.tile(PART_COLOURS["hair"], (len(hair), 1))])
     eye_mirror = mirror_index(points)
     hair_mirror = np.searchsorted(hair, mirror[hair])
     sides = count + np.concatenate([len(points) + eye_mirror, eye_mirror])
@@ -341,9 +330,7 @@ def bake(baker: Baker, output: Path) -> None:
         "triangles": triangles.astype(np.int32),
         "triangle_part": parts.astype(np.uint8),
         "part_names": np.array(PARTS),
-        "vertex_region": np.concatenate([region, eye_region, np.full(len(hair), REGIONS.index("scalp"))]).astype(
-            np.uint8
-        ),
+        "vertex_region": np.concatenate([region, eye_region, np.full(len(hair), REGIONS.index("scalp"))]).astype(np.uint8),
         "region_names": np.array(REGIONS),
         "identity_basis": identity.astype(np.float16),
         "actions": moves.astype(np.float16),

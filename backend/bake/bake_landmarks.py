@@ -51,9 +51,7 @@ def observe(
     actions = np.zeros(head.expression_size)
     actions[ACTION_INDEX["jawOpen"]] = jaw
     light = np.array([random.uniform(-0.5, 0.5), random.uniform(0, 0.5), 1.0])
-    image, raster, drawn = render(
-        head, random.normal(0, 0.5, head.identity_size), actions, angles, light / np.linalg.norm(light)
-    )
+    image, raster, drawn = render(head, random.normal(0, 0.5, head.identity_size), actions, angles, light / np.linalg.norm(light))
     faces = landmarker.faces(image)
     if not faces:
         return None
@@ -67,9 +65,7 @@ def observe(
     return place, drawn[triangle]
 
 
-def response(
-    head: Head, landmarker: FaceLandmarker, random: np.random.Generator, action: int, repeats: int
-) -> np.ndarray:
+def response(head: Head, landmarker: FaceLandmarker, random: np.random.Generator, action: int, repeats: int) -> np.ndarray:
     """How the landmarks (478, 2) move, in metres of the head frame's x and y, when the action goes from 0 to 1.
 
     The network's idea of a landmark slides over the skin, so this is not the displacement of a skin point.

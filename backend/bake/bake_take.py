@@ -1,6 +1,6 @@
 """Write ``mimaface/assets/take.csv``: a four-second made-up performance in Live Link Face's format.
 
-    python backend/bake/bake_take.py
+python backend/bake/bake_take.py
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mimaface.drivers.live_link import write_live_link_csv  # noqa: E402
-from mimaface.face.head import ASSETS  # noqa: E402
-from mimaface.protocol.arkit import ACTION_INDEX  # noqa: E402
-from mimaface.protocol.motion import MotionClip  # noqa: E402
-from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion  # noqa: E402
+from mimaface.drivers.live_link import write_live_link_csv
+from mimaface.face.head import ASSETS
+from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
 
 RATE, SECONDS = 60, 4.0
 

@@ -35,9 +35,7 @@ class Engine(Protocol):
     ) -> Iterator[Frame | None]: ...
 
 
-def proxy_frames(
-    portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int
-) -> Iterator[Frame | None]:
+def proxy_frames(portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int) -> Iterator[Frame | None]:
     """The ``proxy`` engine: the projected photograph, each frame by itself."""
     renderer = ProxyRenderer(portrait, settings.size, settings.framing)
     yield None

@@ -161,7 +161,7 @@ def _track(parsed: argparse.Namespace) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from mimaface.serving.server import serve
+    from mimaface.serving.process import serve
 
     serve(parsed.connection, parsed.root, parsed.parent_pid, parsed.host, parsed.allow_remote)
     return 0

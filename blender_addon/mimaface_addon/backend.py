@@ -78,7 +78,9 @@ class Backend:
             self._fail(f"{self.client.problem}; frames made so far are kept")
         elif self.state == "ready":
             hung = self.step_age > HUNG_AFTER
-            self.problem = f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that goes on" if hung else ""
+            self.problem = (
+                f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that goes on" if hung else ""
+            )
 
     def stop(self, wait: bool = True) -> None:
         """Ask the backend to end, and forget it; with ``wait`` False a thread sees to it."""

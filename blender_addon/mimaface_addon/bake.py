@@ -9,7 +9,13 @@ import numpy as np
 from . import compat
 from .protocol.arkit import ACTION_NAMES
 from .protocol.motion import MotionClip
-from .protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_conjugate, quaternion_multiply, quaternion_to_matrix
+from .protocol.rotation import (
+    matrix_to_head_angles,
+    matrix_to_quaternion,
+    quaternion_conjugate,
+    quaternion_multiply,
+    quaternion_to_matrix,
+)
 from .rig import EYES, GAZE_CHANNELS, HEAD_CHANNELS, head_offset, head_rotation
 
 

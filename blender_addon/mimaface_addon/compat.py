@@ -59,7 +59,6 @@ def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -
         collection.assign(armature.bones[bone])
 
 
-
 def user_folder(package: str) -> str:
     """A folder that the add-on may write to; never its own."""
     if hasattr(bpy.utils, "extension_path_user") and package.startswith("bl_ext."):

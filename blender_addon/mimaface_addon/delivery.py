@@ -83,5 +83,7 @@ class Writer:
                     folder.mkdir(parents=True, exist_ok=True)
                     write_file(folder / frame_name(index), content)
                 except OSError as error:
-                    problem = f"frame {index} cannot be written to {folder}: {error.strerror}; free space or choose another folder"
+                    problem = (
+                        f"frame {index} cannot be written to {folder}: {error.strerror}; free space or choose another folder"
+                    )
             self._results.put((take, index, problem))

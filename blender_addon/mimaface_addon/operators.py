@@ -97,7 +97,9 @@ class MIMAFACE_OT_load_portrait(_Operator, ImportHelper):
         runtime.ask("portrait.fit", {"face": self.face}, [content], done, runtime.fail)
 
 
-def build_rig(context: bpy.types.Context, scene: bpy.types.Scene, name: str, path: str, portrait: str, mesh: dict) -> bpy.types.Object:
+def build_rig(
+    context: bpy.types.Context, scene: bpy.types.Scene, name: str, path: str, portrait: str, mesh: dict
+) -> bpy.types.Object:
     """The rig, the proxy head and the photo beside them."""
     if context.object is not None and context.object.mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
@@ -128,7 +130,12 @@ class MIMAFACE_OT_import_motion(_Operator, ImportHelper):
         settings = context.scene.mimaface
         item = current_rig(context)
         item_name, scene_name, start = item.name, context.scene.name, context.scene.frame_start
-        options = {"smoothing": settings.smoothing, "swap": settings.swap, "neutral": settings.neutral, "gains": {"head": settings.gain}}
+        options = {
+            "smoothing": settings.smoothing,
+            "swap": settings.swap,
+            "neutral": settings.neutral,
+            "gains": {"head": settings.gain},
+        }
         if path.suffix.lower() == ".npz":
             del options["neutral"]
         runtime = session()
@@ -197,7 +204,10 @@ class MIMAFACE_OT_generate(_Operator):
             if mine.state == "cancelled":  # before the backend had named the job
                 runtime.ask("job.cancel", {"job": mine.job}, [], lambda _: None, runtime.fail)
                 return
-            write_manifest(take_folder(mine), {"job": mine.job, "take": mine.uuid, "name": mine.name, "frames": mine.frames, "start": mine.start})
+            write_manifest(
+                take_folder(mine),
+                {"job": mine.job, "take": mine.uuid, "name": mine.name, "frames": mine.frames, "start": mine.start},
+            )
             runtime.receive(owner, mine)
 
         def failed(text: str) -> None:

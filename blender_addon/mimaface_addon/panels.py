@@ -11,8 +11,20 @@ from .protocol.arkit import ACTION_NAMES
 from .session import ACTIVE, session
 
 LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
-WORDS = {"ready": "Backend is ready", "starting": "Backend is starting", "stopped": "Backend is stopped", "lost": "Backend is not running"}
-STATES = {"done": "CHECKMARK", "rendering": "RENDER_ANIMATION", "waiting": "SORTTIME", "cancelled": "X", "failed": "ERROR", "interrupted": "ERROR"}
+WORDS = {
+    "ready": "Backend is ready",
+    "starting": "Backend is starting",
+    "stopped": "Backend is stopped",
+    "lost": "Backend is not running",
+}
+STATES = {
+    "done": "CHECKMARK",
+    "rendering": "RENDER_ANIMATION",
+    "waiting": "SORTTIME",
+    "cancelled": "X",
+    "failed": "ERROR",
+    "interrupted": "ERROR",
+}
 LINE = 44  # letters of a wrapped message
 GROUPS = (
     ("Eyes", ("eye",)), ("Brows", ("brow",)), ("Jaw", ("jaw", "tongue")), ("Mouth", ("mouth",)), ("Cheeks and Nose", ("cheek", "nose")),

@@ -26,7 +26,9 @@ class MimaFacePreferences(bpy.types.AddonPreferences):
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop(self, "python")
         found = backend_python()
-        self.layout.label(text=f"In use: {found}" if found else "No backend found: run “python3 run.py install” in MIMAFace's folder")
+        self.layout.label(
+            text=f"In use: {found}" if found else "No backend found: run “python3 run.py install” in MIMAFace's folder"
+        )
 
 
 def backend_python() -> Path | None:

@@ -28,9 +28,7 @@ class MimaFaceScene(bpy.types.PropertyGroup):
     rig: PointerProperty(name="Rig", description="The armature that animates the portrait", type=bpy.types.Object)
     takes: CollectionProperty(type=MimaFaceTake)
     active_take: IntProperty()
-    size: IntProperty(
-        name="Size", description="Pixels of the longer side; 0 is the photo's own size", default=0, min=0, max=8192
-    )
+    size: IntProperty(name="Size", description="Pixels of the longer side; 0 is the photo's own size", default=0, min=0, max=8192)
     framing: EnumProperty(
         name="Framing",
         items=[("photo", "Whole Photo", "The face pasted back into the photo"), ("face", "Face", "A square around the head")],

@@ -10,7 +10,9 @@ from .protocol.arkit import ACTION_NAMES
 from .rig import EYES, HEAD, to_blender
 
 
-def create(context: bpy.types.Context, rig: bpy.types.Object, mesh: dict[str, np.ndarray], image: bpy.types.Image) -> bpy.types.Object:
+def create(
+    context: bpy.types.Context, rig: bpy.types.Object, mesh: dict[str, np.ndarray], image: bpy.types.Image
+) -> bpy.types.Object:
     """Build head and eyes from the arrays of ``portrait.fit``, ride them on the rig's head bone; returns the head."""
     material = _material(image)
     vertices, triangles = to_blender(mesh["vertices"]), mesh["triangles"]
@@ -33,7 +35,9 @@ def _material(image: bpy.types.Image) -> bpy.types.Material:
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     nodes.clear()
-    texture, emission, output = (nodes.new(kind) for kind in ("ShaderNodeTexImage", "ShaderNodeEmission", "ShaderNodeOutputMaterial"))
+    texture, emission, output = (
+        nodes.new(kind) for kind in ("ShaderNodeTexImage", "ShaderNodeEmission", "ShaderNodeOutputMaterial")
+    )
     texture.image = image
     links.new(texture.outputs["Color"], emission.inputs["Color"])
     links.new(emission.outputs["Emission"], output.inputs["Surface"])
@@ -42,7 +46,12 @@ def _material(image: bpy.types.Image) -> bpy.types.Material:
 
 
 def _mesh_object(
-    context: bpy.types.Context, name: str, vertices: np.ndarray, triangles: np.ndarray, uv: np.ndarray, material: bpy.types.Material
+    context: bpy.types.Context,
+    name: str,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    uv: np.ndarray,
+    material: bpy.types.Material,
 ) -> bpy.types.Object:
     used, local = np.unique(triangles, return_inverse=True)
     local = local.reshape(-1, 3)

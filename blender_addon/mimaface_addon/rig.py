@@ -145,7 +145,9 @@ def _widget(name: str, segments: int, second: float) -> bpy.types.Object:
 def _add_properties(rig: bpy.types.Object) -> None:
     def add(name: str, low: float, high: float, text: str, value: float = 0.0) -> None:
         rig[name] = value
-        rig.id_properties_ui(name).update(min=low, max=high, soft_min=max(low, 0.0) if low > -2 else low, soft_max=min(high, 1.0), description=text)
+        rig.id_properties_ui(name).update(
+            min=low, max=high, soft_min=max(low, 0.0) if low > -2 else low, soft_max=min(high, 1.0), description=text
+        )
 
     for action in ACTION_NAMES:
         add(action, -1.0, 2.0, "ARKit action, added to the portrait's own expression")

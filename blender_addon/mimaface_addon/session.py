@@ -251,7 +251,9 @@ def find_take(uuid: str):
 
 
 def takes_of_job(job: str):
-    return [(scene, take) for scene in bpy.data.scenes for take in scene.mimaface.takes if take.job == job and take.state in ACTIVE]
+    return [
+        (scene, take) for scene in bpy.data.scenes for take in scene.mimaface.takes if take.job == job and take.state in ACTIVE
+    ]
 
 
 def redraw() -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COLLINS
 from PIL import Image
 
+from conftest import COLLINS
 from mimaface.face.head import ASSETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,8 +130,20 @@ def test_the_panels_show_in_a_real_window(tmp_path):
     addons = tmp_path / "user" / "scripts" / "addons"
     addons.mkdir(parents=True)
     zipfile.ZipFile(legacy).extractall(addons)
-    variables = environment(tmp_path, legacy) | {"LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_SCRIPTS": str(tmp_path / "user" / "scripts")}
-    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", "blender", "--factory-startup", "--python", str(SCRIPTS / "window.py")]
+    variables = environment(tmp_path, legacy) | {
+        "LIBGL_ALWAYS_SOFTWARE": "1",
+        "BLENDER_USER_SCRIPTS": str(tmp_path / "user" / "scripts"),
+    }
+    command = [
+        "xvfb-run",
+        "-a",
+        "-s",
+        "-screen 0 1600x1000x24",
+        "blender",
+        "--factory-startup",
+        "--python",
+        str(SCRIPTS / "window.py"),
+    ]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     panels = (tmp_path / "panels.txt").read_text().split()

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from conftest import nod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import nod
 from mimaface.drivers import open_motion
 from mimaface.drivers.live_link import COLUMNS, POSES, read_live_link_csv, write_live_link_csv
 from mimaface.face.head import ASSETS
@@ -17,7 +17,9 @@ HEADER = ["Timecode", "BlendShapeCount", *COLUMNS.values(), *POSES]
 def take(rows: list[dict], header: list[str] = HEADER) -> bytes:
     lines = [",".join(header)]
     for index, values in enumerate(rows):
-        cells = {"Timecode": f"01:02:03:{index:02d}.000", "BlendShapeCount": "52"} | {name: str(value) for name, value in values.items()}
+        cells = {"Timecode": f"01:02:03:{index:02d}.000", "BlendShapeCount": "52"} | {
+            name: str(value) for name, value in values.items()
+        }
         lines.append(",".join(cells.get(name, "0.0") for name in header))
     return ("\n".join(lines) + "\n").encode()
 
@@ -27,7 +29,9 @@ def angles(clip):
 
 
 def test_signs_become_ours():
-    clip = read_live_link_csv(take([{}, {"HeadYaw": 0.3, "HeadPitch": 0.2, "LeftEyeYaw": 0.1, "LeftEyePitch": 0.05, "RightEyeYaw": -0.2}]), "a.csv")
+    clip = read_live_link_csv(
+        take([{}, {"HeadYaw": 0.3, "HeadPitch": 0.2, "LeftEyeYaw": 0.1, "LeftEyePitch": 0.05, "RightEyeYaw": -0.2}]), "a.csv"
+    )
     np.testing.assert_allclose(angles(clip)[1, :2], [0.3, 0.2], atol=1e-6)
     np.testing.assert_allclose(clip.gaze[1], [[-0.1, -0.05], [0.2, 0.0]], atol=1e-6)
     assert clip.meta["neutral"] == "auto"

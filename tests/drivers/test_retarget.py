@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import motion_of, nod
 
+from conftest import motion_of, nod
 from mimaface.drivers.retarget import RetargetSettings, retarget, scale_rotation
 from mimaface.face.smoothing import one_euro
 from mimaface.protocol.arkit import ACTION_INDEX
@@ -74,7 +74,8 @@ def test_smoothing_keeps_quaternions_unit_and_time_untouched():
 
 
 @pytest.mark.parametrize(
-    "values", [{"gains": {"jaw": 1.0}}, {"gains": {"head": -1}}, {"flip": ["up"]}, {"smoothing": 2}, {"neutral": "calm"}, {"gains": [1]}]
+    "values",
+    [{"gains": {"jaw": 1.0}}, {"gains": {"head": -1}}, {"flip": ["up"]}, {"smoothing": 2}, {"neutral": "calm"}, {"gains": [1]}],
 )
 def test_mistakes_are_named(values):
     with pytest.raises(InvalidInput):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import render_head
 
+from conftest import render_head
 from mimaface.face.camera import Camera
 from mimaface.face.fit import Estimate, LandmarkModel, bounded_solve, fit_landmarks, gauss_newton_step, lid_opening, linearise
 from mimaface.face.landmarks import CHECKSUMS, FaceLandmarker
@@ -26,7 +26,9 @@ def test_portraits_fit_within_three_pixels(each_portrait):
 def test_derivatives_agree_with_differences():
     random = np.random.default_rng(0)
     model, camera = LandmarkModel.load(), Camera.for_image(512, 512)
-    start = Estimate(head_angles_to_matrix([0.2, -0.1, 0.1]), np.array([0.02, 0.01, -0.8]), random.normal(size=80), random.uniform(size=52))
+    start = Estimate(
+        head_angles_to_matrix([0.2, -0.1, 0.1]), np.array([0.02, 0.01, -0.8]), random.normal(size=80), random.uniform(size=52)
+    )
     points = random.uniform(100, 400, (478, 3))
     residual, pose, by_action, by_identity = linearise(points, camera, start, model)
     step = 1e-6

@@ -21,7 +21,9 @@ def actions(**values: float) -> np.ndarray:
 
 def body(head: Head) -> np.ndarray:
     """Vertices that the components were computed on: all but the eyeballs, which ride on two joints, and the hair's copies."""
-    return np.setdiff1d(np.arange(len(head.vertices)), np.concatenate([head.vertices_of(n) for n in ("eye_left", "eye_right", "hair")]))
+    return np.setdiff1d(
+        np.arange(len(head.vertices)), np.concatenate([head.vertices_of(n) for n in ("eye_left", "eye_right", "hair")])
+    )
 
 
 def test_identities_are_symmetric_and_ordered(head):

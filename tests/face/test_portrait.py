@@ -5,9 +5,9 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import COLLINS
 from PIL import Image
 
+from conftest import COLLINS
 from mimaface.face.portrait import Portrait, load_picture
 from mimaface.protocol.errors import InvalidImage, NoFaceFound
 
@@ -16,7 +16,11 @@ def png_header_only(width: int, height: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"0"))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"0"))
+    )
 
 
 def saved(image: Image.Image, kind: str, **options) -> bytes:
@@ -53,7 +57,11 @@ def test_bad_pictures_are_named(tmp_path):
     with pytest.raises(InvalidImage, match=r"notes\.jpg: not a picture"):
         Portrait.open(text)
     whole = COLLINS.read_bytes()
-    for content, words in ((b"", "not a picture"), (whole[: len(whole) // 3], "damaged"), (saved(Image.new("RGB", (40, 40)), "PNG"), "too small")):
+    for content, words in (
+        (b"", "not a picture"),
+        (whole[: len(whole) // 3], "damaged"),
+        (saved(Image.new("RGB", (40, 40)), "PNG"), "too small"),
+    ):
         with pytest.raises(InvalidImage, match=words):
             load_picture(content)
     with pytest.raises(InvalidImage, match="cannot read"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import motion_of
 
+from conftest import motion_of
 from mimaface.face.pose import poses_for
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles

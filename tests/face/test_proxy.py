@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import motion_of
 
+from conftest import motion_of
 from mimaface.face.fit import Estimate, gauss_newton_step, gaze_from_irises, initial_estimate, lid_opening
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.pose import poses_for
@@ -75,7 +75,9 @@ def test_gaze_follows(each_portrait, axis):
     found = []
     for value in keyed:
         lids = {f"eyeLook{'Up' if value > 0 else 'Down'}{side}": abs(value) / 28 for side in ("Left", "Right")} if axis else {}
-        points, estimate = observed(each_portrait, shown(each_portrait, renderer, gaze=(value, 0) if axis == 0 else (0, value), **lids))
+        points, estimate = observed(
+            each_portrait, shown(each_portrait, renderer, gaze=(value, 0) if axis == 0 else (0, value), **lids)
+        )
         found.append(gaze_from_irises(points, each_portrait.fit.camera, estimate).mean(0)[axis])
     assert np.corrcoef(keyed, found)[0, 1] >= 0.9, np.degrees(found)
 
@@ -85,7 +87,9 @@ def test_same_input_same_bytes(portrait, renderer):
     assert renderer.render(pose).tobytes() == ProxyRenderer(portrait).render(pose).tobytes()
 
 
-@pytest.mark.parametrize(("size", "framing", "shape"), [(0, "photo", (512, 512)), (256, "photo", (256, 256)), (300, "face", (300, 300))])
+@pytest.mark.parametrize(
+    ("size", "framing", "shape"), [(0, "photo", (512, 512)), (256, "photo", (256, 256)), (300, "face", (300, 300))]
+)
 def test_sizes_and_framings(portrait, size, framing, shape):
     renderer = ProxyRenderer(portrait, size, framing)
     image = shown(portrait, renderer, jawOpen=0.5)

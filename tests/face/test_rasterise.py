@@ -45,12 +45,29 @@ def test_interpolation_is_perspective_correct():
 
 def test_same_bytes_every_time_and_near_triangles_are_dropped():
     points, triangles = scene(3, False)
-    assert rasterise(points, triangles, 30, 30).barycentric.tobytes() == rasterise(points, triangles, 30, 30).barycentric.tobytes()
+    assert (
+        rasterise(points, triangles, 30, 30).barycentric.tobytes() == rasterise(points, triangles, 30, 30).barycentric.tobytes()
+    )
     points[:, 2] = -1
     assert not rasterise(points, triangles, 30, 30).covered.any()
 
 
 def test_normals_of_a_cube_point_out():
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
-    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])
+    faces = np.array(
+        [
+            [0, 1, 3],
+            [0, 3, 2],
+            [4, 6, 7],
+            [4, 7, 5],
+            [0, 4, 5],
+            [0, 5, 1],
+            [2, 3, 7],
+            [2, 7, 6],
+            [0, 2, 6],
+            [0, 6, 4],
+            [1, 5, 7],
+            [1, 7, 3],
+        ]
+    )
     assert ((vertex_normals(corners, faces) * corners).sum(1) > 0.9).all()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import motion_of
 
+from conftest import motion_of
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer
 from mimaface.face.track import track_frames
@@ -17,7 +17,10 @@ def film(portrait):
     """A film of known motion with uneven timestamps, and its truth."""
     phase = np.linspace(0, 2 * np.pi, FRAMES)
     truth = motion_of(
-        *[{"angles": (15 * np.sin(p), 6 * np.sin(2 * p), 0), "jawOpen": 0.5 - 0.5 * np.cos(2 * p), "gaze": (12 * np.sin(p), 0)} for p in phase]
+        *[
+            {"angles": (15 * np.sin(p), 6 * np.sin(2 * p), 0), "jawOpen": 0.5 - 0.5 * np.cos(2 * p), "gaze": (12 * np.sin(p), 0)}
+            for p in phase
+        ]
     )
     renderer = ProxyRenderer(portrait)
     times = np.cumsum(np.random.default_rng(0).uniform(0.03, 0.05, FRAMES))

@@ -3,10 +3,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import nod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import nod
 from mimaface.protocol.arkit import ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidMotion, NotWritable
 from mimaface.protocol.motion import MotionClip

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import COLLINS
 
+from conftest import COLLINS
 from mimaface.protocol.client import Client
 from mimaface.protocol.motion import MotionClip
 
@@ -27,7 +27,17 @@ class Backend:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mimaface.cli", "serve", "--connection", str(self.file), "--root", str(self.root), *self.arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "mimaface.cli",
+            "serve",
+            "--connection",
+            str(self.file),
+            "--root",
+            str(self.root),
+            *self.arguments,
+        ]
         self.file.unlink(missing_ok=True)
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         wait_for(lambda: self.file.exists() or self.process.poll() is not None, 30, "the backend starts")
@@ -60,7 +70,9 @@ def wait_for(condition, seconds: float, what: str) -> None:
         time.sleep(0.01)
 
 
-def receive(client: Client, job: str, from_frame: int = 0, seconds: float = 60, limit: int | None = None) -> tuple[dict[int, bytes], object]:
+def receive(
+    client: Client, job: str, from_frame: int = 0, seconds: float = 60, limit: int | None = None
+) -> tuple[dict[int, bytes], object]:
     """Frames by index until the job ends (or ``limit`` frames came), and the message that ended it."""
     client.call("job.attach", {"job": job, "from_frame": from_frame, "credit": 8})
     frames: dict[int, bytes] = {}

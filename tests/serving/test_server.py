@@ -12,14 +12,22 @@ import time
 import numpy as np
 import pytest
 import zmq
-from conftest import COLLINS, motion_of, nod
 from PIL import Image
 
+from conftest import COLLINS, motion_of, nod
 from mimaface.protocol import client as client_module
 from mimaface.protocol.client import Client
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import Connection
-from mimaface.protocol.errors import InvalidImage, InvalidInput, InvalidMessage, NoFaceFound, NotReachable, UnknownJob, VersionMismatch
+from mimaface.protocol.errors import (
+    InvalidImage,
+    InvalidInput,
+    InvalidMessage,
+    NoFaceFound,
+    NotReachable,
+    UnknownJob,
+    VersionMismatch,
+)
 
 from .conftest import Backend, fit, receive, submit, wait_for
 
@@ -183,7 +191,7 @@ def test_two_clients_share(backend):
 
 def test_strangers_are_not_parsed(backend):
     connection = Connection.read(backend.file)
-    assert (os.stat(backend.file).st_mode & 0o777) == 0o600
+    assert (backend.file.stat().st_mode & 0o777) == 0o600
     with socket.create_connection((connection.host, connection.port), 5) as raw:
         raw.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nevil")
         raw.settimeout(1)
@@ -269,8 +277,19 @@ def test_it_ends_with_its_parent_but_finishes_its_jobs(tmp_path):
 def test_it_does_not_start_where_it_should_not(tmp_path, arguments, words):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
-    command = [sys.executable, "-m", "mimaface.cli", "serve", "--connection", str(tmp_path / "c.json"), "--root", str(tmp_path / "root")]
-    done = subprocess.run([*command, *(item.format(blocked=blocked) for item in arguments)], capture_output=True, text=True, timeout=60)
+    command = [
+        sys.executable,
+        "-m",
+        "mimaface.cli",
+        "serve",
+        "--connection",
+        str(tmp_path / "c.json"),
+        "--root",
+        str(tmp_path / "root"),
+    ]
+    done = subprocess.run(
+        [*command, *(item.format(blocked=blocked) for item in arguments)], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,6 +11,8 @@ from mimaface.protocol.motion import MotionClip
 from .live_link import read_live_link_csv
 from .retarget import RetargetSettings, retarget
 
+__all__ = ["RetargetSettings", "motion_steps", "open_motion", "retarget"]
+
 VIDEO = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".gif")
 
 
@@ -38,9 +40,7 @@ def motion_steps(
         except OSError as error:
             raise InvalidMotion(f"cannot read {path}: {error.strerror}", "check the path") from error
     else:
-        raise InvalidMotion(
-            f"{path.name}: this kind of file is not known", "use .motion.npz, a Live Link Face .csv or a video"
-        )
+        raise InvalidMotion(f"{path.name}: this kind of file is not known", "use .motion.npz, a Live Link Face .csv or a video")
     assert clip is not None
     yield retarget(clip, settings or RetargetSettings())
 
@@ -49,8 +49,6 @@ def open_motion(
     path: Path, settings: RetargetSettings | None = None, progress: Callable[[int], None] | None = None
 ) -> MotionClip:
     """:func:`motion_steps` at one go. Raises :class:`InvalidMotion` or :class:`InvalidInput`."""
-    clip = None
-    for clip in motion_steps(path, settings, progress):
-        pass
+    *_, clip = motion_steps(path, settings, progress)
     assert clip is not None
     return clip

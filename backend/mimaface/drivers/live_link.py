@@ -100,7 +100,10 @@ def gaze_from_actions(actions: Array) -> Array:
         return actions[:, ACTION_INDEX[name]]
 
     left = [LOOK_YAW * (of("eyeLookOutLeft") - of("eyeLookInLeft")), LOOK_PITCH * (of("eyeLookUpLeft") - of("eyeLookDownLeft"))]
-    right = [LOOK_YAW * (of("eyeLookInRight") - of("eyeLookOutRight")), LOOK_PITCH * (of("eyeLookUpRight") - of("eyeLookDownRight"))]
+    right = [
+        LOOK_YAW * (of("eyeLookInRight") - of("eyeLookOutRight")),
+        LOOK_PITCH * (of("eyeLookUpRight") - of("eyeLookDownRight")),
+    ]
     return np.stack([np.stack(left, axis=1), np.stack(right, axis=1)], axis=1)
 
 
@@ -109,7 +112,9 @@ def _table(content: bytes, name: str) -> tuple[list[str], list[tuple[int, list[s
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidMotion(f"{name}: not a text file (byte {error.start})", "choose the .csv that Live Link Face wrote") from error
+        raise InvalidMotion(
+            f"{name}: not a text file (byte {error.start})", "choose the .csv that Live Link Face wrote"
+        ) from error
     reader = csv.reader(io.StringIO(text))
     try:
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]

@@ -33,7 +33,9 @@ class RetargetSettings:
     def __post_init__(self) -> None:
         unknown = [name for name in self.gains if name not in GAINS] + [name for name in self.flip if name not in FLIPS]
         if unknown:
-            raise InvalidInput(f"retargeting knows no channel {unknown[0]!r}", f"gains: an action, head or gaze; flips: {', '.join(FLIPS)}")
+            raise InvalidInput(
+                f"retargeting knows no channel {unknown[0]!r}", f"gains: an action, head or gaze; flips: {', '.join(FLIPS)}"
+            )
         if any(not 0 <= gain <= 10 for gain in self.gains.values()):
             raise InvalidInput("a gain is out of range", "use 0 to 10")
         if not 0 <= self.smoothing <= 1:

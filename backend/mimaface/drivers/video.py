@@ -54,5 +54,4 @@ def track_steps(path: Path) -> Iterator[MotionClip | None]:
     for seconds, image in video_frames(path):
         tracker.add(seconds, image)
         yield None
-    for step in tracker.finish(path.name):
-        yield step
+    yield from tracker.finish(path.name)

@@ -84,7 +84,7 @@ class LandmarkModel:
         corners = head.triangles[triangle]
 
         def under(values: Array) -> Array:
-            return np.einsum("kc,...kcd->...kd", weights, values[..., corners, :].astype(np.float64))
+            return np.asarray(np.einsum("kc,...kcd->...kd", weights, values[..., corners, :].astype(np.float64)))
 
         row = {int(landmark): k for k, landmark in enumerate(index)}
         pairs = np.array([(row[a], row[b]) for a, b in OPENINGS if a in row and b in row])
@@ -95,9 +95,7 @@ class LandmarkModel:
 
     def points(self, identity: Array, actions: Array) -> Array:
         """Landmark places (K, 3) in the head frame."""
-        return np.asarray(
-            self.mean + np.tensordot(identity, self.identity, axes=1) + np.tensordot(actions, self.actions, axes=1)
-        )
+        return np.asarray(self.mean + np.tensordot(identity, self.identity, axes=1) + np.tensordot(actions, self.actions, axes=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +143,7 @@ def _converge(points: Array, camera: Camera, estimate: Estimate) -> Estimate:
 def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float) -> FittedFace:
     """Add gaze and the mean error to an estimate."""
     model = LandmarkModel.load()
-    seen = camera.project(
-        model.points(estimate.identity, estimate.actions) @ estimate.rotation.T + estimate.translation
-    )
+    seen = camera.project(model.points(estimate.identity, estimate.actions) @ estimate.rotation.T + estimate.translation)
     error = float(np.linalg.norm(seen[:, :2] - points[model.index, :2], axis=1).mean())
     return FittedFace(
         estimate.identity, estimate.actions, estimate.rotation, estimate.translation,
@@ -201,9 +197,7 @@ def gauss_newton_step(
     return Estimate(rotation, translation, identity, np.clip(estimate.actions + step[first:last], 0, 1))
 
 
-def linearise(
-    points: Array, camera: Camera, estimate: Estimate, model: LandmarkModel
-) -> tuple[Array, Array, Array, Array]:
+def linearise(points: Array, camera: Camera, estimate: Estimate, model: LandmarkModel) -> tuple[Array, Array, Array, Array]:
     """Weighted residual (M,) and its derivatives by pose (M, 6), actions (M, 52) and identity (M, 80)."""
     turned = model.points(estimate.identity, estimate.actions) @ estimate.rotation.T
     x, y, z = (turned + estimate.translation).T
@@ -211,9 +205,7 @@ def linearise(
     seen = np.stack([camera.centre[0] - inverse * x, camera.centre[1] + inverse * y], axis=1)
     zero = np.zeros_like(x)
     # d(u, v) by camera-frame x, y, z: (K, 2, 3)
-    screen = np.stack(
-        [np.stack([-inverse, zero, inverse * x / z], 1), np.stack([zero, inverse, -inverse * y / z], 1)], axis=1
-    )
+    screen = np.stack([np.stack([-inverse, zero, inverse * x / z], 1), np.stack([zero, inverse, -inverse * y / z], 1)], axis=1)
     tx, ty, tz = turned.T
     spin = np.stack(
         [np.stack([zero, tz, -ty], 1), np.stack([-tz, zero, tx], 1), np.stack([ty, -tx, zero], 1)], axis=1
@@ -301,7 +293,7 @@ def gaze_from_irises(points: Array, camera: Camera, estimate: Estimate) -> Array
         direction = estimate.rotation.T @ (hit - centres[side])
         direction /= np.linalg.norm(direction)
         gaze[side] = np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))
-    return np.clip(0.5 * gaze + 0.5 * gaze.mean(0), -0.9, 0.9)
+    return np.asarray(np.clip(0.5 * gaze + 0.5 * gaze.mean(0), -0.9, 0.9))
 
 
 def lid_opening(points: Array) -> Array:

@@ -79,9 +79,7 @@ class Head:
             parts=tuple(str(name) for name in arrays.pop("part_names")),
             regions=tuple(str(name) for name in arrays.pop("region_names")),
             eye_radius=float(arrays.pop("eye_radius")),
-            **{
-                name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in arrays.items()
-            },
+            **{name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in arrays.items()},
         )
 
     @property
@@ -95,9 +93,7 @@ class Head:
     def shape(self, identity: ArrayLike, expression: ArrayLike) -> Array:
         """identity (…, 80) in standard deviations, the 52 actions (…, 52) → vertices (…, V, 3) with eyes straight ahead."""
         coefficients = np.asarray(identity, np.float32), np.asarray(expression, np.float32)
-        for name, value, size in zip(
-            ("identity", "expression"), coefficients, (self.identity_size, self.expression_size)
-        ):
+        for name, value, size in zip(("identity", "expression"), coefficients, (self.identity_size, self.expression_size)):
             if value.shape[-1:] != (size,):
                 raise ValueError(f"{name} has shape {value.shape}, expected (…, {size})")
         moved = coefficients[0] @ self._flat_identity + coefficients[1] @ self._flat_actions
@@ -105,9 +101,7 @@ class Head:
 
     def eye_centres_for(self, identity: ArrayLike) -> Array:
         """identity (…, 80) → centres of [left, right] eyeball (…, 2, 3)."""
-        return np.asarray(
-            np.tensordot(np.asarray(identity, np.float32), self.eye_centre_basis, axes=1) + self.eye_centres
-        )
+        return np.asarray(np.tensordot(np.asarray(identity, np.float32), self.eye_centre_basis, axes=1) + self.eye_centres)
 
     def posed(self, identity: ArrayLike, expression: ArrayLike, gaze: ArrayLike) -> Array:
         """Like :meth:`shape`, with each eyeball turned by gaze (…, 2, 2) radians about its centre."""
@@ -117,9 +111,7 @@ class Head:
         for side, name in enumerate(("eye_left", "eye_right")):
             ball = self.vertices_of(name)
             centre = centres[..., side, None, :]
-            vertices[..., ball, :] = (vertices[..., ball, :] - centre) @ np.swapaxes(
-                turn[..., side, :, :], -1, -2
-            ) + centre
+            vertices[..., ball, :] = (vertices[..., ball, :] - centre) @ np.swapaxes(turn[..., side, :, :], -1, -2) + centre
         return vertices
 
     @functools.cache

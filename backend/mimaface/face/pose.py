@@ -67,7 +67,7 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         turned = quaternion_multiply(motion.head_quat, quaternion_conjugate(start))
         source = matrix_to_quaternion(fit.rotation)
         rotation = quaternion_to_matrix(quaternion_multiply(turned, source))
-        still = np.abs(turned[:, 0]) >= 1 - 1e-12
+        still = np.flatnonzero(np.abs(turned[:, 0]) >= 1 - 1e-12)
         rotation[still] = fit.rotation
         places = fit.translation + np.where(np.isfinite(moved), moved, 0.0)
         actions, gaze = fit.actions + away, fit.gaze + looking

@@ -162,7 +162,9 @@ def _fallback_colours(
     centres = head.eye_centres_for(fit.identity) @ fit.rotation.T + fit.translation
     for side, name in enumerate(("eye_left", "eye_right")):
         ball = head.vertices_of(name)
-        sure_ball = (source_kind[row[ball], column[ball]] == EYE) & (margin[row[ball], column[ball]] > RIM[EYE, 0]) & (trust[ball] > 0.5)
+        sure_ball = (
+            (source_kind[row[ball], column[ball]] == EYE) & (margin[row[ball], column[ball]] > RIM[EYE, 0]) & (trust[ball] > 0.5)
+        )
         # the sphere is ordered in rings around its pole, the pupil
         pole = still[ball[0]] - centres[side]
         angle = np.arccos(np.clip((still[ball] - centres[side]) @ pole / (pole @ pole), -1, 1))
@@ -211,7 +213,7 @@ def _spread(count: int, triangles: Array, seen: Array, sure: Array, used: Array)
     return result
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def texture(
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
     image: Array, source_depth: Array, source_kind: Array, margin: Array, rim: Array,
@@ -267,7 +269,7 @@ def texture(
     return result
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def warp(image: Array, found: Array, weights: Array, triangles: Array, places: Array) -> Array:
     """``image`` (H, W, 3) looked up where a raster says: places (V, 3) hold u·z, v·z, z; unmapped pixels stay (H, W, 3)."""
     height, width = found.shape

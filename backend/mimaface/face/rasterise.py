@@ -1,4 +1,4 @@
-"""A deterministic z-buffer: triangles in pixels → which triangle, where in it, how far. Fast path in numba, reference in numpy."""
+"""A deterministic z-buffer: triangles in pixels → which triangle, where in it, how far. Numba, with a numpy reference."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ class Raster:
     def interpolate(self, triangles: Array, attributes: Array) -> Array:
         """Vertex attributes (V, C) at every pixel → (H, W, C) float32, zero where empty."""
         values = np.ascontiguousarray(attributes, np.float32)
-        return np.asarray(
-            _interpolate(self.triangle, self.barycentric, np.ascontiguousarray(triangles, np.int32), values)
-        )
+        return np.asarray(_interpolate(self.triangle, self.barycentric, np.ascontiguousarray(triangles, np.int32), values))
 
 
 def rasterise(points: Array, triangles: Array, height: int, width: int) -> Raster:
@@ -45,9 +43,7 @@ def rasterise(points: Array, triangles: Array, height: int, width: int) -> Raste
     A pixel belongs to a triangle that covers its centre; centres on a shared edge belong to one side (top-left rule), and of
     equal depths the lower triangle index wins. Both windings are drawn.
     """
-    return Raster(
-        *_rasterise(np.ascontiguousarray(points, np.float64), np.ascontiguousarray(triangles, np.int32), height, width)
-    )
+    return Raster(*_rasterise(np.ascontiguousarray(points, np.float64), np.ascontiguousarray(triangles, np.int32), height, width))
 
 
 def rasterise_reference(points: Array, triangles: Array, height: int, width: int) -> Raster:
@@ -79,7 +75,7 @@ def rasterise_reference(points: Array, triangles: Array, height: int, width: int
     return Raster(found, weights, depth.astype(np.float32))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _rasterise(points: Array, triangles: Array, height: int, width: int) -> tuple[Array, Array, Array]:
     found = np.full((height, width), -1, np.int32)
     weights = np.zeros((height, width, 3), np.float32)
@@ -125,7 +121,7 @@ def _rasterise(points: Array, triangles: Array, height: int, width: int) -> tupl
     return found, weights, depth.astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _interpolate(found: Array, weights: Array, triangles: Array, attributes: Array) -> Array:
     height, width = found.shape
     channels = attributes.shape[1]

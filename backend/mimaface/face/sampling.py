@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, inline="always")
 def bilinear(image: Array, u: float, v: float, channel: int) -> float:
     """One channel of ``image`` (H, W, C) at pixel position u, v; the border repeats."""
     height, width = image.shape[0], image.shape[1]
@@ -25,7 +25,7 @@ def bilinear(image: Array, u: float, v: float, channel: int) -> float:
     return float(above * (1 - fy) + below * fy)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def sample(image: Array, places: Array, known: Array) -> Array:
     """``image`` (H, W, C) at ``places`` (h, w, 2) u, v, where ``known`` (h, w) → (h, w, C) float32."""
     height, width = known.shape

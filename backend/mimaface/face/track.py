@@ -13,7 +13,17 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
 
 from .camera import Camera
-from .fit import Estimate, LandmarkModel, fit_landmarks, gauss_newton_step, gaze_from_irises, initial_estimate, lid_opening, linearise, one_thread
+from .fit import (
+    Estimate,
+    LandmarkModel,
+    fit_landmarks,
+    gauss_newton_step,
+    gaze_from_irises,
+    initial_estimate,
+    lid_opening,
+    linearise,
+    one_thread,
+)
 from .landmarks import MIN_PRESENCE, FaceLandmarker, Landmarks
 from .smoothing import one_euro
 
@@ -98,7 +108,7 @@ class Tracker:
             full = np.zeros((count, *values.shape[1:]))
             full[seen] = values
             weight = share.reshape(-1, *([1] * (values.ndim - 1)))
-            return full[before] * (1 - weight) + full[after] * weight
+            return np.asarray(full[before] * (1 - weight) + full[after] * weight)
 
         ordered = [estimates[frame] for frame in seen]
         quaternions = np.zeros((count, 4))
@@ -142,9 +152,7 @@ def track_frames(frames: Iterable[tuple[float, Array]], name: str = "video") -> 
     tracker = Tracker()
     for seconds, image in frames:
         tracker.add(seconds, image)
-    clip = None
-    for clip in tracker.finish(name):
-        pass
+    *_, clip = tracker.finish(name)
     assert clip is not None
     return clip
 
@@ -169,4 +177,4 @@ def shared_identity(every: list[Array], camera: Camera) -> Array:
             hessian += by_identity.T @ by_identity
             gradient += by_identity.T @ residual
         identity = np.clip(identity - np.linalg.solve(hessian, gradient), -3.5, 3.5)
-    return identity
+    return np.asarray(identity)

@@ -184,7 +184,9 @@ class Client:
         for number in [number for number, (_, deadline) in self._waiting.items() if now > deadline]:
             future, _ = self._waiting.pop(number)
             if future.set_running_or_notify_cancel():
-                future.set_exception(NotReachable("the backend did not answer in time", "look at its log; restart it if it hangs"))
+                future.set_exception(
+                    NotReachable("the backend did not answer in time", "look at its log; restart it if it hangs")
+                )
 
     def _lose(self, reason: str) -> None:
         self.problem = reason

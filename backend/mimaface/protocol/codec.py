@@ -98,5 +98,3 @@ def _check_values(value: Any, depth: int) -> None:
             raise InvalidMessage("a number is not finite")
     elif not (value is None or isinstance(value, (bool, int, str))):
         raise InvalidMessage(f"a value of type {type(value).__name__} cannot be sent")
-
-

@@ -21,15 +21,15 @@ Type = type | tuple[type, ...]
 
 @dataclass(frozen=True)
 class Schema:
-    """required and optional fields by type; parts: how many raw parts (least, most)."""
+    """required and optional fields by type; parts: how many raw parts follow."""
 
     required: dict[str, Type]
     optional: dict[str, Type]
-    parts: tuple[int, int] = (0, 0)
+    parts: int = 0
 
 
-def _schema(parts: int | tuple[int, int] = 0, optional: dict[str, Type] | None = None, **required: Type) -> Schema:
-    return Schema(required, optional or {}, parts if isinstance(parts, tuple) else (parts, parts))
+def _schema(parts: int = 0, optional: dict[str, Type] | None = None, **required: Type) -> Schema:
+    return Schema(required, optional or {}, parts)
 
 
 JOB_STATE: dict[str, Type] = {"job": str, "state": str, "frames": int, "done": int, "name": str}
@@ -49,14 +49,14 @@ SCHEMAS: dict[str, Schema] = {
     "track": _schema(path=str, optional={"options": dict}),
     "track.reply": _schema(parts=1, frames=int, optional={"warnings": list}),
     "job.submit": _schema(parts=1, portrait=str, settings=dict, optional={"name": str}),
-    "job.submit.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.submit.reply": Schema(JOB_STATE, JOB_EXTRA),
     "job.attach": _schema(job=str, from_frame=int, credit=int),
-    "job.attach.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.attach.reply": Schema(JOB_STATE, JOB_EXTRA),
     "job.resume": _schema(job=str),
-    "job.resume.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.resume.reply": Schema(JOB_STATE, JOB_EXTRA),
     "job.credit": _schema(job=str, frames=int),
     "job.status": _schema(job=str),
-    "job.status.reply": _schema(**JOB_STATE, optional=JOB_EXTRA),
+    "job.status.reply": Schema(JOB_STATE, JOB_EXTRA),
     "job.list": _schema(),
     "job.list.reply": _schema(jobs=list),
     "job.cancel": _schema(job=str),
@@ -81,8 +81,8 @@ def check_fields(kind: str, fields: dict[str, Any], parts: int) -> None:
     schema = SCHEMAS.get(kind)
     if schema is None:
         raise InvalidMessage(f"message kind {kind[:40]!r} is unknown")
-    if not schema.parts[0] <= parts <= schema.parts[1]:
-        raise InvalidMessage(f"{kind}: {parts} raw parts, expected {schema.parts[0]}")
+    if parts != schema.parts:
+        raise InvalidMessage(f"{kind}: {parts} raw parts, expected {schema.parts}")
     for name, wanted in schema.required.items():
         if name not in fields:
             raise InvalidMessage(f"{kind}: field {name!r} is missing")

@@ -55,7 +55,7 @@ class MotionClip:
     def __post_init__(self) -> None:
         def put(name: str, dtype: type, shape: tuple[int, ...]) -> Array:
             try:
-                value = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+                value: Array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
             except (TypeError, ValueError) as error:
                 raise InvalidMotion(f"motion: {name} does not hold numbers ({error})") from error
             if value.shape != shape:
@@ -141,7 +141,7 @@ class MotionClip:
             return np.where(np.isfinite(mixed), mixed, only)
 
         seen = self.valid[left] & self.valid[right] & (inside & ~gap)[:, None]
-        extra = {name: linear(value) for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        extra: dict[str, Any] = {name: linear(value) for name in OPTIONAL if (value := getattr(self, name)) is not None}
         return replace(
             self,
             time=wanted,

@@ -28,7 +28,7 @@ def quaternion_multiply(left: ArrayLike, right: ArrayLike) -> Array:
 
 def quaternion_conjugate(quaternion: ArrayLike) -> Array:
     """The inverse of unit quaternions (…, 4)."""
-    return np.asarray(quaternion, float) * np.array([1.0, -1.0, -1.0, -1.0])
+    return np.asarray(np.asarray(quaternion, float) * np.array([1.0, -1.0, -1.0, -1.0]))
 
 
 def quaternion_to_matrix(quaternion: ArrayLike) -> Array:
@@ -61,7 +61,7 @@ def matrix_to_quaternion(matrix: ArrayLike) -> Array:
     best = np.argmax(squares, axis=-1)[..., None, None]
     chosen = np.take_along_axis(candidates, best, axis=-2)[..., 0, :]
     chosen = chosen / np.linalg.norm(chosen, axis=-1, keepdims=True)
-    return np.where(chosen[..., :1] < 0, -chosen, chosen)
+    return np.asarray(np.where(chosen[..., :1] < 0, -chosen, chosen))
 
 
 def head_angles_to_matrix(angles: ArrayLike) -> Array:
@@ -110,4 +110,4 @@ def slerp(start: ArrayLike, end: ArrayLike, fraction: ArrayLike) -> Array:
     weight_a = np.where(near, 1 - t, np.sin((1 - t) * angle) / safe)
     weight_b = np.where(near, t, np.sin(t * angle) / safe)
     mixed = weight_a * a + weight_b * b
-    return mixed / np.linalg.norm(mixed, axis=-1, keepdims=True)
+    return np.asarray(mixed / np.linalg.norm(mixed, axis=-1, keepdims=True))

@@ -45,7 +45,7 @@ class RenderSettings:
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> RenderSettings:
         """Build from a message; fields of a newer version are ignored, wrong types raise :class:`InvalidInput`."""
-        known = {}
+        known: dict[str, Any] = {}
         for item in fields(cls):
             if item.name in values:
                 value = values[item.name]

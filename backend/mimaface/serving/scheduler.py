@@ -112,7 +112,7 @@ class Scheduler:
             next(task.generator)
         except StopIteration:
             ended = True
-        except Exception as failure:  # noqa: BLE001 - reported to the client, and to the log when it is our fault
+        except Exception as failure:
             ended, error = True, failure
         seconds = time.monotonic() - self.step_started
         self.steps += 1

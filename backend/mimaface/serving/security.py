@@ -51,10 +51,18 @@ def open_socket(
     socket = context.socket(zmq.ROUTER)
     socket.curve_server = True
     socket.curve_publickey, socket.curve_secretkey = server_public, server_secret
-    for option, value in (
-        (zmq.ROUTER_MANDATORY, 1), (zmq.ROUTER_HANDOVER, 0), (zmq.LINGER, 0), (zmq.SNDHWM, 4 * CREDIT), (zmq.MAXMSGSIZE, MAX_MESSAGE),
-        (zmq.HEARTBEAT_IVL, HEARTBEAT), (zmq.HEARTBEAT_TIMEOUT, LOST_AFTER), (zmq.HANDSHAKE_IVL, 3000), (zmq.IPV6, int(":" in host)),
-    ):  # fmt: skip
+    options = {
+        zmq.ROUTER_MANDATORY: 1,
+        zmq.ROUTER_HANDOVER: 0,
+        zmq.LINGER: 0,
+        zmq.SNDHWM: 4 * CREDIT,
+        zmq.MAXMSGSIZE: MAX_MESSAGE,
+        zmq.HEARTBEAT_IVL: HEARTBEAT,
+        zmq.HEARTBEAT_TIMEOUT: LOST_AFTER,
+        zmq.HANDSHAKE_IVL: 3000,
+        zmq.IPV6: int(":" in host),
+    }
+    for option, value in options.items():
         socket.setsockopt(option, value)
     port = socket.bind_to_random_port(f"tcp://{f'[{host}]' if ':' in host else host}")
     connection = Connection(

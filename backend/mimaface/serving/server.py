@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,15 @@ import zmq
 
 from mimaface import __version__
 from mimaface.protocol.codec import Codec, Message
-from mimaface.protocol.connection import default_folder, process_exists
+from mimaface.protocol.connection import process_exists
 from mimaface.protocol.errors import (
-    DiskFull, InternalError, InvalidInput, InvalidMessage, MimaFaceError, UnknownJob, VersionMismatch,
+    DiskFull,
+    InternalError,
+    InvalidInput,
+    InvalidMessage,
+    MimaFaceError,
+    UnknownJob,
+    VersionMismatch,
 )  # fmt: skip
 from mimaface.protocol.messages import CREDIT, OLDEST_VERSION, REQUESTS, VERSION, common_version
 from mimaface.protocol.settings import RenderSettings
@@ -62,7 +67,7 @@ class Server:
         self._ring_lock = threading.Lock()
         self._ringer = self._context.socket(zmq.PUSH)
         self._ringer.connect(self._bell_name)
-        self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._greeted: dict[bytes, str] = {}
         self._attached: dict[tuple[bytes, str], Attachment] = {}
         self._renders: dict[str, Task] = {}
@@ -165,7 +170,7 @@ class Server:
 
     # from the worker to the socket's thread
 
-    def _later(self, action: Callable[[], None]) -> None:
+    def _later(self, action: Callable[[], object]) -> None:
         self._todo.put(action)
         with self._ring_lock:
             try:
@@ -245,7 +250,7 @@ class Server:
         def progress(done: int) -> None:
             seen[0] = done
             event = Message("progress", {"subject": path, "done": done, "total": 0})
-            self._later(lambda: self._send(identity, event) and None)
+            self._later(partial(self._send, identity, event))
 
         def work() -> Iterator[Any]:
             for clip in self._work.track(Path(path), message.fields.get("options", {}), progress):
@@ -399,20 +404,3 @@ def as_known(error: BaseException) -> MimaFaceError:
         return InvalidInput("there is not enough memory for this", "use a smaller size or close other programs")
     log.error("a task failed", exc_info=error)
     return InternalError(f"the backend made a mistake ({type(error).__name__})", "see its log (Copy report)")
-
-
-def serve(
-    connection: Path | None = None, root: Path | None = None, parent: int | None = None, host: str = "127.0.0.1",
-    allow_remote: bool = False,
-) -> None:  # fmt: skip
-    """Run a server in this process until it is stopped by a signal, a ``shutdown`` message or its parent's end."""
-    folder = root or default_folder()
-    server = Server(connection or default_folder() / "connection.json", folder, host, allow_remote, parent)
-    handler = logging.handlers.RotatingFileHandler(folder / LOG_NAME, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: server.stop())
-    log.info("mimaface %s serves %s at %s", __version__, folder, server.connection.endpoint)
-    server.run()

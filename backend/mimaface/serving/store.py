@@ -117,7 +117,8 @@ class Store:
         """Raises :class:`UnknownJob`."""
         with self._lock:
             row = self._database.execute(
-                "SELECT id, portrait, settings, name, frames, state, code, message, hint, created FROM jobs WHERE id=?", (identity,)
+                "SELECT id, portrait, settings, name, frames, state, code, message, hint, created FROM jobs WHERE id=?",
+                (identity,),
             ).fetchone()
             if row is None:
                 raise UnknownJob(f"job {identity[:12]!r} is unknown", "submit it again")

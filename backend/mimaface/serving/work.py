@@ -121,7 +121,7 @@ def head_mesh(portrait: Portrait) -> bytes:
     eyes = np.zeros(len(head.vertices), np.uint8)
     for label, name in ((1, "eye_left"), (2, "eye_right")):
         eyes[head.vertices_of(name)] = label
-    arrays = {
+    arrays: dict[str, Any] = {
         "vertices": head.shape(fit.identity, np.zeros(head.expression_size)), "triangles": head.triangles[drawn],
         "part": head.triangle_part[drawn], "part_names": np.array(head.parts), "eye_vertices": eyes,
         "uv": np.stack([place[:, 0] / width, 1 - place[:, 1] / height], axis=1).astype(np.float32),

@@ -29,7 +29,10 @@ def main() -> dict:
     posed = rig.evaluated_get(bpy.context.evaluated_depsgraph_get())
     sums = {name: posed[f"out_{name}"] for name in ("jawOpen", "mouthSmileLeft", "mouthSmileRight")}
     head = next(item for item in bpy.data.objects if item.name.endswith("Head"))
-    keys = {name: head.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.shape_keys.key_blocks[name].value for name in ("jawOpen",)}
+    keys = {
+        name: head.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.shape_keys.key_blocks[name].value
+        for name in ("jawOpen",)
+    }
     rig.pose.bones["mouth.L"].location = (0, 0, 0)
 
     drive.key(rig, "jawOpen", {1: 0.0, 10: 0.8})
@@ -60,9 +63,20 @@ def main() -> dict:
         strip = strips.find(scene, take.uuid)
         folder = Path(bpy.path.abspath(strip.directory))
         files = [str(folder / element.filename) for element in strip.elements]
-        found.append({"channel": strip.channel, "start": strip.frame_final_start, "length": strip.frame_final_duration, "files": files})
+        found.append(
+            {"channel": strip.channel, "start": strip.frame_final_start, "length": strip.frame_final_duration, "files": files}
+        )
     drive.part("session").session().backend.stop()
-    return {"version": bpy.app.version_string, "sums": sums, "keys": keys, "names": names, "sums_with_mocap": with_mocap, "artist": artist, "strips": found, "end": end}
+    return {
+        "version": bpy.app.version_string,
+        "sums": sums,
+        "keys": keys,
+        "names": names,
+        "sums_with_mocap": with_mocap,
+        "artist": artist,
+        "strips": found,
+        "end": end,
+    }
 
 
 drive.run(main)

@@ -25,7 +25,9 @@ def main() -> None:
     take = scene.mimaface.takes[0]
     drive.pump(lambda: take.done >= 3, what="the first frames")
     runtime = drive.part("session").session()
-    (drive.WORK / "result.json").write_text(json.dumps({"job": take.job, "root": str(runtime.backend.folder), "backend": runtime.backend.pid}))
+    (drive.WORK / "result.json").write_text(
+        json.dumps({"job": take.job, "root": str(runtime.backend.folder), "backend": runtime.backend.pid})
+    )
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -27,7 +27,10 @@ def main() -> dict:
         except RuntimeError as error:  # an operator that reports an error raises in scripts
             said[case] = str(error)
             return
-        drive.pump(lambda: not runtime.busy and not any(take.state in ("waiting", "rendering") for take in scene.mimaface.takes), what=case)
+        drive.pump(
+            lambda: not runtime.busy and not any(take.state in ("waiting", "rendering") for take in scene.mimaface.takes),
+            what=case,
+        )
         said[case] = runtime.last_error
 
     ops = bpy.ops.mimaface

@@ -70,6 +70,11 @@ def look():
         panel = getattr(bpy.types, name)
         if getattr(panel, "bl_region_type", "") == "UI" and getattr(panel, "bl_category", "") not in ("", "MIMAFace"):
             bpy.utils.unregister_class(panel)
+    for panel in sys.modules["mimaface_addon.panels"].CLASSES:
+        if getattr(panel, "bl_space_type", "") == "VIEW_3D":
+            bpy.utils.unregister_class(panel)
+            panel.bl_category = "Item"
+            bpy.utils.register_class(panel)
     other = next((area for area in screen.areas if area.type == "PROPERTIES"), None)
     if other is not None:
         other.type = "SEQUENCE_EDITOR"

@@ -1,0 +1,32 @@
+"""The backend as a process: log file, signals, default folders."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import signal
+from pathlib import Path
+
+from mimaface import __version__
+from mimaface.protocol.connection import default_folder
+
+from .server import LOG_NAME, Server
+
+log = logging.getLogger(__name__)
+
+
+def serve(
+    connection: Path | None = None, root: Path | None = None, parent: int | None = None, host: str = "127.0.0.1",
+    allow_remote: bool = False,
+) -> None:  # fmt: skip
+    """Run a server in this process until it is stopped by a signal, a ``shutdown`` message or its parent's end."""
+    folder = root or default_folder()
+    server = Server(connection or default_folder() / "connection.json", folder, host, allow_remote, parent)
+    handler = logging.handlers.RotatingFileHandler(folder / LOG_NAME, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: server.stop())
+    log.info("mimaface %s serves %s at %s", __version__, folder, server.connection.endpoint)
+    server.run()
