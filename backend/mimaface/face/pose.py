@@ -51,7 +51,7 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
     """
     if absolute:
         rotation = quaternion_to_matrix(motion.head_quat)
-        known = np.isfinite(motion.head_pos).all(1)
+        known: Array = np.asarray(np.isfinite(motion.head_pos).all(1))
         places = np.where(known[:, None], motion.head_pos, fit.translation)
         actions, gaze = motion.actions, motion.gaze
     else:
