@@ -17,6 +17,19 @@ from mimaface.video_out import contact_sheet, open_sink
 COLUMNS, ROWS, WIDTH = 8, 3, 240
 
 
+def moving_part(images: list[np.ndarray]) -> tuple[int, int, int, int]:
+    """left, top, right, bottom of the square around everything that changes between pictures (H, W, 3)."""
+    spread = np.ptp(np.stack(images), axis=0).max(2) > 24
+    rows, columns = np.flatnonzero(spread.any(1)), np.flatnonzero(spread.any(0))
+    if not len(rows):
+        return 0, 0, images[0].shape[1], images[0].shape[0]
+    height, width = spread.shape
+    side = min(max(np.ptp(rows), np.ptp(columns)) + 16, height, width)
+    top = int(np.clip((rows[0] + rows[-1] - side) // 2, 0, height - side))
+    left = int(np.clip((columns[0] + columns[-1] - side) // 2, 0, width - side))
+    return left, top, left + int(side), top + int(side)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     result = json.loads((folder / "result.json").read_text())
@@ -32,7 +45,9 @@ def main() -> None:
                 number += 1
                 if index in wanted:
                     chosen.append(image)
-    Image.fromarray(contact_sheet(chosen, COLUMNS, WIDTH)).save(folder / "sheet.png")
+    left, top, right, bottom = moving_part(chosen)
+    cropped = [image[top:bottom, left:right] for image in chosen]
+    Image.fromarray(contact_sheet(cropped, COLUMNS, WIDTH)).save(folder / "sheet.png")
     for take in result["takes"]:
         rate = take["frames"] / take["seconds"]
         print(

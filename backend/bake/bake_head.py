@@ -44,6 +44,7 @@ IDENTITY_FOLDERS = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "he
 NOT_IDENTITY = ("scale", "trans", "angle", "neck-back", "neck-double")  # pose, size, or not about the face
 RINGS = (3, 6, 8, 10, 13, 16, 19, 21.5, 23, 24.5, 27, 31, 36, 43, 52, 63, 76, 90, 106, 124, 146)  # degrees off the axis
 SEGMENTS = 28
+LID_REACH = 0.04  # decimetres off the eyeball
 HAIR_OFFSET = 0.011  # metres above the scalp
 SKIN_COLOURS = {"face": (0.80, 0.62, 0.53), "lips": (0.72, 0.40, 0.38), "lids": (0.76, 0.57, 0.49), "ears": (0.80, 0.58, 0.50),
                 "scalp": (0.35, 0.26, 0.20), "neck": (0.77, 0.59, 0.50), "inside": (0.50, 0.20, 0.20),
@@ -227,6 +228,9 @@ class Baker:
         region[brows] = REGIONS.index("brows")
         for texture, name in (("ears", "ears"), ("eyelids", "lids"), ("lips", "lips"), ("inside-mouth", "inside")):
             region[vertex_mask(self.data, texture, self.first_uv) > 0.5] = REGIONS.index(name)
+        for centre in self.eye_centres(self.mean):
+            off_eye = np.linalg.norm(place - centre, axis=1) - EYE_RADIUS / DECIMETRE
+            region[(off_eye < LID_REACH) & (place[:, 2] > centre[2])] = REGIONS.index("lids")
         return region
 
     def actions(self, names: tuple[str, ...]) -> np.ndarray:

@@ -11,7 +11,7 @@ from .protocol.arkit import ACTION_NAMES
 from .session import ACTIVE, session
 
 LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
-WORDS = {
+WORDS = {"ready": "Ready", "starting": "Starting", "stopped": "Stopped", "lost": "Not running"}
     "ready": "Backend is ready",
     "starting": "Backend is starting",
     "stopped": "Backend is stopped",

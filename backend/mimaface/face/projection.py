@@ -15,6 +15,8 @@ from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import spsolve
 
+from mimaface.protocol.arkit import ACTION_INDEX
+
 from .camera import Camera
 from .fit import FittedFace
 from .head import Head
@@ -26,12 +28,15 @@ NOT_DRAWN = ("lashes", "hair")
 SKIN, EYE, MOUTH = 1, 2, 3
 MOUTH_PARTS = ("teeth_upper", "teeth_lower", "tongue", "mouth_inside")
 MOUTH_SHADE = {"teeth_upper": 1.0, "teeth_lower": 0.85, "tongue": 0.85, "mouth_inside": 0.45}
+LASH_TRAVEL, LASHES = 0.90, 0.55  # share of a blink's largest travel; how dark the lid's edge is against its skin
 LIPS_DEPTH, MOUTH_DARK = 0.090, 0.035  # metres: where the lips are in the head, and how fast it gets dark behind them
 DEPTH_BIAS, DEPTH_SOFT = 0.008, 0.008  # metres behind the nearest surface: up to the first it is seen, past both it is hidden
-SQUASH_LOW, SQUASH_HIGH = 0.10, 0.40  # share of its true area that a piece of lid shows: folded lids have no pixels to unfold
+SQUASH_LOW, SQUASH_HIGH = 0.30, 0.75  # share of its true area that a piece of lid shows: folded lids have no pixels to unfold
 FACING_LOW, FACING_HIGH = 0.02, 0.16  # cosine between surface and line of sight
-# pixels, at a head 512 px wide, from another surface within which a pixel is not and then is trusted; by kind
-RIM = np.array([[0.0, 1.0], [5.0, 14.0], [1.0, 6.0], [1.0, 5.0]], np.float32)
+# pixels from another surface within which a pixel is not and then is trusted, by kind, at heads up to RIM_HEAD pixels wide
+RIM_HEAD = 200
+SAME_RIM = 0.8  # the same for points whose expression did not change
+RIM = np.array([[0.0, 1.0], [2.5, 7.0], [0.7, 2.0], [0.7, 2.0]], np.float32)
 NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres below the eyes: the neck rests below, turns with the head above
 
 
@@ -40,8 +45,9 @@ class Projection:
     """What a portrait brings to every frame; V vertices, N drawn triangles, source picture H × W.
 
     place, mirror_place (V, 3): u, v, depth in the source; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255;
-    follow (V,): 1 moves with the head, 0 stays (base of the neck); kind (N,): SKIN, EYE or MOUTH; at the source pixels:
-    depth, kind and margin (H, W): pixels to the nearest other surface.
+    folded (V,): 1 for lid skin that has no pixels to unfold;
+    follow (V,): 1 moves with the head, 0 stays (base of the neck); kind (N,): SKIN, EYE or MOUTH, part (N,): the head's own label; at the source pixels:
+    depth and kind (H, W), margin (H, W, 4): pixels to the nearest other surface, by kind.
     """
 
     head: Head
@@ -49,12 +55,14 @@ class Projection:
     image: Array
     triangles: Array
     kind: Array
+    part: Array
     still: Array
     place: Array
     mirror_place: Array
     trust: Array
     mirror_trust: Array
     fallback: Array
+    folded: Array
     follow: Array
     depth: Array
     source_kind: Array
@@ -84,11 +92,11 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     place = camera.project(still)
     raster = rasterise(place, triangles, camera.height, camera.width)
     source_kind = np.where(raster.covered, kind[raster.triangle], 0).astype(np.uint8)
-    margin = np.zeros(source_kind.shape, np.float32)
+    margin = np.zeros((*source_kind.shape, 4), np.float32)
     for value in (SKIN, EYE, MOUTH):
         here = source_kind == value
-        margin = np.where(here, distance_transform_edt(here), margin).astype(np.float32)
-    margin *= np.float32(512 / max(float(np.ptp(place[:, 0])), 1.0))
+        margin[..., value] = distance_transform_edt(here)
+    margin *= np.float32(min(RIM_HEAD / max(float(np.ptp(place[:, 0])), 1.0), 1.0))
 
     normals = vertex_normals(still, triangles)
     view = -still / np.linalg.norm(still, axis=1, keepdims=True)
@@ -99,8 +107,9 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     inner = np.unique(triangles[kind == MOUTH])
     trust[inner] = np.where(head.region("lips")[inner], trust[inner], 1.0)
     lids = head.region("lids")
-    trust[lids] *= smoothstep(SQUASH_LOW, SQUASH_HIGH, shown_share(place, still, camera, triangles))[lids]
-    seen = trust * _seen(place, raster.depth)
+    folded = np.where(lids, 1 - smoothstep(SQUASH_LOW, SQUASH_HIGH, shown_share(place, still, camera, triangles)), 0.0)
+    folded[lash_line(head)] = 1.0
+    seen = trust * (1 - folded) * _seen(place, raster.depth)
     neutral = head.vertices
     low = neutral[:, 1] + 0.6 * np.maximum(neutral[:, 2], 0)
     fallback = _fallback_colours(head, image, place, seen, triangles, kind, still, fit, source_kind, margin)
@@ -108,7 +117,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     mirror_trust = trust[mirror].copy()
     mirror_trust[eyes] = 0
     return Projection(
-        head, camera, image, triangles, kind, still, place, place[mirror], trust, mirror_trust, fallback,
+        head, camera, image, triangles, kind, head.triangle_part[drawn], still, place, place[mirror], trust, mirror_trust, fallback, folded,
         smoothstep(NECK_LOW, NECK_HIGH, low), raster.depth, source_kind, margin,
     )  # fmt: skip
 
@@ -145,12 +154,15 @@ def _fallback_colours(
     row = np.clip(place[:, 1].astype(int), 0, height - 1)
     seen = image[row, column].astype(np.float64)
     skin = np.unique(triangles[kind == SKIN])
-    sure = (trust > 0.6) & ~head.region("lids") & (source_kind[row, column] == SKIN) & (margin[row, column] > RIM[SKIN, 1])
+    sure = (trust > 0.6) & ~head.region("lids") & (source_kind[row, column] == SKIN) & (margin[row, column, SKIN] > RIM[SKIN, 1])
     result = _spread(len(trust), triangles[kind == SKIN], seen, sure, skin)
     face = sure & head.region("face")
+    result[lash_line(head)] *= LASHES
     normals = vertex_normals(head.vertices, triangles)
     light = np.median(seen[face], axis=0) / 255 if face.any() else np.array([0.7, 0.55, 0.5])
     gain = 255 * light / np.median(head.albedo[head.region("face")], axis=0)
+    bright = image[(source_kind == MOUTH) & (margin[..., MOUTH] > RIM[MOUTH, 0])]
+    teeth = np.percentile(bright, 85, axis=0) if len(bright) >= 20 and np.percentile(bright, 85) > 110 else None
     for name in MOUTH_PARTS:
         corners = triangles[(head.triangle_part == head.parts.index(name))[_drawn(head)]]
         vertices = np.unique(corners)
@@ -158,18 +170,31 @@ def _fallback_colours(
         warm = 0.5 * gain.mean() + 0.5 * gain  # teeth take the light's strength and half of its colour
         behind = np.maximum(LIPS_DEPTH - head.vertices[vertices, 2], 0) / MOUTH_DARK
         curve = 0.4 + 0.6 * np.abs(normals[vertices, 2])
-        result[vertices] = head.albedo[vertices] * warm * (MOUTH_SHADE[name] * curve * np.exp(-behind))[:, None]
+        shade = (MOUTH_SHADE[name] * curve * np.exp(-behind))[:, None]
+        result[vertices] = (teeth if teeth is not None and name.startswith("teeth") else head.albedo[vertices] * warm) * shade
     centres = head.eye_centres_for(fit.identity) @ fit.rotation.T + fit.translation
     for side, name in enumerate(("eye_left", "eye_right")):
         ball = head.vertices_of(name)
         sure_ball = (
-            (source_kind[row[ball], column[ball]] == EYE) & (margin[row[ball], column[ball]] > RIM[EYE, 0]) & (trust[ball] > 0.5)
+            (source_kind[row[ball], column[ball]] == EYE)
+            & (margin[row[ball], column[ball], EYE] > RIM[EYE, 0])
+            & (trust[ball] > 0.5)
         )
         # the sphere is ordered in rings around its pole, the pupil
         pole = still[ball[0]] - centres[side]
         angle = np.arccos(np.clip((still[ball] - centres[side]) @ pole / (pole @ pole), -1, 1))
         result[ball] = _by_angle(angle, seen[ball], sure_ball, head.albedo[ball] * gain.mean() * 0.9)
     return np.clip(result, 0, 255).astype(np.float32)
+
+
+def lash_line(head: Head) -> Array:
+    """(V,) bool: the edges of the upper lids, which a blink moves the most."""
+    edge = np.zeros(len(head.vertices), bool)
+    lids = np.intersect1d(np.flatnonzero(head.region("lids")), head.vertices_of("skin"))
+    for name in ("eyeBlinkLeft", "eyeBlinkRight"):
+        travel = np.linalg.norm(head.actions[ACTION_INDEX[name]][lids], axis=1)
+        edge[lids[travel > LASH_TRAVEL * travel.max()]] = True
+    return edge
 
 
 def _drawn(head: Head) -> Array:
@@ -216,12 +241,12 @@ def _spread(count: int, triangles: Array, seen: Array, sure: Array, used: Array)
 @numba.njit(cache=True, nogil=True)
 def texture(
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
-    image: Array, source_depth: Array, source_kind: Array, margin: Array, rim: Array,
+    image: Array, source_depth: Array, margin: Array, rim: Array,
 ) -> Array:  # fmt: skip
     """Colour and opacity (h, w, 4) of a raster of the posed head.
 
-    own, partner (V, 4): u/z, v/z … as homogeneous source position x, y, w and depth; factors (V, 4): trust, mirror trust,
-    stillness (1: hardly moved, so its own pixel is right), opacity.
+    own, partner (V, 4): u/z, v/z … as homogeneous source position x, y, w and depth; factors (V, 5): trust, mirror trust,
+    stillness (1: hardly moved, so its own pixel is right), opacity, sameness (1: moved with the head, but not on it).
     """
     height, width = found.shape
     rows, columns = source_depth.shape
@@ -238,6 +263,7 @@ def texture(
             mirror = wa * factors[a, 1] + wb * factors[b, 1] + wc * factors[c, 1]
             calm = wa * factors[a, 2] + wb * factors[b, 2] + wc * factors[c, 2]
             opacity = wa * factors[a, 3] + wb * factors[b, 3] + wc * factors[c, 3]
+            same = wa * factors[a, 4] + wb * factors[b, 4] + wc * factors[c, 4]
             for channel in range(3):
                 colour[channel] = wa * fallback[a, channel] + wb * fallback[b, channel] + wc * fallback[c, channel]
             mine = kind[index]
@@ -254,10 +280,10 @@ def texture(
                     behind = depth - source_depth[row, column]
                     if behind > DEPTH_BIAS:
                         share *= max(1.0 - (behind - DEPTH_BIAS) / DEPTH_SOFT, 0.0)
-                    if source_kind[row, column] != mine:
-                        share = 0.0
-                    else:
-                        share *= min(max((margin[row, column] - rim[mine, 0]) / (rim[mine, 1] - rim[mine, 0]), 0.0), 1.0)
+                    inside = bilinear(margin, u, v, mine)
+                    low = rim[mine, 0] * (1 - same)
+                    high = rim[mine, 1] * (1 - same) + SAME_RIM * same
+                    share *= min(max((inside - low) / (high - low), 0.0), 1.0)
                 if attempt == 1:
                     share = max(share, calm)
                 if share > 0:

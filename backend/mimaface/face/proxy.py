@@ -17,13 +17,15 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from .portrait import Portrait
 from .pose import FacePose
 from .projection import NECK_HIGH, NECK_LOW, RIM, SKIN, Projection, project_portrait, texture, warp
-from .rasterise import rasterise, vertex_normals
+from .rasterise import Raster, rasterise, vertex_normals
 from .sampling import smoothstep
 
 Array = NDArray[Any]
 GRID = 6  # pixels between the knots of the sheet
 DEPTH_REACH, BORDER = 0.25, 0.06  # head widths over which the sheet sinks; share of the picture that is held at its border
 REACH_LOW, REACH_HIGH = 0.30, 1.30  # head widths from the head: hair this near follows fully, beyond this not at all
+SAME_LOW, SAME_HIGH = 0.0006, 0.0025  # metres that a point has moved on the head: below it has its own expression
+AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph
 STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is its own photograph
 FACE_MARGIN = 1.7  # the "face" framing: a square of so many face heights
 
@@ -58,6 +60,7 @@ class ProxyRenderer:
         self._photograph = self.image.astype(np.float32)
         self._solid = solid_vertices(self.projection)
         self._whole = (self.projection.head.region("lips", "lids", "inside") | (self.projection.kind_of_vertex != SKIN)) * 1.0
+        self._still_head = (self.projection.still - fit.translation) @ fit.rotation
         self._prepare_sheet()
         place = self.projection.place
         self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
@@ -67,12 +70,21 @@ class ProxyRenderer:
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; with ``transparent`` RGBA (H, W, 4) in which only the head is opaque."""
         posed = self.pose_vertices(pose)
-        head = self._render_head(posed)
-        alpha = head[..., 3:]
+        if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
+            return self._at_rest(transparent)
+        rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
+        head, outline = self._render_head(posed, rigid)
+        sheet = self._render_sheet(pose, posed - rigid)
+        picture = sheet + head[..., 3:] * (head[..., :3] - sheet)
         if transparent:
-            return np.round(np.concatenate([head[..., :3], 255 * alpha], axis=2)).clip(0, 255).astype(np.uint8)
-        sheet = self._render_sheet(pose)
-        return np.asarray(np.round(sheet + alpha * (head[..., :3] - sheet)).clip(0, 255).astype(np.uint8))
+            picture = np.concatenate([picture, 255 * outline], axis=2)
+        return np.asarray(np.round(picture).clip(0, 255).astype(np.uint8))
+
+    def _at_rest(self, transparent: bool) -> Array:
+        if not transparent:
+            return self.image.copy()
+        outline = self._render_head(self.projection.still, self.projection.still)[1]
+        return np.concatenate([self.image, np.round(255 * outline).astype(np.uint8)], axis=2)
 
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
@@ -80,23 +92,55 @@ class ProxyRenderer:
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 
-    def _render_head(self, posed: Array) -> Array:
-        projection = self.projection
-        points = self.camera.project(posed)
-        raster = rasterise(points, projection.triangles, self.camera.height, self.camera.width)
+    def _render_head(self, posed: Array, rigid: Array) -> tuple[Array, Array]:
+        """Colour and opacity of the face (H, W, 4), and the opacity of the whole head (H, W, 1).
+
+        Where skin meets eye or mouth, four samples a pixel are averaged; elsewhere one keeps the photograph sharp.
+        """
+        projection, camera = self.projection, self.camera
+        points = camera.project(posed)
         normals = vertex_normals(posed, projection.triangles)
         view = -posed / np.linalg.norm(posed, axis=1, keepdims=True)
         facing = (normals * view).sum(1)
         opacity = np.maximum(smoothstep(0.0, 0.25, facing), self._whole) * self._solid
         distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
         calm = 1 - smoothstep(STILL_LOW, STILL_HIGH, distance)
-        factors = np.stack([projection.trust, projection.mirror_trust, calm, opacity], axis=1)
+        changed = smoothstep(SAME_LOW, SAME_HIGH, np.linalg.norm(posed - rigid, axis=1))
+        trust = projection.trust * (1 - projection.folded * changed)
+        factors = np.stack([trust, projection.mirror_trust, calm, opacity, 1 - changed], axis=1)
+        raster = rasterise(points, projection.triangles, camera.height, camera.width)
+        face = self._shade(raster, factors)
+        left, top, right, bottom = self._window(points)
+        if right > left and bottom > top:
+            size = 2 * (bottom - top), 2 * (right - left)
+            fine = rasterise((points - [left, top, 0]) * [2, 2, 1], projection.triangles, *size)
+            kinds = np.where(fine.covered, projection.part[fine.triangle], 255).reshape(size[0] // 2, 2, size[1] // 2, 2)
+            edge = kinds.max((1, 3)) != kinds.min((1, 3))
+            shaded = self._shade(fine, factors).reshape(*kinds.shape, 4)
+            shaded[..., :3] *= shaded[..., 3:]
+            mean = shaded.mean((1, 3))
+            mean[..., :3] /= np.maximum(mean[..., 3:], 1e-6)
+            part = face[top:bottom, left:right]
+            part[edge] = mean[edge]
+        outline = smoothstep(0.0, 0.25, facing) * smoothstep(0.8, 1.0, projection.follow)
+        outline = np.where(projection.kind_of_vertex == SKIN, outline, 1.0)
+        return face, raster.interpolate(projection.triangles, outline[:, None])
+
+    def _shade(self, raster: Raster, factors: Array) -> Array:
+        projection = self.projection
         return np.asarray(
             texture(
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-                factors, projection.fallback, self.image, projection.depth, projection.source_kind, projection.margin, RIM,
+                factors, projection.fallback, self.image, projection.depth, projection.margin, RIM,
             )
         )  # fmt: skip
+
+    def _window(self, points: Array) -> tuple[int, int, int, int]:
+        """left, top, right, bottom of the pixels around eyes and mouth."""
+        inner = points[self.projection.kind_of_vertex != SKIN, :2]
+        low = np.maximum(np.floor(inner.min(0)).astype(int) - 3, 0)
+        high = np.minimum(np.ceil(inner.max(0)).astype(int) + 3, [self.camera.width, self.camera.height])
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def _prepare_sheet(self) -> None:
         """Knots of the elastic sheet in the head frame, and how far each follows the head.
@@ -125,15 +169,21 @@ class ProxyRenderer:
         self._knots = np.stack([u, v], axis=-1)
         self._knot_head = place
         self._knot_follow = near * turning * smoothstep(0.0, BORDER, border)
+        here = rasterise(self.projection.place, self.projection.triangles, height, width)
+        triangle = here.triangle[rows, columns]
+        on_skin = (triangle >= 0) & (self.projection.kind[triangle] == SKIN)
+        self._knot_corners = self.projection.triangles[np.maximum(triangle, 0)]
+        self._knot_weights = here.barycentric[rows, columns] * on_skin[..., None]
         index = np.arange(u.size).reshape(u.shape)
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._knot_triangles = np.concatenate(halves).astype(np.int32)
 
-    def _render_sheet(self, pose: FacePose) -> Array:
-        """The photograph (H, W, 3) float32, stretched so that hair and neck follow the head."""
+    def _render_sheet(self, pose: FacePose, change: Array) -> Array:
+        """The photograph (H, W, 3) float32, stretched so that hair and neck follow the head, and the skin its expression."""
         at_rest = self._knot_head @ self.fit.rotation.T + self.fit.translation
-        moved = self.camera.project(self._knot_head @ pose.rotation.T + pose.translation)
+        expression = (change[self._knot_corners] * self._knot_weights[..., None]).sum(2)
+        moved = self.camera.project(self._knot_head @ pose.rotation.T + pose.translation + expression)
         shift = (moved - self.camera.project(at_rest))[..., :2] * self._knot_follow[..., None]
         if np.abs(shift).max() < 1e-6:
             return self._photograph
@@ -148,12 +198,12 @@ class ProxyRenderer:
 
 
 def solid_vertices(projection: Projection) -> Array:
-    """(V,) 1 where the posed head is drawn, 0 where the sheet does better: hair, ears and neck have no surface of their own."""
+    """(V,) 1 in the middle of the face, which opens and closes, falling to 0 at its sides, which the sheet carries better."""
     head = projection.head
-    solid = np.where(head.region("scalp", "ears"), 0.0, smoothstep(0.8, 1.0, projection.follow))
-    depth = head.vertices[:, 2]
-    known = np.maximum(np.maximum(projection.trust, projection.mirror_trust), smoothstep(0.045, 0.07, depth))
-    return np.asarray(solid * np.where(projection.kind_of_vertex == SKIN, known * smoothstep(-0.02, 0.015, depth), 1.0))
+    across, up, depth = head.vertices.T
+    front = smoothstep(0.035, 0.062, depth) * (1 - smoothstep(0.04, 0.065, up)) * (1 - smoothstep(0.045, 0.062, np.abs(across)))
+    solid = np.where(head.region("scalp", "ears"), 0.0, front * smoothstep(0.8, 1.0, projection.follow))
+    return np.asarray(np.where(projection.kind_of_vertex == SKIN, solid, 1.0))
 
 
 def choose_frame(portrait: Portrait, size: int, framing: str) -> Frame:

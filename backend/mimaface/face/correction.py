@@ -1,0 +1,185 @@
+"""What the fitted model misses of one face: an offset per vertex that puts its contours where the landmarks see them.
+
+The fit explains a face by 80 + 52 numbers and stays a millimetre or two off; at the lips and lids that is the difference between
+teeth and lip. The offset is the smoothest field on the skin (thin plate on the mesh, so that upper and lower lip are apart) that
+moves every landmark of the model to its landmark in the picture, and the visible rims of mouth and eyes to theirs.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, diags_array, vstack
+from scipy.sparse.linalg import splu
+
+from mimaface.protocol.arkit import ACTION_INDEX
+
+from .camera import Camera
+from .fit import FittedFace, LandmarkModel
+from .head import ASSETS, Head
+from .rasterise import rasterise
+
+Array = NDArray[Any]
+STIFFNESS, TENSION, ANCHOR = 2.0, 0.02, 1e-4  # of the field: against bending, against stretching, toward zero
+LANDMARK_WEIGHT, RIM_WEIGHT = 1.0, 1.5
+RIM_SIDE = 192  # pixels of the small pictures in which rims are looked for
+LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face
+
+
+@dataclass(frozen=True)
+class Rim:
+    """An opening of the face: landmarks of its upper and its lower edge, both from one corner to the other."""
+
+    part: tuple[str, ...]
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+
+
+MOUTH_RIM = Rim(
+    ("teeth_upper", "teeth_lower", "tongue", "mouth_inside"),
+    (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
+    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308),
+)
+EYE_RIMS = (
+    Rim(("eye_left",), (362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
+    Rim(("eye_right",), (33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """Offsets in the head frame, metres: always (V, 3), and what lids add while they are open, left and right (2, V, 3)."""
+
+    always: Array
+    lids: Array
+    blink: Array
+
+    def at(self, actions: Array) -> Array:
+        """The offset (V, 3) under ``actions`` (52,): closed lids meet where the model lets them meet."""
+        now = np.array([actions[ACTION_INDEX["eyeBlinkLeft"]], actions[ACTION_INDEX["eyeBlinkRight"]]])
+        openness = np.clip((1 - now) / np.maximum(1 - self.blink, 0.2), 0, 1)
+        return np.asarray(self.always + openness[0] * self.lids[0] + openness[1] * self.lids[1])
+
+
+def correct(fit: FittedFace) -> Correction:
+    """The offset of one fitted face; about 0.1 s the first time, then 40 ms."""
+    head = Head.load()
+    still = head.posed(fit.identity, fit.actions, fit.gaze) @ fit.rotation.T + fit.translation
+    rows, targets, weights = landmark_rows(fit)
+    on_lids = np.isin(LandmarkModel.load().index, [k for rim in EYE_RIMS for k in rim.upper + rim.lower])
+    smooth = solve_field(rows[~on_lids], targets[~on_lids], weights[~on_lids])
+    whole = solve_field(rows, targets, weights)
+    for _ in range(2):
+        rims = [rim_rows(fit, still + whole, rim) for rim in (*EYE_RIMS, MOUTH_RIM)]
+        step_rows = vstack([rows, *(part[0] for part in rims)]).tocsr()
+        step_targets = np.concatenate([targets, *(part[1] + part[0] @ whole for part in rims)])
+        step_weights = np.concatenate([weights, *(part[2] for part in rims)])
+        whole = solve_field(step_rows, step_targets, step_weights)
+    smooth, whole = smooth @ fit.rotation, whole @ fit.rotation
+    lids = np.stack([whole - smooth, whole - smooth])
+    near = [np.abs(head.vertices - head.eye_centres[side]).max(1) < 0.045 for side in range(2)]
+    for side in range(2):
+        lids[side, ~near[side]] = 0.0
+    lids[0, head.vertices[:, 0] <= 0] = 0.0
+    lids[1, head.vertices[:, 0] > 0] = 0.0
+    always = whole - lids.sum(0)
+    blink = np.array([fit.actions[ACTION_INDEX["eyeBlinkLeft"]], fit.actions[ACTION_INDEX["eyeBlinkRight"]]])
+    return Correction(always, lids, blink)
+
+
+def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
+    """Where the model's landmarks lie on the mesh (K, V), how far they have to move (K, 3) in the camera frame, weights (K,)."""
+    model, head = LandmarkModel.load(), Head.load()
+    with np.load(ASSETS / "landmarks.npz", allow_pickle=False) as file:
+        triangle, inside = file["triangle"], file["barycentric"].astype(np.float64)
+    seen = fit.camera.project(model.points(fit.identity, fit.actions) @ fit.rotation.T + fit.translation)
+    away = fit.landmarks[model.index, :2] - seen[:, :2]
+    targets = _in_camera(away, seen[:, 2], fit.camera)
+    quality = (model.weight / np.median(model.weight)).clip(0.2, 2.0)
+    return _rows(head.triangles[triangle], inside, len(head.vertices)), targets, LANDMARK_WEIGHT * quality
+
+
+def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array, Array]:
+    """The same for the visible rim of one opening of the posed mesh ``still`` (V, 3), camera frame.
+
+    The picture is turned so that the corners are level; in every column the first and last pixel of the opening has skin beside it.
+    """
+    head = Head.load()
+    upper, lower = fit.landmarks[list(rim.upper), :2], fit.landmarks[list(rim.lower), :2]
+    corner, across = upper[0], upper[-1] - upper[0]
+    length = max(float(np.linalg.norm(across)), 1e-6)
+    axis = across / length
+    turn = np.array([axis, [-axis[1], axis[0]]]) * (0.8 * RIM_SIDE / length)
+    offset = np.array([0.1 * RIM_SIDE, 0.5 * RIM_SIDE])
+    place = fit.camera.project(still)
+    flat = np.concatenate([(place[:, :2] - corner) @ turn.T + offset, place[:, 2:]], axis=1)
+    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in ("hair", "lashes")]))
+    raster = rasterise(flat, head.triangles[drawn], RIM_SIDE, RIM_SIDE)
+    opening = raster.covered & np.isin(head.triangle_part[drawn][raster.triangle], [head.parts.index(n) for n in rim.part])
+    skin = raster.covered & (head.triangle_part[drawn][raster.triangle] == head.parts.index("skin"))
+    columns = np.flatnonzero(opening[1:-1].any(0))
+    vertices, inside, away, depth = [], [], [], []
+    for points, first in ((upper, True), (lower, False)):
+        edge = (points - corner) @ turn.T + offset
+        last = RIM_SIDE - 1 - np.argmax(opening[::-1], axis=0)
+        row = (np.argmax(opening, axis=0) - 1 if first else last + 1)[columns]
+        good = (row >= 0) & (row < RIM_SIDE) & (columns > edge[0, 0] + 4) & (columns < edge[-1, 0] - 4)
+        row, column = row[good], columns[good]
+        row, column = row[skin[row, column]], column[skin[row, column]]
+        wanted = np.interp(column + 0.5, edge[:, 0], edge[:, 1])
+        vertices.append(head.triangles[drawn[raster.triangle[row, column]]])
+        inside.append(raster.barycentric[row, column].astype(np.float64))
+        away.append(np.stack([np.zeros(len(row)), wanted - (row + (1.0 if first else 0.0))], axis=1))
+        depth.append(raster.depth[row, column].astype(np.float64))
+    pixels = np.concatenate(away) @ np.linalg.inv(turn).T
+    targets = _in_camera(pixels, np.concatenate(depth), fit.camera)
+    rows = _rows(np.concatenate(vertices), np.concatenate(inside), len(head.vertices))
+    return rows, targets, np.full(len(targets), RIM_WEIGHT * np.sqrt(20 / max(len(columns), 20)))
+
+
+def _in_camera(pixels: Array, depth: Array, camera: Camera) -> Array:
+    """Moves (K, 2) in pixels at ``depth`` (K,) → (K, 3) metres in the camera frame, parallel to the picture; wild ones are cut."""
+    moves = pixels * [1, -1] * (depth / camera.focal)[:, None]
+    size = np.linalg.norm(moves, axis=1, keepdims=True)
+    return np.concatenate([moves * np.minimum(1, LARGEST / np.maximum(size, 1e-9)), np.zeros((len(moves), 1))], axis=1)
+
+
+def _rows(corners: Array, inside: Array, count: int) -> csr_array:
+    index = np.repeat(np.arange(len(corners)), 3)
+    return csr_array((inside.ravel(), (index, corners.ravel())), shape=(len(corners), count))
+
+
+@functools.cache
+def _skin_operators() -> tuple[Array, csr_array]:
+    """Vertices of the skin and the mouth's lining (S,), and the energy (S, S) of a field on them."""
+    head = Head.load()
+    triangles = head.triangles[np.concatenate([head.part("skin"), head.part("mouth_inside")])]
+    used = np.unique(triangles)
+    place = np.full(len(head.vertices), -1)
+    place[used] = np.arange(len(used))
+    local = place[triangles]
+    pairs = np.concatenate([local[:, [0, 1]], local[:, [1, 2]], local[:, [2, 0]]])
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    near = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(used),) * 2).tocsr()
+    near.data[:] = 1.0
+    degree = near.sum(1)
+    membrane = diags_array(degree) - near
+    bending = diags_array(1 / degree) @ membrane
+    anchor = np.where(head.region("neck", "scalp")[used], 1.0, ANCHOR)
+    energy = STIFFNESS * bending.T @ bending + TENSION * membrane + diags_array(anchor)
+    return used, energy.tocsr()
+
+
+def solve_field(rows: csr_array, targets: Array, weights: Array) -> Array:
+    """The smooth field (V, 3) with rows @ field ≈ targets (K, 3), weights (K,); zero off the skin."""
+    used, energy = _skin_operators()
+    part = rows[:, used]
+    weighted = diags_array(weights) @ part
+    matrix = (part.T @ weighted + energy).tocsc()
+    result = np.zeros((rows.shape[1], 3))
+    result[used] = splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(weighted.T @ targets)
+    return result
