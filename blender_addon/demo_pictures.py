@@ -18,16 +18,16 @@ COLUMNS, ROWS, WIDTH = 8, 3, 240
 
 
 def moving_part(images: list[np.ndarray]) -> tuple[int, int, int, int]:
-    """left, top, right, bottom of the square around everything that changes between pictures (H, W, 3)."""
-    spread = np.ptp(np.stack(images), axis=0).max(2) > 24
-    rows, columns = np.flatnonzero(spread.any(1)), np.flatnonzero(spread.any(0))
+    """left, top, right, bottom of the square around nearly all that changes between pictures (H, W, 3)."""
+    height, width = images[0].shape[:2]
+    rows, columns = np.nonzero(np.ptp(np.stack(images), axis=0).max(2) > 60)
     if not len(rows):
-        return 0, 0, images[0].shape[1], images[0].shape[0]
-    height, width = spread.shape
-    side = min(max(np.ptp(rows), np.ptp(columns)) + 16, height, width)
-    top = int(np.clip((rows[0] + rows[-1] - side) // 2, 0, height - side))
-    left = int(np.clip((columns[0] + columns[-1] - side) // 2, 0, width - side))
-    return left, top, left + int(side), top + int(side)
+        return 0, 0, width, height
+    (first_row, last_row), (first, last) = np.percentile(rows, (3, 97)), np.percentile(columns, (3, 97))
+    side = int(min(1.5 * max(last_row - first_row, last - first), height, width))
+    top = int(np.clip((first_row + last_row - side) / 2, 0, height - side))
+    left = int(np.clip((first + last - side) / 2, 0, width - side))
+    return left, top, left + side, top + side
 
 
 def main() -> None:

@@ -20,9 +20,9 @@ def fill_weights(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[st
 
     def fill(key: str, shape: Sequence[int]) -> torch.Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32((salt + key).encode()))
-        values = torch.randn(*shape, generator=generator)
+        values: torch.Tensor = torch.randn(*shape, generator=generator)
         if len(shape) > 1:
-            return values / values[0].numel() ** 0.5
+            return torch.div(values, values[0].numel() ** 0.5)
         if key.endswith("running_var"):
             return 1 + 0.1 * values.abs()
         if key.endswith("weight"):

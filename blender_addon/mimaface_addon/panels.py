@@ -12,11 +12,6 @@ from .session import ACTIVE, session
 
 LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
 WORDS = {"ready": "Ready", "starting": "Starting", "stopped": "Stopped", "lost": "Not running"}
-    "ready": "Backend is ready",
-    "starting": "Backend is starting",
-    "stopped": "Backend is stopped",
-    "lost": "Backend is not running",
-}
 STATES = {
     "done": "CHECKMARK",
     "rendering": "RENDER_ANIMATION",

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
 from mimaface.model.config import MimaFaceConfig, SamplerConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.instances import PAPER_SD15
 from mimaface.model.vision import VisionTokens
-from safetensors.torch import load_file
-from torch import Tensor
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

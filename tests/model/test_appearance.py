@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+
 from mimaface.golden import fill_weights
 from mimaface.model.appearance import (
     RELEASED_SIGNAL_NAMES,
@@ -22,7 +24,6 @@ from mimaface.model.config import MimaFaceConfig, Signal
 from mimaface.model.instances import RELEASED_SD15
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput
-from torch import Tensor
 
 from .conftest import assert_close_to_golden, golden, golden_keys, signals, tokens
 

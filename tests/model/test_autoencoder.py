@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from mimaface.model.autoencoder import (
     SmallAutoencoder,
     build_autoencoder,

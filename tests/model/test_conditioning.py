@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from mimaface.model.conditioning import PREVIOUS_NOISE, Affinity, hand_over, sample_affinity, stack_input
 from mimaface.protocol.errors import InvalidInput
 

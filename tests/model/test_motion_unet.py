@@ -4,6 +4,8 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
+from torch import Tensor
+
 from mimaface.golden import fill_weights
 from mimaface.model.appearance import repeat_frames
 from mimaface.model.checkpoint import check_weights, load_weights, without_memory
@@ -18,7 +20,6 @@ from mimaface.model.motion_unet import (
     widened,
 )
 from mimaface.protocol.errors import InvalidCheckpoint
-from torch import Tensor
 
 from .conftest import assert_close_to_golden, awaken, golden, golden_keys, tiny_unet
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,8 +52,11 @@ class TorchEngine:
 
     def __init__(self, model: MimaFaceModel) -> None:
         self.model = model
-        self.model.unet.to(memory_format=torch.channels_last)
-        self.model.vae.to(memory_format=torch.channels_last)
+        networks: tuple[Any, ...] = (model.unet, model.vae)
+        for part in networks:
+            part.to(memory_format=torch.channels_last)
+        if self.device.type == "cpu":
+            model.unet.attend_by_matmul()
 
     @classmethod
     def open(cls, folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> TorchEngine:
@@ -136,7 +140,8 @@ def generate_clips(
         driven = inputs(clip)
         noise = clip_noise(seed, clip, driven, engine.config.latent_channels)
         latents = noise.to(engine.device)
-        for latents in sample_clip(engine, source, driven, latents, previous, sampler, steps, guidance):  # noqa: B007
+        for step in sample_clip(engine, source, driven, noise.to(engine.device), previous, sampler, steps, guidance):
+            latents = step
             yield None
         finished = GeneratedClip(clip, latents[0].transpose(0, 1))
         previous = finished.tail(plan.overlap) if plan.overlap else None

@@ -46,8 +46,8 @@ class Projection:
 
     place, mirror_place (V, 3): u, v, depth in the source; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255;
     folded (V,): 1 for lid skin that has no pixels to unfold;
-    follow (V,): 1 moves with the head, 0 stays (base of the neck); kind (N,): SKIN, EYE or MOUTH, part (N,): the head's own label; at the source pixels:
-    depth and kind (H, W), margin (H, W, 4): pixels to the nearest other surface, by kind.
+    follow (V,): 1 moves with the head, 0 stays (base of the neck); kind (N,): SKIN, EYE or MOUTH;
+    part (N,): the head's own label; at the source pixels: depth and kind (H, W), margin (H, W, 4): pixels to the nearest other surface, by kind.
     """
 
     head: Head

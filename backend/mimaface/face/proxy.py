@@ -59,7 +59,8 @@ class ProxyRenderer:
         self.projection = project_portrait(self.image, fit, self.camera)
         self._photograph = self.image.astype(np.float32)
         self._solid = solid_vertices(self.projection)
-        self._whole = (self.projection.head.region("lips", "lids", "inside") | (self.projection.kind_of_vertex != SKIN)) * 1.0
+        self._kind = self.projection.kind_of_vertex
+        self._whole = (self.projection.head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
         self._still_head = (self.projection.still - fit.translation) @ fit.rotation
         self._prepare_sheet()
         place = self.projection.place
@@ -73,18 +74,18 @@ class ProxyRenderer:
         if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
             return self._at_rest(transparent)
         rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
-        head, outline = self._render_head(posed, rigid)
+        head = self._render_head(posed, rigid)
         sheet = self._render_sheet(pose, posed - rigid)
         picture = sheet + head[..., 3:] * (head[..., :3] - sheet)
         if transparent:
-            picture = np.concatenate([picture, 255 * outline], axis=2)
+            picture = np.concatenate([picture, 255 * self._outline(posed)], axis=2)
         return np.asarray(np.round(picture).clip(0, 255).astype(np.uint8))
 
     def _at_rest(self, transparent: bool) -> Array:
         if not transparent:
             return self.image.copy()
-        outline = self._render_head(self.projection.still, self.projection.still)[1]
-        return np.concatenate([self.image, np.round(255 * outline).astype(np.uint8)], axis=2)
+        outline = np.round(255 * self._outline(self.projection.still)).astype(np.uint8)
+        return np.concatenate([self.image, outline], axis=2)
 
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
@@ -92,17 +93,11 @@ class ProxyRenderer:
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 
-    def _render_head(self, posed: Array, rigid: Array) -> tuple[Array, Array]:
-        """Colour and opacity of the face (H, W, 4), and the opacity of the whole head (H, W, 1).
-
-        Where skin meets eye or mouth, four samples a pixel are averaged; elsewhere one keeps the photograph sharp.
-        """
+    def _render_head(self, posed: Array, rigid: Array) -> Array:
+        """Colour and opacity of the face (H, W, 4); ``rigid`` (V, 3) is the portrait's own expression in the same pose."""
         projection, camera = self.projection, self.camera
         points = camera.project(posed)
-        normals = vertex_normals(posed, projection.triangles)
-        view = -posed / np.linalg.norm(posed, axis=1, keepdims=True)
-        facing = (normals * view).sum(1)
-        opacity = np.maximum(smoothstep(0.0, 0.25, facing), self._whole) * self._solid
+        opacity = np.maximum(smoothstep(0.0, 0.25, self._facing(posed)), self._whole) * self._solid
         distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
         calm = 1 - smoothstep(STILL_LOW, STILL_HIGH, distance)
         changed = smoothstep(SAME_LOW, SAME_HIGH, np.linalg.norm(posed - rigid, axis=1))
@@ -110,21 +105,37 @@ class ProxyRenderer:
         factors = np.stack([trust, projection.mirror_trust, calm, opacity, 1 - changed], axis=1)
         raster = rasterise(points, projection.triangles, camera.height, camera.width)
         face = self._shade(raster, factors)
+        self._smooth_edges(face, points, factors)
+        return face
+
+    def _smooth_edges(self, face: Array, points: Array, factors: Array) -> None:
+        """Average four samples a pixel where different parts meet around eyes and mouth, in ``face`` (H, W, 4)."""
         left, top, right, bottom = self._window(points)
-        if right > left and bottom > top:
-            size = 2 * (bottom - top), 2 * (right - left)
-            fine = rasterise((points - [left, top, 0]) * [2, 2, 1], projection.triangles, *size)
-            kinds = np.where(fine.covered, projection.part[fine.triangle], 255).reshape(size[0] // 2, 2, size[1] // 2, 2)
-            edge = kinds.max((1, 3)) != kinds.min((1, 3))
-            shaded = self._shade(fine, factors).reshape(*kinds.shape, 4)
-            shaded[..., :3] *= shaded[..., 3:]
-            mean = shaded.mean((1, 3))
-            mean[..., :3] /= np.maximum(mean[..., 3:], 1e-6)
-            part = face[top:bottom, left:right]
-            part[edge] = mean[edge]
-        outline = smoothstep(0.0, 0.25, facing) * smoothstep(0.8, 1.0, projection.follow)
-        outline = np.where(projection.kind_of_vertex == SKIN, outline, 1.0)
-        return face, raster.interpolate(projection.triangles, outline[:, None])
+        if right <= left or bottom <= top:
+            return
+        height, width = bottom - top, right - left
+        fine = rasterise((points - [left, top, 0]) * [2, 2, 1], self.projection.triangles, 2 * height, 2 * width)
+        parts = np.where(fine.covered, self.projection.part[fine.triangle], 255).reshape(height, 2, width, 2)
+        edge = parts.max((1, 3)) != parts.min((1, 3))
+        wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
+        shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), factors).reshape(height, 2, width, 2, 4)
+        opacity = shaded[..., 3:]
+        total = opacity.sum((1, 3))
+        colour = (shaded[..., :3] * opacity).sum((1, 3)) / np.maximum(total, 1e-6)
+        face[top:bottom, left:right][edge] = np.concatenate([colour, total / 4], axis=2)[edge]
+
+    def _outline(self, posed: Array) -> Array:
+        """Opacity (H, W, 1) of the whole head."""
+        projection = self.projection
+        opacity = smoothstep(0.0, 0.25, self._facing(posed)) * smoothstep(0.8, 1.0, projection.follow)
+        opacity = np.where(self._kind == SKIN, opacity, 1.0)
+        raster = rasterise(self.camera.project(posed), projection.triangles, self.camera.height, self.camera.width)
+        return raster.interpolate(projection.triangles, opacity[:, None])
+
+    def _facing(self, posed: Array) -> Array:
+        """(V,) cosine between each vertex's normal and the line of sight."""
+        view = -posed / np.linalg.norm(posed, axis=1, keepdims=True)
+        return np.asarray((vertex_normals(posed, self.projection.triangles) * view).sum(1))
 
     def _shade(self, raster: Raster, factors: Array) -> Array:
         projection = self.projection
@@ -137,7 +148,7 @@ class ProxyRenderer:
 
     def _window(self, points: Array) -> tuple[int, int, int, int]:
         """left, top, right, bottom of the pixels around eyes and mouth."""
-        inner = points[self.projection.kind_of_vertex != SKIN, :2]
+        inner = points[self._kind != SKIN, :2]
         low = np.maximum(np.floor(inner.min(0)).astype(int) - 3, 0)
         high = np.minimum(np.ceil(inner.max(0)).astype(int) + 3, [self.camera.width, self.camera.height])
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])

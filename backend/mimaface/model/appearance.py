@@ -41,7 +41,8 @@ class TransformerBlock(nn.Module):
         """x (N, L, W) → (N, L, W)."""
         queries, keys, values = self.qkv(self.norm1(x)).chunk(3, dim=-1)
         x = x + self.projection(attend(queries, keys, values, self.heads))
-        return x + self.contract(functional.gelu(self.expand(self.norm2(x))))
+        transformed: Tensor = x + self.contract(functional.gelu(self.expand(self.norm2(x))))
+        return transformed
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
@@ -23,8 +23,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        for weight in self.conv2.parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) → (N, C, H, W)."""
@@ -50,7 +50,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     Latents have zero mean and unit deviation per channel once :meth:`set_statistics` has measured them.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator, unused-ignore]
     def __init__(
         self,
         latent_channels: int = 8,
@@ -91,7 +91,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.latent_std.copy_(std)
 
 
-Autoencoder = AutoencoderKL | AutoencoderTiny | SmallAutoencoder
+Autoencoder: TypeAlias = Any  # one of these; diffusers' types do not say that they share encode, decode and config
 CLASSES: dict[str, type[Any]] = {item.__name__: item for item in (AutoencoderKL, AutoencoderTiny, SmallAutoencoder)}
 
 
@@ -101,8 +101,7 @@ def build_autoencoder(config: Mapping[str, Any]) -> Autoencoder:
     if name not in CLASSES:
         raise InvalidCheckpoint(f"autoencoder class {name!r} is unknown", f"known are {', '.join(CLASSES)}")
     values = {key: value for key, value in config.items() if not key.startswith("_")}
-    autoencoder: Autoencoder = CLASSES[name](**values)
-    return autoencoder
+    return CLASSES[name](**values)
 
 
 def downsampling(autoencoder: Autoencoder) -> int:

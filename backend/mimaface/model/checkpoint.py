@@ -13,10 +13,9 @@ from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CLIPVisionModel
 
 from ..protocol.errors import InternalError, InvalidCheckpoint, NotWritable
-from .vision import position_ids
+from .motion_unet import sinusoids
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
 TRANSFORMERS_WEIGHTS = "model.safetensors"
@@ -134,13 +133,11 @@ def without_memory(build: Callable[[], Module]) -> Module:
 
 
 def _rebuild_tables(module: nn.Module) -> None:
-    """Buffers that no checkpoint holds, because they follow from the configuration."""
+    """Buffers that no checkpoint holds, because they follow from the configuration; in the dtype of the weights."""
+    dtype = next(module.parameters()).dtype
     for part in module.modules():
-        if isinstance(part, SinusoidalPositionalEmbedding) and part.pe.is_meta:
-            _, count, width = part.pe.shape
-            table = SinusoidalPositionalEmbedding(width, count).pe
-            part.register_buffer("pe", table, persistent=False)
-    for part in module.modules():
-        if isinstance(part, CLIPVisionModel) and part.embeddings.position_ids.is_meta:
-            embeddings = part.embeddings
-            embeddings.register_buffer("position_ids", position_ids(embeddings.num_positions), persistent=False)
+        for name, value in part.named_buffers(recurse=False):
+            if isinstance(part, SinusoidalPositionalEmbedding):
+                part.register_buffer(name, sinusoids(*value.shape[1:]).to(dtype), persistent=False)
+            elif value.is_meta and name == "position_ids":  # CLIP's
+                part.register_buffer(name, torch.arange(value.numel())[None], persistent=False)

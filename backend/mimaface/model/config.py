@@ -162,12 +162,12 @@ class MimaFaceConfig:
                 "the checkpoint is of another version of MIMAFace Animator",
             )
         try:
-            return cls(
-                **{key: values[key] for key in expected - {"appearance", "sampler"}},
-                appearance=AppearanceConfig(**values["appearance"]),
-                sampler=SamplerConfig(**values["sampler"]),
-                **parts,
-            )
+            nested = {
+                "appearance": AppearanceConfig(**values["appearance"]),
+                "sampler": SamplerConfig(**values["sampler"]),
+            }
+            everything: dict[str, Any] = {**values, **nested, **parts}
+            return cls(**everything)
         except (TypeError, KeyError, ValueError) as error:
             raise InvalidCheckpoint(f"{where}: configuration does not fit: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,25 @@ from .appearance import build_appearance
 from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
 from .conditioning import Affinity, stack_input
 from .config import MimaFaceConfig
-from .motion_unet import build_motion_unet, initialise_for_training
-from .vision import VisionTokens, build_vision, encode_source
+from .motion_unet import MotionUNet, build_motion_unet, initialise_for_training
+from .vision import VisionTokens, build_vision, encode_source, vision_keys
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the model: where its weights lie, what loads it elsewhere, and how to build it."""
+    """Where a part's weights lie in its folder, and which library loads it by itself."""
 
     file: str
     library: str
-    build: Callable[[MimaFaceConfig], nn.Module]
 
 
 PARTS = {
-    "unet": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.motion_unet", lambda c: build_motion_unet(c.unet)),
-    "vae": Part(checkpoint.DIFFUSERS_WEIGHTS, "diffusers", lambda c: build_autoencoder(c.vae)),
-    "vision": Part(checkpoint.TRANSFORMERS_WEIGHTS, "transformers", lambda c: build_vision(c.vision)),
-    "appearance": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.appearance", lambda c: build_appearance(c.appearance)),
+    "unet": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.motion_unet"),
+    "vae": Part(checkpoint.DIFFUSERS_WEIGHTS, "diffusers"),
+    "vision": Part(checkpoint.TRANSFORMERS_WEIGHTS, "transformers"),
+    "appearance": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.appearance"),
 }
 
 
@@ -46,8 +45,10 @@ class MimaFaceModel(nn.Module):
     def __init__(self, config: MimaFaceConfig) -> None:
         super().__init__()
         self.config = config
-        for name, part in PARTS.items():
-            setattr(self, name, part.build(config))
+        self.unet = build_motion_unet(config.unet)
+        self.vae = build_autoencoder(config.vae)
+        self.vision = build_vision(config.vision)
+        self.appearance = build_appearance(config.appearance)
         if not self.unet.conv_in.weight.is_meta:
             initialise_for_training(self.unet, config.affinity_channels)
 
@@ -112,7 +113,10 @@ class MimaFaceModel(nn.Module):
         for name, part in PARTS.items():
             path = source / name / part.file
             module: nn.Module = getattr(model, name)
-            checkpoint.load_weights(module, checkpoint.read_weights(path, dtype), str(path))
+            weights = checkpoint.read_weights(path, dtype)
+            if name == "vision":
+                weights = vision_keys(weights, module.state_dict())
+            checkpoint.load_weights(module, weights, str(path))
             module.to(device)
         log.info("loaded %s from %s", config.name, source)
         return model.eval()
@@ -130,3 +134,12 @@ def load_config(folder: Path) -> MimaFaceConfig:
             if key in kept or not (key.startswith("_") or key in ("model_type", "architectures"))
         }
     return MimaFaceConfig.from_json(checkpoint.read_json(folder / "config.json"), parts, str(folder))
+
+
+def load_unet(folder: Path, dtype: torch.dtype | None = None) -> MotionUNet:
+    """The motion U-Net of a checkpoint folder by itself, for export. Raises :class:`InvalidCheckpoint`."""
+    config = load_config(folder)
+    unet = checkpoint.without_memory(lambda: build_motion_unet(config.unet))
+    path = folder / "unet" / PARTS["unet"].file
+    checkpoint.load_weights(unet, checkpoint.read_weights(path, dtype), str(path))
+    return unet.eval()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from torch import Tensor, nn
@@ -25,13 +27,17 @@ RENAMED = (
 )
 
 
-class PerFrameMotionModule(AnimateDiffTransformer3D):
+class PerFrameMotionModule(AnimateDiffTransformer3D):  # type: ignore[misc, unused-ignore]
     """AnimateDiff's motion module. diffusers takes its GroupNorm over all frames of a clip; AnimateDiff takes it per frame."""
 
-    def forward(self, hidden_states: Tensor, *_: Any, num_frames: int = 1, **__: Any) -> Tensor:
+    enabled = True
+
+    def forward(self, hidden_states: Tensor, *unused: Any, num_frames: int = 1, **also_unused: Any) -> Tensor:
         """hidden_states (B·F, C, h, w) → the same shape: the input plus temporal self-attention at every pixel."""
+        if not self.enabled:
+            return hidden_states
         _, channels, height, width = hidden_states.shape
-        x = self.norm(hidden_states)  # (B·F, C, h, w), each frame for itself
+        x: Tensor = self.norm(hidden_states)  # (B·F, C, h, w), each frame for itself
         x = x.unflatten(0, (-1, num_frames)).permute(0, 3, 4, 1, 2)  # (B, h, w, F, C)
         x = self.proj_in(x.reshape(-1, num_frames, channels))  # (B·h·w, F, C)
         for block in self.transformer_blocks:
@@ -40,17 +46,35 @@ class PerFrameMotionModule(AnimateDiffTransformer3D):
         return hidden_states + x.flatten(0, 1)
 
 
-class MotionUNet(UNetMotionModel):  # type: ignore[misc]
+class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
     """ε- or v-prediction over a clip; per-frame context, per-sample timesteps."""
 
-    @functools.wraps(UNetMotionModel.__init__)  # diffusers reads the configuration's fields off this signature
+    # wraps: diffusers reads the configuration's fields off this signature
+    @functools.wraps(UNetMotionModel.__init__)  # type: ignore[misc, unused-ignore]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for module in self.modules():
             if isinstance(module, AnimateDiffTransformer3D):
                 module.__class__ = PerFrameMotionModule
             if isinstance(module, SinusoidalPositionalEmbedding):
-                module.register_buffer("pe", module.pe, persistent=False)  # a table, not a weight
+                _, positions, width = cast(Tensor, module.pe).shape
+                module.register_buffer("pe", sinusoids(positions, width), persistent=False)  # a table, not a weight
+
+    def motion_parts(self) -> list[PerFrameMotionModule]:
+        """All motion modules."""
+        return [module for module in self.modules() if isinstance(module, PerFrameMotionModule)]
+
+    def enable_motion(self, enabled: bool) -> None:
+        """Without motion every frame is by itself: the same as motion modules at their zero initialisation, but cheaper."""
+        for module in self.motion_parts():
+            module.enabled = enabled
+
+    def attend_by_matmul(self) -> None:
+        """Compute temporal attention by plain matrix products: on a CPU twice as fast as fused kernels, for few frames."""
+        for module in self.motion_parts():
+            for block in cast(list[Any], module.transformer_blocks):
+                block.attn1.set_processor(AttnProcessor())
+                block.attn2.set_processor(AttnProcessor())
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample together → (B, out, F, h, w).
@@ -67,18 +91,19 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc]
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.conv_in(x)
         skips: tuple[Tensor, ...] = (x,)
-        for block in self.down_blocks:
-            extra = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
-            x, outputs = block(x, embedding, num_frames=frames, **extra)
+        for block in cast(list[Any], self.down_blocks):
+            attended = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
+            x, outputs = block(x, embedding, num_frames=frames, **attended)
             skips += outputs
         x = self.mid_block(x, embedding, encoder_hidden_states=context)
-        for block in self.up_blocks:
+        for block in cast(list[Any], self.up_blocks):
             count = len(block.resnets)
             skips, used = skips[:-count], skips[-count:]
-            extra = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
-            x = block(x, used, embedding, num_frames=frames, **extra)
-        x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
-        return x.unflatten(0, (batch, frames)).transpose(1, 2)  # (B, out, F, h, w)
+            attended = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
+            x = block(x, used, embedding, num_frames=frames, **attended)
+        x = self.conv_out(cast(Any, self.conv_act)(cast(Any, self.conv_norm_out)(x)))
+        prediction: Tensor = x.unflatten(0, (batch, frames)).transpose(1, 2)  # (B, out, F, h, w)
+        return prediction
 
 
 def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
@@ -86,16 +111,16 @@ def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
     for field, wanted in (("use_motion_mid_block", False), ("encoder_hid_dim_type", None), ("addition_embed_type", None)):
         if config.get(field) != wanted:
             raise InvalidCheckpoint(f"unet.{field} is {config.get(field)!r}; only {wanted!r} is part of this model family")
-    return MotionUNet(**{key: value for key, value in config.items() if not key.startswith("_")})
+    unet: MotionUNet = MotionUNet(**{key: value for key, value in config.items() if not key.startswith("_")})
+    return unet
 
 
 def initialise_for_training(unet: MotionUNet, affinity_channels: int) -> None:
     """Zero the output of every motion module and W_cond, so that training starts from the image model (spec 1.3, 1.4)."""
     with torch.no_grad():
-        for module in unet.modules():
-            if isinstance(module, PerFrameMotionModule):
-                nn.init.zeros_(module.proj_out.weight)
-                nn.init.zeros_(module.proj_out.bias)
+        for module in unet.motion_parts():
+            nn.init.zeros_(module.proj_out.weight)
+            nn.init.zeros_(module.proj_out.bias)
         unet.conv_in.weight[:, -affinity_channels:].zero_()
 
 
@@ -147,8 +172,15 @@ def to_animatediff(weights: Mapping[str, Tensor], positions: int = 32) -> dict[s
         renamed[key] = value
         match = re.match(r"(.*attention_blocks\.\d+\.)to_q\.weight", key)
         if match:
-            renamed[match[1] + RELEASED_POSITIONS] = SinusoidalPositionalEmbedding(value.shape[1], positions).pe
+            renamed[match[1] + RELEASED_POSITIONS] = sinusoids(positions, value.shape[1])
     return renamed
+
+
+def sinusoids(positions: int, width: int) -> Tensor:
+    """The position table of the motion modules (1, positions, width): sine in even columns, cosine in odd ones."""
+    steps = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))  # (width / 2)
+    angles = torch.arange(positions)[:, None] * steps
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(1, positions, width)
 
 
 def _check_positions(key: str, table: Tensor) -> None:
@@ -156,6 +188,6 @@ def _check_positions(key: str, table: Tensor) -> None:
     if table.is_meta:
         return
     flat = table.reshape(-1, table.shape[-1]).float()  # (positions, C); AnimateDiff v2 and v3 differ in leading dimensions
-    expected = SinusoidalPositionalEmbedding(flat.shape[1], flat.shape[0]).pe[0]
+    expected = sinusoids(*flat.shape)[0]
     if not torch.allclose(flat.cpu(), expected, atol=2e-3):  # half precision files round the table
         raise InvalidCheckpoint(f"{key} is not the sinusoidal table of AnimateDiff", "the file is of another model")

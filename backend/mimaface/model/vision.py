@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModel
@@ -36,11 +35,21 @@ def prepare(images: Tensor, size: int) -> Tensor:
 
 def encode_source(vision: CLIPVisionModel, images: Tensor) -> VisionTokens:
     """Source portraits, RGB in [−1, 1] (B, 3, H, W), square → their tokens."""
-    dtype = vision.embeddings.patch_embedding.weight.dtype
-    output = vision(prepare(images, int(vision.config.image_size)).to(dtype))
+    weight = next(vision.parameters())
+    output = vision(prepare(images, cast(int, vision.config.image_size)).to(weight.dtype))
     return VisionTokens(output.pooler_output, output.last_hidden_state)
 
 
-def position_ids(count: int) -> Tensor:
-    """CLIP's table of positions (1, count), a buffer that checkpoints do not hold."""
-    return torch.arange(count)[None]
+def vision_keys(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a CLIP model, or of its vision half alone, under the keys that this version of transformers uses.
+
+    The text half, the projections and the position table of a whole CLIP are left out; all else is kept, to be checked.
+    """
+    prefix = "vision_model." if any(key.startswith("vision_model.") for key in wanted) else ""
+    others = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
+    kept = {key: value for key, value in weights.items() if not key.startswith(others)}
+    return {
+        prefix + key.removeprefix("vision_model."): value
+        for key, value in kept.items()
+        if not key.endswith("embeddings.position_ids")
+    }

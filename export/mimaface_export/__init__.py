@@ -1,0 +1,1 @@
+"""Export of the motion U-Net for other runtimes. Nothing in ``mimaface`` imports this."""
