@@ -1,8 +1,16 @@
-"""Landmarks, fit, tracking, rasteriser and proxy at 512².    python tests/bench/bench_face.py [OUT.json]"""
+"""Landmarks, fit, tracking, rasteriser and proxy at 512², and the fit's error on renders whose truth is known.
+
+python tests/bench/bench_face.py [OUT.json]
+"""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 from measure import median_ms, report
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from conftest import render_head
 from mimaface.drivers import open_motion
 from mimaface.face.fit import fit_landmarks
 from mimaface.face.head import ASSETS
@@ -12,6 +20,36 @@ from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer
 from mimaface.face.rasterise import rasterise, rasterise_reference
 from mimaface.face.track import track_frames
+from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.rotation import matrix_to_head_angles
+
+
+def errors_on_renders(count: int = 60) -> dict[str, float]:
+    """Mean absolute degrees of pose and the correlation of actions and gaze over random rendered heads."""
+    random = np.random.default_rng(1)
+    names = ("jawOpen", "mouthSmileLeft", "eyeBlinkLeft")
+    angles, gaze, actions = [], [], []
+    for seed in range(count):
+        weights = random.uniform(0, 1, len(names)) * (random.uniform(0, 1, len(names)) < 0.5)
+        weights[2] *= seed % 3 == 0  # closed eyes show no gaze
+        both = dict(zip(names, weights)) | {"mouthSmileRight": weights[1], "eyeBlinkRight": weights[2]}
+        look = random.uniform(-1, 1, 2) * [22, 12]
+        lids = {f"eyeLook{'Up' if look[1] > 0 else 'Down'}{side}": abs(look[1]) / 28 for side in ("Left", "Right")}
+        truth = render_head(seed, angles=random.uniform(-1, 1, 3) * [30, 15, 15], gaze=look, **both, **lids)
+        found = FaceLandmarker.load().faces(truth.image)
+        if not found:
+            continue
+        fit = fit_landmarks(found[0].points, truth.camera)
+        angles.append(np.degrees(matrix_to_head_angles(fit.rotation) - matrix_to_head_angles(truth.rotation)))
+        actions.append([(weight, fit.actions[ACTION_INDEX[name]]) for name, weight in zip(names, weights)])
+        if weights[2] < 0.3:
+            gaze.append(np.concatenate([look, np.degrees(fit.gaze.mean(0))]))
+    mean, looks, seen = np.abs(angles).mean(0), np.array(gaze), np.array(actions)
+    result = {f"render_{name}_error_degrees": float(value) for name, value in zip(("yaw", "pitch", "roll"), mean)}
+    result |= {
+        f"render_gaze_{n}_r": float(np.corrcoef(looks[:, k], looks[:, 2 + k])[0, 1]) for k, n in enumerate(("yaw", "pitch"))
+    }
+    return result | {f"render_{name}_r": float(np.corrcoef(seen[:, k].T)[0, 1]) for k, name in enumerate(names)}
 
 
 def main() -> None:
@@ -45,6 +83,7 @@ def main() -> None:
             "proxy_fps": 1000 / proxy,
             "rasterise_ms": fast,
             "rasterise_speed_over_reference": ratio,
+            **errors_on_renders(),
         },
     )
 

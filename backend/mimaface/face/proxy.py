@@ -70,6 +70,10 @@ class ProxyRenderer:
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; with ``transparent`` RGBA (H, W, 4) in which only the head is opaque."""
+        with one_thread():
+            return self._render(pose, transparent)
+
+    def _render(self, pose: FacePose, transparent: bool) -> Array:
         posed = self.pose_vertices(pose)
         if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
             return self._at_rest(transparent)
