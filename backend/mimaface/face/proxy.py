@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from .fit import one_thread
 from .portrait import Portrait
 from .pose import FacePose
 from .projection import NECK_HIGH, NECK_LOW, RIM, SKIN, Projection, project_portrait, texture, warp
