@@ -134,6 +134,8 @@ def test_the_panels_show_in_a_real_window(tmp_path):
         "LIBGL_ALWAYS_SOFTWARE": "1",
         "BLENDER_USER_SCRIPTS": str(tmp_path / "user" / "scripts"),
     }
+    # an embedded Python looks for its home along PATH: another Python of the same version before Blender's would be taken
+    variables["PATH"] = f"{Path(shutil.which('blender')).parent}{os.pathsep}{variables['PATH']}"
     command = [
         "xvfb-run",
         "-a",
