@@ -31,6 +31,7 @@ Array = NDArray[Any]
 IDENTITY_FRAMES = 10
 ACTION_DRIFT = 1.2  # per second: how fast an action is expected to change
 CLOSED_EYE = 0.12  # lid opening as a share of the eye's width below which the iris is not trusted
+GAZE_GAIN = 1 / np.array([0.83, 0.35])  # of the true yaw and pitch, the landmarker shows so much on renders
 GAZE_CUTOFF, GAZE_SPEED = 3.0, 4.0  # One-Euro: Hz, Hz per rad/s
 
 
@@ -144,7 +145,8 @@ class Tracker:
             held = np.maximum.accumulate(index)
             held = np.where(held < 0, int(np.argmax(sure)), held)
             raw = raw[held]
-        return one_euro(raw, np.array(self._times)[seen], GAZE_CUTOFF, GAZE_SPEED), sure
+        wide = np.clip(raw * GAZE_GAIN, -1.0, 1.0)
+        return one_euro(wide, np.array(self._times)[seen], GAZE_CUTOFF, GAZE_SPEED), sure
 
 
 def track_frames(frames: Iterable[tuple[float, Array]], name: str = "video") -> MotionClip:
