@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     track = commands.add_parser("track", help="video or mocap → .motion.npz")
     track.add_argument("source", type=Path)
     track.add_argument("-o", "--output", type=Path, required=True)
+    track.add_argument("--overwrite", action="store_true")
     _add_retargeting(track)
     track.set_defaults(command=_track)
 
@@ -92,7 +93,7 @@ def _retargeting(parsed: argparse.Namespace) -> object:
             gains[name] = float(factor)
         except ValueError as error:
             raise InvalidInput(f"--gain {text}: not NAME=FACTOR", "for example --gain jawOpen=1.3") from error
-    neutral = int(parsed.neutral) if parsed.neutral.isdigit() else parsed.neutral
+    neutral = int(parsed.neutral) if parsed.neutral.isdecimal() else parsed.neutral
     return RetargetSettings(neutral, gains, tuple(parsed.flip), parsed.swap, parsed.smoothing)
 
 
@@ -122,10 +123,11 @@ def _animate(parsed: argparse.Namespace) -> int:
     motion = _open_motion(parsed, parsed.motion)
     assert isinstance(motion, MotionClip)
     check(motion, settings)
-    rate = parsed.fps or ((len(motion) - 1) / motion.duration if len(motion) > 1 else 25.0)
+    own = (len(motion) - 1) / motion.duration if len(motion) > 1 else 25.0
+    rate = parsed.fps or min(max(own, 1.0), 240.0)
     is_video = parsed.output.suffix.lower() == ".mp4"
     if parsed.fps or is_video:
-        motion = at_rate(motion, parsed.fps or min(max(rate, 1.0), 240.0))
+        motion = at_rate(motion, rate)
     portrait = Portrait.open(parsed.portrait, parsed.face)
     started, done = time.monotonic(), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -146,16 +148,18 @@ def _animate(parsed: argparse.Namespace) -> int:
 
 
 def _track(parsed: argparse.Namespace) -> int:
-    from mimaface.protocol.errors import InvalidInput
+    from mimaface.protocol.errors import InvalidInput, NotWritable
     from mimaface.protocol.motion import MotionClip
 
     if not parsed.output.name.endswith(".motion.npz"):
         raise InvalidInput(f"{parsed.output.name}: motion files end in .motion.npz", "rename the output")
+    if parsed.output.exists() and not parsed.overwrite:
+        raise InvalidInput(f"{parsed.output} exists", "choose another name or add --overwrite")
+    if not parsed.output.parent.is_dir():
+        raise NotWritable(f"the folder {parsed.output.parent} does not exist", "make it or choose another")
     motion = _open_motion(parsed, parsed.source)
     assert isinstance(motion, MotionClip)
     motion.save(parsed.output)
-    for text in motion.meta.get("warnings", []):
-        print(f"note: {text}", file=sys.stderr)
     print(f"{parsed.output}: {len(motion)} frames, {motion.duration:.2f} s")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -75,14 +76,16 @@ def open_sink(path: Path, rate: float, overwrite: bool) -> Iterator[FrameSink]:
     """
     with _reported(path):
         if path.suffix.lower() != ".mp4":
-            if path.suffix:
+            if re.fullmatch(r"\.[A-Za-z]\w{1,4}", path.suffix) and not path.is_dir():
                 raise InvalidInput(f"{path.name}: this kind of output is not known", "use a folder or an .mp4 file")
             if path.exists() and any(path.glob("*.png")) and not overwrite:
                 raise InvalidInput(f"{path} already holds frames", "choose another folder or add --overwrite")
+            for stale in path.glob("[0-9]" * 6 + ".png"):
+                stale.unlink()
             path.mkdir(parents=True, exist_ok=True)
             yield Folder(path)
             return
-        if path.exists() and not overwrite:
+        if path.is_dir() or (path.exists() and not overwrite):
             raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")

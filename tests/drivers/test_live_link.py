@@ -81,6 +81,11 @@ def test_repeated_timecodes_and_a_cut_last_line_are_survived():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        (take([{}, {}], [name for name in HEADER if name != "LeftEyeYaw"]), "column LeftEyeYaw is missing"),
+        (take([{}, {}], [*HEADER, "JawOpen"]), "JawOpen is there twice"),
+        (take([{"Timecode": "00:00:00:00.0"}] * 9), "line 3: the timecode stands still"),
+        (take([{}, {"Timecode": "00:00:nan:00.0"}]), "line 3: column Timecode"),
+        (take([{}]).replace(b",", b";"), "semicolons"),
         (b"", "empty"),
         (b"\xff\xfe\x00", "not a text file"),
         (take([]), "no frames"),

@@ -34,10 +34,10 @@ def test_swapping_is_a_mirror_and_its_own_inverse():
 
 @pytest.mark.parametrize(("name", "index"), [("head_yaw", 0), ("head_pitch", 1), ("head_roll", 2)])
 def test_flips_change_one_axis(name, index):
-    angles = np.zeros(3)
-    angles[index] = 12
+    angles = np.array([30.0, 20.0, 10.0])
     flipped = degrees(retarget(motion_of({"angles": tuple(angles)}), RetargetSettings(flip=(name,))))[0]
-    np.testing.assert_allclose(flipped, -angles, atol=1e-6)
+    angles[index] *= -1
+    np.testing.assert_allclose(flipped, angles, atol=1e-6)
 
 
 def test_gains_scale_one_channel():
@@ -75,7 +75,17 @@ def test_smoothing_keeps_quaternions_unit_and_time_untouched():
 
 @pytest.mark.parametrize(
     "values",
-    [{"gains": {"jaw": 1.0}}, {"gains": {"head": -1}}, {"flip": ["up"]}, {"smoothing": 2}, {"neutral": "calm"}, {"gains": [1]}],
+    [
+        {"gains": {"jaw": 1.0}},
+        {"gains": {"head": -1}},
+        {"flip": ["up"]},
+        {"smoothing": 2},
+        {"neutral": "calm"},
+        {"gains": [1]},
+        {"neutral": -3},
+        {"neutral": True},
+        {"neutral": 1.5},
+    ],
 )
 def test_mistakes_are_named(values):
     with pytest.raises(InvalidInput):

@@ -59,6 +59,13 @@ def test_resampling_at_its_own_times_changes_nothing():
     np.testing.assert_allclose(np.abs((again.head_quat * clip.head_quat).sum(1)), 1, atol=1e-9)
 
 
+def test_a_neutral_frame_stays_the_same_moment():
+    clip = nod(60).but(meta={"neutral": 30})
+    half = clip.resampled(clip.time[::2])
+    assert half.meta["neutral"] == 15
+    assert clip.resampled(clip.time).meta["neutral"] == 30
+
+
 def test_resampling_never_crosses_a_long_gap():
     time = np.array([0.0, 0.04, 0.5, 0.54])
     clip = MotionClip.at_rest(time).but(actions=np.tile(np.array([0.0, 0.0, 1.0, 1.0])[:, None], (1, 52)))
@@ -90,7 +97,19 @@ def test_files_that_are_not_motion_are_refused(tmp_path):
         archive.writestr("time.npy", b"nonsense")
     pickled = io.BytesIO()
     np.savez(pickled, time=np.array([{"a": 1}], dtype=object))
-    for content in (b"", b"text", whole[: len(whole) // 2], out.getvalue(), pickled.getvalue()):
+    single = io.BytesIO()
+    np.save(single, np.zeros(3))
+    flipped = bytearray(whole)
+    flipped[200:260] = bytes(60)
+    for content in (
+        single.getvalue(),
+        bytes(flipped),
+        b"",
+        b"text",
+        whole[: len(whole) // 2],
+        out.getvalue(),
+        pickled.getvalue(),
+    ):
         with pytest.raises(InvalidMotion):
             MotionClip.from_bytes(content, "take.motion.npz")
     with pytest.raises(InvalidMotion, match="cannot read"):

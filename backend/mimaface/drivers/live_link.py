@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 POSES = [f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll")]
 COLUMNS = {name: name[0].upper() + name[1:] for name in ACTION_NAMES}
 OPTIONAL_ACTIONS = {"tongueOut"}  # some exports count 51
-DAY = 86400.0
+DAY, LONGEST_PAUSE = 86400.0, 3600.0  # seconds; a clock that falls back by less than a day and an hour did not pass midnight
 TICKS = 60  # the frame field counts sixtieths of a second, also in takes at 30 frames a second
 LOOK_YAW, LOOK_PITCH = np.deg2rad(30.0), np.deg2rad(25.0)  # what eyeLook* = 1 means when the eye columns are empty
 
@@ -34,15 +34,21 @@ def read_live_link_csv(content: bytes, name: str) -> MotionClip:
     header, rows = _table(content, name)
     place = {column: index for index, column in enumerate(header)}
     missing = [column for action, column in COLUMNS.items() if column not in place and action not in OPTIONAL_ACTIONS]
-    missing += [column for column in ("Timecode",) if column not in place]
+    missing += [column for column in ("Timecode", *POSES) if column not in place]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InvalidMotion(f"{name}: line 1: column {missing[0]}{more} is missing", "export the take again from Live Link Face")
     known = {"Timecode", "BlendShapeCount", *COLUMNS.values(), *POSES}
     warnings = [f"column {column} is not known and was left out" for column in header if column not in known]
+    if len(header) != len(place):
+        twice = next(column for column in header if header.count(column) > 1)
+        raise InvalidMotion(f"{name}: line 1: column {twice} is there twice", "export the take again from Live Link Face")
     time = _times([row[place["Timecode"]] for _, row in rows], [line for line, _ in rows], name)
     fresh = np.concatenate([[True], np.diff(np.maximum.accumulate(time)) > 0])
     if not fresh.all():
+        if fresh.sum() < 0.5 * len(fresh):
+            line = rows[int(np.argmin(fresh))][0]
+            raise InvalidMotion(f"{name}: line {line}: the timecode stands still or jumps back", "export the take again")
         warnings.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")
         time, rows = time[fresh], [row for row, good in zip(rows, fresh) if good]
 
@@ -123,6 +129,8 @@ def _table(content: bytes, name: str) -> tuple[list[str], list[tuple[int, list[s
     if not lines:
         raise InvalidMotion(f"{name}: the file is empty", "export the take again")
     header = lines[0][1]
+    if len(header) == 1 and header[0].count(";") > 5:
+        raise InvalidMotion(f"{name}: the cells are separated by semicolons", "save the file with commas")
     if len(lines) == 1:
         raise InvalidMotion(f"{name}: the take has no frames", "export the take again")
     rows = [(line, cells) for line, cells in lines[1:] if len(cells) >= len(header)]
@@ -152,9 +160,11 @@ def _times(codes: list[str], lines: list[int], name: str) -> Array:
         parts = code.replace(";", ":").split(":")
         try:
             hours, minutes, whole, ticks = (float(part) for part in parts)
+            if not np.isfinite([hours, minutes, whole, ticks]).all():
+                raise ValueError(code)
             seconds.append(hours * 3600 + minutes * 60 + whole + ticks / TICKS)
         except ValueError as error:
             raise InvalidMotion(f"{name}: line {line}: column Timecode: {code[:20]!r} is not HH:MM:SS:FF.sub") from error
     clock = np.array(seconds)
-    wraps = np.cumsum(np.concatenate([[0.0], np.diff(clock) < -DAY / 2]))
+    wraps = np.cumsum(np.concatenate([[0.0], np.diff(clock) < -DAY + LONGEST_PAUSE]))
     return np.asarray(clock + DAY * wraps - clock[0])

@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from mimaface.face.smoothing import one_euro
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidInput
-from mimaface.protocol.motion import MotionClip
-from mimaface.protocol.rotation import continuous_quaternions
+from mimaface.protocol.motion import OPTIONAL, MotionClip
+from mimaface.protocol.rotation import (
+    continuous_quaternions,
+    head_angles_to_matrix,
+    matrix_to_head_angles,
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+)
 
 Array = NDArray[Any]
 FLIPS = ("head_yaw", "head_pitch", "head_roll", "gaze_yaw", "gaze_pitch")
@@ -40,7 +46,8 @@ class RetargetSettings:
             raise InvalidInput("a gain is out of range", "use 0 to 10")
         if not 0 <= self.smoothing <= 1:
             raise InvalidInput(f"smoothing {self.smoothing} is out of range", "use 0 to 1")
-        if isinstance(self.neutral, str) and self.neutral not in ("", "rest", "auto"):
+        index = type(self.neutral) is int and self.neutral >= 0
+        if not index and self.neutral not in ("", "rest", "auto"):
             raise InvalidInput(f"neutral {self.neutral!r} is unknown", "use rest, auto or a frame index")
 
     @classmethod
@@ -70,9 +77,10 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
         quaternion *= [1, 1, -1, -1]  # mirrored in x: yaw and roll change sign
         gaze = gaze[:, ::-1] * np.array([-1, 1], np.float32)
         place = place * [-1, 1, 1]
-    for name, component in (("head_pitch", 1), ("head_yaw", 2), ("head_roll", 3)):
-        if name in settings.flip:
-            quaternion[:, component] *= -1
+    signs = np.array([-1.0 if name in settings.flip else 1.0 for name in ("head_yaw", "head_pitch", "head_roll")])
+    if (signs < 0).any():
+        angles = matrix_to_head_angles(quaternion_to_matrix(quaternion))
+        quaternion = matrix_to_quaternion(head_angles_to_matrix(angles * signs))
     for name, component in (("gaze_yaw", 0), ("gaze_pitch", 1)):
         if name in settings.flip:
             gaze[..., component] *= -1
@@ -89,14 +97,19 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
         gaze = one_euro(gaze, clip.time, cutoff, 2.0)
         quaternion = one_euro(continuous_quaternions(quaternion), clip.time, cutoff, 2.0)
         quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
+        if np.isfinite(place).all():
+            place = one_euro(place, clip.time, cutoff, 8.0)
     meta = dict(clip.meta)
+    if type(settings.neutral) is int and settings.neutral >= len(clip):
+        raise InvalidInput(f"neutral frame {settings.neutral} is not in the take of {len(clip)} frames")
     if settings.neutral != "":
         known = np.isfinite(place).all(1)
         if settings.neutral == "rest" and meta["neutral"] != "rest" and known.any():
             place = place - place[np.argmax(known)]  # a recorded position has no rest: its first is taken for it
         meta["neutral"] = settings.neutral
     meta["edits"] = [*clip.meta.get("edits", []), settings.to_wire()]
-    return clip.but(actions=actions, head_quat=quaternion, gaze=gaze, head_pos=place, meta=meta)
+    native = dict.fromkeys(OPTIONAL) if settings != RetargetSettings(settings.neutral) else {}  # no longer what was recorded
+    return clip.but(actions=actions, head_quat=quaternion, gaze=gaze, head_pos=place, meta=meta, **native)
 
 
 def scale_rotation(quaternion: Array, gain: float) -> Array:

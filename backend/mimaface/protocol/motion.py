@@ -141,6 +141,9 @@ class MotionClip:
             return np.where(np.isfinite(mixed), mixed, only)
 
         seen = self.valid[left] & self.valid[right] & (inside & ~gap)[:, None]
+        meta = dict(self.meta)
+        if type(meta["neutral"]) is int and 0 <= meta["neutral"] < len(self):  # the same moment, in the new frames
+            meta["neutral"] = int(np.argmin(np.abs(wanted - self.time[meta["neutral"]])))
         extra: dict[str, Any] = {name: linear(value) for name in OPTIONAL if (value := getattr(self, name)) is not None}
         return replace(
             self,
@@ -151,6 +154,7 @@ class MotionClip:
             gaze=linear(self.gaze),
             valid=seen,
             confidence=linear(self.confidence),
+            meta=meta,
             **extra,
         )
 
@@ -175,12 +179,14 @@ class MotionClip:
                 arrays = {key: archive[key] for key in archive.files}
             meta = json.loads(str(arrays.pop("meta", "{}")))
             names = [str(value) for value in arrays.pop("action_names", np.array(ACTION_NAMES))]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # zip, npy headers and JSON each fail in their own many ways on damaged bytes
             raise InvalidMotion(f"{name}: not a readable .motion.npz file ({error})") from error
         missing = [key for key in REQUIRED if key not in arrays]
         if missing or not isinstance(meta, dict):
             raise InvalidMotion(f"{name}: not a motion file: {', '.join(missing) or 'meta'} missing")
-        if int(meta.get("schema", 1)) > SCHEMA_VERSION:
+        if type(meta.get("schema", 1)) is not int or not isinstance(meta.get("edits", []), list):
+            raise InvalidMotion(f"{name}: not a motion file: meta is damaged")
+        if meta.get("schema", 1) > SCHEMA_VERSION:
             raise InvalidMotion(f"{name}: written by a newer version (schema {meta['schema']})", "update MIMAFace")
         unknown = sorted(set(names) - set(ACTION_NAMES))
         if unknown or arrays["actions"].ndim != 2 or arrays["actions"].shape[1] != len(names):
@@ -199,6 +205,7 @@ class MotionClip:
             part.write_bytes(self.to_bytes())
             os.replace(part, target)
         except OSError as error:
+            part.unlink(missing_ok=True)
             raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another folder") from error
 
     @classmethod
