@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 PYTHON = (3, 11)
 BLENDERS = {"5.0": "bpy==5.0.1", "4.2": "bpy==4.2.23"}
-BLENDER_PACKAGES = ("numpy<2", "pip")
+BLENDER_PACKAGES = ("numpy==1.26.4",)
 TORCH = "torch==2.13.0"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 6e9
@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> int:
 # installing
 
 
-def install(blenders: tuple[str, ...] = ("5.0",)) -> None:
+def install(blenders: tuple[str, ...] = ("5.0",), optional: bool = False) -> None:
+    """The backend and Blender environments; with ``optional`` a Blender that cannot be had is only noted."""
     python = find_python()
     check_folder()
     backend = ROOT / ".venv"
@@ -60,9 +61,14 @@ def install(blenders: tuple[str, ...] = ("5.0",)) -> None:
     note_interpreter(program(backend))
     for version in blenders:
         folder = ROOT / f".venv-blender-{version}"
-        make_environment(
-            folder, python, f"Blender {version}", BLENDERS[version], lambda path, v=version: install_blender(path, v)
-        )
+        try:
+            make_environment(
+                folder, python, f"Blender {version}", BLENDERS[version], lambda path, v=version: install_blender(path, v)
+            )
+        except Stopped as error:
+            if not optional:
+                raise
+            print(f"note: {error}; its tests will be skipped")
 
 
 def install_backend(folder: Path) -> None:
@@ -82,11 +88,13 @@ def install_blender(folder: Path, version: str) -> None:
 def make_environment(folder: Path, python: str, what: str, content: str, fill) -> None:
     """Make a virtual environment and fill it, unless its marker says that this was done for the same content."""
     marker = folder / ".complete"
-    digest = hashlib.sha256(f"{content}{python}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{content}{python}{ROOT}{TORCH}{BLENDER_PACKAGES}".encode()).hexdigest()
     if marker.exists() and marker.read_text() == digest and program(folder).exists():
         return
     print(f"preparing {what} in {folder.name}", flush=True)
     marker.unlink(missing_ok=True)
+    if program(folder).exists() and subprocess.run([program(folder), "-m", "pip", "--version"], capture_output=True).returncode:
+        shutil.rmtree(folder)  # left half made, or by a Python without ensurepip
     if not program(folder).exists():
         run([python, "-m", "venv", str(folder)], "making a virtual environment")
     fill(folder)
@@ -207,7 +215,9 @@ def demo() -> int:
     started = time.monotonic()
     folder = ROOT / "demo"
     if folder.exists():
-        shutil.rmtree(folder)
+        kept = next(ROOT / f"demo.{number}" for number in range(1, 1000) if not (ROOT / f"demo.{number}").exists())
+        folder.rename(kept)
+        print(f"the demo made before is now {kept.name}")
     folder.mkdir()
     backend, assets = program(ROOT / ".venv"), ROOT / "backend" / "mimaface" / "assets"
     call([str(backend), "blender_addon/build.py"])
@@ -223,7 +233,7 @@ def demo() -> int:
 
 
 def test(arguments: list[str]) -> int:
-    install(tuple(BLENDERS))
+    install(tuple(BLENDERS), optional=True)
     backend = str(program(ROOT / ".venv"))
     checks = (["-m", "ruff", "check", "."], ["-m", "mypy"], ["-c", "from importlinter.cli import lint_imports_command as c; c()"])
     failed = [check for check in checks if subprocess.run([backend, *check], cwd=ROOT, env=clean_environment()).returncode]
