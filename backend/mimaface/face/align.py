@@ -1,0 +1,62 @@
+"""Crops of a face: least-squares similarities onto the templates that the released networks were trained with (spec 1.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+Array = NDArray[Any]
+# where eye centres (image left first), nose tip and mouth corners lie in the 256 × 256 crop of the reconstruction net
+FIVE_POINTS_256 = np.array(
+    [[92.5892, 103.3926], [163.0636, 103.0028], [128.0504, 143.4732], [99.0986, 184.7310], [157.4598, 184.4082]]
+)
+BOX_512 = np.array([[80.0, 80.0], [80.0, 432.0], [432.0, 432.0], [432.0, 80.0]])
+# landmark indices of the image-left eye, the image-right eye, nose tip, image-left and image-right mouth corner
+LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = (33, 133), (362, 263), 1, (61, 291)
+
+
+def similarity(source: ArrayLike, target: ArrayLike) -> Array:
+    """The similarity (2, 3) with the least squared error from points (P, 2) to points (P, 2) (Umeyama 1991)."""
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    centred_a, centred_b = a - a.mean(0), b - b.mean(0)
+    u, values, vt = np.linalg.svd(centred_b.T @ centred_a)
+    sign = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
+    scale = (values * sign).sum() / (centred_a**2).sum()
+    linear = scale * (u * sign) @ vt
+    return np.concatenate([linear, (b.mean(0) - linear @ a.mean(0))[:, None]], axis=1)
+
+
+def five_points(landmarks: ArrayLike) -> Array:
+    """478 landmarks (478, 2 or 3) → eye centres, nose tip, mouth corners (5, 2), image left first."""
+    points = np.asarray(landmarks)[:, :2]
+    eyes = [points[list(pair)].mean(0) for pair in (LEFT_EYE, RIGHT_EYE)]
+    return np.stack([*eyes, points[NOSE], points[MOUTH[0]], points[MOUTH[1]]])
+
+
+def face_affine(points: ArrayLike) -> Array:
+    """Five points (5, 2) → the similarity (2, 3) onto the reconstruction net's 256 × 256 crop."""
+    return similarity(points, FIVE_POINTS_256)
+
+
+def box_corners(box: ArrayLike) -> Array:
+    """Box [[left, top], [right, bottom]] → corners (4, 2) of the square of its longer side around its middle."""
+    low, high = np.asarray(box, np.float64)
+    half, (x, y) = (high - low).max() / 2, (low + high) / 2
+    return np.array([[x - half, y - half], [x - half, y + half], [x + half, y + half], [x + half, y - half]])
+
+
+def box_similarity(box: ArrayLike) -> Array:
+    """Box → the similarity (2, 3) of its square onto the template in the 512 × 512 crop."""
+    return similarity(box_corners(box), BOX_512)
+
+
+def warp(image: Array, transform: ArrayLike, side: int) -> Array:
+    """``image`` (H, W, 3) uint8 under a transform (2, 3) from its pixels to the crop's → (side, side, 3), black outside."""
+    matrix = np.asarray(transform, np.float64)
+    inverse = np.linalg.inv(matrix[:, :2])
+    shift = -inverse @ matrix[:, 2]
+    data = (*inverse[0], shift[0], *inverse[1], shift[1])
+    return np.asarray(Image.fromarray(image).transform((side, side), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR))
