@@ -26,6 +26,7 @@ from .rasterise import rasterise
 Array = NDArray[Any]
 STIFFNESS, TENSION, ANCHOR = 2.0, 0.02, 1e-4  # of the field: against bending, against stretching, toward zero
 LANDMARK_WEIGHT, RIM_WEIGHT = 1.0, 1.5
+ROUNDS = 4
 RIM_SIDE = 192  # pixels of the small pictures in which rims are looked for
 LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face
 
@@ -73,12 +74,15 @@ def correct(fit: FittedFace) -> Correction:
     on_lids = np.isin(LandmarkModel.load().index, [k for rim in EYE_RIMS for k in rim.upper + rim.lower])
     smooth = solve_field(rows[~on_lids], targets[~on_lids], weights[~on_lids])
     whole = solve_field(rows, targets, weights)
-    for _ in range(2):
-        rims = [rim_rows(fit, still + whole, rim) for rim in (*EYE_RIMS, MOUTH_RIM)]
-        step_rows = vstack([rows, *(part[0] for part in rims)]).tocsr()
-        step_targets = np.concatenate([targets, *(part[1] + part[0] @ whole for part in rims)])
-        step_weights = np.concatenate([weights, *(part[2] for part in rims)])
-        whole = solve_field(step_rows, step_targets, step_weights)
+    kept = [(rows, targets, weights)]
+    for step in range(ROUNDS):
+        rims = [MOUTH_RIM] if step else [*EYE_RIMS, MOUTH_RIM]
+        # every round holds the last one's rims and finds what has come out from behind them: lips curl inwards
+        for rim in rims:
+            more_rows, away, more_weights = rim_rows(fit, still + whole, rim)
+            kept.append((more_rows, away + more_rows @ whole, more_weights))
+        all_rows, all_targets, all_weights = (vstack([k[0] for k in kept]).tocsr(), *map(np.concatenate, list(zip(*kept))[1:]))
+        whole = solve_field(all_rows, all_targets, all_weights)
     smooth, whole = smooth @ fit.rotation, whole @ fit.rotation
     lids = np.stack([whole - smooth, whole - smooth])
     near = [np.abs(head.vertices - head.eye_centres[side]).max(1) < 0.045 for side in range(2)]

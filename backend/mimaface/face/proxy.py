@@ -1,7 +1,7 @@
 """The proxy engine: the photographed head posed anew over the photograph, without any network.
 
-Two layers: the photograph as an elastic sheet that hair, neck and shoulders ride on (Averbuch-Elor et al. 2017, "Bringing
-Portraits to Life"); it has the depth of the head, so both move alike; over it the posed head, textured by projection.
+Two layers: the photograph as an elastic sheet (:mod:`mimaface.face.sheet`) that hair, neck and shoulders ride on, and over it
+the middle of the posed head, textured by projection, with what no photograph shows painted (:mod:`mimaface.face.unseen`).
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from .fit import one_thread
+from .head import gaze_rotation
 from .portrait import Portrait
 from .pose import FacePose
-from .projection import NECK_HIGH, NECK_LOW, RIM, SKIN, Projection, project_portrait, texture, warp
+from .projection import Projection, project_portrait
 from .rasterise import Raster, rasterise, vertex_normals
 from .sampling import smoothstep
+from .shading import MOUTH, RIM, SKIN, texture
+from .sheet import Sheet
+from .unseen import around_eyes, lid_tables, surface_coordinates
 
 Array = NDArray[Any]
-GRID = 6  # pixels between the knots of the sheet
-DEPTH_REACH, BORDER = 0.25, 0.06  # head widths over which the sheet sinks; share of the picture that is held at its border
-REACH_LOW, REACH_HIGH = 0.30, 1.30  # head widths from the head: hair this near follows fully, beyond this not at all
 SAME_LOW, SAME_HIGH = 0.0006, 0.0025  # metres that a point has moved on the head: below it has its own expression
+OPENED = 0.0008, 0.0030  # metres that most of the lips have moved: from the second on the mouth's inside is not as it was
 AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph
 STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is its own photograph
+MOUTH_LIT, MOUTH_DARK = 0.009, 0.020  # metres behind the lips: lit up to the first, and how fast it gets dark from there
+UNFOLD_LOW, UNFOLD_HIGH = 1.8, 3.5  # area against what the photograph shows of it: skin that is stretched more has no pixels
+MOUTH_FRONT = 0.06  # metres in front of the skull's middle: what lies deeper in the mouth is never at its edge
+CANVAS_REACH, CANVAS_AROUND = 2.3, 0.35  # face heights from its middle that may move; share of the frame that is kept around it
 FACE_MARGIN = 1.7  # the "face" framing: a square of so many face heights
 
 
@@ -42,6 +47,15 @@ class Frame:
     height: int
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What shading needs of one frame; see :func:`mimaface.face.shading.texture` for shapes."""
+
+    factors: Array
+    turns: Array
+    lids: Array
+
+
 class ProxyRenderer:
     """Renders one portrait under any pose at one output size. Build once (0.3 s at 512²), then call :meth:`render`."""
 
@@ -49,25 +63,36 @@ class ProxyRenderer:
         fit = portrait.fit
         self.fit = fit
         self.frame = choose_frame(portrait, size, framing)
-        frame = self.frame
-        self.camera = fit.camera.window(frame.left, frame.top, frame.scale, frame.width, frame.height)
-        box = (frame.left, frame.top, frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale)
-        if frame.scale == 1 and (frame.width, frame.height) == portrait.image.shape[1::-1]:
-            self.image = portrait.image
-        else:
-            picture = Image.fromarray(portrait.image)
-            self.image = np.asarray(picture.resize((frame.width, frame.height), Image.Resampling.LANCZOS, box))
-        self.projection = project_portrait(self.image, fit, self.camera)
-        self._photograph = self.image.astype(np.float32)
-        self._solid = solid_vertices(self.projection)
+        self.image = cut_out(portrait.image, self.frame)
+        canvas = choose_canvas(portrait, self.frame)
+        left, top = round((canvas.left - self.frame.left) * canvas.scale), round((canvas.top - self.frame.top) * canvas.scale)
+        self.view = (
+            max(-left, 0),
+            max(-top, 0),
+            min(self.frame.width - left, canvas.width),
+            min(self.frame.height - top, canvas.height),
+        )
+        self._corner = left, top
+        self.camera = fit.camera.window(canvas.left, canvas.top, canvas.scale, canvas.width, canvas.height)
+        image = self.image if canvas == self.frame else cut_out(portrait.image, canvas)
+        self.projection = project_portrait(image, fit, self.camera)
+        photo_width = portrait.image.shape[1]
+        right = photo_width - canvas.left - canvas.width / canvas.scale
+        held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
+        self._sheet = Sheet(self.projection, fit, held)
         self._kind = self.projection.kind_of_vertex
+        self._solid = solid_vertices(self.projection, self._kind)
         self._whole = (self.projection.head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
         self._still_head = (self.projection.still - fit.translation) @ fit.rotation
-        self._prepare_sheet()
-        place = self.projection.place
+        head = self.projection.head
+        mouth = np.flatnonzero((self._kind >= MOUTH) & (head.vertices[:, 2] > MOUTH_FRONT))
+        self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
+        self._surface = surface_coordinates()
+        self._lids = Lids.around(self.projection)
+        self._eye_centres = self.projection.head.eye_centres_for(fit.identity)
+        place, partner = self.projection.place, self.projection.mirror_place
         self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
-        place = self.projection.mirror_place
-        self._partner = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
+        self._partner = np.concatenate([partner[:, :2] * partner[:, 2:], partner[:, 2:]], axis=1)
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; with ``transparent`` RGBA (H, W, 4) in which only the head is opaque."""
@@ -79,62 +104,92 @@ class ProxyRenderer:
         if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
             return self._at_rest(transparent)
         rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
-        head = self._render_head(posed, rigid)
-        sheet = self._render_sheet(pose, posed - rigid)
-        picture = sheet + head[..., 3:] * (head[..., :3] - sheet)
-        if transparent:
-            picture = np.concatenate([picture, 255 * self._outline(posed)], axis=2)
-        return np.asarray(np.round(picture).clip(0, 255).astype(np.uint8))
+        head = self._render_head(posed, rigid, pose)
+        return self._pasted(self._sheet.render(pose, posed - rigid, self.view, head), posed, transparent)
 
     def _at_rest(self, transparent: bool) -> Array:
         if not transparent:
             return self.image.copy()
-        outline = np.round(255 * self._outline(self.projection.still)).astype(np.uint8)
-        return np.concatenate([self.image, outline], axis=2)
+        left, top, right, bottom = self.view
+        return self._pasted(self.projection.image[top:bottom, left:right], self.projection.still, True)
+
+    def _pasted(self, picture: Array, posed: Array, transparent: bool) -> Array:
+        """The whole output around the rendered part (h, w, 3)."""
+        left, top, right, bottom = self.view
+        part = np.s_[top + self._corner[1] : bottom + self._corner[1], left + self._corner[0] : right + self._corner[0]]
+        result = self.image.copy()
+        result[part] = picture
+        if not transparent:
+            return result
+        alpha = np.zeros((*result.shape[:2], 1), np.uint8)
+        alpha[part] = np.round(255 * self._outline(posed))
+        return np.concatenate([result, alpha], axis=2)
 
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
-        moved = self.projection.head.posed(self.fit.identity, pose.actions, pose.gaze) @ pose.rotation.T + pose.translation
+        shape = self.projection.head.posed(self.fit.identity, pose.actions, pose.gaze)
+        moved = (shape + self.projection.correction.at(pose.actions)) @ pose.rotation.T + pose.translation
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 
-    def _render_head(self, posed: Array, rigid: Array) -> Array:
+    def _render_head(self, posed: Array, rigid: Array, pose: FacePose) -> Array:
         """Colour and opacity of the face (H, W, 4); ``rigid`` (V, 3) is the portrait's own expression in the same pose."""
         projection, camera = self.projection, self.camera
         points = camera.project(posed)
-        opacity = np.maximum(smoothstep(0.0, 0.25, self._facing(posed)), self._whole) * self._solid
+        facing = self._facing(posed)
+        opacity = np.maximum(smoothstep(0.0, 0.25, facing), self._whole) * self._solid
         distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
         calm = 1 - smoothstep(STILL_LOW, STILL_HIGH, distance)
-        changed = smoothstep(SAME_LOW, SAME_HIGH, np.linalg.norm(posed - rigid, axis=1))
-        trust = projection.trust * (1 - projection.folded * changed)
-        factors = np.stack([trust, projection.mirror_trust, calm, opacity, 1 - changed], axis=1)
-        raster = rasterise(points, projection.triangles, camera.height, camera.width)
-        face = self._shade(raster, factors)
-        self._smooth_edges(face, points, factors)
+        moved = np.linalg.norm(posed - rigid, axis=1)
+        changed = smoothstep(SAME_LOW, SAME_HIGH, moved)
+        opened = smoothstep(*OPENED, np.percentile(moved[projection.head.region("lips")], 80))
+        inside = self._kind >= MOUTH
+        changed = np.where(inside, np.maximum(changed, opened), changed)
+        calm = np.where(inside, calm * (1 - opened), calm)
+        unfolded = self._lids.unfolded(posed) * changed
+        trust = projection.trust * (1 - unfolded)
+        shape = (posed - pose.translation) @ pose.rotation
+        factors = np.stack(
+            [trust, projection.mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
+            axis=1,
+        )
+        look = Look(factors, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
+        left, top, right, bottom = self.view
+        raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
+        face = self._shade(raster, look, 1.0)
+        painted = np.maximum(unfolded, changed * (self._kind >= MOUTH))
+        self._smooth_edges(face, points - [left, top, 0], look, painted[projection.triangles].max(1) > 0.1)
         return face
 
-    def _smooth_edges(self, face: Array, points: Array, factors: Array) -> None:
-        """Average four samples a pixel where different parts meet around eyes and mouth, in ``face`` (H, W, 4)."""
-        left, top, right, bottom = self._window(points)
-        if right <= left or bottom <= top:
-            return
-        height, width = bottom - top, right - left
-        fine = rasterise((points - [left, top, 0]) * [2, 2, 1], self.projection.triangles, 2 * height, 2 * width)
-        parts = np.where(fine.covered, self.projection.part[fine.triangle], 255).reshape(height, 2, width, 2)
-        edge = parts.max((1, 3)) != parts.min((1, 3))
-        wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
-        shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), factors).reshape(height, 2, width, 2, 4)
-        opacity = shaded[..., 3:]
-        total = opacity.sum((1, 3))
-        colour = (shaded[..., :3] * opacity).sum((1, 3)) / np.maximum(total, 1e-6)
-        face[top:bottom, left:right][edge] = np.concatenate([colour, total / 4], axis=2)[edge]
+    def _smooth_edges(self, face: Array, points: Array, look: Look, painted: Array) -> None:
+        """Average four samples a pixel where parts meet around eyes and mouth, and on ``painted`` (N,) triangles.
+
+        face (H, W, 4) is changed in place.
+        """
+        for part in self._openings:
+            left, top, right, bottom = self._window(points[part])
+            if right <= left or bottom <= top:
+                continue
+            height, width = bottom - top, right - left
+            fine = rasterise((points - [left, top, 0]) * [2, 2, 1], self.projection.triangles, 2 * height, 2 * width)
+            first, *others = quarters(np.where(fine.covered, self.projection.part[fine.triangle], 255))
+            edge = np.logical_or.reduce([other != first for other in others])
+            edge |= np.logical_or.reduce(quarters(painted[fine.triangle] & fine.covered))
+            wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
+            shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), look, 0.5)
+            samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 4)
+            total = samples[..., 3:].sum(0)
+            colour = (samples[..., :3] * samples[..., 3:]).sum(0) / np.maximum(total, 1e-6)
+            face[top:bottom, left:right][edge] = np.concatenate([colour, total / 4], axis=1)
 
     def _outline(self, posed: Array) -> Array:
-        """Opacity (H, W, 1) of the whole head."""
+        """Opacity (h, w, 1) of the whole head in the view."""
         projection = self.projection
         opacity = smoothstep(0.0, 0.25, self._facing(posed)) * smoothstep(0.8, 1.0, projection.follow)
         opacity = np.where(self._kind == SKIN, opacity, 1.0)
-        raster = rasterise(self.camera.project(posed), projection.triangles, self.camera.height, self.camera.width)
+        left, top, right, bottom = self.view
+        points = self.camera.project(posed) - [left, top, 0]
+        raster = rasterise(points, projection.triangles, bottom - top, right - left)
         return raster.interpolate(projection.triangles, opacity[:, None])
 
     def _facing(self, posed: Array) -> Array:
@@ -142,84 +197,74 @@ class ProxyRenderer:
         view = -posed / np.linalg.norm(posed, axis=1, keepdims=True)
         return np.asarray((vertex_normals(posed, self.projection.triangles) * view).sum(1))
 
-    def _shade(self, raster: Raster, factors: Array) -> Array:
+    def _shade(self, raster: Raster, look: Look, pixel: float) -> Array:
+        """Colour and opacity (h, w, 4) of a raster whose pixels are ``pixel`` of the picture's."""
         projection = self.projection
+        metres = pixel * -float(self.fit.translation[2]) / self.camera.focal
         return np.asarray(
             texture(
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-                factors, projection.fallback, self.image, projection.depth, projection.margin, RIM,
+                look.factors, projection.fallback, self._surface, projection.image, projection.inner_image, projection.depth, projection.margin, RIM,
+                projection.eyes, look.turns, look.lids, projection.dark, metres,
             )
         )  # fmt: skip
 
+    def _mouth_shade(self, shape: Array, facing: Array) -> Array:
+        """(V,) how much light reaches a point of ``shape`` (V, 3), head frame, that lies behind the lips."""
+        lips = np.percentile(shape[self.projection.head.region("lips"), 2], 60)
+        behind = np.maximum(lips - shape[:, 2] - MOUTH_LIT, 0)
+        return np.asarray(np.exp(-behind / MOUTH_DARK) * (0.65 + 0.35 * np.clip(facing, 0, 1)))
+
     def _window(self, points: Array) -> tuple[int, int, int, int]:
-        """left, top, right, bottom of the pixels around eyes and mouth."""
-        inner = points[self._kind != SKIN, :2]
-        low = np.maximum(np.floor(inner.min(0)).astype(int) - 3, 0)
-        high = np.minimum(np.ceil(inner.max(0)).astype(int) + 3, [self.camera.width, self.camera.height])
+        """left, top, right, bottom of the view's pixels around points (P, 3) of the view."""
+        left, top, right, bottom = self.view
+        low = np.maximum(np.floor(points[:, :2].min(0)).astype(int) - 3, 0)
+        high = np.minimum(np.ceil(points[:, :2].max(0)).astype(int) + 3, [right - left, bottom - top])
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _prepare_sheet(self) -> None:
-        """Knots of the elastic sheet in the head frame, and how far each follows the head.
 
-        On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull.
-        """
-        height, width = self.camera.height, self.camera.width
-        step = max(GRID, round(max(width, height) / 96))
-        xs = np.linspace(0, width, max(width // step, 2) + 1)
-        ys = np.linspace(0, height, max(height // step, 2) + 1)
-        u, v = np.meshgrid(xs, ys)
-        rows, columns = np.clip(v, 0, height - 1).astype(int), np.clip(u, 0, width - 1).astype(int)
-        covered = self.projection.source_kind > 0
-        head_width = float(np.ptp(self.projection.place[self.projection.follow > 0.9, 0]))
-        away, nearest = distance_transform_edt(~covered, return_indices=True)
-        away = away[rows, columns]
-        middle = -float(self.fit.translation[2])
-        silhouette = self.projection.depth[tuple(nearest[:, rows, columns])]
-        beside = smoothstep(0.0, DEPTH_REACH * head_width, away)
-        depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, 1.0)
-        ray = np.stack([u - self.camera.centre[0], self.camera.centre[1] - v, np.full_like(u, -self.camera.focal)], axis=-1)
-        place = (ray * depth[..., None] / self.camera.focal - self.fit.translation) @ self.fit.rotation
-        near = 1 - smoothstep(REACH_LOW * head_width, REACH_HIGH * head_width, away)
-        border = np.minimum(np.minimum(u, width - u), v) / max(width, height)
-        turning = smoothstep(NECK_LOW, NECK_HIGH, place[..., 1] + 0.6 * np.maximum(place[..., 2], 0))
-        self._knots = np.stack([u, v], axis=-1)
-        self._knot_head = place
-        self._knot_follow = near * turning * smoothstep(0.0, BORDER, border)
-        here = rasterise(self.projection.place, self.projection.triangles, height, width)
-        triangle = here.triangle[rows, columns]
-        on_skin = (triangle >= 0) & (self.projection.kind[triangle] == SKIN)
-        self._knot_corners = self.projection.triangles[np.maximum(triangle, 0)]
-        self._knot_weights = here.barycentric[rows, columns] * on_skin[..., None]
-        index = np.arange(u.size).reshape(u.shape)
-        a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
-        halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
-        self._knot_triangles = np.concatenate(halves).astype(np.int32)
+@dataclass(frozen=True, eq=False)
+class Lids:
+    """Skin around the eyes that lies in folds: triangles (T, 3) and the area (T,) that each shows in the photograph, m²."""
 
-    def _render_sheet(self, pose: FacePose, change: Array) -> Array:
-        """The photograph (H, W, 3) float32, stretched so that hair and neck follow the head, and the skin its expression."""
-        at_rest = self._knot_head @ self.fit.rotation.T + self.fit.translation
-        expression = (change[self._knot_corners] * self._knot_weights[..., None]).sum(2)
-        moved = self.camera.project(self._knot_head @ pose.rotation.T + pose.translation + expression)
-        shift = (moved - self.camera.project(at_rest))[..., :2] * self._knot_follow[..., None]
-        if np.abs(shift).max() < 1e-6:
-            return self._photograph
-        depth = self._knot_follow * moved[..., 2] + (1 - self._knot_follow) * (moved[..., 2].max() + 0.1)
-        points = np.concatenate([self._knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
-        raster = rasterise(points, self._knot_triangles, self.camera.height, self.camera.width)
-        # weighted by depth, so that the ratio is linear in the picture
-        places = np.concatenate([self._knots.reshape(-1, 2) * points[:, 2:], points[:, 2:]], axis=1)
-        return np.asarray(
-            warp(self._photograph, raster.triangle, raster.barycentric, self._knot_triangles, places.astype(np.float32))
-        )
+    triangles: Array
+    shown: Array
+    count: Array
+
+    @staticmethod
+    def around(projection: Projection) -> Lids:
+        """Of the source view of a portrait."""
+        near = around_eyes()
+        triangles = projection.triangles[projection.kind == SKIN]
+        triangles = triangles[near[triangles].all(1)]
+        a, b, c = (projection.place[triangles[:, corner]] for corner in range(3))
+        flat = np.abs((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
+        shown = flat * (a[:, 2] / projection.camera.focal) ** 2
+        return Lids(triangles, shown, np.maximum(np.bincount(triangles.ravel(), minlength=len(near)), 1))
+
+    def unfolded(self, posed: Array) -> Array:
+        """(V,) 1 where skin has unfolded from next to no pixels, 0 where it shows as it was."""
+        a, b, c = (posed[self.triangles[:, corner]] for corner in range(3))
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        stretched = smoothstep(UNFOLD_LOW, UNFOLD_HIGH, area / np.maximum(self.shown, 1e-9))
+        for _ in range(2):  # over the mesh, so that no triangle stands out
+            total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
+            stretched = total[self.triangles].mean(1)
+        return np.asarray(total)
 
 
-def solid_vertices(projection: Projection) -> Array:
+def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
+    """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
+    return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]
+
+
+def solid_vertices(projection: Projection, kind: Array) -> Array:
     """(V,) 1 in the middle of the face, which opens and closes, falling to 0 at its sides, which the sheet carries better."""
     head = projection.head
     across, up, depth = head.vertices.T
     front = smoothstep(0.035, 0.062, depth) * (1 - smoothstep(0.04, 0.065, up)) * (1 - smoothstep(0.045, 0.062, np.abs(across)))
-    solid = np.where(head.region("scalp", "ears"), 0.0, front * smoothstep(0.8, 1.0, projection.follow))
-    return np.asarray(np.where(projection.kind_of_vertex == SKIN, solid, 1.0))
+    solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * smoothstep(0.8, 1.0, projection.follow))
+    return np.asarray(np.where(kind == SKIN, solid, 1.0))
 
 
 def choose_frame(portrait: Portrait, size: int, framing: str) -> Frame:
@@ -236,3 +281,35 @@ def choose_frame(portrait: Portrait, size: int, framing: str) -> Frame:
     top = float(np.clip(centre[1] - side / 2, 0, height - side))
     target = round(side) if size == 0 else size
     return Frame(left, top, target / side, target, target)
+
+
+def choose_canvas(portrait: Portrait, frame: Frame) -> Frame:
+    """The part of the photograph that moves with the head, on the pixel grid of ``frame``: all that a render has to touch."""
+    height, width = portrait.image.shape[:2]
+    points = portrait.fit.landmarks[:468, :2]
+    low, high = points.min(0), points.max(0)
+    reach = CANVAS_REACH * float(max(high - low))
+    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
+    around = CANVAS_AROUND * max(frame.width, frame.height) / frame.scale
+
+    def snapped(value: float, origin: float) -> int:
+        return round((value - origin) * frame.scale)
+
+    x0 = snapped(max((low + high)[0] / 2 - reach, frame.left - around), frame.left)
+    x1 = snapped(min((low + high)[0] / 2 + reach, right + around), frame.left)
+    y0 = snapped(max((low + high)[1] / 2 - reach, frame.top - around), frame.top)
+    y1 = snapped(min((low + high)[1] / 2 + reach, bottom + around), frame.top)
+    x0, y0 = max(x0, -int(frame.left * frame.scale)), max(y0, -int(frame.top * frame.scale))
+    x1 = min(x1, max(int((width - frame.left) * frame.scale), frame.width))
+    y1 = min(y1, max(int((height - frame.top) * frame.scale), frame.height))
+    return Frame(frame.left + x0 / frame.scale, frame.top + y0 / frame.scale, frame.scale, x1 - x0, y1 - y0)
+
+
+def cut_out(image: Array, frame: Frame) -> Array:
+    """The pixels of ``frame`` (height, width, 3) of a photograph; not copied where they are its own."""
+    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
+    if frame.scale == 1 and frame.left == int(frame.left) and frame.top == int(frame.top):
+        return image[int(frame.top) : int(bottom), int(frame.left) : int(right)]
+    height, width = image.shape[:2]
+    box = (frame.left, frame.top, min(right, width), min(bottom, height))
+    return np.asarray(Image.fromarray(image).resize((frame.width, frame.height), Image.Resampling.LANCZOS, box))
