@@ -3,7 +3,8 @@ import pytest
 
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.projection import NOT_DRAWN
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
+from mimaface.face.rasterise import rasterise
+from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidCheckpoint
 
 
@@ -35,10 +36,10 @@ def test_identities_are_symmetric_and_ordered(head):
 
 
 def test_components_are_orthogonal(head):
-    flat = head.identity_basis[:10, body(head)].reshape(10, -1)
+    flat = head.identity_basis[:, body(head)].reshape(80, -1)
     products = flat @ flat.T
     scale = np.sqrt(np.outer(np.diag(products), np.diag(products)))
-    assert np.abs(products / scale - np.eye(10)).max() < 0.05
+    assert np.abs(products / scale - np.eye(80)).max() < 1e-3
 
 
 def test_eyeballs_stay_spheres_and_turn_by_the_true_angle(head):
@@ -74,6 +75,33 @@ def test_actions_do_what_they_say(head):
     assert np.abs(head.actions[ACTION_INDEX["jawOpen"]][head.vertices_of("teeth_upper")]).max() < 0.002
     eyes = np.concatenate([head.vertices_of("eye_left"), head.vertices_of("eye_right")])
     assert np.abs(head.actions[:, eyes]).max() == 0, "no action moves an eyeball"
+
+
+def eye_pixels(head: Head, identity: np.ndarray, expression: np.ndarray) -> list[int]:
+    """Visible pixels of [left, right] eyeball from straight ahead, lashes and hair left out; one pixel is 0.6 mm wide."""
+    side, scale = 400, 400 / 0.24
+    x, y, z = head.shape(identity, expression).astype(float).T
+    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in NOT_DRAWN]))
+    raster = rasterise(np.stack([side / 2 + scale * x, side / 2 - scale * y, 1 - z], axis=1), head.triangles[drawn], side, side)
+    seen = np.where(raster.covered, head.triangle_part[drawn][raster.triangle], 255)
+    return [int((seen == head.parts.index(name)).sum()) for name in ("eye_left", "eye_right")]
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1])
+def test_a_blink_closes_its_own_eye_and_no_eyeball_pokes_through_the_lid(head, seed):
+    identity = np.zeros(80) if seed is None else np.random.default_rng(seed).normal(size=80)
+    weights = (0.0, 0.25, 0.5, 0.75, 1.0)
+    pixels = np.array([eye_pixels(head, identity, actions(eyeBlinkLeft=weight)) for weight in weights])
+    assert pixels[0].min() > 150, "both eyes start open"
+    assert (np.diff(pixels[:, 0]) <= 0).all(), "the eye never opens again on the way"
+    assert pixels[-1, 0] <= 2, "at weight 1 the lid covers the ball"
+    assert (pixels[:, 1] == pixels[0, 1]).all(), "the right eye stays as it was"
+
+
+def test_left_and_right_actions_are_mirror_images(head):
+    for name in ACTION_NAMES:
+        mirrored = head.actions[ACTION_INDEX[name]][head.mirror] * [-1, 1, 1]
+        np.testing.assert_allclose(mirrored, head.actions[ACTION_INDEX[mirror_name(name)]], atol=1e-6, err_msg=name)
 
 
 def test_batches_equal_single_heads(head):
