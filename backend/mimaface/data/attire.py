@@ -1,0 +1,253 @@
+"""What people wear on the head and below it: hair in several cuts, glasses, and clothes. Meshes in the mean head's frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.head import Head
+from mimaface.face.rasterise import vertex_normals
+from mimaface.face.sampling import smoothstep
+
+from .noise import fractal_noise
+
+Array = NDArray[Any]
+PLAIN, HAIR, CLOTH, GLASS_FRAME = 0, 1, 2, 3  # how a piece is shaded
+COLLAR = -0.124  # metres below the eyes: the head's own neck ends here, the body's begins
+NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres: below the first all stays with the body
+CUTS = ("bald", "shaved", "short", "short", "full", "long", "long", "bun", "hat")
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One mesh: vertices (P, 3) metres in the head frame, triangles (Q, 3), colour (P, 3) sRGB, pattern (P, 3) coordinates of
+    its texture, follow (P,): 1 moves with the head, 0 stays with the body; shading is PLAIN, HAIR, CLOTH or GLASS_FRAME."""
+
+    vertices: Array
+    triangles: Array
+    colour: Array
+    pattern: Array
+    follow: Array
+    shading: int
+
+
+@dataclass(frozen=True, eq=False)
+class Attire:
+    """All pieces of one person. bald: the scalp shows skin."""
+
+    pieces: tuple[Piece, ...]
+    bald: bool
+
+
+def dress(random: np.random.Generator, identity: Array, hair: Array, skin: Array) -> Attire:
+    """Hair, clothes and perhaps glasses that fit the head of ``identity`` (80,); hair and skin are sRGB (3,)."""
+    head = Head.load()
+    vertices = head.shape(identity, np.zeros(head.expression_size))
+    cut = str(random.choice(CUTS))
+    pieces = [_clothes(random, vertices, head, skin)]
+    if cut == "hat":
+        pieces.append(_cap(random, head, vertices, muted(random), random.uniform(0.008, 0.016), CLOTH))
+    elif cut not in ("bald", "shaved"):
+        thickness = {"short": random.uniform(0.006, 0.018), "full": random.uniform(0.02, 0.05)}.get(
+            cut, random.uniform(0.008, 0.016)
+        )
+        pieces.append(_cap(random, head, vertices, hair, thickness, HAIR))
+    if cut == "long" or (cut == "hat" and random.random() < 0.4):
+        pieces.append(_curtain(random, head, vertices, hair))
+    if cut == "bun":
+        pieces.append(_bun(random, head, vertices, hair))
+    if random.random() < 0.15:
+        pieces.append(_glasses(random, head, vertices))
+    return Attire(tuple(pieces), cut == "bald")
+
+
+def neck_follows(points: Array) -> Array:
+    """(P,) how far a point (P, 3) at rest turns with the head: the neck twists between 0 and 1."""
+    return np.asarray(smoothstep(NECK_LOW, NECK_HIGH, points[:, 1] + 0.6 * np.maximum(points[:, 2], 0)))
+
+
+def muted(random: np.random.Generator) -> Array:
+    """A colour (3,) sRGB as walls and cloth have it: rarely pure."""
+    colour = random.uniform(0.03, 0.95, 3)
+    return np.asarray(colour.mean() + (colour - colour.mean()) * random.beta(1.2, 2.5))
+
+
+def _grid(rows: int, columns: int, closed: bool) -> Array:
+    """Triangles of a grid of rows × columns points, closed around if asked."""
+    across = columns if closed else columns - 1
+    i, j = np.meshgrid(np.arange(rows - 1), np.arange(across), indexing="ij")
+    a, b = i * columns + j, i * columns + (j + 1) % columns
+    c, d = a + columns, b + columns
+    return np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)])
+
+
+def _noise(random: np.random.Generator, points: Array, frequency: float, octaves: int = 2) -> Array:
+    return np.asarray(fractal_noise(np.ascontiguousarray(points), frequency, octaves, int(random.integers(1 << 30))))
+
+
+def _cap(random: np.random.Generator, head: Head, vertices: Array, colour: Array, thickness: float, shading: int) -> Piece:
+    """The scalp's cap, split twice as fine and lifted by about ``thickness`` metres, thinner toward its edge."""
+    triangles = head.triangles[head.part("hair")]
+    used, local = np.unique(triangles, return_inverse=True)
+    points, normals = vertices[used], vertex_normals(vertices[used], local.reshape(-1, 3))
+    edges = np.sort(np.concatenate([local.reshape(-1, 3)[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    inner = np.ones(len(used))
+    inner[unique[count == 1]] = 0
+    for _ in range(2):
+        total = np.bincount(edges.ravel(), np.repeat(inner[edges].mean(1), 2), len(used)) / np.bincount(
+            edges.ravel(), minlength=len(used)
+        )
+        inner = np.minimum(inner, total + 0.15)
+    points, normals, inner, mesh = _split(*_split(points, normals, inner, local.reshape(-1, 3)))
+    lumps = 1 + random.uniform(0.1, 0.5) * _noise(random, points, random.uniform(25, 60))
+    top = 1 + random.uniform(0, 1.2) * smoothstep(0.02, 0.10, points[:, 1])
+    lifted = points + normals * (0.0025 + thickness * (inner * lumps * top))[:, None]
+    pattern = points if shading == CLOTH else _strands(random, points)
+    return Piece(lifted, mesh, np.tile(colour, (len(points), 1)), pattern, np.ones(len(points)), shading)
+
+
+def _split(points: Array, normals: Array, inner: Array, triangles: Array) -> tuple[Array, Array, Array, Array]:
+    """Every triangle in four."""
+    edges = np.sort(np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
+    unique, index = np.unique(edges, axis=0, return_inverse=True)
+    middle = index.reshape(3, -1) + len(points)
+    a, b, c = triangles.T
+    ab, bc, ca = middle
+    finer = np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+    points, normals, inner = (np.concatenate([v, v[unique].mean(1)]) for v in (points, normals, inner))
+    return points, normals / np.linalg.norm(normals, axis=1, keepdims=True), inner, finer
+
+
+def _strands(random: np.random.Generator, points: Array) -> Array:
+    """Coordinates in which hair is long along y and thin across: around the crown, or swept to a side."""
+    x, y, z = points.T
+    around = np.arctan2(x + random.uniform(-0.03, 0.03), z + 0.03)
+    down = np.hypot(np.hypot(x, z), np.maximum(0.11 - y, 0))
+    if random.random() < 0.4:  # combed from one side to the other, or back
+        return np.stack([0.09 * (z if random.random() < 0.5 else y) / 0.09, 0.1 * x, 0.3 * y], axis=1)
+    return np.stack([0.09 * around, 0.10 * down, 0.02 * down], axis=1)
+
+
+def _skull(head: Head, vertices: Array) -> tuple[Array, Array]:
+    """Centre and radii (3,) of the ellipsoid around the scalp."""
+    scalp = vertices[head.region("scalp")]
+    low, high = scalp.min(0), scalp.max(0)
+    centre = np.array([0.0, 0.02, (low[2] + high[2]) / 2])
+    return centre, np.array([(high[0] - low[0]) / 2, high[1] - 0.02, (high[2] - low[2]) / 2])
+
+
+def _curtain(random: np.random.Generator, head: Head, vertices: Array, hair: Array) -> Piece:
+    """Long hair: a surface around the back and the sides of the head, down to a random length, open at the face."""
+    centre, radii = _skull(head, vertices)
+    rows, columns = 30, 56
+    opening, length = random.uniform(0.75, 1.25), random.uniform(0.16, 0.36)
+    bulge, flare = random.uniform(0.006, 0.022), random.uniform(-0.15, 0.3)
+    turn = np.linspace(opening, 2 * np.pi - opening, columns)[None]
+    down = np.linspace(0, 1, rows)[:, None]
+    up = np.maximum(np.cos(np.minimum(down * 3.2, np.pi / 2)), 0)
+    out = np.sin(np.minimum(down * 3.2, np.pi / 2))
+    fall = np.maximum(down - 0.49, 0) / 0.51
+    wave = random.uniform(0, 0.006) * np.sin(fall * random.uniform(8, 25) + turn * random.uniform(0, 6))
+    radius = out * (1 + flare * fall) + 0.02
+    side = radii + bulge
+    x = np.sin(turn) * (side[0] * radius + wave) + 0 * down
+    z = centre[2] + np.cos(turn) * (side[2] * radius + wave) - 0.012 * fall
+    y = centre[1] + up * (side[1]) - fall * length + 0 * turn
+    points = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+    points += (0.004 * _noise(random, points * [1, 0.15, 1], 90))[:, None] * np.stack(
+        [np.sin(turn + 0 * down), 0 * x, np.cos(turn + 0 * down)], -1
+    ).reshape(-1, 3)
+    pattern = np.stack([0.085 * (turn + 0 * down), 0.12 * (down + 0 * turn), 0 * x], axis=-1).reshape(-1, 3)
+    follow = np.asarray(smoothstep(-0.16, -0.04, points[:, 1]))  # hair falls on the shoulders and lies there
+    return Piece(points, _grid(rows, columns, False), np.tile(hair, (len(points), 1)), pattern, follow, HAIR)
+
+
+def _bun(random: np.random.Generator, head: Head, vertices: Array, hair: Array) -> Piece:
+    centre, radii = _skull(head, vertices)
+    size = random.uniform(0.025, 0.045)
+    tilt = random.uniform(0.5, 1.6)  # from the crown to the back
+    place = centre + (radii + 0.5 * size) * np.array([random.uniform(-0.2, 0.2), np.cos(tilt), -np.sin(tilt)])
+    v, u = np.meshgrid(np.linspace(0, np.pi, 14), np.linspace(0, 2 * np.pi, 24, endpoint=False), indexing="ij")
+    ball = np.stack([np.sin(v) * np.cos(u), np.cos(v), np.sin(v) * np.sin(u)], -1).reshape(-1, 3)
+    points = place + size * ball * (1 + 0.2 * _noise(random, ball, 2.5)[:, None])
+    pattern = np.stack([0.05 * v + 0.02 * u, 0.01 * u, 0 * u], -1).reshape(-1, 3)
+    return Piece(points, _grid(14, 24, True), np.tile(hair * 0.95, (len(points), 1)), pattern, np.ones(len(points)), HAIR)
+
+
+def _glasses(random: np.random.Generator, head: Head, vertices: Array) -> Piece:
+    """Two rims in front of the eyes, a bridge, and temples to the ears."""
+    eyes = np.array([vertices[head.vertices_of(name)].mean(0) for name in ("eye_left", "eye_right")])
+    width, height = random.uniform(0.021, 0.027), random.uniform(0.015, 0.023)
+    square, thick = random.uniform(2, 4), random.uniform(0.0008, 0.0022)
+    front = float(vertices[head.region("lids"), 2].max()) + 0.010
+    angle = np.linspace(0, 2 * np.pi, 36, endpoint=False)
+    shape = np.stack(
+        [
+            np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / square) * width,
+            np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / square) * height,
+        ],
+        1,
+    )
+    lines: list[tuple[Array, bool]] = []
+    for eye in eyes:
+        rim = np.concatenate([shape + [eye[0] * 1.03, eye[1] - 0.003], np.full((36, 1), front)], axis=1)
+        rim[:, 2] -= 2.2 * (np.abs(rim[:, 0]) - 0.02).clip(0) ** 1.4
+        lines.append((rim, True))
+    inner = abs(eyes[0, 0]) * 1.03 - width
+    bridge = np.linspace(-inner, inner, 7)
+    lines.append((np.stack([bridge, 0.003 - 40 * bridge**2 + 0 * bridge, np.full(7, front + 0.001)], 1), False))
+    for sign in (1, -1):
+        corner = abs(eyes[0, 0]) * 1.03 + width
+        away = np.linspace(0, 1, 8)
+        lines.append(
+            (np.stack([sign * (corner + 0.008 * np.sqrt(away)), 0.004 - 0.004 * away, front - 0.018 - 0.095 * away], 1), False)
+        )
+    colour = random.uniform(0.02, 0.35) * np.ones(3) if random.random() < 0.7 else random.uniform(0.05, 0.6, 3)
+    meshes, faces, start = [], [], 0
+    for points, closed in lines:
+        ring = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * thick
+        ahead = np.roll(points, -1, 0) - np.roll(points, 1, 0) if closed else np.gradient(points, axis=0)
+        ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
+        across = np.cross(ahead, [0, 0, 1.0] if abs(ahead[0, 2]) < 0.5 else [0, 1.0, 0])
+        across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+        other = np.cross(ahead, across)
+        tube = points[:, None] + ring[None, :, :1] * across[:, None] + ring[None, :, 1:] * other[:, None]
+        count = len(points) + (1 if closed else 0)
+        meshes.append(np.concatenate([tube, tube[:1]])[:count].reshape(-1, 3))
+        faces.append(_grid(count, 4, True) + start)
+        start += len(meshes[-1])
+    all_points = np.concatenate(meshes)
+    return Piece(all_points, np.concatenate(faces), np.tile(colour, (start, 1)), all_points, np.ones(start), GLASS_FRAME)
+
+
+def _clothes(random: np.random.Generator, vertices: Array, head: Head, skin: Array) -> Piece:
+    """Neck, shoulders and chest; skin above a neckline, cloth below it. Stays with the body."""
+    ring = vertices[(np.abs(vertices[:, 1] - COLLAR) < 0.012) & head.region("neck")]
+    half, back, front = float(np.abs(ring[:, 0]).max()), float(ring[:, 2].min()), float(ring[:, 2].max())
+    rows, columns = 22, 48
+    down = np.linspace(0, 1, rows)[:, None]
+    turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
+    slope = random.uniform(0.55, 0.85)
+    tuck = 0.86 + 0.14 * smoothstep(0.0, 0.08, down)  # its upper edge hides inside the head's own neck
+    wide = half * tuck + (random.uniform(0.17, 0.23) - half) * smoothstep(0.06, slope, down)
+    deep = tuck * (front - back) / 2 + 0.05 * smoothstep(0.06, 0.6, down)
+    y = COLLAR + 0.008 - 0.30 * down**1.15 + 0 * turn
+    points = np.stack([np.sin(turn) * wide, y, np.cos(turn) * deep + (front + back) / 2 - 0.015 * down], axis=-1).reshape(-1, 3)
+    neckline = random.uniform(-0.17, -0.128) - random.uniform(0, 0.08) * np.exp(-((points[:, 0] / 0.05) ** 2)) * (
+        points[:, 2] > 0
+    )
+    cloth, other = muted(random) ** 1.4, muted(random)
+    kind = random.integers(4)
+    stripes = {
+        0: 0 * points[:, 0],
+        1: np.sin(points[:, 1] * random.uniform(150, 500)),
+        2: np.sin(points[:, 0] * random.uniform(150, 500)),
+        3: _noise(random, points, random.uniform(20, 80)),
+    }[int(kind)]
+    colour = cloth + smoothstep(-0.2, 0.2, stripes)[:, None] * (other - cloth) * random.uniform(0, 1)
+    colour = np.where((points[:, 1] > neckline)[:, None], skin * 0.96, colour)
+    return Piece(points, _grid(rows, columns, True), colour, points, neck_follows(points), CLOTH)

@@ -1,0 +1,123 @@
+"""Random performances: smooth head turns, sparse expressions with speech-like jaws, blinks, and eyes that jump and rest."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from mimaface.drivers.live_link import read_live_link_csv
+from mimaface.face.head import ASSETS
+from mimaface.face.pose import FacePose
+from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import head_angles_to_matrix, quaternion_to_matrix
+
+Array = NDArray[Any]
+RATE = 24.0  # frames per second
+ANGLES = np.radians([22.0, 12.0, 9.0])  # standard deviation of yaw, pitch, roll over people and shots
+LARGEST = np.radians([50.0, 30.0, 30.0])
+SHARE_OF_TAKES = 0.15
+
+
+def random_poses(random: np.random.Generator, count: int, stride: float, translation: Array) -> list[FacePose]:
+    """``count`` poses, ``stride`` seconds apart, of one performance around ``translation`` (3,) metres."""
+    time = np.arange(count) * stride
+    if random.random() < SHARE_OF_TAKES:
+        actions, rotation, gaze = _take(random, time)
+    else:
+        actions, gaze = _actions(random, time), _gaze(random, time)
+        rotation = head_angles_to_matrix(_angles(random, time))
+    places = translation + _smooth(random, time, 3, 1.2) * [0.008, 0.006, 0.012]
+    return [FacePose(*values) for values in zip(actions, rotation, places, gaze)]
+
+
+def _smooth(random: np.random.Generator, time: Array, channels: int, pause: float) -> Array:
+    """Smooth curves (T, channels) of unit deviation that pass a new random value about every ``pause`` seconds."""
+    knots = np.arange(-2, int(time[-1] / pause) + 4) * pause
+    knots = knots + random.uniform(-0.3, 0.3, len(knots)) * pause
+    return np.asarray(CubicSpline(knots, random.normal(size=(len(knots), channels)))(time))
+
+
+def _angles(random: np.random.Generator, time: Array) -> Array:
+    share = random.uniform(0.25, 0.8)  # how much of the variation is movement
+    still = random.normal(0, 1, 3) * np.sqrt(1 - share)
+    return np.clip(ANGLES * (still + np.sqrt(share) * _smooth(random, time, 3, random.uniform(0.5, 1.5))), -LARGEST, LARGEST)
+
+
+def _actions(random: np.random.Generator, time: Array) -> Array:
+    """(T, 52): a few actions at a time, mostly the same on both sides."""
+    count = len(ACTION_NAMES)
+    mirror = np.array([ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES])
+    active = random.random(count) < random.uniform(0.08, 0.3)
+    strength = active * random.beta(1.3, 1.8, count)
+    symmetric = random.random(count) < 0.75
+    strength = np.where(symmetric, np.maximum(strength, strength[mirror]), strength)
+    curves = _smooth(random, time, count, random.uniform(0.25, 0.8))
+    first = np.minimum(np.arange(count), mirror)
+    curves = np.where(symmetric, curves[:, first], curves)
+    actions = strength * np.clip(0.5 + 0.6 * curves, 0, 1)
+    talk = random.choice([0.0, 0.5, 1.0], p=[0.25, 0.45, 0.3])
+    syllables = np.clip(0.45 * _smooth(random, time, 1, 0.12)[:, 0] + 0.25, 0, 1) * talk
+    actions[:, ACTION_INDEX["jawOpen"]] = np.maximum(
+        actions[:, ACTION_INDEX["jawOpen"]] * 0.7, syllables * random.uniform(0.3, 1.0)
+    )
+    actions[:, ACTION_INDEX["mouthClose"]] *= 0.5
+    actions[:, ACTION_INDEX["tongueOut"]] *= 0.3
+    smile = np.clip(random.normal(0.1, 0.4) + 0.3 * _smooth(random, time, 1, 0.8)[:, 0], 0, 1)
+    blink = _blinks(random, time)
+    for side in ("Left", "Right"):
+        actions[:, ACTION_INDEX[f"mouthSmile{side}"]] = np.maximum(actions[:, ACTION_INDEX[f"mouthSmile{side}"]] * 0.6, smile)
+        actions[:, ACTION_INDEX[f"mouthFrown{side}"]] *= 1 - smile
+        closed = ACTION_INDEX[f"eyeBlink{side}"]
+        actions[:, closed] = np.clip(np.maximum(actions[:, closed] * 0.6, blink), 0, 1)
+        wide = ACTION_INDEX[f"eyeWide{side}"]
+        actions[:, wide] *= 1 - blink
+    return np.clip(actions, 0, 1)
+
+
+def _blinks(random: np.random.Generator, time: Array) -> Array:
+    """(T,) 1 while the lids are closed: at random times, a fifth of a second each; wide strides see them as often."""
+    often = random.uniform(0.1, 0.9)  # a second
+    length = random.uniform(0.08, 0.14)
+    moments = random.uniform(-1, time[-1] + 1, random.poisson(often * (time[-1] + 2)))
+    hills = np.exp(-(((time[:, None] - moments) / length) ** 2))
+    return np.asarray(np.clip(1.3 * hills.max(1), 0, 1)) if len(moments) else np.zeros(len(time))
+
+
+def _gaze(random: np.random.Generator, time: Array) -> Array:
+    """(T, 2, 2) radians: both eyes jump together between points where they rest."""
+    rests = np.cumsum(random.exponential(random.uniform(0.3, 1.2), 200))
+    targets = np.radians(random.normal(0, [13.0, 7.0], (201, 2))).clip(-0.6, 0.6)
+    index = np.searchsorted(rests, time)
+    moved = np.clip((time - np.concatenate([[-1.0], rests])[index]) / 0.06, 0, 1)[:, None]
+    gaze = targets[np.maximum(index - 1, 0)] * (1 - moved) + targets[index] * moved
+    vergence = np.array([-1, 1]) * random.uniform(0, 0.03)
+    both = np.repeat(gaze[:, None], 2, axis=1)
+    both[..., 0] += vergence
+    return np.asarray(both)
+
+
+@functools.cache
+def _shipped_take() -> MotionClip:
+    path = ASSETS / "take.csv"
+    return read_live_link_csv(path.read_bytes(), path.name)
+
+
+def _take(random: np.random.Generator, time: Array) -> tuple[Array, Array, Array]:
+    """A part of the shipped take, at a random speed and strength, perhaps on the other side, turned elsewhere."""
+    take = _shipped_take()
+    speed = random.uniform(0.7, 1.4)
+    moments = np.mod(random.uniform(0, take.duration) + time * speed, 2 * take.duration)
+    moments = take.time[0] + np.where(moments > take.duration, 2 * take.duration - moments, moments)
+    index = np.clip(np.searchsorted(take.time, moments), 0, len(take) - 1)
+    actions = np.clip(take.actions[index] * random.uniform(0.6, 1.3), 0, 1)
+    rotation = head_angles_to_matrix(random.normal(0, 0.5, 3) * ANGLES) @ quaternion_to_matrix(take.head_quat[index])
+    gaze = take.gaze[index].copy()
+    if random.random() < 0.5:
+        actions = actions[:, [ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES]]
+        gaze[..., 0] *= -1
+    return actions, rotation, np.asarray(gaze)

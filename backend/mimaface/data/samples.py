@@ -1,0 +1,140 @@
+"""The one sample schema of training and evaluation, and its shards: tar files in webdataset's layout."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import webdataset
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+
+Array = NDArray[Any]
+PICTURES = ("driven", "projected", "albedo")
+SIGNALS = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
+QUALITY = 95  # of the JPEGs in a shard
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One source portrait and F frames of the same person driven.
+
+    key       unique in the data set; person: equal for samples of the same person
+    source    (S, S, 3) uint8; driven, projected, albedo (F, S, S, 3) uint8: the truth, the source's pixels on the posed head
+              over the source (the ``proxy`` picture), and the posed head in plain colours and light (the paper's I_R)
+    signals   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
+              camera frame, away from the source), expression (52 actions), gaze (radians)
+    identity  (80,) float32 standard deviations; box (F, 4) float32: left, top, right, bottom of the head in pixels
+    rate      frames per second; 0 where the frames are not neighbours in time
+    """
+
+    key: str
+    person: str
+    source: Array
+    driven: Array
+    projected: Array
+    albedo: Array
+    signals: dict[str, Array]
+    identity: Array
+    box: Array
+    rate: float
+
+    def __len__(self) -> int:
+        return len(self.driven)
+
+    def __post_init__(self) -> None:
+        frames, size = len(self.driven), self.source.shape[0]
+        for name in PICTURES:
+            if getattr(self, name).shape != (frames, size, size, 3):
+                raise InvalidInput(f"sample {self.key}: {name} has shape {getattr(self, name).shape}")
+        for name, count in SIGNALS.items():
+            if self.signals[name].shape != (frames, count):
+                raise InvalidInput(f"sample {self.key}: {name} has shape {self.signals[name].shape}, expected {(frames, count)}")
+
+
+def to_members(sample: Sample) -> dict[str, Any]:
+    """The files of one sample in a shard: all pictures of a kind are one JPEG, below each other."""
+    members: dict[str, Any] = {"__key__": sample.key, "source.jpg": _jpeg(sample.source)}
+    for name in PICTURES:
+        pictures = getattr(sample, name)
+        members[f"{name}.jpg"] = _jpeg(pictures.reshape(-1, *pictures.shape[2:]))
+    arrays = io.BytesIO()
+    np.savez(arrays, identity=sample.identity, box=sample.box, **sample.signals)
+    members["arrays.npz"] = arrays.getvalue()
+    members["meta.json"] = json.dumps({"person": sample.person, "rate": sample.rate}).encode()
+    return members
+
+
+def from_members(members: dict[str, Any]) -> Sample:
+    """Back from the files. Raises :class:`InvalidCheckpoint` naming the sample that is damaged."""
+    key = str(members.get("__key__", "?"))
+    try:
+        meta = json.loads(members["meta.json"])
+        with np.load(io.BytesIO(members["arrays.npz"]), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        source = _picture(members["source.jpg"])
+        stacks = {name: _picture(members[f"{name}.jpg"]).reshape(-1, *source.shape) for name in PICTURES}
+        signals = {name: arrays[name] for name in SIGNALS}
+        return Sample(
+            key,
+            meta["person"],
+            source,
+            **stacks,
+            signals=signals,
+            identity=arrays["identity"],
+            box=arrays["box"],
+            rate=meta["rate"],
+        )
+    except (KeyError, ValueError, OSError) as error:
+        raise InvalidCheckpoint(f"training sample {key} is damaged ({error})", "make the shard anew") from error
+
+
+def write_shard(path: Path, samples: Iterable[Sample]) -> int:
+    """Write one shard, whole or not at all; returns how many samples it has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    count = 0
+    with open(part, "wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
+        for sample in samples:
+            writer.write(to_members(sample))
+            count += 1
+    os.replace(part, path)
+    return count
+
+
+def read_shards(paths: Iterable[Path]) -> Iterator[Sample]:
+    """The samples of some shards in their order. Raises :class:`InvalidInput` for a shard that is missing or damaged."""
+    for path in paths:
+        try:
+            with open(path, "rb") as stream:
+                files = webdataset.tariterators.tar_file_expander([{"stream": stream, "url": str(path)}])
+                for members in webdataset.tariterators.group_by_keys(files):
+                    yield from_members(members)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{path}: the shard cannot be read ({error})", "make it anew") from error
+
+
+def shards_in(folder: Path) -> list[Path]:
+    """All shards of a folder. Raises :class:`InvalidInput` when there are none."""
+    found = sorted(folder.glob("*.tar"))
+    if not found:
+        raise InvalidInput(f"{folder} holds no shards", "make some with: mimaface data synthetic FOLDER")
+    return found
+
+
+def _jpeg(picture: Array) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+    return stream.getvalue()
+
+
+def _picture(content: bytes) -> Array:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))

@@ -1,0 +1,178 @@
+"""Synthetic training samples: random people in random studios whose every coefficient is known.
+
+Sample ``i`` of seed ``s`` is the same whatever is made before it, and by however many processes.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.fit import FittedFace, IRIS, LandmarkModel, one_thread
+from mimaface.face.head import Head, gaze_rotation
+from mimaface.face.portrait import Portrait, load_picture
+from mimaface.face.pose import FacePose
+from mimaface.face.proxy import ProxyRenderer
+from mimaface.face.rasterise import rasterise, vertex_normals
+from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
+
+from .motions import RATE, random_poses
+from .people import Person, random_person
+from .samples import Sample, write_shard
+from .studio import Camcorder, Studio, random_studio
+
+Array = NDArray[Any]
+# what the fit of a photograph is off by, so that training sees projections as good as they are in use, and no better
+IDENTITY_ERROR, ACTION_ERROR, ANGLE_ERROR, GAZE_ERROR = 0.25, 0.03, np.radians(1.0), np.radians(2.0)
+LANDMARK_ERROR = 0.0006  # metres
+GREY = np.array([0.75, 0.58, 0.50])
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """size: pixels a side; frames of a sample; stride: seconds between them, low and high; cross: the source is another
+    person's portrait than ... never: source and driven frames always show the same person."""
+
+    size: int = 256
+    frames: int = 8
+    stride: tuple[float, float] = (0.15, 0.6)
+    pictures: str = ""  # folder of photographs for backgrounds, "" for procedural ones only
+
+
+VIDEO = SyntheticConfig(frames=20, stride=(1 / RATE, 1 / RATE))
+
+
+def make_sample(seed: int, index: int, config: SyntheticConfig) -> Sample:
+    """Sample ``index`` of data set ``seed``."""
+    random = np.random.default_rng([seed, index])
+    with one_thread():
+        return _sample(random, f"{seed}-{index:07d}", config)
+
+
+def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> Sample:
+    person = random_person(random)
+    studio = random_studio(random, config.size, background_pictures(config.pictures))
+    stride = float(random.uniform(*config.stride))
+    source = random_poses(random, 1, stride, studio.translation)[0]
+    source = calmer(source, random.uniform(0.2, 1.0))
+    poses = random_poses(random, config.frames, stride, studio.translation)
+    angles = matrix_to_head_angles(source.rotation)
+    camcorder = Camcorder(person, studio, head_angles_to_matrix(angles * [0.4, 0.2, 0.2]), int(random.integers(1 << 30)))
+    photo = camcorder.take(source)
+    driven = np.stack([camcorder.take(pose) for pose in poses])
+    fit = measured_fit(random, person, studio, source)
+    renderer = ProxyRenderer(Portrait(photo, fit, key), 0, "photo")
+    away = [relative(pose, source, fit) for pose in poses]
+    projected = np.stack([renderer.render(pose) for pose in away])
+    albedo = np.stack([render_albedo(person.identity, pose, studio) for pose in poses])
+    box = np.stack([head_box(camcorder.vertices(pose), studio) for pose in poses]).astype(np.float32)
+    neighbours = RATE if stride == 1 / RATE else 0.0
+    return Sample(
+        key, key, photo, driven, projected, albedo, signals_of(away, fit), person.identity.astype(np.float32), box, neighbours
+    )  # fmt: skip
+
+
+def calmer(pose: FacePose, share: float) -> FacePose:
+    """A portrait's pose: people who are photographed turn and grimace less."""
+    angles = matrix_to_head_angles(pose.rotation) * (0.4 + 0.4 * share)
+    return FacePose(pose.actions * share, head_angles_to_matrix(angles), pose.translation, pose.gaze * 0.7)
+
+
+def measured_fit(random: np.random.Generator, person: Person, studio: Studio, pose: FacePose) -> FittedFace:
+    """What a fit would say of the source: the truth, off by as much as fits are, with landmarks that are nearly right."""
+    model, head = LandmarkModel.load(), Head.load()
+    turned = head_angles_to_matrix(random.normal(0, ANGLE_ERROR, 3)) @ pose.rotation
+    points = np.zeros((478, 3))
+    exact = model.points(person.identity, pose.actions)
+    exact = (exact + random.normal(0, LANDMARK_ERROR, exact.shape)) @ pose.rotation.T + pose.translation
+    points[:] = studio.camera.project(exact.mean(0))
+    points[model.index] = studio.camera.project(exact)
+    centres = head.eye_centres_for(person.identity)
+    for side, iris in enumerate(IRIS):
+        ahead = centres[side] + head.eye_radius * gaze_rotation(pose.gaze[side])[:, 2]
+        points[iris] = studio.camera.project(ahead @ pose.rotation.T + pose.translation)
+    share = random.uniform(0, 1)
+    identity = person.identity + share * random.normal(0, IDENTITY_ERROR, len(person.identity))
+    actions = np.clip(pose.actions + share * random.normal(0, ACTION_ERROR, len(pose.actions)), 0, 1)
+    gaze = pose.gaze + share * random.normal(0, GAZE_ERROR, (1, 2))
+    return FittedFace(identity, actions, turned, pose.translation, gaze, studio.camera, points, 1.0, 1.0)
+
+
+def relative(pose: FacePose, source: FacePose, fit: FittedFace) -> FacePose:
+    """The pose as a render of the fitted source sees it: the same motion away from the source."""
+    return FacePose(
+        np.clip(fit.actions + pose.actions - source.actions, 0, 1), pose.rotation @ source.rotation.T @ fit.rotation,
+        pose.translation, fit.gaze + pose.gaze - source.gaze,
+    )  # fmt: skip
+
+
+def signals_of(poses: list[FacePose], fit: FittedFace) -> dict[str, Array]:
+    """The motion signals of the model in space ``anny``, name → (F, n) float32; translation is away from the portrait's."""
+    rotation = np.stack([matrix_to_head_angles(pose.rotation) for pose in poses])
+    translation = np.stack([pose.translation - fit.translation for pose in poses])
+    expression = np.stack([pose.actions for pose in poses])
+    gaze = np.stack([pose.gaze.reshape(4) for pose in poses])
+    named = {"rotation": rotation, "translation": translation, "expression": expression, "gaze": gaze}
+    return {name: value.astype(np.float32) for name, value in named.items()}
+
+
+def render_albedo(identity: Array, pose: FacePose, studio: Studio) -> Array:
+    """The paper's I_R: the head of ``identity`` in the model's own colours under plain light, over black (S, S, 3) uint8."""
+    head, size = Head.load(), studio.camera.width
+    drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
+    triangles = head.triangles[drawn]
+    posed = head.posed(identity, pose.actions, pose.gaze) @ pose.rotation.T + pose.translation
+    normals = vertex_normals(posed, triangles)
+    light = studio.light
+    grey = light.sky.mean() * (0.5 + 0.5 * normals[:, 1:2]) + light.ground.mean() * (0.5 - 0.5 * normals[:, 1:2])
+    grey = grey + np.clip(normals @ light.key, 0, None)[:, None] * light.key_colour.mean()
+    raster = rasterise(studio.camera.project(posed), triangles, size, size)
+    colour = raster.interpolate(triangles, (head.albedo * np.clip(grey, 0, 1.5) ** (1 / 2.2)).astype(np.float32))
+    return np.asarray((np.clip(colour, 0, 1) * 255).round().astype(np.uint8))
+
+
+def head_box(vertices: Array, studio: Studio) -> Array:
+    """left, top, right, bottom (4,) pixels around the skin of the head above the neck, within the picture."""
+    head = Head.load()
+    skin = head.region("face", "scalp", "ears")
+    points = studio.camera.project(vertices[: len(head.vertices)][skin])[:, :2]
+    size = studio.camera.width
+    return np.clip(np.concatenate([np.floor(points.min(0)), np.ceil(points.max(0))]), 0, size)
+
+
+@functools.cache
+def background_pictures(folder: str) -> list[Array]:
+    """All pictures of a folder."""
+    if not folder:
+        return []
+    return [load_picture(path) for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
+
+
+def make_samples(seed: int, first: int, count: int, config: SyntheticConfig, workers: int | None = None) -> Iterator[Sample]:
+    """Samples ``first`` to ``first + count`` in their order, made in parallel."""
+    workers = workers if workers is not None else os.cpu_count() or 1
+    if workers == 1:
+        yield from (make_sample(seed, first + i, config) for i in range(count))
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = pool.map(make_sample, [seed] * count, range(first, first + count), [config] * count, chunksize=4)
+        yield from jobs
+
+
+def make_shards(
+    folder: Path, seed: int, samples: int, config: SyntheticConfig, per_shard: int = 64, workers: int | None = None
+) -> Iterator[Path]:
+    """Write the shards that are missing; yields each path as it is there. An interrupted run goes on where it was."""
+    for number, first in enumerate(range(0, samples, per_shard)):
+        path = folder / f"synthetic-{seed}-{config.frames}x{config.size}-{number:05d}.tar"
+        if not path.exists():
+            write_shard(path, make_samples(seed, first, min(per_shard, samples - first), config, workers))
+        yield path
