@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
 from mimaface.face.proxy import ProxyRenderer
@@ -17,6 +19,8 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 
 Array = NDArray[Any]
+Memory = MutableMapping[str, bytes]
+DEMO_MODEL = ASSETS / "demo"  # the model that is shipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +32,19 @@ class Frame:
 
 
 class Engine(Protocol):
-    """Turns poses into frames. ``start`` is the first frame wanted; None is yielded after a step without a finished frame."""
+    """Turns poses into frames. ``start`` is the first frame wanted; None is yielded after a step without a finished frame.
+
+    ``memory`` keeps what a later run of the same job, with another ``start``, needs to go on without starting over.
+    """
 
     def __call__(
-        self, portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int
+        self, portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
     ) -> Iterator[Frame | None]: ...
 
 
-def proxy_frames(portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int) -> Iterator[Frame | None]:
+def proxy_frames(
+    portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
+) -> Iterator[Frame | None]:
     """The ``proxy`` engine: the projected photograph, each frame by itself."""
     renderer = ProxyRenderer(portrait, settings.size, settings.framing)
     yield None
@@ -43,12 +52,33 @@ def proxy_frames(portrait: Portrait, poses: list[FacePose], settings: RenderSett
         yield Frame(index, renderer.render(poses[index], settings.transparent))
 
 
-ENGINES: dict[str, Engine] = {"proxy": proxy_frames}
+def demo_frames(
+    portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
+) -> Iterator[Frame | None]:
+    """The ``demo`` engine: the diffusion model that is shipped."""
+    yield from model_frames(DEMO_MODEL, portrait, poses, settings, start, memory)
+
+
+def model_frames(
+    folder: Path, portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
+) -> Iterator[Frame | None]:
+    """The diffusion model in ``folder``. Raises :class:`InvalidCheckpoint`."""
+    from mimaface.generator import PortraitGenerator, open_engine
+
+    yield None
+    generator = PortraitGenerator(open_engine(folder), portrait, settings)
+    yield None
+    for done in generator.frames(poses, start, memory):
+        yield None if done is None else Frame(*done)
+
+
+ENGINES: dict[str, Engine] = {"demo": demo_frames, "proxy": proxy_frames}
 
 
 def engine_states() -> dict[str, str]:
     """Every engine by name, with "" when it works here, else the reason why not."""
-    return dict.fromkeys(ENGINES, "")
+    whole = (DEMO_MODEL / "model_index.json").exists()
+    return {"demo": "" if whole else f"the model is missing in {DEMO_MODEL}: install MIMAFace again", "proxy": ""}
 
 
 def check(motion: MotionClip, settings: RenderSettings, frames: int | None = None) -> None:
@@ -60,14 +90,20 @@ def check(motion: MotionClip, settings: RenderSettings, frames: int | None = Non
 
 
 def steps(
-    portrait: Portrait, motion: MotionClip, settings: RenderSettings = RenderSettings(), start: int = 0
+    portrait: Portrait,
+    motion: MotionClip,
+    settings: RenderSettings = RenderSettings(),
+    start: int = 0,
+    memory: Memory | None = None,
 ) -> Iterator[Frame | None]:
     """Frames from ``start`` on, with None after every step that finished none, so that a scheduler can take turns.
 
-    Frame i of the output shows frame i of the motion. Raises :class:`InvalidInput` or :class:`InvalidMotion`.
+    Frame i of the output shows frame i of the motion. With the ``memory`` that an earlier run of the same job filled, frames
+    from ``start`` on come sooner, and equal to the byte. Raises :class:`InvalidInput` or :class:`InvalidMotion`.
     """
     check(motion, settings)
-    yield from ENGINES[settings.engine](portrait, poses_for(portrait.fit, motion, settings.absolute), settings, start)
+    poses = poses_for(portrait.fit, motion, settings.absolute)
+    yield from ENGINES[settings.engine](portrait, poses, settings, start, {} if memory is None else memory)
 
 
 def animate(

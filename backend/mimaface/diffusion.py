@@ -178,10 +178,14 @@ def training_target(prediction: str, alphas: Tensor, clean: Tensor, noise: Tenso
 
 
 def min_snr_weight(prediction: str, alphas: Tensor, timesteps: Tensor, gamma: float = 5.0) -> Tensor:
-    """Loss weight (B,) of Hang et al. 2023: min(SNR, γ) / SNR for ε, min(SNR, γ) / (SNR + 1) for v."""
+    """Loss weight (B,) of Hang et al. 2023, min(SNR, γ) / SNR for ε; for v min(SNR, γ) + 1 over SNR + 1.
+
+    Their min(SNR, γ) / (SNR + 1) for v would be zero at a zero terminal SNR, and the first sampling step never trained.
+    """
     level = alphas.to(timesteps.device)[timesteps]
     snr = level / (1 - level)
-    return (snr.clamp(max=gamma) / (snr if prediction == "epsilon" else snr + 1)).float()
+    clipped = snr.clamp(max=gamma)
+    return (clipped / snr if prediction == "epsilon" else (clipped + 1) / (snr + 1)).float()
 
 
 def _factors(alphas: Tensor, like: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:

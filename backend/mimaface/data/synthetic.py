@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.fit import FittedFace, IRIS, LandmarkModel, one_thread
+from mimaface.face.fit import IRIS, FittedFace, LandmarkModel, one_thread
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.portrait import Portrait, load_picture
-from mimaface.face.pose import FacePose
+from mimaface.face.pose import FacePose, motion_signals
 from mimaface.face.proxy import ProxyRenderer
 from mimaface.face.rasterise import rasterise, vertex_normals
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
@@ -38,13 +38,12 @@ GREY = np.array([0.75, 0.58, 0.50])
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """size: pixels a side; frames of a sample; stride: seconds between them, low and high; cross: the source is another
-    person's portrait than ... never: source and driven frames always show the same person."""
+    """size: pixels a side; frames of a sample; stride: seconds between them, from and to; pictures: a folder for backgrounds."""
 
     size: int = 256
     frames: int = 8
     stride: tuple[float, float] = (0.15, 0.6)
-    pictures: str = ""  # folder of photographs for backgrounds, "" for procedural ones only
+    pictures: str = ""  # none: procedural backgrounds only
 
 
 VIDEO = SyntheticConfig(frames=20, stride=(1 / RATE, 1 / RATE))
@@ -76,7 +75,7 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
     box = np.stack([head_box(camcorder.vertices(pose), studio) for pose in poses]).astype(np.float32)
     neighbours = RATE if stride == 1 / RATE else 0.0
     return Sample(
-        key, key, photo, driven, projected, albedo, signals_of(away, fit), person.identity.astype(np.float32), box, neighbours
+        key, key, photo, driven, projected, albedo, motion_signals(away, fit), person.identity.astype(np.float32), box, neighbours
     )  # fmt: skip
 
 
@@ -112,16 +111,6 @@ def relative(pose: FacePose, source: FacePose, fit: FittedFace) -> FacePose:
         np.clip(fit.actions + pose.actions - source.actions, 0, 1), pose.rotation @ source.rotation.T @ fit.rotation,
         pose.translation, fit.gaze + pose.gaze - source.gaze,
     )  # fmt: skip
-
-
-def signals_of(poses: list[FacePose], fit: FittedFace) -> dict[str, Array]:
-    """The motion signals of the model in space ``anny``, name → (F, n) float32; translation is away from the portrait's."""
-    rotation = np.stack([matrix_to_head_angles(pose.rotation) for pose in poses])
-    translation = np.stack([pose.translation - fit.translation for pose in poses])
-    expression = np.stack([pose.actions for pose in poses])
-    gaze = np.stack([pose.gaze.reshape(4) for pose in poses])
-    named = {"rotation": rotation, "translation": translation, "expression": expression, "gaze": gaze}
-    return {name: value.astype(np.float32) for name, value in named.items()}
 
 
 def render_albedo(identity: Array, pose: FacePose, studio: Studio) -> Array:

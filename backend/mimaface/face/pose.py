@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
-from mimaface.protocol.rotation import matrix_to_quaternion, quaternion_conjugate, quaternion_multiply, quaternion_to_matrix
+from mimaface.protocol.rotation import (
+    matrix_to_head_angles,
+    matrix_to_quaternion,
+    quaternion_conjugate,
+    quaternion_multiply,
+    quaternion_to_matrix,
+)
 
 from .fit import FittedFace
 
@@ -74,3 +80,18 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
     actions = np.clip(actions, 0.0, 1.0)
     gaze = np.clip(gaze, -1.0, 1.0)
     return [FacePose(*values) for values in zip(actions, rotation, places, gaze)]
+
+
+def motion_signals(poses: list[FacePose], fit: FittedFace) -> dict[str, Array]:
+    """What the networks of motion space ``anny`` are told of F poses, name → (F, n) float32.
+
+    rotation: yaw, pitch, roll in radians; translation: metres in the camera frame, away from the portrait's; expression: the 52
+    actions; gaze: left yaw, left pitch, right yaw, right pitch in radians.
+    """
+    signals = {
+        "rotation": np.stack([matrix_to_head_angles(pose.rotation) for pose in poses]),
+        "translation": np.stack([pose.translation - fit.translation for pose in poses]),
+        "expression": np.stack([pose.actions for pose in poses]),
+        "gaze": np.stack([pose.gaze.reshape(4) for pose in poses]),
+    }
+    return {name: value.astype(np.float32) for name, value in signals.items()}

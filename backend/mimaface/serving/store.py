@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,10 @@ class Store:
     def motion(self, identity: str) -> bytes:
         return (self.root / "jobs" / identity / "motion.npz").read_bytes()
 
+    def memory(self, identity: str) -> JobMemory:
+        """What the job's engine keeps between runs."""
+        return JobMemory(self, self.root / "jobs" / identity / "memory")
+
     def put_frame(self, identity: str, number: int, content: bytes) -> str:
         """Write one frame file and record its SHA-256."""
         digest = hashlib.sha256(content).hexdigest()
@@ -193,3 +198,36 @@ class Store:
                     f"{what} needs {len(content)} bytes, the disk of {self.root} has {free} left", "free some space, then resume"
                 ) from error
             raise NotWritable(f"{what} cannot be written to {self.root}: {error.strerror}", "check the folder") from error
+
+
+class JobMemory(MutableMapping[str, bytes]):
+    """Files of a job by name, each whole or absent; one that cannot be read, or is damaged, is as absent."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store, self._folder = store, folder
+
+    def __getitem__(self, name: str) -> bytes:
+        try:
+            content = (self._folder / name).read_bytes()
+        except OSError as error:
+            raise KeyError(name) from error
+        digest, value = content[:32], content[32:]
+        if hashlib.sha256(value).digest() != digest:
+            raise KeyError(name)
+        return value
+
+    def __setitem__(self, name: str, value: bytes) -> None:
+        self._folder.mkdir(exist_ok=True)
+        self._store._write(self._folder / name, hashlib.sha256(value).digest() + value, "the job's state")
+
+    def __delitem__(self, name: str) -> None:
+        try:
+            (self._folder / name).unlink()
+        except OSError as error:
+            raise KeyError(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.name for path in sorted(self._folder.glob("*")) if path.suffix != ".part")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -88,7 +88,7 @@ class Work:
         start = self.store.job(job.id).done
         if start == job.frames:
             return
-        for frame in steps(portrait, motion, job.settings, start):
+        for frame in steps(portrait, motion, job.settings, start, self.store.memory(job.id)):
             yield None if frame is None else (frame.index, self.store.put_frame(job.id, frame.index, png(frame.image)))
 
     @staticmethod

@@ -1,0 +1,127 @@
+"""Portrait + poses → frames by the diffusion model: what the face layer prepares, the networks generate, pasted back.
+
+The proxy's picture of each pose is the spatial condition, and what the frame outside the face is made of.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .clips import Clip, ClipPlan
+from .detail import resized, with_detail
+from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
+from .face.portrait import Portrait
+from .face.pose import FacePose, motion_signals
+from .face.proxy import Frame as Window
+from .face.proxy import ProxyRenderer, choose_frame
+from .protocol.settings import RenderSettings
+
+Array = NDArray[Any]
+Memory = MutableMapping[str, bytes]  # what a job keeps between runs, so that a resumed one need not start over
+
+
+@functools.lru_cache(maxsize=1)
+def open_engine(folder: Path) -> TorchEngine:
+    """The networks of a model folder, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`."""
+    return TorchEngine.open(folder, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+class PortraitGenerator:
+    """One portrait at one output size: ready to generate any poses."""
+
+    def __init__(self, engine: TorchEngine, portrait: Portrait, settings: RenderSettings) -> None:
+        self.engine, self.settings, self.fit = engine, settings, portrait.fit
+        self.renderer = ProxyRenderer(portrait, settings.size, settings.framing)
+        self.size = engine.config.image_size
+        self.place = window_in(self.renderer.frame, choose_frame(portrait, self.size, "face"))
+        photo = self._small(self._window(self.renderer.image))
+        self.tokens = engine.encode_source(photo)
+        self.source = engine.encode_images(photo)
+
+    def _window(self, picture: Array) -> Tensor:
+        """The part of a frame (H, W, 3) uint8 that is generated, as RGB in [−1, 1] (1, 3, S, S)."""
+        left, top, side = self.place
+        part = picture[top : top + side, left : left + side, :3]
+        return torch.from_numpy(np.array(part)).movedim(-1, 0)[None].float() / 127.5 - 1
+
+    def _small(self, window: Tensor) -> Tensor:
+        return resized(window, (self.size, self.size)).clamp(-1, 1)
+
+    def frames(self, poses: list[FacePose], start: int, memory: Memory) -> Iterator[tuple[int, Array] | None]:
+        """(index, picture) of the poses from ``start`` on; None after every step that finished none.
+
+        ``memory`` receives the latents that each clip hands on; a run that finds some begins with the clip after them, and
+        with the same result, for a clip depends on nothing else.
+        """
+        config = self.engine.config
+        plan = ClipPlan(len(poses), config.clip_length, config.overlap)
+        first, previous = resume_point(plan, start, memory)
+        kept: dict[int, tuple[Array, Tensor, Tensor]] = {}  # frame → proxy's picture, the window small, its latents
+
+        def inputs(clip: Clip) -> ClipInputs:
+            for index in sorted(set(kept) - set(clip.frames)):
+                del kept[index]
+            for index in clip.frames:
+                if index not in kept:
+                    picture = self.renderer.render(poses[index], self.settings.transparent)
+                    small = self._small(self._window(picture))
+                    kept[index] = picture, small, self.engine.encode_images(small)
+            render = torch.cat([kept[index][2] for index in clip.frames])
+            conditions = {"render": render, "source": self.source.expand(len(clip.frames), -1, -1, -1)}
+            signals = motion_signals([poses[index] for index in clip.frames], self.fit)
+            return ClipInputs(conditions, {name: torch.from_numpy(value) for name, value in signals.items()})
+
+        for done in generate_clips(self.engine, plan, self.tokens, inputs, self.settings.seed, first=first, previous=previous):
+            if done is None:
+                yield None
+                continue
+            memory.pop(f"clip-{done.clip.index - 2:06d}", None)  # the last two are enough: a job's frames are stored in order
+            memory[f"clip-{done.clip.index:06d}"] = _to_bytes(done.tail(plan.overlap))
+            for index, latents in zip(done.clip.new, done.new):
+                if index >= start:
+                    yield index, self._finished(*kept[index], latents)
+
+    def _finished(self, picture: Array, small: Tensor, condition: Tensor, latents: Tensor) -> Array:
+        """The proxy's picture (H, W, 3 or 4) with the face generated."""
+        decoded = self.engine.decode_latents(torch.stack([condition[0], latents.to(condition)]))
+        held, generated = decoded[:1].cpu(), decoded[1:].cpu()
+        face = with_detail(self._window(picture), small, held, generated)
+        result = picture.copy()
+        left, top, side = self.place
+        pixels = ((face[0] + 1) * 127.5).round().to(torch.uint8).movedim(0, -1)
+        result[top : top + side, left : left + side, :3] = pixels.numpy()
+        return result
+
+
+def resume_point(plan: ClipPlan, start: int, memory: Memory) -> tuple[int, Tensor | None]:
+    """The clip to begin with so that frame ``start`` comes out, and the latents (overlap, C, h, w) it is handed."""
+    wanted = next(index for index in range(len(plan)) if start < plan[index].new.stop)
+    for index in range(wanted, 0, -1):
+        name = f"clip-{index - 1:06d}"
+        if name in memory:
+            return index, torch.from_numpy(np.load(io.BytesIO(memory[name]), allow_pickle=False))
+    return 0, None
+
+
+def _to_bytes(latents: Tensor) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, latents.float().cpu().numpy())
+    return stream.getvalue()
+
+
+def window_in(frame: Window, face: Window) -> tuple[int, int, int]:
+    """left, top and side, in pixels of ``frame``, of the square that ``face`` shows of the same photograph."""
+    side = max(round(face.width / face.scale * frame.scale), 1)
+    side = min(side, frame.width, frame.height)
+    left = min(max(round((face.left - frame.left) * frame.scale), 0), frame.width - side)
+    top = min(max(round((face.top - frame.top) * frame.scale), 0), frame.height - side)
+    return left, top, side

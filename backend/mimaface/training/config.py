@@ -1,0 +1,80 @@
+"""What a training run is: a frozen dataclass, saved with the weights. No torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+
+STAGES = ("autoencoder", "image", "video")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run of one stage.
+
+    batch            samples of one optimiser step, over all processes; each brings ``frames`` frames
+    accumulate       parts into which a process cuts its share of the batch, to save memory
+    learning_rate    reached after ``warmup`` steps; falls linearly to zero over the last ``cooldown`` (Hägele et al. 2024)
+    dropout          share of samples whose appearance context is all zero (spec 1.5)
+    identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation
+    without          inputs that an ablation blanks: "render", "coefficients", "affinity"
+    average_context  ablation: the context averaged over the frames, as the released code has it
+    """
+
+    stage: str
+    steps: int
+    batch: int = 16
+    frames: int = 1
+    learning_rate: float = 1e-5
+    warmup: int = 100
+    cooldown: int = 0
+    accumulate: int = 1
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    dropout: float = 0.1
+    snr_gamma: float = 5.0
+    identity_weight: float = 0.1
+    identity_bank: int = 4096
+    without: tuple[str, ...] = ()
+    average_context: bool = False
+    checkpoint_gradients: bool = False
+    precision: str = "bf16"  # of accelerate: no | bf16 | fp16
+    evaluate_every: int = 500
+    save_every: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "without", tuple(self.without))
+        if self.stage not in STAGES:
+            raise InvalidInput(f"stage {self.stage!r} is unknown", f"use one of: {', '.join(STAGES)}")
+        for name in ("steps", "batch", "frames", "accumulate", "evaluate_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}, use at least 1")
+        unknown = set(self.without) - {"render", "coefficients", "affinity"}
+        if unknown:
+            raise InvalidInput(f"cannot train without {', '.join(sorted(unknown))}", "use render, coefficients or affinity")
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        rise = min((step + 1) / self.warmup, 1.0) if self.warmup else 1.0
+        fall = min((self.steps - step) / self.cooldown, 1.0) if self.cooldown else 1.0
+        return self.learning_rate * min(rise, fall)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> TrainingConfig:
+        """Raises :class:`InvalidCheckpoint` for a file that this version does not understand."""
+        try:
+            values: dict[str, Any] = json.loads(path.read_text())
+            known = {item.name for item in fields(cls)}
+            if set(values) != known:
+                raise InvalidCheckpoint(f"{path}: missing or unknown fields {sorted(set(values) ^ known)}")
+            return cls(**values)
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidCheckpoint(f"{path}: not a training configuration ({error})") from error

@@ -1,0 +1,265 @@
+"""The two stages of the paper: image (U-Net, vision encoder and adapter on single frames) and video (motion modules, W_cond)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from mimaface import diffusion
+from mimaface.data.samples import SIGNALS
+from mimaface.engines.torch_engine import TorchEngine, start_sampling
+from mimaface.model.appearance import averaged, drop_context, repeat_frames
+from mimaface.model.conditioning import Affinity, hand_over, sample_affinity
+from mimaface.model.family import MimaFaceModel
+from mimaface.model.motion_unet import is_temporal
+from mimaface.model.vision import VisionTokens
+
+from .config import TrainingConfig
+from .identity import MemoryBank, augment, identity_loss
+from .latents import LatentStore
+from .loop import Batch, item_generator
+from .pictures import as_images, contact_sheet
+
+BANK_SHARE = 0.5  # of positives that are another picture of the person, from the bank; the others are the same, augmented
+SHEET = 8  # pictures in a row of the contact sheet
+
+
+class Denoising(nn.Module):
+    """The model with its training losses."""
+
+    def __init__(self, model: MimaFaceModel, config: TrainingConfig) -> None:
+        super().__init__()
+        self.unet, self.vision, self.appearance = model.unet, model.vision, model.appearance
+        self.config = config
+        self._model = [model]  # not a submodule: its autoencoder is not trained here
+        sampler = model.config.sampler
+        self.alphas = diffusion.scaled_linear_schedule(
+            sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr
+        )
+
+    def forward(self, tensors: dict[str, Any]) -> dict[str, Tensor]:
+        """One batch as :meth:`DenoisingStage.batch` makes it: B samples of F frames → losses; "remember" (B, D) for the bank."""
+        model, config = self._model[0], self.config
+        clean, timesteps = tensors["driven"].transpose(1, 2), tensors["timesteps"]  # (B, C, F, h, w)
+        frames = clean.shape[2]
+        tokens = model.encode_source(tensors["portrait"])
+        context = self.context(tokens, tensors["signals"], frames)
+        context = context * repeat_frames(tensors["keep"].to(context.dtype), frames)[:, None, None]
+        noise = tensors["noise"].transpose(1, 2)
+        noisy = diffusion.add_noise(self.alphas, clean, noise, timesteps)
+        conditions = {name: tensors[name] for name, _ in model.config.conditions}
+        affinity = Affinity(tensors["known"], tensors["mask"])
+        if config.stage == "image":
+            prediction = _frame_by_frame(model, noisy, timesteps, conditions, affinity, context)
+        else:
+            prediction = model(noisy, timesteps, conditions, affinity, context)
+        kind = model.config.sampler.prediction
+        target = diffusion.training_target(kind, self.alphas, clean, noise, timesteps)
+        weight = diffusion.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
+        squared = (prediction.float() - target).square().mean((1, 2, 3, 4))
+        denoising = (weight * squared).mean()
+        losses = {"loss": denoising, "denoising": denoising, "remember": tokens.class_token.detach()}
+        if config.stage == "image" and config.identity_weight > 0:
+            again = model.encode_source(tensors["augmented"]).class_token
+            with torch.no_grad():
+                losses["remember"] = model.encode_source(tensors["partner"]).class_token
+            chosen = tensors["from_bank"][:, None]
+            positives = torch.where(chosen, tensors["bank_token"].to(again), again)
+            identity = identity_loss(tokens.class_token, positives, tensors["negatives"], tensors["own"])
+            losses["identity"] = identity
+            losses["loss"] = denoising + config.identity_weight * identity
+        return losses
+
+    def context(self, tokens: VisionTokens, signals: dict[str, Tensor], frames: int) -> Tensor:
+        """The U-Net's context (B·F, L, D), with the ablations of the configuration."""
+        if "coefficients" in self.config.without:
+            signals = {name: torch.zeros_like(value) for name, value in signals.items()}
+        context: Tensor = self.appearance(tokens, signals)
+        return averaged(context, frames) if self.config.average_context else context
+
+
+def _frame_by_frame(
+    model: MimaFaceModel, noisy: Tensor, timesteps: Tensor, conditions: dict[str, Tensor], affinity: Affinity, context: Tensor
+) -> Tensor:
+    """The U-Net on every frame as a clip of its own: (B, C, F, h, w) → the same shape."""
+    frames = noisy.shape[2]
+
+    def single(x: Tensor) -> Tensor:
+        return x.transpose(1, 2).flatten(0, 1)[:, :, None]
+
+    known = Affinity(single(affinity.latents), single(affinity.mask))
+    alone = {name: single(value) for name, value in conditions.items()}
+    prediction = model(single(noisy), repeat_frames(timesteps, frames), alone, known, context)
+    return prediction[:, :, 0].unflatten(0, (-1, frames)).transpose(1, 2)
+
+
+def freeze(model: MimaFaceModel, stage: str) -> None:
+    """Leave trainable what a stage trains: the image stage all but motion modules; the video stage those and W_cond."""
+    model.requires_grad_(False)
+    if stage == "image":
+        model.vision.requires_grad_(True)
+        model.appearance.requires_grad_(True)
+    for name, parameter in model.unet.named_parameters():
+        parameter.requires_grad_(is_temporal(name) == (stage == "video"))
+    model.unet.enable_motion(stage == "video")
+    if stage == "video":
+        weight = model.unet.conv_in.weight
+        weight.requires_grad_(True)
+        columns = torch.zeros_like(weight)
+        columns[:, -model.config.affinity_channels :] = 1
+        weight.register_hook(lambda gradient: gradient * columns)
+
+
+class DenoisingStage:
+    """Stage "image" or "video" of the paper, on precomputed latents."""
+
+    def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: LatentStore, held_out: LatentStore) -> None:
+        self.model, self.config, self.data, self.held_out = model, config, data, held_out
+        freeze(model, config.stage)
+        model.unet.to(memory_format=torch.channels_last)
+        if config.checkpoint_gradients:
+            model.unet.enable_gradient_checkpointing()
+        self.trainee = Denoising(model, config)
+        self.bank = MemoryBank(config.identity_bank, model.config.appearance.token_width)
+        self.person = {name: number for number, name in enumerate(dict.fromkeys(data.persons))}
+        self._person_of = dict(zip(data.names, data.persons))
+
+    def batch(self, step: int, places: range) -> Batch:
+        """Latents, signals and all random numbers of some items of a step."""
+        config = self.config
+        rows, names, persons, draws = [], [], [], []
+        for place in places:
+            draw = item_generator(config.seed, step, place)
+            index = int(torch.randint(len(self.data), (1,), generator=draw))
+            rows.append(self.data.item(index, self._frames(index, draw)))
+            names.append(self.data.names[index])
+            persons.append(self.person[self.data.persons[index]])
+            draws.append(draw)
+        stacked = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        return Batch(self._tensors(stacked, persons, draws), names)
+
+    def _frames(self, index: int, draw: torch.Generator) -> list[int]:
+        """Which driven frames of a sample are taken: any for the image stage, neighbours for video."""
+        available, wanted = self.data.frames(index), self.config.frames
+        if self.config.stage == "video":
+            start = int(torch.randint(max(available - wanted, 0) + 1, (1,), generator=draw))
+            return [min(start + i, available - 1) for i in range(wanted)]
+        return [int(i) % available for i in torch.randperm(max(available, wanted), generator=draw)[:wanted]]
+
+    def _tensors(self, row: dict[str, Tensor], persons: list[int], draws: list[torch.Generator]) -> dict[str, Any]:
+        config, driven = self.config, row["driven"]
+        samples, frames = driven.shape[:2]
+        portrait = as_images(row["portrait"].numpy())
+        noise = torch.stack([torch.randn(driven.shape[1:], generator=draw) for draw in draws])
+        steps = self.model.config.sampler.train_steps
+        affinity = [self._affinity(driven[i : i + 1].transpose(1, 2), draws[i]) for i in range(samples)]
+        bank, tokens = self.bank.all()
+        remembered = [self.bank.get(person) for person in persons]
+        chosen = [float(torch.rand(1, generator=draw)) < BANK_SHARE for draw in draws]
+        empty = torch.zeros(self.bank.width)
+        render = row["render"].transpose(1, 2)
+        if "render" in config.without:
+            render = torch.zeros_like(render)
+        return {
+            "driven": driven,
+            "render": render,
+            "source": row["source"][:, :, None].expand(-1, -1, frames, -1, -1),
+            "signals": {name: row[name] for name in SIGNALS},
+            "portrait": portrait,
+            "augmented": augment(portrait, draws),
+            "partner": as_images(row["partner"].numpy()),
+            "noise": noise,
+            "timesteps": torch.cat([torch.randint(steps, (1,), generator=draw) for draw in draws]),
+            "keep": torch.cat([drop_context(torch.ones(1, 1, 1), 1, config.dropout, draw)[:, 0, 0] for draw in draws]),
+            "known": torch.cat([each.latents for each in affinity]),
+            "mask": torch.cat([each.mask for each in affinity]),
+            "negatives": tokens,
+            "own": torch.tensor(persons)[:, None] == bank[None],
+            "from_bank": torch.tensor([use and token is not None for use, token in zip(chosen, remembered)]),
+            "bank_token": torch.stack([empty if token is None else token for token in remembered]),
+        }
+
+    def _affinity(self, clean: Tensor, draw: torch.Generator) -> Affinity:
+        if self.config.stage == "image" or "affinity" in self.config.without:
+            return hand_over(None, clean)
+        return sample_affinity(clean, draw)
+
+    def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
+        """The bank learns the tokens of all processes, in the order of the processes."""
+        pairs = list(zip([self.person[self._person_of[name]] for name in batch.names], outputs["remember"].float().cpu()))
+        if accelerator.num_processes > 1:
+            pairs = sorted(gather_object(pairs), key=lambda pair: pair[0])
+        self.bank.put([person for person, _ in pairs], torch.stack([token for _, token in pairs]))
+
+    def evaluate(self) -> tuple[dict[str, float], Any]:
+        """Error of sampled latents on held-out people, and a sheet: source, render, result, truth."""
+        count = min(len(self.held_out), 2 * SHEET)
+        frames = 1 if self.config.stage == "image" else min(self.config.frames, self.held_out.frames(0))
+        count = count if self.config.stage == "image" else max(count // frames, 1)
+        rows = [self.held_out.item(i, list(range(frames))) for i in range(count)]
+        row = {name: torch.stack([r[name] for r in rows]) for name in rows[0]}
+        results = sample_latents(self.trainee, self.model, row, self.config)
+        error = (results - row["driven"]).square().mean()
+        render = (row["render"] - row["driven"]).square().mean()
+        flat = [x.flatten(0, 1)[:SHEET] for x in (row["render"], results, row["driven"])]
+        sheet = [self.model.decode_latents(x) for x in (row["source"].repeat_interleave(frames, 0)[:SHEET], *flat)]
+        return {"latent_error": float(error), "latent_error_of_render": float(render)}, contact_sheet(sheet)
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return self.bank.state()
+
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:
+        self.bank.load_state(state)
+
+    def save_model(self, folder: Path) -> None:
+        """The whole model, with motion switched on again."""
+        self.model.unet.enable_motion(True)
+        self.model.save_pretrained(folder)
+        self.model.unet.enable_motion(self.config.stage == "video")
+
+
+@torch.no_grad()
+def sample_latents(
+    trainee: Denoising, model: MimaFaceModel, row: dict[str, Tensor], config: TrainingConfig, seed: int = 0
+) -> Tensor:
+    """Sample B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w)."""
+    samples, frames = row["driven"].shape[:2]
+    results = []
+    for i in range(samples):
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+            portrait = as_images(row["portrait"][i : i + 1].numpy())
+            signals = {name: row[name][i : i + 1] for name in SIGNALS}
+            context = trainee.context(model.encode_source(portrait), signals, frames)
+            render = row["render"][i : i + 1].transpose(1, 2)
+            conditions = {
+                "render": torch.zeros_like(render) if "render" in config.without else render,
+                "source": row["source"][i : i + 1][:, :, None].expand(-1, -1, frames, -1, -1),
+            }
+            noise = torch.randn(render.shape, generator=torch.Generator().manual_seed(seed + i))
+
+            def network(
+                x: Tensor, timestep: Tensor, conditions: dict[str, Tensor] = conditions, context: Tensor = context
+            ) -> Tensor:
+                return cast(Tensor, model(x, timestep, conditions, hand_over(None, x), context)).float()
+
+            for latents in start_sampling(model.config.sampler, network, noise):
+                pass
+        results.append(latents.transpose(1, 2))
+    return torch.cat(results)
+
+
+def encoder_of(model: MimaFaceModel) -> Callable[[Tensor], Tensor]:
+    """A fast encoder of pictures, (N, 3, H, W) in [−1, 1] → latents float32, for ``prepare_latents``."""
+    engine = TorchEngine(model)
+
+    def encode(images: Tensor) -> Tensor:
+        with torch.autocast(engine.device.type, torch.bfloat16):
+            return engine.encode_images(images)
+
+    return encode

@@ -1,0 +1,126 @@
+"""The latents of a data set, encoded once and read from disk at random: training never runs the autoencoder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mimaface.data.samples import SIGNALS, read_shards
+from mimaface.model.family import MimaFaceModel
+from mimaface.protocol.errors import InvalidCheckpoint
+
+from .pictures import as_images
+
+log = logging.getLogger(__name__)
+Array = NDArray[Any]
+STACKS = ("driven", "projected", "albedo")
+
+
+class LatentStore:
+    """Samples by number: latents float16, signals float32, the source and one driven frame as pictures.
+
+    Item fields: ``driven``, the ``render`` that the model is conditioned on (F, C, h, w), ``source`` latents (C, h, w),
+    ``portrait`` and ``partner`` pictures (S, S, 3) uint8 of the same person, and the signals (F, n).
+    """
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = [_open(path) for path in files]
+        self._places = [(file, row) for file, path in zip(self._files, files) for row in range(_rows(file, path))]
+        self.names = [name for file in self._files for name in json.loads(file.metadata()["names"])]
+        self.persons = [name for file in self._files for name in json.loads(file.metadata()["persons"])]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def frames(self, index: int) -> int:
+        """How many driven frames a sample has."""
+        file, _ = self._places[index]
+        return int(file.get_slice("driven").get_shape()[1])
+
+    def item(self, index: int, frames: list[int]) -> dict[str, Tensor]:
+        """Sample ``index`` with the driven ``frames`` asked for."""
+        file, row = self._places[index]
+        item = {name: file.get_slice(name)[row] for name in ("source", "portrait", "partner")}
+        low, high = min(frames), max(frames) + 1
+        wanted = [frame - low for frame in frames]
+        for name in ("driven", "render", *SIGNALS):
+            item[name] = file.get_slice(name)[row, low:high][wanted].float()
+        item["source"] = item["source"].float()
+        return item
+
+
+def prepare_latents(model: MimaFaceModel, shards: list[Path], look: str, encode: Callable[[Tensor], Tensor]) -> LatentStore:
+    """Encode the shards that are not encoded yet, next to them, and open all. ``look`` is "projected" or "albedo"."""
+    code = autoencoder_code(model)
+    files = []
+    for shard in shards:
+        target = shard.with_name(f"{shard.stem}.{look}-{code}.safetensors")
+        if not target.exists():
+            log.info("encoding %s", shard.name)
+            _encode_shard(shard, target, model, look, encode)
+        files.append(target)
+    return LatentStore(files)
+
+
+def autoencoder_code(model: MimaFaceModel) -> str:
+    """Eight letters that change with the autoencoder's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.vae.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _encode_shard(shard: Path, target: Path, model: MimaFaceModel, look: str, encode: Callable[[Tensor], Tensor]) -> None:
+    side = int(model.config.vision["image_size"])
+    columns: dict[str, list[Tensor]] = {}
+    names, persons = [], []
+    for sample in read_shards([shard]):
+        names.append(sample.key)
+        persons.append(sample.person)
+        row = {
+            "driven": encode(as_images(sample.driven)).half(),
+            "render": encode(as_images(getattr(sample, look))).half(),
+            "source": encode(as_images(sample.source[None]))[0].half(),
+            "portrait": smaller(sample.source, side),
+            "partner": smaller(sample.driven[len(sample) // 2], side),
+            **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.signals.items()},
+        }
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    part = target.with_suffix(".part")
+    tensors = {name: torch.stack(values).contiguous() for name, values in columns.items()}
+    save_file(tensors, part, metadata={"names": json.dumps(names), "persons": json.dumps(persons)})
+    os.replace(part, target)
+
+
+def smaller(picture: Array, side: int) -> Tensor:
+    """A square picture (S, S, 3) uint8 at the vision encoder's size."""
+    from PIL import Image
+
+    return torch.from_numpy(np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)))
+
+
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, "pt")
+    except (SafetensorError, OSError) as error:
+        raise InvalidCheckpoint(f"{path}: damaged ({error})", "delete it; it is made anew from its shard") from error
+
+
+def _rows(file: Any, path: Path) -> int:
+    if "driven" not in file.keys():  # noqa: SIM118 - not a dict
+        raise InvalidCheckpoint(f"{path} holds no latents", "delete it; it is made anew from its shard")
+    return int(file.get_slice("driven").get_shape()[0])

@@ -1,0 +1,257 @@
+"""The training loop, on accelerate: one process or many, resumable to the bit on one device.
+
+Every random number of a step is a function of (seed, step, place in the global batch), so a checkpoint needs no generator's
+state, and one process or two see the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import set_seed
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from mimaface.protocol.errors import InternalError
+
+from . import checkpoints
+from .config import TrainingConfig
+
+log = logging.getLogger(__name__)
+BAD_STEPS = 3  # in a row after which a run stops
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The tensors that go to the trainee, and the names of the samples they come from."""
+
+    tensors: dict[str, Any]
+    names: list[str]
+
+
+class Stage(Protocol):
+    """What differs between stages. ``trainee(tensors)`` returns {"loss": scalar, other losses, "remember": …}."""
+
+    trainee: nn.Module
+
+    def batch(self, step: int, places: range) -> Batch:
+        """The items ``places`` of the global batch of a step, on the CPU."""
+        ...
+
+    def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
+        """Remember what later steps need, the same in every process."""
+        ...
+
+    def evaluate(self) -> tuple[dict[str, float], Any]:
+        """Numbers and a contact sheet (H, W, 3) uint8, of the weights as they are."""
+        ...
+
+    def extra_state(self) -> dict[str, Tensor]: ...
+
+    def load_extra_state(self, state: dict[str, Tensor]) -> None: ...
+
+    def save_model(self, folder: Path) -> None:
+        """Write the finished model with the weights as they are."""
+        ...
+
+
+def train(stage: Stage, config: TrainingConfig, output: Path, minutes: float | None = None) -> int:
+    """Run until ``config.steps``, or for a leg of ``minutes``; returns the number of steps done so far.
+
+    Goes on from the newest checkpoint in ``output``. Raises :class:`InvalidCheckpoint` for one of another configuration, and
+    :class:`InternalError` after three steps in a row whose gradient is not finite.
+    """
+    accelerator = make_accelerator(config)
+    run = _Run(accelerator, stage, config, output)
+    step, deadline = run.resume(), time.monotonic() + 60 * minutes if minutes else float("inf")
+    last_saved, began, seen = step, time.monotonic(), 0
+    while step < config.steps and _agreed(accelerator, time.monotonic() < deadline):
+        run.step(step)
+        step, seen = step + 1, seen + config.batch
+        if step % 50 == 0 and accelerator.is_main_process:
+            run.note({"samples_per_second": seen / (time.monotonic() - began)}, step)
+            began, seen = time.monotonic(), 0
+        if step % config.evaluate_every == 0 or step == config.steps:
+            run.evaluate(step)
+        if step % config.save_every == 0 or step == config.steps:
+            run.save(step)
+            last_saved = step
+    if step != last_saved:
+        run.save(step)
+    if step == config.steps and accelerator.is_main_process:
+        with run.averaged_weights():
+            stage.save_model(output / "model")
+    accelerator.wait_for_everyone()
+    run.close()
+    return step
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """An accelerator of the configuration's precision; parameters that a step does not use are allowed."""
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    set_seed(config.seed)
+    cpu = not torch.cuda.is_available()  # said, for otherwise several CPU processes would not find each other
+    return Accelerator(cpu=cpu, mixed_precision=config.precision, kwargs_handlers=[unused])
+
+
+class _Run:
+    """What one run holds while it lasts."""
+
+    def __init__(self, accelerator: Accelerator, stage: Stage, config: TrainingConfig, output: Path) -> None:
+        self.accelerator, self.stage, self.config, self.output = accelerator, stage, config, output
+        trained = [parameter for parameter in stage.trainee.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
+        self.model, self.optimiser = accelerator.prepare(stage.trainee, optimiser)
+        self.average = EMAModel(trained, decay=config.ema_decay, use_ema_warmup=True, power=0.75)
+        self.trained, self.bad_steps = trained, 0
+        self.board: Any = None
+        if accelerator.is_main_process:
+            from torch.utils.tensorboard import SummaryWriter
+
+            output.mkdir(parents=True, exist_ok=True)
+            self.board = SummaryWriter(str(output / "curves"))
+
+    def step(self, step: int) -> None:
+        """One optimiser step on this process's share of the batch."""
+        accelerator, config = self.accelerator, self.config
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.rate_at(step)
+        share = range(accelerator.process_index, config.batch, accelerator.num_processes)
+        parts = [share[i :: config.accumulate] for i in range(config.accumulate) if len(share[i :: config.accumulate])]
+        losses: dict[str, float] = {}
+        done: list[tuple[dict[str, Tensor], Batch]] = []
+        for number, places in enumerate(parts):
+            batch = self.stage.batch(step, places)
+            hold = number + 1 < len(parts)
+            with accelerator.no_sync(self.model) if hold else nullcontext():
+                outputs = self.model(_moved(batch.tensors, accelerator.device))
+                accelerator.backward(outputs["loss"] * len(places) / len(share))
+            done.append((outputs, batch))
+            for name, value in outputs.items():
+                if value.ndim == 0:
+                    losses[name] = losses.get(name, 0.0) + float(value.detach()) * len(places) / len(share)
+        norm = float(accelerator.clip_grad_norm_(self.trained, config.clip_norm))
+        names = [name for _, batch in done for name in batch.names]
+        if self._finite(norm, step, names):
+            self.optimiser.step()
+            self.average.step(self.trained)
+            for outputs, batch in done:
+                self.stage.after_step(accelerator, outputs, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        if step % 10 == 0:
+            self.note({**losses, "gradient_norm": norm, "learning_rate": config.rate_at(step)}, step)
+
+    def _finite(self, norm: float, step: int, names: list[str]) -> bool:
+        """Whether the step may be taken; the norm is the same in all processes, so they decide alike."""
+        if norm == norm and norm != float("inf"):
+            self.bad_steps = 0
+            return True
+        self.bad_steps += 1
+        log.warning("step %d: the gradient is not finite, skipped; samples %s", step, ", ".join(names))
+        if self.bad_steps >= BAD_STEPS:
+            raise InternalError(
+                f"training stopped at step {step}: {BAD_STEPS} steps in a row without a finite gradient, last samples {', '.join(names)}",
+                "look at these samples, or lower the learning rate; the last checkpoint is good",
+            )
+        return False
+
+    def note(self, values: dict[str, float], step: int) -> None:
+        """Curves for TensorBoard, and a line in the log."""
+        if self.board is None:
+            return
+        for name, value in values.items():
+            self.board.add_scalar(name, value, step)
+        log.info("step %d  %s", step, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """The exponential moving average in place of the weights."""
+        self.average.store(self.trained)
+        self.average.copy_to(self.trained)
+        try:
+            yield
+        finally:
+            self.average.restore(self.trained)
+
+    def evaluate(self, step: int) -> None:
+        """Numbers and contact sheet of the averaged weights."""
+        if self.accelerator.is_main_process:
+            from PIL import Image
+
+            with self.averaged_weights(), torch.no_grad():
+                numbers, sheet = self.stage.evaluate()
+            self.note({f"held_out/{name}": value for name, value in numbers.items()}, step)
+            self.board.add_image("held_out", sheet, step, dataformats="HWC")
+            (self.output / "sheets").mkdir(exist_ok=True)
+            Image.fromarray(sheet).save(self.output / "sheets" / f"{step:07d}.jpg", quality=90)
+        self.accelerator.wait_for_everyone()
+
+    def save(self, step: int) -> None:
+        """Checkpoint, whole or not at all."""
+        if self.accelerator.is_main_process:
+            state = {
+                "weights": {name: value for name, value in self._named()},
+                "optimiser": self.optimiser.state_dict(),
+                "average": self.average.state_dict(),
+                "extra": self.stage.extra_state(),
+            }
+            checkpoints.write(self.output / "checkpoints", step, state, self.config)
+            self.board.flush()
+        self.accelerator.wait_for_everyone()
+
+    def _named(self) -> list[tuple[str, Tensor]]:
+        model = self.accelerator.unwrap_model(self.model)
+        return [(name, value.detach()) for name, value in model.named_parameters() if value.requires_grad]
+
+    def resume(self) -> int:
+        """Load the newest checkpoint, if there is one; returns its step."""
+        found = checkpoints.read_newest(self.output / "checkpoints", self.config)
+        if found is None:
+            return 0
+        step, state = found
+        with torch.no_grad():
+            for name, value in self._named():
+                value.copy_(state["weights"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average.load_state_dict(state["average"])
+        self.average.to(self.accelerator.device)
+        self.stage.load_extra_state(state["extra"])
+        log.info("resumed at step %d", step)
+        return step
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()
+        self.accelerator.end_training()
+
+
+def item_generator(seed: int, step: int, place: int, what: str = "") -> torch.Generator:
+    """The random numbers of one item of one step, the same in every process."""
+    digest = hashlib.sha256(f"{seed}/{step}/{place}/{what}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _moved(tensors: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    def move(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: move(item) for name, item in value.items()}
+        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+    return {name: move(value) for name, value in tensors.items()}
+
+
+def _agreed(accelerator: Accelerator, going: bool) -> bool:
+    """Whether every process wants to go on, so that none waits for one that has stopped."""
+    if accelerator.num_processes == 1:
+        return going
+    flags = accelerator.gather(torch.tensor([int(going)], device=accelerator.device))
+    return bool(flags.min())

@@ -1,0 +1,13 @@
+"""Fixtures of the training tests; what scripts need as well is in ``training_fixtures``."""
+
+from pathlib import Path
+
+import pytest
+
+from mimaface.training.latents import LatentStore
+from training_fixtures import write_latents
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LatentStore:
+    return LatentStore([write_latents(tmp_path / "a.safetensors"), write_latents(tmp_path / "b.safetensors", 3, seed=1)])

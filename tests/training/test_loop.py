@@ -1,0 +1,168 @@
+"""The loop: learns, resumes to the bit, keeps its checkpoints whole, stops at numbers that are none."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
+from mimaface.training.config import TrainingConfig
+from mimaface.training.loop import train
+from training_fixtures import settings, stage, tiny_model, weights
+
+
+def losses(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "curves"))
+    events.Reload()
+    return [event.value for event in events.Scalars("denoising")]
+
+
+def test_training_learns_and_leaves_a_model(tmp_path, store):
+    config = settings(steps=61, batch=8, learning_rate=3e-3, evaluate_every=60)
+    learner = stage(config, store)
+    assert train(learner, config, tmp_path / "run") == 61
+    curve = losses(tmp_path / "run")
+    assert np.mean(curve[-2:]) < 0.8 * np.mean(curve[:2])
+    assert (tmp_path / "run" / "sheets" / "0000060.jpg").exists()
+    from mimaface.model.family import MimaFaceModel
+
+    saved = MimaFaceModel.from_pretrained(tmp_path / "run" / "model")
+    assert not np.array_equal(weights(saved.unet), weights(tiny_model().unet))
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("image", 2), ("video", 5)])
+def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, store, kind, frames):
+    config = settings(stage=kind, frames=frames)
+    whole = stage(config, store)
+    train(whole, config, tmp_path / "whole")
+    _train_until(stage(config, store), config, tmp_path / "broken", 4)
+    rest = stage(config, store)
+    with torch.no_grad():  # what is trained must come from the checkpoint
+        for value in rest.trainee.parameters():
+            value.add_(1.0 * value.requires_grad)
+    assert train(rest, config, tmp_path / "broken") == 6
+    assert np.array_equal(weights(rest.trainee), weights(whole.trainee))
+    assert np.array_equal(*(each.bank.all()[1].numpy() for each in (rest, whole)))
+
+
+def test_a_leg_ends_in_time_and_the_next_goes_on(tmp_path, store):
+    config = settings()
+    assert train(stage(config, store), config, tmp_path / "run", minutes=1e-9) == 0
+    assert train(stage(config, store), config, tmp_path / "run", minutes=10) == 6
+
+
+def test_two_processes_learn_what_one_does(tmp_path, store):
+    script = Path(__file__).parent / "two_processes.py"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), "ACCELERATE_USE_CPU": "true"}
+    for count in (1, 2):  # accelerate launch itself starts several processes on a CPU only through MPI; torchrun needs none
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+        done = subprocess.run(
+            [*launch, str(script), str(tmp_path), str(count)], env=environment, timeout=240, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (np.load(tmp_path / f"{count}.npy") for count in (1, 2))
+    start = weights(stage(settings(), store).trainee)
+    assert np.linalg.norm(one - two) < 1e-3 * np.linalg.norm(one - start), "the same numbers, but for the order of sums"
+
+
+def _train_until(learner, config, folder, step):
+    """Run as if killed right after the checkpoint of ``step``."""
+
+    class Killed(Exception):
+        pass
+
+    original = learner.batch
+
+    def batch(number, places):
+        if number == step:
+            raise Killed
+        return original(number, places)
+
+    learner.batch = batch
+    with pytest.raises(Killed):
+        train(learner, config, folder)
+
+
+def test_only_the_stage_s_weights_move(tmp_path, store):
+    config = settings(stage="video", frames=6)
+    learner, before = stage(config, store), tiny_model()
+    train(learner, config, tmp_path / "run")
+    moved = {
+        name
+        for (name, new), (_, old) in zip(learner.model.named_parameters(), before.named_parameters())
+        if not torch.equal(new, old)
+    }
+    assert moved and all("motion_modules" in name or name == "unet.conv_in.weight" for name in moved)
+    new, old = learner.model.unet.conv_in.weight, before.unet.conv_in.weight
+    assert torch.equal(new[:, :-5], old[:, :-5]), "only W_cond's columns are trained"
+    assert not torch.equal(new[:, -5:], old[:, -5:])
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, store):
+    config = settings()
+    train(stage(config, store), config, tmp_path / "run")
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))[-1]
+    state = newest / "state.pt"
+    state.write_bytes(state.read_bytes()[:-7])
+    assert train(stage(config, store), config, tmp_path / "run") == 6  # from step 3 again
+    for path in (tmp_path / "run" / "checkpoints").glob("step-*/state.pt"):
+        path.write_bytes(b"no")
+    with pytest.raises(InvalidCheckpoint, match="every checkpoint is damaged"):
+        train(stage(config, store), config, tmp_path / "run")
+
+
+def test_another_configuration_is_refused(tmp_path, store):
+    config = settings()
+    train(stage(config, store), config, tmp_path / "run")
+    other = settings(learning_rate=2e-3)
+    with pytest.raises(InvalidCheckpoint, match="learning_rate"):
+        train(stage(other, store), other, tmp_path / "run")
+
+
+def test_numbers_that_are_none_are_skipped_named_and_stop_the_run_after_three(tmp_path, store, caplog):
+    config = settings()
+    learner = stage(config, store)
+    original, poisoned = learner.batch, {1, 3, 4, 5}
+
+    def batch(step, places):
+        made = original(step, places)
+        if step in poisoned:
+            made.tensors["driven"] = made.tensors["driven"] * float("nan")
+        return made
+
+    learner.batch = batch
+    with pytest.raises(InternalError, match=r"3 steps in a row.*sample-"):
+        train(learner, config, tmp_path / "run")
+    assert "step 1: the gradient is not finite, skipped; samples sample-" in caplog.text
+    assert np.isfinite(weights(learner.trainee)).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"stage": "audio"}, "audio"), ({"batch": 0}, "batch"), ({"without": ("sound",)}, "sound")],
+)
+def test_wrong_settings_are_named(wrong, said):
+    with pytest.raises(InvalidInput, match=said):
+        settings(**wrong)
+
+
+def test_a_configuration_survives_its_file(tmp_path):
+    config = settings(without=("render",), cooldown=4)
+    config.save(tmp_path / "training.json")
+    assert TrainingConfig.load(tmp_path / "training.json") == config
+    values = json.loads((tmp_path / "training.json").read_text())
+    (tmp_path / "training.json").write_text(json.dumps({**values, "magic": 1}))
+    with pytest.raises(InvalidCheckpoint, match="magic"):
+        TrainingConfig.load(tmp_path / "training.json")
+
+
+def test_the_learning_rate_rises_holds_and_falls():
+    config = settings(steps=10, warmup=2, cooldown=5, learning_rate=1.0)
+    assert [config.rate_at(step) for step in range(10)] == [0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
