@@ -71,7 +71,16 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="what is installed and what works")
     doctor.set_defaults(command=_doctor)
+
+    _add_golden(commands)
     return parser
+
+
+def _add_golden(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    golden = commands.add_parser("golden", help="compare our networks with a folder of golden values")
+    golden.add_argument("folder", type=Path, help="laid out like shared/golden: .safetensors files and manifest.json")
+    golden.add_argument("--salt", default="", help="what the weights were filled with")
+    golden.set_defaults(command=_golden)
 
 
 def _add_retargeting(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +194,19 @@ def _doctor(parsed: argparse.Namespace) -> int:
         table.add_row(what, "[green]ok[/]" if good else "[red]no[/]", escape(words))
     Console().print(table)
     return 0 if fine else 1
+
+
+def _golden(parsed: argparse.Namespace) -> int:
+    from mimaface.golden_check import Golden
+
+    total = misses = 0
+    print(f"{'array':28} {'max |Δ|':>10} {'/ std':>10}")
+    for row in Golden(parsed.folder, parsed.salt).rows():
+        total, misses = total + 1, misses + (not row.ok)
+        numbers = f"{row.difference:10.2e} {row.relative:10.2e}" if not row.problem else f"{'–':>10} {'–':>10}"
+        print(f"{row.name:28} {numbers}  {row.words()}", flush=True)
+    print(f"{total - misses} of {total} arrays agree")
+    return 1 if misses else 0
 
 
 if __name__ == "__main__":

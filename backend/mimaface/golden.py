@@ -30,3 +30,11 @@ def fill_weights(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[st
         return 0.05 * values
 
     return {key: fill(key, shape) for key, shape in shapes.items() if not key.endswith("pos_encoder.pe")}
+
+
+def fill_networks(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[str, torch.Tensor]:
+    """:func:`fill_weights` for a network with batch normalisation, whose counters of batches stay 0 (spec: left alone)."""
+    import torch
+
+    counters = {key: torch.zeros(()).long() for key in shapes if key.endswith("num_batches_tracked")}
+    return fill_weights({key: shape for key, shape in shapes.items() if key not in counters}, salt) | counters

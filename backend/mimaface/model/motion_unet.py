@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from torch import Tensor, nn
@@ -69,12 +69,13 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
         for module in self.motion_parts():
             module.enabled = enabled
 
-    def attend_by_matmul(self) -> None:
+    def attend_by_matmul(self, by_matmul: bool = True) -> None:
         """Compute temporal attention by plain matrix products: on a CPU twice as fast as fused kernels, for few frames."""
+        kind = AttnProcessor if by_matmul else AttnProcessor2_0
         for module in self.motion_parts():
             for block in cast(list[Any], module.transformer_blocks):
-                block.attn1.set_processor(AttnProcessor())
-                block.attn2.set_processor(AttnProcessor())
+                block.attn1.set_processor(kind())
+                block.attn2.set_processor(kind())
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample together → (B, out, F, h, w).

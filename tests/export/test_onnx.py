@@ -1,0 +1,58 @@
+"""The exported graph against torch, at sizes that nothing could match by chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mimaface.model.motion_unet import MotionUNet, build_motion_unet
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+
+from mimaface_export.__main__ import main
+from mimaface_export.onnx_graph import Sizes, compare_with_torch, export_motion_unet
+
+CONFIG = {
+    "sample_size": 8,
+    "in_channels": 13,
+    "out_channels": 4,
+    "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"),
+    "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion"),
+    "block_out_channels": (16, 32),
+    "layers_per_block": 1,
+    "cross_attention_dim": 24,
+    "num_attention_heads": 2,
+    "norm_num_groups": 8,
+    "motion_num_attention_heads": 2,
+    "motion_max_seq_length": 32,
+    "use_motion_mid_block": False,
+}
+
+
+@pytest.fixture(scope="module")
+def unet() -> MotionUNet:
+    torch.manual_seed(0)
+    built = build_motion_unet(CONFIG).eval()
+    with torch.no_grad():
+        for part in built.motion_parts():  # an output of zero would hide a motion module that was exported wrongly
+            torch.nn.init.normal_(part.proj_out.weight, std=0.2)
+    return built
+
+
+@pytest.mark.parametrize("opset", [18, 23])
+def test_the_graph_equals_torch_at_sizes_it_was_not_traced_with(unet: MotionUNet, tmp_path: Path, opset: int) -> None:
+    """Batch 2 with more than one frame is where repeat_interleave was exported wrongly (spec 6.3)."""
+    path = tmp_path / "unet.onnx"
+    export_motion_unet(unet, path, opset)
+    differences = compare_with_torch(unet, path, (Sizes(2, 5, 8, 16, 7), Sizes(1, 1, 8, 8, 3), Sizes(4, 32, 4, 4, 2)))
+    assert max(differences) < 1e-4
+
+
+def test_a_folder_that_is_no_checkpoint_is_one_sentence_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "nowhere"), "-o", str(tmp_path / "u.onnx")]) == 1
+    assert "config.json is missing" in capsys.readouterr().err

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import CLIPVisionModel
+
+from mimaface.model.checkpoint import load_weights, read_weights, without_memory, write_weights
+from mimaface.model.config import MimaFaceConfig
+from mimaface.model.family import PARTS, MimaFaceModel, load_unet
+from mimaface.model.motion_unet import build_motion_unet
+from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
+
+from .conftest import signals
+
+
+@pytest.fixture
+def folder(tiny_model: MimaFaceModel, tmp_path: Path) -> Path:
+    tiny_model.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def rewrite(path: Path, change: dict[str, torch.Tensor | None]) -> None:
+    weights = load_file(path)
+    for key, value in change.items():
+        if value is None:
+            del weights[key]
+        else:
+            weights[key] = value
+    save_file({key: value.clone() for key, value in weights.items()}, path, metadata={"format": "pt"})
+
+
+def test_a_saved_model_is_loaded_equal_in_weights_and_work(tiny_model: MimaFaceModel, folder: Path) -> None:
+    loaded = MimaFaceModel.from_pretrained(folder)
+    assert loaded.config == tiny_model.config
+    before, after = tiny_model.state_dict(), loaded.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        for model in (tiny_model, loaded):
+            context = model.context(model.encode_source(images), signals(2, 3))
+            latents = model.encode_images(images)[:, :, None].expand(-1, -1, 3, -1, -1)
+            sample = torch.cat([latents, latents, latents, latents[:, :1]], dim=1)
+            results = model.unet(sample, torch.tensor(500.0), context), model.decode_latents(latents[:, :, 0])
+            if model is tiny_model:
+                expected = results
+    assert all(torch.equal(a, b) for a, b in zip(results, expected))
+
+
+def test_the_folder_looks_like_a_diffusers_pipeline(folder: Path) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    assert {key for key in index if not key.startswith("_")} == set(PARTS)
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+
+
+def test_transformers_reads_the_vision_part_by_itself(tiny_model: MimaFaceModel, folder: Path) -> None:
+    vision = CLIPVisionModel.from_pretrained(folder / "vision")
+    assert all(torch.equal(a, b) for a, b in zip(vision.parameters(), tiny_model.vision.parameters()))
+
+
+def test_weights_may_be_stored_and_loaded_in_half_precision(tiny_model: MimaFaceModel, tmp_path: Path) -> None:
+    tiny_model.save_pretrained(tmp_path, torch.float16)
+    stored = MimaFaceModel.from_pretrained(tmp_path)
+    converted = MimaFaceModel.from_pretrained(tmp_path, torch.bfloat16)
+    assert {value.dtype for value in stored.parameters()} == {torch.float16}
+    floating = [value for value in (*converted.parameters(), *converted.buffers()) if value.is_floating_point()]
+    assert {value.dtype for value in floating} == {torch.bfloat16}, "position tables too"
+
+
+def test_loading_takes_the_tensors_themselves_not_a_copy() -> None:
+    module = without_memory(lambda: nn.Linear(3, 2))
+    weights = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    load_weights(module, weights, "here")
+    assert module.weight.data_ptr() == weights["weight"].data_ptr()
+
+
+def test_a_fresh_model_neither_moves_nor_remembers(tiny_config: MimaFaceConfig) -> None:
+    unet = MimaFaceModel(tiny_config).unet
+    assert not unet.conv_in.weight[:, -5:].any()
+    assert not any(module.proj_out.weight.any() for module in unet.motion_parts())
+    assert unet.conv_in.weight[:, :8].any()
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("damage", ["missing", "unexpected", "shape"])
+def test_a_wrong_key_or_shape_is_named_and_refused(folder: Path, part: str, damage: str) -> None:
+    path = folder / part / PARTS[part].file
+    key = sorted(load_file(path))[0]
+    change = {"missing": {key: None}, "unexpected": {"stray.weight": torch.ones(1)}, "shape": {key: torch.ones(1, 9)}}
+    rewrite(path, change[damage])
+    with pytest.raises(InvalidCheckpoint) as caught:
+        MimaFaceModel.from_pretrained(folder)
+    assert ("stray.weight" if damage == "unexpected" else key) in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_many_missing_keys_are_counted_not_all_listed(folder: Path) -> None:
+    path = folder / "unet" / PARTS["unet"].file
+    write_weights(path, {})
+    with pytest.raises(InvalidCheckpoint, match=r"\d+ missing: .* and \d+ more") as caught:
+        load_unet(folder)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_truncated_file_is_refused(folder: Path) -> None:
+    path = folder / "vae" / PARTS["vae"].file
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InvalidCheckpoint, match="damaged"):
+        MimaFaceModel.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "unet/config.json", "appearance/diffusion_pytorch_model.safetensors"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(InvalidCheckpoint, match=name.replace(".", r"\.")):
+        MimaFaceModel.from_pretrained(folder)
+
+
+def test_broken_json_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(InvalidCheckpoint, match=r"config\.json"):
+        MimaFaceModel.from_pretrained(folder)
+
+
+class Trap:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("raise SystemExit('code of the checkpoint ran')",))
+
+
+@pytest.mark.parametrize("how", ["torch", "pickle", "text"])
+def test_an_archive_with_code_or_of_another_kind_is_refused_and_never_run(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "unet.pth"
+    if how == "torch":
+        torch.save({"weight": Trap()}, path)
+    elif how == "pickle":
+        path.write_bytes(pickle.dumps(Trap()))
+    else:
+        path.write_text("not weights")
+    with pytest.raises(InvalidCheckpoint, match="damaged or holds more than weights"):
+        read_weights(path)
+
+
+def test_a_plain_archive_is_read_inside_a_state_dict_or_not(tmp_path: Path) -> None:
+    weights = {"a": torch.arange(3.0)}
+    for content in (weights, {"state_dict": weights, "epoch": 3}):
+        torch.save(content, tmp_path / "w.ckpt")
+        assert torch.equal(read_weights(tmp_path / "w.ckpt")["a"], weights["a"])
+
+
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotWritable):
+        write_weights(tmp_path / "file" / "w.safetensors", {"a": torch.ones(1)})
+
+
+def test_the_unet_is_loaded_alone(tiny_model: MimaFaceModel, folder: Path) -> None:
+    unet = load_unet(folder)
+    assert all(torch.equal(a, b) for a, b in zip(unet.parameters(), tiny_model.unet.parameters()))
+    assert torch.equal(
+        next(b for n, b in unet.named_buffers() if n.endswith("pe")),
+        next(b for n, b in build_motion_unet(tiny_model.config.unet).named_buffers() if n.endswith("pe")),
+    )
