@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo, in real Blender: two four-second takes of the shipped portrait, made with the add-on's operators.
+"""The demo, in real Blender: two four-second takes of the shipped portrait, and the first as a draft, with the add-on's operators.
 
 ``run.py demo`` calls this with MIMAFACE_ZIP, MIMAFACE_WORK (the demo folder), MIMAFACE_PORTRAIT and MIMAFACE_TAKE.
 """
@@ -56,7 +56,9 @@ def main() -> dict:
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     pose(scene.mimaface.rig)
     takes = []
-    for name, prepare in (("keyframed", None), ("mocap", Path(os.environ["MIMAFACE_TAKE"]))):
+    take_file = Path(os.environ["MIMAFACE_TAKE"])
+    for name, engine, prepare in (("draft", "proxy", None), ("keyframed", "demo", None), ("mocap", "demo", take_file)):
+        scene.mimaface.engine = engine
         if prepare is not None:
             drive.fresh_take(scene.mimaface.rig)
             drive.import_motion(prepare)

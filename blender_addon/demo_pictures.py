@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mimaface.video_out import contact_sheet, open_sink
 
-COLUMNS, ROWS, WIDTH = 8, 3, 240
+COLUMNS, WIDTH = 8, 240
+COMPARED = ("draft", "keyframed")  # takes of the same motion, shown above each other
 
 
 def moving_part(images: list[np.ndarray]) -> tuple[int, int, int, int]:
@@ -30,24 +32,33 @@ def moving_part(images: list[np.ndarray]) -> tuple[int, int, int, int]:
     return left, top, left + side, top + side
 
 
+def frames_of(take: dict[str, Any]) -> list[Path]:
+    return sorted(Path(take["folder"]).glob("*.png"))
+
+
+def chosen(take: dict[str, Any], count: int) -> list[np.ndarray]:
+    """``count`` frames (H, W, 3), evenly from first to last."""
+    files = frames_of(take)
+    return [np.asarray(Image.open(files[i]).convert("RGB")) for i in np.linspace(0, len(files) - 1, count).astype(int)]
+
+
+def make_sheet(takes: dict[str, dict[str, Any]]) -> np.ndarray:
+    """Draft above generated, twice eight moments of the same shot; then eight of the mocap take."""
+    upper, lower = (chosen(takes[name], 2 * COLUMNS) for name in COMPARED)
+    rows = [*upper[:COLUMNS], *lower[:COLUMNS], *upper[COLUMNS:], *lower[COLUMNS:], *chosen(takes["mocap"], COLUMNS)]
+    left, top, right, bottom = moving_part(rows)
+    return contact_sheet([image[top:bottom, left:right] for image in rows], COLUMNS, WIDTH)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     result = json.loads((folder / "result.json").read_text())
-    chosen = []
+    takes = {take["name"]: take for take in result["takes"]}
     with open_sink(folder / "shot.mp4", result["rate"], overwrite=True) as sink:
-        number = 0
-        for take in result["takes"]:
-            files = sorted(Path(take["folder"]).glob("*.png"))
-            wanted = set(np.linspace(0, len(files) - 1, COLUMNS * ROWS).astype(int).tolist())
-            for index, path in enumerate(files):
-                image = np.asarray(Image.open(path).convert("RGB"))
-                sink.write(number, image)
-                number += 1
-                if index in wanted:
-                    chosen.append(image)
-    left, top, right, bottom = moving_part(chosen)
-    cropped = [image[top:bottom, left:right] for image in chosen]
-    Image.fromarray(contact_sheet(cropped, COLUMNS, WIDTH)).save(folder / "sheet.png")
+        finals = [path for name, take in takes.items() if name != "draft" for path in frames_of(take)]
+        for number, path in enumerate(finals):
+            sink.write(number, np.asarray(Image.open(path).convert("RGB")))
+    Image.fromarray(make_sheet(takes)).save(folder / "sheet.png")
     for take in result["takes"]:
         rate = take["frames"] / take["seconds"]
         print(

@@ -73,7 +73,24 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
 
     _add_golden(commands)
+    _add_training(commands)
     return parser
+
+
+def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from mimaface.evaluation import ablations
+    from mimaface.evaluation import commands as evaluation
+    from mimaface.training import commands as training
+
+    train = commands.add_parser("train", help="train a model on shards: autoencoder, image, video")
+    training.add_arguments(train)
+    train.set_defaults(command=training.run)
+    evaluate = commands.add_parser("evaluate", help="measure a model, the proxy and others on held-out shards")
+    evaluation.add_arguments(evaluate)
+    evaluate.set_defaults(command=evaluation.run)
+    ablate = commands.add_parser("ablate", help="train and measure the paper's ablations")
+    ablations.add_arguments(ablate)
+    ablate.set_defaults(command=ablations.run)
 
 
 def _add_golden(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

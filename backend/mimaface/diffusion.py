@@ -103,7 +103,16 @@ def from_v(model: Model) -> Denoiser:
     return denoise
 
 
-PREDICTIONS = {"epsilon": from_epsilon, "v": from_v}
+def from_sample(model: Model) -> Denoiser:
+    """Denoiser of a network that predicts the clean latents themselves."""
+
+    def denoise(x: Tensor, point: Point) -> Tensor:
+        return model(x / math.hypot(point.signal, point.noise), _timestep(x, point))
+
+    return denoise
+
+
+PREDICTIONS = {"epsilon": from_epsilon, "v": from_v, "sample": from_sample}
 
 
 def _timestep(x: Tensor, point: Point) -> Tensor:
@@ -170,22 +179,23 @@ def add_noise(alphas: Tensor, clean: Tensor, noise: Tensor, timesteps: Tensor) -
 
 
 def training_target(prediction: str, alphas: Tensor, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """What the network should say: ε, or v = √ᾱ · ε − √(1 − ᾱ) · clean. Shapes as in :func:`add_noise`."""
-    if prediction == "epsilon":
-        return noise
+    """What the network should say: ε, v = √ᾱ · ε − √(1 − ᾱ) · clean, or clean itself. Shapes as in :func:`add_noise`."""
+    if prediction != "v":
+        return noise if prediction == "epsilon" else clean
     signal, level = _factors(alphas, clean, timesteps)
     return signal * noise - level * clean
 
 
 def min_snr_weight(prediction: str, alphas: Tensor, timesteps: Tensor, gamma: float = 5.0) -> Tensor:
-    """Loss weight (B,) of Hang et al. 2023, min(SNR, γ) / SNR for ε; for v min(SNR, γ) + 1 over SNR + 1.
+    """Loss weight (B,) of Hang et al. 2023: min(SNR, γ) / SNR for ε. For clean latents min(SNR, γ) + 1, for v that over SNR + 1.
 
-    Their min(SNR, γ) / (SNR + 1) for v would be zero at a zero terminal SNR, and the first sampling step never trained.
+    Their weight for clean latents, min(SNR, γ), would be zero at a zero terminal SNR, and the first sampling step never trained.
     """
     level = alphas.to(timesteps.device)[timesteps]
     snr = level / (1 - level)
     clipped = snr.clamp(max=gamma)
-    return (clipped / snr if prediction == "epsilon" else (clipped + 1) / (snr + 1)).float()
+    weight = {"epsilon": clipped / snr, "v": (clipped + 1) / (snr + 1), "sample": clipped + 1}
+    return weight[prediction].float()
 
 
 def _factors(alphas: Tensor, like: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:

@@ -191,7 +191,9 @@ class MIMAFACE_OT_generate(_Operator):
         scene.mimaface.active_take = len(scene.mimaface.takes) - 1
         fields = {
             "portrait": item.get("mimaface_portrait", settings.portrait_id), "name": name,
-            "settings": {"engine": "proxy", "size": settings.size, "framing": settings.framing, "transparent": settings.transparent},
+            "settings": {
+                "engine": settings.engine, "size": settings.size, "framing": settings.framing, "transparent": settings.transparent,
+            },
         }  # fmt: skip
         identity, runtime = take.uuid, session()
 

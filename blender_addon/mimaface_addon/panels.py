@@ -100,6 +100,7 @@ def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     settings = context.scene.mimaface
     column = layout.column(align=True)
+    column.prop(settings, "engine")
     column.prop(settings, "framing")
     column.prop(settings, "size")
     column.prop(settings, "transparent")

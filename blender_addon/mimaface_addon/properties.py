@@ -28,6 +28,17 @@ class MimaFaceScene(bpy.types.PropertyGroup):
     rig: PointerProperty(name="Rig", description="The armature that animates the portrait", type=bpy.types.Object)
     takes: CollectionProperty(type=MimaFaceTake)
     active_take: IntProperty()
+    engine: EnumProperty(
+        name="Quality",
+        items=[
+            (
+                "demo",
+                "Generated",
+                "The diffusion model draws what the photo does not show: teeth, turned cheeks, the background behind",
+            ),
+            ("proxy", "Draft", "The photo projected onto the head: instant, without anything new"),
+        ],
+    )
     size: IntProperty(name="Size", description="Pixels of the longer side; 0 is the photo's own size", default=0, min=0, max=8192)
     framing: EnumProperty(
         name="Framing",

@@ -33,7 +33,8 @@ TINY_SMALL = {
 
 
 @pytest.mark.parametrize(
-    ("config", "factor", "channels"), [(tiny_configuration().vae, 2, 4), (TINY_TAESD, 2, 4), (TINY_SMALL, 4, 3), (DEMO.vae, 8, 16)]
+    ("config", "factor", "channels"),
+    [(tiny_configuration().vae, 2, 4), (TINY_TAESD, 2, 4), (TINY_SMALL, 4, 3), (DEMO.vae, 8, 16)],
 )
 def test_shapes_of_every_class(config: dict[str, object], factor: int, channels: int) -> None:
     torch.manual_seed(0)

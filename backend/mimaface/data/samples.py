@@ -102,7 +102,7 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     count = 0
-    with open(part, "wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
+    with part.open("wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
         for sample in samples:
             writer.write(to_members(sample))
             count += 1
@@ -114,7 +114,7 @@ def read_shards(paths: Iterable[Path]) -> Iterator[Sample]:
     """The samples of some shards in their order. Raises :class:`InvalidInput` for a shard that is missing or damaged."""
     for path in paths:
         try:
-            with open(path, "rb") as stream:
+            with path.open("rb") as stream:
                 files = webdataset.tariterators.tar_file_expander([{"stream": stream, "url": str(path)}])
                 for members in webdataset.tariterators.group_by_keys(files):
                     yield from_members(members)

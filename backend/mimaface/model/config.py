@@ -70,7 +70,7 @@ class SamplerConfig:
 
     method: str = "euler"  # euler | ddim
     steps: int = 25
-    prediction: str = "epsilon"  # epsilon | v
+    prediction: str = "epsilon"  # epsilon | v | sample
     spacing: str = "linspace"  # linspace | trailing
     beta_start: float = 0.00085
     beta_end: float = 0.012
@@ -79,12 +79,14 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         _one_of("sampler.method", self.method, ("euler", "ddim"))
-        _one_of("sampler.prediction", self.prediction, ("epsilon", "v"))
+        _one_of("sampler.prediction", self.prediction, ("epsilon", "v", "sample"))
         _one_of("sampler.spacing", self.spacing, ("linspace", "trailing"))
         if not 1 <= self.steps <= self.train_steps:
             raise InvalidCheckpoint(f"sampler.steps is {self.steps}, use 1 to {self.train_steps}")
-        if self.zero_terminal_snr and (self.prediction != "v" or self.method != "ddim"):
-            raise InvalidCheckpoint("sampler: zero_terminal_snr needs v-prediction and ddim (pure noise has infinite sigma)")
+        if self.zero_terminal_snr and (self.prediction == "epsilon" or self.method != "ddim"):
+            raise InvalidCheckpoint(
+                "sampler: zero_terminal_snr needs v or sample prediction and ddim (pure noise has infinite sigma)"
+            )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .config import TrainingConfig
 
 KEPT = 2
 # what may differ between the legs of one run
-FREE = ("evaluate_every", "save_every", "accumulate", "checkpoint_gradients")
+FREE = ("steps", "cooldown", "evaluate_every", "save_every", "accumulate", "checkpoint_gradients")
 
 
 def write(folder: Path, step: int, state: dict[str, Any], config: TrainingConfig) -> Path:

@@ -1,4 +1,4 @@
-"""``mimaface train``: the stages from the command line."""
+"""``mimaface train``: the stages from the command line. torch is imported when a run starts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import argparse
 import logging
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from mimaface.data.samples import shards_in
-from mimaface.model.family import MimaFaceModel
 from mimaface.model.instances import INSTANCES, named
-from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.errors import InvalidInput, NotInstalled
 
 from .config import STAGES, TrainingConfig
-from .loop import train
+
+if TYPE_CHECKING:
+    from mimaface.model.family import MimaFaceModel
+
+    from .loop import Stage
 
 FLAGS = {int: int, float: float, str: str}
 LOOKS = {"demo": "projected"}  # which render conditions a model; the others take the paper's I_R
@@ -36,12 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(f"--{item.name.replace('_', '-')}", type=FLAGS[kind], default=item.default)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--without", default="", help="ablation: render, coefficients or affinity, separated by commas")
+    parser.add_argument("--pixel-weighted", action="store_true", help="weigh latent channels by what they do to pixels")
     parser.add_argument("--average-context", action="store_true", help="ablation: context averaged over the frames")
     parser.add_argument("--checkpoint-gradients", action="store_true", help="less memory, more time")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train a leg; returns 0."""
+    """Train a leg; returns 0. Raises :class:`NotInstalled` without the extra ``train``."""
+    try:
+        import torch
+
+        from .loop import train
+    except ImportError as error:
+        raise NotInstalled(f"training needs {error.name}", 'pip install "mimaface[train]"') from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     values = {item.name: getattr(arguments, item.name) for item in fields(TrainingConfig)}
     values["without"] = tuple(filter(None, arguments.without.split(",")))
@@ -57,6 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def open_model(name: str) -> MimaFaceModel:
     """A fresh model of a configuration, or a folder's in float32. Raises :class:`InvalidCheckpoint` or :class:`InvalidInput`."""
+    import torch
+
+    from mimaface.model.family import MimaFaceModel
+
     if name in INSTANCES:
         return MimaFaceModel(named(name))
     if not Path(name).is_dir():
@@ -64,8 +76,10 @@ def open_model(name: str) -> MimaFaceModel:
     return MimaFaceModel.from_pretrained(name, torch.float32)
 
 
-def make_stage(model: MimaFaceModel, config: TrainingConfig, arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+def make_stage(model: MimaFaceModel, config: TrainingConfig, arguments: argparse.Namespace) -> Stage:
     """The stage that the configuration names, with its data."""
+    from mimaface.data.samples import shards_in
+
     if config.stage == "autoencoder":
         from .autoencoding import AutoencoderStage
 

@@ -22,6 +22,7 @@ class TrainingConfig:
     dropout          share of samples whose appearance context is all zero (spec 1.5)
     identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
+    pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
     average_context  ablation: the context averaged over the frames, as the released code has it
     """
 
@@ -40,6 +41,7 @@ class TrainingConfig:
     identity_weight: float = 0.1
     identity_bank: int = 4096
     without: tuple[str, ...] = ()
+    pixel_weighted: bool = False
     average_context: bool = False
     checkpoint_gradients: bool = False
     precision: str = "bf16"  # of accelerate: no | bf16 | fp16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,6 +39,8 @@ class Denoising(nn.Module):
         self.unet, self.vision, self.appearance = model.unet, model.vision, model.appearance
         self.config = config
         self._model = [model]  # not a submodule: its autoencoder is not trained here
+        even = torch.full((model.config.latent_channels,), 1 / model.config.latent_channels)
+        self.register_buffer("channel_weight", even, persistent=False)
         sampler = model.config.sampler
         self.alphas = diffusion.scaled_linear_schedule(
             sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr
@@ -62,7 +65,7 @@ class Denoising(nn.Module):
         kind = model.config.sampler.prediction
         target = diffusion.training_target(kind, self.alphas, clean, noise, timesteps)
         weight = diffusion.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
-        squared = (prediction.float() - target).square().mean((1, 2, 3, 4))
+        squared = (prediction.float() - target).square().mean((2, 3, 4)) @ self.channel_weight
         denoising = (weight * squared).mean()
         losses = {"loss": denoising, "denoising": denoising, "remember": tokens.class_token.detach()}
         if config.stage == "image" and config.identity_weight > 0:
@@ -126,6 +129,8 @@ class DenoisingStage:
         if config.checkpoint_gradients:
             model.unet.enable_gradient_checkpointing()
         self.trainee = Denoising(model, config)
+        if config.pixel_weighted:
+            self.trainee.channel_weight.copy_(pixel_weight(model, held_out))
         self.bank = MemoryBank(config.identity_bank, model.config.appearance.token_width)
         self.person = {name: number for number, name in enumerate(dict.fromkeys(data.persons))}
         self._person_of = dict(zip(data.names, data.persons))
@@ -219,9 +224,27 @@ class DenoisingStage:
 
     def save_model(self, folder: Path) -> None:
         """The whole model, with motion switched on again."""
+        if self.config.average_context:
+            appearance = replace(self.model.config.appearance, context_per_frame=False)
+            self.model.config = self.model.config.but(appearance=appearance)
         self.model.unet.enable_motion(True)
         self.model.save_pretrained(folder)
         self.model.unet.enable_motion(self.config.stage == "video")
+
+
+@torch.no_grad()
+def pixel_weight(model: MimaFaceModel, store: LatentStore, pictures: int = 4, step: float = 0.5) -> Tensor:
+    """(C,) weights of sum 1: the mean square that noise of deviation ``step`` in one channel makes in the decoded pictures."""
+    draw = torch.Generator().manual_seed(0)
+    clean = torch.cat([store.item(index % len(store), [0])["driven"] for index in range(pictures)])
+    exact = model.decode_latents(clean)
+    change = []
+    for channel in range(clean.shape[1]):
+        moved = clean.clone()
+        moved[:, channel] += step * torch.randn(moved[:, channel].shape, generator=draw)
+        change.append((model.decode_latents(moved) - exact).square().mean())
+    weight = torch.stack(change)
+    return weight / weight.sum()
 
 
 @torch.no_grad()
@@ -248,8 +271,7 @@ def sample_latents(
             ) -> Tensor:
                 return cast(Tensor, model(x, timestep, conditions, hand_over(None, x), context)).float()
 
-            for latents in start_sampling(model.config.sampler, network, noise):
-                pass
+            *_, latents = start_sampling(model.config.sampler, network, noise)
         results.append(latents.transpose(1, 2))
     return torch.cat(results)
 

@@ -199,7 +199,7 @@ class _Run:
         """Checkpoint, whole or not at all."""
         if self.accelerator.is_main_process:
             state = {
-                "weights": {name: value for name, value in self._named()},
+                "weights": dict(self._named()),
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average.state_dict(),
                 "extra": self.stage.extra_state(),

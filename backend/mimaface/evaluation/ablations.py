@@ -1,0 +1,107 @@
+"""The paper's ablations as one command: each variant is trained with the same budget and evaluated on the same samples."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mimaface.training.config import TrainingConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one variant lacks; the fields are those of ``TrainingConfig``."""
+
+    name: str
+    without: tuple[str, ...] = ()
+    identity: bool = True
+    average_context: bool = False
+
+
+VARIANTS = (
+    Variant("full"),
+    Variant("without render", without=("render",)),
+    Variant("without coefficients", without=("coefficients",)),
+    Variant("without L_id", identity=False),
+    Variant("without ICA", without=("affinity",)),
+    Variant("context averaged over frames", average_context=True),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``mimaface ablate``."""
+    parser.add_argument("--model", required=True, help="folder whose autoencoder is trained (after: mimaface train autoencoder)")
+    parser.add_argument("--images", type=Path, required=True, help="shards of the image stage")
+    parser.add_argument("--videos", type=Path, required=True, help="shards of the video stage, neighbouring frames")
+    parser.add_argument("--held-out", type=Path, required=True, help="shards of neighbouring frames, never trained on")
+    parser.add_argument("--image-steps", type=int, default=600)
+    parser.add_argument("--video-steps", type=int, default=150)
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs; the table is in ablations.json there")
+    parser.add_argument("--readme", type=Path, help="Markdown file whose ablation table is written anew")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train and evaluate every variant that has no results yet; returns 0."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from .tables import replace_between, table
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    rows = {}
+    for variant in VARIANTS:
+        path = arguments.out / variant.name.replace(" ", "-") / "results.json"
+        if not path.exists():
+            log.info("variant: %s", variant.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(_measure(variant, arguments, path.parent), indent=1) + "\n")
+        rows[variant.name] = json.loads(path.read_text())["results"]["model"]
+    summary: dict[str, Any] = {"image_steps": arguments.image_steps, "video_steps": arguments.video_steps, "results": rows}
+    (arguments.out / "ablations.json").write_text(json.dumps(summary, indent=1) + "\n")
+    text = table(rows)
+    Console().print(Markdown(text))
+    if arguments.readme:
+        replace_between(arguments.readme, "ablations", text)
+    return 0
+
+
+def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    import torch
+
+    from mimaface.data.samples import read_shards, shards_in
+    from mimaface.model.family import MimaFaceModel
+    from mimaface.training.commands import make_stage, open_model
+    from mimaface.training.config import TrainingConfig
+    from mimaface.training.loop import train
+
+    from .evaluate import evaluate
+    from .model_frames import model_generator
+
+    image = TrainingConfig(
+        "image", arguments.image_steps, 8, 2, 5e-4, cooldown=arguments.image_steps // 2, identity_weight=0.1 * variant.identity,
+        without=variant.without, average_context=variant.average_context,
+    )  # fmt: skip
+    start = arguments.model
+    for config, data in ((image, arguments.images), (_video(image, arguments.video_steps), arguments.videos)):
+        torch.manual_seed(0)
+        out = folder / config.stage
+        stage = make_stage(open_model(start), config, argparse.Namespace(data=data, held_out=arguments.held_out))
+        train(stage, config, out)
+        start = str(out / "model")
+    model = MimaFaceModel.from_pretrained(start, torch.bfloat16)
+    generate = model_generator(model, detail=False, affinity="affinity" not in variant.without, without=variant.without)
+    samples = islice(read_shards(shards_in(arguments.held_out)), arguments.samples)
+    return evaluate(samples, {"model": generate}, (model.config.clip_length, model.config.overlap))
+
+
+def _video(config: TrainingConfig, steps: int) -> TrainingConfig:
+    return replace(config, stage="video", steps=steps, batch=2, frames=12, cooldown=steps // 2)

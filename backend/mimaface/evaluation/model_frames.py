@@ -1,0 +1,72 @@
+"""A model on samples whose conditions are rendered already: clip by clip as in use, with or without detail transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mimaface.clips import Clip, ClipPlan
+from mimaface.data.samples import SIGNALS, Sample
+from mimaface.detail import with_detail
+from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
+from mimaface.model.family import MimaFaceModel
+from mimaface.training.pictures import as_images, as_pictures
+
+Array = NDArray[Any]
+
+
+def autoencoder_generator(model: MimaFaceModel) -> Callable[[Sample], Array]:
+    """The ceiling: the truth, encoded and decoded."""
+    engine = TorchEngine(model)
+    return lambda sample: as_pictures(engine.decode_latents(engine.encode_images(as_images(sample.driven))))
+
+
+def model_generator(
+    model: MimaFaceModel, steps: int | None = None, detail: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
+) -> Callable[[Sample], Array]:
+    """The model; frames that are no neighbours in time are clips of their own. ``without`` as in ``TrainingConfig``."""
+    engine = TorchEngine(model)
+    look = "render" if model.config.name == "demo" else "albedo"
+
+    def generate(sample: Sample) -> Array:
+        with torch.inference_mode():
+            rendered = as_images(sample.projected if look == "render" else sample.albedo)
+            render = engine.encode_images(rendered)
+            latents = generate_latents(engine, sample, render, steps, affinity, without)
+            result = engine.decode_latents(latents)
+            if detail:
+                held = engine.decode_latents(render)
+                rows = zip(rendered, held, result)
+                result = torch.cat([with_detail(small[None], small[None], h[None], g[None]) for small, h, g in rows])
+        return as_pictures(result)
+
+    return generate
+
+
+def generate_latents(
+    engine: TorchEngine, sample: Sample, render: Tensor, steps: int | None, affinity: bool = True, without: tuple[str, ...] = ()
+) -> Tensor:
+    """Latents (F, C, h, w) of a sample's frames from its ``render`` latents (F, C, h, w)."""
+    photo = as_images(sample.source[None])
+    tokens, source = engine.encode_source(photo), engine.encode_images(photo)
+    if "render" in without:
+        render = torch.zeros_like(render)
+    signals = {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS}
+    if "coefficients" in without:
+        signals = {name: torch.zeros_like(value) for name, value in signals.items()}
+    config = engine.config
+    length = min(config.clip_length, len(sample)) if sample.rate else 1
+    overlap = config.overlap if affinity and length == config.clip_length and length > config.overlap else 0
+    plan = ClipPlan(len(sample), length, overlap)
+
+    def inputs(clip: Clip) -> ClipInputs:
+        frames = list(clip.frames)
+        conditions = {"render": render[frames], "source": source.expand(len(frames), -1, -1, -1)}
+        return ClipInputs(conditions, {name: value[frames] for name, value in signals.items()})
+
+    made = [clip.new for clip in generate_clips(engine, plan, tokens, inputs, 0, steps=steps) if clip is not None]
+    return torch.cat(made)

@@ -1,0 +1,48 @@
+"""From the JSON of ``mimaface evaluate`` to a table in Markdown, and into the README between its markers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mimaface.protocol.errors import InvalidInput
+
+METRICS = {
+    "psnr@head": ("PSNR head ↑", 2), "ssim@head": ("SSIM head ↑", 4), "psnr": ("PSNR ↑", 2),
+    "exp@anny-fit": ("Exp ↓", 3), "pose@anny-fit": ("Pose ↓", 4), "gaze@anny-fit": ("Gaze ↓", 4), "csim@dlib": ("CSIM (dlib) ↑", 4),
+    "icj": ("ICJ → 1", 3),
+}  # fmt: skip
+BEGIN, END = "<!-- {name} -->", "<!-- /{name} -->"
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Raises :class:`InvalidInput` for a file that ``mimaface evaluate`` did not write."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        if not isinstance(content["results"], dict):
+            raise ValueError("no results in it")
+        return content
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{path}: not results of mimaface evaluate ({error})", "write them with --out") from error
+
+
+def table(rows: dict[str, dict[str, dict[str, float]]]) -> str:
+    """rows name → metric → {"mean", …} as a Markdown table; a metric that a row lacks is a dash."""
+    names = [name for name in METRICS if any(name in row for row in rows.values())]
+    lines = ["| | " + " | ".join(METRICS[name][0] for name in names) + " |", "|---" * (len(names) + 1) + "|"]
+    for row, values in rows.items():
+        cells = [f"{values[name]['mean']:.{METRICS[name][1]}f}" if name in values else "–" for name in names]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def replace_between(path: Path, name: str, text: str) -> None:
+    """Put ``text`` between the markers ``name`` of a Markdown file. Raises :class:`InvalidInput` where they are missing."""
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    content = path.read_text()
+    if content.count(begin) != 1 or content.count(end) != 1:
+        raise InvalidInput(f"{path} has no place for the table", f"add a line {begin} and a line {end}")
+    before, rest = content.split(begin)
+    after = rest.split(end)[1]
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

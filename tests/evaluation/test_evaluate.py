@@ -1,0 +1,73 @@
+"""Evaluation end to end on a few samples, its file, and the README's table."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimaface.cli import main
+from mimaface.data.samples import write_shard
+from mimaface.data.synthetic import SyntheticConfig, make_sample
+from mimaface.evaluation.evaluate import evaluate, generators_of, summary
+from mimaface.evaluation.tables import read_results, replace_between, table
+from mimaface.protocol.errors import InvalidInput
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("held-out")
+    write_shard(folder / "a.tar", [make_sample(7, index, SyntheticConfig(frames=2)) for index in range(2)])
+    return folder
+
+
+def test_the_proxy_is_better_than_a_copy_of_the_source(shards, tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- evaluation -->\nold\n<!-- /evaluation -->\nafter\n")
+    out = tmp_path / "results.json"
+    assert main(["evaluate", str(shards), "--generators", "source,proxy", "--out", str(out), "--readme", str(readme)]) == 0
+    results = read_results(out)
+    assert results["samples"] == 2 and "evaluate" in results["command"]
+    proxy, source = (results["results"][name] for name in ("proxy", "source"))
+    assert proxy["psnr@head"]["mean"] > source["psnr@head"]["mean"] + 1
+    assert proxy["pose@anny-fit"]["mean"] < source["pose@anny-fit"]["mean"]
+    assert proxy["psnr@head"]["count"] == 4
+    text = readme.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert f"{proxy['psnr@head']['mean']:.2f}" in text
+    assert "absent: lpips@alex" in capsys.readouterr().out
+
+
+def test_a_summary_leaves_infinite_values_out():
+    found = summary([1.0, 3.0, float("inf")])
+    assert (found.mean, found.count) == (2.0, 2)
+    assert found.error == pytest.approx(1 / np.sqrt(2))
+
+
+@pytest.mark.parametrize(("name", "said"), [("magic", "magic"), ("model", "needs a model")])
+def test_wrong_generators_are_named(name, said):
+    with pytest.raises(InvalidInput, match=said):
+        generators_of([name], None)
+
+
+def test_nothing_to_evaluate_is_an_error(tmp_path, capsys):
+    with pytest.raises(InvalidInput, match="no sample"):
+        evaluate([], {})
+    assert main(["evaluate", str(tmp_path), "--out", str(tmp_path / "x.json")]) != 0
+    assert "holds no shards" in capsys.readouterr().err
+
+
+def test_a_table_has_a_dash_where_nothing_was_measured():
+    rows = {"full": {"psnr": {"mean": 21.347}, "csim@dlib": {"mean": 0.91}}, "without L_id": {"psnr": {"mean": 20.0}}}
+    lines = table(rows).splitlines()
+    assert lines[0] == "| | PSNR ↑ | CSIM (dlib) ↑ |"
+    assert lines[2:] == ["| full | 21.35 | 0.9100 |", "| without L_id | 20.00 | – |"]
+
+
+def test_files_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"other": 1}))
+    with pytest.raises(InvalidInput, match="not results"):
+        read_results(path)
+    with pytest.raises(InvalidInput, match="no place for the table"):
+        replace_between(path, "evaluation", "text")

@@ -1,0 +1,49 @@
+"""Detail transfer: kept where the generator agrees, given up where it does not, seamless at the border."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mimaface.detail import FEATHER, agreement, resized, with_detail
+
+
+def texture(side: int, seed: int = 0) -> torch.Tensor:
+    """A smooth picture with fine grain, (1, 3, side, side) in [−1, 1]."""
+    draw = torch.Generator().manual_seed(seed)
+    smooth = resized(torch.rand(1, 3, 6, 6, generator=draw) - 0.5, (side, side))
+    return (smooth + 0.2 * (torch.rand(1, 3, side, side, generator=draw) - 0.5)).clamp(-1, 1)
+
+
+def test_where_the_generator_agrees_the_photograph_stays_whole():
+    posed = texture(192)
+    small = resized(posed, (64, 64))
+    held = torch.nn.functional.avg_pool2d(small, 3, 1, 1, count_include_pad=False)  # an autoencoder that blurs
+    assert (with_detail(posed, small, held, held) - posed).abs().max() < 1e-5
+
+
+def test_where_it_does_not_the_generated_picture_is_shown():
+    posed = texture(192)
+    small = resized(posed, (64, 64))
+    generated = small.clone()
+    generated[:, :, 20:44, 20:44] = 0.9  # an open mouth, say
+    result = with_detail(posed, small, small, generated)
+    assert (result[:, :, 72:120, 72:120] - 0.9).abs().mean() < 0.03, "none of the old grain is on it"
+    assert (result[:, :, :8] - posed[:, :, :8]).abs().max() < 1e-5, "far away nothing has changed"
+
+
+def test_the_border_is_the_photograph_whatever_is_generated():
+    posed = texture(128)
+    small = resized(posed, (64, 64))
+    result = with_detail(posed, small, small, -small)
+    for edge in (result[..., 0, :] - posed[..., 0, :], result[..., :, -1] - posed[..., :, -1]):
+        assert edge.abs().mean() < 0.02
+    middle = slice(2 * FEATHER + 8, -2 * FEATHER - 8)
+    assert (result - posed)[..., middle, middle].abs().mean() > 0.1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_agreement_falls_with_the_difference(low, high):
+    base = texture(64)
+    near, far = (agreement(base, base + shift) for shift in sorted((low, high)))
+    assert (far >= 0).all() and (far <= near + 1e-6).all() and (near <= 1).all()

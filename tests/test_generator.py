@@ -1,0 +1,98 @@
+"""Frames by a diffusion model: any number, resumable to the byte, pasted into the whole photograph."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import nod
+from mimaface.animate import model_frames
+from mimaface.face.pose import poses_for
+from mimaface.face.proxy import ProxyRenderer, choose_frame
+from mimaface.generator import window_in
+from mimaface.model.family import MimaFaceModel
+from mimaface.protocol.settings import RenderSettings
+from training_fixtures import models
+
+SMALL = RenderSettings(engine="demo", size=160, seed=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A model of random weights: 64² pictures, clips of 4 frames that overlap by 1."""
+    torch.manual_seed(0)
+    config = models.tiny_configuration(
+        image_size=64, conditions=(("render", 4), ("source", 4)), unet=models.tiny_unet(in_channels=17), guidance=1.0
+    )
+    model = MimaFaceModel(config)
+    models.awaken(model)
+    target = tmp_path_factory.mktemp("tiny")
+    model.save_pretrained(target)
+    return target
+
+
+def run(folder, portrait, motion, settings=SMALL, start=0, memory=None):
+    poses = poses_for(portrait.fit, motion)
+    found = model_frames(folder, portrait, poses, settings, start, {} if memory is None else memory)
+    return {step.index: step.image for step in found if step is not None}
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8])
+def test_a_shot_of_any_length_has_every_frame_once(folder, portrait, count):
+    frames = run(folder, portrait, nod(count))
+    assert list(frames) == list(range(count))
+    height, width = portrait.image.shape[:2]
+    assert {image.shape for image in frames.values()} == {
+        (160 * height // max(height, width), 160 * width // max(height, width), 3)
+    }
+
+
+def test_equal_seeds_give_equal_bytes_and_others_do_not(folder, portrait):
+    one, two = run(folder, portrait, nod(3)), run(folder, portrait, nod(3))
+    other = run(folder, portrait, nod(3), RenderSettings(engine="demo", size=160, seed=5))
+    assert all(np.array_equal(one[i], two[i]) for i in one)
+    assert not np.array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("start", [0, 2, 4, 5, 8])
+def test_a_resumed_shot_goes_on_to_the_byte(folder, portrait, start):
+    whole = run(folder, portrait, nod(9))
+    memory: dict[str, bytes] = {}
+    poses = poses_for(portrait.fit, nod(9))
+    for step in model_frames(folder, portrait, poses, SMALL, 0, memory):
+        if step is not None and step.index == start:  # killed right after this frame
+            break
+    for remembered in (memory, {}):  # and when what was remembered is lost
+        rest = run(folder, portrait, nod(9), start=start, memory=dict(remembered))
+        assert list(rest) == list(range(start, 9))
+        assert all(np.array_equal(rest[i], whole[i]) for i in rest)
+
+
+def test_what_is_remembered_saves_the_clips_before(folder, portrait):
+    memory: dict[str, bytes] = {}
+    run(folder, portrait, nod(13), memory=memory)
+    poses = poses_for(portrait.fit, nod(13))
+    steps = [sum(1 for _ in model_frames(folder, portrait, poses, SMALL, 12, dict(kept))) for kept in (memory, {})]
+    assert steps[0] < steps[1] / 2
+    assert len(memory) == 2, "memory does not grow with the shot"
+
+
+def test_far_from_the_face_the_proxy_s_frame_is_untouched(folder, portrait):
+    settings = RenderSettings(engine="demo", size=256)
+    pose = poses_for(portrait.fit, nod(2))[1]
+    generated = run(folder, portrait, nod(2), settings)[1]
+    renderer = ProxyRenderer(portrait, 256, "photo")
+    proxy = renderer.render(pose)
+    left, top, side = window_in(renderer.frame, choose_frame(portrait, 64, "face"))
+    outside = np.ones(proxy.shape[:2], bool)
+    outside[top : top + side, left : left + side] = False
+    assert outside.sum() > 2000
+    assert np.array_equal(generated[outside], proxy[outside])
+    assert not np.array_equal(generated[~outside], proxy[~outside])
+
+
+def test_transparent_frames_keep_their_alpha(folder, portrait):
+    frame = run(folder, portrait, nod(2), RenderSettings(engine="demo", size=128, transparent=True))[1]
+    assert frame.shape[2] == 4
+    assert frame[..., 3].min() == 0 and frame[..., 3].max() == 255
