@@ -67,7 +67,8 @@ def to_members(sample: Sample) -> dict[str, Any]:
         pictures = getattr(sample, name)
         members[f"{name}.jpg"] = _jpeg(pictures.reshape(-1, *pictures.shape[2:]))
     arrays = io.BytesIO()
-    np.savez(arrays, identity=sample.identity, box=sample.box, **sample.signals)
+    named: dict[str, Any] = {"identity": sample.identity, "box": sample.box, **sample.signals}
+    np.savez(arrays, **named)
     members["arrays.npz"] = arrays.getvalue()
     members["meta.json"] = json.dumps({"person": sample.person, "rate": sample.rate}).encode()
     return members
@@ -102,7 +103,7 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     count = 0
-    with open(part, "wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
+    with part.open("wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
         for sample in samples:
             writer.write(to_members(sample))
             count += 1
@@ -114,7 +115,7 @@ def read_shards(paths: Iterable[Path]) -> Iterator[Sample]:
     """The samples of some shards in their order. Raises :class:`InvalidInput` for a shard that is missing or damaged."""
     for path in paths:
         try:
-            with open(path, "rb") as stream:
+            with path.open("rb") as stream:
                 files = webdataset.tariterators.tar_file_expander([{"stream": stream, "url": str(path)}])
                 for members in webdataset.tariterators.group_by_keys(files):
                     yield from_members(members)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from mimaface.face.camera import Camera
-from mimaface.face.head import Head, gaze_rotation
+from mimaface.face.head import Head
 from mimaface.face.pose import FacePose
 from mimaface.face.rasterise import rasterise, vertex_normals
 from mimaface.face.sampling import smoothstep
