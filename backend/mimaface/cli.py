@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mimaface import __version__
+from mimaface.data.commands import add_commands as add_data_commands
 from mimaface.protocol.errors import MimaFaceError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -71,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="what is installed and what works")
     doctor.set_defaults(command=_doctor)
+
+    add_data_commands(commands)
     return parser
 
 
