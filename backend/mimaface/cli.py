@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mimaface import __version__
+from mimaface.data.commands import add_commands as add_data_commands
 from mimaface.protocol.errors import MimaFaceError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_golden(commands)
     _add_training(commands)
+    add_data_commands(commands)
     return parser
 
 

@@ -194,7 +194,8 @@ def _glasses(random: np.random.Generator, head: Head, vertices: Array) -> Piece:
     )
     lines: list[tuple[Array, bool]] = []
     for eye in eyes:
-        rim = np.concatenate([shape + np.array([eye[0] * 1.03, eye[1] - 0.003]), np.full((36, 1), front)], axis=1)
+        middle = np.array([eye[0] * 1.03, eye[1] - 0.003])
+        rim = np.concatenate([shape + middle, np.full((36, 1), front)], axis=1)
         rim[:, 2] -= 2.2 * (np.abs(rim[:, 0]) - 0.02).clip(0) ** 1.4
         lines.append((rim, True))
     inner = abs(eyes[0, 0]) * 1.03 - width

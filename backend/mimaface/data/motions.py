@@ -45,7 +45,8 @@ def _smooth(random: np.random.Generator, time: Array, channels: int, pause: floa
 def _angles(random: np.random.Generator, time: Array) -> Array:
     share = random.uniform(0.25, 0.8)  # how much of the variation is movement
     still = random.normal(0, 1, 3) * np.sqrt(1 - share)
-    return np.clip(ANGLES * (still + np.sqrt(share) * _smooth(random, time, 3, random.uniform(0.5, 1.5))), -LARGEST, LARGEST)
+    curves = ANGLES * (still + np.sqrt(share) * _smooth(random, time, 3, random.uniform(0.5, 1.5)))
+    return np.asarray(np.clip(curves, -LARGEST, LARGEST))
 
 
 def _actions(random: np.random.Generator, time: Array) -> Array:

@@ -125,7 +125,7 @@ def _tone(random: np.random.Generator, tones: Array) -> tuple[Array, float]:
 def _hair_tone(random: np.random.Generator, darkness: float) -> Array:
     dark = darkness > 0.55 and random.random() < 0.85
     tone = HAIR_TONES[random.integers(0, 2)] if dark else HAIR_TONES[random.integers(0, len(HAIR_TONES))]
-    return np.clip(tone * random.uniform(0.75, 1.25) * random.uniform(0.93, 1.07, 3), 0.02, 0.95)
+    return np.asarray(np.clip(tone * random.uniform(0.75, 1.25) * random.uniform(0.93, 1.07, 3), 0.02, 0.95))
 
 
 def paint_skin(random: np.random.Generator, tone: Array, hair: Array, hairy_scalp: bool) -> Array:

@@ -67,7 +67,8 @@ def to_members(sample: Sample) -> dict[str, Any]:
         pictures = getattr(sample, name)
         members[f"{name}.jpg"] = _jpeg(pictures.reshape(-1, *pictures.shape[2:]))
     arrays = io.BytesIO()
-    np.savez(arrays, identity=sample.identity, box=sample.box, **sample.signals)
+    named: dict[str, Any] = {"identity": sample.identity, "box": sample.box, **sample.signals}
+    np.savez(arrays, **named)
     members["arrays.npz"] = arrays.getvalue()
     members["meta.json"] = json.dumps({"person": sample.person, "rate": sample.rate}).encode()
     return members

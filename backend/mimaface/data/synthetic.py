@@ -21,11 +21,11 @@ from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.portrait import Portrait, load_picture
 from mimaface.face.pose import FacePose, motion_signals
 from mimaface.face.proxy import ProxyRenderer
-from mimaface.face.rasterise import rasterise, vertex_normals
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 
 from .motions import RATE, random_poses
 from .people import Person, random_person
+from .renders import head_box, render_albedo
 from .samples import Sample, write_shard
 from .studio import Camcorder, Studio, random_studio
 
@@ -33,7 +33,6 @@ Array = NDArray[Any]
 # what the fit of a photograph is off by, so that training sees projections as good as they are in use, and no better
 IDENTITY_ERROR, ACTION_ERROR, ANGLE_ERROR, GAZE_ERROR = 0.25, 0.03, np.radians(1.0), np.radians(2.0)
 LANDMARK_ERROR = 0.0006  # metres
-GREY = np.array([0.75, 0.58, 0.50])
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
     renderer = ProxyRenderer(Portrait(photo, fit, key), 0, "photo")
     away = [relative(pose, source, fit) for pose in poses]
     projected = np.stack([renderer.render(pose) for pose in away])
-    albedo = np.stack([render_albedo(person.identity, pose, studio) for pose in poses])
-    box = np.stack([head_box(camcorder.vertices(pose), studio) for pose in poses]).astype(np.float32)
+    albedo = np.stack([render_albedo(person.identity, pose, studio.camera, studio.light) for pose in poses])
+    box = np.stack([head_box(camcorder.vertices(pose), studio.camera) for pose in poses]).astype(np.float32)
     neighbours = RATE if stride == 1 / RATE else 0.0
     return Sample(
         key, key, photo, driven, projected, albedo, motion_signals(away, fit), person.identity.astype(np.float32), box, neighbours
@@ -111,30 +110,6 @@ def relative(pose: FacePose, source: FacePose, fit: FittedFace) -> FacePose:
         np.clip(fit.actions + pose.actions - source.actions, 0, 1), pose.rotation @ source.rotation.T @ fit.rotation,
         pose.translation, fit.gaze + pose.gaze - source.gaze,
     )  # fmt: skip
-
-
-def render_albedo(identity: Array, pose: FacePose, studio: Studio) -> Array:
-    """The paper's I_R: the head of ``identity`` in the model's own colours under plain light, over black (S, S, 3) uint8."""
-    head, size = Head.load(), studio.camera.width
-    drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
-    triangles = head.triangles[drawn]
-    posed = head.posed(identity, pose.actions, pose.gaze) @ pose.rotation.T + pose.translation
-    normals = vertex_normals(posed, triangles)
-    light = studio.light
-    grey = light.sky.mean() * (0.5 + 0.5 * normals[:, 1:2]) + light.ground.mean() * (0.5 - 0.5 * normals[:, 1:2])
-    grey = grey + np.clip(normals @ light.key, 0, None)[:, None] * light.key_colour.mean()
-    raster = rasterise(studio.camera.project(posed), triangles, size, size)
-    colour = raster.interpolate(triangles, (head.albedo * np.clip(grey, 0, 1.5) ** (1 / 2.2)).astype(np.float32))
-    return np.asarray((np.clip(colour, 0, 1) * 255).round().astype(np.uint8))
-
-
-def head_box(vertices: Array, studio: Studio) -> Array:
-    """left, top, right, bottom (4,) pixels around the skin of the head above the neck, within the picture."""
-    head = Head.load()
-    skin = head.region("face", "scalp", "ears")
-    points = studio.camera.project(vertices[: len(head.vertices)][skin])[:, :2]
-    size = studio.camera.width
-    return np.clip(np.concatenate([np.floor(points.min(0)), np.ceil(points.max(0))]), 0, size)
 
 
 @functools.cache

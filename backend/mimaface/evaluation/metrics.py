@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ def picture_metrics(generated: Array, truth: Array, box: Array) -> dict[str, flo
         if min(one.shape[-2:]) < SMALLEST_BOX:
             continue
         result[f"psnr{suffix}"] = float(peak_signal_noise_ratio(one, two, data_range=1.0))
-        result[f"ssim{suffix}"] = float(structural_similarity_index_measure(one, two, data_range=1.0))
+        result[f"ssim{suffix}"] = float(cast(Tensor, structural_similarity_index_measure(one, two, data_range=1.0)))
     return result
 
 

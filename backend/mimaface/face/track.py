@@ -59,6 +59,11 @@ class Tracker:
         self._found.append(found)
         return found is not None
 
+    @property
+    def last_points(self) -> Array | None:
+        """Landmarks (478, 3) of the frame that was added last, None where no face was seen in it."""
+        return None if self._last is None else self._last.points
+
     def finish(self, name: str = "video") -> Iterator[MotionClip | None]:
         """Solve: None after every frame, the motion last. Raises :class:`NoFaceFound` when no frame shows a face."""
         seen = [frame for frame, found in enumerate(self._found) if found is not None]

@@ -34,6 +34,8 @@ SHEET = 8  # pictures in a row of the contact sheet
 class Denoising(nn.Module):
     """The model with its training losses."""
 
+    channel_weight: Tensor
+
     def __init__(self, model: MimaFaceModel, config: TrainingConfig) -> None:
         super().__init__()
         self.unet, self.vision, self.appearance = model.unet, model.vision, model.appearance
@@ -98,7 +100,7 @@ def _frame_by_frame(
 
     known = Affinity(single(affinity.latents), single(affinity.mask))
     alone = {name: single(value) for name, value in conditions.items()}
-    prediction = model(single(noisy), repeat_frames(timesteps, frames), alone, known, context)
+    prediction: Tensor = model(single(noisy), repeat_frames(timesteps, frames), alone, known, context)
     return prediction[:, :, 0].unflatten(0, (-1, frames)).transpose(1, 2)
 
 
@@ -127,7 +129,7 @@ class DenoisingStage:
         freeze(model, config.stage)
         model.unet.to(memory_format=torch.channels_last)
         if config.checkpoint_gradients:
-            model.unet.enable_gradient_checkpointing()
+            cast(Any, model.unet).enable_gradient_checkpointing()
         self.trainee = Denoising(model, config)
         if config.pixel_weighted:
             self.trainee.channel_weight.copy_(pixel_weight(model, held_out))

@@ -41,7 +41,8 @@ class Batch:
 class Stage(Protocol):
     """What differs between stages. ``trainee(tensors)`` returns {"loss": scalar, other losses, "remember": …}."""
 
-    trainee: nn.Module
+    @property
+    def trainee(self) -> nn.Module: ...
 
     def batch(self, step: int, places: range) -> Batch:
         """The items ``places`` of the global batch of a step, on the CPU."""
