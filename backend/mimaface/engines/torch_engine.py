@@ -19,6 +19,8 @@ from ..model.family import MimaFaceModel
 from ..model.vision import VisionTokens
 from ..protocol.errors import InvalidInput
 
+SMALL_LATENTS = 32  # pixels a side, up to which attention on a CPU is faster by plain matrix products
+
 
 @dataclass(frozen=True, eq=False)
 class ClipInputs:
@@ -56,7 +58,7 @@ class TorchEngine:
         for part in networks:
             part.to(memory_format=torch.channels_last)
         if self.device.type == "cpu":
-            model.unet.attend_by_matmul()
+            model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)
 
     @classmethod
     def open(cls, folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> TorchEngine:

@@ -6,6 +6,8 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
+from mimaface.protocol.errors import NotInstalled
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``mimaface evaluate``."""
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, write, print; returns 0."""
+    """Evaluate, write, print; returns 0. Raises :class:`NotInstalled` without the extra ``evaluate``."""
     from rich.console import Console
     from rich.markdown import Markdown
     from rich.progress import Progress
@@ -27,7 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
     from mimaface.animate import DEMO_MODEL
     from mimaface.data.samples import read_shards, shards_in
 
-    from .evaluate import evaluate, generators_of, write_results
+    try:
+        from .evaluate import evaluate, generators_of, write_results
+    except ImportError as error:
+        raise NotInstalled(f"evaluation needs {error.name}", 'pip install "mimaface[evaluate]"') from error
     from .tables import read_results, replace_between, table
 
     folder = arguments.model or DEMO_MODEL

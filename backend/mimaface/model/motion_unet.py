@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from torch import Tensor, nn
@@ -69,13 +69,15 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
         for module in self.motion_parts():
             module.enabled = enabled
 
-    def attend_by_matmul(self, by_matmul: bool = True) -> None:
-        """Compute temporal attention by plain matrix products: on a CPU twice as fast as fused kernels, for few frames."""
+    def attend_by_matmul(self, by_matmul: bool = True, spatial: bool = False) -> None:
+        """Compute temporal attention by plain matrix products: on a CPU twice as fast as fused kernels, for few frames.
+
+        ``spatial`` attention, too: faster where the latents, and so the matrices of scores, are small.
+        """
         kind = AttnProcessor if by_matmul else AttnProcessor2_0
-        for module in self.motion_parts():
-            for block in cast(list[Any], module.transformer_blocks):
-                block.attn1.set_processor(kind())
-                block.attn2.set_processor(kind())
+        for name, module in self.named_modules():
+            if isinstance(module, Attention) and (spatial or is_temporal(name)):
+                module.set_processor(kind())
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample together → (B, out, F, h, w).

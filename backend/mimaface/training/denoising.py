@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mimaface import diffusion
 from mimaface.data.samples import SIGNALS
-from mimaface.engines.torch_engine import TorchEngine, start_sampling
+from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine, start_sampling
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
 from mimaface.model.conditioning import Affinity, hand_over, sample_affinity
 from mimaface.model.family import MimaFaceModel
@@ -128,6 +128,8 @@ class DenoisingStage:
         self.model, self.config, self.data, self.held_out = model, config, data, held_out
         freeze(model, config.stage)
         model.unet.to(memory_format=torch.channels_last)
+        if not torch.cuda.is_available():
+            model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)
         if config.checkpoint_gradients:
             cast(Any, model.unet).enable_gradient_checkpointing()
         self.trainee = Denoising(model, config)
