@@ -90,7 +90,9 @@ def save(weights: Mapping[str, Tensor], path: Path, prefix: str = "") -> None:
         torch.save(content, path)
 
 
-def write_release(folder: Path, release: Release = SMALL, dtype: torch.dtype = torch.float32, unet_file: str = "unet.pth") -> Path:
+def write_release(
+    folder: Path, release: Release = SMALL, dtype: torch.dtype = torch.float32, unet_file: str = "unet.pth"
+) -> Path:
     """The published folder, and ``sd-vae-ft-mse`` beside it. Returns the folder."""
     base, image, video = release.base, folder / "checkpoints" / "image" / "pretrained_unet", folder / "checkpoints" / "video"
 

@@ -20,7 +20,6 @@ VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 DOWNLOADS = ".downloads"
 TIMEOUT_S = 10.0
 OFFLINE_HINT = "connect and repeat, what has arrived is kept; or download it elsewhere and run mimaface models convert FOLDER"
-DTYPES = ("float32", "float16", "bfloat16")
 Say = Callable[[str], None]
 
 
