@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_golden(commands)
     _add_training(commands)
     add_data_commands(commands)
+    _add_models(commands)
     return parser
 
 
@@ -100,6 +101,28 @@ def _add_golden(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     golden.add_argument("folder", type=Path, help="laid out like shared/golden: .safetensors files and manifest.json")
     golden.add_argument("--salt", default="", help="what the weights were filled with")
     golden.set_defaults(command=_golden)
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = commands.add_parser("models", help="install, list, verify and remove models")
+    actions = models.add_subparsers(title="actions", required=True, metavar="ACTION")
+    pull = actions.add_parser("pull", help="download a published model and install it")
+    pull.add_argument("name", help="released: the checkpoint of the paper's authors")
+    convert = actions.add_parser("convert", help="install the released model from files that you have")
+    convert.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="the published folder, or the files one by one")
+    for action, work in ((pull, _models_install), (convert, _models_install)):
+        action.add_argument("--vae", type=Path, help="folder or file of sd-vae-ft-mse (default: among the files, or the hub)")
+        action.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="", help="default: as published")
+        action.add_argument("--overwrite", action="store_true")
+        action.set_defaults(command=work)
+    actions.add_parser("list", help="installed models").set_defaults(command=_models_list)
+    for name, words, work in (
+        ("verify", "compare every file with its checksum", _models_verify),
+        ("remove", "delete an installed model", _models_remove),
+    ):
+        action = actions.add_parser(name, help=words)
+        action.add_argument("name")
+        action.set_defaults(command=work)
 
 
 def _add_retargeting(parser: argparse.ArgumentParser) -> None:
@@ -226,6 +249,47 @@ def _golden(parsed: argparse.Namespace) -> int:
         print(f"{row.name:28} {numbers}  {row.words()}", flush=True)
     print(f"{total - misses} of {total} arrays agree")
     return 1 if misses else 0
+
+
+def _models_install(parsed: argparse.Namespace) -> int:
+    from mimaface import models
+
+    options = (parsed.vae, parsed.dtype, parsed.overwrite)
+    pulled = "paths" not in parsed
+    folder, new = models.pull(parsed.name, *options) if pulled else models.convert(parsed.paths, *options)
+    print(f"{folder.name} is in {folder}" if new else f"{folder.name} is already in {folder}")
+    return 0
+
+
+def _models_list(parsed: argparse.Namespace) -> int:
+    from mimaface import models
+
+    found = list(models.installed())
+    for model in found:
+        print(f"{model.name:20} {model.size / 1e9:6.2f} GB  {model.folder}  {model.state or 'ok'}")
+    if not found:
+        print(f"no model is installed in {models.models_folder()}; try: mimaface models pull released")
+    return 0
+
+
+def _models_verify(parsed: argparse.Namespace) -> int:
+    from mimaface import models
+
+    total = wrong = 0
+    for file, words in models.verify(parsed.name):
+        total, wrong = total + 1, wrong + bool(words)
+        if words:
+            print(f"{file}: {words}")
+    print(f"{parsed.name}: {total - wrong} of {total} files are as they were installed")
+    return 1 if wrong else 0
+
+
+def _models_remove(parsed: argparse.Namespace) -> int:
+    from mimaface import models
+
+    model = models.remove(parsed.name)
+    print(f"{model.name} is gone, {model.size / 1e9:.2f} GB are free again")
+    return 0
 
 
 if __name__ == "__main__":

@@ -166,3 +166,12 @@ def test_the_unet_is_loaded_alone(tiny_model: MimaFaceModel, folder: Path) -> No
         next(b for n, b in unet.named_buffers() if n.endswith("pe")),
         next(b for n, b in build_motion_unet(tiny_model.config.unet).named_buffers() if n.endswith("pe")),
     )
+
+
+def test_an_archive_of_old_pytorch_is_read_as_safely(tmp_path: Path) -> None:
+    path = tmp_path / "old.pth"
+    torch.save({"a": torch.arange(3.0)}, path, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_weights(path)["a"], torch.arange(3.0))
+    torch.save({"a": Trap()}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(InvalidCheckpoint, match="damaged or holds more than weights"):
+        read_weights(path)

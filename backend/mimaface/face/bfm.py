@@ -5,6 +5,7 @@ Deng et al. 2019, "Accurate 3D Face Reconstruction with Weakly-Supervised Learni
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,17 @@ CENTRE = 128.0
 AMBIENT = 0.8
 DECIMETRE = 0.1
 FIELDS = ("meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "point_buf", "keypoints")
+
+
+def read_mat(path: Path) -> dict[str, Array]:
+    """The fields of ``BFM09_model_info.mat``; no code of the file is run. Raises :class:`InvalidCheckpoint`."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return {key: value for key, value in loadmat(str(path)).items() if not key.startswith("__")}
+    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
+        raise InvalidCheckpoint(f"{path}: not a readable BFM09_model_info.mat ({error})", "download it again") from error
 
 
 def split_coefficients(coefficients: ArrayLike) -> dict[str, Array]:
@@ -51,13 +63,18 @@ class BaselFace:
     @classmethod
     def from_mat(cls, path: Path) -> BaselFace:
         """Read ``BFM09_model_info.mat``. Raises :class:`InvalidCheckpoint`."""
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
+        return cls.from_arrays(read_mat(path), path.name)
+
+    @classmethod
+    def from_safetensors(cls, path: Path) -> BaselFace:
+        """Read the same fields from a ``.safetensors`` file. Raises :class:`InvalidCheckpoint`."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
         try:
-            return cls.from_arrays(loadmat(str(path)), path.name)
-        except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-            raise InvalidCheckpoint(f"{path}: not a readable BFM09_model_info.mat ({error})", "download it again") from error
+            return cls.from_arrays(load_file(path), str(path))
+        except (OSError, SafetensorError) as error:
+            raise InvalidCheckpoint(f"{path} cannot be read: {error}", "install the model again") from error
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], name: str = "the face model") -> BaselFace:
@@ -72,6 +89,15 @@ class BaselFace:
         for field, shape in wanted.items():
             if np.asarray(arrays[field]).shape != shape:
                 raise InvalidCheckpoint(f"{name}: {field} has shape {np.asarray(arrays[field]).shape}, expected {shape}")
+        if np.asarray(arrays["meantex"]).size != 3 * count:
+            raise InvalidCheckpoint(f"{name}: meantex has {np.asarray(arrays['meantex']).size} numbers, expected {3 * count}")
+        last = {"tri": count, "keypoints": count, "point_buf": len(np.asarray(arrays["tri"])) + 1}
+        for field, highest in last.items():
+            indices = np.asarray(arrays[field])
+            if indices.size == 0 or indices.min() < 1 or indices.max() > highest:
+                raise InvalidCheckpoint(
+                    f"{name}: {field} has indices outside 1 to {highest}", "the file is damaged; copy it again"
+                )
 
         def basis(field: str) -> Array:
             return np.asarray(arrays[field], np.float64).T.reshape(-1, count, 3)

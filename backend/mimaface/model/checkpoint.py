@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -52,7 +53,8 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> dict[str, Tens
     if path.suffix == ".safetensors":
         return _read_safetensors(path, dtype)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # before PyTorch 1.6 archives were no zip files; those cannot be mapped, but are read as safely
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidCheckpoint(f"{path} is damaged or holds more than weights: {reason}") from error
