@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import tarfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import webdataset
@@ -21,6 +23,7 @@ Array = NDArray[Any]
 PICTURES = ("driven", "projected", "albedo")
 SIGNALS = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
 QUALITY = 95  # of the JPEGs in a shard
+TAR_END = 1024  # bytes of zeros after the last member
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ def from_members(members: dict[str, Any]) -> Sample:
             box=arrays["box"],
             rate=meta["rate"],
         )
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidCheckpoint(f"training sample {key} is damaged ({error})", "make the shard anew") from error
 
 
@@ -116,11 +119,22 @@ def read_shards(paths: Iterable[Path]) -> Iterator[Sample]:
     for path in paths:
         try:
             with path.open("rb") as stream:
+                _check_end(stream)
                 files = webdataset.tariterators.tar_file_expander([{"stream": stream, "url": str(path)}])
                 for members in webdataset.tariterators.group_by_keys(files):
                     yield from_members(members)
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"{path}: the shard cannot be read ({error})", "make it anew") from error
+        except (OSError, ValueError, EOFError, tarfile.TarError) as error:
+            words = error.strerror if isinstance(error, OSError) and error.strerror else next(iter(error.args), error)
+            raise InvalidInput(f"{path}: the shard cannot be read ({words})", "make it anew") from error
+
+
+def _check_end(stream: BinaryIO) -> None:
+    """Raises ``EOFError`` unless a tar file ends as whole ones do; one cut between two members reads without complaint."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(size - TAR_END, 0))
+    if size < TAR_END or stream.read() != bytes(TAR_END):
+        raise EOFError("its end is missing")
+    stream.seek(0)
 
 
 def shards_in(folder: Path) -> list[Path]:

@@ -7,12 +7,13 @@ All derivatives are analytic. Actions stay in [0, 1] through an active set in ev
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import NoFaceFound
@@ -129,9 +130,18 @@ def fit_landmarks(points: Array, camera: Camera, confidence: float = 1.0) -> Fit
     return finish(points, camera, estimate, confidence)
 
 
-def one_thread() -> threadpool_limits:
+def one_thread() -> AbstractContextManager[Any]:
     """Small solves are many times faster on one thread when the machine is busy, and always give the same bits."""
-    return threadpool_limits(1, "blas")
+    limited: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return limited
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """The loaded libraries: looking for them takes 2 ms, as long as a small frame."""
+    import scipy.linalg  # noqa: F401  (so that its own BLAS is among them)
+
+    return ThreadpoolController()
 
 
 def _converge(points: Array, camera: Camera, estimate: Estimate) -> Estimate:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 NEAR = 1e-3  # metres; triangles that reach closer to the camera are dropped
+CROSSING = 0.01  # pixels: far more than rounding moves the place where an edge crosses a row
+ROUNDING = 4e-14  # a generous multiple of what float64 loses in an edge function, as a share of the triangle's box
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,48 +79,100 @@ def rasterise_reference(points: Array, triangles: Array, height: int, width: int
 
 @numba.njit(cache=True, nogil=True)
 def _rasterise(points: Array, triangles: Array, height: int, width: int) -> tuple[Array, Array, Array]:
+    """First which triangle is nearest, then its weights: most of what is drawn gets covered, and weights cost divisions.
+
+    Triangles that face the camera go first, so that what lies behind them is turned down by one comparison.
+    """
     found = np.full((height, width), -1, np.int32)
-    weights = np.zeros((height, width, 3), np.float32)
     depth = np.full((height, width), np.inf)
-    for index in range(len(triangles)):
-        a, b, c = triangles[index]
-        ax, ay, az = points[a]
-        bx, by, bz = points[b]
-        cx, cy, cz = points[c]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area == 0 or not min(az, bz, cz) >= NEAR:
-            continue
-        sign = 1.0 if area > 0 else -1.0
-        left = max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0)
-        right = min(int(np.floor(max(ax, bx, cx) - 0.5)), width - 1)
-        top = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
-        bottom = min(int(np.floor(max(ay, by, cy) - 0.5)), height - 1)
-        own_a = sign * (cy - by) < 0 or (cy == by and sign * (cx - bx) > 0)
-        own_b = sign * (ay - cy) < 0 or (ay == cy and sign * (ax - cx) > 0)
-        own_c = sign * (by - ay) < 0 or (by == ay and sign * (bx - ax) > 0)
-        scale = 1.0 / (sign * area)
-        for row in range(top, bottom + 1):
-            y = row + 0.5
-            for column in range(left, right + 1):
-                x = column + 0.5
-                edge_a = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx))
-                if edge_a < 0 or (edge_a == 0 and not own_a):
+    for facing in (True, False):
+        for index in range(len(triangles)):
+            a, b, c = triangles[index]
+            ax, ay, az = points[a]
+            bx, by, bz = points[b]
+            cx, cy, cz = points[c]
+            area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+            if (area < 0) != facing:
+                continue
+            low_x, high_x, low_y, high_y = min(ax, bx, cx), max(ax, bx, cx), min(ay, by, cy), max(ay, by, cy)
+            left, right = max(int(np.ceil(low_x - 0.5)), 0), min(int(np.floor(high_x - 0.5)), width - 1)
+            top, bottom = max(int(np.ceil(low_y - 0.5)), 0), min(int(np.floor(high_y - 0.5)), height - 1)
+            nearest = min(az, bz, cz)
+            if left > right or top > bottom or area == 0 or not nearest >= NEAR:
+                continue
+            sign = 1.0 if area > 0 else -1.0
+            own_a = sign * (cy - by) < 0 or (cy == by and sign * (cx - bx) > 0)
+            own_b = sign * (ay - cy) < 0 or (ay == cy and sign * (ax - cx) > 0)
+            own_c = sign * (by - ay) < 0 or (by == ay and sign * (bx - ax) > 0)
+            scale = 1.0 / (sign * area)
+            # no point of the triangle is nearer than this, whatever rounding does to the weights of a sliver
+            bound = nearest * (1 - ROUNDING * (1 + (high_x - low_x + 1) * (high_y - low_y + 1) * abs(scale)))
+            slope_a = (cx - bx) / (cy - by) if cy != by else 0.0
+            slope_b = (ax - cx) / (ay - cy) if ay != cy else 0.0
+            slope_c = (bx - ax) / (by - ay) if by != ay else 0.0
+            for row in range(top, bottom + 1):
+                y = row + 0.5
+                # where the edges cross the row, with room for rounding: only there the exact test is needed
+                low, high = low_x, high_x
+                for near, slope, from_x, from_y in (
+                    (cy - by, slope_a, bx, by),
+                    (ay - cy, slope_b, cx, cy),
+                    (by - ay, slope_c, ax, ay),
+                ):
+                    if near != 0:
+                        crossing = from_x + (y - from_y) * slope
+                        if sign * near < 0:
+                            low = max(low, crossing)
+                        else:
+                            high = min(high, crossing)
+                if not low <= high + 2 * CROSSING:
                     continue
-                edge_b = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx))
-                if edge_b < 0 or (edge_b == 0 and not own_b):
-                    continue
-                edge_c = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax))
-                if edge_c < 0 or (edge_c == 0 and not own_c):
-                    continue
-                wa, wb, wc = edge_a * scale, edge_b * scale, edge_c * scale
-                z = 1.0 / (wa / az + wb / bz + wc / cz)
-                if z < depth[row, column]:
-                    depth[row, column] = z
-                    found[row, column] = index
-                    weights[row, column, 0] = wa * z / az
-                    weights[row, column, 1] = wb * z / bz
-                    weights[row, column, 2] = wc * z / cz
-    return found, weights, depth.astype(np.float32)
+                first, last = max(int(np.ceil(low - CROSSING - 0.5)), left), min(int(np.floor(high + CROSSING - 0.5)), right)
+                for column in range(first, last + 1):
+                    if depth[row, column] < bound:
+                        continue
+                    x = column + 0.5
+                    edge_a = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx))
+                    if edge_a < 0 or (edge_a == 0 and not own_a):
+                        continue
+                    edge_b = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx))
+                    if edge_b < 0 or (edge_b == 0 and not own_b):
+                        continue
+                    edge_c = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax))
+                    if edge_c < 0 or (edge_c == 0 and not own_c):
+                        continue
+                    z = 1.0 / (edge_a * scale / az + edge_b * scale / bz + edge_c * scale / cz)
+                    if z < depth[row, column] or (z == depth[row, column] and index < found[row, column]):
+                        depth[row, column] = z
+                        found[row, column] = index
+    return _weights(points, triangles, found, depth)
+
+
+@numba.njit(cache=True, nogil=True)
+def _weights(points: Array, triangles: Array, found: Array, depth: Array) -> tuple[Array, Array, Array]:
+    """found, the weights of the corners, and float32 depth."""
+    height, width = found.shape
+    weights = np.empty((height, width, 3), np.float32)
+    rounded = np.empty((height, width), np.float32)
+    for row in range(height):
+        y = row + 0.5
+        for column in range(width):
+            rounded[row, column] = depth[row, column]
+            if found[row, column] < 0:
+                weights[row, column] = 0
+                continue
+            a, b, c = triangles[found[row, column]]
+            ax, ay, az = points[a]
+            bx, by, bz = points[b]
+            cx, cy, cz = points[c]
+            area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+            sign = 1.0 if area > 0 else -1.0
+            scale = 1.0 / (sign * area)
+            x, z = column + 0.5, depth[row, column]
+            weights[row, column, 0] = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx)) * scale * z / az
+            weights[row, column, 1] = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx)) * scale * z / bz
+            weights[row, column, 2] = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * scale * z / cz
+    return found, weights, rounded
 
 
 @numba.njit(cache=True, nogil=True)
@@ -141,10 +195,23 @@ def _interpolate(found: Array, weights: Array, triangles: Array, attributes: Arr
 
 def vertex_normals(vertices: Array, triangles: Array) -> Array:
     """Unit normals (V, 3) of ``vertices`` (V, 3), area-weighted over their triangles, pointing out."""
-    corners = vertices[triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(vertices)
-    for corner in range(3):
-        for axis in range(3):
-            normals[:, axis] += np.bincount(triangles[:, corner], faces[:, axis], len(vertices))
+    for sums in _normal_sums(np.ascontiguousarray(vertices), np.ascontiguousarray(triangles)):
+        normals += sums
     return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12))
+
+
+@numba.njit(cache=True, nogil=True)
+def _normal_sums(vertices: Array, triangles: Array) -> Array:
+    """Sums (3 corners, V, 3) of face normals, in the order of the triangles."""
+    sums: Array = np.zeros((3, len(vertices), 3))
+    for index in range(len(triangles)):
+        a, b, c = triangles[index]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for corner, vertex in enumerate((a, b, c)):
+            sums[corner, vertex, 0] += nx
+            sums[corner, vertex, 1] += ny
+            sums[corner, vertex, 2] += nz
+    return sums
