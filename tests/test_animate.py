@@ -8,7 +8,7 @@ from mimaface.animate import ENGINES, animate, at_rate, steps
 from mimaface.protocol.errors import Cancelled, InvalidInput, InvalidMotion
 from mimaface.protocol.settings import RenderSettings
 
-SMALL = RenderSettings(size=128)
+SMALL = RenderSettings("proxy", size=128)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_cancelling_stops_before_the_next_frame(portrait):
 
 
 def test_transparent_frames_have_alpha(portrait):
-    image = next(animate(portrait, motion_of({"jawOpen": 0.3}), RenderSettings(size=128, transparent=True))).image
+    image = next(animate(portrait, motion_of({"jawOpen": 0.3}), RenderSettings("proxy", size=128, transparent=True))).image
     assert image.shape == (128, 128, 4)
     assert image[..., 3].min() == 0 and image[..., 3].max() == 255
 
@@ -55,8 +55,8 @@ def test_transparent_frames_have_alpha(portrait):
     ("motion", "settings", "error", "said"),
     [
         (nod(2), RenderSettings(engine="magic"), InvalidInput, "magic"),
-        (nod(2).but(meta={"neutral": 7}), RenderSettings(size=128), InvalidMotion, "neutral frame 7"),
-        (nod(2).but(meta={"neutral": "best"}), RenderSettings(size=128), InvalidMotion, "best"),
+        (nod(2).but(meta={"neutral": 7}), RenderSettings("proxy", size=128), InvalidMotion, "neutral frame 7"),
+        (nod(2).but(meta={"neutral": "best"}), RenderSettings("proxy", size=128), InvalidMotion, "best"),
     ],
 )
 def test_what_cannot_be_rendered_is_said_before_any_frame(portrait, motion, settings, error, said):

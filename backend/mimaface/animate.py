@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface import __version__
 from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
@@ -79,6 +82,17 @@ def engine_states() -> dict[str, str]:
     """Every engine by name, with "" when it works here, else the reason why not."""
     whole = (DEMO_MODEL / "model_index.json").exists()
     return {"demo": "" if whole else f"the model is missing in {DEMO_MODEL}: install MIMAFace again", "proxy": ""}
+
+
+@functools.cache
+def engine_build(name: str) -> str:
+    """What the frames of an engine depend on beside their inputs: the version, and the weights' SHA-256."""
+    digest = hashlib.sha256(__version__.encode())
+    if name == "demo":
+        for path in sorted(DEMO_MODEL.rglob("*")):
+            if path.is_file():
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def check(motion: MotionClip, settings: RenderSettings, frames: int | None = None) -> None:

@@ -98,7 +98,7 @@ def fit(client: Client) -> str:
 
 
 def submit(client: Client, portrait: str, motion: MotionClip, **settings: object) -> str:
-    fields = {"portrait": portrait, "settings": {"size": 192, **settings}, "name": "test"}
+    fields = {"portrait": portrait, "settings": {"engine": "proxy", "size": 192, **settings}, "name": "test"}
     return client.call("job.submit", fields, [motion.to_bytes()]).fields["job"]
 
 

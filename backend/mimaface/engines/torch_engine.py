@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import diffusion
 from ..clips import Clip, ClipPlan
-from ..model.conditioning import Affinity, hand_over, stack_input
+from ..model.conditioning import Affinity, hand_over, stack_input, with_residual
 from ..model.config import MimaFaceConfig, SamplerConfig
 from ..model.family import MimaFaceModel
 from ..model.vision import VisionTokens
@@ -178,7 +178,8 @@ def sample_clip(
         copies = x.shape[0]  # 2 under guidance; the conditions are the same for both
         expanded = {name: value.expand(copies, -1, -1, -1, -1) for name, value in conditions.items()}
         known = Affinity(*(value.expand(copies, -1, -1, -1, -1) for value in affinity))
-        return engine.network(stack_input(x, expanded, known, engine.config.conditions), timestep, context)
+        output = engine.network(stack_input(x, expanded, known, engine.config.conditions), timestep, context)
+        return with_residual(output, expanded, engine.config.residual)
 
     scale = engine.config.guidance if guidance is None else guidance
     guided = diffusion.guidance(model, engine.context(source, inputs.signals), scale)

@@ -39,6 +39,11 @@ def stack_input(
     return torch.cat([*parts, affinity.latents.to(noisy.dtype), affinity.mask.to(noisy.dtype)], dim=1)
 
 
+def with_residual(output: Tensor, conditions: Mapping[str, Tensor], residual: str) -> Tensor:
+    """The prediction for a network's output (B, C, F, h, w): it is added to the condition that ``residual`` names, if any."""
+    return output + conditions[residual].to(output.dtype) if residual else output
+
+
 def hand_over(previous: Tensor | None, like: Tensor) -> Affinity:
     """At inference: the last k denoised latents of the clip before, (B, C, k, h, w), open a clip shaped ``like`` (B, C, F, h, w).
 

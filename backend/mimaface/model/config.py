@@ -97,6 +97,7 @@ class MimaFaceConfig:
     motion_space    "anny" (ARKit actions) or "bfm2009" (64 expression coefficients)
     conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; after
                     them come the latents and the mask of the previous clip (ICA), always last
+    residual        the condition that the network's output is added to, so that it says only what that lacks; "" for none
     """
 
     name: str
@@ -111,12 +112,17 @@ class MimaFaceConfig:
     unet: Mapping[str, Any]
     vae: Mapping[str, Any]
     vision: Mapping[str, Any]
+    residual: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conditions", tuple((str(name), int(count)) for name, count in self.conditions))
         for part in PARTS:
             object.__setattr__(self, part, {key: _frozen(value) for key, value in getattr(self, part).items()})
         _one_of("motion_space", self.motion_space, MOTION_SPACES)
+        if self.residual:
+            _one_of("residual", self.residual, tuple(name for name, _ in self.conditions))
+            if self.sampler.prediction != "sample":
+                raise InvalidCheckpoint("residual needs a sampler that predicts the clean latents", 'set prediction to "sample"')
         if not 0 <= self.overlap < self.clip_length:
             raise InvalidCheckpoint(f"overlap {self.overlap} must be less than clip_length {self.clip_length}")
         if self.clip_length > self.unet["motion_max_seq_length"]:

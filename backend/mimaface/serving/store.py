@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mimaface import __version__
+from mimaface.animate import engine_build
 from mimaface.protocol.errors import DiskFull, NotWritable, UnknownJob
 from mimaface.protocol.settings import RenderSettings
 
@@ -96,9 +96,9 @@ class Store:
             raise UnknownJob(f"portrait {name[:12]} is unknown here", "load the portrait again") from error
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, frames: int) -> Job:
-        """Accept a job, named by what it shows: the same portrait, motion and settings are the same job."""
+        """Accept a job, named by what it shows: the same portrait, motion, settings and weights are the same job."""
         text = json.dumps(settings.to_wire(), sort_keys=True)
-        parts = (portrait.encode(), hashlib.sha256(motion).digest(), text.encode(), __version__.encode())
+        parts = (portrait.encode(), hashlib.sha256(motion).digest(), text.encode(), engine_build(settings.engine).encode())
         identity = hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
         folder = self.root / "jobs" / identity
         folder.mkdir(parents=True, exist_ok=True)
