@@ -220,7 +220,7 @@ class Camcorder:
 
 
 @numba.njit(cache=True, nogil=True)
-def _develop(picture: Array, background: Array, gain: Array, contrast: float) -> Array:
+def _develop(picture: Array, background: Array, gain: Array, contrast: np.float32) -> Array:
     """Linear colour times cover, and cover (H, W, 4), over a background (H, W, 3) uint8 → the photograph (H, W, 3) uint8.
 
     All in float32, step by step as written, so that every machine gives the same bits. The square root is gamma 2,
