@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,3 +72,18 @@ def test_normals_of_a_cube_point_out():
         ]
     )
     assert ((vertex_normals(corners, faces) * corners).sum(1) > 0.9).all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_normals_have_the_bits_of_the_plain_sum(kind):
+    random = np.random.default_rng(6)
+    vertices = random.normal(size=(200, 3)).astype(kind)
+    triangles = random.integers(0, 200, (600, 3)).astype(np.int32)
+    corners = vertices[triangles]
+    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(vertices)
+    for corner in range(3):
+        for axis in range(3):
+            normals[:, axis] += np.bincount(triangles[:, corner], faces[:, axis], len(vertices))
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_array_equal(vertex_normals(vertices, triangles), normals)

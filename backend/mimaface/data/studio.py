@@ -25,7 +25,6 @@ from .noise import fractal_noise, noise_at
 from .people import TEXTURE, Person
 
 Array = NDArray[Any]
-GAMMA = 2.0  # of the pictures, near enough to sRGB and cheap
 FINE = 2  # samples along a side of a pixel
 SKIN, EYE, TEETH, MOUTH, LASHES = 10, 11, 12, 13, 14
 BY_PART = {
@@ -207,13 +206,8 @@ class Camcorder:
             normals.astype(np.float32), posed.astype(np.float32), self._colour, self._pattern, inside, lamps,
             light.softness, person.gloss, person.iris, person.teeth, IRIS_RADIUS / Head.load().eye_radius, self.seed, FINE,
         )  # fmt: skip
-        ground = studio.background.astype(np.float32) / 255
-        cover = picture[..., 3:]
-        edge = np.clip(
-            (picture[..., :3] * (studio.exposure * studio.tint).astype(np.float32) / np.maximum(cover, 1e-3)), 0, 1
-        ) ** np.float32(1 / GAMMA)
-        mixed = ground + cover * (edge - ground)
-        return np.asarray((np.clip((mixed - 0.5) * studio.contrast + 0.5, 0, 1) * 255).round().astype(np.uint8))
+        gain = (studio.exposure * studio.tint).astype(np.float32)
+        return np.asarray(_develop(picture, studio.background, gain, np.float32(studio.contrast)))
 
     def _facing(self, points: Array) -> Array:
         """Triangles to draw: the mouth's lining only from inside, where its thin walls would come through the skin."""
@@ -223,6 +217,29 @@ class Camcorder:
         area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
         keep[inner] = area < 0  # counter-clockwise with v down
         return np.flatnonzero(keep)
+
+
+@numba.njit(cache=True, nogil=True)
+def _develop(picture: Array, background: Array, gain: Array, contrast: np.float32) -> Array:
+    """Linear colour times cover, and cover (H, W, 4), over a background (H, W, 3) uint8 → the photograph (H, W, 3) uint8.
+
+    All in float32, step by step as written, so that every machine gives the same bits. The square root is gamma 2,
+    near enough to sRGB and cheap.
+    """
+    zero, half, one, full = np.float32(0), np.float32(0.5), np.float32(1), np.float32(255)
+    height, width = picture.shape[:2]
+    result = np.empty((height, width, 3), np.uint8)
+    for row in range(height):
+        for column in range(width):
+            cover = picture[row, column, 3]
+            least = max(cover, np.float32(1e-3))
+            for k in range(3):
+                ground = np.float32(background[row, column, k]) / full
+                seen = np.sqrt(min(max(picture[row, column, k] * gain[k] / least, zero), one))
+                mixed = ground + cover * (seen - ground)
+                final = min(max((mixed - half) * contrast + half, zero), one)
+                result[row, column, k] = np.uint8(np.rint(final * full))
+    return result
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
@@ -322,7 +339,8 @@ def _shade(
             back = max(nx * lamps[2, 0] + ny * lamps[2, 1] + nz * lamps[2, 2], 0.0) * (0.15 + 0.85 * (1 - max(facing, 0.0)))
             hx, hy, hz = lamps[0, 0] + vx, lamps[0, 1] + vy, lamps[0, 2] + vz
             half = max((hx * hx + hy * hy + hz * hz) ** 0.5, 1e-6)
-            gleam = shine * max((nx * hx + ny * hy + nz * hz) / half, 0.0) ** power
+            mirrored = (nx * hx + ny * hy + nz * hz) / half
+            gleam = shine * mirrored**power if shine > 0 and mirrored > 0 else 0.0
             for k in range(3):
                 around = lamps[5, k] + (0.5 + 0.5 * ny) * (lamps[4, k] - lamps[5, k])
                 lit = around + key * lamps[1, k] + back * lamps[3, k]
