@@ -24,7 +24,7 @@ from mimaface.model.curricularface import CurricularFace, CurricularFaceConfig
 from mimaface.model.instances import RELEASED_SD15
 from mimaface.model.motion_unet import build_motion_unet, is_temporal, to_animatediff
 from mimaface.model.reconstruction import ReconstructionConfig, ReconstructionNet
-from mimaface.released import RELEASE, Release
+from mimaface.released import Release
 
 GOLDEN = Path(__file__).parent / "golden"
 FACES = CurricularFaceConfig((4, 8, 12, 16), (1, 2, 1, 1), 16, 32)
@@ -67,9 +67,11 @@ SMALL = Release(
 
 def filled(weights: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """Values by the golden rule for every key; tables that the rule leaves out stay as they are."""
-    values = fill_networks({key: tuple(value.shape) for key, value in weights.items()})
-    done = {key: values.get(key, weights[key]) for key in weights}
-    return {key: value.to(dtype) if value.is_floating_point() else value for key, value in done.items()}
+    done: dict[str, Tensor] = {}
+    for key, value in weights.items():  # one by one, so that a full-size network is never whole in float32
+        made = fill_networks({key: tuple(value.shape)}).get(key, value)
+        done[key] = made.to(dtype) if made.is_floating_point() else made
+    return done
 
 
 def unet_2d_config(unet: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +128,3 @@ def write_release(
     )
     AutoencoderKL(**{k: v for k, v in base.vae.items() if k != "_class_name"}).to(dtype).save_pretrained(folder / "sd-vae-ft-mse")
     return folder
-
-
-__all__ = ["RELEASE", "SMALL", "filled", "save", "write_release"]

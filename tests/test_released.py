@@ -27,7 +27,7 @@ from mimaface.golden import fill_networks
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal, to_animatediff
 from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput
-from mimaface.released import FaceNetworks, convert, find_sources
+from mimaface.released import RELEASE, FaceNetworks, convert, find_sources
 from release import SMALL, save, write_release
 
 IMAGE, VIDEO = Path("checkpoints/image/pretrained_unet"), Path("checkpoints/video")
@@ -331,3 +331,35 @@ def test_what_is_missing_around_it_is_said(copy: Path, monkeypatch: pytest.Monke
     shutil.rmtree(copy / "sd-vae-ft-mse")
     with pytest.raises(InvalidCheckpoint, match="--vae"):
         convert([copy], copy.parent / "m", release=SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@torch.no_grad()
+def test_full_size(tmp_path: Path) -> None:
+    """Every file at its published size, in half precision: 6 GB of files become 4 GB, loaded and run once."""
+    published = write_release(tmp_path / "published", RELEASE, torch.float16)
+    keys = json.loads(MANIFEST.read_text())
+    for path, name in (
+        (VIDEO / "3dunet.pth", "motion_unet_sd15"),
+        (VIDEO / "mim.pth", "mim"),
+        (Path("models/D3DFR/netG_epoch_25.pth"), "d3dfr_net"),
+        (Path("models/ArcFace/CurricularFace_Backbone.pth"), "curricularface_ir101"),
+    ):
+        found = torch.load(published / path, weights_only=True, mmap=True)
+        assert {key.removeprefix("module."): list(value.shape) for key, value in found.items()} == keys[name]
+    target = tmp_path / "models" / "released-sd15"
+    assert convert([published], target)
+    shutil.rmtree(published)
+    model, networks = MimaFaceModel.from_pretrained(target, torch.bfloat16), FaceNetworks.load(target)
+    assert sum(value.numel() for value in to_animatediff(model.unet.state_dict()).values()) == pytest.approx(1.278e9, rel=1e-3)
+    assert model.config.but(vae=RELEASE.base.vae) == RELEASE.base
+    assert RELEASE.base.vae.items() <= dict(model.config.vae).items()
+    crop = identity_crop(np.zeros((512, 512, 3), np.uint8), FIVE_POINTS_256)
+    signals = networks.reconstruction.reconstruct(torch.zeros(1, 3, 256, 256)).signals()
+    signals |= {"identity": networks.identity(crop).deep}
+    source = model.encode_source(torch.zeros(1, 3, 224, 224, dtype=torch.bfloat16))
+    context = model.context(source, {name: value[:, None].bfloat16() for name, value in signals.items()})
+    assert context.shape == (1, 264, 768)
+    sample = torch.randn(1, 13, 1, 8, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    assert model.unet(sample, torch.tensor(500), context).isfinite().all()
