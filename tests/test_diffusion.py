@@ -119,7 +119,16 @@ def test_min_snr_weights_by_the_formula() -> None:
     snr = ALPHAS[timesteps] / (1 - ALPHAS[timesteps])
     expected = torch.minimum(snr, torch.tensor(5.0)) / snr
     assert torch.allclose(diffusion.min_snr_weight("epsilon", ALPHAS, timesteps), expected.float())
-    assert torch.allclose(diffusion.min_snr_weight("v", ALPHAS, timesteps), (expected * snr / (snr + 1)).float())
+    clean = diffusion.min_snr_weight("sample", ALPHAS, timesteps)
+    assert torch.allclose(clean, (torch.minimum(snr, torch.tensor(5.0)) + 1).float())
+    assert torch.allclose(diffusion.min_snr_weight("v", ALPHAS, timesteps), clean / (snr + 1).float())
+
+
+def test_no_step_is_without_weight_even_at_a_zero_terminal_snr() -> None:
+    alphas = diffusion.scaled_linear_schedule(zero_terminal_snr=True)
+    for prediction in ("v", "sample"):
+        assert (diffusion.min_snr_weight(prediction, alphas, torch.arange(1000)) > 0).all()
+        assert diffusion.min_snr_weight(prediction, alphas, torch.tensor([999])) == 1
 
 
 def test_guidance_of_one_runs_one_pass_and_any_other_one_pass_of_both() -> None:

@@ -49,7 +49,9 @@ def test_a_job_from_picture_to_frames(backend):
     assert all(frames[index] != frames[index + 1] for index in range(5))
     stored = sqlite3.connect(backend.root / "jobs.sqlite").execute("SELECT number, sha256 FROM frames ORDER BY number").fetchall()
     assert stored == [(index, hashlib.sha256(frames[index]).hexdigest()) for index in range(6)]
-    again = client.call("job.submit", {"portrait": portrait, "settings": {"engine": "proxy", "size": 192}, "name": "x"}, [nod(6).to_bytes()]).fields
+    again = client.call(
+        "job.submit", {"portrait": portrait, "settings": {"engine": "proxy", "size": 192}, "name": "x"}, [nod(6).to_bytes()]
+    ).fields
     assert (again["job"], again["state"], again["done"]) == (job, "done", 6), "the same request is the same job"
     assert client.call("job.list").fields["jobs"][0]["job"] == job
 
