@@ -137,10 +137,22 @@ def test_pull_installs_and_deletes_the_download(hub: Hub, home: Path, capsys: py
     assert len(hub.downloads) == count
 
 
-def test_an_interrupted_pull_goes_on_where_it_stopped(hub: Hub, home: Path) -> None:
+def test_a_damaged_model_is_replaced_on_request(hub: Hub, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "pull", "released")
+    path = home / "released-sd15" / "vae" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    code, _, errors = run(capsys, "pull", "released")
+    assert code == 2
+    assert "vae/diffusion_pytorch_model.safetensors" in errors
+    assert run(capsys, "pull", "released", "--overwrite")[0] == 0
+    assert run(capsys, "verify", "released-sd15")[0] == 0
+
+
+def test_an_interrupted_pull_goes_on_where_it_stopped(hub: Hub, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hub.interrupt = True
     with pytest.raises(NotReachable, match="interrupted"):
         models.pull("released")
+    assert "unfinished download" in run(capsys, "list")[1]
     assert models.pull("released") == (home / "released-sd15", True)
     assert len(hub.downloads) == len(set(hub.downloads)) == 11
 

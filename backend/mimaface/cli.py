@@ -269,6 +269,9 @@ def _models_list(parsed: argparse.Namespace) -> int:
         print(f"{model.name:20} {model.size / 1e9:6.2f} GB  {model.folder}  {model.state or 'ok'}")
     if not found:
         print(f"no model is installed in {models.models_folder()}; try: mimaface models pull released")
+    folder, size = models.unfinished()
+    if size:
+        print(f"an unfinished download takes {size / 1e9:.2f} GB: pull again to go on, or delete {folder}")
     return 0
 
 

@@ -44,13 +44,24 @@ def installed() -> Iterator[InstalledModel]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") or not path.is_dir():
             continue
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        size = size_of(path)
         try:
             missing = sorted(set(checksums.read(path)) - set(checksums.contents(path)))
             state = f"{len(missing)} files are missing" if missing else ""
         except InvalidCheckpoint as error:
             state = error.message
         yield InstalledModel(path.name, path, size, state)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder, 0 where there is none."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def unfinished() -> tuple[Path, int]:
+    """The folder of downloads that are not installed yet, and its bytes: a pull goes on from there."""
+    folder = models_folder() / DOWNLOADS
+    return folder, size_of(folder)
 
 
 def find(name: str) -> InstalledModel:

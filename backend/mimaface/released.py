@@ -153,11 +153,12 @@ def convert(
     overwrite: bool = False,
     say: Callable[[str], None] = lambda words: None,
 ) -> bool:
-    """Write the checkpoint folder ``target`` from published files; False where it already is what they give.
+    """Write the checkpoint folder ``target`` from published files; False where it is made from them already.
 
     places       the folder as published, or any folders and files that hold the same files
     autoencoder  folder or single file of ``sd-vae-ft-mse``; by default it is looked for among the places
     dtype        of the stored weights of the diffusion model; by default that of the published files
+    overwrite    make it again in any case, and replace what is there
     Either the whole folder is written or nothing. Raises :class:`InvalidCheckpoint`, naming every missing and unexpected
     weight, :class:`InvalidInput` where ``target`` holds something else and ``overwrite`` is not set, :class:`DiskFull`.
     """
@@ -170,11 +171,10 @@ def convert(
         raise InvalidInput(f"{vae} does not exist", "give the folder or file of sd-vae-ft-mse")
     say("comparing with what is installed")
     origin = _origin(sources, vae, dtype)
-    if target.exists():
+    if target.exists() and not overwrite:
         if _is_from(target, origin):
             return False
-        if not overwrite:
-            raise InvalidInput(f"{target} holds something else", "add --overwrite to replace it")
+        raise InvalidInput(f"{target} holds something else", "add --overwrite to replace it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
