@@ -212,4 +212,4 @@ def identity_picture(canvas: Array, crop: Array) -> Tensor:
 
 def as_tensor(images: Array) -> Tensor:
     """RGB uint8 (N, H, W, 3) → [−1, 1] (N, 3, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -34,6 +34,7 @@ HINT = "use BFM09_model_info.mat of Deep3DFaceRecon"
 ROUNDS, MOST_VERTICES = 12, 3000  # of Gauss–Newton, and the vertices it looks at
 LANDMARK_NOISE, SURFACE_NOISE = 0.004, 0.0015  # metres: how far two models' landmarks and surfaces lie apart on one person
 INDEPENDENT = 400  # so many vertices of a face err independently of each other
+MOST_TURNED = 2.0  # trace of the rotation between the two models' axes: 60 degrees
 WORST_FIT = 0.012  # metres, mean over the key points after the similarity: beyond it they are no face in our order and axes
 REACH = 0.006  # metres from the surface at which a vertex counts half in the fit
 LANDMARK_SLACK, WARP_REACH = 0.002, 0.03  # metres that a landmark may be off without a warp; and how far a warp reaches
@@ -191,7 +192,7 @@ def _inner_key_points(bfm: BaselFace) -> Array:
 def _checked_similarity(marks: Array, wanted: Array) -> Similarity:
     placed = Similarity.between(marks, wanted)
     miss = float(np.linalg.norm(placed(marks) - wanted, axis=1).mean())
-    if not miss < WORST_FIT:
+    if not miss < WORST_FIT or np.trace(placed.rotation) < MOST_TURNED:
         raise InvalidCheckpoint(
             f"the face model's 68 key points do not lie on a face: {1000 * miss:.0f} mm off (x left, y up, z forward is needed)",
             HINT,

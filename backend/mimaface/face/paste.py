@@ -64,5 +64,5 @@ def paste(photo: Array, squares: Sequence[tuple[Array, ArrayLike]]) -> Array:
     result = photo.astype(np.float64)
     for place, picture, weight, away in layers:
         share = weight * np.exp(-away) / np.maximum(total[place], 1e-300)  # of this pixel among the squares
-        result[place] += weight * share * (picture - photo[place].astype(np.float64))
+        result[place] += (weight * share)[..., None] * (picture - photo[place].astype(np.float64))
     return np.asarray(np.clip(np.rint(result), 0, 255).astype(np.uint8))

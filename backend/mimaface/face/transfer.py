@@ -6,6 +6,7 @@ by ``exBase`` in regularised least squares. Solved once on the user's machine an
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -153,7 +154,8 @@ def _write(path: Path, key: str, solved: Transfer) -> None:
             np.savez(file, key=np.array(key), **arrays)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         log.warning("the transfer to the BFM cannot be kept in %s (%s); it is solved again next time", path.parent, error)
 
 
