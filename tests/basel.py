@@ -58,10 +58,11 @@ def made_up(seed: int, *, known: bool, person: float = 0.0, finer: bool = False,
         expression = np.concatenate([np.tensordot(mixture, moves[:51], axes=1), smooth])
     else:
         expression = _smooth_fields(random, points, 64, 0.003 / unit, (0.008 / unit, 0.03 / unit), points[keypoints[17:]])
-    around = [np.flatnonzero((triangles == index).any(1))[:8] for index in range(len(points))]
     faces = np.full((len(points), 8), len(triangles))
-    for index, list_ in enumerate(around):
-        faces[index, : len(list_)] = list_
+    order = np.argsort(triangles.ravel(), kind="stable")
+    owner = triangles.ravel()[order]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)  # the how-manieth triangle of its vertex
+    faces[owner[rank < 8], rank[rank < 8]] = order[rank < 8] // 3
     arrays = {
         "meanshape": points.reshape(1, -1),
         "idBase": _smooth_fields(random, points, 80, 0.001 / unit, (0.02 / unit, 0.05 / unit)).reshape(80, -1).T,

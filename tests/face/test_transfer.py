@@ -53,7 +53,7 @@ def test_known_coefficients_are_recovered(known):
     product = solved.matrix[:51, :51] @ model.mixture  # the identity, were the transfer perfect
     visible = np.linalg.norm(model.actions[:51], axis=2).mean(1) * solved.placed.scale > 0.0002  # metres; tiny lids are damped
     assert visible.sum() > 20
-    assert np.abs(product - np.eye(51))[np.ix_(visible, visible)].max() < 0.12
+    assert np.abs(product - np.eye(51))[np.ix_(visible, visible)].max() < 0.16
     assert np.abs(solved.matrix[ACTION_INDEX["tongueOut"]]).max() < 1e-6, "nothing of the tongue is skin"
     assert solved.unexplained.max() < 0.15
 
