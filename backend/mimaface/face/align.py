@@ -41,6 +41,19 @@ def face_affine(points: ArrayLike) -> Array:
     return similarity(points, FIVE_POINTS_256)
 
 
+def inverted(transform: ArrayLike) -> Array:
+    """The inverse (…, 2, 3) of affine maps (…, 2, 3) of the plane."""
+    matrix = np.asarray(transform, np.float64)
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
+
+
+def applied(transform: ArrayLike, points: ArrayLike) -> Array:
+    """Points (…, P, 2) under affine maps (…, 2, 3)."""
+    matrix = np.asarray(transform, np.float64)
+    return np.asarray(np.asarray(points) @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2])
+
+
 def box_corners(box: ArrayLike) -> Array:
     """Box [[left, top], [right, bottom]] → corners (4, 2) of the square of its longer side around its middle."""
     low, high = np.asarray(box, np.float64)

@@ -1,0 +1,215 @@
+"""Photographs animated with the checkpoint that the authors released (spec 1.8): what drives it, and its squares pasted back.
+
+The reconstruction net (D3DFR) and CurricularFace come as callables, so this module knows neither their weights nor their code.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..clips import Clip, ClipPlan
+from ..face.align import BOX_512, box_corners, face_affine, five_points, similarity
+from ..face.bfm import BaselFace, split_coefficients
+from ..face.bfm_pose import Driving, SourceFace, drive
+from ..face.bfm_render import BaselRenderer
+from ..face.gaps import filled
+from ..face.paste import draw, paste
+from ..face.portrait import Portrait
+from ..face.pose import neutral_frame, poses_for
+from ..face.transfer import GazeAdapter, Transfer
+from ..model.vision import VisionTokens
+from ..protocol.errors import InvalidCheckpoint, InvalidInput
+from ..protocol.motion import MotionClip
+from .torch_engine import ClipInputs, TorchEngine, generate_clips
+
+Array = NDArray[Any]
+log = logging.getLogger(__name__)
+# RGB in [−1, 1] (N, 3, 256, 256), the crop of ``face_affine`` → (N, 261): the 257 coefficients, then 4 numbers of gaze
+Reconstruct = Callable[[Tensor], Tensor]
+# RGB in [−1, 1] (N, 3, 112, 112) → the last feature map, flattened (N, 25088)
+Identify = Callable[[Tensor], Tensor]
+COEFFICIENTS, CROP_SIDE = 257, 256
+SIGNALS = {"identity", "gaze", "expression", "albedo", "illumination", "rotation", "translation"}
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One face of a photograph with its motion, ready to be generated; ``notes`` say what was not as it should be.
+
+    canvas (S, S, 3) uint8: the square that the model sees; onto_canvas (2, 3): photograph → canvas; driving: T frames.
+    """
+
+    photo: Array
+    canvas: Array
+    onto_canvas: Array
+    driving: Driving
+    renderer: BaselRenderer
+    tokens: VisionTokens
+    constant: dict[str, Tensor]
+    notes: tuple[str, ...]
+
+
+class ReleasedEngine:
+    """A released-type model with all that it needs beside its own weights. Raises :class:`InvalidCheckpoint` for other models."""
+
+    def __init__(
+        self,
+        engine: TorchEngine,
+        bfm: BaselFace,
+        reconstruct: Reconstruct,
+        identify: Identify,
+        transfer: Transfer,
+        gaze: GazeAdapter | None = None,
+    ) -> None:
+        names = {signal.name for signal in engine.config.appearance.signals}
+        if engine.config.motion_space != "bfm2009" or names != SIGNALS:
+            raise InvalidCheckpoint(
+                f"the model {engine.config.name} is not driven by the Basel face",
+                "use it with the engine of its own motion space",
+            )
+        self.engine, self.bfm, self.transfer = engine, bfm, transfer
+        self.reconstruct, self.identify = reconstruct, identify
+        self.gaze = gaze or GazeAdapter.assumed()
+
+    @property
+    def side(self) -> int:
+        """Pixels of the square that is generated."""
+        return self.engine.config.image_size
+
+    def shot(self, portrait: Portrait, motion: MotionClip, absolute: bool = False) -> Shot:
+        """Look at the portrait once and turn the motion into coefficients. Raises :class:`InvalidMotion` without any face.
+
+        ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, are used as they are instead of actions and gaze.
+        """
+        motion, notes = filled(motion)
+        for note in notes:
+            log.warning(note)
+        points = portrait.fit.landmarks[:468, :2]
+        onto_canvas = similarity(box_corners([points.min(0), points.max(0)]), BOX_512 * self.side / 512)
+        canvas = draw(portrait.image, onto_canvas, self.side, self.side)
+        five = five_points(portrait.fit.landmarks) @ onto_canvas[:, :2].T + onto_canvas[:, 2]
+        crop = face_affine(five)
+        parts, gaze = self._coefficients(draw(canvas, crop, CROP_SIDE, CROP_SIDE))
+        source = SourceFace(parts["expression"], parts["rotation"], parts["translation"], gaze, onto_canvas, five)
+        poses = poses_for(portrait.fit, motion, absolute)
+        driving = with_native(drive(source, portrait.fit, poses, self.transfer, self.gaze, absolute), source, motion, absolute)
+        with torch.inference_mode():
+            deep = self.identify(identity_picture(canvas, crop).to(self.engine.device)).float()
+        if deep.shape[0] != 1 or deep[0].numel() != self._size("identity"):
+            raise InvalidCheckpoint(f"the identity network gives {tuple(deep.shape)}, expected (1, {self._size('identity')})")
+        constant = {
+            "identity": deep.flatten(),
+            "albedo": torch.as_tensor(parts["albedo"], dtype=torch.float32),
+            "illumination": torch.as_tensor(parts["light"], dtype=torch.float32),
+        }
+        renderer = BaselRenderer(self.bfm, parts["identity"], parts["albedo"], parts["light"])
+        tokens = self.engine.encode_source(as_tensor(canvas[None]))
+        return Shot(portrait.image, canvas, onto_canvas, driving, renderer, tokens, constant, tuple(notes))
+
+    def _size(self, name: str) -> int:
+        return next(signal.size for signal in self.engine.config.appearance.signals if signal.name == name)
+
+    def _coefficients(self, crop: Array) -> tuple[dict[str, Array], Array]:
+        with torch.inference_mode():
+            told = self.reconstruct(as_tensor(crop[None]).to(self.engine.device))
+        values = told.float().cpu().numpy().astype(np.float64)
+        if values.shape != (1, COEFFICIENTS + 4) or not np.isfinite(values).all():
+            raise InvalidCheckpoint(f"the reconstruction network gives {values.shape}, expected finite numbers (1, 261)")
+        return split_coefficients(values[0, :COEFFICIENTS]), values[0, COEFFICIENTS:]
+
+    def renders(self, shot: Shot, frames: Sequence[int]) -> Array:
+        """I_R of some frames (F, S, S, 3) uint8: the source's α, δ, γ under the driver's β, ρ; background 0."""
+        d = shot.driving
+        drawn = [shot.renderer.canvas(d.expression[i], d.rotation[i], d.translation[i], d.crop[i], self.side) for i in frames]
+        return np.stack(drawn)
+
+    def inputs(self, shot: Shot, clip: Clip) -> ClipInputs:
+        """Condition and signals of one clip, as :func:`generate_clips` asks for them."""
+        frames = list(clip.frames)
+        different = sorted(set(frames))  # the last frame of a shot is held, but rendered once
+        latents = self.engine.encode_images(as_tensor(self.renders(shot, different)))
+        d = shot.driving
+        driven = {"gaze": d.gaze, "expression": d.expression, "rotation": d.rotation, "translation": d.translation}
+        signals = {name: torch.as_tensor(value[frames], dtype=torch.float32) for name, value in driven.items()}
+        return ClipInputs({"render": latents[[different.index(i) for i in frames]]}, {**shot.constant, **signals})
+
+    def squares(self, shot: Shot, seed: int, steps: int | None = None, guidance: float | None = None) -> Iterator[Array | None]:
+        """Every frame's generated square (S, S, 3) uint8 in order, with None after each denoising step."""
+        config = self.engine.config
+        plan = ClipPlan(len(shot.driving), config.clip_length, config.overlap)
+        clips = generate_clips(
+            self.engine, plan, shot.tokens, lambda clip: self.inputs(shot, clip), seed, steps=steps, guidance=guidance
+        )
+        for clip in clips:
+            if clip is None:
+                yield None
+                continue
+            for latents in clip.new:
+                picture = self.engine.decode_latents(latents[None])[0]
+                yield np.asarray(((picture + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+
+    def frames(
+        self, shots: Sequence[Shot], seed: int, *, start: int = 0, steps: int | None = None, guidance: float | None = None
+    ) -> Iterator[tuple[int, Array] | None]:
+        """Frames (index, RGB (H, W, 3) uint8 as large as the photograph) from ``start`` on, None after every other step.
+
+        shots: faces of one photograph, with motions of equal length. Clips build on each other, so a later ``start`` costs the
+        frames before it, and gives the same bytes. Raises :class:`InvalidInput`.
+        """
+        if not shots:
+            raise InvalidInput("no face was chosen", "give one shot or more")
+        lengths = {len(shot.driving) for shot in shots}
+        if len(lengths) > 1 or any(shot.photo.shape != shots[0].photo.shape for shot in shots):
+            raise InvalidInput(
+                f"faces of one photograph need motions of equal length, these have {sorted(lengths)} frames", "trim them"
+            )
+        streams = [self.squares(shot, seed + face, steps, guidance) for face, shot in enumerate(shots)]
+        for index in range(lengths.pop()):
+            pasted = []
+            for shot, stream in zip(shots, streams):
+                square = next(stream)
+                while square is None:
+                    yield None
+                    square = next(stream)
+                pasted.append((square, shot.onto_canvas))
+            yield (index, paste(shots[0].photo, pasted)) if index >= start else None
+
+
+def with_native(driving: Driving, source: SourceFace, motion: MotionClip, absolute: bool) -> Driving:
+    """The driving with the β and gaze numbers that the motion brings from the net itself, relative to its neutral or absolute."""
+    frame = None if absolute else neutral_frame(motion)
+
+    def over(values: Array | None, portrait: Array, otherwise: Array) -> Array:
+        if values is None:
+            return otherwise
+        native = values.astype(np.float64)
+        return native if absolute else portrait + native - (0.0 if frame is None else native[frame])
+
+    expression = over(motion.expression_bfm, source.expression, driving.expression)
+    gaze = over(motion.gaze_d3dfr, source.gaze, driving.gaze)
+    return Driving(expression, driving.rotation, driving.translation, gaze, driving.crop)
+
+
+def identity_picture(canvas: Array, crop: Array) -> Tensor:
+    """What CurricularFace sees with these weights (spec 1.8.3): RGB in [−1, 1] (1, 3, 112, 112).
+
+    The 256-template warp drawn on the full canvas, resized to 256², then [:224, 16:240] resized to 112²: a mis-crop on purpose.
+    """
+    side = max(len(canvas), CROP_SIDE)  # of 512 in the released model
+    drawn = as_tensor(draw(canvas, crop, side, side)[None])
+    small = functional.interpolate(drawn, (256, 256), mode="bilinear", align_corners=False)
+    return functional.interpolate(small[..., :224, 16:240], (112, 112), mode="bilinear", align_corners=False)
+
+
+def as_tensor(images: Array) -> Tensor:
+    """RGB uint8 (N, H, W, 3) → [−1, 1] (N, 3, H, W)."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
