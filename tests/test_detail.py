@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mimaface.detail import FEATHER, agreement, resized, with_detail
+from mimaface.detail import FEATHER, agreement, coarse, resized, with_detail
 
 
 def texture(side: int, seed: int = 0) -> torch.Tensor:
@@ -31,6 +31,17 @@ def test_where_it_does_not_the_generated_picture_is_shown():
     assert (result[:, :, :8] - posed[:, :, :8]).abs().max() < 1e-5, "far away nothing has changed"
 
 
+def test_a_blurred_picture_of_the_same_thing_keeps_the_photograph_sharp():
+    posed = texture(192)
+    small = resized(posed, (64, 64))
+    generated = coarse(small) + 0.05  # unsure of every detail, and a little brighter
+    result = with_detail(posed, small, small, generated)
+    middle = slice(96 - 24, 96 + 24)
+    change = (result - posed)[..., middle, middle]
+    assert change.mean() > 0.015, "the brighter light is taken"
+    assert change.std() < 0.6 * (posed - resized(generated, (192, 192)))[..., middle, middle].std(), "the blur is not"
+
+
 def test_the_border_is_the_photograph_whatever_is_generated():
     posed = texture(128)
     small = resized(posed, (64, 64))
@@ -45,5 +56,5 @@ def test_the_border_is_the_photograph_whatever_is_generated():
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_agreement_falls_with_the_difference(low, high):
     base = texture(64)
-    near, far = (agreement(base, base + shift) for shift in sorted((low, high)))
+    near, far = (agreement(torch.full_like(base, shift)) for shift in sorted((low, high)))
     assert (far >= 0).all() and (far <= near + 1e-6).all() and (near <= 1).all()

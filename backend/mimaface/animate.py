@@ -35,20 +35,21 @@ class Frame:
 
 
 class Engine(Protocol):
-    """Turns poses into frames. ``start`` is the first frame wanted; None is yielded after a step without a finished frame.
+    """Turns motion into frames. ``start`` is the first frame wanted; None is yielded after a step without a finished frame.
 
     ``memory`` keeps what a later run of the same job, with another ``start``, needs to go on without starting over.
     """
 
     def __call__(
-        self, portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
+        self, portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
     ) -> Iterator[Frame | None]: ...
 
 
 def proxy_frames(
-    portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
+    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
 ) -> Iterator[Frame | None]:
     """The ``proxy`` engine: the projected photograph, each frame by itself."""
+    poses = poses_for(portrait.fit, motion, settings.absolute)
     renderer = ProxyRenderer(portrait, settings.size, settings.framing)
     yield None
     for index in range(start, len(poses)):
@@ -56,10 +57,22 @@ def proxy_frames(
 
 
 def demo_frames(
-    portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
+    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
 ) -> Iterator[Frame | None]:
     """The ``demo`` engine: the diffusion model that is shipped."""
+    poses = poses_for(portrait.fit, motion, settings.absolute)
     yield from model_frames(DEMO_MODEL, portrait, poses, settings, start, memory)
+
+
+def released_frames(
+    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
+) -> Iterator[Frame | None]:
+    """The ``released`` engine: the authors' checkpoint, once ``mimaface models`` has installed it."""
+    from mimaface.models import RELEASED, find
+    from mimaface.released_frames import released_pictures
+
+    for done in released_pictures(find(RELEASED).folder, portrait, motion, settings, start):
+        yield None if done is None else Frame(*done)
 
 
 def model_frames(
@@ -75,13 +88,17 @@ def model_frames(
         yield None if done is None else Frame(*done)
 
 
-ENGINES: dict[str, Engine] = {"demo": demo_frames, "proxy": proxy_frames}
+ENGINES: dict[str, Engine] = {"demo": demo_frames, "proxy": proxy_frames, "released": released_frames}
 
 
 def engine_states() -> dict[str, str]:
     """Every engine by name, with "" when it works here, else the reason why not."""
     whole = (DEMO_MODEL / "model_index.json").exists()
-    return {"demo": "" if whole else f"the model is missing in {DEMO_MODEL}: install MIMAFace again", "proxy": ""}
+    demo = "" if whole else f"the model is missing in {DEMO_MODEL}: install MIMAFace again"
+    from mimaface.models import RELEASED, installed
+
+    found = [model.state for model in installed() if model.name == RELEASED]
+    return {"demo": demo, "proxy": "", "released": found[0] if found else "not installed: mimaface models pull released"}
 
 
 @functools.cache
@@ -89,9 +106,13 @@ def engine_build(name: str) -> str:
     """What the frames of an engine depend on beside their inputs: the version, and the weights' SHA-256."""
     digest = hashlib.sha256(__version__.encode())
     if name == "demo":
-        for path in sorted(DEMO_MODEL.rglob("*")):
-            if path.is_file():
-                digest.update(path.read_bytes())
+        for path in sorted(DEMO_MODEL.rglob("*.safetensors")):
+            digest.update(path.read_bytes())
+    if name == "released":
+        from mimaface import checksums
+        from mimaface.models import RELEASED, find
+
+        digest.update(repr(sorted(checksums.read(find(RELEASED).folder).items())).encode())
     return digest.hexdigest()
 
 
@@ -99,6 +120,9 @@ def check(motion: MotionClip, settings: RenderSettings, frames: int | None = Non
     """Raise :class:`InvalidInput` early for what can be known before any work."""
     if settings.engine not in ENGINES:
         raise InvalidInput(f"engine {settings.engine!r} is unknown", f"use one of: {', '.join(ENGINES)}")
+    reason = engine_states()[settings.engine]
+    if reason:
+        raise InvalidInput(f"engine {settings.engine} cannot be used: {reason}", "or choose another engine")
     if frames is not None and frames != len(motion):
         raise InvalidInput(f"{frames} frames were announced, but the motion has {len(motion)}")
 
@@ -116,8 +140,7 @@ def steps(
     from ``start`` on come sooner, and equal to the byte. Raises :class:`InvalidInput` or :class:`InvalidMotion`.
     """
     check(motion, settings)
-    poses = poses_for(portrait.fit, motion, settings.absolute)
-    yield from ENGINES[settings.engine](portrait, poses, settings, start, {} if memory is None else memory)
+    yield from ENGINES[settings.engine](portrait, motion, settings, start, {} if memory is None else memory)
 
 
 def animate(

@@ -1,8 +1,8 @@
-"""Full-resolution detail: the photograph has more pixels than the generator, and keeps them where the generator agrees (spec 6.8).
+"""Full-resolution detail: the photograph has more pixels than the generator, and keeps them where the two agree (spec 6.8).
 
-The posed photograph is split into what the generator's autoencoder can hold and what it loses. What it loses, fine structure at
-the generator's size and all above it, is laid over the generated picture, weighted by how well that agrees with the
-autoencoder's version of the posed photograph: there it shows the same thing, so the details belong to it.
+As in a Laplacian pyramid (Burt and Adelson 1983): where the coarse structure of the generated picture is that of the posed photograph
+(as the generator's autoencoder holds it), the result is the photograph under the generator's coarse correction of light and
+form, with all of its own grain. Where it is not, as in an opened mouth or behind a turned cheek, the generated picture stays.
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ from torch import Tensor
 from torch.nn import functional
 
 Array = NDArray[Any]
-TOLERANCE = 0.10  # of RGB in [−1, 1]: a local difference at which a third of the details is left
-REACH = 5  # pixels of the generated picture over which agreement is judged
+TOLERANCE = 0.10  # of RGB in [−1, 1]: a coarse difference at which a third of the details is left
+COARSE = 4  # pixels of the generated picture on either side, over which structure is coarse
 FEATHER = 20  # pixels of the generated picture over which it fades into the photograph
 
 
-def agreement(generated: Tensor, held: Tensor) -> Tensor:
-    """(1, 3, G, G) twice → (1, 1, G, G): 1 where the two show the same, falling to 0 with their local difference."""
-    squared = (generated - held).square().mean(1, keepdim=True)
-    padded = functional.pad(squared, (REACH,) * 4, mode="replicate")
-    local = functional.avg_pool2d(padded, 2 * REACH + 1, 1)
-    worst = functional.avg_pool2d(functional.pad(squared, (1,) * 4, mode="replicate"), 3, 1)
-    return torch.exp(-torch.maximum(local, 0.5 * worst) / TOLERANCE**2)
+def coarse(images: Tensor) -> Tensor:
+    """(N, 3, H, W) → the same shape, without fine structure: two box filters, near enough to a Gaussian."""
+    for _ in range(2):
+        padded = functional.pad(images, (COARSE,) * 4, mode="replicate")
+        images = functional.avg_pool2d(padded, 2 * COARSE + 1, 1)
+    return images
+
+
+def agreement(difference: Tensor) -> Tensor:
+    """Coarse difference (1, 3, G, G) of two pictures → (1, 1, G, G): 1 where they show the same, falling to 0."""
+    squared = difference.square().mean(1, keepdim=True)
+    padded = functional.pad(squared, (COARSE,) * 4, mode="replicate")
+    return torch.exp(-functional.max_pool2d(padded, 2 * COARSE + 1, 1) / TOLERANCE**2)
 
 
 def border(size: int) -> Tensor:
@@ -43,8 +49,9 @@ def with_detail(posed: Tensor, small: Tensor, held: Tensor, generated: Tensor) -
     posed (1, 3, W, W) the posed photograph; small (1, 3, G, G) the same at the generator's size; held: ``small`` decoded from
     its latents; generated (1, 3, G, G); all RGB in [−1, 1] → (1, 3, W, W). At its border it is the posed photograph.
     """
-    weight = agreement(generated, held)
-    finished = generated + weight * (small - held)
+    difference = coarse(generated - held)
+    weight = agreement(difference)
+    finished = generated + weight * (small + difference - generated)
     change = border(small.shape[-1]) * (finished - small)  # what the generator makes of the posed photograph
     lost = (1 - weight) * border(small.shape[-1])  # share of finer detail that is not its own
     size = posed.shape[-2:]

@@ -81,7 +81,7 @@ def measured(portrait: Portrait, motion: MotionClip) -> tuple[dict[str, float], 
     engine = open_engine(DEMO_MODEL)
     length, overlap = engine.config.clip_length, engine.config.overlap
     poses = poses_for(portrait.fit, motion)
-    proxy = [frame.image for frame in proxy_frames(portrait, poses, SETTINGS, 0, {}) if frame is not None]
+    proxy = [frame.image for frame in proxy_frames(portrait, motion, SETTINGS, 0, {}) if frame is not None]
     made = [done[1] for done in PortraitGenerator(engine, portrait, SETTINGS).frames(poses, 0, {}) if done is not None]
     with_ica, placebo = inter_clip_jump_with_placebo(np.stack(made), length, overlap)
     chosen = list(range(0, len(made), len(made) // 8))[:8]

@@ -20,6 +20,8 @@ class TrainingConfig:
     accumulate       parts into which a process cuts its share of the batch, to save memory
     learning_rate    reached after ``warmup`` steps; falls linearly to zero over the last ``cooldown`` (Hägele et al. 2024)
     dropout          share of samples whose appearance context is all zero (spec 1.5)
+    snr_gamma        of min-SNR; 0 weighs all timesteps of a network that says the clean latents alike
+    first_step_share share of samples at the last timestep, pure noise, where sampling begins; the others are uniform
     identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
@@ -38,6 +40,7 @@ class TrainingConfig:
     ema_decay: float = 0.999
     dropout: float = 0.1
     snr_gamma: float = 5.0
+    first_step_share: float = 0.0
     identity_weight: float = 0.1
     identity_bank: int = 4096
     without: tuple[str, ...] = ()

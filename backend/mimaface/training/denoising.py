@@ -184,7 +184,7 @@ class DenoisingStage:
             "augmented": augment(portrait, draws),
             "partner": as_images(row["partner"].numpy()),
             "noise": noise,
-            "timesteps": torch.cat([torch.randint(steps, (1,), generator=draw) for draw in draws]),
+            "timesteps": torch.cat([self._timestep(steps, draw) for draw in draws]),
             "keep": torch.cat([drop_context(torch.ones(1, 1, 1), 1, config.dropout, draw)[:, 0, 0] for draw in draws]),
             "known": torch.cat([each.latents for each in affinity]),
             "mask": torch.cat([each.mask for each in affinity]),
@@ -193,6 +193,11 @@ class DenoisingStage:
             "from_bank": torch.tensor([use and token is not None for use, token in zip(chosen, remembered)]),
             "bank_token": torch.stack([empty if token is None else token for token in remembered]),
         }
+
+    def _timestep(self, steps: int, draw: torch.Generator) -> Tensor:
+        first = float(torch.rand(1, generator=draw)) < self.config.first_step_share
+        anywhere = torch.randint(steps, (1,), generator=draw)
+        return torch.full_like(anywhere, steps - 1) if first else anywhere
 
     def _affinity(self, clean: Tensor, draw: torch.Generator) -> Affinity:
         if self.config.stage == "image" or "affinity" in self.config.without:

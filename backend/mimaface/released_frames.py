@@ -1,0 +1,61 @@
+"""The ``released`` engine: photographs animated with the authors' checkpoint, as :mod:`mimaface.models` installed it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from .engines.released import ReleasedEngine
+from .engines.torch_engine import TorchEngine
+from .face.portrait import Portrait
+from .face.proxy import choose_frame, cut_out
+from .face.transfer import transfer
+from .models import models_folder
+from .protocol.errors import InvalidInput
+from .protocol.motion import MotionClip
+from .protocol.settings import RenderSettings
+from .released import FaceNetworks
+
+Array = NDArray[Any]
+
+
+@functools.lru_cache(maxsize=1)
+def open_released(folder: Path) -> ReleasedEngine:
+    """All networks of the converted release, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`.
+
+    The transfer from ARKit actions is solved once and kept beside the models.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    networks = FaceNetworks.load(folder, device)
+    identity = networks.identity.float()
+
+    def identify(images: Tensor) -> Tensor:
+        side = identity.config.side
+        if images.shape[-1] != side:  # the release's is 112, as the crop
+            images = functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)
+        deep: Tensor = identity(images).deep
+        return deep
+
+    solved = transfer(networks.face, models_folder() / ".transfer")
+    return ReleasedEngine(TorchEngine.open(folder, device), networks.face, networks.reconstruction.float(), identify, solved)
+
+
+def released_pictures(
+    folder: Path, portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int
+) -> Iterator[tuple[int, Array] | None]:
+    """(index, picture) from ``start`` on; None after every other step. Raises :class:`InvalidInput` for transparency."""
+    if settings.transparent:
+        raise InvalidInput("the released model paints whole pictures, it knows no transparency", "switch Transparent off")
+    yield None
+    engine = open_released(folder)
+    shot = engine.shot(portrait, motion, settings.absolute)
+    frame = choose_frame(portrait, settings.size, settings.framing)
+    for done in engine.frames([shot], settings.seed, start=start):
+        yield None if done is None else (done[0], cut_out(done[1], frame))

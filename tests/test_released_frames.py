@@ -1,0 +1,61 @@
+"""The released engine as a user meets it: not installed, then installed from (made-up, tiny) published files, then animated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from basel import made_up
+from conftest import nod
+from mimaface import models
+from mimaface.animate import animate, engine_states
+from mimaface.face.bfm import BaselFace
+from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.settings import RenderSettings
+from mimaface.released import FACE_FILE, convert
+from mimaface.released_frames import open_released
+from release import SMALL, write_release
+
+
+def save_face(face: BaselFace, path: Path) -> None:
+    """The face model as the converter stores it: the published fields, whose indices start at 1."""
+    flat = {"meanshape": face.mean, "meantex": face.albedo_mean}
+    bases = {"idBase": face.identity_basis, "exBase": face.expression_basis, "texBase": face.albedo_basis}
+    indices = {"tri": face.triangles, "point_buf": face.faces_of, "keypoints": face.keypoints[None]}
+    arrays = {name: value.reshape(1, -1) for name, value in flat.items()}
+    arrays |= {name: np.ascontiguousarray(value.reshape(len(value), -1).T) for name, value in bases.items()}
+    arrays |= {name: (value + 1).astype(np.int32) for name, value in indices.items()}
+    save_file(arrays, path)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path))
+    open_released.cache_clear()
+    yield tmp_path
+    open_released.cache_clear()
+
+
+def test_it_says_how_to_install_it(home, portrait):
+    assert engine_states()["released"] == "not installed: mimaface models pull released"
+    with pytest.raises(InvalidInput, match="models pull released"):
+        next(animate(portrait, nod(1), RenderSettings(engine="released")))
+
+
+def test_installed_it_animates_any_number_of_frames(home, portrait):
+    folder = models.models_folder() / models.RELEASED
+    convert([write_release(home / "published")], folder, release=SMALL)
+    save_face(made_up(3, known=False).bfm, folder / "bfm" / FACE_FILE)
+    assert engine_states()["released"] == ""
+    settings = RenderSettings(engine="released", seed=3)
+    frames = {frame.index: frame.image for frame in animate(portrait, nod(14), settings)}
+    assert list(frames) == list(range(14))
+    assert {image.shape for image in frames.values()} == {portrait.image.shape}
+    again = [frame.image for frame in animate(portrait, nod(14), settings)]
+    assert all(np.array_equal(frames[i], image) for i, image in enumerate(again))
+    assert not np.array_equal(frames[3], frames[4])
+    face = next(animate(portrait, nod(1), RenderSettings(engine="released", framing="face", size=128))).image
+    assert face.shape == (128, 128, 3)
+    with pytest.raises(InvalidInput, match="transparency"):
+        next(animate(portrait, nod(1), RenderSettings(engine="released", transparent=True)))
