@@ -29,14 +29,15 @@ class MimaFaceScene(bpy.types.PropertyGroup):
     takes: CollectionProperty(type=MimaFaceTake)
     active_take: IntProperty()
     engine: EnumProperty(
-        name="Quality",
+        name="Engine",
         items=[
+            ("proxy", "Projected", "The photo's own pixels on the posed head: instant and sharp"),
+            ("demo", "Generated", "The small diffusion model: completes turned heads and backgrounds, softer (experimental)"),
             (
-                "demo",
-                "Generated",
-                "The diffusion model draws what the photo does not show: teeth, turned cheeks, the background behind",
+                "released",
+                "Released",
+                "The authors' weights, once “mimaface models pull released” has installed them; wants a GPU",
             ),
-            ("proxy", "Draft", "The photo projected onto the head: instant, without anything new"),
         ],
     )
     size: IntProperty(name="Size", description="Pixels of the longer side; 0 is the photo's own size", default=0, min=0, max=8192)
