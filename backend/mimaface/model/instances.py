@@ -125,7 +125,7 @@ DEMO = MimaFaceConfig(
     residual="render",
     clip_length=12,
     overlap=3,
-    sampler=SamplerConfig(method="ddim", steps=4, prediction="sample", spacing="trailing", zero_terminal_snr=True),
+    sampler=SamplerConfig(method="ddim", steps=1, prediction="sample", spacing="trailing", zero_terminal_snr=True),
     guidance=1.0,
     unet={
         "sample_size": 32,
