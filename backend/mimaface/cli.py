@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     animate.add_argument("--size", type=int, default=0, help="pixels of the longer side (default: the photograph's)")
     animate.add_argument("--framing", choices=("photo", "face"), default="photo")
     animate.add_argument("--transparent", action="store_true", help="PNG with alpha: only the head")
-    animate.add_argument("--engine", default="proxy", help="proxy: the projected photo; demo: the shipped model; released: the authors' weights")
+    animate.add_argument(
+        "--engine", default="proxy", help="proxy: the projected photo; demo: the shipped model; released: the authors' weights"
+    )
     animate.add_argument("--seed", type=int, default=0)
     animate.add_argument("--face", type=int, default=0, help="which face of the picture, 0 is the largest")
     animate.add_argument("--absolute", action="store_true", help="apply the motion as recorded, not relative to its neutral")

@@ -77,7 +77,7 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
         kind = AttnProcessor if by_matmul else AttnProcessor2_0
         for name, module in self.named_modules():
             if isinstance(module, Attention) and (spatial or is_temporal(name)):
-                module.set_processor(kind())
+                module.set_processor(cast(Any, kind()))
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample together → (B, out, F, h, w).
@@ -126,7 +126,7 @@ def initialise_for_training(unet: MotionUNet, affinity_channels: int, residual: 
     with torch.no_grad():
         if residual:
             nn.init.zeros_(unet.conv_out.weight)
-            nn.init.zeros_(unet.conv_out.bias)
+            nn.init.zeros_(cast(Tensor, unet.conv_out.bias))
         for module in unet.motion_parts():
             nn.init.zeros_(module.proj_out.weight)
             nn.init.zeros_(module.proj_out.bias)

@@ -101,7 +101,8 @@ def _frame_by_frame(
     known = Affinity(single(affinity.latents), single(affinity.mask))
     alone = {name: single(value) for name, value in conditions.items()}
     prediction: Tensor = model(single(noisy), repeat_frames(timesteps, frames), alone, known, context)
-    return prediction[:, :, 0].unflatten(0, (-1, frames)).transpose(1, 2)
+    together: Tensor = prediction[:, :, 0].unflatten(0, (-1, frames)).transpose(1, 2)
+    return together
 
 
 def freeze(model: MimaFaceModel, stage: str) -> None:
@@ -127,11 +128,11 @@ class DenoisingStage:
     def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: LatentStore, held_out: LatentStore) -> None:
         self.model, self.config, self.data, self.held_out = model, config, data, held_out
         freeze(model, config.stage)
-        model.unet.to(memory_format=torch.channels_last)
+        cast(nn.Module, model.unet).to(memory_format=torch.channels_last)
         if not torch.cuda.is_available():
             model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)
         if config.checkpoint_gradients:
-            cast(Any, model.unet).enable_gradient_checkpointing()
+            cast(Any, model.unet.enable_gradient_checkpointing)()
         self.trainee = Denoising(model, config)
         if config.pixel_weighted:
             self.trainee.channel_weight.copy_(pixel_weight(model, held_out))
