@@ -128,7 +128,8 @@ class DenoisingStage:
     def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: LatentStore, held_out: LatentStore) -> None:
         self.model, self.config, self.data, self.held_out = model, config, data, held_out
         freeze(model, config.stage)
-        cast(nn.Module, model.unet).to(memory_format=torch.channels_last)
+        unet: Any = model.unet  # diffusers does not declare what its own to() takes
+        unet.to(memory_format=torch.channels_last)
         if not torch.cuda.is_available():
             model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)
         if config.checkpoint_gradients:
