@@ -13,13 +13,13 @@ from mimaface.cli import main
 from mimaface.data import synthetic
 from mimaface.data.motions import random_poses
 from mimaface.data.people import random_person
-from mimaface.data.renders import head_box, render_albedo, signals_of
+from mimaface.data.renders import head_box, render_albedo
 from mimaface.data.samples import SIGNALS, read_shards, shards_in
 from mimaface.data.studio import Camcorder, random_studio
 from mimaface.data.synthetic import VIDEO, SyntheticConfig, make_sample, make_samples, make_shards, measured_fit, relative
 from mimaface.face.fit import fit_landmarks
 from mimaface.face.landmarks import FaceLandmarker
-from mimaface.face.pose import FacePose
+from mimaface.face.pose import FacePose, motion_signals
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 
@@ -107,7 +107,7 @@ def test_no_motion_is_the_source_itself():
     away = relative(pose, pose, fit)
     np.testing.assert_allclose(away.rotation, fit.rotation, atol=1e-12)
     np.testing.assert_allclose(away.actions, fit.actions)
-    signals = signals_of([away], fit)
+    signals = motion_signals([away], fit)
     np.testing.assert_array_equal(signals["translation"], 0)
     np.testing.assert_allclose(signals["expression"][0], fit.actions, rtol=1e-6)
     renderer = synthetic.ProxyRenderer(synthetic.Portrait(camcorder.take(pose), fit, ""), 0, "photo")
