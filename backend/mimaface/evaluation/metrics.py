@@ -4,7 +4,7 @@ psnr, ssim, psnr@head, ssim@head   torchmetrics; @head inside the box around the
 exp@anny-fit, pose@anny-fit, gaze@anny-fit   mean Euclidean distance of actions, angles (radians) and gaze (radians) between the
                                    generated and the true frame, both read by fitting the embedded head
 csim@dlib                          cosine of dlib's face descriptors (King 2017) of generated frame and source
-lpips@alex, fid@inception          only where torchmetrics finds their weights
+lpips@alex, fid@inception          reported as absent: their weights are downloads
 """
 
 from __future__ import annotations
