@@ -65,4 +65,4 @@ def test_every_locked_package_has_one_exact_version():
         line for line in (ROOT / "backend" / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")
     ]
     assert all(line.count("==") == 1 for line in lines)
-    assert not any(line.lower().startswith(("nvidia", "torch", "triton")) for line in lines)
+    assert not any(line.lower().startswith(("nvidia", "torch=", "torchvision", "triton")) for line in lines)
