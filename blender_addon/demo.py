@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo, in real Blender: two four-second takes of the shipped portrait, and the first as a draft, with the add-on's operators.
+"""The demo, in real Blender: two four-second takes of the shipped portrait, the first by both engines, with the add-on's operators.
 
 ``run.py demo`` calls this with MIMAFACE_ZIP, MIMAFACE_WORK (the demo folder), MIMAFACE_PORTRAIT and MIMAFACE_TAKE.
 """
@@ -57,7 +57,7 @@ def main() -> dict:
     pose(scene.mimaface.rig)
     takes = []
     take_file = Path(os.environ["MIMAFACE_TAKE"])
-    for name, engine, prepare in (("draft", "proxy", None), ("keyframed", "demo", None), ("mocap", "demo", take_file)):
+    for name, engine, prepare in (("projected", "proxy", None), ("generated", "demo", None), ("mocap", "proxy", take_file)):
         scene.mimaface.engine = engine
         if prepare is not None:
             drive.fresh_take(scene.mimaface.rig)

@@ -16,7 +16,7 @@ from PIL import Image
 from mimaface.video_out import contact_sheet, open_sink
 
 COLUMNS, WIDTH = 8, 240
-COMPARED = ("draft", "keyframed")  # takes of the same motion, shown above each other
+COMPARED = ("projected", "generated")  # takes of the same motion, shown above each other
 
 
 def moving_part(images: list[np.ndarray]) -> tuple[int, int, int, int]:
@@ -43,10 +43,10 @@ def chosen(take: dict[str, Any], count: int) -> list[np.ndarray]:
 
 
 def make_sheet(takes: dict[str, dict[str, Any]]) -> np.ndarray:
-    """Draft above generated, twice eight moments of the same shot; then eight of the mocap take."""
+    """Projected above generated, twice eight moments of the same shot; then eight of the mocap take."""
     upper, lower = (chosen(takes[name], 2 * COLUMNS) for name in COMPARED)
     rows = [*upper[:COLUMNS], *lower[:COLUMNS], *upper[COLUMNS:], *lower[COLUMNS:], *chosen(takes["mocap"], COLUMNS)]
-    left, top, right, bottom = moving_part(rows)
+    left, top, right, bottom = moving_part(upper)
     return contact_sheet([image[top:bottom, left:right] for image in rows], COLUMNS, WIDTH)
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     result = json.loads((folder / "result.json").read_text())
     takes = {take["name"]: take for take in result["takes"]}
     with open_sink(folder / "shot.mp4", result["rate"], overwrite=True) as sink:
-        finals = [path for name, take in takes.items() if name != "draft" for path in frames_of(take)]
+        finals = [path for take in takes.values() for path in frames_of(take)]
         for number, path in enumerate(finals):
             sink.write(number, np.asarray(Image.open(path).convert("RGB")))
     Image.fromarray(make_sheet(takes)).save(folder / "sheet.png")
