@@ -25,7 +25,7 @@ def moving_part(images: list[np.ndarray]) -> tuple[int, int, int, int]:
     rows, columns = np.nonzero(np.ptp(np.stack(images), axis=0).max(2) > 60)
     if not len(rows):
         return 0, 0, width, height
-    (first_row, last_row), (first, last) = np.percentile(rows, (3, 97)), np.percentile(columns, (3, 97))
+    (first_row, last_row), (first, last) = np.percentile(rows, (10, 90)), np.percentile(columns, (10, 90))
     side = int(min(1.5 * max(last_row - first_row, last - first), height, width))
     top = int(np.clip((first_row + last_row - side) / 2, 0, height - side))
     left = int(np.clip((first + last - side) / 2, 0, width - side))
