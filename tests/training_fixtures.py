@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,7 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage
 from mimaface.training.latents import LatentStore
-
-_spec = importlib.util.spec_from_file_location("model_conftest", Path(__file__).parent / "model" / "conftest.py")
-assert _spec and _spec.loader
-models = importlib.util.module_from_spec(_spec)
-sys.modules["model_conftest"] = models
-_spec.loader.exec_module(models)
+from model import conftest as models
 
 
 def tiny_model(seed: int = 3) -> MimaFaceModel:

@@ -93,21 +93,28 @@ ENGINES: dict[str, Engine] = {"demo": demo_frames, "proxy": proxy_frames, "relea
 
 def engine_states() -> dict[str, str]:
     """Every engine by name, with "" when it works here, else the reason why not."""
-    whole = (DEMO_MODEL / "model_index.json").exists()
-    demo = "" if whole else f"the model is missing in {DEMO_MODEL}: install MIMAFace again"
     from mimaface.models import RELEASED, installed
 
+    whole = (DEMO_MODEL / "model_index.json").exists()
+    demo = "" if whole else f"the model is missing in {DEMO_MODEL}: install MIMAFace again"
     found = [model.state for model in installed() if model.name == RELEASED]
     return {"demo": demo, "proxy": "", "released": found[0] if found else "not installed: mimaface models pull released"}
 
 
 @functools.cache
+def _demo_weights() -> bytes:
+    """SHA-256 of the shipped weights, which do not change while a process runs."""
+    digest = hashlib.sha256()
+    for path in sorted(DEMO_MODEL.rglob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
 def engine_build(name: str) -> str:
     """What the frames of an engine depend on beside their inputs: the version, and the weights' SHA-256."""
     digest = hashlib.sha256(__version__.encode())
     if name == "demo":
-        for path in sorted(DEMO_MODEL.rglob("*.safetensors")):
-            digest.update(path.read_bytes())
+        digest.update(_demo_weights())
     if name == "released":
         from mimaface import checksums
         from mimaface.models import RELEASED, find

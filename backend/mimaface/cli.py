@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mimaface import __version__
-from mimaface.data.commands import add_commands as add_data_commands
 from mimaface.protocol.errors import MimaFaceError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -77,16 +76,17 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_golden(commands)
     _add_training(commands)
-    add_data_commands(commands)
     _add_models(commands)
     return parser
 
 
 def _add_training(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from mimaface.data.commands import add_commands as add_data
     from mimaface.evaluation import ablations
     from mimaface.evaluation import commands as evaluation
     from mimaface.training import commands as training
 
+    add_data(commands)
     train = commands.add_parser("train", help="train a model on shards: autoencoder, image, video")
     training.add_arguments(train)
     train.set_defaults(command=training.run)

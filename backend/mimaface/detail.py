@@ -7,14 +7,10 @@ form, with all of its own grain. Where it is not, as in an opened mouth or behin
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-Array = NDArray[Any]
 TOLERANCE = 0.10  # of RGB in [−1, 1]: a coarse difference at which a third of the details is left
 COARSE = 4  # pixels of the generated picture on either side, over which structure is coarse
 FEATHER = 20  # pixels of the generated picture over which it fades into the photograph

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .clips import Clip, ClipPlan
 from .detail import resized, with_detail
+from .engines.pictures import as_images, as_pictures
 from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from .face.portrait import Portrait
 from .face.pose import FacePose, motion_signals
@@ -50,8 +51,7 @@ class PortraitGenerator:
     def _window(self, picture: Array) -> Tensor:
         """The part of a frame (H, W, 3) uint8 that is generated, as RGB in [−1, 1] (1, 3, S, S)."""
         left, top, side = self.place
-        part = picture[top : top + side, left : left + side, :3]
-        return torch.from_numpy(np.array(part)).movedim(-1, 0)[None].float() / 127.5 - 1
+        return as_images(picture[top : top + side, left : left + side, :3][None])
 
     def _small(self, window: Tensor) -> Tensor:
         return resized(window, (self.size, self.size)).clamp(-1, 1)
@@ -97,8 +97,7 @@ class PortraitGenerator:
         face = with_detail(self._window(picture), small, held, generated)
         result = picture.copy()
         left, top, side = self.place
-        pixels = ((face[0] + 1) * 127.5).round().to(torch.uint8).movedim(0, -1)
-        result[top : top + side, left : left + side, :3] = pixels.numpy()
+        result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
         return result
 
 

@@ -38,7 +38,7 @@ def training_speed(folder: Path) -> dict[str, float]:
     figures = {}
     for stage, batch, frames in (("image", BATCH, 2), ("video", 2, 12)):
         model = MimaFaceModel.from_pretrained(DEMO_MODEL, torch.float32)
-        data = prepare_latents(model, [folder / "a.tar"], "projected", encoder_of(model))
+        data = prepare_latents(model, [folder / "a.tar"], encoder_of(model))
         config = TrainingConfig(stage, 2, batch, frames, evaluate_every=1000, save_every=1000)
         learner = DenoisingStage(model, config, data, data)
         learner.evaluate = lambda: ({}, torch.zeros(8, 8, 3, dtype=torch.uint8).numpy())  # type: ignore[method-assign]

@@ -14,22 +14,9 @@ pytest.importorskip("onnxruntime")
 
 from mimaface_export.__main__ import main
 from mimaface_export.onnx_graph import Sizes, compare_with_torch, export_motion_unet
+from model.conftest import tiny_unet
 
-CONFIG = {
-    "sample_size": 8,
-    "in_channels": 13,
-    "out_channels": 4,
-    "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"),
-    "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion"),
-    "block_out_channels": (16, 32),
-    "layers_per_block": 1,
-    "cross_attention_dim": 24,
-    "num_attention_heads": 2,
-    "norm_num_groups": 8,
-    "motion_num_attention_heads": 2,
-    "motion_max_seq_length": 32,
-    "use_motion_mid_block": False,
-}
+CONFIG = tiny_unet()
 
 
 @pytest.fixture(scope="module")

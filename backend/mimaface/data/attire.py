@@ -15,7 +15,7 @@ from mimaface.face.sampling import smoothstep
 from .noise import fractal_noise
 
 Array = NDArray[Any]
-PLAIN, HAIR, CLOTH, GLASS_FRAME = 0, 1, 2, 3  # how a piece is shaded
+HAIR, CLOTH, GLASS_FRAME = 1, 2, 3  # how a piece is shaded
 COLLAR = -0.124  # metres below the eyes: the head's own neck ends here, the body's begins
 NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres: below the first all stays with the body
 CUTS = ("bald", "shaved", "short", "short", "full", "long", "long", "bun", "hat")
@@ -24,7 +24,7 @@ CUTS = ("bald", "shaved", "short", "short", "full", "long", "long", "bun", "hat"
 @dataclass(frozen=True, eq=False)
 class Piece:
     """One mesh: vertices (P, 3) metres in the head frame, triangles (Q, 3), colour (P, 3) sRGB, pattern (P, 3) coordinates of
-    its texture, follow (P,): 1 moves with the head, 0 stays with the body; shading is PLAIN, HAIR, CLOTH or GLASS_FRAME."""
+    its texture, follow (P,): 1 moves with the head, 0 stays with the body; shading is HAIR, CLOTH or GLASS_FRAME."""
 
     vertices: Array
     triangles: Array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from mimaface.protocol.errors import DiskFull, InvalidInput, NotWritable
-
-NO_SPACE = 28  # errno.ENOSPC
 
 
 def add_commands(commands: Any) -> None:
@@ -58,7 +57,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == NO_SPACE:
+        if error.errno == errno.ENOSPC:
             raise DiskFull(f"no space is left for {folder}", "free some; the run goes on where it was") from error
         raise NotWritable(f"{folder} cannot be written ({error.strerror or error})", "choose another folder") from error
 

@@ -1,4 +1,4 @@
-"""What every training sample holds beside its pictures, whether it is synthetic or recorded: signals, plain renders, boxes."""
+"""What every training sample holds beside its pictures, whether it is synthetic or recorded: plain renders, boxes."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from mimaface.face.rasterise import rasterise, vertex_normals
 from mimaface.face.sampling import smoothstep
 from mimaface.face.unseen import IRIS_RADIUS
 
-from .attire import COLLAR, muted, neck_follows
+from .attire import CLOTH, COLLAR, GLASS_FRAME, HAIR, muted, neck_follows
 from .noise import fractal_noise, noise_at
 from .people import TEXTURE, Person
 
@@ -54,7 +54,8 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Studio:
-    """camera; translation (3,) of the head at rest, metres; light; background (S, S, 3) uint8; shift, tint: the photo's look."""
+    """camera; translation (3,) of the head at rest, metres; light; background (S, S, 3) uint8;
+    exposure and tint (3,) multiply linear colour, contrast stretches the finished picture about its middle grey."""
 
     camera: Camera
     translation: Array
@@ -278,7 +279,7 @@ def _shade(
             shine, power, shadow, wrap = 0.0, 20.0, 1.0, softness
             for k in range(3):
                 albedo[k] = wa * colours[a, k] + wb * colours[b, k] + wc * colours[c, k]
-            if kind == 10:
+            if kind == SKIN:
                 u = wa * uv[index, 0, 0] + wb * uv[index, 1, 0] + wc * uv[index, 2, 0] - 0.5
                 v = wa * uv[index, 0, 1] + wb * uv[index, 1, 1] + wc * uv[index, 2, 1] - 0.5
                 x, y = int(min(max(u, 0.0), side - 2.0)), int(min(max(v, 0.0), side - 2.0))
@@ -288,7 +289,7 @@ def _shade(
                     low = skin[y + 1, x, k] * (1 - tx) + skin[y + 1, x + 1, k] * tx
                     albedo[k] = top * (1 - ty) + low * ty
                 shine, power = 0.05 + 0.35 * gloss, 14.0
-            elif kind == 11:
+            elif kind == EYE:
                 away = (px * px + py * py) ** 0.5
                 if pz < 0:
                     away = 1.0
@@ -304,17 +305,17 @@ def _shade(
                     pupil = min(max((away - 0.36 * iris_size) / 0.03 + 0.5, 0.0), 1.0)
                     albedo[k] = min(max((colour * pupil + 0.01) * (1 - edge) + white * edge, 0.01), 0.95)
                 shine, power, shadow, wrap = 0.9, 120.0, 0.85, 0.4
-            elif kind == 12:
+            elif kind == TEETH:
                 for k in range(3):
                     albedo[k] = teeth[k] * (1 - 0.25 * abs(np.sin(px * 380.0)) ** 12)
                 deep = wa * inside[a] + wb * inside[b] + wc * inside[c]
                 shadow = 0.95 * np.exp(-max(deep - 0.010, 0.0) / 0.020)
                 shine, power, wrap = 0.25, 40.0, 0.4
-            elif kind == 13:
+            elif kind == MOUTH:
                 deep = wa * inside[a] + wb * inside[b] + wc * inside[c]
                 shadow = 0.85 * np.exp(-max(deep - 0.006, 0.0) / 0.018)
                 shine, power, wrap = 0.12, 30.0, 0.4
-            elif kind == 1:
+            elif kind == HAIR:
                 streak = noise_at(px * 900, py * 60, pz * 300, seed + 11) + 0.6 * noise_at(
                     px * 2600, py * 150, pz * 600, seed + 12
                 )
@@ -323,17 +324,17 @@ def _shade(
                     albedo[k] = max(albedo[k] * (1 + 0.38 * streak + 0.25 * big), 0.004)
                 nx, nz = nx + 0.25 * big, nz + 0.12 * streak
                 shine, power, wrap = 0.10 + 0.12 * max(streak, 0.0), 12.0, 0.3
-            elif kind == 2:
+            elif kind == CLOTH:
                 weave = noise_at(px * 700, py * 700, pz * 700, seed + 17) * 0.06 + 0.08 * noise_at(
                     px * 45, py * 45, pz * 45, seed + 18
                 )
                 for k in range(3):
                     albedo[k] = max(albedo[k] * (1 + weave), 0.004)
                 wrap = 0.25
-            elif kind == 3:
+            elif kind == GLASS_FRAME:
                 shine, power = 0.5, 40.0
             facing = nx * vx + ny * vy + nz * vz
-            if facing < 0 and kind != 10:
+            if facing < 0 and kind != SKIN:
                 nx, ny, nz, facing = -nx, -ny, -nz, -facing
             key = max((nx * lamps[0, 0] + ny * lamps[0, 1] + nz * lamps[0, 2] + wrap) / (1 + wrap), 0.0)
             back = max(nx * lamps[2, 0] + ny * lamps[2, 1] + nz * lamps[2, 2], 0.0) * (0.15 + 0.85 * (1 - max(facing, 0.0)))

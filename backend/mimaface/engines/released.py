@@ -29,6 +29,7 @@ from ..face.transfer import GazeAdapter, Transfer
 from ..model.vision import VisionTokens
 from ..protocol.errors import InvalidCheckpoint, InvalidInput
 from ..protocol.motion import MotionClip
+from .pictures import as_images
 from .torch_engine import ClipInputs, TorchEngine, generate_clips
 
 Array = NDArray[Any]
@@ -112,7 +113,7 @@ class ReleasedEngine:
             "illumination": torch.as_tensor(parts["light"], dtype=torch.float32),
         }
         renderer = BaselRenderer(self.bfm, parts["identity"], parts["albedo"], parts["light"])
-        tokens = self.engine.encode_source(as_tensor(canvas[None]))
+        tokens = self.engine.encode_source(as_images(canvas[None]))
         return Shot(portrait.image, canvas, onto_canvas, driving, renderer, tokens, constant, tuple(notes))
 
     def _size(self, name: str) -> int:
@@ -120,7 +121,7 @@ class ReleasedEngine:
 
     def _coefficients(self, crop: Array) -> tuple[dict[str, Array], Array]:
         with torch.inference_mode():
-            told = self.reconstruct(as_tensor(crop[None]).to(self.engine.device))
+            told = self.reconstruct(as_images(crop[None]).to(self.engine.device))
         values = told.float().cpu().numpy().astype(np.float64)
         if values.shape != (1, COEFFICIENTS + 4) or not np.isfinite(values).all():
             raise InvalidCheckpoint(f"the reconstruction network gives {values.shape}, expected finite numbers (1, 261)")
@@ -136,7 +137,7 @@ class ReleasedEngine:
         """Condition and signals of one clip, as :func:`generate_clips` asks for them."""
         frames = list(clip.frames)
         different = sorted(set(frames))  # the last frame of a shot is held, but rendered once
-        latents = self.engine.encode_images(as_tensor(self.renders(shot, different)))
+        latents = self.engine.encode_images(as_images(self.renders(shot, different)))
         d = shot.driving
         driven = {"gaze": d.gaze, "expression": d.expression, "rotation": d.rotation, "translation": d.translation}
         signals = {name: torch.as_tensor(value[frames], dtype=torch.float32) for name, value in driven.items()}
@@ -205,11 +206,6 @@ def identity_picture(canvas: Array, crop: Array) -> Tensor:
     The 256-template warp drawn on the full canvas, resized to 256², then [:224, 16:240] resized to 112²: a mis-crop on purpose.
     """
     side = max(len(canvas), CROP_SIDE)  # of 512 in the released model
-    drawn = as_tensor(draw(canvas, crop, side, side)[None])
+    drawn = as_images(draw(canvas, crop, side, side)[None])
     small = functional.interpolate(drawn, (256, 256), mode="bilinear", align_corners=False)
     return functional.interpolate(small[..., :224, 16:240], (112, 112), mode="bilinear", align_corners=False)
-
-
-def as_tensor(images: Array) -> Tensor:
-    """RGB uint8 (N, H, W, 3) → [−1, 1] (N, 3, H, W)."""
-    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -94,7 +94,7 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
     for config, data in ((image, arguments.images), (_video(image, arguments.video_steps), arguments.videos)):
         torch.manual_seed(0)
         out = folder / config.stage
-        stage = make_stage(open_model(start), config, argparse.Namespace(data=data, held_out=arguments.held_out))
+        stage = make_stage(open_model(start), config, data, arguments.held_out)
         train(stage, config, out)
         start = str(out / "model")
     model = MimaFaceModel.from_pretrained(start, torch.bfloat16)

@@ -12,9 +12,10 @@ from torch import Tensor
 from mimaface.clips import Clip, ClipPlan
 from mimaface.data.samples import SIGNALS, Sample
 from mimaface.detail import with_detail
+from mimaface.engines.pictures import as_images, as_pictures
 from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from mimaface.model.family import MimaFaceModel
-from mimaface.training.pictures import as_images, as_pictures
+from mimaface.training.latents import look_of
 
 Array = NDArray[Any]
 
@@ -30,11 +31,10 @@ def model_generator(
 ) -> Callable[[Sample], Array]:
     """The model; frames that are no neighbours in time are clips of their own. ``without`` as in ``TrainingConfig``."""
     engine = TorchEngine(model)
-    look = "render" if model.config.name == "demo" else "albedo"
 
     def generate(sample: Sample) -> Array:
         with torch.inference_mode():
-            rendered = as_images(sample.projected if look == "render" else sample.albedo)
+            rendered = as_images(getattr(sample, look_of(model.config)))
             render = engine.encode_images(rendered)
             latents = generate_latents(engine, sample, render, steps, affinity, without)
             result = engine.decode_latents(latents)

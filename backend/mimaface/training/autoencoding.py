@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mimaface.data.samples import read_shards, shards_in
+from mimaface.engines.pictures import as_images
 from mimaface.model.autoencoder import SmallAutoencoder
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidInput
 
 from .config import TrainingConfig
 from .loop import Batch, item_generator
-from .pictures import as_images, contact_sheet, load_folder
+from .pictures import load_folder, rows_of_pictures
 
 CROP = 128  # pixels
 LATENT_NOISE = 0.05  # of a latent's deviation: the decoder meets latents that are nearly right
@@ -116,7 +117,7 @@ class AutoencoderStage:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16"):
             result = torch.cat([self.model.vae.decode(self.model.vae.encode(x[None]).latents).sample for x in images]).float()
         error = (result.clamp(-1, 1) - images).square().mean((1, 2, 3)) / 4
-        return {"psnr": float((-10 * error.log10()).mean())}, contact_sheet([images[:8], result[:8]])
+        return {"psnr": float((-10 * error.log10()).mean())}, rows_of_pictures([images[:8], result[:8]])
 
     def extra_state(self) -> dict[str, Tensor]:
         return {}

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .loop import Stage
 
 FLAGS = {int: int, float: float, str: str}
-LOOKS = {"demo": "projected"}  # which render conditions a model; the others take the paper's I_R
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     config = TrainingConfig(**values)
     torch.manual_seed(config.seed)
     model = open_model(arguments.model)
-    done = train(make_stage(model, config, arguments), config, arguments.out, arguments.minutes)
+    done = train(
+        make_stage(model, config, arguments.data, arguments.held_out, arguments.photographs),
+        config,
+        arguments.out,
+        arguments.minutes,
+    )
     arguments.out.mkdir(parents=True, exist_ok=True)
     config.save(arguments.out / "training.json")
     print(f"{done} of {config.steps} steps done; the run is in {arguments.out}")
@@ -76,19 +80,18 @@ def open_model(name: str) -> MimaFaceModel:
     return MimaFaceModel.from_pretrained(name, torch.float32)
 
 
-def make_stage(model: MimaFaceModel, config: TrainingConfig, arguments: argparse.Namespace) -> Stage:
-    """The stage that the configuration names, with its data."""
+def make_stage(
+    model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path, photographs: Path | None = None
+) -> Stage:
+    """The stage that the configuration names, on folders of shards; photographs are for the autoencoder."""
     from mimaface.data.samples import shards_in
 
     if config.stage == "autoencoder":
         from .autoencoding import AutoencoderStage
 
-        return AutoencoderStage(model, config, arguments.data, arguments.held_out, arguments.photographs)
+        return AutoencoderStage(model, config, data, held_out, photographs)
     from .denoising import DenoisingStage, encoder_of
     from .latents import prepare_latents
 
-    look = LOOKS.get(model.config.name, "albedo")
-    stores = [
-        prepare_latents(model, shards_in(folder), look, encoder_of(model)) for folder in (arguments.data, arguments.held_out)
-    ]
+    stores = [prepare_latents(model, shards_in(folder), encoder_of(model)) for folder in (data, held_out)]
     return DenoisingStage(model, config, *stores)

@@ -19,10 +19,11 @@ class TrainingConfig:
     batch            samples of one optimiser step, over all processes; each brings ``frames`` frames
     accumulate       parts into which a process cuts its share of the batch, to save memory
     learning_rate    reached after ``warmup`` steps; falls linearly to zero over the last ``cooldown`` (Hägele et al. 2024)
+    clip_norm        largest norm of a step's gradient; ema_decay of the averaged weights, which are what is evaluated and saved
     dropout          share of samples whose appearance context is all zero (spec 1.5)
     snr_gamma        of min-SNR; 0 weighs all timesteps of a network that says the clean latents alike
     first_step_share share of samples at the last timestep, pure noise, where sampling begins; the others are uniform
-    identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation
+    identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation; identity_bank: persons that its memory holds
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
     average_context  ablation: the context averaged over the frames, as the released code has it

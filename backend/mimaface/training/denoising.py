@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mimaface import diffusion
 from mimaface.data.samples import SIGNALS
+from mimaface.engines.pictures import as_images
 from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine, start_sampling
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
 from mimaface.model.conditioning import Affinity, hand_over, sample_affinity
@@ -25,7 +26,7 @@ from .config import TrainingConfig
 from .identity import MemoryBank, augment, identity_loss
 from .latents import LatentStore
 from .loop import Batch, item_generator
-from .pictures import as_images, contact_sheet
+from .pictures import rows_of_pictures
 
 BANK_SHARE = 0.5  # of positives that are another picture of the person, from the bank; the others are the same, augmented
 SHEET = 8  # pictures in a row of the contact sheet
@@ -207,7 +208,7 @@ class DenoisingStage:
         return sample_affinity(clean, draw)
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """The bank learns the tokens of all processes, in the order of the processes."""
+        """The bank learns the tokens of all processes; several sort them by person, so that all remember alike."""
         pairs = list(zip([self.person[self._person_of[name]] for name in batch.names], outputs["remember"].float().cpu()))
         if accelerator.num_processes > 1:
             pairs = sorted(gather_object(pairs), key=lambda pair: pair[0])
@@ -225,7 +226,7 @@ class DenoisingStage:
         render = (row["render"] - row["driven"]).square().mean()
         flat = [x.flatten(0, 1)[:SHEET] for x in (row["render"], results, row["driven"])]
         sheet = [self.model.decode_latents(x) for x in (row["source"].repeat_interleave(frames, 0)[:SHEET], *flat)]
-        return {"latent_error": float(error), "latent_error_of_render": float(render)}, contact_sheet(sheet)
+        return {"latent_error": float(error), "latent_error_of_render": float(render)}, rows_of_pictures(sheet)
 
     def extra_state(self) -> dict[str, Tensor]:
         return self.bank.state()

@@ -18,14 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mimaface.data.samples import SIGNALS, read_shards
+from mimaface.engines.pictures import as_images
+from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint
 
-from .pictures import as_images
-
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
-STACKS = ("driven", "projected", "albedo")
 
 
 class LatentStore:
@@ -61,9 +60,14 @@ class LatentStore:
         return item
 
 
-def prepare_latents(model: MimaFaceModel, shards: list[Path], look: str, encode: Callable[[Tensor], Tensor]) -> LatentStore:
-    """Encode the shards that are not encoded yet, next to them, and open all. ``look`` is "projected" or "albedo"."""
-    code = autoencoder_code(model)
+def look_of(config: MimaFaceConfig) -> str:
+    """The pictures of a sample that are a model's render: "projected" where it is given the source, too, else the paper's "albedo"."""
+    return "projected" if "source" in dict(config.conditions) else "albedo"
+
+
+def prepare_latents(model: MimaFaceModel, shards: list[Path], encode: Callable[[Tensor], Tensor]) -> LatentStore:
+    """Encode the shards that are not encoded yet, next to them, and open all."""
+    look, code = look_of(model.config), autoencoder_code(model)
     files = []
     for shard in shards:
         target = shard.with_name(f"{shard.stem}.{look}-{code}.safetensors")

@@ -56,9 +56,13 @@ class Stage(Protocol):
         """Numbers and a contact sheet (H, W, 3) uint8, of the weights as they are."""
         ...
 
-    def extra_state(self) -> dict[str, Tensor]: ...
+    def extra_state(self) -> dict[str, Tensor]:
+        """What was remembered, for a checkpoint."""
+        ...
 
-    def load_extra_state(self, state: dict[str, Tensor]) -> None: ...
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Back from a checkpoint."""
+        ...
 
     def save_model(self, folder: Path) -> None:
         """Write the finished model with the weights as they are."""
@@ -235,9 +239,9 @@ class _Run:
         self.accelerator.end_training()
 
 
-def item_generator(seed: int, step: int, place: int, what: str = "") -> torch.Generator:
+def item_generator(seed: int, step: int, place: int) -> torch.Generator:
     """The random numbers of one item of one step, the same in every process."""
-    digest = hashlib.sha256(f"{seed}/{step}/{place}/{what}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{step}/{place}/".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 

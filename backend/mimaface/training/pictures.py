@@ -1,4 +1,4 @@
-"""Pictures to tensors and back, for training."""
+"""Pictures of a training run: what it reads from folders and what it shows."""
 
 from __future__ import annotations
 
@@ -6,28 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mimaface.engines.pictures import as_pictures
 from mimaface.face.portrait import load_picture
 from mimaface.protocol.errors import InvalidInput
 
 Array = NDArray[Any]
 
 
-def as_images(pictures: Array) -> Tensor:
-    """(…, H, W, 3) uint8 → (…, 3, H, W) float32 in [−1, 1]."""
-    return torch.from_numpy(np.array(pictures, np.uint8)).movedim(-1, -3).float() / 127.5 - 1
-
-
-def as_pictures(images: Tensor) -> Array:
-    """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8."""
-    return np.asarray(((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(-3, -1).cpu().numpy())
-
-
-def contact_sheet(rows: list[Tensor]) -> Array:
-    """Rows of pictures (N, 3, H, W) below each other → (rows·H, N·W, 3) uint8."""
+def rows_of_pictures(rows: list[Tensor]) -> Array:
+    """Rows of pictures (N, 3, H, W) in [−1, 1], at their own size below each other → (rows·H, N·W, 3) uint8."""
     return np.concatenate([np.concatenate(list(as_pictures(row)), axis=1) for row in rows], axis=0)
 
 
