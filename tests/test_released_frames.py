@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from basel import made_up
 from conftest import nod
 from mimaface import models
-from mimaface.animate import animate, engine_states
+from mimaface.animate import animate, engine_states, steps
 from mimaface.face.bfm import BaselFace
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.settings import RenderSettings
@@ -43,10 +43,14 @@ def test_it_says_how_to_install_it(home, portrait):
         next(animate(portrait, nod(1), RenderSettings(engine="released")))
 
 
-def test_installed_it_animates_any_number_of_frames(home, portrait):
+@pytest.fixture
+def installed(home):
     folder = models.models_folder() / models.RELEASED
     convert([write_release(home / "published")], folder, release=SMALL)
     save_face(made_up(3, known=False).bfm, folder / "bfm" / FACE_FILE)
+
+
+def test_installed_it_animates_any_number_of_frames(installed, portrait):
     assert engine_states()["released"] == ""
     settings = RenderSettings(engine="released", seed=3)
     frames = {frame.index: frame.image for frame in animate(portrait, nod(14), settings)}
@@ -59,3 +63,16 @@ def test_installed_it_animates_any_number_of_frames(home, portrait):
     assert face.shape == (128, 128, 3)
     with pytest.raises(InvalidInput, match="transparency"):
         next(animate(portrait, nod(1), RenderSettings(engine="released", transparent=True)))
+
+
+def test_a_resumed_shot_goes_on_to_the_byte_without_the_clips_before(installed, portrait):
+    settings, memory = RenderSettings(engine="released", seed=3), {}
+    whole = list(steps(portrait, nod(14), settings, 0, memory))
+    last = next(step for step in reversed(whole) if step is not None)
+    assert last.index == 13 and len(memory) == 2
+    resumed = list(steps(portrait, nod(14), settings, 13, dict(memory)))
+    afresh = list(steps(portrait, nod(14), settings, 13, {}))
+    for run in (resumed, afresh):
+        (frame,) = [step for step in run if step is not None]
+        assert frame.index == 13 and np.array_equal(frame.image, last.image)
+    assert len(resumed) < 0.6 * len(afresh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface import __version__
+from mimaface.clips import Memory
 from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
@@ -22,7 +23,6 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 
 Array = NDArray[Any]
-Memory = MutableMapping[str, bytes]
 DEMO_MODEL = ASSETS / "demo"  # the model that is shipped
 
 
@@ -71,7 +71,7 @@ def released_frames(
     from mimaface.models import RELEASED, find
     from mimaface.released_frames import released_pictures
 
-    for done in released_pictures(find(RELEASED).folder, portrait, motion, settings, start):
+    for done in released_pictures(find(RELEASED).folder, portrait, motion, settings, start, memory):
         yield None if done is None else Frame(*done)
 
 

@@ -8,10 +8,12 @@ frames, and never more frames handed over than the network was trained with. A s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 
 from .protocol.errors import InvalidInput
+
+Memory = MutableMapping[str, bytes]  # what a job keeps between runs, so that a resumed one need not start over
 
 
 @dataclass(frozen=True)

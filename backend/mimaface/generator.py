@@ -6,18 +6,17 @@ The proxy's picture of each pose is the spatial condition, and what the frame ou
 from __future__ import annotations
 
 import functools
-import io
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .clips import Clip, ClipPlan
+from .clips import Clip, ClipPlan, Memory
 from .detail import resized, with_detail
+from .engines.memory import remember, resume_point
 from .engines.pictures import as_images, as_pictures
 from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from .face.portrait import Portrait
@@ -27,7 +26,6 @@ from .face.proxy import ProxyRenderer, choose_frame
 from .protocol.settings import RenderSettings
 
 Array = NDArray[Any]
-Memory = MutableMapping[str, bytes]  # what a job keeps between runs, so that a resumed one need not start over
 
 
 @functools.lru_cache(maxsize=1)
@@ -84,8 +82,7 @@ class PortraitGenerator:
             if done is None:
                 yield None
                 continue
-            memory.pop(f"clip-{done.clip.index - 2:06d}", None)  # the last two are enough: a job's frames are stored in order
-            memory[f"clip-{done.clip.index:06d}"] = _to_bytes(done.tail(plan.overlap))
+            remember(done, plan, memory)
             for index, latents in zip(done.clip.new, done.new):
                 if index >= start:
                     yield index, self._finished(*kept[index], latents)
@@ -99,22 +96,6 @@ class PortraitGenerator:
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
         return result
-
-
-def resume_point(plan: ClipPlan, start: int, memory: Memory) -> tuple[int, Tensor | None]:
-    """The clip to begin with so that frame ``start`` comes out, and the latents (overlap, C, h, w) it is handed."""
-    wanted = next(index for index in range(len(plan)) if start < plan[index].new.stop)
-    for index in range(wanted, 0, -1):
-        name = f"clip-{index - 1:06d}"
-        if name in memory:
-            return index, torch.from_numpy(np.load(io.BytesIO(memory[name]), allow_pickle=False))
-    return 0, None
-
-
-def _to_bytes(latents: Tensor) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, latents.float().cpu().numpy())
-    return stream.getvalue()
 
 
 def window_in(frame: Window, face: Window) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from .clips import Memory
 from .engines.released import ReleasedEngine
 from .engines.torch_engine import TorchEngine
 from .face.portrait import Portrait
@@ -48,7 +49,7 @@ def open_released(folder: Path) -> ReleasedEngine:
 
 
 def released_pictures(
-    folder: Path, portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int
+    folder: Path, portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
 ) -> Iterator[tuple[int, Array] | None]:
     """(index, picture) from ``start`` on; None after every other step. Raises :class:`InvalidInput` for transparency."""
     if settings.transparent:
@@ -57,5 +58,5 @@ def released_pictures(
     engine = open_released(folder)
     shot = engine.shot(portrait, motion, settings.absolute)
     frame = choose_frame(portrait, settings.size, settings.framing)
-    for done in engine.frames([shot], settings.seed, start=start):
+    for done in engine.frames([shot], settings.seed, start=start, memory=memory):
         yield None if done is None else (done[0], cut_out(done[1], frame))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ..clips import Clip, ClipPlan
+from ..clips import Clip, ClipPlan, Memory
 from ..face.align import BOX_512, box_corners, face_affine, five_points, similarity
 from ..face.bfm import BaselFace, split_coefficients
 from ..face.bfm_pose import Driving, SourceFace, drive
@@ -29,7 +29,8 @@ from ..face.transfer import GazeAdapter, Transfer
 from ..model.vision import VisionTokens
 from ..protocol.errors import InvalidCheckpoint, InvalidInput
 from ..protocol.motion import MotionClip
-from .pictures import as_images
+from .memory import remember, resume_point
+from .pictures import as_images, as_pictures
 from .torch_engine import ClipInputs, TorchEngine, generate_clips
 
 Array = NDArray[Any]
@@ -143,28 +144,51 @@ class ReleasedEngine:
         signals = {name: torch.as_tensor(value[frames], dtype=torch.float32) for name, value in driven.items()}
         return ClipInputs({"render": latents[[different.index(i) for i in frames]]}, {**shot.constant, **signals})
 
-    def squares(self, shot: Shot, seed: int, steps: int | None = None, guidance: float | None = None) -> Iterator[Array | None]:
-        """Every frame's generated square (S, S, 3) uint8 in order, with None after each denoising step."""
+    def squares(
+        self,
+        shot: Shot,
+        seed: int,
+        steps: int | None = None,
+        guidance: float | None = None,
+        start: int = 0,
+        memory: Memory | None = None,
+        name: str = "clip",
+    ) -> Iterator[tuple[int, Array] | None]:
+        """(index, generated square (S, S, 3) uint8) from ``start`` on in order, with None after each denoising step.
+
+        Clips build on each other: a later ``start`` costs those before it that ``memory`` does not know under ``name``.
+        """
+        memory = {} if memory is None else memory
         config = self.engine.config
         plan = ClipPlan(len(shot.driving), config.clip_length, config.overlap)
+        first, previous = resume_point(plan, start, memory, name)
         clips = generate_clips(
-            self.engine, plan, shot.tokens, lambda clip: self.inputs(shot, clip), seed, steps=steps, guidance=guidance
-        )
+            self.engine, plan, shot.tokens, lambda clip: self.inputs(shot, clip), seed, steps=steps, guidance=guidance,
+            first=first, previous=previous,
+        )  # fmt: skip
         for clip in clips:
             if clip is None:
                 yield None
                 continue
-            for latents in clip.new:
-                picture = self.engine.decode_latents(latents[None])[0]
-                yield np.asarray(((picture + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+            remember(clip, plan, memory, name)
+            for index, latents in zip(clip.clip.new, clip.new):
+                if index >= start:
+                    yield index, as_pictures(self.engine.decode_latents(latents[None]))[0]
 
     def frames(
-        self, shots: Sequence[Shot], seed: int, *, start: int = 0, steps: int | None = None, guidance: float | None = None
+        self,
+        shots: Sequence[Shot],
+        seed: int,
+        *,
+        start: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        memory: Memory | None = None,
     ) -> Iterator[tuple[int, Array] | None]:
         """Frames (index, RGB (H, W, 3) uint8 as large as the photograph) from ``start`` on, None after every other step.
 
-        shots: faces of one photograph, with motions of equal length. Clips build on each other, so a later ``start`` costs the
-        frames before it, and gives the same bytes. Raises :class:`InvalidInput`.
+        shots: faces of one photograph, with motions of equal length. ``memory`` as in :meth:`squares`; the bytes are the same with
+        and without. Raises :class:`InvalidInput`.
         """
         if not shots:
             raise InvalidInput("no face was chosen", "give one shot or more")
@@ -173,16 +197,18 @@ class ReleasedEngine:
             raise InvalidInput(
                 f"faces of one photograph need motions of equal length, these have {sorted(lengths)} frames", "trim them"
             )
-        streams = [self.squares(shot, seed + face, steps, guidance) for face, shot in enumerate(shots)]
-        for index in range(lengths.pop()):
+        streams = [
+            self.squares(shot, seed + face, steps, guidance, start, memory, f"face{face}-clip") for face, shot in enumerate(shots)
+        ]
+        for index in range(start, lengths.pop()):
             pasted = []
             for shot, stream in zip(shots, streams):
-                square = next(stream)
-                while square is None:
+                done = next(stream)
+                while done is None:
                     yield None
-                    square = next(stream)
-                pasted.append((square, shot.onto_canvas))
-            yield (index, paste(shots[0].photo, pasted)) if index >= start else None
+                    done = next(stream)
+                pasted.append((done[1], shot.onto_canvas))
+            yield index, paste(shots[0].photo, pasted)
 
 
 def with_native(driving: Driving, source: SourceFace, motion: MotionClip, absolute: bool) -> Driving:
