@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mimaface.cli import main
-from mimaface.data.samples import write_shard
+from mimaface.data.samples import Sample, read_shards, shards_in, write_shard
 from mimaface.data.synthetic import SyntheticConfig, make_sample
-from mimaface.evaluation.evaluate import evaluate, generators_of, summary
+from mimaface.evaluation.evaluate import evaluate, generators_of, over_frames, proxy, summary, write_results
 from mimaface.evaluation.tables import read_results, replace_between, table
 from mimaface.protocol.errors import InvalidInput
 
@@ -28,20 +28,51 @@ def test_the_proxy_is_better_than_a_copy_of_the_source(shards, tmp_path, capsys)
     assert main(["evaluate", str(shards), "--generators", "source,proxy", "--out", str(out), "--readme", str(readme)]) == 0
     results = read_results(out)
     assert results["samples"] == 2 and "evaluate" in results["command"]
-    proxy, source = (results["results"][name] for name in ("proxy", "source"))
-    assert proxy["psnr@head"]["mean"] > source["psnr@head"]["mean"] + 1
-    assert proxy["pose@anny-fit"]["mean"] < source["pose@anny-fit"]["mean"]
-    assert proxy["psnr@head"]["count"] == 4
+    found, source = (results["results"][name] for name in ("proxy", "source"))
+    assert found["psnr@head"]["mean"] > source["psnr@head"]["mean"] + 1
+    assert found["pose@anny-fit"]["mean"] < source["pose@anny-fit"]["mean"]
+    assert found["psnr@head"]["count"] == 2
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert f"{proxy['psnr@head']['mean']:.2f}" in text
+    assert f"{found['psnr@head']['mean']:.2f}" in text
     assert "absent: lpips@alex" in capsys.readouterr().out
 
 
-def test_a_summary_leaves_infinite_values_out():
-    found = summary([1.0, 3.0, float("inf")])
-    assert (found.mean, found.count) == (2.0, 2)
-    assert found.error == pytest.approx(1 / np.sqrt(2))
+def test_frames_are_averaged_within_a_sample_and_samples_are_what_is_counted():
+    frames = over_frames([{"psnr": 20.0, "ssim": 0.5}, {"psnr": 30.0}, {"psnr": float("inf")}])
+    assert frames == {"psnr": 25.0, "ssim": 0.5}
+    found = summary([1.0, 3.0, 5.0])
+    assert (found.mean, found.count) == (3.0, 3)
+    assert found.error == pytest.approx(2 / np.sqrt(3))  # standard deviation 2 by n − 1
+    assert summary([4.0]).error == 0.0
+    jumps = summary([0.5, 2.0], geometric=True)
+    assert jumps.mean == pytest.approx(1.0)
+    assert jumps.error == pytest.approx(np.log(2))
+
+
+def test_faces_are_compared_where_all_show_one(shards):
+    def half_blank(sample: Sample) -> np.ndarray:
+        made = sample.driven.copy()
+        made[0] = 90
+        return made
+
+    samples = list(read_shards(shards_in(shards)))
+    alone = evaluate(samples, {"proxy": proxy})
+    found = evaluate(samples, {"half": half_blank, "proxy": proxy})
+    assert found["frames"] == 4
+    assert found["frames_without_a_face"] == {"truth": 0, "half": 2, "proxy": 0}
+    assert found["results"]["half"]["exp@anny-fit"]["mean"] == 0  # the other frame is the truth
+    assert found["results"]["proxy"]["psnr"] == alone["results"]["proxy"]["psnr"]
+    assert found["results"]["proxy"]["exp@anny-fit"]["mean"] != alone["results"]["proxy"]["exp@anny-fit"]["mean"]
+
+
+def test_equal_pictures_leave_a_readable_file(shards, tmp_path):
+    samples = list(read_shards(shards_in(shards)))
+    found = evaluate(samples, {"truth": lambda sample: sample.driven})
+    write_results(tmp_path / "x.json", found, "none", shards_in(shards))
+    content = json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail)
+    assert "psnr" not in content["results"]["truth"] and content["results"]["truth"]["ssim"]["mean"] == pytest.approx(1)
+    assert list(content["data"]) == ["a.tar"] and content["versions"]["torch"]
 
 
 @pytest.mark.parametrize(("name", "said"), [("magic", "magic"), ("model", "needs a model")])

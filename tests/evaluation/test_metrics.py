@@ -115,3 +115,11 @@ def test_icj_sees_what_an_eye_sees(kind, least):
 
 def test_icj_without_boundaries_is_no_number():
     assert np.isnan(inter_clip_jump(moving_texture(8), []))
+
+
+def test_rounding_in_a_still_shot_is_no_jump():
+    frames = np.full((40, 64, 64, 3), 100, np.uint8)
+    frames[12:, 20, 20] = 101  # one pixel of one block
+    assert inter_clip_jump(frames, [12, 21, 30]) == pytest.approx(1, abs=0.01)
+    frames[21:] += 1  # everything, by the least there is
+    assert inter_clip_jump(frames, [12, 21, 30]) > 2

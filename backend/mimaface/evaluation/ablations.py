@@ -1,4 +1,5 @@
-"""The paper's ablations as one command: each variant is trained with the same budget and evaluated on the same samples."""
+"""The paper's ablations as one command: each variant is trained by the shipped model's recipe, with the same smaller budget, and
+evaluated on the same samples."""
 
 from __future__ import annotations
 
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, required=True, help="shards of the image stage")
     parser.add_argument("--videos", type=Path, required=True, help="shards of the video stage, neighbouring frames")
     parser.add_argument("--held-out", type=Path, required=True, help="shards of neighbouring frames, never trained on")
+    parser.add_argument("--recipe", type=Path, help="folder of image.json and video.json (default: those of the shipped model)")
     parser.add_argument("--image-steps", type=int, default=600)
     parser.add_argument("--video-steps", type=int, default=150)
     parser.add_argument("--samples", type=int, default=16)
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     import torch
 
+    from mimaface.animate import DEMO_MODEL
     from mimaface.data.samples import read_shards, shards_in
     from mimaface.model.family import MimaFaceModel
     from mimaface.training.commands import make_stage, open_model
@@ -86,12 +89,11 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
     from .evaluate import evaluate
     from .model_frames import model_generator
 
-    image = TrainingConfig(
-        "image", arguments.image_steps, 8, 2, 5e-4, cooldown=arguments.image_steps // 2, identity_weight=0.1 * variant.identity,
-        without=variant.without, average_context=variant.average_context,
-    )  # fmt: skip
+    recipe = arguments.recipe or DEMO_MODEL / "training"
+    budgets = {"image": (arguments.image_steps, arguments.images), "video": (arguments.video_steps, arguments.videos)}
     start = arguments.model
-    for config, data in ((image, arguments.images), (_video(image, arguments.video_steps), arguments.videos)):
+    for stage_name, (steps, data) in budgets.items():
+        config = variant_of(TrainingConfig.load(recipe / f"{stage_name}.json"), variant, steps)
         torch.manual_seed(0)
         out = folder / config.stage
         stage = make_stage(open_model(start), config, data, arguments.held_out)
@@ -103,5 +105,17 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
     return evaluate(samples, {"model": generate}, (model.config.clip_length, model.config.overlap))
 
 
-def _video(config: TrainingConfig, steps: int) -> TrainingConfig:
-    return replace(config, stage="video", steps=steps, batch=2, frames=12, cooldown=steps // 2)
+def variant_of(recipe: TrainingConfig, variant: Variant, steps: int) -> TrainingConfig:
+    """The recipe without what the variant lacks, in ``steps`` steps of which the last half cool down."""
+    return replace(
+        recipe,
+        steps=steps,
+        warmup=min(recipe.warmup, steps // 10),
+        cooldown=steps // 2,
+        evaluate_every=steps,
+        save_every=steps,
+        ema_decay=min(recipe.ema_decay, 1 - 10 / steps),
+        identity_weight=recipe.identity_weight * variant.identity,
+        without=variant.without,
+        average_context=variant.average_context,
+    )

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from mimaface.animate import DEMO_MODEL
     from mimaface.data.samples import read_shards, shards_in
+    from mimaface.model.family import load_config
 
     try:
         from .evaluate import evaluate, generators_of, write_results
@@ -36,25 +37,28 @@ def run(arguments: argparse.Namespace) -> int:
     from .tables import read_results, replace_between, table
 
     folder = arguments.model or DEMO_MODEL
-    samples = islice(read_shards(shards_in(arguments.data)), arguments.samples)
+    shards = shards_in(arguments.data)
+    samples = islice(read_shards(shards), arguments.samples)
+    config = load_config(folder)
     generators = generators_of(arguments.generators.split(","), folder, arguments.sampling_steps)
     with Progress(transient=True) as bar:
         task = bar.add_task("evaluating", total=arguments.samples)
-        results = evaluate(samples, generators, progress=lambda done: bar.update(task, completed=done))
+        clip = config.clip_length, config.overlap
+        results = evaluate(samples, generators, clip, lambda done: bar.update(task, completed=done))
     command = f"mimaface evaluate {arguments.data} --generators {arguments.generators} --samples {arguments.samples}"
     if arguments.model:
         command += f" --model {arguments.model}"
     if arguments.sampling_steps:
         command += f" --sampling-steps {arguments.sampling_steps}"
-    write_results(arguments.out, results, command)
+    write_results(arguments.out, results, command, shards)
     text = table(read_results(arguments.out)["results"])
     console = Console()
     console.print(Markdown(text))
     for name, reason in results["absent"].items():
         console.print(f"absent: {name}, {reason}")
-    for name, count in results["no_face_found"].items():
+    for name, count in results["frames_without_a_face"].items():
         if count:
-            console.print(f"{name}: no face was found in {count} frames that show one")
+            console.print(f"{name}: no face in {count} of {results['frames']} frames; no row's faces are measured there")
     if arguments.readme:
         replace_between(arguments.readme, "evaluation", text)
     return 0

@@ -11,6 +11,7 @@ import json
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mimaface import __version__
+from mimaface import __version__, checksums
 from mimaface.data.samples import Sample
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidInput
 
-from .metrics import absent_metrics, descriptor, inter_clip_jump, motion_metrics, picture_metrics, read_face
+from .metrics import absent_metrics, descriptor, inter_clip_jump_with_placebo, motion_metrics, picture_metrics, read_face
 from .model_frames import autoencoder_generator, model_generator
 
 Array = NDArray[Any]
@@ -32,7 +33,7 @@ Generator = Callable[[Sample], Array]  # a sample → generated frames (F, S, S,
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, standard error and number of frames of one metric."""
+    """Mean over samples, its standard error, and the number of samples, of one metric."""
 
     mean: float
     error: float
@@ -73,61 +74,85 @@ def evaluate(
     clip: tuple[int, int] = (12, 3),
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Every metric of every generator: {generator: {metric: {"mean", "error", "count"}}}, and frames in which no face was found.
+    """Every metric of every generator: {generator: {metric: {"mean", "error", "count"}}}, and the frames that show no face.
 
-    ``clip`` is length and overlap of the model's clips: ``icj`` is measured at their boundaries, in samples that are longer, and
-    its mean is geometric. Raises :class:`InvalidInput` when there are no samples.
+    A metric is averaged over the frames of a sample first. What is read from faces is compared on those frames alone in which the
+    truth and every generator show one, so that no generator gains by losing its hard frames. ``clip`` is length and overlap of the
+    model's clips: ``icj`` is measured at their boundaries, in samples that are longer, and is averaged geometrically.
+    Raises :class:`InvalidInput` when there are no samples.
     """
     values: dict[str, dict[str, list[float]]] = {name: {} for name in generators}
-    unseen: dict[str, int] = dict.fromkeys(generators, 0)
+    faceless = dict.fromkeys(("truth", *generators), 0)
     with_descriptor = "csim@dlib" not in absent_metrics()
-    count = 0
+    frames = count = 0
     for count, sample in enumerate(samples, 1):
         pictures = {name: generate(sample) for name, generate in generators.items()}
         source = read_face(sample.source)
         own = descriptor(sample.source, source) if with_descriptor and source is not None else None
+        rows: dict[str, list[dict[str, float]]] = {name: [] for name in generators}
         for index in range(len(sample)):
+            frames += 1
+            faces = {name: read_face(made[index]) for name, made in pictures.items()}
             truth = read_face(sample.driven[index])
+            for name, face in (("truth", truth), *faces.items()):
+                faceless[name] += int(face is None)
+            readable = truth is not None and all(face is not None for face in faces.values())
             for name, made in pictures.items():
                 row = picture_metrics(made[index], sample.driven[index], sample.box[index])
-                face = read_face(made[index])
-                unseen[name] += int(face is None and truth is not None)
-                if face is not None and truth is not None:
+                face = faces[name]
+                if readable and truth is not None and face is not None:
                     row |= motion_metrics(face, truth)
-                if face is not None and own is not None:
-                    row["csim@dlib"] = float(own @ descriptor(made[index], face))
-                for metric, value in row.items():
-                    values[name].setdefault(metric, []).append(value)
-        boundaries = list(range(clip[0], len(sample), clip[0] - clip[1])) if sample.rate else []
-        for name, made in pictures.items():
-            jump = inter_clip_jump(made, boundaries)
-            if jump > 0:
-                values[name].setdefault("icj", []).append(jump)
+                    if own is not None:
+                        row["csim@dlib"] = float(own @ descriptor(made[index], face))
+                rows[name].append(row)
+        for name, found in rows.items():
+            for metric, value in {**over_frames(found), **_jumps(pictures[name], sample, clip)}.items():
+                values[name].setdefault(metric, []).append(value)
         progress(count)
     if count == 0:
         raise InvalidInput("there is no sample to evaluate", "make some with: mimaface data synthetic FOLDER")
     results = {
-        name: {metric: vars(summary(numbers, metric == "icj")) for metric, numbers in found.items()}
+        name: {metric: vars(summary(numbers, metric.startswith("icj"))) for metric, numbers in found.items()}
         for name, found in values.items()
     }
-    return {"samples": count, "results": results, "no_face_found": unseen, "absent": absent_metrics()}
+    return {"samples": count, "frames": frames, "results": results, "frames_without_a_face": faceless, "absent": absent_metrics()}
+
+
+def over_frames(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Means over the frames that have a metric; infinite ones (equal pictures have no finite PSNR) are left out."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for metric, value in row.items():
+            if np.isfinite(value):
+                found.setdefault(metric, []).append(value)
+    return {metric: float(np.mean(numbers)) for metric, numbers in found.items()}
+
+
+def _jumps(made: Array, sample: Sample, clip: tuple[int, int]) -> dict[str, float]:
+    """ICJ of a sample of neighbouring frames, and the geometric mean of it at boundaries that are none."""
+    if not sample.rate or len(sample) <= clip[0]:
+        return {}
+    jump, elsewhere = inter_clip_jump_with_placebo(made, *clip)
+    found = {"icj": jump, "icj-placebo": float(np.exp(np.mean(np.log(elsewhere)))) if elsewhere else float("nan")}
+    return {metric: value for metric, value in found.items() if np.isfinite(value)}
 
 
 def summary(values: list[float], geometric: bool = False) -> Summary:
-    """Mean and its standard error; infinite values (equal pictures have no finite PSNR) are left out of both."""
-    finite = np.array([value for value in values if np.isfinite(value)])
-    if not len(finite):
-        return Summary(float("nan"), float("nan"), 0)
+    """Mean over at least one sample and its standard error, 0 for a single one."""
+    numbers = np.log(values) if geometric else np.array(values)
+    mean = float(numbers.mean())
+    error = float(numbers.std(ddof=1) / np.sqrt(len(numbers))) if len(numbers) > 1 else 0.0
     if geometric:
-        logs = np.log(finite)
-        return Summary(float(np.exp(logs.mean())), float(np.exp(logs.mean()) * logs.std() / np.sqrt(len(logs))), len(logs))
-    return Summary(float(finite.mean()), float(finite.std() / np.sqrt(len(finite))), len(finite))
+        mean, error = float(np.exp(mean)), float(np.exp(mean) * error)
+    return Summary(mean, error, len(numbers))
 
 
-def write_results(path: Path, results: dict[str, Any], command: str) -> None:
-    """The JSON with the command and the versions that made it."""
+def write_results(path: Path, results: dict[str, Any], command: str, shards: list[Path]) -> None:
+    """The JSON with the command, the data and the versions that made it."""
     about = {
-        "command": command, "mimaface": __version__, "torch": torch.__version__,
+        "command": command,
+        "data": {shard.name: checksums.digest(shard) for shard in shards},
+        "versions": {"mimaface": __version__, **{name: version(name) for name in ("torch", "torchmetrics", "numpy")}},
         "machine": f"{platform.system()} {platform.machine()}",
-    }  # fmt: skip
-    path.write_text(json.dumps({**about, **results}, indent=1) + "\n")
+    }
+    path.write_text(json.dumps({**about, **results}, indent=1, allow_nan=False) + "\n")

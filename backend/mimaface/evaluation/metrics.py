@@ -26,6 +26,7 @@ from mimaface.protocol.rotation import matrix_to_head_angles
 
 Array = NDArray[Any]
 SMALLEST_BOX = 24  # pixels: SSIM's window needs 11
+STILL = 0.05  # grey levels: about what rounding changes in the mean of an 8 × 8 block
 DESCRIPTOR_SIDE = 512  # pixels that a face picture is enlarged to for dlib
 ABSENT = {
     "lpips@alex": "its AlexNet weights are a download that is not made here",
@@ -111,7 +112,8 @@ def inter_clip_jump(frames: Array, boundaries: list[int]) -> float:
     """ICJ (spec 6.6) of frames (T, H, W, 3) uint8 at ``boundaries``: frames that begin a clip. 1 is no jump.
 
     r_t = mean |d_t − ½(d_{t−1} + d_{t+1})| with d the difference of 8 × 8 block means of neighbouring frames; ICJ is the geometric
-    mean over boundaries of r_b over the median of r two to four transitions away. NaN where no boundary has neighbours.
+    mean over boundaries of r_b over the median of r two to four transitions away. Both are at least ``STILL``: where nothing moves, rounding to
+    8 bits is no jump. NaN where no boundary has neighbours.
     """
     blocks = block_means(frames)
     change = np.diff(blocks, axis=0)  # d[t]: from frame t to t + 1
@@ -122,7 +124,7 @@ def inter_clip_jump(frames: Array, boundaries: list[int]) -> float:
         at = boundary - 1  # the transition into the boundary's frame
         around = [at + offset for offset in (-4, -3, -2, 2, 3, 4) if 1 <= at + offset < len(change) - 1]
         if 1 <= at < len(change) - 1 and around:
-            ratios.append(np.log(max(rough[at], 1e-9) / max(float(np.median(rough[around])), 1e-9)))
+            ratios.append(np.log(max(rough[at], STILL) / max(float(np.median(rough[around])), STILL)))
     return float(np.exp(np.mean(ratios))) if ratios else float("nan")
 
 

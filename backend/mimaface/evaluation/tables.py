@@ -11,7 +11,7 @@ from mimaface.protocol.errors import InvalidInput
 METRICS = {
     "psnr@head": ("PSNR head ↑", 2), "ssim@head": ("SSIM head ↑", 4), "psnr": ("PSNR ↑", 2),
     "exp@anny-fit": ("Exp ↓", 3), "pose@anny-fit": ("Pose ↓", 4), "gaze@anny-fit": ("Gaze ↓", 4), "csim@dlib": ("CSIM (dlib) ↑", 4),
-    "icj": ("ICJ → 1", 3),
+    "icj": ("ICJ → 1", 3), "icj-placebo": ("ICJ elsewhere", 3),
 }  # fmt: skip
 BEGIN, END = "<!-- {name} -->", "<!-- /{name} -->"
 
