@@ -7,14 +7,16 @@ import pytest
 from safetensors.numpy import save_file
 
 from basel import made_up
-from conftest import nod
+from conftest import motion_of, nod
 from mimaface import models
-from mimaface.animate import animate, engine_states, steps
+from mimaface.animate import animate, engine_build, engine_states, steps
 from mimaface.face.bfm import BaselFace
+from mimaface.face.transfer import GazeAdapter
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.settings import RenderSettings
 from mimaface.released import FACE_FILE, convert
 from mimaface.released_frames import open_released
+from mimaface.released_gaze import keep
 from release import SMALL, write_release
 
 
@@ -63,6 +65,15 @@ def test_installed_it_animates_any_number_of_frames(installed, portrait):
     assert face.shape == (128, 128, 3)
     with pytest.raises(InvalidInput, match="transparency"):
         next(animate(portrait, nod(1), RenderSettings(engine="released", transparent=True)))
+
+
+def test_a_calibrated_gaze_is_used_and_makes_other_jobs(installed, portrait):
+    motion, settings = motion_of({"gaze": (0, 0)}, {"gaze": (20, 5)}), RenderSettings(engine="released")
+    plain, build = [frame.image for frame in animate(portrait, motion, settings)], engine_build("released")
+    keep(GazeAdapter(-3 * np.eye(4), np.zeros(4), fitted=True), "around.mp4")
+    again = [frame.image for frame in animate(portrait, motion, settings)]
+    assert not np.array_equal(plain[1], again[1])
+    assert engine_build("released") != build
 
 
 def test_a_resumed_shot_goes_on_to_the_byte_without_the_clips_before(installed, portrait):

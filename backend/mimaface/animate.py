@@ -117,9 +117,11 @@ def engine_build(name: str) -> str:
         digest.update(_demo_weights())
     if name == "released":
         from mimaface import checksums
-        from mimaface.models import RELEASED, find
+        from mimaface.models import RELEASED, find, gaze_file
 
         digest.update(repr(sorted(checksums.read(find(RELEASED).folder).items())).encode())
+        if gaze_file().exists():
+            digest.update(gaze_file().read_bytes())
     return digest.hexdigest()
 
 

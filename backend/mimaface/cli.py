@@ -118,6 +118,9 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action.add_argument("--overwrite", action="store_true")
         action.set_defaults(command=work)
     actions.add_parser("list", help="installed models").set_defaults(command=_models_list)
+    gaze = actions.add_parser("gaze", help="calibrate the released model's gaze with a video of somebody who looks around")
+    gaze.add_argument("video", type=Path)
+    gaze.set_defaults(command=_models_gaze)
     for name, words, work in (
         ("verify", "compare every file with its checksum", _models_verify),
         ("remove", "delete an installed model", _models_remove),
@@ -274,6 +277,18 @@ def _models_list(parsed: argparse.Namespace) -> int:
     folder, size = models.unfinished()
     if size:
         print(f"an unfinished download takes {size / 1e9:.2f} GB: pull again to go on, or delete {folder}")
+    return 0
+
+
+def _models_gaze(parsed: argparse.Namespace) -> int:
+    from mimaface import models, released_gaze
+    from mimaface.drivers.video import video_frames
+    from mimaface.released import FaceNetworks
+
+    networks = FaceNetworks.load(models.find(models.RELEASED).folder)
+    adapter, frames = released_gaze.calibrate(networks, video_frames(parsed.video), parsed.video.name)
+    released_gaze.keep(adapter, parsed.video.name)
+    print(f"the gaze of {models.RELEASED} is fitted to {frames} frames of {parsed.video.name}")
     return 0
 
 

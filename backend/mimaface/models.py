@@ -28,6 +28,11 @@ def models_folder() -> Path:
     return default_folder() / "models"
 
 
+def gaze_file() -> Path:
+    """Where the calibration of the released model's gaze is kept (:mod:`mimaface.released_gaze`)."""
+    return models_folder() / ".transfer" / "gaze.json"
+
+
 @dataclass(frozen=True)
 class InstalledModel:
     """state: empty for a model whose files are all there, or what is wrong."""

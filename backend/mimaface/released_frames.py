@@ -23,6 +23,7 @@ from .protocol.errors import InvalidInput
 from .protocol.motion import MotionClip
 from .protocol.settings import RenderSettings
 from .released import FaceNetworks
+from .released_gaze import kept
 
 Array = NDArray[Any]
 
@@ -45,7 +46,8 @@ def open_released(folder: Path) -> ReleasedEngine:
         return deep
 
     solved = transfer(networks.face, models_folder() / ".transfer")
-    return ReleasedEngine(TorchEngine.open(folder, device), networks.face, networks.reconstruction.float(), identify, solved)
+    engine = TorchEngine.open(folder, device)
+    return ReleasedEngine(engine, networks.face, networks.reconstruction.float(), identify, solved)
 
 
 def released_pictures(
@@ -56,7 +58,7 @@ def released_pictures(
         raise InvalidInput("the released model paints whole pictures, it knows no transparency", "switch Transparent off")
     yield None
     engine = open_released(folder)
-    shot = engine.shot(portrait, motion, settings.absolute)
+    shot = engine.shot(portrait, motion, settings.absolute, kept())
     frame = choose_frame(portrait, settings.size, settings.framing)
     for done in engine.frames([shot], settings.seed, start=start, memory=memory):
         yield None if done is None else (done[0], cut_out(done[1], frame))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -70,7 +70,6 @@ class ReleasedEngine:
         reconstruct: Reconstruct,
         identify: Identify,
         transfer: Transfer,
-        gaze: GazeAdapter | None = None,
     ) -> None:
         names = {signal.name for signal in engine.config.appearance.signals}
         if engine.config.motion_space != "bfm2009" or names != SIGNALS:
@@ -80,32 +79,31 @@ class ReleasedEngine:
             )
         self.engine, self.bfm, self.transfer = engine, bfm, transfer
         self.reconstruct, self.identify = reconstruct, identify
-        self.gaze = gaze or GazeAdapter.assumed()
 
     @property
     def side(self) -> int:
         """Pixels of the square that is generated."""
         return self.engine.config.image_size
 
-    def shot(self, portrait: Portrait, motion: MotionClip, absolute: bool = False) -> Shot:
+    def shot(
+        self, portrait: Portrait, motion: MotionClip, absolute: bool = False, gaze_adapter: GazeAdapter | None = None
+    ) -> Shot:
         """Look at the portrait once and turn the motion into coefficients. Raises :class:`InvalidMotion` without any face.
 
-        ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, are used as they are instead of actions and gaze.
+        ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, are used as they are instead of actions and gaze. Our gaze goes
+        through ``gaze_adapter``, by default the assumed one.
         """
         motion, notes = filled(motion)
         for note in notes:
             log.warning(note)
-        points = portrait.fit.landmarks[:468, :2]
-        onto_canvas = similarity(box_corners([points.min(0), points.max(0)]), BOX_512 * self.side / 512)
-        canvas = draw(portrait.image, onto_canvas, self.side, self.side)
-        five = five_points(portrait.fit.landmarks) @ onto_canvas[:, :2].T + onto_canvas[:, 2]
-        crop = face_affine(five)
-        parts, gaze = self._coefficients(draw(canvas, crop, CROP_SIDE, CROP_SIDE))
-        source = SourceFace(parts["expression"], parts["rotation"], parts["translation"], gaze, onto_canvas, five)
+        view = net_input(portrait.image, portrait.fit.landmarks[:, :2], self.side)
+        parts, gaze = net_output(self.reconstruct, view.crop, self.engine.device)
+        source = SourceFace(parts["expression"], parts["rotation"], parts["translation"], gaze, view.onto_canvas, view.five)
         poses = poses_for(portrait.fit, motion, absolute)
-        driving = with_native(drive(source, portrait.fit, poses, self.transfer, self.gaze, absolute), source, motion, absolute)
+        adapter = gaze_adapter or GazeAdapter.assumed()
+        driving = with_native(drive(source, portrait.fit, poses, self.transfer, adapter, absolute), source, motion, absolute)
         with torch.inference_mode():
-            deep = self.identify(identity_picture(canvas, crop).to(self.engine.device)).float()
+            deep = self.identify(identity_picture(view.canvas, face_affine(view.five)).to(self.engine.device)).float()
         if deep.shape[0] != 1 or deep[0].numel() != self._size("identity"):
             raise InvalidCheckpoint(f"the identity network gives {tuple(deep.shape)}, expected (1, {self._size('identity')})")
         constant = {
@@ -114,19 +112,11 @@ class ReleasedEngine:
             "illumination": torch.as_tensor(parts["light"], dtype=torch.float32),
         }
         renderer = BaselRenderer(self.bfm, parts["identity"], parts["albedo"], parts["light"])
-        tokens = self.engine.encode_source(as_images(canvas[None]))
-        return Shot(portrait.image, canvas, onto_canvas, driving, renderer, tokens, constant, tuple(notes))
+        tokens = self.engine.encode_source(as_images(view.canvas[None]))
+        return Shot(portrait.image, view.canvas, view.onto_canvas, driving, renderer, tokens, constant, tuple(notes))
 
     def _size(self, name: str) -> int:
         return next(signal.size for signal in self.engine.config.appearance.signals if signal.name == name)
-
-    def _coefficients(self, crop: Array) -> tuple[dict[str, Array], Array]:
-        with torch.inference_mode():
-            told = self.reconstruct(as_images(crop[None]).to(self.engine.device))
-        values = told.float().cpu().numpy().astype(np.float64)
-        if values.shape != (1, COEFFICIENTS + 4) or not np.isfinite(values).all():
-            raise InvalidCheckpoint(f"the reconstruction network gives {values.shape}, expected finite numbers (1, 261)")
-        return split_coefficients(values[0, :COEFFICIENTS]), values[0, COEFFICIENTS:]
 
     def renders(self, shot: Shot, frames: Sequence[int]) -> Array:
         """I_R of some frames (F, S, S, 3) uint8: the source's α, δ, γ under the driver's β, ρ; background 0."""
@@ -209,6 +199,35 @@ class ReleasedEngine:
                     done = next(stream)
                 pasted.append((done[1], shot.onto_canvas))
             yield index, paste(shots[0].photo, pasted)
+
+
+class NetInput(NamedTuple):
+    """What the networks see of a picture: ``canvas`` (S, S, 3) uint8, ``onto_canvas`` (2, 3) picture → canvas, ``five`` points (5, 2)
+    on it, and the reconstruction net's ``crop`` of it (256, 256, 3) uint8."""
+
+    canvas: Array
+    onto_canvas: Array
+    five: Array
+    crop: Array
+
+
+def net_input(image: Array, landmarks: Array, side: int) -> NetInput:
+    """Align a picture (H, W, 3) uint8 by its face's 478 landmarks (478, 2) pixels to a canvas of ``side`` pixels."""
+    points = landmarks[:468]
+    onto_canvas = similarity(box_corners([points.min(0), points.max(0)]), BOX_512 * side / 512)
+    canvas = draw(image, onto_canvas, side, side)
+    five = five_points(landmarks) @ onto_canvas[:, :2].T + onto_canvas[:, 2]
+    return NetInput(canvas, onto_canvas, five, draw(canvas, face_affine(five), CROP_SIDE, CROP_SIDE))
+
+
+def net_output(reconstruct: Reconstruct, crop: Array, device: torch.device) -> tuple[dict[str, Array], Array]:
+    """The coefficients by name and the four numbers of gaze of a crop. Raises :class:`InvalidCheckpoint` for what is neither."""
+    with torch.inference_mode():
+        told = reconstruct(as_images(crop[None]).to(device))
+    values = told.float().cpu().numpy().astype(np.float64)
+    if values.shape != (1, COEFFICIENTS + 4) or not np.isfinite(values).all():
+        raise InvalidCheckpoint(f"the reconstruction network gives {values.shape}, expected finite numbers (1, 261)")
+    return split_coefficients(values[0, :COEFFICIENTS]), values[0, COEFFICIENTS:]
 
 
 def with_native(driving: Driving, source: SourceFace, motion: MotionClip, absolute: bool) -> Driving:
