@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from mimaface.model.config import SamplerConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage
@@ -19,7 +20,12 @@ from model import conftest as models
 def tiny_model(seed: int = 3) -> MimaFaceModel:
     torch.manual_seed(seed)
     model = MimaFaceModel(
-        models.tiny_configuration(conditions=(("render", 4), ("source", 4)), unet=models.tiny_unet(in_channels=17))
+        models.tiny_configuration(
+            conditions=(("render", 4), ("source", 4)),
+            copies=("render", "source"),
+            sampler=SamplerConfig(method="ddim", steps=2, prediction="sample", zero_terminal_snr=True),
+            unet=models.tiny_unet(in_channels=17, out_channels=6),
+        )
     )
     models.awaken(model)
     return model

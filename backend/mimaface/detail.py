@@ -1,19 +1,37 @@
 """Full-resolution detail: the photograph has more pixels than the generator, and keeps them where the two agree (spec 6.8).
 
-As in a Laplacian pyramid (Burt and Adelson 1983): where the coarse structure of the generated picture is that of the posed photograph
-(as the generator's autoencoder holds it), the result is the photograph under the generator's coarse correction of light and
-form, with all of its own grain. Where it is not, as in an opened mouth or behind a turned cheek, the generated picture stays.
+As in a Laplacian pyramid (Burt and Adelson 1983): where the coarse structure of the generated picture is that of the photograph, posed
+or as it is, the result is that photograph under the generator's coarse correction of light and form, with all of its own grain.
+Where it is neither, as in an opened mouth or behind a turned cheek, the generated picture stays.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 TOLERANCE = 0.10  # of RGB in [−1, 1]: a coarse difference at which a third of the details is left
+CHOICE = 0.06  # of RGB in [−1, 1]: a fine difference that decides between two layers
 COARSE = 4  # pixels of the generated picture on either side, over which structure is coarse
 FEATHER = 20  # pixels of the generated picture over which it fades into the photograph
+
+
+class Layer(NamedTuple):
+    """A picture with detail, RGB in [−1, 1]: ``small`` (1, 3, G, G), at the generator's size; ``held``, the same decoded from its
+    latents; ``finer`` (1, 3, W, W), what the picture has beyond ``small``."""
+
+    small: Tensor
+    held: Tensor
+    finer: Tensor
+
+    @classmethod
+    def of(cls, full: Tensor, small: Tensor, held: Tensor) -> Layer:
+        """``full`` (1, 3, W, W) is the picture with all its detail."""
+        return cls(small, held, full - resized(small, full.shape[-2:]))
 
 
 def coarse(images: Tensor) -> Tensor:
@@ -39,20 +57,29 @@ def border(size: int) -> Tensor:
     return (ramp[:, None] * ramp[None])[None, None]
 
 
-def with_detail(posed: Tensor, small: Tensor, held: Tensor, generated: Tensor) -> Tensor:
-    """The generated face at the photograph's resolution.
+def shares(generated: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+    """How much of each layer shows, (1, 1, G, G) each, with a sum up to 1: the nearest one's, as far as it agrees."""
+    fine = [(generated - layer.held).square().mean(1, keepdim=True) for layer in layers]
+    nearest = torch.softmax(torch.cat([functional.avg_pool2d(each, 3, 1, 1) for each in fine], 1) / -(CHOICE**2), 1)
+    return [nearest[:, i : i + 1] * agreement(coarse(generated - layer.held)) for i, layer in enumerate(layers)]
 
-    posed (1, 3, W, W) the posed photograph; small (1, 3, G, G) the same at the generator's size; held: ``small`` decoded from
-    its latents; generated (1, 3, G, G); all RGB in [−1, 1] → (1, 3, W, W). At its border it is the posed photograph.
+
+def with_detail(generated: Tensor, layers: Sequence[Layer]) -> Tensor:
+    """The generated face (1, 3, G, G) at the photograph's resolution, RGB in [−1, 1] (1, 3, W, W).
+
+    layers: what the generator may have copied from, the posed photograph first; at its border the result is that one.
     """
-    difference = coarse(generated - held)
-    weight = agreement(difference)
-    finished = generated + weight * (small + difference - generated)
-    change = border(small.shape[-1]) * (finished - small)  # what the generator makes of the posed photograph
-    lost = (1 - weight) * border(small.shape[-1])  # share of finer detail that is not its own
-    size = posed.shape[-2:]
-    finer = posed - resized(small, size)
-    return (posed + resized(change, size) - resized(lost, size) * finer).clamp(-1, 1)
+    weights = shares(generated, layers)
+    finished = generated
+    for weight, layer in zip(weights, layers):
+        finished = finished + weight * (layer.small + coarse(generated - layer.held) - generated)
+    posed, inside = layers[0], border(generated.shape[-1])
+    size = posed.finer.shape[-2:]
+    result = resized(posed.small + inside * (finished - posed.small), size)
+    for weight, layer in zip(weights, layers):
+        beyond = 1 - inside if layer is posed else 0
+        result = result + resized(inside * weight + beyond, size) * layer.finer
+    return result.clamp(-1, 1)
 
 
 def resized(images: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .clips import Clip, ClipPlan, Memory
-from .detail import resized, with_detail
+from .detail import Layer, resized, with_detail
 from .engines.memory import remember, resume_point
 from .engines.pictures import as_images, as_pictures
 from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
@@ -42,9 +42,11 @@ class PortraitGenerator:
         self.renderer = ProxyRenderer(portrait, settings.size, settings.framing)
         self.size = engine.config.image_size
         self.place = window_in(self.renderer.frame, choose_frame(portrait, self.size, "face"))
-        photo = self._small(self._window(self.renderer.image))
+        window = self._window(self.renderer.image)
+        photo = self._small(window)
         self.tokens = engine.encode_source(photo)
         self.source = engine.encode_images(photo)
+        self.photo = Layer.of(window, photo, engine.decode_latents(self.source).cpu())
 
     def _window(self, picture: Array) -> Tensor:
         """The part of a frame (H, W, 3) uint8 that is generated, as RGB in [−1, 1] (1, 3, S, S)."""
@@ -91,7 +93,7 @@ class PortraitGenerator:
         """The proxy's picture (H, W, 3 or 4) with the face generated."""
         decoded = self.engine.decode_latents(torch.stack([condition[0], latents.to(condition)]))
         held, generated = decoded[:1].cpu(), decoded[1:].cpu()
-        face = with_detail(self._window(picture), small, held, generated)
+        face = with_detail(generated, [Layer.of(self._window(picture), small, held), self.photo])
         result = picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]

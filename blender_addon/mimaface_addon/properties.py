@@ -32,7 +32,11 @@ class MimaFaceScene(bpy.types.PropertyGroup):
         name="Engine",
         items=[
             ("proxy", "Projected", "The photo's own pixels on the posed head: instant and sharp"),
-            ("demo", "Generated", "The small diffusion model: completes turned heads and backgrounds, softer (experimental)"),
+            (
+                "demo",
+                "Generated",
+                "The small diffusion model: completes turned heads, keeps the background still, softer outlines (experimental)",
+            ),
             (
                 "released",
                 "Released",

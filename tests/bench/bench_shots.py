@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from conftest import COLLINS, HOPPER, motion_of
 from mimaface.animate import DEMO_MODEL, proxy_frames
 from mimaface.data.synthetic import SyntheticConfig, make_sample
+from mimaface.engines.torch_engine import TorchEngine
 from mimaface.evaluation.metrics import descriptor, inter_clip_jump_with_placebo, read_face
 from mimaface.face.portrait import Portrait
-from mimaface.face.pose import poses_for
+from mimaface.face.pose import FacePose, poses_for
 from mimaface.generator import PortraitGenerator, open_engine
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
@@ -76,20 +77,32 @@ def identity(portrait: Portrait, frames: list[np.ndarray]) -> float:
     return float(np.mean([own @ descriptor(frame, face) for frame, face in faces if face is not None]))
 
 
+def generated(engine: TorchEngine, portrait: Portrait, poses: list[FacePose]) -> list[np.ndarray]:
+    """All frames by the model."""
+    return [done[1] for done in PortraitGenerator(engine, portrait, SETTINGS).frames(poses, 0, {}) if done is not None]
+
+
 def measured(portrait: Portrait, motion: MotionClip) -> tuple[dict[str, float], np.ndarray]:
     """Figures of one portrait, and a sheet: proxy above model."""
     engine = open_engine(DEMO_MODEL)
     length, overlap = engine.config.clip_length, engine.config.overlap
     poses = poses_for(portrait.fit, motion)
     proxy = [frame.image for frame in proxy_frames(portrait, motion, SETTINGS, 0, {}) if frame is not None]
-    made = [done[1] for done in PortraitGenerator(engine, portrait, SETTINGS).frames(poses, 0, {}) if done is not None]
+    made = generated(engine, portrait, poses)
     with_ica, placebo = inter_clip_jump_with_placebo(np.stack(made), length, overlap)
+    engine.model.config = engine.config.but(overlap=0)
+    try:
+        without_ica, _ = inter_clip_jump_with_placebo(np.stack(generated(engine, portrait, poses)), length, 0)
+    finally:
+        engine.model.config = engine.config.but(overlap=overlap)
     chosen = list(range(0, len(made), len(made) // 8))[:8]
     sheet = np.concatenate([np.concatenate([rows[i] for i in chosen], 1) for rows in (proxy, made)], 0)
     figures = {
         "csim_model": identity(portrait, made),
         "csim_proxy": identity(portrait, proxy),
         "icj": with_ica,
+        "icj_without_ica": without_ica,
+        "icj_proxy": inter_clip_jump_with_placebo(np.stack(proxy), length, overlap)[0],
         "icj_placebo": float(np.median(placebo)),
     }
     return figures, sheet

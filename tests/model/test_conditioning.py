@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mimaface.model.conditioning import PREVIOUS_NOISE, Affinity, hand_over, sample_affinity, stack_input
+from mimaface.model.conditioning import (
+    IN_TRAINING,
+    PREVIOUS_NOISE,
+    Affinity,
+    Trust,
+    hand_over,
+    sample_affinity,
+    stack_input,
+    with_copies,
+)
 from mimaface.protocol.errors import InvalidInput
 
 
@@ -32,6 +41,19 @@ def test_a_missing_or_misshapen_condition_is_named() -> None:
         stack_input(clip(), {}, hand_over(None, clip()), (("source", 4),))
     with pytest.raises(InvalidInput, match="source has shape"):
         stack_input(clip(), {"source": clip(frames=2)}, hand_over(None, clip()), (("source", 4),))
+
+
+def test_copies_are_mixed_pixel_by_pixel_and_corrected() -> None:
+    render, source, output = clip(seed=1), clip(seed=2), clip(channels=6, seed=3)
+    output[:, 4:, :, :, :3] = torch.tensor([-40.0, 40.0])[:, None, None, None]  # there it decides for the source
+    found = with_copies(output, {"source": source, "render": render}, ("render", "source"))
+    assert torch.allclose(found[..., :3], (source + output[:, :4])[..., :3])
+    share = torch.sigmoid(IN_TRAINING.decisive * (output[:, 4:5] - output[:, 5:6]))
+    assert torch.allclose(found, share * render + (1 - share) * source + output[:, :4], atol=1e-6)
+    only_copied = with_copies(output, {"source": source, "render": render}, ("render", "source"), Trust(1e6, 0.0))
+    assert torch.equal(only_copied, torch.where(output[:, 4:5] > output[:, 5:6], render, source))
+    plain = clip(seed=4)
+    assert torch.equal(with_copies(plain, {"render": render}, ()), plain)
 
 
 def test_the_first_clip_knows_nothing() -> None:

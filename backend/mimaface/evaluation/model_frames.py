@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mimaface.clips import Clip, ClipPlan
 from mimaface.data.samples import SIGNALS, Sample
-from mimaface.detail import with_detail
+from mimaface.detail import Layer, with_detail
 from mimaface.engines.pictures import as_images, as_pictures
 from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from mimaface.model.family import MimaFaceModel
@@ -39,9 +39,10 @@ def model_generator(
             latents = generate_latents(engine, sample, render, steps, affinity, without)
             result = engine.decode_latents(latents)
             if detail:
-                held = engine.decode_latents(render)
-                rows = zip(rendered, held, result)
-                result = torch.cat([with_detail(small[None], small[None], h[None], g[None]) for small, h, g in rows])
+                photo = as_images(sample.source[None])
+                still = Layer.of(photo, photo, engine.decode_latents(engine.encode_images(photo)))
+                posed = [Layer.of(*(x[None] for x in each)) for each in zip(rendered, rendered, engine.decode_latents(render))]
+                result = torch.cat([with_detail(made[None], [layer, still]) for made, layer in zip(result, posed)])
         return as_pictures(result)
 
     return generate

@@ -13,6 +13,19 @@ from ..protocol.errors import InvalidInput
 PREVIOUS_NOISE = 0.1  # standard deviation of the noise on s in training (Eq. 4)
 
 
+class Trust(NamedTuple):
+    """How a network that copies is believed: ``decisive`` multiplies the logits of its choice, ``correction`` what it adds."""
+
+    decisive: float
+    correction: float
+
+
+IN_TRAINING = Trust(6.0, 1.0)
+# In use a network unsure of two pictures picks one sooner than it shows both. What it adds is the mean of what may be lacking, and
+# so blurs what it does not know; less than half of it keeps photographs sharp, and costs held-out renders 0.7 dB.
+IN_USE = Trust(12.0, 0.4)
+
+
 class Affinity(NamedTuple):
     """What a clip knows of the clip before it: latents s (B, C, F, h, w), zero where unknown; mask m (B, 1, F, h, w)."""
 
@@ -39,9 +52,19 @@ def stack_input(
     return torch.cat([*parts, affinity.latents.to(noisy.dtype), affinity.mask.to(noisy.dtype)], dim=1)
 
 
-def with_residual(output: Tensor, conditions: Mapping[str, Tensor], residual: str) -> Tensor:
-    """The prediction for a network's output (B, C, F, h, w): it is added to the condition that ``residual`` names, if any."""
-    return output + conditions[residual].to(output.dtype) if residual else output
+def with_copies(output: Tensor, conditions: Mapping[str, Tensor], copies: tuple[str, ...], trust: Trust = IN_TRAINING) -> Tensor:
+    """The prediction (B, C, F, h, w) for a network's output (B, C + len(copies), F, h, w).
+
+    Softmax weights of the last channels mix the conditions named, pixel by pixel; the first C say what the mixture lacks. So
+    what needs only to be moved or kept stays sharp (compare the occlusion mask of Siarohin et al. 2019).
+    """
+    if not copies:
+        return output
+    weights = (trust.decisive * output[:, -len(copies) :]).softmax(dim=1)
+    prediction = trust.correction * output[:, : -len(copies)]
+    for index, name in enumerate(copies):
+        prediction = prediction + weights[:, index : index + 1] * conditions[name].to(output.dtype)
+    return prediction
 
 
 def hand_over(previous: Tensor | None, like: Tensor) -> Affinity:

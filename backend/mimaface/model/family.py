@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from . import checkpoint
 from .appearance import build_appearance
 from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
-from .conditioning import Affinity, stack_input, with_residual
+from .conditioning import Affinity, stack_input, with_copies
 from .config import MimaFaceConfig
 from .motion_unet import MotionUNet, build_motion_unet, initialise_for_training
 from .vision import VisionTokens, build_vision, encode_source, vision_keys
@@ -50,7 +50,7 @@ class MimaFaceModel(nn.Module):
         self.vision = build_vision(config.vision)
         self.appearance = build_appearance(config.appearance)
         if not self.unet.conv_in.weight.is_meta:
-            initialise_for_training(self.unet, config.affinity_channels, bool(config.residual))
+            initialise_for_training(self.unet, config.affinity_channels, bool(config.copies))
 
     @property
     def latent_size(self) -> int:
@@ -78,8 +78,8 @@ class MimaFaceModel(nn.Module):
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
         """The network's prediction (B, C, F, h, w) for noisy latents (B, C, F, h, w); the other shapes as in conditioning."""
-        prediction: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
-        return with_residual(prediction, conditions, self.config.residual)
+        output: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
+        return with_copies(output, conditions, self.config.copies)
 
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype | None = None) -> None:
         """Write the checkpoint folder, floating weights in ``dtype`` if given. Raises :class:`NotWritable`."""

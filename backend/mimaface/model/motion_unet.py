@@ -118,13 +118,13 @@ def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
     return unet
 
 
-def initialise_for_training(unet: MotionUNet, affinity_channels: int, residual: bool = False) -> None:
+def initialise_for_training(unet: MotionUNet, affinity_channels: int, copies: bool = False) -> None:
     """Zero the output of every motion module and W_cond, so that training starts from the image model (spec 1.3, 1.4).
 
-    The output of a ``residual`` model starts at zero, too: at the condition that it is added to.
+    The output of a network that ``copies`` starts at zero, too: at the even mixture of the conditions that it copies from.
     """
     with torch.no_grad():
-        if residual:
+        if copies:
             nn.init.zeros_(unet.conv_out.weight)
             nn.init.zeros_(cast(Tensor, unet.conv_out.bias))
         for module in unet.motion_parts():

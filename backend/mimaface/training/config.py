@@ -24,6 +24,8 @@ class TrainingConfig:
     snr_gamma        of min-SNR; 0 weighs all timesteps of a network that says the clean latents alike
     first_step_share share of samples at the last timestep, pure noise, where sampling begins; the others are uniform
     identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation; identity_bank: persons that its memory holds
+    huber            c of the pseudo-Huber loss √(‖d‖² + c²) − c at every latent pixel (Song, Dhariwal 2023), which prefers one of
+                     two plausible pictures to their blurred mean; 0 takes the mean square
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
     average_context  ablation: the context averaged over the frames, as the released code has it
@@ -42,6 +44,7 @@ class TrainingConfig:
     dropout: float = 0.1
     snr_gamma: float = 5.0
     first_step_share: float = 0.0
+    huber: float = 0.0
     identity_weight: float = 0.1
     identity_bank: int = 4096
     without: tuple[str, ...] = ()

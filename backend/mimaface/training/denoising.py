@@ -68,8 +68,10 @@ class Denoising(nn.Module):
         kind = model.config.sampler.prediction
         target = diffusion.training_target(kind, self.alphas, clean, noise, timesteps)
         weight = diffusion.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
-        squared = (prediction.float() - target).square().mean((2, 3, 4)) @ self.channel_weight
-        denoising = (weight * squared).mean()
+        error = torch.einsum("bcfhw,c->bfhw", (prediction.float() - target).square(), self.channel_weight)
+        if config.huber > 0:
+            error = (error + config.huber**2).sqrt() - config.huber
+        denoising = (weight * error.mean((1, 2, 3))).mean()
         losses = {"loss": denoising, "denoising": denoising, "remember": tokens.class_token.detach()}
         if config.stage == "image" and config.identity_weight > 0:
             again = model.encode_source(tensors["augmented"]).class_token
