@@ -42,6 +42,10 @@ def test_every_variant_is_trained_and_measured(tmp_path, capsys):
     command = ["ablate", "--model", str(tmp_path / "start"), "--images", str(folders[0]), "--videos", str(folders[0])]
     command += ["--held-out", str(folders[1]), "--recipe", str(recipe), "--out", str(tmp_path / "out"), "--readme", str(readme)]
     command += ["--image-steps", "1", "--video-steps", "1", "--samples", "1"]
+    assert main([*command, "--variants", "without colour"]) == 2
+    assert "no variant without colour" in capsys.readouterr().err
+    assert main([*command, "--variants", "without ICA"]) == 0
+    assert list(json.loads((tmp_path / "out" / "ablations.json").read_text())["results"]) == ["without ICA"]
     assert main(command) == 0
     rows = json.loads((tmp_path / "out" / "ablations.json").read_text())["results"]
     assert list(rows) == [variant.name for variant in VARIANTS]

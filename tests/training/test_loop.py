@@ -156,6 +156,19 @@ def test_the_robust_loss_is_the_norm_of_large_errors_and_the_square_of_small_one
     assert float(trainee(batch.tensors)["denoising"]) == 0
 
 
+def test_a_correction_that_costs_more_than_it_can_save_is_not_made(tmp_path, store):
+    made = {}
+    for price in (0.0, 3.0):  # the robust error falls by at most 1 for each 1 that is added
+        config = settings(steps=40, batch=8, learning_rate=3e-3, huber=0.01, snr_gamma=0.0, correction_weight=price)
+        learner = stage(config, store)
+        train(learner, config, tmp_path / str(price))
+        losses = learner.trainee(learner.batch(1000, range(6)).tensors)
+        made[price] = float(losses["correction"])
+        expected = losses["denoising"] + price * losses["correction"] + config.identity_weight * losses["identity"]
+        assert float(losses["loss"]) == pytest.approx(float(expected), rel=1e-5)
+    assert made[3.0] < 0.3 * made[0.0]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [({"stage": "audio"}, "audio"), ({"batch": 0}, "batch"), ({"without": ("sound",)}, "sound")],

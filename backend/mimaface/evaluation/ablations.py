@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mimaface.protocol.errors import InvalidInput
+
 if TYPE_CHECKING:
     from mimaface.training.config import TrainingConfig
 
@@ -39,7 +41,9 @@ VARIANTS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``mimaface ablate``."""
-    parser.add_argument("--model", required=True, help="folder whose autoencoder is trained (after: mimaface train autoencoder)")
+    parser.add_argument(
+        "--model", required=True, help="folder to start from: after the autoencoder, or a whole model to train on"
+    )
     parser.add_argument("--images", type=Path, required=True, help="shards of the image stage")
     parser.add_argument("--videos", type=Path, required=True, help="shards of the video stage, neighbouring frames")
     parser.add_argument("--held-out", type=Path, required=True, help="shards of neighbouring frames, never trained on")
@@ -47,26 +51,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-steps", type=int, default=600)
     parser.add_argument("--video-steps", type=int, default=150)
     parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument(
+        "--variants", help="only these, separated by commas, so that several machines share the work (default: all)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs; the table is in ablations.json there")
     parser.add_argument("--readme", type=Path, help="Markdown file whose ablation table is written anew")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train and evaluate every variant that has no results yet; returns 0."""
+    """Train and evaluate every variant that has no results yet; returns 0. The table has all that have some.
+
+    Raises :class:`InvalidInput` for a variant of no such name.
+    """
     from rich.console import Console
     from rich.markdown import Markdown
 
     from .tables import replace_between, table
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    names = [variant.name for variant in VARIANTS]
+    wanted = arguments.variants.split(",") if arguments.variants else names
+    if unknown := set(wanted) - set(names):
+        raise InvalidInput(f"no variant {', '.join(sorted(unknown))}", f"use: {', '.join(names)}")
     rows = {}
     for variant in VARIANTS:
         path = arguments.out / variant.name.replace(" ", "-") / "results.json"
-        if not path.exists():
+        if variant.name in wanted and not path.exists():
             log.info("variant: %s", variant.name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(_measure(variant, arguments, path.parent), indent=1) + "\n")
-        rows[variant.name] = json.loads(path.read_text())["results"]["model"]
+        if path.exists():
+            rows[variant.name] = json.loads(path.read_text())["results"]["model"]
     summary: dict[str, Any] = {"image_steps": arguments.image_steps, "video_steps": arguments.video_steps, "results": rows}
     (arguments.out / "ablations.json").write_text(json.dumps(summary, indent=1) + "\n")
     text = table(rows)

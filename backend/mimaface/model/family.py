@@ -78,8 +78,14 @@ class MimaFaceModel(nn.Module):
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
         """The network's prediction (B, C, F, h, w) for noisy latents (B, C, F, h, w); the other shapes as in conditioning."""
+        return with_copies(self.network(noisy, timestep, conditions, affinity, context), conditions, self.config.copies)
+
+    def network(
+        self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
+    ) -> Tensor:
+        """What the U-Net itself says (B, C + copies, F, h, w): a prediction, or what ``with_copies`` makes one of."""
         output: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
-        return with_copies(output, conditions, self.config.copies)
+        return output
 
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype | None = None) -> None:
         """Write the checkpoint folder, floating weights in ``dtype`` if given. Raises :class:`NotWritable`."""

@@ -17,7 +17,7 @@ from mimaface.data.samples import SIGNALS
 from mimaface.engines.pictures import as_images
 from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine, start_sampling
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
-from mimaface.model.conditioning import Affinity, hand_over, sample_affinity
+from mimaface.model.conditioning import Affinity, hand_over, sample_affinity, with_copies
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
@@ -61,18 +61,21 @@ class Denoising(nn.Module):
         noisy = diffusion.add_noise(self.alphas, clean, noise, timesteps)
         conditions = {name: tensors[name] for name, _ in model.config.conditions}
         affinity = Affinity(tensors["known"], tensors["mask"])
-        if config.stage == "image":
-            prediction = _frame_by_frame(model, noisy, timesteps, conditions, affinity, context)
-        else:
-            prediction = model(noisy, timesteps, conditions, affinity, context)
+        run = _frame_by_frame if config.stage == "image" else MimaFaceModel.network
+        output = run(model, noisy, timesteps, conditions, affinity, context)
+        prediction = with_copies(output, conditions, model.config.copies)
         kind = model.config.sampler.prediction
         target = diffusion.training_target(kind, self.alphas, clean, noise, timesteps)
         weight = diffusion.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
-        error = torch.einsum("bcfhw,c->bfhw", (prediction.float() - target).square(), self.channel_weight)
+        error = self._squared(prediction.float() - target)
         if config.huber > 0:
             error = (error + config.huber**2).sqrt() - config.huber
         denoising = (weight * error.mean((1, 2, 3))).mean()
         losses = {"loss": denoising, "denoising": denoising, "remember": tokens.class_token.detach()}
+        if model.config.copies:
+            correction = (self._squared(output[:, : clean.shape[1]].float()) + 1e-6).sqrt()  # the root's slope ends at 0
+            losses["correction"] = (weight * correction.mean((1, 2, 3))).mean()
+            losses["loss"] = losses["loss"] + config.correction_weight * losses["correction"]
         if config.stage == "image" and config.identity_weight > 0:
             again = model.encode_source(tensors["augmented"]).class_token
             with torch.no_grad():
@@ -81,8 +84,12 @@ class Denoising(nn.Module):
             positives = torch.where(chosen, tensors["bank_token"].to(again), again)
             identity = identity_loss(tokens.class_token, positives, tensors["negatives"], tensors["own"])
             losses["identity"] = identity
-            losses["loss"] = denoising + config.identity_weight * identity
+            losses["loss"] = losses["loss"] + config.identity_weight * identity
         return losses
+
+    def _squared(self, latents: Tensor) -> Tensor:
+        """Squared sizes (B, F, h, w) of latents (B, C, F, h, w), its channels weighed."""
+        return torch.einsum("bcfhw,c->bfhw", latents.square(), self.channel_weight)
 
     def context(self, tokens: VisionTokens, signals: dict[str, Tensor], frames: int) -> Tensor:
         """The U-Net's context (B·F, L, D), with the ablations of the configuration."""
@@ -95,7 +102,7 @@ class Denoising(nn.Module):
 def _frame_by_frame(
     model: MimaFaceModel, noisy: Tensor, timesteps: Tensor, conditions: dict[str, Tensor], affinity: Affinity, context: Tensor
 ) -> Tensor:
-    """The U-Net on every frame as a clip of its own: (B, C, F, h, w) → the same shape."""
+    """The U-Net on every frame as a clip of its own: (B, C, F, h, w) → what it says of each (B, C + copies, F, h, w)."""
     frames = noisy.shape[2]
 
     def single(x: Tensor) -> Tensor:
@@ -103,8 +110,8 @@ def _frame_by_frame(
 
     known = Affinity(single(affinity.latents), single(affinity.mask))
     alone = {name: single(value) for name, value in conditions.items()}
-    prediction: Tensor = model(single(noisy), repeat_frames(timesteps, frames), alone, known, context)
-    together: Tensor = prediction[:, :, 0].unflatten(0, (-1, frames)).transpose(1, 2)
+    output = model.network(single(noisy), repeat_frames(timesteps, frames), alone, known, context)
+    together: Tensor = output[:, :, 0].unflatten(0, (-1, frames)).transpose(1, 2)
     return together
 
 
