@@ -18,7 +18,7 @@ Array = NDArray[Any]
 HAIR, CLOTH, GLASS_FRAME = 1, 2, 3  # how a piece is shaded
 COLLAR = -0.124  # metres below the eyes: the head's own neck ends here, the body's begins
 NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres: below the first all stays with the body
-CUTS = ("bald", "shaved", "short", "short", "full", "long", "long", "bun", "hat")
+CUTS = ("bald", "shaved", "short", "short", "full", "long", "long", "bun", "bob", "bob", "beanie", "hat", "hat")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +48,20 @@ def dress(random: np.random.Generator, identity: Array, hair: Array, skin: Array
     vertices = head.shape(identity, np.zeros(head.expression_size))
     cut = str(random.choice(CUTS))
     pieces = [_clothes(random, vertices, head, skin)]
-    if cut == "hat":
+    if cut == "beanie":
         pieces.append(_cap(random, head, vertices, muted(random), random.uniform(0.008, 0.016), CLOTH))
     elif cut not in ("bald", "shaved"):
-        thickness = {"short": random.uniform(0.006, 0.018), "full": random.uniform(0.02, 0.05)}.get(
+        thickness = {"short": random.uniform(0.006, 0.018), "full": random.uniform(0.02, 0.05), "hat": 0.004}.get(
             cut, random.uniform(0.008, 0.016)
         )
         pieces.append(_cap(random, head, vertices, hair, thickness, HAIR))
-    if cut == "long" or (cut == "hat" and random.random() < 0.4):
-        pieces.append(_curtain(random, head, vertices, hair))
+    if cut == "hat":
+        pieces.extend(hat(random, *_skull(head, vertices)))
+    if cut in ("long", "bob") or (cut in ("hat", "beanie") and random.random() < 0.4):
+        length = random.uniform(0.03, 0.12) if cut == "bob" else random.uniform(0.16, 0.36)
+        pieces.append(_curtain(random, head, vertices, hair, length))
+    if cut in ("long", "bob", "bun", "full") and random.random() < 0.4:
+        pieces.append(_fringe(random, head, vertices, hair))
     if cut == "bun":
         pieces.append(_bun(random, head, vertices, hair))
     if random.random() < 0.15:
@@ -140,12 +145,12 @@ def _skull(head: Head, vertices: Array) -> tuple[Array, Array]:
     return centre, np.array([(high[0] - low[0]) / 2, high[1] - 0.02, (high[2] - low[2]) / 2])
 
 
-def _curtain(random: np.random.Generator, head: Head, vertices: Array, hair: Array) -> Piece:
-    """Long hair: a surface around the back and the sides of the head, down to a random length, open at the face."""
+def _curtain(random: np.random.Generator, head: Head, vertices: Array, hair: Array, length: float) -> Piece:
+    """Hair around the back and the sides of the head that falls ``length`` metres below the eyes, open at the face."""
     centre, radii = _skull(head, vertices)
     rows, columns = 30, 56
-    opening, length = random.uniform(0.75, 1.25), random.uniform(0.16, 0.36)
-    bulge, flare = random.uniform(0.006, 0.022), random.uniform(-0.15, 0.3)
+    opening = random.uniform(0.75, 1.25)
+    bulge, flare = random.uniform(0.006, 0.03), random.uniform(-0.15, 0.3)
     turn = np.linspace(opening, 2 * np.pi - opening, columns)[None]
     down = np.linspace(0, 1, rows)[:, None]
     up = np.maximum(np.cos(np.minimum(down * 3.2, np.pi / 2)), 0)
@@ -164,6 +169,68 @@ def _curtain(random: np.random.Generator, head: Head, vertices: Array, hair: Arr
     pattern = np.stack([0.085 * (turn + 0 * down), 0.12 * (down + 0 * turn), 0 * x], axis=-1).reshape(-1, 3)
     follow = np.asarray(smoothstep(-0.16, -0.04, points[:, 1]))  # hair falls on the shoulders and lies there
     return Piece(points, _grid(rows, columns, False), np.tile(hair, (len(points), 1)), pattern, follow, HAIR)
+
+
+def _fringe(random: np.random.Generator, head: Head, vertices: Array, hair: Array) -> Piece:
+    """Hair from the crown over the forehead, ragged at its end above the brows."""
+    centre, radii = _skull(head, vertices)
+    radii = radii + random.uniform(0.006, 0.016)
+    rows, columns = 16, 64
+    half, lean = random.uniform(0.5, 1.1), random.uniform(-0.5, 0.5)
+    turn = np.linspace(-half, half, columns)[None]
+    ragged = 0.006 * _noise(random, np.stack([turn[0], 0 * turn[0], 0 * turn[0]], 1), random.uniform(6, 25))
+    low = random.uniform(0.032, 0.06) + ragged + 0.02 * (turn[0] / half) ** 2 * random.uniform(-1, 1)
+    end = np.arccos(np.clip((low - centre[1]) / radii[1], -0.5, 0.95))[None]
+    fall = np.linspace(0.05, 1, rows)[:, None] * end
+    around = turn + lean * (1 - fall / end)
+    points = centre + radii * np.stack([np.sin(fall) * np.sin(around), np.cos(fall), np.sin(fall) * np.cos(around)], axis=-1)
+    pattern = np.stack([0.09 * (turn + 0 * fall), 0.1 * fall, 0 * fall], axis=-1).reshape(-1, 3)
+    points = points.reshape(-1, 3)
+    return Piece(points, _grid(rows, columns, False), np.tile(hair, (len(points), 1)), pattern, np.ones(len(points)), HAIR)
+
+
+def hat(random: np.random.Generator, centre: Array, radii: Array) -> list[Piece]:
+    """A crown of any height with a band, perhaps stripes or a badge, and perhaps a brim, around a skull's ellipsoid (3,), (3,)."""
+    rows, columns = 48, 128
+    up, turn = np.linspace(0, 1, rows)[:, None], np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
+    low, tilt = random.uniform(0.045, 0.068), random.uniform(0.0, 0.03)
+    tall = centre[1] + radii[1] - low + random.uniform(0.006, 0.06)
+    boxy, wide, swell = random.uniform(0.25, 0.9), random.uniform(1.05, 1.14), random.uniform(-0.1, 0.3)
+    bend = np.pi / 2 * up
+    out = np.cos(bend) ** boxy * (1 + swell * np.sin(2 * bend)) * wide
+
+    def surface(reach: Array, height: Array) -> Array:
+        x, z = np.sin(turn) * radii[0] * reach, centre[2] + np.cos(turn) * radii[2] * reach
+        return np.stack([x, low + height + tilt * np.cos(turn), z], axis=-1).reshape(-1, 3)
+
+    points = surface(out, tall * np.sin(bend) ** boxy)
+    base, other, third = muted(random) ** 1.4, muted(random), muted(random)
+    u, v = (np.broadcast_to(each, (rows, columns)).ravel() for each in ((turn + np.pi) % (2 * np.pi) - np.pi, up))
+    stripes = [
+        0 * u,
+        np.sin(u * random.integers(3, 16)),
+        np.sin(v * random.uniform(8, 40)),
+        _noise(random, points, random.uniform(20, 90)),
+    ]
+    share = smoothstep(-0.15, 0.15, stripes[random.integers(4)]) * random.uniform(0, 1)
+    colour = base + share[:, None] * (other - base)
+    band = (1 - smoothstep(-0.02, 0.02, v - random.uniform(0.1, 0.45))) * (random.random() < 0.6)
+    colour += band[:, None] * (third - colour)
+    if random.random() < 0.6:  # a badge: bright and dark spots on the front
+        wide_badge, middle = random.uniform(0.15, 0.5), random.uniform(0.25, 0.5)
+        inside = ((u / wide_badge) ** 2 + ((v - middle) / random.uniform(0.12, 0.3)) ** 2) < 1
+        spots = _noise(random, points, random.uniform(60, 200), 1)
+        metal = np.array([0.85, 0.7, 0.3]) if random.random() < 0.5 else muted(random)
+        colour = np.where((inside & (spots > random.uniform(-0.3, 0.1)))[:, None], metal * (1 + 0.4 * spots[:, None]), colour)
+    colour = np.clip(colour, 0.01, 0.97)
+    pieces = [Piece(points, _grid(rows, columns, True), colour, points, np.ones(len(points)), CLOTH)]
+    if random.random() < 0.6:
+        along = np.linspace(0, 1, 5)[:, None]
+        front = np.cos(turn / 1.0).clip(0) ** 0.7 if random.random() < 0.5 else np.ones_like(turn)
+        brim = surface(wide * (1 + random.uniform(0.2, 0.7) * along * front), -random.uniform(-0.01, 0.03) * along * front)
+        shade = np.tile(third if random.random() < 0.5 else base * 0.8, (len(brim), 1))
+        pieces.append(Piece(brim, _grid(5, columns, True), shade, brim, np.ones(len(brim)), CLOTH))
+    return pieces
 
 
 def _bun(random: np.random.Generator, head: Head, vertices: Array, hair: Array) -> Piece:
