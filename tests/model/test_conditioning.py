@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from mimaface.model.conditioning import (
-    DECISIVE,
+    IN_TRAINING,
     PREVIOUS_NOISE,
     Affinity,
+    Trust,
     hand_over,
     sample_affinity,
     stack_input,
@@ -47,8 +48,10 @@ def test_copies_are_mixed_pixel_by_pixel_and_corrected() -> None:
     output[:, 4:, :, :, :3] = torch.tensor([-40.0, 40.0])[:, None, None, None]  # there it decides for the source
     found = with_copies(output, {"source": source, "render": render}, ("render", "source"))
     assert torch.allclose(found[..., :3], (source + output[:, :4])[..., :3])
-    share = torch.sigmoid(DECISIVE * (output[:, 4:5] - output[:, 5:6]))
+    share = torch.sigmoid(IN_TRAINING.decisive * (output[:, 4:5] - output[:, 5:6]))
     assert torch.allclose(found, share * render + (1 - share) * source + output[:, :4], atol=1e-6)
+    only_copied = with_copies(output, {"source": source, "render": render}, ("render", "source"), Trust(1e6, 0.0))
+    assert torch.equal(only_copied, torch.where(output[:, 4:5] > output[:, 5:6], render, source))
     plain = clip(seed=4)
     assert torch.equal(with_copies(plain, {"render": render}, ()), plain)
 

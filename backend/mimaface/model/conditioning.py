@@ -11,7 +11,19 @@ from torch import Tensor
 from ..protocol.errors import InvalidInput
 
 PREVIOUS_NOISE = 0.1  # standard deviation of the noise on s in training (Eq. 4)
-DECISIVE = 12.0  # factor of the logits by which a network chooses what to copy: mixtures are blurred, so few are left
+
+
+class Trust(NamedTuple):
+    """How a network that copies is believed: ``decisive`` multiplies the logits of its choice, ``correction`` what it adds."""
+
+    decisive: float
+    correction: float
+
+
+IN_TRAINING = Trust(6.0, 1.0)
+# In use a network unsure of two pictures picks one sooner than it shows both. What it adds is the mean of what may be lacking, and
+# so blurs what it does not know; less than half of it keeps photographs sharp, and costs held-out renders 0.7 dB.
+IN_USE = Trust(12.0, 0.4)
 
 
 class Affinity(NamedTuple):
@@ -40,7 +52,7 @@ def stack_input(
     return torch.cat([*parts, affinity.latents.to(noisy.dtype), affinity.mask.to(noisy.dtype)], dim=1)
 
 
-def with_copies(output: Tensor, conditions: Mapping[str, Tensor], copies: tuple[str, ...]) -> Tensor:
+def with_copies(output: Tensor, conditions: Mapping[str, Tensor], copies: tuple[str, ...], trust: Trust = IN_TRAINING) -> Tensor:
     """The prediction (B, C, F, h, w) for a network's output (B, C + len(copies), F, h, w).
 
     Softmax weights of the last channels mix the conditions named, pixel by pixel; the first C say what the mixture lacks. So
@@ -48,8 +60,8 @@ def with_copies(output: Tensor, conditions: Mapping[str, Tensor], copies: tuple[
     """
     if not copies:
         return output
-    weights = (DECISIVE * output[:, -len(copies) :]).softmax(dim=1)
-    prediction = output[:, : -len(copies)]
+    weights = (trust.decisive * output[:, -len(copies) :]).softmax(dim=1)
+    prediction = trust.correction * output[:, : -len(copies)]
     for index, name in enumerate(copies):
         prediction = prediction + weights[:, index : index + 1] * conditions[name].to(output.dtype)
     return prediction
