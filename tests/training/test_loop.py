@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from mimaface.animate import DEMO_MODEL
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
-from mimaface.training.config import TrainingConfig
+from mimaface.training.config import STAGES, TrainingConfig
 from mimaface.training.loop import train
 from training_fixtures import settings, stage, tiny_model, weights
 
@@ -154,6 +155,11 @@ def test_the_robust_loss_is_the_norm_of_large_errors_and_the_square_of_small_one
     trainee = stage(settings(), store).trainee
     trainee.channel_weight.mul_(0)
     assert float(trainee(batch.tensors)["denoising"]) == 0
+
+
+def test_the_settings_of_the_shipped_model_can_be_read():
+    for name in STAGES:
+        assert TrainingConfig.load(DEMO_MODEL / "training" / f"{name}.json").stage == name
 
 
 def test_a_correction_that_costs_more_than_it_can_save_is_not_made(tmp_path, store):
