@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mimaface.detail import FEATHER, Layer, agreement, coarse, resized, shares, with_detail
+from mimaface.detail import COARSE, FEATHER, Layer, agreement, coarse, resized, shares, with_detail
 
 
 def texture(side: int, seed: int = 0) -> torch.Tensor:
@@ -58,9 +58,18 @@ def test_each_part_takes_its_grain_from_where_the_generator_copied_it():
     assert (without - photo)[:, :, middle, right].abs().mean() > 0.04
 
 
+def test_coarse_structure_is_two_box_filters_a_side():
+    pictures = torch.cat([texture(64, 1), texture(64, 2)])
+    expected = pictures
+    for _ in range(2):
+        padded = torch.nn.functional.pad(expected, (COARSE,) * 4, mode="replicate")
+        expected = torch.nn.functional.avg_pool2d(padded, 2 * COARSE + 1, 1)
+    assert torch.allclose(coarse(pictures), expected, atol=1e-6)
+
+
 def test_shares_never_exceed_the_whole():
-    layers = [Layer.of(x, x, x) for x in (texture(64, 1), texture(64, 2), texture(64, 1))]
-    total = sum(shares(texture(64, 1), layers))
+    differences = [texture(64, 1) - texture(64, seed) for seed in (1, 2, 1)]
+    total = sum(shares(differences, [coarse(each) for each in differences]))
     assert (total <= 1 + 1e-6).all() and total.max() > 0.99
 
 

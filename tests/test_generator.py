@@ -23,7 +23,10 @@ def folder(tmp_path_factory) -> Path:
     """A model of random weights: 64² pictures, clips of 4 frames that overlap by 1."""
     torch.manual_seed(0)
     config = models.tiny_configuration(
-        image_size=64, conditions=(("render", 4), ("source", 4)), unet=models.tiny_unet(in_channels=17), guidance=1.0
+        image_size=64,
+        conditions=(("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
+        unet=models.tiny_unet(in_channels=25),
+        guidance=1.0,
     )
     model = MimaFaceModel(config)
     models.awaken(model)

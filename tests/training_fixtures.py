@@ -21,10 +21,10 @@ def tiny_model(seed: int = 3) -> MimaFaceModel:
     torch.manual_seed(seed)
     model = MimaFaceModel(
         models.tiny_configuration(
-            conditions=(("render", 4), ("source", 4)),
+            conditions=(("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
             copies=("render", "source"),
             sampler=SamplerConfig(method="ddim", steps=2, prediction="sample", zero_terminal_snr=True),
-            unet=models.tiny_unet(in_channels=17, out_channels=6),
+            unet=models.tiny_unet(in_channels=25, out_channels=6),
         )
     )
     models.awaken(model)
@@ -39,6 +39,8 @@ def write_latents(path: Path, samples: int = 6, frames: int = 6, side: int = 8, 
         "driven": (0.7 * render + 0.3).half(),
         "render": render.half(),
         "source": torch.randn(samples, 4, side, side, generator=draw).half(),
+        "normals": torch.rand(samples, frames, 4, side, side, generator=draw).half(),
+        "source_normals": torch.rand(samples, 4, side, side, generator=draw).half(),
         "portrait": torch.randint(0, 255, (samples, 16, 16, 3), generator=draw, dtype=torch.uint8),
         "partner": torch.randint(0, 255, (samples, 16, 16, 3), generator=draw, dtype=torch.uint8),
     }

@@ -17,8 +17,9 @@ from torch import Tensor
 from .clips import Clip, ClipPlan, Memory
 from .detail import Layer, resized, with_detail
 from .engines.memory import remember, resume_point
-from .engines.pictures import as_images, as_pictures
+from .engines.pictures import as_images, as_pictures, normals_condition
 from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
+from .face.normals import render_normals
 from .face.portrait import Portrait
 from .face.pose import FacePose, motion_signals
 from .face.proxy import Frame as Window
@@ -41,20 +42,28 @@ class PortraitGenerator:
         self.engine, self.settings, self.fit = engine, settings, portrait.fit
         self.renderer = ProxyRenderer(portrait, settings.size, settings.framing)
         self.size = engine.config.image_size
-        self.place = window_in(self.renderer.frame, choose_frame(portrait, self.size, "face"))
+        face = choose_frame(portrait, self.size, "face")
+        self.place = window_in(self.renderer.frame, face)
+        self.camera = self.fit.camera.window(face.left, face.top, face.scale, self.size, self.size)
         window = self._window(self.renderer.image)
         photo = self._small(window)
         self.tokens = engine.encode_source(photo)
         self.source = engine.encode_images(photo)
-        self.photo = Layer.of(window, photo, engine.decode_latents(self.source).cpu())
+        self.still = self._normals(self.renderer.projection.still)
+        self.photo = Layer.of(window, photo, engine.decode_latents(self.source))
 
     def _window(self, picture: Array) -> Tensor:
-        """The part of a frame (H, W, 3) uint8 that is generated, as RGB in [−1, 1] (1, 3, S, S)."""
+        """The part of a frame (H, W, 3) uint8 that is generated, as RGB in [−1, 1] (1, 3, S, S) on the engine's device."""
         left, top, side = self.place
-        return as_images(picture[top : top + side, left : left + side, :3][None])
+        return as_images(picture[top : top + side, left : left + side, :3][None]).to(self.engine.device)
 
     def _small(self, window: Tensor) -> Tensor:
         return resized(window, (self.size, self.size)).clamp(-1, 1)
+
+    def _normals(self, vertices: Array) -> Tensor:
+        """What the generated window shows of a head (V, 3), as the condition (1, 4, h, w)."""
+        picture = render_normals(vertices, self.camera)
+        return normals_condition(picture[None], self.engine.model.latent_size).to(self.engine.device)
 
     def frames(self, poses: list[FacePose], start: int, memory: Memory) -> Iterator[tuple[int, Array] | None]:
         """(index, picture) of the poses from ``start`` on; None after every step that finished none.
@@ -65,7 +74,7 @@ class PortraitGenerator:
         config = self.engine.config
         plan = ClipPlan(len(poses), config.clip_length, config.overlap)
         first, previous = resume_point(plan, start, memory)
-        kept: dict[int, tuple[Array, Tensor, Tensor]] = {}  # frame → proxy's picture, the window small, its latents
+        kept: dict[int, tuple[Array, Tensor, Tensor, Tensor]] = {}  # frame → proxy's picture, the window small, latents, normals
 
         def inputs(clip: Clip) -> ClipInputs:
             for index in sorted(set(kept) - set(clip.frames)):
@@ -74,9 +83,14 @@ class PortraitGenerator:
                 if index not in kept:
                     picture = self.renderer.render(poses[index], self.settings.transparent)
                     small = self._small(self._window(picture))
-                    kept[index] = picture, small, self.engine.encode_images(small)
-            render = torch.cat([kept[index][2] for index in clip.frames])
-            conditions = {"render": render, "source": self.source.expand(len(clip.frames), -1, -1, -1)}
+                    normals = self._normals(self.renderer.pose_vertices(poses[index]))
+                    kept[index] = picture, small, self.engine.encode_images(small), normals
+            conditions = {
+                "render": torch.cat([kept[index][2] for index in clip.frames]),
+                "source": self.source.expand(len(clip.frames), -1, -1, -1),
+                "normals": torch.cat([kept[index][3] for index in clip.frames]),
+                "source_normals": self.still.expand(len(clip.frames), -1, -1, -1),
+            }
             signals = motion_signals([poses[index] for index in clip.frames], self.fit)
             return ClipInputs(conditions, {name: torch.from_numpy(value) for name, value in signals.items()})
 
@@ -87,12 +101,12 @@ class PortraitGenerator:
             remember(done, plan, memory)
             for index, latents in zip(done.clip.new, done.new):
                 if index >= start:
-                    yield index, self._finished(*kept[index], latents)
+                    yield index, self._finished(*kept[index][:3], latents)
 
     def _finished(self, picture: Array, small: Tensor, condition: Tensor, latents: Tensor) -> Array:
         """The proxy's picture (H, W, 3 or 4) with the face generated."""
         decoded = self.engine.decode_latents(torch.stack([condition[0], latents.to(condition)]))
-        held, generated = decoded[:1].cpu(), decoded[1:].cpu()
+        held, generated = decoded[:1], decoded[1:]
         face = with_detail(generated, [Layer.of(self._window(picture), small, held), self.photo])
         result = picture.copy()
         left, top, side = self.place

@@ -93,6 +93,9 @@ def test_render_and_truth_show_the_same_place(sample):
     assert matched < off(np.broadcast_to(sample.source, sample.driven.shape), sample.driven)
     assert matched < off(sample.projected[::-1], sample.driven)
     assert (sample.albedo.max(-1) == 0).any(), "plain renders are over black"
+    covered = (sample.normals.max(-1) > 0) & (sample.albedo.max(-1) > 0)
+    assert covered.sum() > 0.9 * (sample.albedo.max(-1) > 0).sum(), "normals are where the head is"
+    assert not np.array_equal(sample.normals[0], sample.source_normals)
     face = (sample.box[:, 2:] - sample.box[:, :2]).max(1)
     assert (face > 0.4 * 128).all(), "the face fills the crop as it does when the model is used"
     assert (face < 128).all()

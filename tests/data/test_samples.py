@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mimaface.data.samples import PICTURES, SIGNALS, Sample, from_members, read_shards, shards_in, to_members, write_shard
+from mimaface.data.samples import (
+    PICTURES,
+    SIGNALS,
+    SOURCES,
+    Sample,
+    from_members,
+    read_shards,
+    shards_in,
+    to_members,
+    write_shard,
+)
 from mimaface.data.synthetic import SyntheticConfig, make_sample
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
@@ -25,7 +35,8 @@ def plain_sample(key: str = "a", frames: int = 2, size: int = 32, seed: int = 0)
     signals = {name: random.normal(size=(frames, count)).astype(np.float32) for name, count in SIGNALS.items()}
     box = random.uniform(0, size, (frames, 4)).astype(np.float32)
     identity = random.normal(size=80).astype(np.float32)
-    return Sample(key, "somebody", picture, stack, stack[::-1], 255 - stack, signals, identity, box, 24.0)
+    pictures = picture, stack, stack[::-1], 255 - stack, stack[:, ::-1], picture[::-1]
+    return Sample(key, "somebody", *pictures, signals, identity, box, 24.0)
 
 
 def psnr(one, other):
@@ -45,7 +56,7 @@ def test_a_real_sample_survives_its_shard(tmp_path):
     assert write_shard(tmp_path / "a.tar", [sample]) == 1
     (back,) = read_shards([tmp_path / "a.tar"])
     assert_same(sample, back)
-    for name in ("source", *PICTURES):
+    for name in (*SOURCES, *PICTURES):
         assert psnr(getattr(sample, name), getattr(back, name)) > 35, name
 
 
@@ -58,6 +69,7 @@ def test_members_come_back_frame_by_frame(frames, size, seed):
     for name in PICTURES:
         for one, other in zip(getattr(sample, name), getattr(back, name), strict=True):
             assert psnr(one, other) > 35
+    assert all(psnr(getattr(sample, name), getattr(back, name)) > 35 for name in SOURCES)
 
 
 def test_shards_keep_their_order_and_are_the_same_bytes_each_time(tmp_path):

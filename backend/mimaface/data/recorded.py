@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mimaface.drivers.video import video_frames
 from mimaface.face.camera import Camera
 from mimaface.face.fit import fit_landmarks, one_thread
+from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import motion_signals, poses_for
 from mimaface.face.proxy import ProxyRenderer, cut_out
@@ -142,6 +143,8 @@ def make_sample(clip: Clip, config: RecordedConfig) -> Sample:
             np.stack([cut_out(images[index], frame) for index in choice.driven]),
             np.stack([renderer.render(pose) for pose in poses]),
             np.stack([render_albedo(fit.identity, pose, camera, PLAIN_LIGHT) for pose in poses]),
+            np.stack([render_normals(renderer.pose_vertices(pose), camera) for pose in poses]),
+            render_normals(renderer.projection.still, camera),
             motion_signals(poses, fit), fit.identity.astype(np.float32),
             np.stack([head_box(renderer.pose_vertices(pose), camera) for pose in poses]).astype(np.float32), choice.rate,
         )  # fmt: skip

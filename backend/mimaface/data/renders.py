@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from mimaface.face.camera import Camera
 from mimaface.face.head import Head
+from mimaface.face.normals import skin_triangles
 from mimaface.face.pose import FacePose
 from mimaface.face.rasterise import rasterise, vertex_normals
 
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light) -> Array:
     """The paper's I_R: the head of ``identity`` in the model's own colours under plain light, over black (H, W, 3) uint8."""
     head = Head.load()
-    triangles = _drawn()
+    triangles = skin_triangles()
     posed = head.posed(identity, pose.actions, pose.gaze) @ pose.rotation.T + pose.translation
     normals = vertex_normals(posed, triangles)
     grey = light.sky.mean() * (0.5 + 0.5 * normals[:, 1:2]) + light.ground.mean() * (0.5 - 0.5 * normals[:, 1:2])
@@ -29,14 +29,6 @@ def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light)
     raster = rasterise(camera.project(posed), triangles, camera.height, camera.width)
     colour = raster.interpolate(triangles, (head.albedo * np.clip(grey, 0, 1.5) ** (1 / 2.2)).astype(np.float32))
     return np.asarray((np.clip(colour, 0, 1) * 255).round().astype(np.uint8))
-
-
-@functools.cache
-def _drawn() -> Array:
-    """Triangles (N, 3) int32 of the head without hair and lashes."""
-    head = Head.load()
-    drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
-    return np.ascontiguousarray(head.triangles[drawn], np.int32)
 
 
 def head_box(vertices: Array, camera: Camera) -> Array:

@@ -20,7 +20,8 @@ from PIL import Image
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
 Array = NDArray[Any]
-PICTURES = ("driven", "projected", "albedo")
+PICTURES = ("driven", "projected", "albedo", "normals")  # of every frame
+SOURCES = ("source", "source_normals")  # one of each
 SIGNALS = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
 QUALITY = 95  # of the JPEGs in a shard
 TAR_END = 1024  # bytes of zeros after the last member
@@ -33,6 +34,8 @@ class Sample:
     key       unique in the data set; person: equal for samples of the same person
     source    (S, S, 3) uint8; driven, projected, albedo (F, S, S, 3) uint8: the truth, the source's pixels on the posed head
               over the source (the ``proxy`` picture), and the posed head in plain colours and light (the paper's I_R)
+    normals   (F, S, S, 3) uint8: the fitted head, posed, as ``face.normals.render_normals`` shows it; source_normals (S, S, 3)
+              uint8: the same as it is in the source
     signals   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
               camera frame, away from the source), expression (52 actions), gaze (radians)
     identity  (80,) float32 standard deviations; box (F, 4) float32: left, top, right, bottom of the head in pixels
@@ -45,6 +48,8 @@ class Sample:
     driven: Array
     projected: Array
     albedo: Array
+    normals: Array
+    source_normals: Array
     signals: dict[str, Array]
     identity: Array
     box: Array
@@ -55,8 +60,8 @@ class Sample:
 
     def __post_init__(self) -> None:
         frames, size = len(self.driven), self.source.shape[0]
-        for name in PICTURES:
-            if getattr(self, name).shape != (frames, size, size, 3):
+        for name in (*PICTURES, *SOURCES):
+            if getattr(self, name).shape != ((frames,) if name in PICTURES else ()) + (size, size, 3):
                 raise InvalidInput(f"sample {self.key}: {name} has shape {getattr(self, name).shape}")
         for name, count in SIGNALS.items():
             if self.signals[name].shape != (frames, count):
@@ -65,7 +70,9 @@ class Sample:
 
 def to_members(sample: Sample) -> dict[str, Any]:
     """The files of one sample in a shard: all pictures of a kind are one JPEG, below each other."""
-    members: dict[str, Any] = {"__key__": sample.key, "source.jpg": _jpeg(sample.source)}
+    members: dict[str, Any] = {"__key__": sample.key}
+    for name in SOURCES:
+        members[f"{name}.jpg"] = _jpeg(getattr(sample, name))
     for name in PICTURES:
         pictures = getattr(sample, name)
         members[f"{name}.jpg"] = _jpeg(pictures.reshape(-1, *pictures.shape[2:]))
@@ -84,13 +91,13 @@ def from_members(members: dict[str, Any]) -> Sample:
         meta = json.loads(members["meta.json"])
         with np.load(io.BytesIO(members["arrays.npz"]), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        source = _picture(members["source.jpg"])
-        stacks = {name: _picture(members[f"{name}.jpg"]).reshape(-1, *source.shape) for name in PICTURES}
+        pictures = {name: _picture(members[f"{name}.jpg"]) for name in SOURCES}
+        stacks = {name: _picture(members[f"{name}.jpg"]).reshape(-1, *pictures["source"].shape) for name in PICTURES}
         signals = {name: arrays[name] for name in SIGNALS}
         return Sample(
             key,
             meta["person"],
-            source,
+            **pictures,
             **stacks,
             signals=signals,
             identity=arrays["identity"],

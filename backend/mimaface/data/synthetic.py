@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mimaface.face.fit import IRIS, FittedFace, LandmarkModel, one_thread
 from mimaface.face.head import Head, gaze_rotation
+from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait, load_picture
 from mimaface.face.pose import FacePose, motion_signals
 from mimaface.face.proxy import ProxyRenderer
@@ -73,8 +74,11 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
     albedo = np.stack([render_albedo(person.identity, pose, studio.camera, studio.light) for pose in poses])
     box = np.stack([head_box(camcorder.vertices(pose), studio.camera) for pose in poses]).astype(np.float32)
     neighbours = RATE if stride == 1 / RATE else 0.0
+    normals = np.stack([render_normals(renderer.pose_vertices(pose), fit.camera) for pose in away])
+    still = render_normals(renderer.projection.still, fit.camera)
     return Sample(
-        key, key, photo, driven, projected, albedo, motion_signals(away, fit), person.identity.astype(np.float32), box, neighbours
+        key, key, photo, driven, projected, albedo, normals, still, motion_signals(away, fit),
+        person.identity.astype(np.float32), box, neighbours,
     )  # fmt: skip
 
 

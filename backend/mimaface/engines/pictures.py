@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 Array = NDArray[Any]
 
@@ -20,3 +21,13 @@ def as_images(pictures: Array) -> Tensor:
 def as_pictures(images: Tensor) -> Array:
     """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8."""
     return np.asarray(((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(-3, -1).cpu().numpy())
+
+
+def normals_condition(pictures: Array, side: int) -> Tensor:
+    """Pictures of normals (N, S, S, 3) uint8, as ``face.normals`` renders them → (N, 4, side, side) float32 in [−1, 1].
+
+    Of every latent pixel the mean normal, zero where the head is not, and how much of it the head covers.
+    """
+    normals = as_images(pictures)
+    covered = (normals.amax(1, keepdim=True) > -0.5).to(normals)  # one that can be seen has a component above it
+    return functional.adaptive_avg_pool2d(torch.cat([normals * covered, covered], 1), side)

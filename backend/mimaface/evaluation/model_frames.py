@@ -12,7 +12,7 @@ from torch import Tensor
 from mimaface.clips import Clip, ClipPlan
 from mimaface.data.samples import SIGNALS, Sample
 from mimaface.detail import Layer, with_detail
-from mimaface.engines.pictures import as_images, as_pictures
+from mimaface.engines.pictures import as_images, as_pictures, normals_condition
 from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from mimaface.model.family import MimaFaceModel
 from mimaface.training.latents import look_of
@@ -34,12 +34,12 @@ def model_generator(
 
     def generate(sample: Sample) -> Array:
         with torch.inference_mode():
-            rendered = as_images(getattr(sample, look_of(model.config)))
+            rendered = as_images(getattr(sample, look_of(model.config))).to(engine.device)
             render = engine.encode_images(rendered)
             latents = generate_latents(engine, sample, render, steps, affinity, without)
             result = engine.decode_latents(latents)
             if detail:
-                photo = as_images(sample.source[None])
+                photo = as_images(sample.source[None]).to(engine.device)
                 still = Layer.of(photo, photo, engine.decode_latents(engine.encode_images(photo)))
                 posed = [Layer.of(*(x[None] for x in each)) for each in zip(rendered, rendered, engine.decode_latents(render))]
                 result = torch.cat([with_detail(made[None], [layer, still]) for made, layer in zip(result, posed)])
@@ -54,8 +54,12 @@ def generate_latents(
     """Latents (F, C, h, w) of a sample's frames from its ``render`` latents (F, C, h, w)."""
     photo = as_images(sample.source[None])
     tokens, source = engine.encode_source(photo), engine.encode_images(photo)
+    normals, still = (
+        normals_condition(pictures, render.shape[-1]).to(render.device)
+        for pictures in (sample.normals, sample.source_normals[None])
+    )
     if "render" in without:
-        render = torch.zeros_like(render)
+        render, normals = torch.zeros_like(render), torch.zeros_like(normals)
     signals = {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS}
     if "coefficients" in without:
         signals = {name: torch.zeros_like(value) for name, value in signals.items()}
@@ -66,7 +70,12 @@ def generate_latents(
 
     def inputs(clip: Clip) -> ClipInputs:
         frames = list(clip.frames)
-        conditions = {"render": render[frames], "source": source.expand(len(frames), -1, -1, -1)}
+        conditions = {
+            "render": render[frames],
+            "source": source.expand(len(frames), -1, -1, -1),
+            "normals": normals[frames],
+            "source_normals": still.expand(len(frames), -1, -1, -1),
+        }
         return ClipInputs(conditions, {name: value[frames] for name, value in signals.items()})
 
     made = [clip.new for clip in generate_clips(engine, plan, tokens, inputs, 0, steps=steps) if clip is not None]

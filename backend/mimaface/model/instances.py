@@ -122,7 +122,7 @@ DEMO = MimaFaceConfig(
         modulation_heads=4,
         adapter_heads=4,
     ),
-    conditions=(("render", 16), ("source", 16)),
+    conditions=(("render", 16), ("source", 16), ("normals", 4), ("source_normals", 4)),
     copies=("render", "source"),
     clip_length=12,
     overlap=3,
@@ -130,7 +130,7 @@ DEMO = MimaFaceConfig(
     guidance=1.0,
     unet={
         "sample_size": 32,
-        "in_channels": 65,
+        "in_channels": 73,
         "out_channels": 18,
         "down_block_types": ("DownBlockMotion", "DownBlockMotion", "CrossAttnDownBlockMotion"),
         "up_block_types": ("CrossAttnUpBlockMotion", "UpBlockMotion", "UpBlockMotion"),

@@ -175,7 +175,7 @@ class DenoisingStage:
 
     def _tensors(self, row: dict[str, Tensor], persons: list[int], draws: list[torch.Generator]) -> dict[str, Any]:
         config, driven = self.config, row["driven"]
-        samples, frames = driven.shape[:2]
+        samples = len(driven)
         portrait = as_images(row["portrait"].numpy())
         noise = torch.stack([torch.randn(driven.shape[1:], generator=draw) for draw in draws])
         steps = self.model.config.sampler.train_steps
@@ -184,13 +184,9 @@ class DenoisingStage:
         remembered = [self.bank.get(person) for person in persons]
         chosen = [float(torch.rand(1, generator=draw)) < BANK_SHARE for draw in draws]
         empty = torch.zeros(self.bank.width)
-        render = row["render"].transpose(1, 2)
-        if "render" in config.without:
-            render = torch.zeros_like(render)
         return {
             "driven": driven,
-            "render": render,
-            "source": row["source"][:, :, None].expand(-1, -1, frames, -1, -1),
+            **conditions_of(row, config.without),
             "signals": {name: row[name] for name in SIGNALS},
             "portrait": portrait,
             "augmented": augment(portrait, draws),
@@ -280,12 +276,9 @@ def sample_latents(
             portrait = as_images(row["portrait"][i : i + 1].numpy())
             signals = {name: row[name][i : i + 1] for name in SIGNALS}
             context = trainee.context(model.encode_source(portrait), signals, frames)
-            render = row["render"][i : i + 1].transpose(1, 2)
-            conditions = {
-                "render": torch.zeros_like(render) if "render" in config.without else render,
-                "source": row["source"][i : i + 1][:, :, None].expand(-1, -1, frames, -1, -1),
-            }
-            noise = torch.randn(render.shape, generator=torch.Generator().manual_seed(seed + i))
+            conditions = conditions_of({name: value[i : i + 1] for name, value in row.items()}, config.without)
+            conditions = {name: conditions[name] for name, _ in model.config.conditions}
+            noise = torch.randn(conditions["render"].shape, generator=torch.Generator().manual_seed(seed + i))
 
             def network(
                 x: Tensor, timestep: Tensor, conditions: dict[str, Tensor] = conditions, context: Tensor = context
@@ -295,6 +288,16 @@ def sample_latents(
             *_, latents = start_sampling(model.config.sampler, network, noise)
         results.append(latents.transpose(1, 2))
     return torch.cat(results)
+
+
+def conditions_of(row: dict[str, Tensor], without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Conditions (B, c, F, h, w) of B samples of a ``LatentStore``; an ablation of the "render" blanks all that show the posed head."""
+    frames = row["render"].shape[1]
+    moving = {name: row[name].transpose(1, 2) for name in ("render", "normals")}
+    if "render" in without:
+        moving = {name: torch.zeros_like(value) for name, value in moving.items()}
+    still = {name: row[name][:, :, None].expand(-1, -1, frames, -1, -1) for name in ("source", "source_normals")}
+    return {**moving, **still}
 
 
 def encoder_of(model: MimaFaceModel) -> Callable[[Tensor], Tensor]:

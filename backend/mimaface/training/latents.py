@@ -18,19 +18,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mimaface.data.samples import SIGNALS, read_shards
-from mimaface.engines.pictures import as_images
+from mimaface.engines.pictures import as_images, normals_condition
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
+FIELDS = b"with normals"  # what an encoded shard has beside what its autoencoder made: changes with its format
 
 
 class LatentStore:
     """Samples by number: latents float16, signals float32, the source and one driven frame as pictures.
 
     Item fields: ``driven``, the ``render`` that the model is conditioned on (F, C, h, w), ``source`` latents (C, h, w),
+    ``normals`` (F, 4, h, w) and ``source_normals`` (4, h, w) as ``model.conditioning.normals_condition`` has them,
     ``portrait`` and ``partner`` pictures (S, S, 3) uint8 of the same person, and the signals (F, n).
     """
 
@@ -51,12 +53,12 @@ class LatentStore:
     def item(self, index: int, frames: list[int]) -> dict[str, Tensor]:
         """Sample ``index`` with the driven ``frames`` asked for."""
         file, row = self._places[index]
-        item = {name: file.get_slice(name)[row] for name in ("source", "portrait", "partner")}
+        item = {name: file.get_slice(name)[row] for name in ("source", "source_normals", "portrait", "partner")}
         low, high = min(frames), max(frames) + 1
         wanted = [frame - low for frame in frames]
-        for name in ("driven", "render", *SIGNALS):
+        for name in ("driven", "render", "normals", *SIGNALS):
             item[name] = file.get_slice(name)[row, low:high][wanted].float()
-        item["source"] = item["source"].float()
+        item["source"], item["source_normals"] = item["source"].float(), item["source_normals"].float()
         return item
 
 
@@ -79,8 +81,8 @@ def prepare_latents(model: MimaFaceModel, shards: list[Path], encode: Callable[[
 
 
 def autoencoder_code(model: MimaFaceModel) -> str:
-    """Eight letters that change with the autoencoder's weights."""
-    digest = hashlib.sha256()
+    """Eight letters that change with the autoencoder's weights, and with the fields of an encoded shard."""
+    digest = hashlib.sha256(FIELDS)
     for name, value in sorted(model.vae.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
@@ -94,10 +96,13 @@ def _encode_shard(shard: Path, target: Path, model: MimaFaceModel, look: str, en
     for sample in read_shards([shard]):
         names.append(sample.key)
         persons.append(sample.person)
+        clean = encode(as_images(sample.driven)).half()
         row = {
-            "driven": encode(as_images(sample.driven)).half(),
+            "driven": clean,
             "render": encode(as_images(getattr(sample, look))).half(),
             "source": encode(as_images(sample.source[None]))[0].half(),
+            "normals": normals_condition(sample.normals, clean.shape[-1]).half(),
+            "source_normals": normals_condition(sample.source_normals[None], clean.shape[-1])[0].half(),
             "portrait": smaller(sample.source, side),
             "partner": smaller(sample.driven[len(sample) // 2], side),
             **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.signals.items()},

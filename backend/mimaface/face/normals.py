@@ -1,0 +1,35 @@
+"""The posed head as a map of normals: where it is and how it is turned, whatever its colours and the light."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import Camera
+from .head import Head
+from .rasterise import rasterise, vertex_normals
+
+Array = NDArray[Any]
+
+
+def render_normals(vertices: Array, camera: Camera) -> Array:
+    """Normals of the head's skin, eyes and mouth as colours, 127.5 (n + 1), over black: (H, W, 3) uint8 of a ``camera``'s picture.
+
+    vertices: (V, 3) metres, camera frame: x right, y up, z towards the viewer.
+    """
+    triangles = skin_triangles()
+    normals = vertex_normals(vertices, triangles)
+    raster = rasterise(camera.project(vertices), triangles, camera.height, camera.width)
+    colours = raster.interpolate(triangles, (127.5 * (normals + 1)).astype(np.float32))
+    return np.asarray(np.clip(colours, 0, 255).round().astype(np.uint8))
+
+
+@functools.cache
+def skin_triangles() -> Array:
+    """Triangles (N, 3) int32 of the head without hair and lashes."""
+    head = Head.load()
+    drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
+    return np.ascontiguousarray(head.triangles[drawn], np.int32)
