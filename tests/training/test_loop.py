@@ -197,3 +197,15 @@ def test_a_configuration_survives_its_file(tmp_path):
 def test_the_learning_rate_rises_holds_and_falls():
     config = settings(steps=10, warmup=2, cooldown=5, learning_rate=1.0)
     assert [config.rate_at(step) for step in range(10)] == [0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
+
+
+def test_without_the_render_nothing_shows_the_posed_head(store):
+    whole, blank = (stage(settings(without=without), store).batch(0, range(3)).tensors for without in ((), ("render",)))
+    for name in ("render", "normals"):
+        assert blank[name].abs().max() == 0 and whole[name].abs().max() > 0
+    for name in ("source", "source_normals", "driven"):
+        assert torch.equal(blank[name], whole[name])
+    assert whole["normals"].shape == (3, 4, 2, 8, 8), "samples, channels, frames, then pixels"
+    assert torch.equal(whole["source_normals"][:, :, 0], whole["source_normals"][:, :, 1]), (
+        "the source is the same in every frame"
+    )

@@ -38,7 +38,7 @@ from .studio import Light
 
 Array = NDArray[Any]
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-VERSION = 1  # of the processing; a folder keeps to one
+VERSION = 2  # of the processing; a folder keeps to one
 _WHITE = np.ones(3)
 PLAIN_LIGHT = Light(
     np.array([0.0, 0.35, 0.94]), 0.55 * _WHITE, np.array([0.0, 0.0, -1.0]), 0 * _WHITE, 0.5 * _WHITE, 0.3 * _WHITE, 0.2

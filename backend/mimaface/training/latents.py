@@ -32,7 +32,7 @@ class LatentStore:
     """Samples by number: latents float16, signals float32, the source and one driven frame as pictures.
 
     Item fields: ``driven``, the ``render`` that the model is conditioned on (F, C, h, w), ``source`` latents (C, h, w),
-    ``normals`` (F, 4, h, w) and ``source_normals`` (4, h, w) as ``model.conditioning.normals_condition`` has them,
+    ``normals`` (F, 4, h, w) and ``source_normals`` (4, h, w) as ``engines.pictures.normals_condition`` has them,
     ``portrait`` and ``partner`` pictures (S, S, 3) uint8 of the same person, and the signals (F, n).
     """
 
