@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -33,6 +33,16 @@ Array = NDArray[Any]
 def open_engine(folder: Path) -> TorchEngine:
     """The networks of a model folder, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`."""
     return TorchEngine.open(folder, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+class PosedPicture(NamedTuple):
+    """What conditions one frame: the proxy's ``picture`` (H, W, 3 or 4) uint8; its generated window ``small`` (1, 3, S, S), RGB in
+    [−1, 1], and that window's ``latents`` (1, C, h, w); the ``normals`` of the posed head (1, 4, h, w)."""
+
+    picture: Array
+    small: Tensor
+    latents: Tensor
+    normals: Tensor
 
 
 class PortraitGenerator:
@@ -74,21 +84,18 @@ class PortraitGenerator:
         config = self.engine.config
         plan = ClipPlan(len(poses), config.clip_length, config.overlap)
         first, previous = resume_point(plan, start, memory)
-        kept: dict[int, tuple[Array, Tensor, Tensor, Tensor]] = {}  # frame → proxy's picture, the window small, latents, normals
+        kept: dict[int, PosedPicture] = {}
 
         def inputs(clip: Clip) -> ClipInputs:
             for index in sorted(set(kept) - set(clip.frames)):
                 del kept[index]
             for index in clip.frames:
                 if index not in kept:
-                    picture = self.renderer.render(poses[index], self.settings.transparent)
-                    small = self._small(self._window(picture))
-                    normals = self._normals(self.renderer.pose_vertices(poses[index]))
-                    kept[index] = picture, small, self.engine.encode_images(small), normals
+                    kept[index] = self._posed(poses[index])
             conditions = {
-                "render": torch.cat([kept[index][2] for index in clip.frames]),
+                "render": torch.cat([kept[index].latents for index in clip.frames]),
                 "source": self.source.expand(len(clip.frames), -1, -1, -1),
-                "normals": torch.cat([kept[index][3] for index in clip.frames]),
+                "normals": torch.cat([kept[index].normals for index in clip.frames]),
                 "source_normals": self.still.expand(len(clip.frames), -1, -1, -1),
             }
             signals = motion_signals([poses[index] for index in clip.frames], self.fit)
@@ -101,14 +108,20 @@ class PortraitGenerator:
             remember(done, plan, memory)
             for index, latents in zip(done.clip.new, done.new):
                 if index >= start:
-                    yield index, self._finished(*kept[index][:3], latents)
+                    yield index, self._finished(kept[index], latents)
 
-    def _finished(self, picture: Array, small: Tensor, condition: Tensor, latents: Tensor) -> Array:
-        """The proxy's picture (H, W, 3 or 4) with the face generated."""
-        decoded = self.engine.decode_latents(torch.stack([condition[0], latents.to(condition)]))
+    def _posed(self, pose: FacePose) -> PosedPicture:
+        picture = self.renderer.render(pose, self.settings.transparent)
+        small = self._small(self._window(picture))
+        normals = self._normals(self.renderer.pose_vertices(pose))
+        return PosedPicture(picture, small, self.engine.encode_images(small), normals)
+
+    def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
+        """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
+        decoded = self.engine.decode_latents(torch.stack([posed.latents[0], latents.to(posed.latents)]))
         held, generated = decoded[:1], decoded[1:]
-        face = with_detail(generated, [Layer.of(self._window(picture), small, held), self.photo])
-        result = picture.copy()
+        face = with_detail(generated, [Layer.of(self._window(posed.picture), posed.small, held), self.photo])
+        result = posed.picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
         return result

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mimaface.face.camera import Camera
 from mimaface.face.head import Head
-from mimaface.face.normals import skin_triangles
+from mimaface.face.normals import hairless_triangles
 from mimaface.face.pose import FacePose
 from mimaface.face.rasterise import rasterise, vertex_normals
 
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light) -> Array:
     """The paper's I_R: the head of ``identity`` in the model's own colours under plain light, over black (H, W, 3) uint8."""
     head = Head.load()
-    triangles = skin_triangles()
+    triangles = hairless_triangles()
     posed = head.posed(identity, pose.actions, pose.gaze) @ pose.rotation.T + pose.translation
     normals = vertex_normals(posed, triangles)
     grey = light.sky.mean() * (0.5 + 0.5 * normals[:, 1:2]) + light.ground.mean() * (0.5 - 0.5 * normals[:, 1:2])

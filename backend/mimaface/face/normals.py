@@ -20,7 +20,7 @@ def render_normals(vertices: Array, camera: Camera) -> Array:
 
     vertices: (V, 3) metres, camera frame: x right, y up, z towards the viewer.
     """
-    triangles = skin_triangles()
+    triangles = hairless_triangles()
     normals = vertex_normals(vertices, triangles)
     raster = rasterise(camera.project(vertices), triangles, camera.height, camera.width)
     colours = raster.interpolate(triangles, (127.5 * (normals + 1)).astype(np.float32))
@@ -28,8 +28,8 @@ def render_normals(vertices: Array, camera: Camera) -> Array:
 
 
 @functools.cache
-def skin_triangles() -> Array:
-    """Triangles (N, 3) int32 of the head without hair and lashes."""
+def hairless_triangles() -> Array:
+    """Triangles (N, 3) int32 of the head, its eyes and mouth, without hair and lashes."""
     head = Head.load()
     drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
     return np.ascontiguousarray(head.triangles[drawn], np.int32)

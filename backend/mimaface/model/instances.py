@@ -106,7 +106,8 @@ RELEASED_SD15 = PAPER_SD15.but(
 # (12 : 1). The projected head and the source's own latents carry the picture, so spatial attention is kept to 8², where it
 # costs little and brings identity and the exact motion. Heads are 16 and 40 wide, sizes that have fused kernels. The network
 # chooses at every latent pixel between the projection (the head, moved) and the source (what does not move), and adds what
-# both lack: it learns only what neither shows, and what they show stays sharp. Zero terminal SNR and trailing steps: a few
+# both lack: it learns only what neither shows, and what they show stays sharp. Normals of the head, posed and in the source,
+# say where it is. Zero terminal SNR and trailing steps: a few
 # steps suffice, and brightness does not drift from clip to clip.
 DEMO = MimaFaceConfig(
     name="demo",

@@ -291,7 +291,8 @@ def sample_latents(
 
 
 def conditions_of(row: dict[str, Tensor], without: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """Conditions (B, c, F, h, w) of B samples of a ``LatentStore``; an ablation of the "render" blanks all that show the posed head."""
+    """Items of a ``LatentStore``, stacked (B, …), → conditions (B, c, F, h, w); an ablation of the "render" blanks the posed head's
+    normals, too."""
     frames = row["render"].shape[1]
     moving = {name: row[name].transpose(1, 2) for name in ("render", "normals")}
     if "render" in without:
