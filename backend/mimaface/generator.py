@@ -6,7 +6,9 @@ The proxy's picture of each pose is the spatial condition, and what the frame ou
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,14 @@ def open_engine(folder: Path) -> TorchEngine:
     return TorchEngine.open(folder, "cuda" if torch.cuda.is_available() else "cpu")
 
 
+class Drawn(NamedTuple):
+    """A pose without any network: the proxy's ``picture`` (H, W, 3 or 4) uint8, and what the generated window shows of the posed
+    head, its ``normals`` (S, S, 3) uint8."""
+
+    picture: Array
+    normals: Array
+
+
 class PosedPicture(NamedTuple):
     """What conditions one frame: the proxy's ``picture`` (H, W, 3 or 4) uint8; its generated window ``small`` (1, 3, S, S), RGB in
     [−1, 1], and that window's ``latents`` (1, C, h, w); the ``normals`` of the posed head (1, 4, h, w)."""
@@ -59,7 +69,7 @@ class PortraitGenerator:
         photo = self._small(window)
         self.tokens = engine.encode_source(photo)
         self.source = engine.encode_images(photo)
-        self.still = self._normals(self.renderer.projection.still)
+        self.still = self._normals(render_normals(self.renderer.projection.still, self.camera))
         self.photo = Layer.of(window, photo, engine.decode_latents(self.source))
 
     def _window(self, picture: Array) -> Tensor:
@@ -70,9 +80,8 @@ class PortraitGenerator:
     def _small(self, window: Tensor) -> Tensor:
         return resized(window, (self.size, self.size)).clamp(-1, 1)
 
-    def _normals(self, vertices: Array) -> Tensor:
-        """What the generated window shows of a head (V, 3), as the condition (1, 4, h, w)."""
-        picture = render_normals(vertices, self.camera)
+    def _normals(self, picture: Array) -> Tensor:
+        """A picture of normals (S, S, 3) uint8 as the condition (1, 4, h, w)."""
         return normals_condition(picture[None], self.engine.model.latent_size).to(self.engine.device)
 
     def frames(self, poses: list[FacePose], start: int, memory: Memory) -> Iterator[tuple[int, Array] | None]:
@@ -85,13 +94,19 @@ class PortraitGenerator:
         plan = ClipPlan(len(poses), config.clip_length, config.overlap)
         first, previous = resume_point(plan, start, memory)
         kept: dict[int, PosedPicture] = {}
+        drawing: dict[int, Future[Drawn]] = {}  # by other threads, a clip ahead of the networks
+        pool = ThreadPoolExecutor(os.cpu_count())
 
         def inputs(clip: Clip) -> ClipInputs:
             for index in sorted(set(kept) - set(clip.frames)):
                 del kept[index]
+            ahead = plan[clip.index + 1].frames if clip.index + 1 < len(plan) else ()
+            for index in (*clip.frames, *ahead):
+                if index not in kept and index not in drawing:
+                    drawing[index] = pool.submit(self._drawn, poses[index])
             for index in clip.frames:
                 if index not in kept:
-                    kept[index] = self._posed(poses[index])
+                    kept[index] = self._posed(drawing.pop(index).result())
             conditions = {
                 "render": torch.cat([kept[index].latents for index in clip.frames]),
                 "source": self.source.expand(len(clip.frames), -1, -1, -1),
@@ -101,20 +116,26 @@ class PortraitGenerator:
             signals = motion_signals([poses[index] for index in clip.frames], self.fit)
             return ClipInputs(conditions, {name: torch.from_numpy(value) for name, value in signals.items()})
 
-        for done in generate_clips(self.engine, plan, self.tokens, inputs, self.settings.seed, first=first, previous=previous):
-            if done is None:
-                yield None
-                continue
-            remember(done, plan, memory)
-            for index, latents in zip(done.clip.new, done.new):
-                if index >= start:
-                    yield index, self._finished(kept[index], latents)
+        clips = generate_clips(self.engine, plan, self.tokens, inputs, self.settings.seed, first=first, previous=previous)
+        try:
+            for done in clips:
+                if done is None:
+                    yield None
+                    continue
+                remember(done, plan, memory)
+                for index, latents in zip(done.clip.new, done.new):
+                    if index >= start:
+                        yield index, self._finished(kept[index], latents)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def _posed(self, pose: FacePose) -> PosedPicture:
+    def _drawn(self, pose: FacePose) -> Drawn:
         picture = self.renderer.render(pose, self.settings.transparent)
-        small = self._small(self._window(picture))
-        normals = self._normals(self.renderer.pose_vertices(pose))
-        return PosedPicture(picture, small, self.engine.encode_images(small), normals)
+        return Drawn(picture, render_normals(self.renderer.pose_vertices(pose), self.camera))
+
+    def _posed(self, drawn: Drawn) -> PosedPicture:
+        small = self._small(self._window(drawn.picture))
+        return PosedPicture(drawn.picture, small, self.engine.encode_images(small), self._normals(drawn.normals))
 
     def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""

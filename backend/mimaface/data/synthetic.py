@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.fit import IRIS, FittedFace, LandmarkModel, one_thread
+from mimaface.face.fit import IRIS, FittedFace, LandmarkModel
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait, load_picture
 from mimaface.face.pose import FacePose, motion_signals
 from mimaface.face.proxy import ProxyRenderer
+from mimaface.face.threads import one_thread
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 
 from .motions import RATE, random_poses

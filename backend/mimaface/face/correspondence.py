@@ -19,8 +19,9 @@ from scipy.spatial import KDTree
 from mimaface.protocol.errors import InvalidCheckpoint
 
 from .bfm import BaselFace
-from .fit import LandmarkModel, one_thread, rotation_vector
+from .fit import LandmarkModel, rotation_vector
 from .head import Head
+from .threads import one_thread
 
 Array = NDArray[Any]
 # the inner 51 of the 68 key points – brows, nose, eyes, mouth, each from image left – as landmarks of the 478

@@ -7,13 +7,11 @@ All derivatives are analytic. Actions stay in [0, 1] through an active set in ev
 from __future__ import annotations
 
 import functools
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import NoFaceFound
@@ -21,6 +19,7 @@ from mimaface.protocol.errors import NoFaceFound
 from .camera import Camera
 from .head import ASSETS, Head
 from .landmarks import FaceLandmarker
+from .threads import one_thread
 
 Array = NDArray[Any]
 NOISE = 0.0012  # metres: standard deviation of a landmark on the face
@@ -128,20 +127,6 @@ def fit_landmarks(points: Array, camera: Camera, confidence: float = 1.0) -> Fit
     with one_thread():
         estimate = _converge(points, camera, estimate)
     return finish(points, camera, estimate, confidence)
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Small solves are many times faster on one thread when the machine is busy, and always give the same bits."""
-    limited: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
-    return limited
-
-
-@functools.cache
-def _libraries() -> ThreadpoolController:
-    """The loaded libraries: looking for them takes 2 ms, as long as a small frame."""
-    import scipy.linalg  # noqa: F401  (so that its own BLAS is among them)
-
-    return ThreadpoolController()
 
 
 def _converge(points: Array, camera: Camera, estimate: Estimate) -> Estimate:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .fit import one_thread
 from .head import gaze_rotation
 from .portrait import Portrait
 from .pose import FacePose
@@ -22,6 +21,7 @@ from .rasterise import Raster, rasterise, vertex_normals
 from .sampling import smoothstep
 from .shading import MOUTH, RIM, SKIN, texture
 from .sheet import Sheet
+from .threads import one_thread
 from .unseen import around_eyes, lid_tables, surface_coordinates
 
 Array = NDArray[Any]

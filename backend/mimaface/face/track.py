@@ -22,10 +22,10 @@ from .fit import (
     initial_estimate,
     lid_opening,
     linearise,
-    one_thread,
 )
 from .landmarks import MIN_PRESENCE, FaceLandmarker, Landmarks
 from .smoothing import one_euro
+from .threads import one_thread
 
 Array = NDArray[Any]
 IDENTITY_FRAMES = 10

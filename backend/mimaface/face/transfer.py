@@ -25,8 +25,8 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
 from .bfm import EXPRESSION, BaselFace
 from .correspondence import Similarity, correspond
-from .fit import one_thread
 from .head import ASSETS, Head
+from .threads import one_thread
 
 Array = NDArray[Any]
 log = logging.getLogger(__name__)
