@@ -28,6 +28,7 @@ class TrainingConfig:
                      two plausible pictures to their blurred mean; 0 takes the mean square
     correction_weight  of the size of what is added to the copies at every latent pixel (group lasso, Yuan, Lin 2006): a network
                      adds only what it is sure of, and elsewhere copies, so that photographs stay sharp
+    adversary_weight factor of the generator's loss against an adversary (training/adversary.py); 0 trains without one
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
     average_context  ablation: the context averaged over the frames, as the released code has it
@@ -48,6 +49,7 @@ class TrainingConfig:
     first_step_share: float = 0.0
     huber: float = 0.0
     correction_weight: float = 0.0
+    adversary_weight: float = 0.0
     identity_weight: float = 0.1
     identity_bank: int = 4096
     without: tuple[str, ...] = ()

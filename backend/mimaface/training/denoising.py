@@ -22,6 +22,7 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
 
+from .adversary import Adversary, adversarial_losses
 from .config import TrainingConfig
 from .identity import MemoryBank, augment, identity_loss
 from .latents import LatentStore
@@ -41,6 +42,9 @@ class Denoising(nn.Module):
         super().__init__()
         self.unet, self.vision, self.appearance = model.unet, model.vision, model.appearance
         self.config = config
+        if config.adversary_weight > 0:
+            self.adversary = Adversary(model.config.latent_channels, sum(count for _, count in model.config.conditions))
+            cast(Any, self.adversary).to(memory_format=torch.channels_last)
         self._model = [model]  # not a submodule: its autoencoder is not trained here
         even = torch.full((model.config.latent_channels,), 1 / model.config.latent_channels)
         self.register_buffer("channel_weight", even, persistent=False)
@@ -76,6 +80,9 @@ class Denoising(nn.Module):
             correction = (self._squared(output[:, : clean.shape[1]].float()) + 1e-6).sqrt()  # the root's slope ends at 0
             losses["correction"] = (weight * correction.mean((1, 2, 3))).mean()
             losses["loss"] = losses["loss"] + config.correction_weight * losses["correction"]
+        if config.adversary_weight > 0:
+            losses["generator"], losses["adversary"] = self._against(prediction, clean, conditions, noise)
+            losses["loss"] = losses["loss"] + config.adversary_weight * losses["generator"] + losses["adversary"]
         if config.stage == "image" and config.identity_weight > 0:
             again = model.encode_source(tensors["augmented"]).class_token
             with torch.no_grad():
@@ -86,6 +93,13 @@ class Denoising(nn.Module):
             losses["identity"] = identity
             losses["loss"] = losses["loss"] + config.identity_weight * identity
         return losses
+
+    def _against(self, prediction: Tensor, clean: Tensor, conditions: dict[str, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses of generator and adversary, frame by frame; a latent channel counts for the adversary as much as for the eye."""
+        scale = (self.channel_weight * len(self.channel_weight)).sqrt()[:, None, None]
+        shown = torch.cat([conditions[name] for name, _ in self._model[0].config.conditions], dim=1)
+        real, fake, shown, noise = (x.transpose(1, 2).flatten(0, 1) for x in (clean, prediction.float(), shown, noise))
+        return adversarial_losses(self.adversary, scale * real, scale * fake, shown, noise)
 
     def _squared(self, latents: Tensor) -> Tensor:
         """Squared sizes (B, F, h, w) of latents (B, C, F, h, w), its channels weighed."""

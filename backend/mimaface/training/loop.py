@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from mimaface.protocol.errors import InternalError
 
 from . import checkpoints
+from .adversary import PACE
 from .config import TrainingConfig
 
 log = logging.getLogger(__name__)
@@ -113,8 +114,11 @@ class _Run:
 
     def __init__(self, accelerator: Accelerator, stage: Stage, config: TrainingConfig, output: Path) -> None:
         self.accelerator, self.stage, self.config, self.output = accelerator, stage, config, output
-        trained = [parameter for parameter in stage.trainee.parameters() if parameter.requires_grad]
-        optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
+        named = [(name, parameter) for name, parameter in stage.trainee.named_parameters() if parameter.requires_grad]
+        trained = [parameter for _, parameter in named]
+        players = [[each for name, each in named if name.startswith("adversary.") == against] for against in (False, True)]
+        groups = [{"params": player} for player in players if player]
+        optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
         self.model, self.optimiser = accelerator.prepare(stage.trainee, optimiser)
         self.average = EMAModel(trained, decay=config.ema_decay, use_ema_warmup=True, power=0.75)
         self.trained, self.bad_steps = trained, 0
@@ -128,8 +132,8 @@ class _Run:
     def step(self, step: int) -> None:
         """One optimiser step on this process's share of the batch."""
         accelerator, config = self.accelerator, self.config
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.rate_at(step)
+        for group, rate in zip(self.optimiser.param_groups, (config.rate_at(step), PACE * config.learning_rate)):
+            group["lr"] = rate
         share = range(accelerator.process_index, config.batch, accelerator.num_processes)
         parts = [share[i :: config.accumulate] for i in range(config.accumulate) if len(share[i :: config.accumulate])]
         losses: dict[str, float] = {}
@@ -144,7 +148,8 @@ class _Run:
             for name, value in outputs.items():
                 if value.ndim == 0:
                     losses[name] = losses.get(name, 0.0) + float(value.detach()) * len(places) / len(share)
-        norm = float(accelerator.clip_grad_norm_(self.trained, config.clip_norm))
+        players = [group["params"] for group in self.optimiser.param_groups]
+        norm = sum(float(accelerator.clip_grad_norm_(player, config.clip_norm)) for player in players)
         names = [name for _, batch in done for name in batch.names]
         if self._finite(norm, step, names):
             self.optimiser.step()

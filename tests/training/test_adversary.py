@@ -1,0 +1,84 @@
+"""The adversary: two players, each with its own gradient; it learns to tell blur from truth, and a model answers it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mimaface.training.adversary import Adversary, adversarial_losses
+from mimaface.training.loop import train
+from training_fixtures import settings, stage, train_until, weights
+
+AGAINST = {"adversary_weight": 0.05}
+
+
+def pairs(seed: int, count: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Blocks with sharp edges, the same blurred, conditions that say nothing, noise."""
+    draw = torch.Generator().manual_seed(seed)
+    blocks = torch.rand(count, 4, 4, 4, generator=draw)
+    sharp = torch.nn.functional.interpolate(blocks, scale_factor=4)
+    blurred = torch.nn.functional.avg_pool2d(sharp, 5, 1, 2, count_include_pad=False)
+    return sharp, blurred, torch.zeros(count, 3, 16, 16), torch.randn(sharp.shape, generator=draw)
+
+
+def test_each_player_s_loss_moves_only_that_player():
+    torch.manual_seed(0)
+    adversary = Adversary(4, 3)
+    real, fake, conditions, noise = pairs(0)
+    fake.requires_grad_(True)
+    generator, judged = adversarial_losses(adversary, real, fake, conditions, noise)
+    generator.backward(retain_graph=True)
+    assert fake.grad is not None and fake.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in adversary.parameters())
+    fake.grad = None
+    judged.backward()
+    assert fake.grad is None
+    assert all(parameter.grad is not None for parameter in adversary.parameters())
+
+
+def test_one_that_equals_the_truth_loses_log_two():
+    torch.manual_seed(0)
+    real, _, conditions, noise = pairs(0)
+    generator, _ = adversarial_losses(Adversary(4, 3), real, real, conditions, noise)
+    assert float(generator.detach()) == pytest.approx(math.log(2), rel=1e-5)
+
+
+def test_it_learns_to_tell_blur_from_truth_and_its_gradient_sharpens():
+    torch.manual_seed(0)
+    adversary = Adversary(4, 3)
+    optimiser = torch.optim.AdamW(adversary.parameters(), 1e-3)
+    for step in range(60):
+        optimiser.zero_grad()
+        adversarial_losses(adversary, *pairs(step + 1))[1].backward()
+        optimiser.step()
+    real, blurred, conditions, noise = pairs(1000)
+    right = adversary(real, conditions) > adversary(blurred, conditions)
+    assert right.float().mean() > 0.9, "on pictures it has not seen"
+    fake = blurred.clone().requires_grad_(True)
+    adversarial_losses(adversary, real, fake, conditions, noise)[0].backward()
+    assert float((-fake.grad * (real - blurred)).sum()) > 0, "down its slope lies the truth"
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_both_players_learn_and_a_resumed_run_equals_an_unbroken_one(tmp_path, store, kind):
+    config = settings(stage=kind, frames=2, **AGAINST)
+    whole = stage(config, store)
+    before = weights(whole.trainee.adversary)
+    train(whole, config, tmp_path / "whole")
+    assert not np.array_equal(weights(whole.trainee.adversary), before)
+    train_until(stage(config, store), config, tmp_path / "broken", 4)
+    rest = stage(config, store)
+    with torch.no_grad():  # what is trained must come from the checkpoint
+        for value in rest.trainee.parameters():
+            value.add_(1.0 * value.requires_grad)
+    assert train(rest, config, tmp_path / "broken") == 6
+    assert np.array_equal(weights(rest.trainee), weights(whole.trainee))
+
+
+def test_the_saved_model_holds_no_adversary(tmp_path, store):
+    config = settings(**AGAINST)
+    train(stage(config, store), config, tmp_path / "run")
+    saved = {path.name for path in (tmp_path / "run" / "model").iterdir()}
+    train(stage(settings(), store), settings(), tmp_path / "alone")
+    assert saved == {path.name for path in (tmp_path / "alone" / "model").iterdir()}
