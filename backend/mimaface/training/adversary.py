@@ -1,5 +1,5 @@
-"""An adversary of the image stage: it tells true latents from predicted ones, so that an undecided prediction, the mean of what may
-be, does not pay.
+"""An adversary for the denoising stages: it tells true latents from predicted ones, so that an undecided prediction, the mean of
+what may be, does not pay.
 
 On latents, as in latent adversarial distillation (Sauer et al. 2024): a network of one sampling step is a generator, and its
 latents need not be decoded. Relativistic pairs as in R3GAN (Huang et al. 2024), steadied by the approximate R1 and R2 of Lin et
