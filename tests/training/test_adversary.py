@@ -76,6 +76,19 @@ def test_both_players_learn_and_a_resumed_run_equals_an_unbroken_one(tmp_path, s
     assert np.array_equal(weights(rest.trainee), weights(whole.trainee))
 
 
+def test_the_shares_of_two_processes_make_the_gradient_of_the_whole_batch(store):
+    config = settings(**AGAINST)
+    gradients = []
+    for shares in ([range(4)], [range(0, 4, 2), range(1, 4, 2)]):
+        learner = stage(config, store)
+        for share in shares:
+            (learner.trainee(learner.batch(0, share).tensors)["loss"] / len(shares)).backward()
+        gradients.append({name: value.grad for name, value in learner.trainee.adversary.named_parameters()})
+    whole, halves = gradients
+    for name in whole:
+        assert torch.allclose(whole[name], halves[name], rtol=1e-3, atol=1e-5 * float(whole[name].abs().max())), name
+
+
 def test_the_saved_model_holds_no_adversary(tmp_path, store):
     config = settings(**AGAINST)
     train(stage(config, store), config, tmp_path / "run")

@@ -29,7 +29,7 @@ class Adversary(nn.Module):
         self.look = nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, padding=1)
         self.halve_again = nn.Conv2d(2 * WIDTH, 4 * WIDTH, 4, stride=2, padding=1)
         self.look_again = nn.Conv2d(4 * WIDTH, 4 * WIDTH, 3, padding=1)
-        self.judge = nn.Conv2d(4 * WIDTH, 1, 1)
+        self.judge = nn.Conv2d(4 * WIDTH, 1, 1, bias=False)  # pairs are compared: a bias would say nothing
 
     def forward(self, latents: Tensor, conditions: Tensor) -> Tensor:
         x = _leaky(self.begin(torch.cat([latents, conditions], dim=1)))
