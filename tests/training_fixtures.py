@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -15,7 +14,6 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage
 from mimaface.training.latents import LatentStore
-from mimaface.training.loop import Batch, train
 from model import conftest as models
 
 
@@ -64,21 +62,3 @@ def stage(config: TrainingConfig, store: LatentStore, seed: int = 3) -> Denoisin
 
 def weights(model: torch.nn.Module) -> np.ndarray:
     return np.concatenate([value.detach().float().numpy().ravel() for value in model.parameters()])
-
-
-def train_until(learner: DenoisingStage, config: TrainingConfig, folder: Path, step: int) -> None:
-    """Run as if killed right after the checkpoint of ``step``."""
-
-    class Killed(Exception):
-        pass
-
-    original = learner.batch
-
-    def batch(number: int, places: range) -> Batch:
-        if number == step:
-            raise Killed
-        return original(number, places)
-
-    learner.batch = batch  # type: ignore[method-assign]
-    with pytest.raises(Killed):
-        train(learner, config, folder)

@@ -14,7 +14,7 @@ from mimaface.animate import DEMO_MODEL
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
 from mimaface.training.config import STAGES, TrainingConfig
 from mimaface.training.loop import train
-from training_fixtures import settings, stage, tiny_model, train_until, weights
+from training_fixtures import settings, stage, tiny_model, weights
 
 
 def losses(folder):
@@ -38,12 +38,14 @@ def test_training_learns_and_leaves_a_model(tmp_path, store):
     assert not np.array_equal(weights(saved.unet), weights(tiny_model().unet))
 
 
-@pytest.mark.parametrize(("kind", "frames"), [("image", 2), ("video", 5)])
-def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, store, kind, frames):
-    config = settings(stage=kind, frames=frames)
+@pytest.mark.parametrize(
+    ("kind", "frames", "adversary"), [("image", 2, 0.0), ("video", 5, 0.0), ("image", 2, 0.05), ("video", 5, 0.05)]
+)
+def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, store, kind, frames, adversary):
+    config = settings(stage=kind, frames=frames, adversary_weight=adversary)
     whole = stage(config, store)
     train(whole, config, tmp_path / "whole")
-    train_until(stage(config, store), config, tmp_path / "broken", 4)
+    _train_until(stage(config, store), config, tmp_path / "broken", 4)
     rest = stage(config, store)
     with torch.no_grad():  # what is trained must come from the checkpoint
         for value in rest.trainee.parameters():
@@ -71,6 +73,24 @@ def test_two_processes_learn_what_one_does(tmp_path, store):
     one, two = (np.load(tmp_path / f"{count}.npy") for count in (1, 2))
     start = weights(stage(settings(), store).trainee)
     assert np.linalg.norm(one - two) < 1e-3 * np.linalg.norm(one - start), "the same numbers, but for the order of sums"
+
+
+def _train_until(learner, config, folder, step):
+    """Run as if killed right after the checkpoint of ``step``."""
+
+    class Killed(Exception):
+        pass
+
+    original = learner.batch
+
+    def batch(number, places):
+        if number == step:
+            raise Killed
+        return original(number, places)
+
+    learner.batch = batch
+    with pytest.raises(Killed):
+        train(learner, config, folder)
 
 
 def test_only_the_stage_s_weights_move(tmp_path, store):

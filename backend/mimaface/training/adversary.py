@@ -52,20 +52,25 @@ def adversarial_losses(
 ) -> tuple[Tensor, Tensor]:
     """What the generator and what the adversary minimise, for pairs of latents (N, C, h, w) under the same ``conditions``.
 
-    noise (N, C, h, w), standard normal, is what judgements are shaken with.
+    noise (N, C, h, w), standard normal: what latents are shaken with for the penalty. Both losses are scalars.
 
     Each has a gradient only for its own player, so the sum of both trains both in one backward pass: the generator's passes
     through a frozen adversary, the adversary's sees ``fake`` as a constant. A generator as good as the truth has loss log 2.
     """
-    with torch.no_grad():
-        truth = adversary(real, conditions)
-    generator = functional.softplus(truth - adversary.frozen(fake, conditions)).mean()
     pairs, twice = torch.cat([real, fake.detach()]), torch.cat([conditions, conditions])
     judged = adversary(pairs, twice)
     shaken = adversary(pairs + PENALTY_NOISE * torch.cat([noise.flip(-1), noise.flip(-2)]), twice)
     penalty = (judged - shaken).float().square().mean() / PENALTY_NOISE**2
     of_real, of_fake = judged.chunk(2)
+    generator = functional.softplus(of_real.detach() - adversary.frozen(fake, conditions)).mean()
     return generator, functional.softplus(of_fake - of_real).mean() + PENALTY_WEIGHT * penalty
+
+
+def players(trainee: nn.Module) -> list[list[nn.Parameter]]:
+    """The trained parameters of the generator, and of its adversary where it has one; together in the order of the trainee."""
+    named = [(name, parameter) for name, parameter in trainee.named_parameters() if parameter.requires_grad]
+    sides = [[parameter for name, parameter in named if name.startswith("adversary.") == against] for against in (False, True)]
+    return [side for side in sides if side]
 
 
 def _leaky(x: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ class Denoising(nn.Module):
             losses["correction"] = (weight * correction.mean((1, 2, 3))).mean()
             losses["loss"] = losses["loss"] + config.correction_weight * losses["correction"]
         if config.adversary_weight > 0:
-            losses["generator"], losses["adversary"] = self._against(prediction, clean, conditions, noise)
+            losses["generator"], losses["adversary"] = self._adversarial(prediction, clean, conditions, noise)
             losses["loss"] = losses["loss"] + config.adversary_weight * losses["generator"] + losses["adversary"]
         if config.stage == "image" and config.identity_weight > 0:
             again = model.encode_source(tensors["augmented"]).class_token
@@ -94,7 +94,9 @@ class Denoising(nn.Module):
             losses["loss"] = losses["loss"] + config.identity_weight * identity
         return losses
 
-    def _against(self, prediction: Tensor, clean: Tensor, conditions: dict[str, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
+    def _adversarial(
+        self, prediction: Tensor, clean: Tensor, conditions: dict[str, Tensor], noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Losses of generator and adversary, frame by frame; a latent channel counts for the adversary as much as for the eye."""
         scale = (self.channel_weight * len(self.channel_weight)).sqrt()[:, None, None]
         shown = torch.cat([conditions[name] for name, _ in self._model[0].config.conditions], dim=1)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from mimaface.protocol.errors import InternalError
 
 from . import checkpoints
-from .adversary import PACE
+from .adversary import PACE, players
 from .config import TrainingConfig
 
 log = logging.getLogger(__name__)
@@ -114,10 +114,9 @@ class _Run:
 
     def __init__(self, accelerator: Accelerator, stage: Stage, config: TrainingConfig, output: Path) -> None:
         self.accelerator, self.stage, self.config, self.output = accelerator, stage, config, output
-        named = [(name, parameter) for name, parameter in stage.trainee.named_parameters() if parameter.requires_grad]
-        trained = [parameter for _, parameter in named]
-        players = [[each for name, each in named if name.startswith("adversary.") == against] for against in (False, True)]
-        groups = [{"params": player} for player in players if player]
+        self.players = players(stage.trainee)
+        trained = [parameter for player in self.players for parameter in player]
+        groups = [{"params": player} for player in self.players]
         optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
         self.model, self.optimiser = accelerator.prepare(stage.trainee, optimiser)
         self.average = EMAModel(trained, decay=config.ema_decay, use_ema_warmup=True, power=0.75)
@@ -148,8 +147,7 @@ class _Run:
             for name, value in outputs.items():
                 if value.ndim == 0:
                     losses[name] = losses.get(name, 0.0) + float(value.detach()) * len(places) / len(share)
-        players = [group["params"] for group in self.optimiser.param_groups]
-        norm = sum(float(accelerator.clip_grad_norm_(player, config.clip_norm)) for player in players)
+        norm = sum(float(accelerator.clip_grad_norm_(player, config.clip_norm)) for player in self.players)
         names = [name for _, batch in done for name in batch.names]
         if self._finite(norm, step, names):
             self.optimiser.step()
