@@ -47,10 +47,13 @@ def _version(name: str) -> str | None:
 def _networks() -> Iterator[tuple[str, bool, str]]:
     try:
         from mimaface.face.fit import LandmarkModel
-        from mimaface.face.landmarks import CHECKSUMS, FaceLandmarker
+        from mimaface.face.landmarks import FaceLandmarker
+        from mimaface.face.matte import PersonSegmenter
+        from mimaface.face.networks import CHECKSUMS
 
         LandmarkModel.load()
         FaceLandmarker.load()
+        PersonSegmenter.load()
     except (MimaFaceError, ImportError, OSError) as error:
         yield "face models", False, str(error)
         return

@@ -4,7 +4,9 @@ import pytest
 from conftest import render_head
 from mimaface.face.camera import Camera
 from mimaface.face.fit import Estimate, LandmarkModel, bounded_solve, fit_landmarks, gauss_newton_step, lid_opening, linearise
-from mimaface.face.landmarks import CHECKSUMS, FaceLandmarker
+from mimaface.face.landmarks import FaceLandmarker
+from mimaface.face.matte import PersonSegmenter
+from mimaface.face.networks import CHECKSUMS
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
@@ -128,6 +130,8 @@ def test_damaged_networks_are_refused(tmp_path):
         (tmp_path / name).write_bytes(b"TFL3 nonsense")
     with pytest.raises(InvalidCheckpoint, match="damaged"):
         FaceLandmarker(tmp_path)
+    with pytest.raises(InvalidCheckpoint, match="damaged"):
+        PersonSegmenter(tmp_path)
 
 
 def test_small_faces_in_large_pictures_are_found(each_portrait):

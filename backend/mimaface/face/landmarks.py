@@ -7,12 +7,7 @@ Kartynnik et al. 2019, "Real-time Facial Surface Geometry from Monocular Video o
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mimaface.protocol.errors import InvalidCheckpoint
-
 from .head import ASSETS
+from .networks import open_network, run_network
 
 Array = NDArray[Any]
-CHECKSUMS = {
-    "face_detector.tflite": "b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
-    "face_landmarks.tflite": "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5",
-}
 DETECTOR_SIDE, MESH_SIDE = 128, 256
 MIN_SCORE, MIN_PRESENCE, MAX_OVERLAP = 0.5, 0.5, 0.3
 SURE_PRESENCE = 0.8  # of a face that was not followed from the frame before: noise reaches 0.7
@@ -63,8 +53,8 @@ class FaceLandmarker:
 
     def __init__(self, folder: Path = ASSETS) -> None:
         self._lock = threading.Lock()
-        self._detector = _interpreter(folder / "face_detector.tflite")
-        self._mesh = _interpreter(folder / "face_landmarks.tflite")
+        self._detector = open_network(folder / "face_detector.tflite")
+        self._mesh = open_network(folder / "face_landmarks.tflite")
 
     @staticmethod
     @functools.cache
@@ -112,7 +102,7 @@ class FaceLandmarker:
     def _detect_in(self, image: Array, left: float, top: float, extent: float) -> list[DetectedFace]:
         crop = crop_square(image, np.array([left + extent / 2, top + extent / 2]), extent, 0.0, DETECTOR_SIDE)
         with self._lock:
-            raw, score = _run(self._detector, crop[None].astype(np.float32) / 127.5 - 1.0)
+            raw, score = run_network(self._detector, crop[None].astype(np.float32) / 127.5 - 1.0)
         if raw.shape[-1] == 1:
             raw, score = score, raw
         probability = 1 / (1 + np.exp(-np.clip(score[0, :, 0], -50, 50)))
@@ -129,7 +119,7 @@ class FaceLandmarker:
         size = max(size, 8.0)
         crop = crop_square(image, centre, size, angle, MESH_SIDE)
         with self._lock:
-            outputs = _run(self._mesh, crop[None].astype(np.float32) / 255.0)
+            outputs = run_network(self._mesh, crop[None].astype(np.float32) / 255.0)
         points = next(value for value in outputs if value.size == 478 * 3).reshape(478, 3).astype(np.float64)
         logit = float(next(value for value in outputs if value.shape == (1, 1, 1, 1)).ravel()[0])
         cos, sin = np.cos(angle), np.sin(angle)
@@ -187,38 +177,3 @@ def _anchors() -> Array:
         centres = np.stack([x.ravel() + 0.5, y.ravel() + 0.5], axis=1) / cells
         rows.append(np.repeat(centres, repeats, axis=0))
     return np.concatenate(rows)
-
-
-def _interpreter(path: Path) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidCheckpoint(f"{path}: cannot be read ({error.strerror})", "install MIMAFace again") from error
-    if hashlib.sha256(content).hexdigest() != CHECKSUMS[path.name]:
-        raise InvalidCheckpoint(f"{path}: the file is damaged (checksum differs)", "install MIMAFace again")
-    with _quiet():
-        interpreter = Interpreter(model_content=content, num_threads=1)
-        interpreter.allocate_tensors()
-    return interpreter
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """LiteRT announces its delegate on the process's error stream, with no switch to turn that off."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _run(interpreter: Any, values: Array) -> list[Array]:
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
-    interpreter.invoke()
-    return [np.array(interpreter.get_tensor(item["index"])) for item in interpreter.get_output_details()]

@@ -5,7 +5,7 @@ A point takes its own pixel where it is seen, else the pixel of its mirror partn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from . import unseen
 from .camera import Camera
 from .correction import Correction, correct
 from .fit import FittedFace
+from .hair import hair_offset
 from .head import Head
+from .matte import person_colours, person_matte
 from .rasterise import rasterise, vertex_normals
 from .sampling import smoothstep
 from .shading import DEPTH_BIAS, EYE, MARGIN_UNIT, MOUTH, RIM_HEAD, SKIN, TEETH
@@ -36,7 +38,8 @@ NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres below the eyes: the neck rests be
 class Projection:
     """What a portrait brings to every frame; V vertices, N drawn triangles, source picture H × W.
 
-    image, inner_image (H, W, 3) uint8: the photograph, and its mouth continued over the lips;
+    image (H, W, 3) uint8: the photograph; matte (H, W) float32: how much of a pixel is the person, 0 to 1; person, inner_person
+    (H, W, 3) uint8: the person without the background, and its mouth continued over the lips;
     kind (N,): SKIN, EYE, MOUTH or TEETH; part (N,): the head's own label;
     still (V, 3): the portrait's own pose, camera frame; place, mirror_place (V, 3): u, v, depth of a vertex and of its mirror
     partner in the photograph; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255 where no pixel is known;
@@ -51,7 +54,9 @@ class Projection:
     camera: Camera
     correction: Correction
     image: Array
-    inner_image: Array
+    matte: Array
+    person: Array
+    inner_person: Array
     triangles: Array
     kind: Array
     part: Array
@@ -91,8 +96,12 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
         kind[np.isin(head.triangle_part[drawn], [head.parts.index(name) for name in names])] = value
 
     correction = correct(fit)
-    shape = head.posed(fit.identity, fit.actions, fit.gaze) + correction.at(fit.actions)
-    still = shape @ fit.rotation.T + fit.translation
+    bald = head.posed(fit.identity, fit.actions, fit.gaze) + correction.at(fit.actions)
+    matte = person_matte(image, _face_in(bald, fit, camera))
+    offset = hair_offset(fit, camera, bald, image, matte)
+    correction = replace(correction, always=correction.always + offset)
+    person = np.clip(person_colours(image, matte), 0, 255).astype(np.uint8)
+    still = (bald + offset) @ fit.rotation.T + fit.translation
     place = camera.project(still)
     raster = rasterise(place, triangles, camera.height, camera.width)
     source_kind = np.where(raster.covered, kind[raster.triangle], 0).astype(np.uint8)
@@ -117,7 +126,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     seen = trust * _seen(place, raster.depth)
     neutral = head.vertices
     low = neutral[:, 1] + 0.6 * np.maximum(neutral[:, 2], 0)
-    fallback, light, skin = _fallback_colours(head, image, place, seen, triangles, kind, source_kind, margin)
+    fallback, light, skin = _fallback_colours(head, person, place, seen, triangles, kind, source_kind, margin)
     pictures = unseen.eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
     rest = vertex_normals(neutral, triangles)
     above_chin = np.where(neutral[:, 1] < CHIN, smoothstep(-0.75, -0.35, rest[:, 1]), 1.0)
@@ -129,10 +138,19 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     mirror_trust[eyes] = 0
     mirror_trust[mouth] = 0
     return Projection(
-        head, camera, correction, image, unseen.continue_mouth(image, margin[..., MOUTH] / MARGIN_UNIT), triangles, kind,
+        head, camera, correction, image, matte, person, unseen.continue_mouth(person, margin[..., MOUTH] / MARGIN_UNIT), triangles, kind,
         head.triangle_part[drawn], still, place, place[mirror], trust, mirror_trust, fallback, inner, above_chin, pictures,
         unseen.DARK * light, smoothstep(NECK_LOW, NECK_HIGH, low), raster.depth, source_kind, margin,
     )  # fmt: skip
+
+
+def _face_in(shape: Array, fit: FittedFace, camera: Camera) -> Array:
+    """(H, W) bool: where the face of ``shape`` (V, 3), head frame, is: surely the person."""
+    head = Head.load()
+    inner = head.region("face", "lips", "lids")
+    triangles = np.ascontiguousarray(head.triangles[inner[head.triangles].all(1)])
+    place = camera.project(shape @ fit.rotation.T + fit.translation)
+    return np.asarray(rasterise(place, triangles, camera.height, camera.width).covered)
 
 
 def _seen(place: Array, depth: Array) -> Array:
@@ -156,6 +174,7 @@ def _fallback_colours(
     inside = (source_kind[row, column] == SKIN) & (margin[row, column, SKIN] > SURE_MARGIN * MARGIN_UNIT)
     sure = (trust > 0.6) & ~head.region("lids") & inside
     result = unseen.spread(len(trust), triangles[kind == SKIN], seen, sure)
+    result = _hair_colours(head, result, triangles[kind == SKIN], seen, (trust > 0.6) & (source_kind[row, column] == SKIN))
     light = unseen.light_of(image, head, place, sure)
     inner, colours = unseen.mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light)
     result[inner] = colours
@@ -167,3 +186,17 @@ def _fallback_colours(
     edge = unseen.surface_coordinates()[lids, 0] / unseen.LASH_WIDTH
     result[lids] *= (1 - (1 - unseen.LASHES) * np.exp(-(edge**2)))[:, None]
     return np.clip(result, 0, 255).astype(np.float32), light, skin
+
+
+def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
+    """``colours`` (V, 3) with those of the scalp spread over the scalp alone, from both sides: hair is not skin.
+
+    seen (V, 3): the picture at each vertex, right where ``sure`` (V,); skin (N, 3): triangles.
+    """
+    scalp = head.region("scalp")
+    mirror = head.mirror
+    own, other = sure & scalp, (sure & scalp)[mirror]
+    if not own.any():
+        return colours
+    spread = unseen.spread(len(colours), skin[scalp[skin].all(1)], np.where(own[:, None], seen, seen[mirror]), own | other)
+    return np.asarray(np.where(scalp[:, None], spread, colours))

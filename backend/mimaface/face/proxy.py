@@ -1,25 +1,28 @@
-"""The proxy engine: the photographed head posed anew over the photograph, without any network.
+"""The proxy engine: the photographed head posed anew over the photograph, without a network that generates.
 
-Two layers: the photograph as an elastic sheet (:mod:`mimaface.face.sheet`) that hair, neck and shoulders ride on, and over it
-the middle of the posed head, textured by projection, with what no photograph shows painted (:mod:`mimaface.face.unseen`).
+Four layers, from the back: the background, which stays; the posed head with its hair (:mod:`mimaface.face.hair`), textured by
+projection; the person as an elastic sheet (:mod:`mimaface.face.sheet`), torn where it would be stretched; and the middle of the posed
+face, which opens and closes, with what no photograph shows painted (:mod:`mimaface.face.unseen`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import uniform_filter
 
 from .head import gaze_rotation
+from .matte import OPAQUE
 from .portrait import Portrait
 from .pose import FacePose
 from .projection import Projection, project_portrait
 from .rasterise import Raster, rasterise, vertex_normals
 from .sampling import smoothstep
-from .shading import MOUTH, RIM, SKIN, texture
+from .shading import INNER, MOUTH, OPACITY, RIM, SKIN, compose, texture
 from .sheet import Sheet
 from .threads import one_thread
 from .unseen import around_eyes, lid_tables, surface_coordinates
@@ -32,6 +35,7 @@ STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is i
 MOUTH_LIT, MOUTH_DARK = 0.009, 0.020  # metres behind the lips: lit up to the first, and how fast it gets dark from there
 UNFOLD_LOW, UNFOLD_HIGH = 1.8, 3.5  # area against what the photograph shows of it: skin that is stretched more has no pixels
 MOUTH_FRONT = 0.06  # metres in front of the skull's middle: what lies deeper in the mouth is never at its edge
+TURNS_LOW, TURNS_HIGH = 0.3, 0.9  # of following the head: the neck below is left to the sheet
 CANVAS_REACH, CANVAS_AROUND = 2.3, 0.35  # face heights from its middle that may move; share of the frame that is kept around it
 FACE_MARGIN = 1.7  # the "face" framing: a square of so many face heights
 
@@ -104,8 +108,11 @@ class ProxyRenderer:
         if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
             return self._at_rest(transparent)
         rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
-        head = self._render_head(posed, rigid, pose)
-        return self._pasted(self._sheet.render(pose, posed - rigid, self.view, head), posed, transparent)
+        left, top, right, bottom = self.view
+        sheet, kept = self._sheet.render(pose, posed - rigid, self.view)
+        shell, face = self._render_head(posed, rigid, pose, sheet[..., 3] * kept < OPAQUE)
+        picture = np.asarray(compose(self._sheet.behind[top:bottom, left:right], shell, sheet, kept, face))
+        return self._pasted(picture, posed, transparent)
 
     def _at_rest(self, transparent: bool) -> Array:
         if not transparent:
@@ -132,8 +139,11 @@ class ProxyRenderer:
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 
-    def _render_head(self, posed: Array, rigid: Array, pose: FacePose) -> Array:
-        """Colour and opacity of the face (H, W, 4); ``rigid`` (V, 3) is the portrait's own expression in the same pose."""
+    def _render_head(self, posed: Array, rigid: Array, pose: FacePose, seen: Array) -> tuple[Array, Array]:
+        """Colour and opacity (h, w, 4) of the whole head, where it is ``seen`` (h, w), and of the face.
+
+        rigid (V, 3) is the portrait's own expression in the same pose.
+        """
         projection, camera = self.projection, self.camera
         points = camera.project(posed)
         facing = self._facing(posed)
@@ -156,10 +166,20 @@ class ProxyRenderer:
         look = Look(factors, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
         left, top, right, bottom = self.view
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
+        wanted = Raster(np.where(seen, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
+        shell = self._shade(wanted, replace(look, factors=self._opaque(factors)), 1.0)
+        shell[..., 3] *= inner_edge(raster.covered)
         face = self._shade(raster, look, 1.0)
         painted = np.maximum(unfolded, changed * (self._kind >= MOUTH))
         self._smooth_edges(face, points - [left, top, 0], look, painted[projection.triangles].max(1) > 0.1)
-        return face
+        return shell, face
+
+    def _opaque(self, factors: Array) -> Array:
+        """``factors`` (V, 7) of the head as a whole: opaque down to the neck, which does not turn with it."""
+        result = factors.copy()
+        result[:, OPACITY] = smoothstep(TURNS_LOW, TURNS_HIGH, self.projection.follow)
+        result[:, INNER] = 1.0
+        return result
 
     def _smooth_edges(self, face: Array, points: Array, look: Look, painted: Array) -> None:
         """Average four samples a pixel where parts meet around eyes and mouth, and on ``painted`` (N,) triangles.
@@ -204,7 +224,8 @@ class ProxyRenderer:
         return np.asarray(
             texture(
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-                look.factors, projection.fallback, self._surface, projection.image, projection.inner_image, projection.depth, projection.margin, RIM,
+                look.factors, projection.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
+                projection.margin, RIM,
                 projection.eyes, look.turns, look.lids, projection.dark, metres,
             )
         )  # fmt: skip
@@ -251,6 +272,11 @@ class Lids:
             total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
             stretched = total[self.triangles].mean(1)
         return np.asarray(total)
+
+
+def inner_edge(covered: Array) -> Array:
+    """(h, w) float32: 1 inside of ``covered`` (h, w) bool, falling to 0 at its outermost pixel, so that the outline is smooth."""
+    return np.asarray(np.clip(2 * uniform_filter(covered.astype(np.float32), 3) - 1, 0, 1))
 
 
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:

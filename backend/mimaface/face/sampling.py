@@ -27,14 +27,14 @@ def bilinear(image: Array, u: float, v: float, channel: int) -> float:
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def sample_into(colour: Array, image: Array, u: float, v: float) -> None:
-    """``colour`` (3,) becomes that of ``image`` (H, W, 3) at pixel position u, v; the border repeats."""
+    """``colour`` (C,) becomes that of ``image`` (H, W, C) at pixel position u, v; the border repeats."""
     height, width = image.shape[0], image.shape[1]
     x = min(max(u - 0.5, 0.0), width - 1.0)
     y = min(max(v - 0.5, 0.0), height - 1.0)
     left, top = int(x), int(y)
     right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
     fx, fy = x - left, y - top
-    for channel in range(3):
+    for channel in range(image.shape[2]):
         above = image[top, left, channel] * (1 - fx) + image[top, right, channel] * fx
         below = image[bottom, left, channel] * (1 - fx) + image[bottom, right, channel] * fx
         colour[channel] = above * (1 - fy) + below * fy

@@ -193,32 +193,47 @@ def paint_tooth(colour: Array, surface: Array, a: int, b: int, c: int, wa: float
 
 
 @numba.njit(cache=True, nogil=True)
-def warp(image: Array, found: Array, weights: Array, triangles: Array, places: Array, left: int, top: int, over: Array) -> Array:
-    """``image`` (H, W, 3) looked up where a raster says → (h, w, 3) uint8: places (V, 3) hold u·z, v·z, z.
+def lift(picture: Array, found: Array, weights: Array, triangles: Array, places: Array, kept: Array) -> tuple[Array, Array]:
+    """``picture`` (H, W, 4) looked up where a raster says → (h, w, 4) float32, 0 where it says nothing, and ``kept`` there (h, w).
 
-    Unmapped pixels stay as they are; the raster's corner is at (left, top) of the image. Colours ``over`` (h, w, 4), with
-    opacity 0–1, are laid on top.
+    places (V, 3) hold u·z, v·z, z; kept (V,).
     """
     height, width = found.shape
-    result = np.empty((height, width, 3), np.uint8)
-    colour = np.zeros(3)
+    result, share = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
+    colour = np.zeros(4)
     for y in range(height):
         for x in range(width):
-            opacity = over[y, x, 3]
-            if opacity >= 0.999:
-                for channel in range(3):
-                    result[y, x, channel] = np.uint8(min(max(over[y, x, channel], 0.0), 255.0) + 0.5)
-                continue
-            u, v = left + x + 0.5, top + y + 0.5
             index = found[y, x]
-            if index >= 0:
-                a, b, c = triangles[index]
-                wa, wb, wc = weights[y, x]
-                depth = mix(places, a, b, c, wa, wb, wc, 2)
-                u = mix(places, a, b, c, wa, wb, wc, 0) / depth
-                v = mix(places, a, b, c, wa, wb, wc, 1) / depth
-            sample_into(colour, image, u, v)
+            if index < 0:
+                continue
+            a, b, c = triangles[index]
+            wa, wb, wc = weights[y, x]
+            depth = mix(places, a, b, c, wa, wb, wc, 2)
+            u = mix(places, a, b, c, wa, wb, wc, 0) / depth
+            v = mix(places, a, b, c, wa, wb, wc, 1) / depth
+            sample_into(colour, picture, u, v)
+            for channel in range(4):
+                result[y, x, channel] = colour[channel]
+            share[y, x] = wa * kept[a] + wb * kept[b] + wc * kept[c]
+    return result, share
+
+
+@numba.njit(cache=True, nogil=True)
+def compose(behind: Array, shell: Array, sheet: Array, kept: Array, over: Array) -> Array:
+    """Four layers → (h, w, 3) uint8, from the back: ``behind`` (h, w, 3), ``shell``, ``sheet`` and ``over`` (h, w, 4).
+
+    Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
+    shows where the shell is below it.
+    """
+    height, width = kept.shape
+    result = np.empty((height, width, 3), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            below, top = shell[y, x, 3], over[y, x, 3]
+            share = 1 - below * (1 - kept[y, x])
             for channel in range(3):
-                value = colour[channel] + opacity * (over[y, x, channel] - colour[channel])
+                value = behind[y, x, channel] + below * (shell[y, x, channel] - behind[y, x, channel])
+                value = value * (1 - share * sheet[y, x, 3]) + share * sheet[y, x, channel]
+                value += top * (over[y, x, channel] - value)
                 result[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
     return result

@@ -1,6 +1,7 @@
-"""The photograph as an elastic sheet that hair, neck and shoulders ride on.
+"""The person as an elastic sheet that hair, neck and shoulders ride on, over a background that stays.
 
-Averbuch-Elor et al. 2017, "Bringing Portraits to Life", with the depth of the head, so that both move alike.
+Averbuch-Elor et al. 2017, "Bringing Portraits to Life", with the depth of the head, so that both move alike, and cut out of the
+background, so that only the person moves.
 """
 
 from __future__ import annotations
@@ -9,20 +10,27 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 from .fit import FittedFace
+from .matte import CLEAR, background_behind
 from .pose import FacePose
 from .projection import NECK_HIGH, NECK_LOW, Projection
 from .rasterise import rasterise
 from .sampling import smoothstep
-from .shading import SKIN, warp
+from .shading import SKIN, lift
 
 Array = NDArray[Any]
 GRID = 6  # pixels between the knots of the sheet
-DEPTH_REACH, BORDER = 0.25, 0.06  # head widths over which the sheet sinks; share of the picture that is held at its border
+DEPTH_REACH, BORDER = 0.06, 0.06  # head widths over which the sheet sinks; share of the picture that is held at its border
 REACH_LOW, REACH_HIGH = 0.30, 1.30  # head widths from the head: hair this near follows fully, beyond this not at all
 SOFT = 2.0  # knots over which the expression's folds are smoothed
+MOVES, LEAVES = (
+    0.15,
+    0.30,
+)  # of following the head: cut out of the photograph from the first on; the background shows from the second on
+HALO = 0.015  # head widths around the person in which the photograph is not sure to be background
+STRETCH_LOW, STRETCH_HIGH = 2.2, 3.8  # against the photograph: what is stretched more is not the sheet's to show
 SKIN_REACH = 0.12  # head widths over which what is beside the face follows its expression
 
 
@@ -30,12 +38,12 @@ class Sheet:
     """Knots in the head frame, and how far each follows the head.
 
     On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull.
-    held: pixels from the left, top and right of the canvas to where the photograph ends.
+    behind (H, W, 3) is the photograph without what moves; held: pixels from the left, top and right of the canvas to where the photograph ends.
     """
 
     def __init__(self, projection: Projection, fit: FittedFace, held: tuple[float, float, float]) -> None:
-        camera, image = projection.camera, projection.image
-        self.camera, self.image, self.fit = camera, image, fit
+        camera = projection.camera
+        self.camera = camera
         height, width = camera.height, camera.width
         step = max(GRID, round(max(width, height) / 96))
         u, v = np.meshgrid(np.linspace(0, width, max(width // step, 2) + 1), np.linspace(0, height, max(height // step, 2) + 1))
@@ -66,11 +74,27 @@ class Sheet:
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._triangles = np.concatenate(halves).astype(np.int32)
+        self._step = width / (u.shape[1] - 1), height / (u.shape[0] - 1)
+        self._cut_out(projection, HALO * head_width)
 
-    def render(self, pose: FacePose, change: Array, view: tuple[int, int, int, int], over: Array) -> Array:
-        """The part ``view`` (left, top, right, bottom) of the photograph (h, w, 3) uint8, stretched to follow the head.
+    def _cut_out(self, projection: Projection, halo: float) -> None:
+        """What moves, colours times opacity and opacity (H, W, 4), and the photograph behind it (H, W, 3)."""
+        image, matte = projection.image, projection.matte
+        pixels = np.mgrid[: matte.shape[0], : matte.shape[1]] + 0.5
+        follow = map_coordinates(
+            self._follow, [pixels[0] / self._step[1], pixels[1] / self._step[0]], np.float32, 1, mode="nearest"
+        )
+        opacity = (matte * smoothstep(0.0, MOVES, follow)).astype(np.float32)[..., None]
+        self._person = np.concatenate([projection.person * opacity, opacity], axis=2)
+        leaves = distance_transform_edt(opacity[..., 0] <= CLEAR) <= halo
+        share = (leaves * smoothstep(MOVES, LEAVES, follow)).astype(np.float32)[..., None]
+        self.behind = image + share * (background_behind(image, matte, halo) - image)
 
-        change (V, 3): how far the expression has moved each vertex, camera frame; over (h, w, 4) is laid on top.
+    def render(self, pose: FacePose, change: Array, view: tuple[int, int, int, int]) -> tuple[Array, Array]:
+        """The person in the part ``view`` (left, top, right, bottom) of the photograph, following the head: colours times opacity, and
+        opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far.
+
+        change (V, 3): how far the expression has moved each vertex, camera frame.
         """
         left, top, right, bottom = view
         expression = (change[self._corners] * self._weights[..., None]).sum(2)
@@ -78,10 +102,19 @@ class Sheet:
         moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + expression)
         shift = (moved[..., :2] - self._start) * self._follow[..., None]
         depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + 0.1)
-        points = np.concatenate([self._knots + shift - [left, top], depth[..., None]], axis=2).reshape(-1, 3)
+        now = self._knots + shift
+        points = np.concatenate([now - [left, top], depth[..., None]], axis=2).reshape(-1, 3)
         raster = rasterise(points, self._triangles, bottom - top, right - left)
         # weighted by depth, so that the ratio is linear in the picture
         places = np.concatenate([self._knots.reshape(-1, 2) * points[:, 2:], points[:, 2:]], axis=1)
-        return np.asarray(
-            warp(self.image, raster.triangle, raster.barycentric, self._triangles, places.astype(np.float32), left, top, over)
+        kept = 1 - smoothstep(STRETCH_LOW, STRETCH_HIGH, self._stretch(now))
+        sheet, share = lift(
+            self._person, raster.triangle, raster.barycentric, self._triangles, places.astype(np.float32), kept.ravel()
         )
+        return np.asarray(sheet), np.asarray(share)
+
+    def _stretch(self, knots: Array) -> Array:
+        """How much longer the sheet is at each of its ``knots`` (R, C, 2), in the direction in which that is most: (R, C)."""
+        down, across = np.gradient(knots, self._step[1], axis=0), np.gradient(knots, self._step[0], axis=1)
+        a, c, b = (across**2).sum(-1), (down**2).sum(-1), (across * down).sum(-1)
+        return np.asarray(np.sqrt((a + c) / 2 + np.sqrt(((a - c) / 2) ** 2 + b**2)))  # the larger singular value

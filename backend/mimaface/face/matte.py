@@ -1,0 +1,94 @@
+"""Who is in front: the photograph as a person over a background.
+
+The person is found by MediaPipe's selfie segmentation (Google, Apache-2.0; 256 × 256 pixels), sharpened along the photograph's own
+edges by a guided filter (He, Sun, Tang 2010, "Guided Image Filtering").
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, label, uniform_filter
+
+from .head import ASSETS
+from .networks import open_network, run_network
+from .sampling import fill_holes, smoothstep
+
+Array = NDArray[Any]
+SIDE = 256  # pixels a side that the network sees
+SURE = 0.025  # of the picture's width from its outline inwards: a person has no holes there
+EDGE_LOW, EDGE_HIGH = 0.15, 0.85  # of the network's answer: below the first background, above the second person
+OPAQUE, CLEAR = 0.97, 0.03  # a pixel is all person above the first, all background below the second
+UNLIKE = 32.0  # of 255: what its outline may differ from the person next to it
+GUIDE_FLOOR = 1e-3  # variance of brightness, 0 to 1, below which a region has no edge to follow
+FAINT = 0.25  # least share of a pixel from which the person's own colour can be told
+
+
+class PersonSegmenter:
+    """The network. Safe from several threads: one call runs at a time."""
+
+    def __init__(self, folder: Path = ASSETS) -> None:
+        self._lock = threading.Lock()
+        self._network = open_network(folder / "person.tflite")
+
+    @staticmethod
+    @functools.cache
+    def load() -> PersonSegmenter:
+        """The shared instance. Raises :class:`InvalidCheckpoint` when the network is missing or damaged."""
+        return PersonSegmenter()
+
+    def __call__(self, image: Array) -> Array:
+        """How sure it is that a pixel of ``image`` (H, W, 3) uint8 is a person, 0 to 1: (256, 256) float32."""
+        small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+        with self._lock:
+            return np.asarray(run_network(self._network, small[None].astype(np.float32) / 255)[0][0, ..., 0])
+
+
+def person_matte(image: Array, face: Array) -> Array:
+    """How much of each pixel of ``image`` (H, W, 3) uint8 is the person whose ``face`` (H, W) bool is there: (H, W) float32, 0 to 1."""
+    height, width = image.shape[:2]
+    found = Image.fromarray(PersonSegmenter.load()(image)).resize((width, height), Image.Resampling.BILINEAR)
+    matte = np.maximum(_guided(image.mean(-1, dtype=np.float32) / 255, np.asarray(found), max(width // SIDE, 1)), face)
+    whole = binary_fill_holes(matte > 0.5)
+    matte = np.where(distance_transform_edt(whole) > SURE * width, 1.0, matte)
+    matte = smoothstep(EDGE_LOW, EDGE_HIGH, matte)
+    people, count = label(matte > CLEAR)
+    mine = np.bincount(people[face], minlength=count + 1)
+    mine[0] = 0
+    return np.where(people == mine.argmax(), matte, 0.0).astype(np.float32) if face.any() else matte.astype(np.float32)
+
+
+def _guided(guide: Array, values: Array, reach: int) -> Array:
+    """``values`` (H, W) as the locally linear function of ``guide`` (H, W), 0 to 1, that is nearest to them."""
+
+    def mean(picture: Array) -> Array:
+        return np.asarray(uniform_filter(picture, 2 * reach + 1, mode="nearest"))
+
+    middle, level = mean(guide), mean(values)
+    slope = (mean(guide * values) - middle * level) / (mean(guide * guide) - middle * middle + GUIDE_FLOOR)
+    return np.asarray(np.clip(mean(slope) * guide + mean(level - slope * middle), 0, 1))
+
+
+def person_colours(image: Array, matte: Array) -> Array:
+    """What the person alone looks like, also where the background shines through and beyond: (H, W, 3) float32, 0 to 255.
+
+    image (H, W, 3) uint8 is this over a background, by ``matte`` (H, W).
+    """
+    picture = image.astype(np.float32)
+    share = matte[..., None]
+    spread = fill_holes(picture, matte > OPAQUE)
+    behind = fill_holes(picture, matte < CLEAR)
+    solved = np.clip((picture - (1 - share) * behind) / np.maximum(share, FAINT), 0, 255)
+    mixed = spread + np.where(share > FAINT, np.clip(solved - spread, -UNLIKE, UNLIKE), 0)
+    return np.where(share > OPAQUE, picture, mixed).astype(np.float32)
+
+
+def background_behind(image: Array, matte: Array, reach: float) -> Array:
+    """The picture (H, W, 3) float32, 0 to 255, without the person: filled from what is ``reach`` pixels or more away from one."""
+    return fill_holes(image, distance_transform_edt(matte <= CLEAR) > reach)

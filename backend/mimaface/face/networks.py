@@ -1,0 +1,60 @@
+"""The small shipped networks (LiteRT): opened once, checked against their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.protocol.errors import InvalidCheckpoint
+
+Array = NDArray[Any]
+CHECKSUMS = {
+    "face_detector.tflite": "b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
+    "face_landmarks.tflite": "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5",
+    "person.tflite": "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+}
+
+
+def open_network(path: Path) -> Any:
+    """A LiteRT interpreter, for one thread at a time. Raises :class:`InvalidCheckpoint` when the file is missing or damaged."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidCheckpoint(f"{path}: cannot be read ({error.strerror})", "install MIMAFace again") from error
+    if hashlib.sha256(content).hexdigest() != CHECKSUMS[path.name]:
+        raise InvalidCheckpoint(f"{path}: the file is damaged (checksum differs)", "install MIMAFace again")
+    with _quiet():
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def run_network(interpreter: Any, values: Array) -> list[Array]:
+    """All outputs for one input."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
+    interpreter.invoke()
+    return [np.array(interpreter.get_tensor(item["index"])) for item in interpreter.get_output_details()]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """LiteRT announces its delegate on the process's error stream, with no switch to turn that off."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,130 @@
+"""The person apart from the background, and the head with its hair on, against truths that are known."""
+
+import numpy as np
+import pytest
+
+from conftest import motion_of
+from mimaface.data.people import random_person
+from mimaface.data.studio import Camcorder, random_studio
+from mimaface.face.camera import Camera
+from mimaface.face.fit import FittedFace
+from mimaface.face.hair import hair_offset, skin_triangles
+from mimaface.face.head import Head
+from mimaface.face.matte import background_behind, person_colours, person_matte
+from mimaface.face.pose import FacePose, poses_for
+from mimaface.face.proxy import ProxyRenderer
+from mimaface.face.rasterise import rasterise, vertex_normals
+from mimaface.face.sheet import Sheet
+
+SIDE = 256
+
+
+def bald_fit() -> FittedFace:
+    head = Head.load()
+    camera = Camera(2.5 * SIDE, (SIDE / 2, SIDE / 2), SIDE, SIDE)
+    still = np.zeros((2, 2))
+    place = np.array([0.0, -0.01, -1.15])
+    return FittedFace(np.zeros(80), np.zeros(head.expression_size), np.eye(3), place, still, camera, np.zeros((478, 3)), 1.0, 1.0)
+
+
+def covered(fit: FittedFace, shape: np.ndarray) -> np.ndarray:
+    place = fit.camera.project(shape @ fit.rotation.T + fit.translation)
+    return rasterise(place, skin_triangles(), SIDE, SIDE).covered
+
+
+def painted(fit: FittedFace, shape: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """The head in two colours: dark where ``hair`` (V,), light elsewhere."""
+    place = fit.camera.project(shape @ fit.rotation.T + fit.translation)
+    raster = rasterise(place, skin_triangles(), SIDE, SIDE)
+    colours = np.where(hair[:, None], [40.0, 30.0, 20.0], [210.0, 170.0, 150.0]).astype(np.float32)
+    return raster.interpolate(skin_triangles(), colours).astype(np.uint8)
+
+
+@pytest.mark.parametrize("thickness", [0.0, 0.015, 0.04])
+def test_the_shell_is_as_thick_as_the_hair(thickness):
+    head, fit = Head.load(), bald_fit()
+    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    scalp = head.region("scalp")
+    grown = bald + thickness * scalp[:, None] * vertex_normals(bald, skin_triangles())
+    offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, scalp), covered(fit, grown).astype(np.float32))
+    used = np.isin(np.arange(len(bald)), skin_triangles())
+    top = scalp & used & (bald[:, 1] > 0.03)  # away from the hairline, where hair thins
+    assert np.median(np.abs(np.linalg.norm(offset[top], axis=1) - thickness)) < 0.003
+    assert np.abs(offset[head.region("face", "lips", "lids")]).max() == 0
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_ears_are_hidden_when_they_look_like_hair(hidden):
+    head, fit = Head.load(), bald_fit()
+    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    hair = head.region("scalp", "ears") if hidden else head.region("scalp")
+    grown = bald + 0.03 * hair[:, None] * vertex_normals(bald, skin_triangles())
+    offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, hair), covered(fit, grown).astype(np.float32))
+    moved = np.linalg.norm(offset[head.region("ears")], axis=1)
+    assert moved.mean() > 0.01 if hidden else moved.max() == 0
+
+
+def test_a_person_who_fills_the_picture_has_no_shell():
+    head, fit = Head.load(), bald_fit()
+    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    everywhere = np.ones((SIDE, SIDE), np.float32)
+    assert np.abs(hair_offset(fit, fit.camera, bald, painted(fit, bald, head.region("scalp")), everywhere)).max() == 0
+
+
+def test_people_are_told_from_backgrounds():
+    """Against exact mattes of rendered people: pictures before black and before white."""
+    overlaps = []
+    for seed in range(6):
+        random = np.random.default_rng([9, seed])
+        person, studio = random_person(random), random_studio(random, SIDE, [])
+        pose = FacePose(np.zeros(52), np.eye(3), studio.translation, np.zeros((2, 2)))
+        camcorder = Camcorder(person, studio, np.eye(3), 1)
+        photo = camcorder.take(pose)
+        studio.background[:] = 0
+        dark = camcorder.take(pose).astype(float)
+        studio.background[:] = 255
+        bright = camcorder.take(pose).astype(float)
+        truth = (bright - dark).mean(-1) < 60
+        face = np.hypot(*(np.mgrid[:SIDE, :SIDE] - SIDE / 2)) < 30
+        found = person_matte(photo, face) > 0.5
+        overlaps.append((found & truth).sum() / (found | truth).sum())
+    assert np.median(overlaps) > 0.9
+    assert min(overlaps) > 0.6
+
+
+def test_a_person_and_a_background_make_the_photograph():
+    """Colours are told apart so that both layers together are the picture that they came from."""
+    y, x = np.mgrid[:96, :128].astype(np.float32)
+    matte = np.clip((40 - np.hypot(x - 64, y - 50)) / 6 + 0.5, 0, 1)
+    person = np.stack([180 + 20 * np.sin(x / 9), 120 + 0 * x, 90 + 10 * np.cos(y / 7)], -1)
+    background = np.stack([30 + 0.2 * x, 60 + 0 * x, 140 - 0.3 * y], -1)
+    image = np.rint(matte[..., None] * person + (1 - matte[..., None]) * background).astype(np.uint8)
+    colours, behind = person_colours(image, matte), background_behind(image, matte, 0.0)
+    again = matte[..., None] * colours + (1 - matte[..., None]) * behind
+    assert np.abs(again - image)[matte > 0].mean() < 1.5
+    assert np.abs(colours - person)[matte > 0.5].mean() < 4
+    assert np.abs(behind - background).mean() < 4
+
+
+def test_the_background_stays_when_the_head_turns(each_portrait):
+    renderer = ProxyRenderer(each_portrait)
+    poses = poses_for(each_portrait.fit, motion_of({"angles": (18, 4, 3)}, {"angles": (-18, -4, -3)}))
+    left, top, right, bottom = renderer.view
+    corner = renderer._corner
+    part = np.s_[top + corner[1] : bottom + corner[1], left + corner[0] : right + corner[0]]
+    away = np.zeros(renderer.image.shape[:2], bool)
+    still = np.abs(renderer._sheet.behind[top:bottom, left:right] - renderer.image[part]).max(-1) == 0
+    away[part] = still & (renderer.projection.matte[top:bottom, left:right] == 0)
+    assert away.mean() > 0.15
+    pictures = [renderer.render(pose) for pose in poses]
+    for picture in pictures:
+        untouched = (picture[away] == renderer.image[away]).all(-1)
+        assert untouched.mean() > 0.9  # the rest is where the head has moved to
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_stretch_is_measured_in_its_own_direction(portrait, scale):
+    sheet: Sheet = ProxyRenderer(portrait, 256, "face")._sheet
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    stretched = sheet._knots @ turn * [scale, 0.7] @ turn.T
+    assert np.allclose(sheet._stretch(stretched), max(scale, 0.7))
