@@ -92,6 +92,25 @@ def test_people_are_told_from_backgrounds():
     assert min(overlaps) > 0.6
 
 
+def test_what_is_no_person_is_not_cut_out():
+    """A drawing's face is known from its fit; the network sees nothing there, and all of the picture moves, as a sheet."""
+    noise = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    face = np.hypot(*(np.mgrid[:SIDE, :SIDE] - SIDE / 2)) < 40
+    assert (person_matte(noise, face) == 1).all()
+
+
+def test_another_person_stays_in_the_background(portrait):
+    wall = np.full((512, 160, 3), 200, np.uint8)
+    both = np.concatenate([portrait.image, wall, portrait.image], axis=1)
+    points = portrait.fit.landmarks[:468, :2].astype(int)
+    for mine, other in ((0, 672), (672, 0)):
+        face = np.zeros(both.shape[:2], bool)
+        face[points[:, 1], points[:, 0] + mine] = True
+        matte = person_matte(both, face)
+        assert matte[points[:, 1], points[:, 0] + mine].mean() > 0.95
+        assert matte[points[:, 1], points[:, 0] + other].mean() < 0.05
+
+
 def test_a_person_and_a_background_make_the_photograph():
     """Colours are told apart so that both layers together are the picture that they came from."""
     y, x = np.mgrid[:96, :128].astype(np.float32)

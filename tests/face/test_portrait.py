@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from conftest import COLLINS
-from mimaface.face.portrait import Portrait, load_picture
-from mimaface.protocol.errors import InvalidImage, NoFaceFound
+from mimaface.face.portrait import Portrait, load_picture, load_pictures
+from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
 
 
 def png_header_only(width: int, height: int) -> bytes:
@@ -85,3 +85,14 @@ def test_the_largest_face_is_first_and_the_others_can_be_chosen():
     group.paste(picture.resize((420, 420)), (430, 0))
     content = saved(group, "PNG")
     assert Portrait.open(content, 0).fit.landmarks[:, 0].mean() > 450 > Portrait.open(content, 1).fit.landmarks[:, 0].mean()
+
+
+def test_folders_are_read_in_the_order_of_names(tmp_path):
+    with pytest.raises(InvalidInput, match="holds no pictures"):
+        load_pictures(tmp_path)
+    for name, width in (("b.png", 80), ("a.webp", 90), ("c.JPG", 100)):
+        Image.new("RGB", (width, 70)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not a picture, and not asked for")
+    assert [picture.shape[1] for picture in load_pictures(tmp_path)] == [90, 80, 100]
+    with pytest.raises(InvalidInput, match="cannot read"):
+        load_pictures(tmp_path / "absent")

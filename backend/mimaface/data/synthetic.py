@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mimaface.face.fit import IRIS, FittedFace, LandmarkModel
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.normals import render_normals
-from mimaface.face.portrait import Portrait, load_picture
+from mimaface.face.portrait import Portrait, load_pictures
 from mimaface.face.pose import FacePose, motion_signals
 from mimaface.face.proxy import ProxyRenderer
 from mimaface.face.threads import one_thread
@@ -119,10 +119,8 @@ def relative(pose: FacePose, source: FacePose, fit: FittedFace) -> FacePose:
 
 @functools.cache
 def background_pictures(folder: str) -> list[Array]:
-    """All pictures of a folder."""
-    if not folder:
-        return []
-    return [load_picture(path) for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
+    """All pictures of a folder, read once a process; none without a folder."""
+    return load_pictures(Path(folder)) if folder else []
 
 
 def make_samples(seed: int, first: int, count: int, config: SyntheticConfig, workers: int | None = None) -> Iterator[Sample]:

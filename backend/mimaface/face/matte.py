@@ -51,17 +51,20 @@ class PersonSegmenter:
 
 
 def person_matte(image: Array, face: Array) -> Array:
-    """How much of each pixel of ``image`` (H, W, 3) uint8 is the person whose ``face`` (H, W) bool is there: (H, W) float32, 0 to 1."""
+    """How much of each pixel of ``image`` (H, W, 3) uint8 is the person whose ``face`` (H, W) bool is there: (H, W) float32, 0 to 1.
+
+    Where the network does not even find the face – in drawings, masks – all of the picture is taken for the person.
+    """
     height, width = image.shape[:2]
-    found = Image.fromarray(PersonSegmenter.load()(image)).resize((width, height), Image.Resampling.BILINEAR)
-    matte = np.maximum(_guided(image.mean(-1, dtype=np.float32) / 255, np.asarray(found), max(width // SIDE, 1)), face)
+    found = np.asarray(Image.fromarray(PersonSegmenter.load()(image)).resize((width, height), Image.Resampling.BILINEAR))
+    if not face.any() or found[face].mean() < 0.5:
+        return np.ones((height, width), np.float32)
+    matte = np.maximum(_guided(image.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face)
     whole = binary_fill_holes(matte > 0.5)
-    matte = np.where(distance_transform_edt(whole) > SURE * width, 1.0, matte)
-    matte = smoothstep(EDGE_LOW, EDGE_HIGH, matte)
+    matte = smoothstep(EDGE_LOW, EDGE_HIGH, np.where(distance_transform_edt(whole) > SURE * width, 1.0, matte))
     people, count = label(matte > CLEAR)
-    mine = np.bincount(people[face], minlength=count + 1)
-    mine[0] = 0
-    return np.where(people == mine.argmax(), matte, 0.0).astype(np.float32) if face.any() else matte.astype(np.float32)
+    mine = np.bincount(people[face], minlength=count + 1)[1:].argmax() + 1
+    return np.where(people == mine, matte, 0.0).astype(np.float32)
 
 
 def _guided(guide: Array, values: Array, reach: int) -> Array:

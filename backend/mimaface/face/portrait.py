@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mimaface.protocol.errors import InvalidImage
+from mimaface.protocol.errors import InvalidImage, InvalidInput
 
 from .fit import FittedFace, fit_portrait
 
@@ -42,6 +42,19 @@ class Portrait:
 def load_picture(source: Path | str | bytes) -> Array:
     """A picture file as RGB (H, W, 3) uint8, upright. Raises :class:`InvalidImage`."""
     return decode_picture(*read_picture(source))
+
+
+def load_pictures(folder: Path) -> list[Array]:
+    """All pictures of a folder, in the order of their names. Raises :class:`InvalidInput` when there are none."""
+    try:
+        found = [
+            load_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")
+        ]
+    except OSError as error:
+        raise InvalidInput(f"cannot read {folder}: {error.strerror}", "check the path") from error
+    if not found:
+        raise InvalidInput(f"{folder} holds no pictures", "use PNG, JPEG or WebP files")
+    return found
 
 
 def read_picture(source: Path | str | bytes) -> tuple[bytes, str]:

@@ -13,13 +13,14 @@ from torch.nn import functional
 
 from mimaface.data.samples import read_shards, shards_in
 from mimaface.engines.pictures import as_images
+from mimaface.face.portrait import load_pictures
 from mimaface.model.autoencoder import SmallAutoencoder
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidInput
 
 from .config import TrainingConfig
 from .loop import Batch, item_generator
-from .pictures import load_folder, rows_of_pictures
+from .pictures import rows_of_pictures
 
 CROP = 128  # pixels
 LATENT_NOISE = 0.05  # of a latent's deviation: the decoder meets latents that are nearly right
@@ -73,7 +74,7 @@ class AutoencoderStage:
             for sample in read_shards(shards_in(data))
             for picture in (sample.source, *sample.driven[::2], sample.projected[0])
         ]
-        self.photographs = load_folder(photographs) if photographs else []
+        self.photographs = load_pictures(photographs) if photographs else []
         self.held_out = [sample.driven[0] for sample in read_shards(shards_in(held_out))][:16]
 
     def batch(self, step: int, places: range) -> Batch:
