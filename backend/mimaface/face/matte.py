@@ -22,7 +22,8 @@ from .sampling import fill_holes, smoothstep
 
 Array = NDArray[Any]
 SIDE = 256  # pixels a side that the network sees
-SURE = 0.025  # of the picture's width from its outline inwards: a person has no holes there
+AROUND = 1.7  # sizes of the face that are looked at to either side of its middle
+SURE = 0.025  # of that square's width from its outline inwards: a person has no holes there
 EDGE_LOW, EDGE_HIGH = 0.15, 0.85  # of the network's answer: below the first background, above the second person
 OPAQUE, CLEAR = 0.97, 0.03  # a pixel is all person above the first, all background below the second
 UNLIKE = 32.0  # of 255: what its outline may differ from the person next to it
@@ -55,16 +56,32 @@ def person_matte(image: Array, face: Array) -> Array:
 
     Where the network does not even find the face – in drawings, masks – all of the picture is taken for the person.
     """
-    height, width = image.shape[:2]
-    found = np.asarray(Image.fromarray(PersonSegmenter.load()(image)).resize((width, height), Image.Resampling.BILINEAR))
-    if not face.any() or found[face].mean() < 0.5:
-        return np.ones((height, width), np.float32)
-    matte = np.maximum(_guided(image.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face)
+    if not face.any():
+        return np.ones(face.shape, np.float32)
+    window = _around(face)
+    part, width = image[window], image[window].shape[1]
+    found = np.asarray(Image.fromarray(PersonSegmenter.load()(part)).resize(part.shape[1::-1], Image.Resampling.BILINEAR))
+    if found[face[window]].mean() < 0.5:
+        return np.ones(face.shape, np.float32)
+    matte = np.maximum(_guided(part.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face[window])
     whole = binary_fill_holes(matte > 0.5)
     matte = smoothstep(EDGE_LOW, EDGE_HIGH, np.where(distance_transform_edt(whole) > SURE * width, 1.0, matte))
-    people, count = label(matte > CLEAR)
-    mine = np.bincount(people[face], minlength=count + 1)[1:].argmax() + 1
-    return np.where(people == mine, matte, 0.0).astype(np.float32)
+    people, count = label(matte > 0.5)
+    mine = np.bincount(people[face[window]], minlength=count + 1)[1:].argmax() + 1
+    nearest = people[tuple(distance_transform_edt(people == 0, return_distances=False, return_indices=True))]
+    result = np.zeros(face.shape, np.float32)
+    result[window] = np.where(nearest == mine, matte, 0.0)
+    return result
+
+
+def _around(face: Array) -> tuple[slice, slice]:
+    """Rows and columns of a square about ``face`` (H, W) bool, as far as the picture goes: the network wants people large."""
+    places = np.argwhere(face)
+    low, high = places.min(0), places.max(0) + 1
+    reach = AROUND * (high - low).max()
+    start = np.maximum((low + high) / 2 - reach, 0).astype(int)
+    rows, columns = (slice(int(a), int(b)) for a, b in zip(start, ((low + high) / 2 + reach).astype(int) + 1))
+    return rows, columns
 
 
 def _guided(guide: Array, values: Array, reach: int) -> Array:
