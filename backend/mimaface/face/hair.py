@@ -37,37 +37,36 @@ def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, mat
     ears = hair & head.region("ears")
     smooth = np.where(ears[:, None], spread(len(shape), skin, shape, ~ears), shape) if ears.any() else shape
     normals = vertex_normals(smooth, skin)
-    thickness, sure = _thickness(fit, camera, smooth, normals, matte)
-    sure &= hair
+    limit = _way_out(fit, camera, smooth, normals, matte)
+    sure = hair & np.isfinite(limit) & (np.abs(_facing(fit, smooth, normals)) < RIM)
     if sure.sum() < LEAST:
         return np.zeros_like(shape)
     inner = skin[hair[skin].all(1)]
-    thick = np.where(hair, spread(len(shape), inner, np.repeat(thickness[:, None], 3, 1), sure)[:, 0], 0.0)
+    thick = np.where(hair, spread(len(shape), inner, np.repeat(np.where(sure, limit, 0.0)[:, None], 3, 1), sure)[:, 0], 0.0)
     first, second = _edges()
     neighbours = np.maximum(np.bincount(first, minlength=len(thick)), 1)
     for _ in range(SMOOTHING):
         around = np.bincount(first, thick[second], len(thick)) / neighbours
         thick = np.where(hair, 0.5 * (thick + around), 0.0)
-    return np.asarray(smooth - shape + np.clip(thick, 0, THICKEST)[:, None] * normals)
+    return np.asarray(smooth - shape + np.clip(np.minimum(thick, limit), 0, THICKEST)[:, None] * normals)
 
 
-def _thickness(fit: FittedFace, camera: Camera, shape: Array, normals: Array, matte: Array) -> tuple[Array, Array]:
-    """Metres (V,) along its normal from a vertex to the end of the person, and (V,) bool: on the outline, and the end is seen."""
+def _way_out(fit: FittedFace, camera: Camera, shape: Array, normals: Array, matte: Array) -> Array:
+    """Metres (V,) along its normal from a vertex to where the photograph shows no person any more; ∞ where that is not seen."""
     still, outwards = shape @ fit.rotation.T + fit.translation, normals @ fit.rotation.T
-    facing = -(outwards * still).sum(1) / np.linalg.norm(still, axis=1)
-    rim = np.flatnonzero(np.abs(facing) < RIM)
     away = np.arange(0, THICKEST, STEP)
-    points = still[rim, None] + away[:, None] * outwards[rim, None]
+    points = still[:, None] + away[:, None] * outwards[:, None]
     u, v = np.moveaxis(camera.project(points.reshape(-1, 3)).reshape(points.shape)[..., :2].astype(int), -1, 0)
     height, width = matte.shape
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     person = ~inside | (matte[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)] > 0.5)
-    ended = ~person.all(1)
-    end = np.where(ended, person.argmin(1), len(away) - 1)
-    thickness, sure = np.zeros(len(shape)), np.zeros(len(shape), bool)
-    thickness[rim] = away[end]
-    sure[rim] = ended & inside[:, 0]
-    return thickness, sure
+    return np.where(person.all(1) | ~inside[:, 0], np.inf, away[person.argmin(1)])
+
+
+def _facing(fit: FittedFace, shape: Array, normals: Array) -> Array:
+    """(V,) cosine between surface and line of sight."""
+    still, outwards = shape @ fit.rotation.T + fit.translation, normals @ fit.rotation.T
+    return np.asarray(-(outwards * still).sum(1) / np.linalg.norm(still, axis=1))
 
 
 def _hidden_ears(head: Head, place: Array, image: Array) -> Array:

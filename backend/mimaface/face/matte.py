@@ -26,6 +26,7 @@ AROUND = 1.7  # sizes of the face that are looked at to either side of its middl
 SURE = 0.025  # of that square's width from its outline inwards: a person has no holes there
 EDGE_LOW, EDGE_HIGH = 0.15, 0.85  # of the network's answer: below the first background, above the second person
 OPAQUE, CLEAR = 0.97, 0.03  # a pixel is all person above the first, all background below the second
+BAND = 0.008  # of the picture's size: how far inside its outline a person may still be tinged by the background
 UNLIKE = 32.0  # of 255: what its outline may differ from the person next to it
 GUIDE_FLOOR = 1e-3  # variance of brightness, 0 to 1, below which a region has no edge to follow
 FAINT = 0.25  # least share of a pixel from which the person's own colour can be told
@@ -102,11 +103,13 @@ def person_colours(image: Array, matte: Array) -> Array:
     """
     picture = image.astype(np.float32)
     share = matte[..., None]
-    spread = fill_holes(picture, matte > OPAQUE)
+    inside = distance_transform_edt(matte > OPAQUE)
+    deep = inside > BAND * max(image.shape[:2])
+    spread = fill_holes(picture, deep if deep.any() else matte > OPAQUE)
     behind = fill_holes(picture, matte < CLEAR)
     solved = np.clip((picture - (1 - share) * behind) / np.maximum(share, FAINT), 0, 255)
-    mixed = spread + np.where(share > FAINT, np.clip(solved - spread, -UNLIKE, UNLIKE), 0)
-    return np.where(share > OPAQUE, picture, mixed).astype(np.float32)
+    near = spread + np.where(share > FAINT, np.clip(solved - spread, -UNLIKE, UNLIKE), 0)
+    return np.where(deep[..., None], picture, near).astype(np.float32)
 
 
 def background_behind(image: Array, matte: Array, reach: float) -> Array:
