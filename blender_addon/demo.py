@@ -57,7 +57,7 @@ def main() -> dict:
     pose(scene.mimaface.rig)
     takes = []
     take_file = Path(os.environ["MIMAFACE_TAKE"])
-    for name, engine, prepare in (("projected", "proxy", None), ("generated", "demo", None), ("mocap", "proxy", take_file)):
+    for name, engine, prepare in (("projected", "proxy", None), ("generated", "demo", None), ("mocap", "demo", take_file)):
         scene.mimaface.engine = engine
         if prepare is not None:
             drive.fresh_take(scene.mimaface.rig)

@@ -22,9 +22,9 @@ def tiny_model(seed: int = 3) -> MimaFaceModel:
     model = MimaFaceModel(
         models.tiny_configuration(
             conditions=(("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
-            copies=("render", "source"),
+            corrects="render",
             sampler=SamplerConfig(method="ddim", steps=2, prediction="sample", zero_terminal_snr=True),
-            unet=models.tiny_unet(in_channels=25, out_channels=6),
+            unet=models.tiny_unet(in_channels=25),
         )
     )
     models.awaken(model)

@@ -1,22 +1,20 @@
 """Full-resolution detail: the photograph has more pixels than the generator, and keeps them where the two agree (spec 6.8).
 
-As in a Laplacian pyramid (Burt and Adelson 1983): where the coarse structure of the generated picture is that of the photograph, posed
-or as it is, the result is that photograph under the generator's coarse correction of light and form, with all of its own grain.
-Where it is neither, as in an opened mouth or behind a turned cheek, the generated picture stays.
+As in a Laplacian pyramid (Burt and Adelson 1983): where the coarse structure of the generated picture is that of the posed photograph,
+the result is that photograph under the generator's coarse correction of light and form, with all of its own grain. Where it is not,
+as behind a turned cheek, the generated picture stays.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-TOLERANCE = 0.10  # of RGB in [−1, 1]: a coarse difference at which a third of the details is left
-CHOICE = 0.06  # of RGB in [−1, 1]: a fine difference that decides between two layers
+TOLERANCE = 0.20  # of RGB in [−1, 1]: a coarse difference at which a third of the details is left
 COARSE = 4  # pixels of the generated picture on either side, over which structure is coarse
 FEATHER = 20  # pixels of the generated picture over which it fades into the photograph
 
@@ -67,34 +65,18 @@ def border(size: int) -> Tensor:
     return (ramp[:, None] * ramp[None])[None, None]
 
 
-def shares(differences: Sequence[Tensor], changes: Sequence[Tensor]) -> list[Tensor]:
-    """How much of each layer shows, (1, 1, G, G) each, with a sum up to 1: the nearest one's, as far as it agrees.
-
-    differences: of the generated picture from each layer as it is held, (1, 3, G, G); changes: their coarse structure.
-    """
-    fine = [difference.square().mean(1, keepdim=True) for difference in differences]
-    nearest = torch.softmax(torch.cat([functional.avg_pool2d(each, 3, 1, 1) for each in fine], 1) / -(CHOICE**2), 1)
-    return [nearest[:, i : i + 1] * agreement(change) for i, change in enumerate(changes)]
-
-
-def with_detail(generated: Tensor, layers: Sequence[Layer]) -> Tensor:
+def with_detail(generated: Tensor, layer: Layer) -> Tensor:
     """The generated face (1, 3, G, G) at the photograph's resolution, RGB in [−1, 1] (1, 3, W, W).
 
-    layers: what the generator may have copied from, the posed photograph first; at its border the result is that one.
+    layer: the posed photograph; at its border the result is that one.
     """
-    differences = [generated - layer.held for layer in layers]
-    changes = [coarse(difference) for difference in differences]
-    weights = shares(differences, changes)
-    finished = generated
-    for weight, change, layer in zip(weights, changes, layers):
-        finished = finished + weight * (layer.small + change - generated)
-    posed, inside = layers[0], border(generated.shape[-1]).to(generated)
-    size = posed.finer.shape[-2:]
-    result = resized(posed.small + inside * (finished - posed.small), size)
-    for weight, layer in zip(weights, layers):
-        beyond = 1 - inside if layer is posed else 0
-        result = result + resized(inside * weight + beyond, size) * layer.finer
-    return result.clamp(-1, 1)
+    change = coarse(generated - layer.held)
+    share = agreement(change)
+    finished = generated + share * (layer.small + change - generated)
+    inside = border(generated.shape[-1]).to(generated)
+    size = layer.finer.shape[-2:]
+    result = resized(layer.small + inside * (finished - layer.small), size)
+    return (result + resized(inside * share + 1 - inside, size) * layer.finer).clamp(-1, 1)
 
 
 def resized(images: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

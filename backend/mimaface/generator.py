@@ -65,12 +65,10 @@ class PortraitGenerator:
         face = choose_frame(portrait, self.size, "face")
         self.place = window_in(self.renderer.frame, face)
         self.camera = self.fit.camera.window(face.left, face.top, face.scale, self.size, self.size)
-        window = self._window(self.renderer.image)
-        photo = self._small(window)
+        photo = self._small(self._window(self.renderer.image))
         self.tokens = engine.encode_source(photo)
         self.source = engine.encode_images(photo)
         self.still = self._normals(render_normals(self.renderer.projection.still, self.camera))
-        self.photo = Layer.of(window, photo, engine.decode_latents(self.source))
 
     def _window(self, picture: Array) -> Tensor:
         """The part of a frame (H, W, 3) uint8 that is generated, as RGB in [−1, 1] (1, 3, S, S) on the engine's device."""
@@ -141,7 +139,7 @@ class PortraitGenerator:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
         decoded = self.engine.decode_latents(torch.stack([posed.latents[0], latents.to(posed.latents)]))
         held, generated = decoded[:1], decoded[1:]
-        face = with_detail(generated, [Layer.of(self._window(posed.picture), posed.small, held), self.photo])
+        face = with_detail(generated, Layer.of(self._window(posed.picture), posed.small, held))
         result = posed.picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]

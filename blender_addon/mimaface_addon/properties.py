@@ -31,12 +31,8 @@ class MimaFaceScene(bpy.types.PropertyGroup):
     engine: EnumProperty(
         name="Engine",
         items=[
-            ("proxy", "Projected", "The photo's own pixels on the posed head: instant and sharp"),
-            (
-                "demo",
-                "Generated",
-                "The small diffusion model: completes turned heads, keeps the background still, softer outlines (experimental)",
-            ),
+            ("demo", "Generated", "The diffusion model that comes with the add-on: light follows the turning head"),
+            ("proxy", "Projected", "The photo's own pixels on the posed head, without that model: several times as fast"),
             (
                 "released",
                 "Released",

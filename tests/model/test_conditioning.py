@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from scipy.ndimage import uniform_filter
 
 from mimaface.model.conditioning import (
-    IN_TRAINING,
     PREVIOUS_NOISE,
     Affinity,
-    Trust,
+    corrected,
     hand_over,
     sample_affinity,
     stack_input,
-    with_copies,
 )
 from mimaface.protocol.errors import InvalidInput
 
@@ -45,28 +41,13 @@ def test_a_missing_or_misshapen_condition_is_named() -> None:
         stack_input(clip(), {"source": clip(frames=2)}, hand_over(None, clip()), (("source", 4),))
 
 
-def test_copies_are_mixed_pixel_by_pixel_and_corrected() -> None:
-    render, source, output = clip(seed=1), clip(seed=2), clip(channels=6, seed=3)
-    output[:, 4:, :, :, :3] = torch.tensor([-40.0, 40.0])[:, None, None, None]  # there it decides for the source
-    found = with_copies(output, {"source": source, "render": render}, ("render", "source"))
-    assert torch.allclose(found[..., :3], (source + output[:, :4])[..., :3])
-    share = torch.sigmoid(IN_TRAINING.decisive * (output[:, 4:5] - output[:, 5:6]))
-    assert torch.allclose(found, share * render + (1 - share) * source + output[:, :4], atol=1e-5)
-    only_copied = with_copies(output, {"source": source, "render": render}, ("render", "source"), Trust(1e6, 0.0))
-    assert torch.equal(only_copied, torch.where(output[:, 4:5] > output[:, 5:6], render, source))
-    plain = clip(seed=4)
-    assert torch.equal(with_copies(plain, {"render": render}, ()), plain)
-
-
-@pytest.mark.parametrize("reach", [1, 2])
-def test_neighbours_choose_together(reach: int) -> None:
-    render, source, output = clip(seed=1), clip(seed=2), clip(channels=6, seed=3)
-    around = np.pad((output[:, 4] - output[:, 5]).numpy(), ((0, 0), (0, 0), (reach, reach), (reach, reach)), mode="edge")
-    wide = 2 * reach + 1
-    lead = torch.from_numpy(uniform_filter(around, (1, 1, wide, wide))[:, None, :, reach:-reach, reach:-reach])
-    share = torch.sigmoid(5 * lead)
-    found = with_copies(output, {"source": source, "render": render}, ("render", "source"), Trust(5.0, 0.3, reach))
-    assert torch.allclose(found, share * render + (1 - share) * source + 0.3 * output[:, :4], atol=1e-5)
+def test_a_correction_is_added_to_the_condition_that_is_named() -> None:
+    render, source, output = clip(seed=1), clip(seed=2), clip(seed=3)
+    conditions = {"source": source, "render": render}
+    assert torch.equal(corrected(output, conditions, "render"), render + output)
+    assert torch.equal(corrected(output, conditions, "render", 0.0), render)
+    assert torch.allclose(corrected(output, conditions, "source", 0.3), source + 0.3 * output)
+    assert torch.equal(corrected(output, conditions, "", 0.3), output), "a network that says everything is believed"
 
 
 def test_the_first_clip_knows_nothing() -> None:

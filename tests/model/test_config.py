@@ -42,9 +42,9 @@ def test_released_tokens_are_in_the_order_of_the_checkpoint() -> None:
     ("change", "named_part"),
     [
         ({"overlap": 12}, "overlap"),
-        ({"copies": ("render",)}, "predicts the clean latents"),
-        ({"copies": ("photo",)}, "copies"),
-        ({"copies": ("render",), "sampler": SamplerConfig(prediction="sample")}, "out_channels"),
+        ({"corrects": "render"}, "predicts the clean latents"),
+        ({"corrects": "photo"}, "corrects"),
+        ({"unet": {**PAPER_SD15.unet, "out_channels": 5}}, "out_channels"),
         ({"clip_length": 40}, "clip_length"),
         ({"conditions": (("render", 3),)}, "in_channels"),
         ({"motion_space": "flame"}, "motion_space"),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import diffusion
 from ..clips import Clip, ClipPlan
-from ..model.conditioning import IN_USE, Affinity, hand_over, stack_input, with_copies
+from ..model.conditioning import SHARE_IN_USE, Affinity, corrected, hand_over, stack_input
 from ..model.config import MimaFaceConfig, SamplerConfig
 from ..model.family import MimaFaceModel
 from ..model.vision import VisionTokens
@@ -179,7 +179,7 @@ def sample_clip(
         expanded = {name: value.expand(copies, -1, -1, -1, -1) for name, value in conditions.items()}
         known = Affinity(*(value.expand(copies, -1, -1, -1, -1) for value in affinity))
         output = engine.network(stack_input(x, expanded, known, engine.config.conditions), timestep, context)
-        return with_copies(output, expanded, engine.config.copies, IN_USE)
+        return corrected(output, expanded, engine.config.corrects, SHARE_IN_USE)
 
     scale = engine.config.guidance if guidance is None else guidance
     guided = diffusion.guidance(model, engine.context(source, inputs.signals), scale)

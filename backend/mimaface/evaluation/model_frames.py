@@ -39,10 +39,8 @@ def model_generator(
             latents = generate_latents(engine, sample, render, steps, affinity, without)
             result = engine.decode_latents(latents)
             if detail:
-                photo = as_images(sample.source[None]).to(engine.device)
-                still = Layer.of(photo, photo, engine.decode_latents(engine.encode_images(photo)))
                 posed = [Layer.of(*(x[None] for x in each)) for each in zip(rendered, rendered, engine.decode_latents(render))]
-                result = torch.cat([with_detail(made[None], [layer, still]) for made, layer in zip(result, posed)])
+                result = torch.cat([with_detail(made[None], layer) for made, layer in zip(result, posed)])
         return as_pictures(result)
 
     return generate

@@ -7,26 +7,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..protocol.errors import InvalidInput
 
 PREVIOUS_NOISE = 0.1  # standard deviation of the noise on s in training (Eq. 4)
 
 
-class Trust(NamedTuple):
-    """How a network that copies is believed: its choice is the mean of the logits up to ``reach`` latent pixels away, times
-    ``decisive``; of what it adds, the share ``correction``."""
-
-    decisive: float
-    correction: float
-    reach: int = 0
-
-
-IN_TRAINING = Trust(60.0, 1.0)
-# In use a network unsure of two pictures picks one sooner than it shows both, and neighbours pick together. What it adds is the mean
-# of what may be lacking, and so blurs what it does not know; less than half of it keeps photographs sharp.
-IN_USE = Trust(150.0, 0.4, 1)
+# What a network adds to a condition is the mean of what may be lacking, and so blurs what it does not know: in use, this share of it
+# keeps photographs sharp.
+SHARE_IN_USE = 0.5
 
 
 class Affinity(NamedTuple):
@@ -55,23 +44,10 @@ def stack_input(
     return torch.cat([*parts, affinity.latents.to(noisy.dtype), affinity.mask.to(noisy.dtype)], dim=1)
 
 
-def with_copies(output: Tensor, conditions: Mapping[str, Tensor], copies: tuple[str, ...], trust: Trust = IN_TRAINING) -> Tensor:
-    """The prediction (B, C, F, h, w) for a network's output (B, C + len(copies), F, h, w).
-
-    Softmax weights of the last channels mix the conditions named, pixel by pixel; the first C say what the mixture lacks. So
-    what needs only to be moved or kept stays sharp (compare the occlusion mask of Siarohin et al. 2019).
-    """
-    if not copies:
-        return output
-    choice = output[:, -len(copies) :]
-    if trust.reach:
-        wide = 2 * trust.reach + 1
-        choice = functional.avg_pool3d(functional.pad(choice, (trust.reach,) * 4 + (0, 0), mode="replicate"), (1, wide, wide), 1)
-    weights = (trust.decisive * choice).softmax(dim=1)
-    prediction = trust.correction * output[:, : -len(copies)]
-    for index, name in enumerate(copies):
-        prediction = prediction + weights[:, index : index + 1] * conditions[name].to(output.dtype)
-    return prediction
+def corrected(output: Tensor, conditions: Mapping[str, Tensor], name: str, share: float = 1.0) -> Tensor:
+    """The prediction (B, C, F, h, w): ``share`` of a network's output (B, C, F, h, w), added to the condition ``name`` if one is
+    named, so that what that shows stays sharp."""
+    return conditions[name].to(output.dtype) + share * output if name else output
 
 
 def hand_over(previous: Tensor | None, like: Tensor) -> Affinity:

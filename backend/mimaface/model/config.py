@@ -97,8 +97,7 @@ class MimaFaceConfig:
     motion_space    "anny" (ARKit actions) or "bfm2009" (64 expression coefficients)
     conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; after
                     them come the latents and the mask of the previous clip (ICA), always last
-    copies          conditions that the network may copy from: its output has one more channel for each, whose softmax weighs
-                    them, and the others say what that mixture lacks; () for a network that says everything
+    corrects        the condition that the network's output is added to; "" for a network that says everything itself
     """
 
     name: str
@@ -113,18 +112,16 @@ class MimaFaceConfig:
     unet: Mapping[str, Any]
     vae: Mapping[str, Any]
     vision: Mapping[str, Any]
-    copies: tuple[str, ...] = ()
+    corrects: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conditions", tuple((str(name), int(count)) for name, count in self.conditions))
         for part in PARTS:
             object.__setattr__(self, part, {key: _frozen(value) for key, value in getattr(self, part).items()})
         _one_of("motion_space", self.motion_space, MOTION_SPACES)
-        object.__setattr__(self, "copies", tuple(self.copies))
-        for name in self.copies:
-            _one_of("copies", name, tuple(name for name, count in self.conditions if count == self.latent_channels))
-        if self.copies and self.sampler.prediction != "sample":
-            raise InvalidCheckpoint("copies need a sampler that predicts the clean latents", 'set prediction to "sample"')
+        _one_of("corrects", self.corrects, ("", *(name for name, count in self.conditions if count == self.latent_channels)))
+        if self.corrects and self.sampler.prediction != "sample":
+            raise InvalidCheckpoint("corrects needs a sampler that predicts the clean latents", 'set prediction to "sample"')
         if not 0 <= self.overlap < self.clip_length:
             raise InvalidCheckpoint(f"overlap {self.overlap} must be less than clip_length {self.clip_length}")
         if self.clip_length > self.unet["motion_max_seq_length"]:
@@ -133,7 +130,7 @@ class MimaFaceConfig:
             )
         for what, found, wanted in (
             ("unet.in_channels", self.unet["in_channels"], self.input_channels),
-            ("unet.out_channels", self.unet["out_channels"], self.latent_channels + len(self.copies)),
+            ("unet.out_channels", self.unet["out_channels"], self.latent_channels),
             ("unet.cross_attention_dim", self.unet["cross_attention_dim"], self.appearance.context_width),
             ("vision.hidden_size", self.vision["hidden_size"], self.appearance.token_width),
         ):

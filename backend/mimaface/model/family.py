@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from . import checkpoint
 from .appearance import build_appearance
 from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
-from .conditioning import Affinity, stack_input, with_copies
+from .conditioning import Affinity, corrected, stack_input
 from .config import MimaFaceConfig
 from .motion_unet import MotionUNet, build_motion_unet, initialise_for_training
 from .vision import VisionTokens, build_vision, encode_source, vision_keys
@@ -50,7 +50,7 @@ class MimaFaceModel(nn.Module):
         self.vision = build_vision(config.vision)
         self.appearance = build_appearance(config.appearance)
         if not self.unet.conv_in.weight.is_meta:
-            initialise_for_training(self.unet, config.affinity_channels, bool(config.copies))
+            initialise_for_training(self.unet, config.affinity_channels, bool(config.corrects))
 
     @property
     def latent_size(self) -> int:
@@ -78,12 +78,12 @@ class MimaFaceModel(nn.Module):
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
         """The network's prediction (B, C, F, h, w) for noisy latents (B, C, F, h, w); the other shapes as in conditioning."""
-        return with_copies(self.network(noisy, timestep, conditions, affinity, context), conditions, self.config.copies)
+        return corrected(self.network(noisy, timestep, conditions, affinity, context), conditions, self.config.corrects)
 
     def network(
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
-        """What the U-Net itself says (B, C + copies, F, h, w): a prediction, or what ``with_copies`` makes one of."""
+        """What the U-Net itself says (B, C, F, h, w): a prediction, or what ``corrected`` makes one of."""
         output: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
         return output
 

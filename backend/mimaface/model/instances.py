@@ -105,9 +105,8 @@ RELEASED_SD15 = PAPER_SD15.but(
 # Shipped, and trained on this repository's synthetic heads, on two CPU cores if need be. 256² pictures are 32² × 16 latents
 # (12 : 1). The projected head and the source's own latents carry the picture, so spatial attention is kept to 8², where it
 # costs little and brings identity and the exact motion. Heads are 16 and 40 wide, sizes that have fused kernels. The network
-# chooses at every latent pixel between the projection (the head, moved) and the source (what does not move), and adds what
-# both lack: it learns only what neither shows, and what they show stays sharp. Normals of the head, posed and in the source,
-# say where it is. Zero terminal SNR and trailing steps: a few
+# says what the projection (the person, moved, over the background) lacks, and what that shows stays sharp. Normals of the head,
+# posed and in the source, say where it is. Zero terminal SNR and trailing steps: a few
 # steps suffice, and brightness does not drift from clip to clip.
 DEMO = MimaFaceConfig(
     name="demo",
@@ -124,7 +123,7 @@ DEMO = MimaFaceConfig(
         adapter_heads=4,
     ),
     conditions=(("render", 16), ("source", 16), ("normals", 4), ("source_normals", 4)),
-    copies=("render", "source"),
+    corrects="render",
     clip_length=12,
     overlap=3,
     sampler=SamplerConfig(method="ddim", steps=1, prediction="sample", spacing="trailing", zero_terminal_snr=True),
@@ -132,7 +131,7 @@ DEMO = MimaFaceConfig(
     unet={
         "sample_size": 32,
         "in_channels": 73,
-        "out_channels": 18,
+        "out_channels": 16,
         "down_block_types": ("DownBlockMotion", "DownBlockMotion", "CrossAttnDownBlockMotion"),
         "up_block_types": ("CrossAttnUpBlockMotion", "UpBlockMotion", "UpBlockMotion"),
         "block_out_channels": (64, 128, 160),

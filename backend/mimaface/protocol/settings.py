@@ -12,7 +12,7 @@ from .errors import InvalidInput
 class RenderSettings:
     """Settings of one render.
 
-    engine      which generator: "proxy" (the projected photo), "demo" (the small diffusion model that is shipped) or "released"
+    engine      which generator: "demo" (the small diffusion model that is shipped), "proxy" (the projected photo) or "released"
     size        pixels of the longer side of the output frame; 0 = the photograph's own size
     framing     "photo": the whole photograph with the face pasted back; "face": the square crop around the head
     transparent PNG with alpha: everything but the head is transparent
@@ -21,7 +21,7 @@ class RenderSettings:
     face        which face of the picture, largest first
     """
 
-    engine: str = "proxy"
+    engine: str = "demo"
     size: int = 0
     framing: str = "photo"
     transparent: bool = False

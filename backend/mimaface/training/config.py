@@ -26,8 +26,8 @@ class TrainingConfig:
     identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation; identity_bank: persons that its memory holds
     huber            c of the pseudo-Huber loss √(‖d‖² + c²) − c at every latent pixel (Song, Dhariwal 2023), which prefers one of
                      two plausible pictures to their blurred mean; 0 takes the mean square
-    correction_weight  of the size of what is added to the copies at every latent pixel (group lasso, Yuan, Lin 2006): a network
-                     adds only what it is sure of, and elsewhere copies, so that photographs stay sharp
+    correction_weight  of the size of a correction at every latent pixel (group lasso, Yuan, Lin 2006): a network that corrects a
+                     condition adds only what it is sure of, so that photographs stay sharp
     adversary_weight factor of the generator's loss against an adversary (training/adversary.py); 0 trains without one
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)

@@ -17,7 +17,7 @@ from mimaface.data.samples import SIGNALS
 from mimaface.engines.pictures import as_images
 from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine, start_sampling
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
-from mimaface.model.conditioning import Affinity, hand_over, sample_affinity, with_copies
+from mimaface.model.conditioning import Affinity, corrected, hand_over, sample_affinity
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
@@ -67,7 +67,7 @@ class Denoising(nn.Module):
         affinity = Affinity(tensors["known"], tensors["mask"])
         run = _frame_by_frame if config.stage == "image" else MimaFaceModel.network
         output = run(model, noisy, timesteps, conditions, affinity, context)
-        prediction = with_copies(output, conditions, model.config.copies)
+        prediction = corrected(output, conditions, model.config.corrects)
         kind = model.config.sampler.prediction
         target = diffusion.training_target(kind, self.alphas, clean, noise, timesteps)
         weight = diffusion.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
@@ -76,8 +76,8 @@ class Denoising(nn.Module):
             error = (error + config.huber**2).sqrt() - config.huber
         denoising = (weight * error.mean((1, 2, 3))).mean()
         losses = {"loss": denoising, "denoising": denoising, "remember": tokens.class_token.detach()}
-        if model.config.copies:
-            correction = (self._squared(output[:, : clean.shape[1]].float()) + 1e-6).sqrt()  # the root's slope ends at 0
+        if model.config.corrects:
+            correction = (self._squared(output.float()) + 1e-6).sqrt()  # the root's slope ends at 0
             losses["correction"] = (weight * correction.mean((1, 2, 3))).mean()
             losses["loss"] = losses["loss"] + config.correction_weight * losses["correction"]
         if config.adversary_weight > 0:
@@ -118,7 +118,7 @@ class Denoising(nn.Module):
 def _frame_by_frame(
     model: MimaFaceModel, noisy: Tensor, timesteps: Tensor, conditions: dict[str, Tensor], affinity: Affinity, context: Tensor
 ) -> Tensor:
-    """The U-Net on every frame as a clip of its own: (B, C, F, h, w) → what it says of each (B, C + copies, F, h, w)."""
+    """The U-Net on every frame as a clip of its own: (B, C, F, h, w) → what it says of each (B, C, F, h, w)."""
     frames = noisy.shape[2]
 
     def single(x: Tensor) -> Tensor:
