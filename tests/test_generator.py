@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import nod
+from conftest import motion_of, nod
 from mimaface.animate import model_frames
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer, choose_frame
@@ -79,6 +79,18 @@ def test_what_is_remembered_saves_the_clips_before(folder, portrait):
     steps = [sum(1 for _ in model_frames(folder, portrait, poses, SMALL, 12, dict(kept))) for kept in (memory, {})]
     assert steps[0] < steps[1] / 2
     assert len(memory) == 2, "memory does not grow with the shot"
+
+
+def test_at_rest_it_is_the_photograph_and_near_it_hardly_less(folder, portrait):
+    """Whatever the networks say – these have random weights."""
+    motion = motion_of({}, {"angles": (0.1, 0, 0)}, {"angles": (8, 0, 0)})
+    poses = poses_for(portrait.fit, motion)
+    renderer = ProxyRenderer(portrait, 160)
+    frames = run(folder, portrait, motion)
+    change = [np.abs(frames[i].astype(float) - renderer.render(pose)).mean() for i, pose in enumerate(poses)]
+    assert change[0] == 0
+    assert np.array_equal(frames[0], renderer.image)
+    assert change[1] < 0.1 * change[2]
 
 
 def test_far_from_the_face_the_proxy_s_frame_is_untouched(folder, portrait):

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     animate.add_argument("--framing", choices=("photo", "face"), default="photo")
     animate.add_argument("--transparent", action="store_true", help="PNG with alpha: only the head")
     animate.add_argument(
-        "--engine", default="demo", help="demo: the shipped model; proxy: the projected photo, fast; released: the authors' weights"
+        "--engine",
+        default="demo",
+        help="demo: the shipped model; proxy: the projected photo, fast; released: the authors' weights",
     )
     animate.add_argument("--seed", type=int, default=0)
     animate.add_argument("--face", type=int, default=0, help="which face of the picture, 0 is the largest")

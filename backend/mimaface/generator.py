@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -26,9 +27,13 @@ from .face.portrait import Portrait
 from .face.pose import FacePose, motion_signals
 from .face.proxy import Frame as Window
 from .face.proxy import ProxyRenderer, choose_frame
+from .face.sampling import smoothstep
 from .protocol.settings import RenderSettings
 
 Array = NDArray[Any]
+
+
+MOVED = 0.01, 4.0  # pixels of the generated window: up to the first a pose is the photograph, from the second on all generated
 
 
 @functools.lru_cache(maxsize=1)
@@ -38,21 +43,23 @@ def open_engine(folder: Path) -> TorchEngine:
 
 
 class Drawn(NamedTuple):
-    """A pose without any network: the proxy's ``picture`` (H, W, 3 or 4) uint8, and what the generated window shows of the posed
-    head, its ``normals`` (S, S, 3) uint8."""
+    """A pose without any network: the proxy's ``picture`` (H, W, 3 or 4) uint8; what the generated window shows of the posed head, its
+    ``normals`` (S, S, 3) uint8; and how far that is ``away`` from the photograph, 0 to 1."""
 
     picture: Array
     normals: Array
+    away: float
 
 
 class PosedPicture(NamedTuple):
     """What conditions one frame: the proxy's ``picture`` (H, W, 3 or 4) uint8; its generated window ``small`` (1, 3, S, S), RGB in
-    [−1, 1], and that window's ``latents`` (1, C, h, w); the ``normals`` of the posed head (1, 4, h, w)."""
+    [−1, 1], and that window's ``latents`` (1, C, h, w); the ``normals`` of the posed head (1, 4, h, w); ``away`` as when it was drawn."""
 
     picture: Array
     small: Tensor
     latents: Tensor
     normals: Tensor
+    away: float
 
 
 class PortraitGenerator:
@@ -68,7 +75,9 @@ class PortraitGenerator:
         photo = self._small(self._window(self.renderer.image))
         self.tokens = engine.encode_source(photo)
         self.source = engine.encode_images(photo)
-        self.still = self._normals(render_normals(self.renderer.projection.still, self.camera))
+        still = self.renderer.projection.still
+        self.still = self._normals(render_normals(still, self.camera))
+        self._at_rest = self.camera.project(still)[:, :2]
 
     def _window(self, picture: Array) -> Tensor:
         """The part of a frame (H, W, 3) uint8 that is generated, as RGB in [−1, 1] (1, 3, S, S) on the engine's device."""
@@ -129,17 +138,21 @@ class PortraitGenerator:
 
     def _drawn(self, pose: FacePose) -> Drawn:
         picture = self.renderer.render(pose, self.settings.transparent)
-        return Drawn(picture, render_normals(self.renderer.pose_vertices(pose), self.camera))
+        vertices = self.renderer.pose_vertices(pose)
+        moved = np.abs(self.camera.project(vertices)[:, :2] - self._at_rest).max()
+        return Drawn(picture, render_normals(vertices, self.camera), float(smoothstep(*MOVED, moved)))
 
     def _posed(self, drawn: Drawn) -> PosedPicture:
         small = self._small(self._window(drawn.picture))
-        return PosedPicture(drawn.picture, small, self.engine.encode_images(small), self._normals(drawn.normals))
+        return PosedPicture(drawn.picture, small, self.engine.encode_images(small), self._normals(drawn.normals), drawn.away)
 
     def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
         decoded = self.engine.decode_latents(torch.stack([posed.latents[0], latents.to(posed.latents)]))
         held, generated = decoded[:1], decoded[1:]
-        face = with_detail(generated, Layer.of(self._window(posed.picture), posed.small, held))
+        window = self._window(posed.picture)
+        face = with_detail(generated, Layer.of(window, posed.small, held))
+        face = window + posed.away * (face - window)
         result = posed.picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
