@@ -18,6 +18,7 @@ from ..model.config import MimaFaceConfig, SamplerConfig
 from ..model.family import MimaFaceModel
 from ..model.vision import VisionTokens
 from ..protocol.errors import InvalidInput
+from .precision import fast_dtype
 
 SMALL_LATENTS = 32  # pixels a side, up to which attention on a CPU is faster by plain matrix products
 
@@ -62,12 +63,13 @@ class TorchEngine:
 
     @classmethod
     def open(cls, folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> TorchEngine:
-        """Load a checkpoint folder; dtype None takes bfloat16, fast and safe for every part.
+        """Load a checkpoint folder; dtype None takes what is fast on the device.
 
         Steps between timesteps are small beside their size, so the time embedding stays float32; and so does an
         autoencoder in float16, where Stable Diffusion's overflows (spec 6.3).
         """
-        model = MimaFaceModel.from_pretrained(folder, dtype or torch.bfloat16, device)
+        dtype = dtype or fast_dtype(torch.device(device).type)
+        model = MimaFaceModel.from_pretrained(folder, dtype, device)
         model.unet.time_embedding.float()
         if dtype == torch.float16:
             model.vae.float()

@@ -96,6 +96,7 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
 
     from mimaface.animate import DEMO_MODEL
     from mimaface.data.samples import read_shards, shards_in
+    from mimaface.engines.precision import fast_dtype
     from mimaface.model.family import MimaFaceModel
     from mimaface.training.commands import make_stage, open_model
     from mimaface.training.config import TrainingConfig
@@ -114,7 +115,7 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
         stage = make_stage(open_model(start), config, data, arguments.held_out)
         train(stage, config, out)
         start = str(out / "model")
-    model = MimaFaceModel.from_pretrained(start, torch.bfloat16)
+    model = MimaFaceModel.from_pretrained(start, fast_dtype("cpu"))
     generate = model_generator(model, detail=False, affinity="affinity" not in variant.without, without=variant.without)
     samples = islice(read_shards(shards_in(arguments.held_out)), arguments.samples)
     return evaluate(samples, {"model": generate}, (model.config.clip_length, model.config.overlap))
@@ -133,4 +134,5 @@ def variant_of(recipe: TrainingConfig, variant: Variant, steps: int) -> Training
         identity_weight=recipe.identity_weight * variant.identity,
         without=variant.without,
         average_context=variant.average_context,
+        precision="auto",
     )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mimaface import __version__, checksums
 from mimaface.data.samples import Sample
+from mimaface.engines.precision import fast_dtype
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidInput
 
@@ -63,7 +64,7 @@ def generators_of(names: Iterable[str], folder: Path | None, steps: int | None =
             raise InvalidInput(f"generator {name!r} is unknown", "use source, proxy, autoencoder, model or model-bare")
         if folder is None:
             raise InvalidInput(f"generator {name} needs a model", "add --model FOLDER")
-        model = model or MimaFaceModel.from_pretrained(folder, torch.bfloat16)
+        model = model or MimaFaceModel.from_pretrained(folder, fast_dtype("cpu"))
         found[name] = autoencoder_generator(model) if name == "autoencoder" else model_generator(model, steps, name == "model")
     return found
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mimaface.data.samples import read_shards, shards_in
 from mimaface.engines.pictures import as_images
+from mimaface.engines.precision import autocast
 from mimaface.face.portrait import load_pictures
 from mimaface.model.autoencoder import SmallAutoencoder
 from mimaface.model.family import MimaFaceModel
@@ -114,11 +115,11 @@ class AutoencoderStage:
         """Nothing to remember."""
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
-        images = as_images(np.stack(self.held_out))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16"):
+        images = as_images(np.stack(self.held_out)).to(self.model.vae.device)
+        with autocast(self.config.precision, images.device):
             result = torch.cat([self.model.vae.decode(self.model.vae.encode(x[None]).latents).sample for x in images]).float()
         error = (result.clamp(-1, 1) - images).square().mean((1, 2, 3)) / 4
-        return {"psnr": float((-10 * error.log10()).mean())}, rows_of_pictures([images[:8], result[:8]])
+        return {"psnr": float((-10 * error.log10()).mean())}, rows_of_pictures([images[:8].cpu(), result[:8].cpu()])
 
     def extra_state(self) -> dict[str, Tensor]:
         return {}
@@ -130,7 +131,7 @@ class AutoencoderStage:
         """The model with this autoencoder, whose latents get zero mean and unit deviation."""
         vae = self.model.vae
         with torch.no_grad():
-            raw = torch.cat([vae.encode(as_images(picture[None])).latents for picture in self.rendered[:256]])
+            raw = torch.cat([vae.encode(as_images(picture[None]).to(vae.device)).latents for picture in self.rendered[:256]])
             mean, std = raw.mean((0, 2, 3)), raw.std((0, 2, 3))
             vae.set_statistics(vae.latent_mean + vae.latent_std * mean, vae.latent_std * std)
         self.model.save_pretrained(folder)

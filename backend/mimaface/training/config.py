@@ -10,6 +10,7 @@ from typing import Any
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
 STAGES = ("autoencoder", "image", "video")
+PRECISIONS = ("auto", "no", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class TrainingConfig:
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
     average_context  ablation: the context averaged over the frames, as the released code has it
+    precision        of accelerate: no, bf16 or fp16; auto takes bf16 on a device that computes in it, else no
     """
 
     stage: str
@@ -56,7 +58,7 @@ class TrainingConfig:
     pixel_weighted: bool = False
     average_context: bool = False
     checkpoint_gradients: bool = False
-    precision: str = "bf16"  # of accelerate: no | bf16 | fp16
+    precision: str = "auto"
     evaluate_every: int = 500
     save_every: int = 500
     seed: int = 0
@@ -65,6 +67,8 @@ class TrainingConfig:
         object.__setattr__(self, "without", tuple(self.without))
         if self.stage not in STAGES:
             raise InvalidInput(f"stage {self.stage!r} is unknown", f"use one of: {', '.join(STAGES)}")
+        if self.precision not in PRECISIONS:
+            raise InvalidInput(f"precision {self.precision!r} is unknown", f"use one of: {', '.join(PRECISIONS)}")
         for name in ("steps", "batch", "frames", "accumulate", "evaluate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}, use at least 1")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mimaface import diffusion
 from mimaface.data.samples import SIGNALS
 from mimaface.engines.pictures import as_images
+from mimaface.engines.precision import autocast
 from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine, start_sampling
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
 from mimaface.model.conditioning import Affinity, corrected, hand_over, sample_affinity
@@ -284,17 +285,18 @@ def pixel_weight(model: MimaFaceModel, store: LatentStore, pictures: int = 4, st
 def sample_latents(
     trainee: Denoising, model: MimaFaceModel, row: dict[str, Tensor], config: TrainingConfig, seed: int = 0
 ) -> Tensor:
-    """Sample B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w)."""
+    """Sample B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w), where ``row`` is."""
     samples, frames = row["driven"].shape[:2]
+    device = trainee.channel_weight.device
     results = []
     for i in range(samples):
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            portrait = as_images(row["portrait"][i : i + 1].numpy())
-            signals = {name: row[name][i : i + 1] for name in SIGNALS}
+        with autocast(config.precision, device):
+            portrait = as_images(row["portrait"][i : i + 1].numpy()).to(device)
+            signals = {name: row[name][i : i + 1].to(device) for name in SIGNALS}
             context = trainee.context(model.encode_source(portrait), signals, frames)
             conditions = conditions_of({name: value[i : i + 1] for name, value in row.items()}, config.without)
-            conditions = {name: conditions[name] for name, _ in model.config.conditions}
-            noise = torch.randn(conditions["render"].shape, generator=torch.Generator().manual_seed(seed + i))
+            conditions = {name: conditions[name].to(device) for name, _ in model.config.conditions}
+            noise = torch.randn(conditions["render"].shape, generator=torch.Generator().manual_seed(seed + i)).to(device)
 
             def network(
                 x: Tensor, timestep: Tensor, conditions: dict[str, Tensor] = conditions, context: Tensor = context
@@ -302,7 +304,7 @@ def sample_latents(
                 return cast(Tensor, model(x, timestep, conditions, hand_over(None, x), context)).float()
 
             *_, latents = start_sampling(model.config.sampler, network, noise)
-        results.append(latents.transpose(1, 2))
+        results.append(latents.transpose(1, 2).to(row["driven"].device))
     return torch.cat(results)
 
 
@@ -322,7 +324,7 @@ def encoder_of(model: MimaFaceModel) -> Callable[[Tensor], Tensor]:
     engine = TorchEngine(model)
 
     def encode(images: Tensor) -> Tensor:
-        with torch.autocast(engine.device.type, torch.bfloat16):
+        with autocast("auto", engine.device):
             return engine.encode_images(images)
 
     return encode

@@ -21,6 +21,7 @@ from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from mimaface.engines.precision import mixed_precision
 from mimaface.protocol.errors import InternalError
 
 from . import checkpoints
@@ -106,7 +107,8 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     set_seed(config.seed)
     cpu = not torch.cuda.is_available()  # said, for otherwise several CPU processes would not find each other
-    return Accelerator(cpu=cpu, mixed_precision=config.precision, kwargs_handlers=[unused])
+    precision = mixed_precision(config.precision, "cpu" if cpu else "cuda")
+    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
 
 
 class _Run:

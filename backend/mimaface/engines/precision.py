@@ -1,0 +1,38 @@
+"""In which floating-point type the networks are fast on a device."""
+
+from __future__ import annotations
+
+import functools
+import platform
+
+import torch
+
+
+@functools.cache
+def fast_dtype(device: str) -> torch.dtype:
+    """bfloat16 where a device of this type ("cpu", "cuda") computes in it; else float32 on a CPU and float16 on a GPU.
+
+    A CPU that only emulates bfloat16 is about eight times slower in it than in float32.
+    """
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if _cpu_computes_bfloat16() else torch.float32
+
+
+def mixed_precision(wanted: str, device: str) -> str:
+    """What accelerate calls it, no, bf16 or fp16: as ``wanted``, where "auto" is bf16 on a device that computes in it, else no."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if fast_dtype(device) == torch.bfloat16 else "no"
+
+
+def autocast(wanted: str, device: torch.device) -> torch.autocast:
+    """A context in which operators compute in what :func:`mixed_precision` says."""
+    precision = mixed_precision(wanted, device.type)
+    return torch.autocast(device.type, torch.float16 if precision == "fp16" else torch.bfloat16, enabled=precision != "no")
+
+
+def _cpu_computes_bfloat16() -> bool:
+    if platform.machine().lower() in ("x86_64", "amd64"):  # oneDNN would call emulation by AVX-512 supported, too
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
