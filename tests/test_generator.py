@@ -18,21 +18,23 @@ from training_fixtures import models
 SMALL = RenderSettings(engine="demo", size=160, seed=4)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def tiny(target: Path, parts: dict) -> Path:
     """A model of random weights: 64² pictures, clips of 4 frames that overlap by 1."""
     torch.manual_seed(0)
-    config = models.tiny_configuration(
-        image_size=64,
-        conditions=(("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
-        unet=models.tiny_unet(in_channels=25),
-        guidance=1.0,
-    )
-    model = MimaFaceModel(config)
+    model = MimaFaceModel(models.tiny_configuration(image_size=64, guidance=1.0, **parts))
     models.awaken(model)
-    target = tmp_path_factory.mktemp("tiny")
     model.save_pretrained(target)
     return target
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny(tmp_path_factory.mktemp("tiny"), models.WITH_PHOTO_DECODER)
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tmp_path_factory) -> Path:
+    return tiny(tmp_path_factory.mktemp("plain"), models.FOUR_CONDITIONS)
 
 
 def run(folder, portrait, motion, settings=SMALL, start=0, memory=None):
@@ -93,7 +95,9 @@ def test_at_rest_it_is_the_photograph_and_near_it_hardly_less(folder, portrait):
     assert change[1] < 0.1 * change[2]
 
 
-def test_far_from_the_face_the_proxy_s_frame_is_untouched(folder, portrait):
+@pytest.mark.parametrize("decoder", ["folder", "plain_folder"])
+def test_far_from_the_face_the_proxy_s_frame_is_untouched(decoder, portrait, request):
+    folder = request.getfixturevalue(decoder)
     settings = RenderSettings(engine="demo", size=256)
     pose = poses_for(portrait.fit, nod(2))[1]
     generated = run(folder, portrait, nod(2), settings)[1]
@@ -104,6 +108,8 @@ def test_far_from_the_face_the_proxy_s_frame_is_untouched(folder, portrait):
     outside[top : top + side, left : left + side] = False
     assert outside.sum() > 2000
     assert np.array_equal(generated[outside], proxy[outside])
+    edge = np.s_[top + 1 : top + side - 1, [left, left + side - 1]]
+    assert np.abs(generated[edge].astype(int) - proxy[edge]).max() <= 2, "there is no seam"
     assert not np.array_equal(generated[~outside], proxy[~outside])
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from .clips import Clip, ClipPlan, Memory
-from .detail import Layer, resized, with_detail
 from .engines.memory import remember, resume_point
-from .engines.pictures import as_images, as_pictures, normals_condition
+from .engines.pictures import as_images, as_pictures, normals_condition, resized
 from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from .face.normals import render_normals
 from .face.portrait import Portrait
@@ -28,6 +28,7 @@ from .face.pose import FacePose, motion_signals
 from .face.proxy import Frame as Window
 from .face.proxy import ProxyRenderer, choose_frame
 from .face.sampling import smoothstep
+from .model.photo_decoder import feather, feathered, redraw
 from .protocol.settings import RenderSettings
 
 Array = NDArray[Any]
@@ -53,7 +54,7 @@ class Drawn(NamedTuple):
 
 class PosedPicture(NamedTuple):
     """What conditions one frame: the proxy's ``picture`` (H, W, 3 or 4) uint8; its generated window ``small`` (1, 3, S, S), RGB in
-    [−1, 1], and that window's ``latents`` (1, C, h, w); the ``normals`` of the posed head (1, 4, h, w); ``away`` as when it was drawn."""
+    [−1, 1], and that window's ``latents`` (1, C, h, w); the ``normals`` of the posed head (1, 4, 2·h, 2·w); ``away`` as when it was drawn."""
 
     picture: Array
     small: Tensor
@@ -76,7 +77,7 @@ class PortraitGenerator:
         self.tokens = engine.encode_source(photo)
         self.source = engine.encode_images(photo)
         still = self.renderer.projection.still
-        self.still = self._normals(render_normals(still, self.camera))
+        self.still = functional.avg_pool2d(self._normals(render_normals(still, self.camera)), 2)
         self._at_rest = self.camera.project(still)[:, :2]
 
     def _window(self, picture: Array) -> Tensor:
@@ -88,8 +89,8 @@ class PortraitGenerator:
         return resized(window, (self.size, self.size)).clamp(-1, 1)
 
     def _normals(self, picture: Array) -> Tensor:
-        """A picture of normals (S, S, 3) uint8 as the condition (1, 4, h, w)."""
-        return normals_condition(picture[None], self.engine.model.latent_size).to(self.engine.device)
+        """A picture of normals (S, S, 3) uint8 at twice the latents' size (1, 4, 2·h, 2·w)."""
+        return normals_condition(picture[None], 2 * self.engine.model.latent_size).to(self.engine.device)
 
     def frames(self, poses: list[FacePose], start: int, memory: Memory) -> Iterator[tuple[int, Array] | None]:
         """(index, picture) of the poses from ``start`` on; None after every step that finished none.
@@ -117,7 +118,7 @@ class PortraitGenerator:
             conditions = {
                 "render": torch.cat([kept[index].latents for index in clip.frames]),
                 "source": self.source.expand(len(clip.frames), -1, -1, -1),
-                "normals": torch.cat([kept[index].normals for index in clip.frames]),
+                "normals": functional.avg_pool2d(torch.cat([kept[index].normals for index in clip.frames]), 2),
                 "source_normals": self.still.expand(len(clip.frames), -1, -1, -1),
             }
             signals = motion_signals([poses[index] for index in clip.frames], self.fit)
@@ -148,15 +149,25 @@ class PortraitGenerator:
 
     def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
-        decoded = self.engine.decode_latents(torch.stack([posed.latents[0], latents.to(posed.latents)]))
-        held, generated = decoded[:1], decoded[1:]
         window = self._window(posed.picture)
-        face = with_detail(generated, Layer.of(window, posed.small, held))
+        face = self._decoded(posed, latents[None].to(posed.latents), window)
         face = window + posed.away * (face - window)
         result = posed.picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
         return result
+
+    def _decoded(self, posed: PosedPicture, latents: Tensor, window: Tensor) -> Tensor:
+        """What latents (1, C, h, w) show, at the size of the posed photograph ``window`` (1, 3, W, W), which its border equals."""
+        engine = self.engine
+        if engine.model.photo_decoder is not None:
+            change = engine.redrawing(
+                latents=latents, render=posed.latents, source=self.source,
+                picture=posed.small, normals=posed.normals, source_normals=self.still,
+            )  # fmt: skip
+            return redraw(window, feathered(change, self.size), self.size)
+        painted = resized(engine.decode_latents(latents), (window.shape[-2], window.shape[-1]))
+        return window + feather(window.shape[-1], self.size).to(window) * (painted - window)
 
 
 def window_in(frame: Window, face: Window) -> tuple[int, int, int]:

@@ -71,6 +71,13 @@ def tiny_configuration(**changes: Any) -> MimaFaceConfig:
     )
 
 
+FOUR_CONDITIONS: dict[str, Any] = {
+    "conditions": (("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
+    "unet": tiny_unet(in_channels=25),
+}
+WITH_PHOTO_DECODER: dict[str, Any] = {**FOUR_CONDITIONS, "photo_decoder": {"fine_width": 8, "width": 8}}
+
+
 def awaken(model: torch.nn.Module, std: float = 0.2) -> None:
     """Give weights that start at zero a value, so that what they do can be seen."""
     generator = torch.Generator().manual_seed(7)

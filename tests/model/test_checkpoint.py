@@ -16,12 +16,19 @@ from mimaface.model.family import PARTS, MimaFaceModel, load_unet
 from mimaface.model.motion_unet import build_motion_unet
 from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
 
-from .conftest import signals
+from .conftest import WITH_PHOTO_DECODER, signals, tiny_configuration
 
 
 @pytest.fixture
 def folder(tiny_model: MimaFaceModel, tmp_path: Path) -> Path:
     tiny_model.save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def whole_folder(tmp_path: Path) -> Path:
+    """A model that has every part."""
+    MimaFaceModel(tiny_configuration(**WITH_PHOTO_DECODER)).save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -53,10 +60,16 @@ def test_a_saved_model_is_loaded_equal_in_weights_and_work(tiny_model: MimaFaceM
     assert all(torch.equal(a, b) for a, b in zip(results, expected))
 
 
-def test_the_folder_looks_like_a_diffusers_pipeline(folder: Path) -> None:
+def test_the_folder_looks_like_a_diffusers_pipeline(whole_folder: Path) -> None:
+    folder = whole_folder
     index = json.loads((folder / "model_index.json").read_text())
     assert {key for key in index if not key.startswith("_")} == set(PARTS)
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+
+
+def test_a_model_without_a_photo_decoder_has_no_folder_for_one(folder: Path) -> None:
+    assert not (folder / "photo_decoder").exists()
+    assert MimaFaceModel.from_pretrained(folder).photo_decoder is None
 
 
 def test_transformers_reads_the_vision_part_by_itself(tiny_model: MimaFaceModel, folder: Path) -> None:
@@ -89,7 +102,8 @@ def test_a_fresh_model_neither_moves_nor_remembers(tiny_config: MimaFaceConfig) 
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("damage", ["missing", "unexpected", "shape"])
-def test_a_wrong_key_or_shape_is_named_and_refused(folder: Path, part: str, damage: str) -> None:
+def test_a_wrong_key_or_shape_is_named_and_refused(whole_folder: Path, part: str, damage: str) -> None:
+    folder = whole_folder
     path = folder / part / PARTS[part].file
     key = sorted(load_file(path))[0]
     change = {"missing": {key: None}, "unexpected": {"stray.weight": torch.ones(1)}, "shape": {key: torch.ones(1, 9)}}

@@ -45,9 +45,8 @@ def test_a_correction_is_added_to_the_condition_that_is_named() -> None:
     render, source, output = clip(seed=1), clip(seed=2), clip(seed=3)
     conditions = {"source": source, "render": render}
     assert torch.equal(corrected(output, conditions, "render"), render + output)
-    assert torch.equal(corrected(output, conditions, "render", 0.0), render)
-    assert torch.allclose(corrected(output, conditions, "source", 0.3), source + 0.3 * output)
-    assert torch.equal(corrected(output, conditions, "", 0.3), output), "a network that says everything is believed"
+    assert torch.equal(corrected(output, conditions, "source"), source + output)
+    assert torch.equal(corrected(output, conditions, ""), output), "a network that says everything is believed"
 
 
 def test_the_first_clip_knows_nothing() -> None:

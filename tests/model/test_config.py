@@ -48,6 +48,7 @@ def test_released_tokens_are_in_the_order_of_the_checkpoint() -> None:
         ({"clip_length": 40}, "clip_length"),
         ({"conditions": (("render", 3),)}, "in_channels"),
         ({"motion_space": "flame"}, "motion_space"),
+        ({"photo_decoder": {"width": 8}}, "normals, source, source_normals"),
         ({"vae": {**PAPER_SD15.vae, "latent_channels": 8}}, "in_channels"),
         ({"vision": {**PAPER_SD15.vision, "hidden_size": 768}}, "hidden_size"),
         ({"unet": {**PAPER_SD15.unet, "cross_attention_dim": 1024}}, "cross_attention_dim"),

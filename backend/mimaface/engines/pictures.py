@@ -26,8 +26,16 @@ def as_pictures(images: Tensor) -> Array:
 def normals_condition(pictures: Array, side: int) -> Tensor:
     """Pictures of normals (N, S, S, 3) uint8, as ``face.normals`` renders them → (N, 4, side, side) float32 in [−1, 1].
 
-    Of every latent pixel the mean normal, zero where the head is not, and how much of it the head covers.
+    Of every one of its pixels the mean normal, zero where the head is not, and how much of it the head covers.
     """
     normals = as_images(pictures)
     covered = (normals.amax(1, keepdim=True) > -0.5).to(normals)  # one that can be seen has a component above it
     return functional.adaptive_avg_pool2d(torch.cat([normals * covered, covered], 1), side)
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) at another size: bicubic, with antialiasing where it shrinks."""
+    if tuple(images.shape[-2:]) == size:
+        return images
+    shrinks = images.shape[-1] > size[-1]
+    return functional.interpolate(images, size, mode="bicubic", antialias=shrinks, align_corners=False)

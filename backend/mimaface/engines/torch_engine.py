@@ -13,9 +13,10 @@ from torch import Tensor
 
 from .. import diffusion
 from ..clips import Clip, ClipPlan
-from ..model.conditioning import SHARE_IN_USE, Affinity, corrected, hand_over, stack_input
+from ..model.conditioning import Affinity, corrected, hand_over, stack_input
 from ..model.config import MimaFaceConfig, SamplerConfig
 from ..model.family import MimaFaceModel
+from ..model.photo_decoder import Redrawing
 from ..model.vision import VisionTokens
 from ..protocol.errors import InvalidInput
 from .precision import fast_dtype
@@ -55,8 +56,8 @@ class TorchEngine:
 
     def __init__(self, model: MimaFaceModel) -> None:
         self.model = model
-        networks: tuple[Any, ...] = (model.unet, model.vae)
-        for part in networks:
+        networks: tuple[Any, ...] = (model.unet, model.vae, model.photo_decoder)
+        for part in filter(None, networks):
             part.to(memory_format=torch.channels_last)
         if self.device.type == "cpu":
             model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)
@@ -71,6 +72,8 @@ class TorchEngine:
         dtype = dtype or fast_dtype(torch.device(device).type)
         model = MimaFaceModel.from_pretrained(folder, dtype, device)
         model.unet.time_embedding.float()
+        if model.photo_decoder is not None:  # small, and a pixel that is off by a little in one frame and not in the next flickers
+            model.photo_decoder.float()
         if dtype == torch.float16:
             model.vae.float()
         return cls(model)
@@ -96,6 +99,14 @@ class TorchEngine:
     def decode_latents(self, latents: Tensor) -> Tensor:
         """latents (N, C, h, w) → float32 RGB in [−1, 1] (N, 3, H, W), one picture at a time."""
         return torch.cat([self.model.decode_latents(self._put(each[None], self.model.vae)) for each in latents]).float()
+
+    @torch.inference_mode()
+    def redrawing(self, **inputs: Tensor) -> Redrawing:
+        """What the photo decoder says of its inputs; see :meth:`PhotoDecoder.forward`. Only for models that have one."""
+        decoder = self.model.photo_decoder
+        assert decoder is not None
+        change: Redrawing = decoder(**{name: self._put(value, decoder) for name, value in inputs.items()})
+        return change
 
     @torch.inference_mode()
     def encode_source(self, image: Tensor) -> VisionTokens:
@@ -181,7 +192,7 @@ def sample_clip(
         expanded = {name: value.expand(copies, -1, -1, -1, -1) for name, value in conditions.items()}
         known = Affinity(*(value.expand(copies, -1, -1, -1, -1) for value in affinity))
         output = engine.network(stack_input(x, expanded, known, engine.config.conditions), timestep, context)
-        return corrected(output, expanded, engine.config.corrects, SHARE_IN_USE)
+        return corrected(output, expanded, engine.config.corrects)
 
     scale = engine.config.guidance if guidance is None else guidance
     guided = diffusion.guidance(model, engine.context(source, inputs.signals), scale)

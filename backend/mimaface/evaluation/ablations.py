@@ -116,7 +116,7 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
         train(stage, config, out)
         start = str(out / "model")
     model = MimaFaceModel.from_pretrained(start, fast_dtype("cpu"))
-    generate = model_generator(model, detail=False, affinity="affinity" not in variant.without, without=variant.without)
+    generate = model_generator(model, photo=False, affinity="affinity" not in variant.without, without=variant.without)
     samples = islice(read_shards(shards_in(arguments.held_out)), arguments.samples)
     return evaluate(samples, {"model": generate}, (model.config.clip_length, model.config.overlap))
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mimaface import __version__, checksums
@@ -52,7 +51,7 @@ def proxy(sample: Sample) -> Array:
 
 
 def generators_of(names: Iterable[str], folder: Path | None, steps: int | None = None) -> dict[str, Generator]:
-    """Generators by name: source, proxy, autoencoder, model, model-bare (without detail transfer). Raises :class:`InvalidInput`."""
+    """Generators by name: source, proxy, autoencoder, model, model-bare (by the plain decoder). Raises :class:`InvalidInput`."""
     plain: dict[str, Generator] = {"source": copy_of_source, "proxy": proxy}
     found: dict[str, Generator] = {}
     model: MimaFaceModel | None = None

@@ -1,4 +1,4 @@
-"""A model on samples whose conditions are rendered already: clip by clip as in use, with or without detail transfer."""
+"""A model on samples whose conditions are rendered already: clip by clip as in use, by its photo decoder or the plain one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from mimaface.clips import Clip, ClipPlan
 from mimaface.data.samples import SIGNALS, Sample
-from mimaface.detail import Layer, with_detail
 from mimaface.engines.pictures import as_images, as_pictures, normals_condition
 from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from mimaface.model.family import MimaFaceModel
+from mimaface.model.photo_decoder import feathered, redraw
 from mimaface.training.latents import look_of
 
 Array = NDArray[Any]
@@ -27,21 +27,26 @@ def autoencoder_generator(model: MimaFaceModel) -> Callable[[Sample], Array]:
 
 
 def model_generator(
-    model: MimaFaceModel, steps: int | None = None, detail: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
+    model: MimaFaceModel, steps: int | None = None, photo: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
 ) -> Callable[[Sample], Array]:
-    """The model; frames that are no neighbours in time are clips of their own. ``without`` as in ``TrainingConfig``."""
+    """The model; frames that are no neighbours in time are clips of their own. ``photo``: by its photo decoder, if it has one.
+    ``without`` as in ``TrainingConfig``."""
     engine = TorchEngine(model)
 
     def generate(sample: Sample) -> Array:
-        with torch.inference_mode():
-            rendered = as_images(getattr(sample, look_of(model.config))).to(engine.device)
-            render = engine.encode_images(rendered)
-            latents = generate_latents(engine, sample, render, steps, affinity, without)
-            result = engine.decode_latents(latents)
-            if detail:
-                posed = [Layer.of(*(x[None] for x in each)) for each in zip(rendered, rendered, engine.decode_latents(render))]
-                result = torch.cat([with_detail(made[None], layer) for made, layer in zip(result, posed)])
-        return as_pictures(result)
+        rendered = as_images(getattr(sample, look_of(model.config))).to(engine.device)
+        render = engine.encode_images(rendered)
+        latents = generate_latents(engine, sample, render, steps, affinity, without)
+        if not photo or model.photo_decoder is None:
+            return as_pictures(engine.decode_latents(latents))
+        side, count = rendered.shape[-1], len(sample)
+        still = normals_condition(sample.source_normals[None], model.latent_size)
+        change = engine.redrawing(
+            latents=latents, render=render, picture=rendered, normals=normals_condition(sample.normals, 2 * model.latent_size),
+            source=engine.encode_images(as_images(sample.source[None])).expand(count, -1, -1, -1),
+            source_normals=still.expand(count, -1, -1, -1),
+        )  # fmt: skip
+        return as_pictures(redraw(rendered, feathered(change, side), side))
 
     return generate
 

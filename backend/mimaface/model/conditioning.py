@@ -13,11 +13,6 @@ from ..protocol.errors import InvalidInput
 PREVIOUS_NOISE = 0.1  # standard deviation of the noise on s in training (Eq. 4)
 
 
-# What a network adds to a condition is the mean of what may be lacking, and so blurs what it does not know: in use, this share of it
-# keeps photographs sharp.
-SHARE_IN_USE = 0.5
-
-
 class Affinity(NamedTuple):
     """What a clip knows of the clip before it: latents s (B, C, F, h, w), zero where unknown; mask m (B, 1, F, h, w)."""
 
@@ -44,10 +39,9 @@ def stack_input(
     return torch.cat([*parts, affinity.latents.to(noisy.dtype), affinity.mask.to(noisy.dtype)], dim=1)
 
 
-def corrected(output: Tensor, conditions: Mapping[str, Tensor], name: str, share: float = 1.0) -> Tensor:
-    """The prediction (B, C, F, h, w): ``share`` of a network's output (B, C, F, h, w), added to the condition ``name`` if one is
-    named, so that what that shows stays sharp."""
-    return conditions[name].to(output.dtype) + share * output if name else output
+def corrected(output: Tensor, conditions: Mapping[str, Tensor], name: str) -> Tensor:
+    """The prediction (B, C, F, h, w): a network's output (B, C, F, h, w), added to the condition ``name`` if one is named."""
+    return conditions[name].to(output.dtype) + output if name else output
 
 
 def hand_over(previous: Tensor | None, like: Tensor) -> Affinity:

@@ -7,7 +7,7 @@ diffusers and transformers themselves; in a checkpoint each lies in its part's o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ..protocol.errors import InvalidCheckpoint
@@ -98,6 +98,7 @@ class MimaFaceConfig:
     conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; after
                     them come the latents and the mask of the previous clip (ICA), always last
     corrects        the condition that the network's output is added to; "" for a network that says everything itself
+    photo_decoder   widths of the decoder that draws with the photograph's pixels; empty for a model that has none
     """
 
     name: str
@@ -113,6 +114,7 @@ class MimaFaceConfig:
     vae: Mapping[str, Any]
     vision: Mapping[str, Any]
     corrects: str = ""
+    photo_decoder: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conditions", tuple((str(name), int(count)) for name, count in self.conditions))
@@ -122,6 +124,9 @@ class MimaFaceConfig:
         _one_of("corrects", self.corrects, ("", *(name for name, count in self.conditions if count == self.latent_channels)))
         if self.corrects and self.sampler.prediction != "sample":
             raise InvalidCheckpoint("corrects needs a sampler that predicts the clean latents", 'set prediction to "sample"')
+        needed = {"render", "source", "normals", "source_normals"} - {name for name, _ in self.conditions}
+        if self.photo_decoder and needed:
+            raise InvalidCheckpoint(f"photo_decoder needs the conditions {', '.join(sorted(needed))}")
         if not 0 <= self.overlap < self.clip_length:
             raise InvalidCheckpoint(f"overlap {self.overlap} must be less than clip_length {self.clip_length}")
         if self.clip_length > self.unet["motion_max_seq_length"]:

@@ -18,6 +18,7 @@ from .autoencoder import build_autoencoder, decode_latents, downsampling, encode
 from .conditioning import Affinity, corrected, stack_input
 from .config import MimaFaceConfig
 from .motion_unet import MotionUNet, build_motion_unet, initialise_for_training
+from .photo_decoder import PhotoDecoder
 from .vision import VisionTokens, build_vision, encode_source, vision_keys
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ PARTS = {
     "vae": Part(checkpoint.DIFFUSERS_WEIGHTS, "diffusers"),
     "vision": Part(checkpoint.TRANSFORMERS_WEIGHTS, "transformers"),
     "appearance": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.appearance"),
+    "photo_decoder": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.photo_decoder"),  # if a model has one
 }
 
 
@@ -49,8 +51,16 @@ class MimaFaceModel(nn.Module):
         self.vae = build_autoencoder(config.vae)
         self.vision = build_vision(config.vision)
         self.appearance = build_appearance(config.appearance)
+        self.photo_decoder: PhotoDecoder | None = None
+        if config.photo_decoder:
+            block = downsampling(self.vae) // 2
+            self.photo_decoder = PhotoDecoder(config.latent_channels, block, **config.photo_decoder)
         if not self.unet.conv_in.weight.is_meta:
             initialise_for_training(self.unet, config.affinity_channels, bool(config.corrects))
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks that this model has, by name."""
+        return {name: getattr(self, name) for name in PARTS if getattr(self, name) is not None}
 
     @property
     def latent_size(self) -> int:
@@ -96,8 +106,8 @@ class MimaFaceModel(nn.Module):
             "vision": {"model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"], **self.config.vision},
         }
         index: dict[str, Any] = {"_class_name": "MimaFaceModel", "_diffusers_version": diffusers_version}
-        for name, part in PARTS.items():
-            module: nn.Module = getattr(self, name)
+        for name, module in self.parts().items():
+            part = PARTS[name]
             checkpoint.write_weights(target / name / part.file, module.state_dict(), dtype)
             if name in configurations:
                 checkpoint.write_json(target / name / "config.json", configurations[name])
@@ -116,9 +126,8 @@ class MimaFaceModel(nn.Module):
         source = Path(folder)
         config = load_config(source)
         model = checkpoint.without_memory(lambda: cls(config))
-        for name, part in PARTS.items():
-            path = source / name / part.file
-            module: nn.Module = getattr(model, name)
+        for name, module in model.parts().items():
+            path = source / name / PARTS[name].file
             weights = checkpoint.read_weights(path, dtype)
             if name == "vision":
                 weights = vision_keys(weights, module.state_dict())

@@ -150,6 +150,7 @@ DEMO = MimaFaceConfig(
         "encoder_blocks": (0, 1, 2),
         "decoder_blocks": (1, 2, 4),
     },
+    photo_decoder={"fine_width": 24, "width": 42},
     vision={
         "hidden_size": 160,
         "intermediate_size": 640,

@@ -23,7 +23,7 @@ FLAGS = {int: int, float: float, str: str}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``mimaface train``."""
-    parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), then image, then video")
+    parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), image, video, decoder (demo only)")
     parser.add_argument("--model", default="demo", help="configuration to start afresh, or a model folder to go on from")
     parser.add_argument("--data", type=Path, required=True, help="folder of shards")
     parser.add_argument("--held-out", type=Path, required=True, help="folder of shards that is never trained on")
@@ -90,6 +90,10 @@ def make_stage(
         from .autoencoding import AutoencoderStage
 
         return AutoencoderStage(model, config, data, held_out, photographs)
+    if config.stage == "decoder":
+        from .redrawing import DecoderStage
+
+        return DecoderStage(model, config, data, held_out)
     from .denoising import DenoisingStage, encoder_of
     from .latents import prepare_latents
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
-STAGES = ("autoencoder", "image", "video")
+STAGES = ("autoencoder", "image", "video", "decoder")
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 
 

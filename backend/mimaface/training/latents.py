@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from mimaface.data.samples import SIGNALS, read_shards
+from mimaface.data.samples import SIGNALS, Sample, read_shards
 from mimaface.engines.pictures import as_images, normals_condition
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
@@ -36,9 +36,12 @@ class LatentStore:
     ``portrait`` and ``partner`` pictures (S, S, 3) uint8 of the same person, and the signals (F, n).
     """
 
+    still: tuple[str, ...] = ("source", "source_normals", "portrait", "partner")
+    moving: tuple[str, ...] = ("driven", "render", "normals", *SIGNALS)
+
     def __init__(self, files: list[Path]) -> None:
         self._files = [_open(path) for path in files]
-        self._places = [(file, row) for file, path in zip(self._files, files) for row in range(_rows(file, path))]
+        self._places = [(file, row) for file, path in zip(self._files, files) for row in range(self._rows(file, path))]
         self.names = [name for file in self._files for name in json.loads(file.metadata()["names"])]
         self.persons = [name for file in self._files for name in json.loads(file.metadata()["persons"])]
 
@@ -48,18 +51,23 @@ class LatentStore:
     def frames(self, index: int) -> int:
         """How many driven frames a sample has."""
         file, _ = self._places[index]
-        return int(file.get_slice("driven").get_shape()[1])
+        return int(file.get_slice(self.moving[0]).get_shape()[1])
 
     def item(self, index: int, frames: list[int]) -> dict[str, Tensor]:
         """Sample ``index`` with the driven ``frames`` asked for."""
         file, row = self._places[index]
-        item = {name: file.get_slice(name)[row] for name in ("source", "source_normals", "portrait", "partner")}
+        item = {name: file.get_slice(name)[row] for name in self.still}
         low, high = min(frames), max(frames) + 1
         wanted = [frame - low for frame in frames]
-        for name in ("driven", "render", "normals", *SIGNALS):
+        for name in self.moving:
             item[name] = file.get_slice(name)[row, low:high][wanted].float()
         item["source"], item["source_normals"] = item["source"].float(), item["source_normals"].float()
         return item
+
+    def _rows(self, file: Any, path: Path) -> int:
+        if self.moving[0] not in file.keys():  # noqa: SIM118 - not a dict
+            raise InvalidCheckpoint(f"{path} holds no latents", "delete it; it is made anew from its shard")
+        return int(file.get_slice(self.moving[0]).get_shape()[0])
 
 
 def look_of(config: MimaFaceConfig) -> str:
@@ -69,35 +77,11 @@ def look_of(config: MimaFaceConfig) -> str:
 
 def prepare_latents(model: MimaFaceModel, shards: list[Path], encode: Callable[[Tensor], Tensor]) -> LatentStore:
     """Encode the shards that are not encoded yet, next to them, and open all."""
-    look, code = look_of(model.config), autoencoder_code(model)
-    files = []
-    for shard in shards:
-        target = shard.with_name(f"{shard.stem}.{look}-{code}.safetensors")
-        if not target.exists():
-            log.info("encoding %s", shard.name)
-            _encode_shard(shard, target, model, look, encode)
-        files.append(target)
-    return LatentStore(files)
+    look, side = look_of(model.config), int(model.config.vision["image_size"])
 
-
-def autoencoder_code(model: MimaFaceModel) -> str:
-    """Eight letters that change with the autoencoder's weights, and with the fields of an encoded shard."""
-    digest = hashlib.sha256(FIELDS)
-    for name, value in sorted(model.vae.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:8]
-
-
-def _encode_shard(shard: Path, target: Path, model: MimaFaceModel, look: str, encode: Callable[[Tensor], Tensor]) -> None:
-    side = int(model.config.vision["image_size"])
-    columns: dict[str, list[Tensor]] = {}
-    names, persons = [], []
-    for sample in read_shards([shard]):
-        names.append(sample.key)
-        persons.append(sample.person)
+    def row_of(sample: Sample) -> dict[str, Tensor]:
         clean = encode(as_images(sample.driven)).half()
-        row = {
+        return {
             "driven": clean,
             "render": encode(as_images(getattr(sample, look))).half(),
             "source": encode(as_images(sample.source[None]))[0].half(),
@@ -107,7 +91,39 @@ def _encode_shard(shard: Path, target: Path, model: MimaFaceModel, look: str, en
             "partner": smaller(sample.driven[len(sample) // 2], side),
             **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.signals.items()},
         }
-        for name, value in row.items():
+
+    return LatentStore(prepare(shards, f"{look}-{code_of(model.vae)}", row_of))
+
+
+def prepare(shards: list[Path], suffix: str, row_of: Callable[[Sample], dict[str, Tensor]]) -> list[Path]:
+    """What ``row_of`` makes of every sample, in a file beside its shard; those that are there are not made again."""
+    files = []
+    for shard in shards:
+        target = shard.with_name(f"{shard.stem}.{suffix}.safetensors")
+        if not target.exists():
+            log.info("encoding %s", shard.name)
+            _write_rows(shard, target, row_of)
+        files.append(target)
+    return files
+
+
+def code_of(*networks: nn.Module) -> str:
+    """Eight letters that change with the weights of these networks, and with the fields of an encoded shard."""
+    digest = hashlib.sha256(FIELDS)
+    for network in networks:
+        for name, value in sorted(network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _write_rows(shard: Path, target: Path, row_of: Callable[[Sample], dict[str, Tensor]]) -> None:
+    columns: dict[str, list[Tensor]] = {}
+    names, persons = [], []
+    for sample in read_shards([shard]):
+        names.append(sample.key)
+        persons.append(sample.person)
+        for name, value in row_of(sample).items():
             columns.setdefault(name, []).append(value)
     part = target.with_suffix(".part")
     tensors = {name: torch.stack(values).contiguous() for name, values in columns.items()}
@@ -127,9 +143,3 @@ def _open(path: Path) -> Any:
         return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:
         raise InvalidCheckpoint(f"{path}: damaged ({error})", "delete it; it is made anew from its shard") from error
-
-
-def _rows(file: Any, path: Path) -> int:
-    if "driven" not in file.keys():  # noqa: SIM118 - not a dict
-        raise InvalidCheckpoint(f"{path} holds no latents", "delete it; it is made anew from its shard")
-    return int(file.get_slice("driven").get_shape()[0])

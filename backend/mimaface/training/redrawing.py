@@ -1,0 +1,159 @@
+"""The stage that trains the photo decoder: generated latents and the posed photograph of a frame, against its true picture."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mimaface.data.samples import SIGNALS, Sample, shards_in
+from mimaface.engines.pictures import as_images, normals_condition
+from mimaface.engines.torch_engine import TorchEngine, start_sampling
+from mimaface.model.conditioning import corrected, hand_over, stack_input
+from mimaface.model.family import MimaFaceModel
+from mimaface.model.photo_decoder import PhotoDecoder, redraw
+from mimaface.protocol.errors import InvalidInput
+
+from .autoencoding import laplacian
+from .config import TrainingConfig
+from .latents import LatentStore, code_of, look_of, prepare
+from .loop import Batch, item_generator
+from .pictures import rows_of_pictures
+
+PIXEL_EDGE, BAND_EDGE = 0.05, 0.02  # of RGB in [−1, 1]: errors above count linearly, so that an outline is not hedged
+SMOOTHNESS = 0.01  # of the shift's total variation, per pixel
+TINT_PRICE = 0.5  # of the mean tint: a factor keeps black black, and what is added hazes it
+SHEET = 8  # pictures in a row of the contact sheet
+
+
+class DrawnStore(LatentStore):
+    """What the photo decoder is given, and ``truth`` and ``picture`` (F, S, S, 3), 0 to 255."""
+
+    still = ("source", "source_normals")
+    moving = ("latents", "render", "normals", "picture", "truth")
+
+
+class Redrawer(nn.Module):
+    """The photo decoder with its loss, on pictures at half their size, where errors in place and light show just as well."""
+
+    def __init__(self, decoder: PhotoDecoder, side: int) -> None:
+        super().__init__()
+        self.decoder, self.side = decoder, side
+
+    def forward(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs of :meth:`PhotoDecoder.forward` and truth (N, 3, S, S), RGB in [−1, 1] → losses."""
+        truth = functional.avg_pool2d(tensors["truth"], 2)
+        change = self.decoder(**{name: value for name, value in tensors.items() if name != "truth"})
+        result = redraw(functional.avg_pool2d(tensors["picture"], 2), change, self.side)
+        pixels = _robust(result - truth, PIXEL_EDGE)
+        bands = sum(_robust(a - b, BAND_EDGE) for a, b in zip(laplacian(result), laplacian(truth)))
+        rough = _robust(change.shift.diff(dim=-1), 0.01) + _robust(change.shift.diff(dim=-2), 0.01)
+        tint = change.tint.abs().mean()
+        loss = pixels + bands + SMOOTHNESS * rough + TINT_PRICE * tint
+        return {"loss": loss, "pixels": pixels, "roughness": rough, "tint": tint}
+
+
+def _robust(error: Tensor, edge: float) -> Tensor:
+    """Charbonnier's loss: √(e² + edge²), averaged."""
+    return (error.square() + edge**2).sqrt().mean()
+
+
+class DecoderStage:
+    """Trains ``photo_decoder``; all other networks are finished."""
+
+    def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path) -> None:
+        if model.photo_decoder is None:
+            raise InvalidInput(f"{model.config.name} has no photo decoder", "train the demo configuration")
+        self.model, self.config = model, config
+        model.requires_grad_(False)
+        model.photo_decoder.requires_grad_(True)
+        cast(Any, model.photo_decoder).to(memory_format=torch.channels_last)
+        self.trainee = Redrawer(model.photo_decoder, model.config.image_size)
+        engine = TorchEngine(model)
+        suffix = f"drawn-{code_of(model.vae, model.unet, model.vision, model.appearance)}"
+        self.data, self.held_out = (
+            DrawnStore(prepare(shards_in(folder), suffix, lambda sample: drawn_row(engine, sample))) for folder in (data, held_out)
+        )
+
+    def batch(self, step: int, places: range) -> Batch:
+        rows, names = [], []
+        for place in places:
+            draw = item_generator(self.config.seed, step, place)
+            index = int(torch.randint(len(self.data), (1,), generator=draw))
+            frames = torch.randperm(self.data.frames(index), generator=draw)[: self.config.frames].tolist()
+            rows.append(inputs_of(self.data.item(index, frames)))
+            names.append(self.data.names[index])
+        return Batch({name: torch.cat([row[name] for row in rows]) for name in rows[0]}, names)
+
+    def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
+        """Nothing to remember."""
+
+    def evaluate(self) -> tuple[dict[str, float], Any]:
+        """PSNR of held-out frames and of their posed photographs, and a sheet: posed photograph, result, truth."""
+        device = next(self.trainee.parameters()).device
+        found, rows = [], []
+        for index in range(len(self.held_out)):
+            inputs = {name: value.to(device) for name, value in inputs_of(self.held_out.item(index, [0])).items()}
+            truth, picture = inputs.pop("truth"), inputs["picture"]
+            result = redraw(picture, self.trainee.decoder(**inputs), self.trainee.side).clamp(-1, 1)
+            found.append([-10 * float(((x - truth) / 2).square().mean().log10()) for x in (picture, result)])
+            rows.append(torch.cat([picture, result, truth]).cpu())
+        before, after = torch.tensor(found).mean(0).tolist()
+        return {"psnr_of_render": before, "psnr": after}, rows_of_pictures(list(torch.stack(rows[:SHEET], 1)))
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Nothing was remembered."""
+
+    def save_model(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
+
+
+def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An item of a ``DrawnStore`` of F frames → inputs of the photo decoder, and "truth", pictures as RGB in [−1, 1] (F, 3, S, S)."""
+    frames = len(item["latents"])
+    pictures = {name: item[name].movedim(-1, 1) / 127.5 - 1 for name in ("picture", "truth")}
+    still = {name: item[name][None].expand(frames, *[-1] * item[name].ndim) for name in ("source", "source_normals")}
+    return {**{name: item[name] for name in ("latents", "render", "normals")}, **pictures, **still}
+
+
+@torch.inference_mode()
+def drawn_row(engine: TorchEngine, sample: Sample) -> dict[str, Tensor]:
+    """What a ``DrawnStore`` holds of a sample: every frame generated by itself, from noise that depends on the sample's name."""
+    config, count = engine.config, len(sample)
+    posed = getattr(sample, look_of(config))
+    photo, render = as_images(sample.source[None]), engine.encode_images(as_images(posed))
+    source, side = engine.encode_images(photo), engine.model.latent_size
+    normals = normals_condition(sample.normals, 2 * side)
+    still = normals_condition(sample.source_normals[None], side)
+    shown = {
+        "render": render,
+        "source": source.expand(count, -1, -1, -1),
+        "normals": functional.avg_pool2d(normals, 2),
+        "source_normals": still.expand(count, -1, -1, -1),
+    }
+    conditions = {name: shown[name][:, :, None] for name, _ in config.conditions}  # frames as samples of one frame
+    context = engine.context(engine.encode_source(photo), {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS})
+
+    def network(x: Tensor, timestep: Tensor) -> Tensor:
+        output = engine.network(stack_input(x, conditions, hand_over(None, x), config.conditions), timestep, context)
+        return corrected(output, conditions, config.corrects)
+
+    noise = torch.randn(conditions["render"].shape, generator=torch.Generator().manual_seed(zlib.crc32(sample.key.encode())))
+    *_, latents = start_sampling(config.sampler, network, noise)
+    return {
+        "latents": latents[:, :, 0].half(),
+        "render": render.half(),
+        "source": source[0].half(),
+        "normals": normals.half(),
+        "source_normals": still[0].half(),
+        "picture": torch.from_numpy(posed.copy()),
+        "truth": torch.from_numpy(sample.driven.copy()),
+    }

@@ -1,0 +1,111 @@
+"""The photo decoder moves and lights the photograph, at any size, and adds nothing that blurs it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from mimaface.model.photo_decoder import FARTHEST, FEATHER, GAIN, TINT, PhotoDecoder, Redrawing, feather, feathered, redraw
+
+from .conftest import awaken
+
+SIDE = 64  # of the generated picture: latents of 16² × 4, in blocks of 2 pixels
+
+
+def inputs(count: int, seed: int = 0) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    latents = {name: torch.randn(count, 4, 16, 16, generator=draw) for name in ("latents", "render", "source", "source_normals")}
+    picture = torch.rand(count, 3, SIDE, SIDE, generator=draw) * 2 - 1
+    return {**latents, "picture": picture, "normals": torch.randn(count, 4, 32, 32, generator=draw)}
+
+
+def still(count: int = 1, places: int = 32) -> Redrawing:
+    return Redrawing(torch.zeros(count, 2, places, places), torch.ones(count, 3, places, places), torch.zeros(count, 3, places, places))
+
+
+def texture(side: int, scale: float = 1.0) -> Tensor:
+    """A smooth picture (1, 3, side, side) of the same scene at any size."""
+    place = (torch.arange(side) + 0.5) / side
+    waves = [torch.sin(scale * (9 + 3 * k) * place[:, None] + k) * torch.cos(scale * (11 - 2 * k) * place) for k in range(3)]
+    return 0.8 * torch.stack(waves)[None]
+
+
+@pytest.fixture
+def decoder() -> PhotoDecoder:
+    torch.manual_seed(2)
+    found = PhotoDecoder(4, 2, fine_width=8, width=8).eval()
+    awaken(found, 0.5)
+    return found
+
+
+@torch.no_grad()
+def test_a_fresh_decoder_changes_nothing() -> None:
+    given = inputs(2)
+    change = PhotoDecoder(4, 2, fine_width=8, width=8)(**given)
+    assert change.shift.shape == (2, 2, 32, 32)
+    assert torch.allclose(redraw(given["picture"], change, SIDE), given["picture"], atol=1e-5)
+
+
+@torch.no_grad()
+def test_pictures_of_a_batch_are_drawn_as_one_by_one(decoder: PhotoDecoder) -> None:
+    given = inputs(3)
+    together = redraw(given["picture"], decoder(**given), SIDE)
+    alone = [redraw(given["picture"][i : i + 1], decoder(**{k: v[i : i + 1] for k, v in given.items()}), SIDE) for i in range(3)]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["latents", "render", "source", "picture", "normals", "source_normals"])
+def test_every_input_counts(decoder: PhotoDecoder, name: str) -> None:
+    given, other = inputs(1), inputs(1, seed=1)
+    assert not torch.allclose(decoder(**given).shift, decoder(**{**given, name: other[name]}).shift)
+
+
+@torch.no_grad()
+def test_changes_are_bounded_whatever_the_weights(decoder: PhotoDecoder) -> None:
+    change = decoder(**{name: 100 * value for name, value in inputs(2).items()})
+    assert change.shift.abs().max() <= FARTHEST and change.shift.abs().max() > 1
+    assert change.gain.log().abs().max() <= GAIN + 1e-6
+    assert change.tint.abs().max() <= TINT
+
+
+@pytest.mark.parametrize("size", [64, 128, 192])
+def test_a_shift_is_the_same_part_of_the_scene_at_any_size(size: int) -> None:
+    """3 and 1 pixels of the generated picture are as many times more of a larger one; axes are not swapped."""
+    change = still()
+    change.shift[:, 0], change.shift[:, 1] = 3.0, -1.0
+    picture, k = texture(size), size // SIDE
+    moved = redraw(picture, change, SIDE)
+    assert torch.allclose(moved[:, :, 2 * k : -8 * k, 2 * k : -8 * k], picture[:, :, k : -9 * k, 5 * k : -5 * k], atol=1e-4)
+
+
+def test_gain_keeps_black_black_and_grain_sharp() -> None:
+    change = still()._replace(gain=torch.full((1, 3, 32, 32), 0.7))
+    picture = 0.5 * texture(128, 8.0) - 0.5
+    picture[:, :, 40:60] = -1
+    lit = redraw(picture, change, SIDE)
+    assert torch.allclose(lit + 1, 0.7 * (picture + 1), atol=1e-5)
+    assert (lit[:, :, 40:60] == -1).all()
+
+
+def test_tint_adds_to_rgb_between_0_and_1() -> None:
+    change = still()._replace(tint=torch.full((1, 3, 32, 32), 0.1))
+    assert torch.allclose(redraw(texture(64), change, SIDE), texture(64) + 0.2, atol=1e-5)
+
+
+def test_nothing_changes_at_the_border() -> None:
+    change = Redrawing(torch.full((1, 2, 32, 32), 5.0), torch.full((1, 3, 32, 32), 1.4), torch.full((1, 3, 32, 32), 0.2))
+    picture = texture(128)
+    result = redraw(picture, feathered(change, SIDE), SIDE)
+    for edge in (result[..., 0, :] - picture[..., 0, :], result[..., -1] - picture[..., -1]):
+        assert edge.abs().max() < 0.02
+    middle = feathered(still()._replace(gain=torch.full((1, 3, 32, 32), 1.4)), 2 * FEATHER + 8).gain[..., 15:17, 15:17]
+    assert torch.allclose(middle, torch.full_like(middle, 1.4)), "and in the middle all of it"
+
+
+@pytest.mark.parametrize("count", [32, 64, 130])
+def test_the_feather_is_symmetric_and_rises(count: int) -> None:
+    shares = feather(count, SIDE)
+    assert torch.allclose(shares, shares.T) and torch.allclose(shares, shares.flip(0), atol=1e-6)
+    assert (shares[count // 2, : count // 2].diff() >= 0).all()
