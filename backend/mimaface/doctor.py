@@ -67,7 +67,9 @@ def _gpu() -> str:
         return "not looked at: torch is missing"
     if torch.cuda.is_available():
         return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    return "none that torch can use; everything runs on the CPU"
+    from mimaface.engines.precision import fast_dtype
+
+    return f"none that torch can use; everything runs on the CPU, in {str(fast_dtype('cpu')).removeprefix('torch.')}"
 
 
 def _engines() -> Iterator[tuple[str, bool, str]]:

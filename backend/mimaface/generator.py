@@ -151,23 +151,23 @@ class PortraitGenerator:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
         window = self._window(posed.picture)
         face = self._decoded(posed, latents[None].to(posed.latents), window)
-        face = window + posed.away * (face - window)
         result = posed.picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
         return result
 
     def _decoded(self, posed: PosedPicture, latents: Tensor, window: Tensor) -> Tensor:
-        """What latents (1, C, h, w) show, at the size of the posed photograph ``window`` (1, 3, W, W), which its border equals."""
+        """What latents (1, C, h, w) show, at the size of the posed photograph ``window`` (1, 3, W, W): the same as that at its border,
+        and all over while the pose is the photograph's."""
         engine = self.engine
         if engine.model.photo_decoder is not None:
             change = engine.redrawing(
                 latents=latents, render=posed.latents, source=self.source,
                 picture=posed.small, normals=posed.normals, source_normals=self.still,
             )  # fmt: skip
-            return redraw(window, feathered(change, self.size), self.size)
+            return redraw(window, feathered(change, self.size, posed.away), self.size)
         painted = resized(engine.decode_latents(latents), (window.shape[-2], window.shape[-1]))
-        return window + feather(window.shape[-1], self.size).to(window) * (painted - window)
+        return window + posed.away * feather(window.shape[-1], self.size).to(window) * (painted - window)
 
 
 def window_in(frame: Window, face: Window) -> tuple[int, int, int]:

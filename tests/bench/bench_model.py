@@ -23,6 +23,7 @@ from mimaface.engines.torch_engine import TorchEngine
 from mimaface.face.portrait import Portrait
 from mimaface.generator import open_engine
 from mimaface.model.family import MimaFaceModel
+from mimaface.model.photo_decoder import redraw
 from mimaface.protocol.settings import RenderSettings
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage, encoder_of
@@ -67,7 +68,7 @@ def network_share(portrait: Portrait) -> dict[str, float]:
 
         setattr(engine, name, call.__get__(engine))
 
-    for name in ("network", "encode_images", "decode_latents", "encode_source", "context"):
+    for name in ("network", "encode_images", "redrawing", "encode_source", "context"):
         timed(name)
     list(animate(portrait, nod(3), RenderSettings(engine="demo")))
     inside, started = 0.0, time.perf_counter()
@@ -76,29 +77,43 @@ def network_share(portrait: Portrait) -> dict[str, float]:
     return {"animate_fps_512": count / whole, "share_outside_the_networks": 1 - inside / whole}
 
 
-def main() -> None:
-    engine = TorchEngine.open(DEMO_MODEL)
-    config = engine.config
-    frames, side = config.clip_length, engine.model.latent_size
+def unet_ms(engine: TorchEngine, runs: int = 15) -> float:
+    """Median milliseconds of one U-Net call on a clip, per frame."""
+    config, side = engine.config, engine.model.latent_size
+    frames = config.clip_length
     sample = torch.randn(1, config.input_channels, frames, side, side)
     tokens = engine.encode_source(torch.zeros(1, 3, config.image_size, config.image_size))
     signals = {signal.name: torch.zeros(frames, signal.size) for signal in config.appearance.signals}
-    context = engine.context(tokens, signals)
-    step = torch.tensor(500.0)
-    fast = median_ms(lambda: engine.network(sample, step, context))
-    slow = TorchEngine.open(DEMO_MODEL, dtype=torch.float32)
-    plain = median_ms(lambda: slow.network(sample, step, context), 5, 1)
-    picture = torch.zeros(1, 3, config.image_size, config.image_size)
+    context, step = engine.context(tokens, signals), torch.tensor(500.0)
+    return median_ms(lambda: engine.network(sample, step, context), runs, 1) / frames
+
+
+def main() -> None:
+    engine = TorchEngine.open(DEMO_MODEL)
+    model = engine.model
+    others = {dtype: unet_ms(TorchEngine.open(DEMO_MODEL, dtype=dtype), 3) for dtype in (torch.float32, torch.bfloat16)}
+    side, size = model.latent_size, engine.config.image_size
+    picture = torch.zeros(1, 3, size, size)
     latents = engine.encode_images(picture)
+    inputs = {
+        **dict.fromkeys(("latents", "render", "source"), latents),
+        "picture": picture,
+        "normals": torch.zeros(1, 4, 2 * side, 2 * side),
+        "source_normals": torch.zeros(1, 4, side, side),
+    }
+    change, large = engine.redrawing(**inputs), torch.zeros(1, 3, 512, 512)
     with tempfile.TemporaryDirectory() as folder:
         training = training_speed(Path(folder))
     report(
         "model",
         {
-            "unet_ms_per_frame_and_step": fast / frames,
-            "unet_bfloat16_speed_over_float32": plain / fast,
+            "dtype": str(model.unet.conv_in.weight.dtype).removeprefix("torch."),
+            "unet_ms_per_frame_and_step": unet_ms(engine),
+            "unet_speed_of_bfloat16_over_float32": others[torch.float32] / others[torch.bfloat16],
             "encode_ms": median_ms(lambda: engine.encode_images(picture)),
-            "decode_ms": median_ms(lambda: engine.decode_latents(latents)),
+            "photo_decoder_ms": median_ms(lambda: engine.redrawing(**inputs)),
+            "redraw_512_ms": median_ms(lambda: redraw(large, change, size)),
+            "plain_decoder_ms": median_ms(lambda: engine.decode_latents(latents)),
             **training,
             **network_share(Portrait.open(COLLINS)),
         },

@@ -53,7 +53,7 @@ def load_and_run(folder: Path) -> dict[str, float]:
     before = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     started = time.perf_counter()
-    engine = TorchEngine.open(folder)
+    engine = TorchEngine.open(folder, dtype=torch.bfloat16)
     seconds, peak = time.perf_counter() - started, memory("VmHWM")
     weights = sum(value.numel() * value.element_size() for value in engine.model.parameters())
     config = engine.config

@@ -21,7 +21,9 @@ def inputs(count: int, seed: int = 0) -> dict[str, Tensor]:
 
 
 def still(count: int = 1, places: int = 32) -> Redrawing:
-    return Redrawing(torch.zeros(count, 2, places, places), torch.ones(count, 3, places, places), torch.zeros(count, 3, places, places))
+    return Redrawing(
+        torch.zeros(count, 2, places, places), torch.ones(count, 3, places, places), torch.zeros(count, 3, places, places)
+    )
 
 
 def texture(side: int, scale: float = 1.0) -> Tensor:

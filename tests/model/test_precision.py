@@ -33,4 +33,3 @@ def test_a_precision_that_is_asked_for_is_taken(cpu):
     assert mixed_precision("bf16", "cpu") == "bf16"
     with autocast("bf16", torch.device("cpu")):
         assert (torch.ones(2, 3) @ torch.ones(3, 2)).dtype == torch.bfloat16
-

@@ -72,8 +72,8 @@ class TorchEngine:
         dtype = dtype or fast_dtype(torch.device(device).type)
         model = MimaFaceModel.from_pretrained(folder, dtype, device)
         model.unet.time_embedding.float()
-        if model.photo_decoder is not None:  # small, and a pixel that is off by a little in one frame and not in the next flickers
-            model.photo_decoder.float()
+        if model.photo_decoder is not None:
+            model.photo_decoder.float()  # small, and rounded differently in every frame, pixels would tremble
         if dtype == torch.float16:
             model.vae.float()
         return cls(model)

@@ -78,9 +78,9 @@ def redraw(pictures: Tensor, change: Redrawing, side: int) -> Tensor:
     return (moved + 1) * gain - 1 + 2 * tint
 
 
-def feathered(change: Redrawing, side: int) -> Redrawing:
-    """The same without effect at the border of a generated picture of ``side`` pixels."""
-    inside = feather(change.shift.shape[-1], side).to(change.shift)
+def feathered(change: Redrawing, side: int, share: float = 1.0) -> Redrawing:
+    """``share`` of a change, and nothing of it at the border of a generated picture of ``side`` pixels."""
+    inside = share * feather(change.shift.shape[-1], side).to(change.shift)
     return Redrawing(inside * change.shift, 1 + inside * (change.gain - 1), inside * change.tint)
 
 

@@ -77,7 +77,8 @@ class DecoderStage:
         engine = TorchEngine(model)
         suffix = f"drawn-{code_of(model.vae, model.unet, model.vision, model.appearance)}"
         self.data, self.held_out = (
-            DrawnStore(prepare(shards_in(folder), suffix, lambda sample: drawn_row(engine, sample))) for folder in (data, held_out)
+            DrawnStore(prepare(shards_in(folder), suffix, lambda sample: drawn_row(engine, sample)))
+            for folder in (data, held_out)
         )
 
     def batch(self, step: int, places: range) -> Batch:
@@ -140,7 +141,9 @@ def drawn_row(engine: TorchEngine, sample: Sample) -> dict[str, Tensor]:
         "source_normals": still.expand(count, -1, -1, -1),
     }
     conditions = {name: shown[name][:, :, None] for name, _ in config.conditions}  # frames as samples of one frame
-    context = engine.context(engine.encode_source(photo), {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS})
+    context = engine.context(
+        engine.encode_source(photo), {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS}
+    )
 
     def network(x: Tensor, timestep: Tensor) -> Tensor:
         output = engine.network(stack_input(x, conditions, hand_over(None, x), config.conditions), timestep, context)
