@@ -18,6 +18,7 @@ from .autoencoder import ResidualBlock
 FARTHEST = 12.0  # pixels of the generated picture that a pixel may be off
 STEEPNESS = 4.0  # of displacements against the network's output, so that they learn as fast as light
 GAIN, TINT = 0.4, 0.3  # largest |log| of the light's factor; largest amount of it that is added, of RGB in [0, 1]
+HUE = 0.3  # of the network's output about the light's hue against that about its strength, so that hair gets no coloured speckles
 FEATHER = 20  # pixels of the generated picture over which nothing changes at its border
 
 
@@ -56,7 +57,8 @@ class PhotoDecoder(nn.Module):
         self, latents: Tensor, render: Tensor, source: Tensor, picture: Tensor, normals: Tensor, source_normals: Tensor
     ) -> Redrawing:
         """latents, and those of the posed photograph and of the source (N, C, h, w); the posed photograph, RGB in [−1, 1]
-        (N, 3, S, S); normals of the head in it (N, 4, 2·h, 2·w) and in the source (N, 4, h, w) → changes at (2·h, 2·w)."""
+        (N, 3, S, S); normals of the head in it (N, 4, 2·h, 2·w) and in the source (N, 4, h, w), whose last channel is how much of a
+        place the head covers → changes at (2·h, 2·w); the light changes on the head alone."""
         fine = self.begin(torch.cat([functional.pixel_unshuffle(picture, self.block), normals], 1))
         fine = functional.silu(self.look(functional.silu(fine)))
         x = self.picture_down(functional.pixel_unshuffle(fine, 2))
@@ -66,7 +68,9 @@ class PhotoDecoder(nn.Module):
         fine = fine + functional.pixel_shuffle(self.up(functional.silu(x)), 2)
         output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float()
         shift = FARTHEST * torch.tanh(output[:, :2] * (STEEPNESS / FARTHEST))
-        return Redrawing(shift, torch.exp(GAIN * torch.tanh(output[:, 2:5])), TINT * torch.tanh(output[:, 5:8]))
+        strength, head = output[:, 2:5].mean(1, keepdim=True), normals[:, 3:].float()
+        light = strength + HUE * (output[:, 2:5] - strength)
+        return Redrawing(shift, torch.exp(head * GAIN * torch.tanh(light)), head * TINT * torch.tanh(output[:, 5:8]))
 
 
 def redraw(pictures: Tensor, change: Redrawing, side: int) -> Tensor:
@@ -74,7 +78,7 @@ def redraw(pictures: Tensor, change: Redrawing, side: int) -> Tensor:
     shift, gain, tint = (_resized(value, pictures.shape[-1]) for value in change)
     place = (torch.arange(pictures.shape[-1], device=pictures.device, dtype=torch.float32) * 2 + 1) / pictures.shape[-1] - 1
     grid = torch.stack([place.expand(len(place), -1) + shift[:, 0] * (2 / side), place[:, None] + shift[:, 1] * (2 / side)], -1)
-    moved = functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    moved = functional.grid_sample(pictures, grid, mode="bicubic", padding_mode="border", align_corners=False)
     return (moved + 1) * gain - 1 + 2 * tint
 
 

@@ -27,6 +27,8 @@ from .pictures import rows_of_pictures
 
 PIXEL_EDGE, BAND_EDGE = 0.05, 0.02  # of RGB in [−1, 1]: errors above count linearly, so that an outline is not hedged
 SMOOTHNESS = 0.01  # of the shift's total variation, per pixel
+# of the logarithm of the light's factor: its total variation, and its mean size
+LIGHT_SMOOTHNESS, LIGHT_PRICE = 0.05, 0.02
 TINT_PRICE = 0.5  # of the mean tint: a factor keeps black black, and what is added hazes it
 SHEET = 8  # pictures in a row of the contact sheet
 
@@ -52,15 +54,20 @@ class Redrawer(nn.Module):
         result = redraw(functional.avg_pool2d(tensors["picture"], 2), change, self.side)
         pixels = _robust(result - truth, PIXEL_EDGE)
         bands = sum(_robust(a - b, BAND_EDGE) for a, b in zip(laplacian(result), laplacian(truth)))
-        rough = _robust(change.shift.diff(dim=-1), 0.01) + _robust(change.shift.diff(dim=-2), 0.01)
-        tint = change.tint.abs().mean()
-        loss = pixels + bands + SMOOTHNESS * rough + TINT_PRICE * tint
-        return {"loss": loss, "pixels": pixels, "roughness": rough, "tint": tint}
+        light, tint = change.gain.log(), change.tint.abs().mean()
+        rough = SMOOTHNESS * _variation(change.shift) + LIGHT_SMOOTHNESS * _variation(light)
+        price = LIGHT_PRICE * light.abs().mean() + TINT_PRICE * tint
+        return {"loss": pixels + bands + rough + price, "pixels": pixels, "roughness": rough, "price": price, "tint": tint}
 
 
 def _robust(error: Tensor, edge: float) -> Tensor:
     """Charbonnier's loss: √(e² + edge²), averaged."""
     return (error.square() + edge**2).sqrt().mean()
+
+
+def _variation(values: Tensor) -> Tensor:
+    """Total variation of (N, C, y, x), per place."""
+    return _robust(values.diff(dim=-1), 0.01) + _robust(values.diff(dim=-2), 0.01)
 
 
 class DecoderStage:
