@@ -59,10 +59,10 @@ def network_share(portrait: Portrait) -> dict[str, float]:
     def timed(name: str) -> None:
         original = getattr(TorchEngine, name)
 
-        def call(self: TorchEngine, *arguments: object) -> object:
+        def call(self: TorchEngine, *arguments: object, **named: object) -> object:
             nonlocal inside
             started = time.perf_counter()
-            result = original(self, *arguments)
+            result = original(self, *arguments, **named)
             inside += time.perf_counter() - started
             return result
 
