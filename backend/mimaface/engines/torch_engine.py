@@ -56,6 +56,8 @@ class TorchEngine:
 
     def __init__(self, model: MimaFaceModel) -> None:
         self.model = model
+        if model.photo_decoder is not None:
+            model.photo_decoder.float()  # small, and rounded differently in every frame, pixels would tremble
         networks: tuple[Any, ...] = (model.unet, model.vae, model.photo_decoder)
         for part in filter(None, networks):
             part.to(memory_format=torch.channels_last)
@@ -72,8 +74,6 @@ class TorchEngine:
         dtype = dtype or fast_dtype(torch.device(device).type)
         model = MimaFaceModel.from_pretrained(folder, dtype, device)
         model.unet.time_embedding.float()
-        if model.photo_decoder is not None:
-            model.photo_decoder.float()  # small, and rounded differently in every frame, pixels would tremble
         if dtype == torch.float16:
             model.vae.float()
         return cls(model)
