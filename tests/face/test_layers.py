@@ -1,5 +1,7 @@
 """The person apart from the background, and the head with its hair on, against truths that are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from mimaface.face.hair import hair_offset, skin_triangles
 from mimaface.face.head import Head
 from mimaface.face.matte import background_behind, person_colours, person_matte
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.face.proxy import ProxyRenderer
+from mimaface.face.proxy import ProxyRenderer, seams
 from mimaface.face.rasterise import rasterise, vertex_normals
 from mimaface.face.sheet import Sheet
 
@@ -129,8 +131,7 @@ def test_the_background_stays_when_the_head_turns(each_portrait):
     renderer = ProxyRenderer(each_portrait)
     poses = poses_for(each_portrait.fit, motion_of({"angles": (18, 4, 3)}, {"angles": (-18, -4, -3)}))
     left, top, right, bottom = renderer.view
-    corner = renderer._corner
-    part = np.s_[top + corner[1] : bottom + corner[1], left + corner[0] : right + corner[0]]
+    part = renderer._part
     away = np.zeros(renderer.image.shape[:2], bool)
     still = np.abs(renderer._sheet.behind[top:bottom, left:right] - renderer.image[part]).max(-1) == 0
     away[part] = still & (renderer.projection.matte[top:bottom, left:right] == 0)
@@ -147,3 +148,51 @@ def test_stretch_is_measured_in_its_own_direction(portrait, scale):
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     stretched = sheet._knots @ turn * [scale, 0.7] @ turn.T
     assert np.allclose(sheet._stretch(stretched), max(scale, 0.7))
+
+
+@pytest.mark.parametrize("framing", ["photo", "face"])
+def test_the_origin_of_every_pixel_is_told(each_portrait, framing):
+    """At rest nothing is made up, and the more the head turns the more is; what is said to be photographed background is it."""
+    renderer = ProxyRenderer(each_portrait, 256, framing)
+    poses = poses_for(each_portrait.fit, motion_of({"angles": (0, 0, 0)}, {"angles": (9, 0, 0)}, {"angles": (24, 0, 0)}))
+    made_up = []
+    for pose in poses:
+        picture, origin = renderer.render_with_origin(pose)
+        np.testing.assert_array_equal(picture, renderer.render(pose))
+        assert origin.shape == picture.shape and origin.dtype == np.uint8
+        assert np.abs(origin.sum(-1, dtype=int) - 255).max() <= 2
+        assert 0.05 < (origin[..., 0] > 250).mean() < 0.9
+        background = origin[..., 2] == 255
+        assert background.mean() > 0.05
+        off = picture[background].astype(int) - renderer.image[background]
+        assert np.abs(off).max() <= 2  # of resampling
+        made_up.append((origin[..., 1] / 255).mean())
+    assert made_up[0] == 0 < made_up[1] < made_up[2] < 0.2
+
+
+def test_pixels_said_to_be_the_person_are_photographed(portrait):
+    """They, but for the eyes, are darker where all that the photograph shows of the person is; what is made up is not."""
+    pose = poses_for(portrait.fit, motion_of({"angles": (15, 5, 0)}))[0]
+    renderer = ProxyRenderer(portrait, 256, "face")
+    before, origin = renderer.render_with_origin(pose)
+    projection = renderer.projection
+    renderer._sheet._person[..., :3] *= 0.5
+    renderer.projection = replace(projection, person=projection.person // 2, inner_person=projection.inner_person // 2)
+    after = renderer.render(pose)
+    ratio = after.sum(-1) / np.maximum(before.sum(-1, dtype=float), 1)
+    bright = before.min(-1) > 40
+    person, made_up = (ratio[(origin[..., channel] > 250) & bright] for channel in (0, 1))
+    assert (np.abs(person - 0.5) < 0.03).mean() > 0.95
+    assert (made_up > 0.6).mean() > 0.3
+
+
+def test_seams_are_where_the_sheet_ends_before_the_head_alone():
+    """Not at an outline that both share, nor beside the head, nor inside."""
+    sheet, head = np.zeros((60, 80), np.float32), np.zeros((60, 80), bool)
+    sheet[10:50, 10:40], head[10:50, 10:70] = 1, True
+    found = seams(sheet, head, 4)
+    assert found[30, 39] > 0.8 and found[30, 35] < 0.2
+    assert np.all(np.diff(found[30, 33:40]) >= 0)
+    assert found[30, 10] < 0.1 and found[10, 25] < 0.1 and not found[30, 15:30].any()
+    assert not seams(sheet, np.zeros_like(head), 4).any()
+    assert not seams(np.ones_like(sheet), head, 4)[5:-5, 5:-5].any()

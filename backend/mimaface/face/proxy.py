@@ -35,6 +35,7 @@ STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is i
 MOUTH_LIT, MOUTH_DARK = 0.009, 0.020  # metres behind the lips: lit up to the first, and how fast it gets dark from there
 UNFOLD_LOW, UNFOLD_HIGH = 1.8, 3.5  # area against what the photograph shows of it: skin that is stretched more has no pixels
 MOUTH_FRONT = 0.06  # metres in front of the skull's middle: what lies deeper in the mouth is never at its edge
+SEAM = 0.02  # head widths: what the sheet shows nearer to its edge is not all person
 TURNS_LOW, TURNS_HIGH = 0.3, 0.9  # of following the head: the neck below is left to the sheet
 CANVAS_REACH, CANVAS_AROUND = 2.3, 0.35  # face heights from its middle that may move; share of the frame that is kept around it
 FACE_MARGIN = 1.7  # the "face" framing: a square of so many face heights
@@ -76,7 +77,8 @@ class ProxyRenderer:
             min(self.frame.width - left, canvas.width),
             min(self.frame.height - top, canvas.height),
         )
-        self._corner = left, top
+        left, top = max(left, 0), max(top, 0)
+        self._part = np.s_[top : top + self.view[3] - self.view[1], left : left + self.view[2] - self.view[0]]  # of the output
         self.camera = fit.camera.window(canvas.left, canvas.top, canvas.scale, canvas.width, canvas.height)
         image = self.image if canvas == self.frame else cut_out(portrait.image, canvas)
         self.projection = project_portrait(image, fit, self.camera)
@@ -85,6 +87,7 @@ class ProxyRenderer:
         held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
         self._sheet = Sheet(self.projection, fit, held)
         self._kind = self.projection.kind_of_vertex
+        self._seam = max(round(SEAM * float(np.ptp(self.projection.place[self.projection.follow > 0.9, 0]))), 1)
         self._solid = solid_vertices(self.projection, self._kind)
         self._whole = (self.projection.head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
         self._still_head = (self.projection.still - fit.translation) @ fit.rotation
@@ -100,37 +103,44 @@ class ProxyRenderer:
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; with ``transparent`` RGBA (H, W, 4) in which only the head is opaque."""
+        return self.render_with_origin(pose, transparent)[0]
+
+    def render_with_origin(self, pose: FacePose, transparent: bool = False) -> tuple[Array, Array]:
+        """What :meth:`render` returns, and where its pixels are from (H, W, 3) uint8: in red how much of each is the photographed
+        person, in green how much is made up, for no pixel of the photograph shows it, in blue how much is the photographed background.
+        The middle of the face, with eyes and teeth, counts as photographed."""
         with one_thread():
             return self._render(pose, transparent)
 
-    def _render(self, pose: FacePose, transparent: bool) -> Array:
+    def _render(self, pose: FacePose, transparent: bool) -> tuple[Array, Array]:
         posed = self.pose_vertices(pose)
         if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
             return self._at_rest(transparent)
         rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
         left, top, right, bottom = self.view
         sheet, kept = self._sheet.render(pose, posed - rigid, self.view)
-        shell, face = self._render_head(posed, rigid, pose, sheet[..., 3] * kept < OPAQUE)
-        picture = np.asarray(compose(self._sheet.behind[top:bottom, left:right], shell, sheet, kept, face))
-        return self._pasted(picture, posed, transparent)
+        shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept)
+        behind, invented = (values[top:bottom, left:right] for values in (self._sheet.behind, self._sheet.invented))
+        picture, origin = compose(behind, invented, shell, sheet, kept, face)
+        return self._pasted(picture, origin, posed, transparent)
 
-    def _at_rest(self, transparent: bool) -> Array:
-        if not transparent:
-            return self.image.copy()
+    def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
         left, top, right, bottom = self.view
-        return self._pasted(self.projection.image[top:bottom, left:right], self.projection.still, True)
+        person = np.round(255 * self._sheet.opacity[top:bottom, left:right]).astype(np.uint8)
+        origin = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
+        return self._pasted(self.image[self._part], origin, self.projection.still, transparent)
 
-    def _pasted(self, picture: Array, posed: Array, transparent: bool) -> Array:
-        """The whole output around the rendered part (h, w, 3)."""
-        left, top, right, bottom = self.view
-        part = np.s_[top + self._corner[1] : bottom + self._corner[1], left + self._corner[0] : right + self._corner[0]]
-        result = self.image.copy()
-        result[part] = picture
+    def _pasted(self, picture: Array, origin: Array, posed: Array, transparent: bool) -> tuple[Array, Array]:
+        """The whole output, and its origin, around the rendered part (h, w, 3)."""
+        result, whole = self.image.copy(), np.zeros_like(self.image)
+        result[self._part] = picture
+        whole[..., 2] = 255
+        whole[self._part] = origin
         if not transparent:
-            return result
+            return result, whole
         alpha = np.zeros((*result.shape[:2], 1), np.uint8)
-        alpha[part] = np.round(255 * self._outline(posed))
-        return np.concatenate([result, alpha], axis=2)
+        alpha[self._part] = np.round(255 * self._outline(posed))
+        return np.concatenate([result, alpha], axis=2), whole
 
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
@@ -139,10 +149,12 @@ class ProxyRenderer:
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 
-    def _render_head(self, posed: Array, rigid: Array, pose: FacePose, seen: Array) -> tuple[Array, Array]:
-        """Colour and opacity (h, w, 4) of the whole head, where it is ``seen`` (h, w), and of the face.
+    def _render_head(self, posed: Array, rigid: Array, pose: FacePose, sheet: Array, kept: Array) -> tuple[Array, Array, Array]:
+        """Layers (h, w, 5) as :func:`mimaface.face.shading.texture` makes them: the whole head, where it shows, and the face; and how
+        much of the sheet is to be kept above the first (h, w).
 
-        rigid (V, 3) is the portrait's own expression in the same pose.
+        rigid (V, 3) is the portrait's own expression in the same pose; sheet (h, w) the sheet's opacity, kept (h, w) where it is not
+        stretched.
         """
         projection, camera = self.projection, self.camera
         points = camera.project(posed)
@@ -166,13 +178,14 @@ class ProxyRenderer:
         look = Look(factors, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
         left, top, right, bottom = self.view
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
-        wanted = Raster(np.where(seen, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
+        kept = kept * (1 - seams(sheet, raster.covered, self._seam))
+        wanted = Raster(np.where(sheet * kept < OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
         shell = self._shade(wanted, replace(look, factors=self._opaque(factors)), 1.0)
         shell[..., 3] *= inner_edge(raster.covered)
         face = self._shade(raster, look, 1.0)
         painted = np.maximum(unfolded, changed * (self._kind >= MOUTH))
         self._smooth_edges(face, points - [left, top, 0], look, painted[projection.triangles].max(1) > 0.1)
-        return shell, face
+        return shell, face, kept
 
     def _opaque(self, factors: Array) -> Array:
         """``factors`` (V, 7) of the head as a whole: opaque down to the neck, which does not turn with it."""
@@ -184,7 +197,7 @@ class ProxyRenderer:
     def _smooth_edges(self, face: Array, points: Array, look: Look, painted: Array) -> None:
         """Average four samples a pixel where parts meet around eyes and mouth, and on ``painted`` (N,) triangles.
 
-        face (H, W, 4) is changed in place.
+        face (H, W, 5) is changed in place, but for its last channel.
         """
         for part in self._openings:
             left, top, right, bottom = self._window(points[part])
@@ -197,10 +210,10 @@ class ProxyRenderer:
             edge |= np.logical_or.reduce(quarters(painted[fine.triangle] & fine.covered))
             wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
             shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), look, 0.5)
-            samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 4)
-            total = samples[..., 3:].sum(0)
-            colour = (samples[..., :3] * samples[..., 3:]).sum(0) / np.maximum(total, 1e-6)
-            face[top:bottom, left:right][edge] = np.concatenate([colour, total / 4], axis=1)
+            samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 5)
+            total = samples[..., 3:4].sum(0)
+            colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
+            face[top:bottom, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
 
     def _outline(self, posed: Array) -> Array:
         """Opacity (h, w, 1) of the whole head in the view."""
@@ -218,7 +231,7 @@ class ProxyRenderer:
         return np.asarray((vertex_normals(posed, self.projection.triangles) * view).sum(1))
 
     def _shade(self, raster: Raster, look: Look, pixel: float) -> Array:
-        """Colour and opacity (h, w, 4) of a raster whose pixels are ``pixel`` of the picture's."""
+        """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
         projection = self.projection
         metres = pixel * -float(self.fit.translation[2]) / self.camera.focal
         return np.asarray(
@@ -277,6 +290,15 @@ class Lids:
 def inner_edge(covered: Array) -> Array:
     """(h, w) float32: 1 inside of ``covered`` (h, w) bool, falling to 0 at its outermost pixel, so that the outline is smooth."""
     return np.asarray(np.clip(2 * uniform_filter(covered.astype(np.float32), 3) - 1, 0, 1))
+
+
+def seams(sheet: Array, head: Array, reach: int) -> Array:
+    """(h, w) float32: 1 at the edges of the sheet's opacity (h, w) in the midst of the ``head`` (h, w) bool, falling to 0 ``reach``
+    pixels inside: there it ended at the photograph's outline, with some of what was behind."""
+    side = 2 * reach + 1
+    edge = 1 - smoothstep(0.6, 1.0, uniform_filter(sheet, side))
+    inside = smoothstep(0.8, 1.0, uniform_filter(head.astype(np.float32), side))
+    return np.asarray(edge * inside, np.float32)
 
 
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:

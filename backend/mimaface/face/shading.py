@@ -48,7 +48,7 @@ def texture(
     surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, rim: Array, eyes: Array, turns: Array, lids: Array,
     dark: Array, pixel: float,
 ) -> Array:  # fmt: skip
-    """Colour and opacity (h, w, 4) of a raster of the posed head.
+    """Colour, opacity, and how much of it no pixel of the photograph shows (h, w, 5), of a raster of the posed head.
 
     own, partner (V, 3): u·z, v·z, z in the source, of a vertex and of its mirror partner; factors (V, 7): trust, mirror trust,
     stillness (1: hardly moved, so its own pixel is right), opacity, sameness (1: moved with the head, but not on it), inner
@@ -58,7 +58,7 @@ def texture(
     dark (3,): RGB deep in the mouth; pixel: metres at the head.
     """
     height, width = found.shape
-    result = np.zeros((height, width, 4), np.float32)
+    result = np.zeros((height, width, 5), np.float32)
     colour, seen = np.zeros(3), np.zeros(3)
     for y in range(height):
         for x in range(width):
@@ -78,7 +78,7 @@ def texture(
             if mine in (MOUTH, EYE):
                 share *= same
             share = max(share, mix(factors, a, b, c, wa, wb, wc, CALM))
-            unknown = 1 - share
+            unknown = result[y, x, 4] = 1 - share
             if share < 0.999:
                 for channel in range(3):
                     colour[channel] = mix(fallback, a, b, c, wa, wb, wc, channel)
@@ -219,21 +219,29 @@ def lift(picture: Array, found: Array, weights: Array, triangles: Array, places:
 
 
 @numba.njit(cache=True, nogil=True)
-def compose(behind: Array, shell: Array, sheet: Array, kept: Array, over: Array) -> Array:
-    """Four layers → (h, w, 3) uint8, from the back: ``behind`` (h, w, 3), ``shell``, ``sheet`` and ``over`` (h, w, 4).
+def compose(behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array) -> tuple[Array, Array]:
+    """Four layers → picture and origin (h, w, 3) uint8, from the back: ``behind`` (h, w, 3), of which ``invented`` (h, w) is no
+    photograph, ``shell`` (h, w, 5), ``sheet`` (h, w, 4) and ``over`` (h, w, 4 or more).
 
     Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
-    shows where the shell is below it.
+    shows where the shell is below it. The origin says how much of a pixel is the photographed person, how much is shown by no
+    pixel of the photograph, and how much is the photographed background.
     """
     height, width = kept.shape
-    result = np.empty((height, width, 3), np.uint8)
+    result, origin = np.empty((height, width, 3), np.uint8), np.empty((height, width, 3), np.uint8)
     for y in range(height):
         for x in range(width):
             below, top = shell[y, x, 3], over[y, x, 3]
             share = 1 - below * (1 - kept[y, x])
+            through = (1 - top) * (1 - share * sheet[y, x, 3])
+            unseen = through * (below * shell[y, x, 4] + (1 - below) * invented[y, x])
+            rest = through * (1 - below) * (1 - invented[y, x])
+            origin[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
+            origin[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
+            origin[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
             for channel in range(3):
                 value = behind[y, x, channel] + below * (shell[y, x, channel] - behind[y, x, channel])
                 value = value * (1 - share * sheet[y, x, 3]) + share * sheet[y, x, channel]
                 value += top * (over[y, x, channel] - value)
                 result[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
-    return result
+    return result, origin

@@ -38,7 +38,8 @@ class Sheet:
     """Knots in the head frame, and how far each follows the head.
 
     On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull.
-    behind (H, W, 3) is the photograph without what moves; held: pixels from the left, top and right of the canvas to where the photograph ends.
+    behind (H, W, 3) is the photograph without what moves, of which ``invented`` (H, W), 0 to 1, is not photographed; opacity (H, W)
+    that of what moves; held: pixels from the left, top and right of the canvas to where the photograph ends.
     """
 
     def __init__(self, projection: Projection, fit: FittedFace, held: tuple[float, float, float]) -> None:
@@ -84,11 +85,11 @@ class Sheet:
         follow = map_coordinates(
             self._follow, [pixels[0] / self._step[1], pixels[1] / self._step[0]], np.float32, 1, mode="nearest"
         )
-        opacity = (matte * smoothstep(0.0, MOVES, follow)).astype(np.float32)[..., None]
-        self._person = np.concatenate([projection.person * opacity, opacity], axis=2)
-        leaves = distance_transform_edt(opacity[..., 0] <= CLEAR) <= halo
-        share = (leaves * smoothstep(MOVES, LEAVES, follow)).astype(np.float32)[..., None]
-        self.behind = image + share * (background_behind(image, matte, halo) - image)
+        self.opacity = (matte * smoothstep(0.0, MOVES, follow)).astype(np.float32)
+        self._person = np.concatenate([projection.person * self.opacity[..., None], self.opacity[..., None]], axis=2)
+        leaves = distance_transform_edt(self.opacity <= CLEAR) <= halo
+        self.invented = (leaves * smoothstep(MOVES, LEAVES, follow)).astype(np.float32)
+        self.behind = image + self.invented[..., None] * (background_behind(image, matte, halo) - image)
 
     def render(self, pose: FacePose, change: Array, view: tuple[int, int, int, int]) -> tuple[Array, Array]:
         """The person in the part ``view`` (left, top, right, bottom) of the photograph, following the head: colours times opacity, and

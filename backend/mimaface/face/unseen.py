@@ -25,7 +25,10 @@ LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022  # metres: down in a bl
 LID_REACH = 0.026  # metres around an eye's centre
 LASHES, LASH_WIDTH = 0.42, 0.0016  # brightness of the line that a closed lid ends in, and how wide it is in metres
 WHITE = np.array([1.035, 1.0, 0.965])  # the hue of a white against its grey
-WHITE_LOW, WHITE_HIGH = 0.62, 1.15  # brightness of the white of an eye against the skin: shadow and highlight are neither
+WHITE_LOW, WHITE_HIGH = 0.62, 1.15  # brightness of the white of an eye against the skin: shadow and highlight are neither –
+PALE = 0.5  # unless most of what is less than so saturated against the skin is brighter still, for skin may be dark
+SLIT = 0.25  # of an iris's radius: an eye that is open by less, up and down from its middle, shows lids and lashes
+USUAL_LIGHT = 220.0  # 0–255: photographs are exposed so that a white surface in them is about so bright
 TEETH_BRIGHT = 110  # 0–255: what is darker between the lips is not teeth
 CAVITY = np.array([0.34, 0.115, 0.105])  # against white light: the inside of a mouth
 TONGUE = np.array([0.56, 0.29, 0.28])
@@ -34,7 +37,10 @@ IVORY = np.array([0.93, 0.87, 0.76])
 
 
 def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
-    """RGB (3,), 0–255, that a white surface facing the camera would have: the skin's colour against the head's albedo."""
+    """RGB (3,), 0–255, that a white surface facing the camera would have: the skin's colour against the head's albedo.
+
+    Dark skin and little light look alike, so what is darker than usual is taken for half the one, half the other.
+    """
     face = sure & head.region("face")
     if not face.any():
         return np.array([230.0, 220.0, 210.0])
@@ -43,7 +49,8 @@ def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
     seen = np.median(image[row, column].astype(np.float64), axis=0)
     gain = seen / np.median(head.albedo[head.region("face")], axis=0)
     strength = gain.mean()
-    return np.asarray(np.clip(0.65 * strength + 0.35 * gain, 40, 255))
+    brighter = max(np.sqrt(USUAL_LIGHT / strength), 1.0)
+    return np.asarray(np.clip(brighter * (0.65 * strength + 0.35 * gain), 40, 255))
 
 
 def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array) -> tuple[Array, Array]:
@@ -166,6 +173,8 @@ def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, mar
         inside = (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height) & (facing > 0.25)
         column, row = np.clip(column, 0, camera.width - 1), np.clip(row, 0, camera.height - 1)
         seen = inside & (kind[row, column] == EYE) & (margin[row, column] > 0.7)
+        slit = SLIT * IRIS_RADIUS * camera.focal / -centres[side][2]
+        seen &= margin[row, column].max(where=seen, initial=0.0) > slit
         pictures[side] = complete_eye(
             image[row, column].astype(np.float64), np.where(seen, margin[row, column], 0.0),
             local, iris_direction(fit, camera, centres[side], side, turn), light, skin,
@@ -230,8 +239,15 @@ def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
     bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), 60)], axis=0)
     grey = bright.mean()
     bright = 0.35 * bright + 0.65 * grey * WHITE
-    allowed = np.clip(grey, WHITE_LOW * skin.mean(), min(WHITE_HIGH * skin.mean(), 245.0))
+    pale = pixels[saturation(pixels) < PALE * saturation(skin)].mean(1)
+    high = max(WHITE_HIGH * skin.mean(), float(np.median(pale)) if len(pale) >= 12 else 0.0)
+    allowed = np.clip(grey, WHITE_LOW * skin.mean(), min(high, 245.0))
     return np.asarray(bright * allowed / max(grey, 1.0))
+
+
+def saturation(colours: Array) -> Array:
+    """RGB (…, 3) → (…): how far the strongest and the weakest of the three are apart, against their mean."""
+    return np.asarray(np.ptp(colours, axis=-1) / np.maximum(colours.mean(-1), 1.0))
 
 
 def spread(count: int, triangles: Array, seen: Array, sure: Array) -> Array:
