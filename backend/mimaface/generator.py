@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from .clips import Clip, ClipPlan, Memory
 from .engines.memory import remember, resume_point
-from .engines.pictures import as_images, as_pictures, normals_condition, resized
+from .engines.pictures import as_images, as_pictures, normals_condition, origin_condition, resized
 from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from .face.normals import render_normals
 from .face.portrait import Portrait
@@ -44,21 +44,25 @@ def open_engine(folder: Path) -> TorchEngine:
 
 
 class Drawn(NamedTuple):
-    """A pose without any network: the proxy's ``picture`` (H, W, 3 or 4) uint8; what the generated window shows of the posed head, its
-    ``normals`` (S, S, 3) uint8; and how far that is ``away`` from the photograph, 0 to 1."""
+    """A pose without any network: the proxy's ``picture`` (H, W, 3 or 4) uint8, and of its generated window the ``origin`` (W, W, 3)
+    uint8; what that window shows of the posed head, its ``normals`` (S, S, 3) uint8; and how far that is ``away`` from the photograph,
+    0 to 1."""
 
     picture: Array
+    origin: Array
     normals: Array
     away: float
 
 
 class PosedPicture(NamedTuple):
     """What conditions one frame: the proxy's ``picture`` (H, W, 3 or 4) uint8; its generated window ``small`` (1, 3, S, S), RGB in
-    [−1, 1], and that window's ``latents`` (1, C, h, w); the ``normals`` of the posed head (1, 4, 2·h, 2·w); ``away`` as when it was drawn."""
+    [−1, 1], and that window's ``latents`` (1, C, h, w), ``origin`` (1, 3, 2·h, 2·w) and ``normals`` of the posed head (1, 4, 2·h, 2·w);
+    ``away`` as when it was drawn."""
 
     picture: Array
     small: Tensor
     latents: Tensor
+    origin: Tensor
     normals: Tensor
     away: float
 
@@ -138,14 +142,17 @@ class PortraitGenerator:
             pool.shutdown(cancel_futures=True)
 
     def _drawn(self, pose: FacePose) -> Drawn:
-        picture = self.renderer.render(pose, self.settings.transparent)
+        picture, origin = self.renderer.render_with_origin(pose, self.settings.transparent)
+        left, top, side = self.place
         vertices = self.renderer.pose_vertices(pose)
         moved = np.abs(self.camera.project(vertices)[:, :2] - self._at_rest).max()
-        return Drawn(picture, render_normals(vertices, self.camera), float(smoothstep(*MOVED, moved)))
+        window = origin[top : top + side, left : left + side]
+        return Drawn(picture, window, render_normals(vertices, self.camera), float(smoothstep(*MOVED, moved)))
 
     def _posed(self, drawn: Drawn) -> PosedPicture:
         small = self._small(self._window(drawn.picture))
-        return PosedPicture(drawn.picture, small, self.engine.encode_images(small), self._normals(drawn.normals), drawn.away)
+        origin = origin_condition(drawn.origin[None], 2 * self.engine.model.latent_size).to(self.engine.device)
+        return PosedPicture(drawn.picture, small, self.engine.encode_images(small), origin, self._normals(drawn.normals), drawn.away)
 
     def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
@@ -163,7 +170,7 @@ class PortraitGenerator:
         if engine.model.photo_decoder is not None:
             change = engine.redrawing(
                 latents=latents, render=posed.latents, source=self.source,
-                picture=posed.small, normals=posed.normals, source_normals=self.still,
+                picture=posed.small, origin=posed.origin, normals=posed.normals, source_normals=self.still,
             )  # fmt: skip
             return redraw(window, feathered(change, self.size, posed.away), self.size)
         painted = resized(engine.decode_latents(latents), (window.shape[-2], window.shape[-1]))

@@ -98,6 +98,7 @@ def main() -> None:
     inputs = {
         **dict.fromkeys(("latents", "render", "source"), latents),
         "picture": picture,
+        "origin": torch.full((1, 3, 2 * side, 2 * side), 1 / 3),
         "normals": torch.zeros(1, 4, 2 * side, 2 * side),
         "source_normals": torch.zeros(1, 4, side, side),
     }

@@ -27,7 +27,7 @@ CONFIG = SyntheticConfig(size=96, frames=2)
 
 
 def assert_equal(one, other):
-    for name in ("source", "driven", "projected", "albedo", "normals", "source_normals", "identity", "box"):
+    for name in ("source", "driven", "projected", "origin", "albedo", "normals", "source_normals", "identity", "box"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
     for name in SIGNALS:
         np.testing.assert_array_equal(one.signals[name], other.signals[name], name)

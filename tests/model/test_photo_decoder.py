@@ -6,7 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from mimaface.model.photo_decoder import FARTHEST, FEATHER, GAIN, TINT, PhotoDecoder, Redrawing, feather, feathered, redraw
+from mimaface.model.photo_decoder import (
+    FARTHEST,
+    FEATHER,
+    GAIN,
+    PAINTED_GAIN,
+    PAINTED_TINT,
+    TINT,
+    PhotoDecoder,
+    Redrawing,
+    feather,
+    feathered,
+    redraw,
+)  # fmt: skip
 
 from .conftest import awaken
 
@@ -18,8 +30,16 @@ def inputs(count: int, seed: int = 0) -> dict[str, Tensor]:
     latents = {name: torch.randn(count, 4, 16, 16, generator=draw) for name in ("latents", "render", "source", "source_normals")}
     picture = torch.rand(count, 3, SIDE, SIDE, generator=draw) * 2 - 1
     normals = torch.randn(count, 4, 32, 32, generator=draw)
-    normals[:, 3] = torch.rand(count, 32, 32, generator=draw)  # how much of a place the head covers
-    return {**latents, "picture": picture, "normals": normals}
+    origin = torch.rand(count, 3, 32, 32, generator=draw)
+    return {**latents, "picture": picture, "normals": normals, "origin": origin / origin.sum(1, keepdim=True)}
+
+
+def from_one(which: int, count: int = 2) -> Tensor:
+    """The origin of pictures whose left half is all photographed person, made up or background; the right half is background."""
+    origin = torch.zeros(count, 3, 32, 32)
+    origin[:, which, :, :16] = 1
+    origin[:, 2, :, 16:] = 1
+    return origin
 
 
 def still(count: int = 1, places: int = 32) -> Redrawing:
@@ -60,28 +80,29 @@ def test_pictures_of_a_batch_are_drawn_as_one_by_one(decoder: PhotoDecoder) -> N
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["latents", "render", "source", "picture", "normals", "source_normals"])
+@pytest.mark.parametrize("name", ["latents", "render", "source", "picture", "normals", "source_normals", "origin"])
 def test_every_input_counts(decoder: PhotoDecoder, name: str) -> None:
     given, other = inputs(1), inputs(1, seed=1)
     assert not torch.allclose(decoder(**given).shift, decoder(**{**given, name: other[name]}).shift)
 
 
 @torch.no_grad()
-def test_changes_are_bounded_whatever_the_weights(decoder: PhotoDecoder) -> None:
-    given = inputs(2)
-    change = decoder(**{name: value if name == "normals" else 100 * value for name, value in given.items()})
-    assert change.shift.abs().max() <= FARTHEST and change.shift.abs().max() > 1
-    assert change.gain.log().abs().max() <= GAIN + 1e-6
-    assert change.tint.abs().max() <= TINT
-
-
-@torch.no_grad()
-def test_the_light_changes_on_the_head_alone(decoder: PhotoDecoder) -> None:
-    given = inputs(2)
-    given["normals"][:, 3, :, 16:] = 0
+@pytest.mark.parametrize(
+    ("which", "cover", "gain", "tint"),
+    [(0, 1, GAIN, TINT), (0, 0, GAIN, TINT), (1, 1, PAINTED_GAIN, PAINTED_TINT), (1, 0, 0.0, 0.0), (2, 1, 0.0, 0.0)],
+)
+def test_changes_are_bounded_whatever_the_weights(
+    decoder: PhotoDecoder, which: int, cover: float, gain: float, tint: float
+) -> None:
+    """The head that no photograph shows may become any colour, the person lighter or darker; the background only moves."""
+    given = {name: 100 * value for name, value in inputs(2).items()}
+    given["normals"][:, 3], given["origin"] = cover, from_one(which)
     change = decoder(**given)
-    assert (change.gain[..., 16:] == 1).all() and not change.tint[..., 16:].any()
-    assert (change.gain[..., :16] != 1).float().mean() > 0.9 and change.shift[..., 16:].any()
+    assert change.shift.abs().max() <= FARTHEST and change.shift.abs().max() > 1
+    for value, most in ((change.gain.log(), gain), (change.tint, tint)):
+        assert value[..., :16].abs().max() == pytest.approx(most, rel=0.01)
+        assert not value[..., 16:].any()
+    assert change.shift[..., 16:].any()
 
 
 @pytest.mark.parametrize("size", [64, 128, 192])

@@ -139,10 +139,11 @@ def make_sample(clip: Clip, config: RecordedConfig) -> Sample:
         every = poses_for(fit, motion)
         poses = [every[index] for index in choice.driven]
         camera = fit.camera.window(frame.left, frame.top, frame.scale, frame.width, frame.height)
+        projected, origin = (np.stack(pictures) for pictures in zip(*(renderer.render_with_origin(pose) for pose in poses)))
         return Sample(
             clip.key, clip.person, np.ascontiguousarray(renderer.image),
             np.stack([cut_out(images[index], frame) for index in choice.driven]),
-            np.stack([renderer.render(pose) for pose in poses]),
+            projected, origin,
             np.stack([render_albedo(fit.identity, pose, camera, PLAIN_LIGHT) for pose in poses]),
             np.stack([render_normals(renderer.pose_vertices(pose), camera) for pose in poses]),
             render_normals(renderer.projection.still, camera),

@@ -20,7 +20,7 @@ from PIL import Image
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
 Array = NDArray[Any]
-PICTURES = ("driven", "projected", "albedo", "normals")  # of every frame
+PICTURES = ("driven", "projected", "origin", "albedo", "normals")  # of every frame
 SOURCES = ("source", "source_normals")  # one of each
 SIGNALS = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
 QUALITY = 95  # of the JPEGs in a shard
@@ -34,6 +34,7 @@ class Sample:
     key       unique in the data set; person: equal for samples of the same person
     source    (S, S, 3) uint8; driven, projected, albedo (F, S, S, 3) uint8: the truth, the source's pixels on the posed head
               over the source (the ``proxy`` picture), and the posed head in plain colours and light (the paper's I_R)
+    origin    (F, S, S, 3) uint8: where the pixels of ``projected`` are from, as ``ProxyRenderer.render_with_origin`` says
     normals   (F, S, S, 3) uint8: the fitted head, posed, as ``face.normals.render_normals`` shows it; source_normals (S, S, 3)
               uint8: the same as it is in the source
     signals   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
@@ -47,6 +48,7 @@ class Sample:
     source: Array
     driven: Array
     projected: Array
+    origin: Array
     albedo: Array
     normals: Array
     source_normals: Array

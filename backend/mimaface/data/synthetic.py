@@ -71,14 +71,14 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
     fit = measured_fit(random, person, studio, source)
     renderer = ProxyRenderer(Portrait(photo, fit, key), 0, "photo")
     away = [relative(pose, source, fit) for pose in poses]
-    projected = np.stack([renderer.render(pose) for pose in away])
+    projected, origin = (np.stack(pictures) for pictures in zip(*(renderer.render_with_origin(pose) for pose in away)))
     albedo = np.stack([render_albedo(person.identity, pose, studio.camera, studio.light) for pose in poses])
     box = np.stack([head_box(camcorder.vertices(pose), studio.camera) for pose in poses]).astype(np.float32)
     neighbours = RATE if stride == 1 / RATE else 0.0
     normals = np.stack([render_normals(renderer.pose_vertices(pose), fit.camera) for pose in away])
     still = render_normals(renderer.projection.still, fit.camera)
     return Sample(
-        key, key, photo, driven, projected, albedo, normals, still, motion_signals(away, fit),
+        key, key, photo, driven, projected, origin, albedo, normals, still, motion_signals(away, fit),
         person.identity.astype(np.float32), box, neighbours,
     )  # fmt: skip
 

@@ -33,6 +33,11 @@ def normals_condition(pictures: Array, side: int) -> Tensor:
     return functional.adaptive_avg_pool2d(torch.cat([normals * covered, covered], 1), side)
 
 
+def origin_condition(pictures: Array, side: int) -> Tensor:
+    """Where pixels are from (N, S, S, 3) uint8, as ``ProxyRenderer.render_with_origin`` says → (N, 3, side, side) float32 in [0, 1]."""
+    return functional.adaptive_avg_pool2d((as_images(pictures) + 1) / 2, side)
+
+
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """(N, C, H, W) at another size: bicubic, with antialiasing where it shrinks."""
     if tuple(images.shape[-2:]) == size:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mimaface.clips import Clip, ClipPlan
 from mimaface.data.samples import SIGNALS, Sample
-from mimaface.engines.pictures import as_images, as_pictures, normals_condition
+from mimaface.engines.pictures import as_images, as_pictures, normals_condition, origin_condition
 from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.photo_decoder import feathered, redraw
@@ -43,6 +43,7 @@ def model_generator(
         still = normals_condition(sample.source_normals[None], model.latent_size)
         change = engine.redrawing(
             latents=latents, render=render, picture=rendered, normals=normals_condition(sample.normals, 2 * model.latent_size),
+            origin=origin_condition(sample.origin, 2 * model.latent_size),
             source=engine.encode_images(as_images(sample.source[None])).expand(count, -1, -1, -1),
             source_normals=still.expand(count, -1, -1, -1),
         )  # fmt: skip

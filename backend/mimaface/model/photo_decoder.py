@@ -1,8 +1,9 @@
 """A decoder that draws with the photograph's own pixels: it moves and lights the posed photograph until that shows what latents say.
 
 What latents do not hold, a decoder of latents alone invents or blurs. Given the picture that they refine (as the decoders of Zhu et
-al. 2023, arXiv 2306.04632, are) this one need not paint at all: it says by how much every pixel is off (as the dense motion of
-Siarohin et al. 2019 does) and under which light it lies. So the result is as sharp as the photograph, at any size.
+al. 2023, arXiv 2306.04632, are) this one need not paint what the photograph shows: it says by how much every pixel is off (as the
+dense motion of Siarohin et al. 2019 does) and under which light it lies. So the result is as sharp as the photograph, at any size.
+Only the part of the head that no pixel of the photograph shows may it paint (their occlusion map, but known from the geometry).
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from .autoencoder import ResidualBlock
 
 FARTHEST = 12.0  # pixels of the generated picture that a pixel may be off
 STEEPNESS = 4.0  # of displacements against the network's output, so that they learn as fast as light
-GAIN, TINT = 0.4, 0.3  # largest |log| of the light's factor; largest amount of it that is added, of RGB in [0, 1]
+GAIN, TINT = (
+    0.4,
+    0.3,
+)  # on the person, largest |log| of the light's factor, and largest amount of it that is added, of RGB in [0, 1]
+PAINTED_GAIN, PAINTED_TINT = 2.5, 1.0  # the same where the head is made up: any colour
 HUE = 0.3  # of the network's output about the light's hue against that about its strength, so that hair gets no coloured speckles
 FEATHER = 20  # pixels of the generated picture over which nothing changes at its border
 
@@ -40,7 +45,7 @@ class PhotoDecoder(nn.Module):
     def __init__(self, latent_channels: int, block: int, fine_width: int = 24, width: int = 42) -> None:
         super().__init__()
         self.block = block
-        self.begin = nn.Conv2d(3 * block**2 + 4, fine_width, 1)
+        self.begin = nn.Conv2d(3 * block**2 + 7, fine_width, 1)
         self.look = nn.Conv2d(fine_width, fine_width, 3, padding=1)
         self.picture_down = nn.Conv2d(4 * fine_width, width, 1)
         self.latents_in = nn.Conv2d(3 * latent_channels + 4, width, 1)
@@ -54,23 +59,32 @@ class PhotoDecoder(nn.Module):
             nn.init.zeros_(weight)
 
     def forward(
-        self, latents: Tensor, render: Tensor, source: Tensor, picture: Tensor, normals: Tensor, source_normals: Tensor
+        self,
+        latents: Tensor,
+        render: Tensor,
+        source: Tensor,
+        picture: Tensor,
+        origin: Tensor,
+        normals: Tensor,
+        source_normals: Tensor,
     ) -> Redrawing:
         """latents, and those of the posed photograph and of the source (N, C, h, w); the posed photograph, RGB in [−1, 1]
-        (N, 3, S, S); normals of the head in it (N, 4, 2·h, 2·w) and in the source (N, 4, h, w), whose last channel is how much of a
-        place the head covers → changes at (2·h, 2·w); the light changes on the head alone."""
-        fine = self.begin(torch.cat([functional.pixel_unshuffle(picture, self.block), normals], 1))
+        (N, 3, S, S), and where it is from (N, 3, 2·h, 2·w) as ``engines.pictures.origin_condition`` has it; normals of the head in it
+        (N, 4, 2·h, 2·w) and in the source (N, 4, h, w), whose last channel is how much of a place the head covers → changes at
+        (2·h, 2·w); the background keeps its light."""
+        fine = self.begin(torch.cat([functional.pixel_unshuffle(picture, self.block), normals, origin], 1))
         fine = functional.silu(self.look(functional.silu(fine)))
         x = self.picture_down(functional.pixel_unshuffle(fine, 2))
         x = self.middle(x + self.latents_in(torch.cat([latents - render, render, source, source_normals], 1)))
         low = self.low(self.halve(functional.silu(x)))
         x = x + functional.interpolate(low, x.shape[-2:], mode="bilinear", align_corners=False)
         fine = fine + functional.pixel_shuffle(self.up(functional.silu(x)), 2)
-        output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float()
+        output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float().contiguous()
         shift = FARTHEST * torch.tanh(output[:, :2] * (STEEPNESS / FARTHEST))
-        strength, head = output[:, 2:5].mean(1, keepdim=True), normals[:, 3:].float()
-        light = strength + HUE * (output[:, 2:5] - strength)
-        return Redrawing(shift, torch.exp(head * GAIN * torch.tanh(light)), head * TINT * torch.tanh(output[:, 5:8]))
+        strength, person = output[:, 2:5].mean(1, keepdim=True), origin[:, :1].float()
+        made_up = (origin[:, 1:2] * normals[:, 3:]).float()  # of the head
+        light = (person * GAIN + made_up * PAINTED_GAIN) * torch.tanh(strength + HUE * (output[:, 2:5] - strength))
+        return Redrawing(shift, light.exp(), (person * TINT + made_up * PAINTED_TINT) * torch.tanh(output[:, 5:8]))
 
 
 def redraw(pictures: Tensor, change: Redrawing, side: int) -> Tensor:

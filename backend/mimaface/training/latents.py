@@ -25,7 +25,7 @@ from mimaface.protocol.errors import InvalidCheckpoint
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
-FIELDS = b"with normals"  # what an encoded shard has beside what its autoencoder made: changes with its format
+FIELDS = b"with normals and origin"  # what an encoded shard has beside what its autoencoder made: changes with its format
 
 
 class LatentStore:

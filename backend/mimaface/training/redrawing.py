@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mimaface.data.samples import SIGNALS, Sample, shards_in
-from mimaface.engines.pictures import as_images, normals_condition
+from mimaface.engines.pictures import as_images, normals_condition, origin_condition
 from mimaface.engines.torch_engine import TorchEngine, start_sampling
 from mimaface.model.conditioning import corrected, hand_over, stack_input
 from mimaface.model.family import MimaFaceModel
@@ -27,9 +27,9 @@ from .pictures import rows_of_pictures
 
 PIXEL_EDGE, BAND_EDGE = 0.05, 0.02  # of RGB in [−1, 1]: errors above count linearly, so that an outline is not hedged
 SMOOTHNESS = 0.01  # of the shift's total variation, per pixel
-# of the logarithm of the light's factor: its total variation, and its mean size
-LIGHT_SMOOTHNESS, LIGHT_PRICE = 0.05, 0.02
-TINT_PRICE = 0.5  # of the mean tint: a factor keeps black black, and what is added hazes it
+# of the logarithm of the light's factor: its total variation, and its mean size where the picture is photographed
+LIGHT_SMOOTHNESS, LIGHT_PRICE = 0.1, 0.02
+TINT_PRICE = 0.5  # of the mean tint of what is photographed: a factor keeps black black, and what is added hazes it
 SHEET = 8  # pictures in a row of the contact sheet
 
 
@@ -37,7 +37,7 @@ class DrawnStore(LatentStore):
     """What the photo decoder is given, and ``truth`` and ``picture`` (F, S, S, 3), 0 to 255."""
 
     still = ("source", "source_normals")
-    moving = ("latents", "render", "normals", "picture", "truth")
+    moving = ("latents", "render", "origin", "normals", "picture", "truth")
 
 
 class Redrawer(nn.Module):
@@ -54,9 +54,10 @@ class Redrawer(nn.Module):
         result = redraw(functional.avg_pool2d(tensors["picture"], 2), change, self.side)
         pixels = _robust(result - truth, PIXEL_EDGE)
         bands = sum(_robust(a - b, BAND_EDGE) for a, b in zip(laplacian(result), laplacian(truth)))
-        light, tint = change.gain.log(), change.tint.abs().mean()
-        rough = SMOOTHNESS * _variation(change.shift) + LIGHT_SMOOTHNESS * _variation(light)
-        price = LIGHT_PRICE * light.abs().mean() + TINT_PRICE * tint
+        light, photographed = change.gain.log(), 1 - tensors["origin"][:, 1:2]
+        tint = (photographed * change.tint).abs().mean()
+        rough = SMOOTHNESS * _variation(change.shift) + LIGHT_SMOOTHNESS * (_variation(light) + _variation(change.tint))
+        price = LIGHT_PRICE * (photographed * light).abs().mean() + TINT_PRICE * tint
         return {"loss": pixels + bands + rough + price, "pixels": pixels, "roughness": rough, "price": price, "tint": tint}
 
 
@@ -129,7 +130,7 @@ def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
     frames = len(item["latents"])
     pictures = {name: item[name].movedim(-1, 1) / 127.5 - 1 for name in ("picture", "truth")}
     still = {name: item[name][None].expand(frames, *[-1] * item[name].ndim) for name in ("source", "source_normals")}
-    return {**{name: item[name] for name in ("latents", "render", "normals")}, **pictures, **still}
+    return {**{name: item[name] for name in ("latents", "render", "origin", "normals")}, **pictures, **still}
 
 
 @torch.inference_mode()
@@ -162,6 +163,7 @@ def drawn_row(engine: TorchEngine, sample: Sample) -> dict[str, Tensor]:
         "latents": latents[:, :, 0].half(),
         "render": render.half(),
         "source": source[0].half(),
+        "origin": origin_condition(sample.origin, 2 * side).half(),
         "normals": normals.half(),
         "source_normals": still[0].half(),
         "picture": torch.from_numpy(posed.copy()),
