@@ -152,7 +152,9 @@ class PortraitGenerator:
     def _posed(self, drawn: Drawn) -> PosedPicture:
         small = self._small(self._window(drawn.picture))
         origin = origin_condition(drawn.origin[None], 2 * self.engine.model.latent_size).to(self.engine.device)
-        return PosedPicture(drawn.picture, small, self.engine.encode_images(small), origin, self._normals(drawn.normals), drawn.away)
+        return PosedPicture(
+            drawn.picture, small, self.engine.encode_images(small), origin, self._normals(drawn.normals), drawn.away
+        )
 
     def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
