@@ -9,12 +9,13 @@ from conftest import motion_of
 from mimaface.data.people import random_person
 from mimaface.data.studio import Camcorder, random_studio
 from mimaface.face.camera import Camera
+from mimaface.face.edges import seams
 from mimaface.face.fit import FittedFace
 from mimaface.face.hair import hair_offset, skin_triangles
 from mimaface.face.head import Head
 from mimaface.face.matte import background_behind, person_colours, person_matte
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.face.proxy import ProxyRenderer, seams
+from mimaface.face.proxy import ProxyRenderer
 from mimaface.face.rasterise import rasterise, vertex_normals
 from mimaface.face.sheet import Sheet
 

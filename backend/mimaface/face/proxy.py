@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .edges import inner_edge, seams
 from .head import gaze_rotation
 from .matte import OPAQUE
 from .portrait import Portrait
 from .pose import FacePose
 from .projection import Projection, project_portrait
 from .rasterise import Raster, rasterise, vertex_normals
-from .sampling import box_mean, smoothstep
+from .sampling import smoothstep
 from .shading import INNER, MOUTH, OPACITY, RIM, SKIN, compose, texture
 from .sheet import Sheet
 from .threads import one_thread
@@ -284,19 +285,6 @@ class Lids:
             total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
             stretched = total[self.triangles].mean(1)
         return np.asarray(total)
-
-
-def inner_edge(covered: Array) -> Array:
-    """(h, w) float32: 1 inside of ``covered`` (h, w) bool, falling to 0 at its outermost pixel, so that the outline is smooth."""
-    return np.asarray(np.clip(2 * box_mean(covered, 1) - 1, 0, 1))
-
-
-def seams(sheet: Array, head: Array, reach: int) -> Array:
-    """(h, w) float32: 1 at the edges of the sheet's opacity (h, w) in the midst of the ``head`` (h, w) bool, falling to 0 ``reach``
-    pixels inside: there it ended at the photograph's outline, with some of what was behind."""
-    return np.asarray(
-        (1 - smoothstep(0.6, 1.0, box_mean(sheet, reach))) * smoothstep(0.8, 1.0, box_mean(head, reach)), np.float32
-    )
 
 
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:

@@ -26,7 +26,7 @@ LID_REACH = 0.026  # metres around an eye's centre
 LASHES, LASH_WIDTH = 0.42, 0.0016  # brightness of the line that a closed lid ends in, and how wide it is in metres
 WHITE = np.array([1.035, 1.0, 0.965])  # the hue of a white against its grey
 WHITE_LOW, WHITE_HIGH = 0.62, 1.15  # brightness of the white of an eye against the skin: shadow and highlight are neither –
-PALE = 0.5  # unless most of what is less than so saturated against the skin is brighter still, for skin may be dark
+PALE = 0.5  # unless most of what is at most so saturated against the skin is brighter still, for skin may be dark
 SLIT = 0.25  # of an iris's radius: an eye that is open by less, up and down from its middle, shows lids and lashes
 USUAL_LIGHT = 220.0  # 0–255: photographs are exposed so that a white surface in them is about so bright
 TEETH_BRIGHT = 110  # 0–255: what is darker between the lips is not teeth
@@ -49,7 +49,7 @@ def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
     seen = np.median(image[row, column].astype(np.float64), axis=0)
     gain = seen / np.median(head.albedo[head.region("face")], axis=0)
     strength = gain.mean()
-    brighter = max(np.sqrt(USUAL_LIGHT / strength), 1.0)
+    brighter = max(np.sqrt(USUAL_LIGHT / max(strength, 1.0)), 1.0)
     return np.asarray(np.clip(brighter * (0.65 * strength + 0.35 * gain), 40, 255))
 
 
@@ -239,7 +239,7 @@ def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
     bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), 60)], axis=0)
     grey = bright.mean()
     bright = 0.35 * bright + 0.65 * grey * WHITE
-    pale = pixels[saturation(pixels) < PALE * saturation(skin)].mean(1)
+    pale = pixels[saturation(pixels) <= PALE * saturation(skin)].mean(1)
     high = max(WHITE_HIGH * skin.mean(), float(np.median(pale)) if len(pale) >= 12 else 0.0)
     allowed = np.clip(grey, WHITE_LOW * skin.mean(), min(high, 245.0))
     return np.asarray(bright * allowed / max(grey, 1.0))

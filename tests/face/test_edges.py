@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from mimaface.face.sampling import box_mean
+from mimaface.face.edges import box_mean
 
 
 @pytest.mark.parametrize("shape", [(60, 80), (33, 9), (1, 5)])
