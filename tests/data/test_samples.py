@@ -35,7 +35,7 @@ def plain_sample(key: str = "a", frames: int = 2, size: int = 32, seed: int = 0)
     signals = {name: random.normal(size=(frames, count)).astype(np.float32) for name, count in SIGNALS.items()}
     box = random.uniform(0, size, (frames, 4)).astype(np.float32)
     identity = random.normal(size=80).astype(np.float32)
-    pictures = picture, stack, stack[::-1], 255 - stack, stack[:, ::-1], picture[::-1]
+    pictures = picture, stack, stack[::-1], stack[:, :, ::-1], 255 - stack, stack[:, ::-1], picture[::-1]
     return Sample(key, "somebody", *pictures, signals, identity, box, 24.0)
 
 
