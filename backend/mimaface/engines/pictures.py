@@ -34,7 +34,8 @@ def normals_condition(pictures: Array, side: int) -> Tensor:
 
 
 def origin_condition(pictures: Array, side: int) -> Tensor:
-    """Where pixels are from (N, S, S, 3) uint8, as ``ProxyRenderer.render_with_origin`` says → (N, 3, side, side) float32 in [0, 1]."""
+    """Where pixels are from (N, S, S, 3) uint8, as ``ProxyRenderer.render_with_origin`` says → (N, 3, side, side) float32: the shares
+    in [0, 1] of photographed person, of what is made up, and of photographed background."""
     return functional.adaptive_avg_pool2d((as_images(pictures) + 1) / 2, side)
 
 

@@ -76,6 +76,11 @@ class Projection:
     margin: Array
 
     @property
+    def head_width(self) -> float:
+        """Pixels across the head as it is in the source."""
+        return float(np.ptp(self.place[self.follow > 0.9, 0]))
+
+    @property
     def kind_of_vertex(self) -> Array:
         """(V,) the kind of the triangles around each vertex; SKIN where kinds meet."""
         result = np.zeros(len(self.trust), np.uint8)

@@ -87,7 +87,7 @@ class ProxyRenderer:
         held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
         self._sheet = Sheet(self.projection, fit, held)
         self._kind = self.projection.kind_of_vertex
-        self._seam = max(round(SEAM * float(np.ptp(self.projection.place[self.projection.follow > 0.9, 0]))), 1)
+        self._seam = max(round(SEAM * self.projection.head_width), 1)  # pixels
         self._solid = solid_vertices(self.projection, self._kind)
         self._whole = (self.projection.head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
         self._still_head = (self.projection.still - fit.translation) @ fit.rotation

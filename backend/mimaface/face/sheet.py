@@ -49,7 +49,7 @@ class Sheet:
         step = max(GRID, round(max(width, height) / 96))
         u, v = np.meshgrid(np.linspace(0, width, max(width // step, 2) + 1), np.linspace(0, height, max(height // step, 2) + 1))
         rows, columns = np.clip(v, 0, height - 1).astype(int), np.clip(u, 0, width - 1).astype(int)
-        head_width = float(np.ptp(projection.place[projection.follow > 0.9, 0]))
+        head_width = projection.head_width
         away, nearest = distance_transform_edt(projection.source_kind == 0, return_indices=True)
         away = away[rows, columns]
         silhouette = projection.depth[tuple(nearest[:, rows, columns])]

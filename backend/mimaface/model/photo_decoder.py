@@ -18,10 +18,7 @@ from .autoencoder import ResidualBlock
 
 FARTHEST = 12.0  # pixels of the generated picture that a pixel may be off
 STEEPNESS = 4.0  # of displacements against the network's output, so that they learn as fast as light
-GAIN, TINT = (
-    0.4,
-    0.3,
-)  # on the person, largest |log| of the light's factor, and largest amount of it that is added, of RGB in [0, 1]
+GAIN, TINT = 0.4, 0.3  # on the person: largest |log| of the light's factor, largest amount that is added to RGB in [0, 1]
 PAINTED_GAIN, PAINTED_TINT = 2.5, 1.0  # the same where the head is made up: any colour
 HUE = 0.3  # of the network's output about the light's hue against that about its strength, so that hair gets no coloured speckles
 FEATHER = 20  # pixels of the generated picture over which nothing changes at its border
@@ -45,7 +42,7 @@ class PhotoDecoder(nn.Module):
     def __init__(self, latent_channels: int, block: int, fine_width: int = 24, width: int = 42) -> None:
         super().__init__()
         self.block = block
-        self.begin = nn.Conv2d(3 * block**2 + 7, fine_width, 1)
+        self.begin = nn.Conv2d(3 * block**2 + 4 + 3, fine_width, 1)  # picture, normals, origin
         self.look = nn.Conv2d(fine_width, fine_width, 3, padding=1)
         self.picture_down = nn.Conv2d(4 * fine_width, width, 1)
         self.latents_in = nn.Conv2d(3 * latent_channels + 4, width, 1)
@@ -79,7 +76,7 @@ class PhotoDecoder(nn.Module):
         low = self.low(self.halve(functional.silu(x)))
         x = x + functional.interpolate(low, x.shape[-2:], mode="bilinear", align_corners=False)
         fine = fine + functional.pixel_shuffle(self.up(functional.silu(x)), 2)
-        output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float().contiguous()
+        output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float().contiguous()  # enlarged faster
         shift = FARTHEST * torch.tanh(output[:, :2] * (STEEPNESS / FARTHEST))
         strength, person = output[:, 2:5].mean(1, keepdim=True), origin[:, :1].float()
         made_up = (origin[:, 1:2] * normals[:, 3:]).float()  # of the head

@@ -27,7 +27,7 @@ from .pictures import rows_of_pictures
 
 PIXEL_EDGE, BAND_EDGE = 0.05, 0.02  # of RGB in [−1, 1]: errors above count linearly, so that an outline is not hedged
 SMOOTHNESS = 0.01  # of the shift's total variation, per pixel
-# of the logarithm of the light's factor: its total variation, and its mean size where the picture is photographed
+# total variation of the light, that is the logarithm of its factor and the tint; mean size of the former where it is photographed
 LIGHT_SMOOTHNESS, LIGHT_PRICE = 0.1, 0.02
 TINT_PRICE = 0.5  # of the mean tint of what is photographed: a factor keeps black black, and what is added hazes it
 SHEET = 8  # pictures in a row of the contact sheet
