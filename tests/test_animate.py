@@ -1,10 +1,9 @@
 """Portrait + motion → frames: as many as the motion has, in order, stoppable, the same every time."""
 
-import numpy as np
 import pytest
 
 from conftest import motion_of, nod
-from mimaface.animate import ENGINES, animate, at_rate, steps
+from mimaface.animate import ENGINES, animate, steps
 from mimaface.protocol.errors import Cancelled, InvalidInput, InvalidMotion
 from mimaface.protocol.settings import RenderSettings
 
@@ -69,19 +68,3 @@ def test_an_unknown_engine_lists_the_known_ones(portrait):
     with pytest.raises(InvalidInput) as caught:
         next(animate(portrait, nod(1), RenderSettings(engine="magic")))
     assert all(name in caught.value.hint for name in ENGINES)
-
-
-@pytest.mark.parametrize("rate", [12, 24, 25, 60])
-def test_another_rate_keeps_the_duration(rate):
-    motion = nod(25)
-    again = at_rate(motion, rate)
-    assert again.time[0] == motion.time[0]
-    np.testing.assert_allclose(np.diff(again.time), 1 / rate)
-    assert 0 <= motion.time[-1] - again.time[-1] < 1 / rate
-    assert len(again) == int(motion.duration * rate + 1e-6) + 1
-
-
-@pytest.mark.parametrize("rate", [0, -1, 1000, float("nan")])
-def test_an_impossible_rate_is_refused(rate):
-    with pytest.raises(InvalidInput, match="out of range"):
-        at_rate(nod(2), rate)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mimaface import __version__
@@ -164,11 +163,3 @@ def animate(
             raise Cancelled("the render was cancelled")
         if step is not None:
             yield step
-
-
-def at_rate(motion: MotionClip, rate: float) -> MotionClip:
-    """The motion at ``rate`` frames per second, from its first to its last frame."""
-    if not 1 <= rate <= 240:
-        raise InvalidInput(f"{rate} frames per second is out of range", "use 1 to 240")
-    count = int(np.floor(motion.duration * rate + 1e-6)) + 1
-    return motion.resampled(motion.time[0] + np.arange(count) / rate)

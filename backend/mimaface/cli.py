@@ -168,7 +168,7 @@ def _open_motion(parsed: argparse.Namespace, path: Path) -> object:
 def _animate(parsed: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mimaface.animate import animate, at_rate, check
+    from mimaface.animate import animate, check
     from mimaface.face.portrait import Portrait
     from mimaface.protocol.errors import Cancelled
     from mimaface.protocol.motion import MotionClip
@@ -185,7 +185,7 @@ def _animate(parsed: argparse.Namespace) -> int:
     rate = parsed.fps or min(max(own, 1.0), 240.0)
     is_video = parsed.output.suffix.lower() == ".mp4"
     if parsed.fps or is_video:
-        motion = at_rate(motion, rate)
+        motion = motion.at_rate(rate)
     portrait = Portrait.open(parsed.portrait, parsed.face)
     started, done = time.monotonic(), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

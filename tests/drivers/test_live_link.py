@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
+CASES = Path(__file__).parents[1] / "cases"
 HEADER = ["Timecode", "BlendShapeCount", *COLUMNS.values(), *POSES]
 
 
@@ -26,6 +29,10 @@ def take(rows: list[dict], header: list[str] = HEADER) -> bytes:
 
 def angles(clip):
     return matrix_to_head_angles(quaternion_to_matrix(clip.head_quat))
+
+
+def degrees(clip):
+    return np.degrees(angles(clip))
 
 
 def test_signs_become_ours():
@@ -119,6 +126,12 @@ def test_the_shipped_take_is_whole():
     assert len(clip) == 240
     assert clip.meta["warnings"] == []
     assert clip.actions[:, ACTION_NAMES.index("jawOpen")].max() > 0.3
+
+
+def test_the_neutral_of_a_take_is_not_a_glance_aside():
+    clip = open_motion(CASES / "calmest_frame_looks_aside.csv")
+    assert degrees(clip.relative())[0, 0] == pytest.approx(0, abs=1e-6), "the driver looks at the camera first"
+    assert degrees(clip.relative())[24, 0] == pytest.approx(27.5, abs=0.1)
 
 
 def test_other_files_are_refused(tmp_path):

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import nod
+from conftest import motion_of, nod
 from mimaface.protocol.arkit import ACTION_NAMES, mirror_name
-from mimaface.protocol.errors import InvalidMotion, NotWritable
+from mimaface.protocol.errors import InvalidInput, InvalidMotion, NotWritable
 from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
 
 def random_clip(seed: int, frames: int) -> MotionClip:
@@ -121,3 +122,95 @@ def test_files_that_are_not_motion_are_refused(tmp_path):
 def test_mirror_names_pair_up():
     assert all(mirror_name(mirror_name(name)) == name and mirror_name(name) in ACTION_NAMES for name in ACTION_NAMES)
     assert mirror_name("jawLeft") == "jawRight"
+
+
+@pytest.mark.parametrize("rate", [12, 24, 25, 60])
+def test_another_rate_keeps_the_duration(rate):
+    motion = nod(25)
+    again = motion.at_rate(rate)
+    assert again.time[0] == motion.time[0]
+    np.testing.assert_allclose(np.diff(again.time), 1 / rate)
+    assert 0 <= motion.time[-1] - again.time[-1] < 1 / rate
+    assert len(again) == int(motion.duration * rate + 1e-6) + 1
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1000, float("nan")])
+def test_an_impossible_rate_is_refused(rate):
+    with pytest.raises(InvalidInput, match="out of range"):
+        nod(2).at_rate(rate)
+
+
+def aside(**calm: object) -> MotionClip:
+    """Four seconds at 25 a second: the driver talks and looks at the camera, but is calmest in one second aside."""
+    talking = [{"jawOpen": 0.2 + 0.1 * (index % 3), "mouthFunnel": 0.2} for index in range(100)]
+    return motion_of(*talking[:40], *[calm] * 25, *talking[65:], rate=25)
+
+
+@pytest.mark.parametrize(
+    "calm",
+    [
+        {"angles": (27, 0, 0)},
+        {"angles": (-27, 5, 0)},
+        {"angles": (0, -30, 0)},
+        {"angles": (0, 0, 25)},
+        {"gaze": (25, 0)},
+        {"gaze": (0, -20)},
+    ],
+)
+def test_the_neutral_is_calm_where_the_head_usually_is(calm):
+    clip = aside(**calm).but(meta={"neutral": "auto"})
+    assert not 40 <= clip.neutral_frame() < 65
+    away = clip.relative()
+    angles = np.degrees(matrix_to_head_angles(quaternion_to_matrix(away.head_quat)))
+    np.testing.assert_allclose(angles[:40], 0, atol=1e-9, err_msg="while the driver looks at the camera, so does the portrait")
+    np.testing.assert_allclose(angles[50], calm.get("angles", (0, 0, 0)), atol=1e-6)
+    np.testing.assert_allclose(np.degrees(away.gaze[50, 0]), calm.get("gaze", (0, 0)), atol=1e-4)
+
+
+def test_a_lean_is_no_neutral_and_a_usual_pose_aside_is_one():
+    clip = aside().but(meta={"neutral": "auto"})
+    place = np.zeros((100, 3))
+    place[40:65, 2] = 0.15
+    np.testing.assert_allclose(clip.but(head_pos=place).relative().head_pos[:, 2], place[:, 2])
+    turned = motion_of(*[{"angles": (20, -15, 0), "jawOpen": 0.2 * (index != 7)} for index in range(20)], {}, {})
+    assert turned.but(meta={"neutral": "auto"}).neutral_frame() == 7, "a camera beside and below is no glance"
+
+
+def test_little_sways_leave_the_calmest_frame_the_neutral():
+    clip = motion_of(*[{"angles": (3 * np.sin(index), 0, 0), "mouthSmileLeft": 0.8 * (index != 11)} for index in range(30)])
+    assert clip.but(meta={"neutral": "auto"}).neutral_frame() == 11
+
+
+def test_frames_without_a_face_are_no_neutral():
+    clip = aside().but(meta={"neutral": "auto"})
+    valid = clip.valid.copy()
+    valid[40:65] = False
+    assert not 40 <= clip.but(valid=valid).neutral_frame() < 65
+
+
+def test_relative_motion_is_away_from_the_neutral_position_included():
+    clip = motion_of({"angles": (20, 0, 0), "jawOpen": 0.6, "gaze": (10, 0)}, {"angles": (5, 0, 0), "jawOpen": 0.1}, {}, {})
+    place = np.array([[0.1, 0, -0.5], [0.02, 0, -0.6], [np.nan] * 3, [0.02, 0.03, -0.6]])
+    away = clip.but(head_pos=place, meta={"neutral": 1}).relative()
+    angles = np.degrees(matrix_to_head_angles(quaternion_to_matrix(away.head_quat)))[:, 0]
+    np.testing.assert_allclose(angles, [15, 0, -5, -5], atol=1e-6)
+    np.testing.assert_allclose(away.head_pos, [[0.08, 0, 0.1], [0, 0, 0], [0, 0, 0], [0, 0.03, 0]], atol=1e-12)
+    np.testing.assert_allclose(away.actions[:, ACTION_NAMES.index("jawOpen")], [0.5, 0, -0.1, -0.1], atol=1e-6)
+    assert away.neutral_frame() is None
+    np.testing.assert_array_equal(away.relative().actions, away.actions)
+    unseen = clip.but(head_pos=place, meta={"neutral": 2}).relative()
+    np.testing.assert_allclose(unseen.head_pos[1], 0, err_msg="a neutral without a position takes the nearest known one")
+
+
+def test_another_rate_keeps_the_neutral_and_frames_that_fit():
+    clip = aside(angles=(27, 0, 0)).but(meta={"neutral": "auto"})
+    assert clip.at_rate(25) is clip
+    half = clip.at_rate(12.5)
+    assert half.time[half.neutral_frame()] == pytest.approx(clip.time[clip.neutral_frame()], abs=0.041)
+    np.testing.assert_allclose(half.relative().head_quat[5], [1, 0, 0, 0], atol=1e-6)
+
+
+def test_a_motion_of_a_billion_seconds_is_refused_before_it_takes_memory():
+    clip = nod(2).but(time=np.array([0.0, 1e9]))
+    with pytest.raises(InvalidMotion, match="more than 200000 frames"):
+        clip.at_rate(24)

@@ -24,7 +24,7 @@ from ..face.bfm_render import BaselRenderer
 from ..face.gaps import filled
 from ..face.paste import draw, paste
 from ..face.portrait import Portrait
-from ..face.pose import neutral_frame, poses_for
+from ..face.pose import poses_for
 from ..face.transfer import GazeAdapter, Transfer
 from ..model.vision import VisionTokens
 from ..protocol.errors import InvalidCheckpoint, InvalidInput
@@ -232,7 +232,7 @@ def net_output(reconstruct: Reconstruct, crop: Array, device: torch.device) -> t
 
 def with_native(driving: Driving, source: SourceFace, motion: MotionClip, absolute: bool) -> Driving:
     """The driving with the β and gaze numbers that the motion brings from the net itself, relative to its neutral or absolute."""
-    frame = None if absolute else neutral_frame(motion)
+    frame = None if absolute else motion.neutral_frame()
 
     def over(values: Array | None, portrait: Array, otherwise: Array) -> Array:
         if values is None:

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import (
     matrix_to_head_angles,
     matrix_to_quaternion,
-    quaternion_conjugate,
     quaternion_multiply,
     quaternion_to_matrix,
 )
@@ -33,21 +31,6 @@ class FacePose:
     gaze: Array
 
 
-def neutral_frame(motion: MotionClip) -> int | None:
-    """The frame that ``meta["neutral"]`` names: None for "rest"; "auto" is the seen frame with the least total action."""
-    neutral = motion.meta.get("neutral", "rest")
-    if neutral == "rest":
-        return None
-    if neutral == "auto":
-        total = np.abs(motion.actions).sum(1) + np.where(motion.valid[:, 0], 0.0, 1e6)
-        return int(np.argmin(total))
-    if isinstance(neutral, int) and not isinstance(neutral, bool) and 0 <= neutral < len(motion):
-        return neutral
-    raise InvalidMotion(
-        f"the neutral frame {neutral!r} is not in the clip of {len(motion)} frames", f"use rest, auto or 0 to {len(motion) - 1}"
-    )
-
-
 def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> list[FacePose]:
     """The pose of every frame.
 
@@ -61,22 +44,14 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         places = np.where(known[:, None], motion.head_pos, fit.translation)
         actions, gaze = motion.actions, motion.gaze
     else:
-        frame = neutral_frame(motion)
-        if frame is None:
-            start = np.array([1.0, 0.0, 0.0, 0.0])
-            away, looking = motion.actions, motion.gaze
-            moved = motion.head_pos  # away from rest, as the rig writes it
-        else:
-            start = motion.head_quat[frame]
-            away, looking = motion.actions - motion.actions[frame], motion.gaze - motion.gaze[frame]
-            moved = motion.head_pos - motion.head_pos[frame]
-        turned = quaternion_multiply(motion.head_quat, quaternion_conjugate(start))
+        away = motion.relative()
+        turned = away.head_quat
         source = matrix_to_quaternion(fit.rotation)
         rotation = quaternion_to_matrix(quaternion_multiply(turned, source))
         still = np.flatnonzero(np.abs(turned[:, 0]) >= 1 - 1e-12)
         rotation[still] = fit.rotation
-        places = fit.translation + np.where(np.isfinite(moved), moved, 0.0)
-        actions, gaze = fit.actions + away, fit.gaze + looking
+        places = fit.translation + away.head_pos
+        actions, gaze = fit.actions + away.actions, fit.gaze + away.gaze
     actions = np.clip(actions, 0.0, 1.0)
     gaze = np.clip(gaze, -1.0, 1.0)
     return [FacePose(*values) for values in zip(actions, rotation, places, gaze)]

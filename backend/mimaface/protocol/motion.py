@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arkit import ACTION_NAMES
-from .errors import InvalidMotion, NotWritable
-from .rotation import continuous_quaternions, slerp
+from .errors import InvalidInput, InvalidMotion, NotWritable
+from .neutral import calmest_frame
+from .rotation import continuous_quaternions, quaternion_conjugate, quaternion_multiply, slerp
 
 Array = NDArray[Any]
 SCHEMA_VERSION = 1
@@ -23,6 +24,8 @@ LONGEST_GAP = 0.1  # seconds; motion is never interpolated across a longer hole
 REQUIRED = ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence")
 OPTIONAL = ("landmarks", "expression_bfm", "gaze_d3dfr")
 MAX_FRAMES = 200_000
+SLOWEST, FASTEST = 0.1, 960.0  # frames per second that a motion can be shown at; a Blender scene may be slow or fast
+SAME_MOMENT = 1e-6  # seconds; a clip whose frames are all so near to those wanted is left as it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,61 @@ class MotionClip:
     def but(self, **changes: Any) -> MotionClip:
         """A copy with some arrays or ``meta`` replaced, checked again."""
         return replace(self, **changes)
+
+    def neutral_frame(self) -> int | None:
+        """The frame that ``meta["neutral"]`` names: None for "rest"; "auto" is the calm one whose head is where it usually is.
+
+        Raises :class:`InvalidMotion` for a frame that is not in the clip.
+        """
+        neutral = self.meta["neutral"]
+        if neutral == "rest":
+            return None
+        if neutral == "auto":
+            return calmest_frame(self.actions, self.head_quat, self.head_pos, self.gaze, self.valid)
+        if type(neutral) is int and 0 <= neutral < len(self):
+            return neutral
+        raise InvalidMotion(
+            f"the neutral frame {str(neutral)[:20]} is not in the clip of {len(self)} frames",
+            f"use rest, auto or 0 to {len(self) - 1}",
+        )
+
+    def relative(self) -> MotionClip:
+        """The motion away from its neutral, which is "rest" then: what is added to a portrait's own pose.
+
+        head_quat is R_motion · R_neutral⁻¹; actions, gaze and head_pos are differences. A position that is not known is no
+        move: 0. Native values of a source, which are absolute, are left out.
+        """
+        frame = self.neutral_frame()
+        turned, actions, gaze, moved = self.head_quat, self.actions, self.gaze, self.head_pos
+        if frame is not None:
+            turned = quaternion_multiply(turned, quaternion_conjugate(turned[frame]))
+            actions, gaze = actions - actions[frame], gaze - gaze[frame]
+            known: Array = np.flatnonzero(np.isfinite(moved).all(axis=1))
+            if len(known):
+                moved = moved - moved[known[np.argmin(np.abs(known - frame))]]
+        somewhere = np.isfinite(moved).all(axis=1, keepdims=True)
+        return self.but(
+            head_quat=turned, actions=actions, gaze=gaze, head_pos=np.where(somewhere, moved, 0.0),
+            meta={**self.meta, "neutral": "rest"}, **dict.fromkeys(OPTIONAL),
+        )  # fmt: skip
+
+    def at_rate(self, rate: float) -> MotionClip:
+        """The motion at ``rate`` frames per second, from its first to its last frame; its neutral stays the same moment.
+
+        Raises :class:`InvalidInput` for an impossible rate and :class:`InvalidMotion` when there would be too many frames.
+        """
+        if not SLOWEST <= rate <= FASTEST:
+            raise InvalidInput(f"{rate} frames per second is out of range", f"use {SLOWEST:g} to {FASTEST:g}")
+        if not self.duration * rate < MAX_FRAMES:
+            raise InvalidMotion(
+                f"{self.duration:.6g} seconds at {rate:g} frames per second are more than {MAX_FRAMES} frames",
+                "check the times of the motion, or use a shorter take",
+            )
+        wanted = self.time[0] + np.arange(int(np.floor(self.duration * rate + 1e-6)) + 1) / rate
+        if len(wanted) == len(self) and np.abs(wanted - self.time).max() < SAME_MOMENT:
+            return self
+        frame = self.neutral_frame()
+        return self.but(meta={**self.meta, "neutral": "rest" if frame is None else frame}).resampled(wanted)
 
     def resampled(self, time: Array) -> MotionClip:
         """The motion at other seconds (N,): slerp for the head, linear elsewhere, nearest frame across gaps > 0.1 s.
