@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
+from mimaface.protocol.arkit import ACTION_NAMES
 from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.gaze import gaze_from_actions
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 
@@ -26,7 +27,6 @@ COLUMNS = {name: name[0].upper() + name[1:] for name in ACTION_NAMES}
 OPTIONAL_ACTIONS = {"tongueOut"}  # some exports count 51
 DAY, LONGEST_PAUSE = 86400.0, 3600.0  # seconds; a clock that falls back by less than a day and an hour did not pass midnight
 TICKS = 60  # the frame field counts sixtieths of a second, also in takes at 30 frames a second
-LOOK_YAW, LOOK_PITCH = np.deg2rad(30.0), np.deg2rad(25.0)  # what eyeLook* = 1 means when the eye columns are empty
 
 
 def read_live_link_csv(content: bytes, name: str) -> MotionClip:
@@ -97,20 +97,6 @@ def write_live_link_csv(clip: MotionClip) -> bytes:
         clock = f"{whole // 3600 % 24:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{ticks:02d}.{rest:03d}"
         writer.writerow([clock, len(ACTION_NAMES), *(f"{value:.8f}" for value in row)])
     return out.getvalue().encode()
-
-
-def gaze_from_actions(actions: Array) -> Array:
-    """Gaze (T, 2, 2) from the eyeLook* actions (T, 52) alone, for takes without eye columns."""
-
-    def of(name: str) -> Array:
-        return actions[:, ACTION_INDEX[name]]
-
-    left = [LOOK_YAW * (of("eyeLookOutLeft") - of("eyeLookInLeft")), LOOK_PITCH * (of("eyeLookUpLeft") - of("eyeLookDownLeft"))]
-    right = [
-        LOOK_YAW * (of("eyeLookInRight") - of("eyeLookOutRight")),
-        LOOK_PITCH * (of("eyeLookUpRight") - of("eyeLookDownRight")),
-    ]
-    return np.stack([np.stack(left, axis=1), np.stack(right, axis=1)], axis=1)
 
 
 def _table(content: bytes, name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -1,0 +1,27 @@
+"""The one rule that turns ``eyeLook*`` actions into gaze, for mocap files without eye columns and for the rig in Blender."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arkit import ACTION_INDEX
+
+Array = NDArray[Any]
+LOOK_YAW, LOOK_PITCH = math.radians(30.0), math.radians(25.0)  # how far eyeLook* = 1 turns an eye; larger values turn it further
+# (eye, axis) in the order of ``MotionClip.gaze``: radians at 1, action that adds, action that takes away
+LOOKS = {
+    ("left", "yaw"): (LOOK_YAW, "eyeLookOutLeft", "eyeLookInLeft"),
+    ("left", "pitch"): (LOOK_PITCH, "eyeLookUpLeft", "eyeLookDownLeft"),
+    ("right", "yaw"): (LOOK_YAW, "eyeLookInRight", "eyeLookOutRight"),
+    ("right", "pitch"): (LOOK_PITCH, "eyeLookUpRight", "eyeLookDownRight"),
+}
+
+
+def gaze_from_actions(actions: Array) -> Array:
+    """Gaze (T, 2, 2) in radians from the eyeLook* actions (T, 52) alone."""
+    columns = [most * (actions[:, ACTION_INDEX[plus]] - actions[:, ACTION_INDEX[minus]]) for most, plus, minus in LOOKS.values()]
+    return np.stack(columns, axis=1).reshape(len(actions), 2, 2)
