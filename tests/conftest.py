@@ -18,11 +18,17 @@ from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaterni
 
 COLLINS = ASSETS / "portrait.png"
 HOPPER = Path(__file__).parent / "data" / "grace_hopper.jpg"
+CASES = Path(__file__).parent / "cases"
 
 
 @pytest.fixture(scope="session")
 def portrait() -> Portrait:
     return Portrait.open(COLLINS)
+
+
+@pytest.fixture(scope="session")
+def hopper() -> Portrait:
+    return Portrait.open(HOPPER)
 
 
 @pytest.fixture(scope="session", params=[COLLINS, HOPPER], ids=["collins", "hopper"])

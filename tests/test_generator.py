@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import motion_of, nod
-from mimaface.animate import model_frames
+from conftest import CASES, motion_of, nod
+from mimaface.animate import DEMO_MODEL, model_frames
+from mimaface.drivers import open_motion
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer, choose_frame
 from mimaface.generator import window_in
@@ -93,6 +94,52 @@ def test_at_rest_it_is_the_photograph_and_near_it_hardly_less(folder, portrait):
     assert change[0] == 0
     assert np.array_equal(frames[0], renderer.image)
     assert change[1] < 0.1 * change[2]
+
+
+POSE, LOOK = {"angles": (8, 4, 2), "jawOpen": 0.3}, {"gaze": (15, 5)}
+
+
+@pytest.mark.parametrize(
+    ("decoder", "seed", "motion", "held"),
+    [
+        ("folder", 4, motion_of(*[POSE] * 6, {}), range(6)),  # at the start, across the border of clips of 4
+        ("folder", 11, motion_of({}, {"angles": (4, 2, 1)}, *[POSE] * 4), range(2, 6)),  # in the middle and to the end
+        ("plain_folder", 4, motion_of({}, *[LOOK] * 4), range(1, 5)),  # by the eyes alone
+        ("folder", 4, motion_of({}, *[{"angles": (0.3, 0, 0)}] * 4), range(1, 5)),  # hardly off the photograph
+    ],
+    ids=["start", "middle", "gaze", "near rest"],
+)
+def test_a_held_pose_stands_still(decoder, seed, motion, held, portrait, request):
+    folder, settings = request.getfixturevalue(decoder), RenderSettings(engine="demo", size=96, seed=seed)
+    memory: dict[str, bytes] = {}
+    frames = run(folder, portrait, motion, settings, memory=memory)
+    assert [index for index in held if not np.array_equal(frames[index], frames[held[0]])] == []
+    assert held[0] == 0 or not np.array_equal(frames[held[0]], frames[0])
+    last = len(motion) - 1
+    resumed = run(folder, portrait, motion, settings, start=last, memory=memory)
+    assert np.array_equal(resumed[last], frames[last]), "also after it was resumed"
+
+
+def test_the_shipped_model_holds_a_pose_to_the_pixel(hopper):
+    """Hat badge, collar and glasses crept from frame to frame."""
+    motion = open_motion(CASES / "held_pose.csv")
+    poses = poses_for(hopper.fit, motion)[:14]  # past the first border of clips
+    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {})
+    frames = [step.image for step in found if step is not None]
+    assert np.abs(frames[1].astype(int) - frames[0]).max() > 30, "it is another pose than the photograph's"
+    assert [np.abs(frame.astype(int) - frames[1]).max() for frame in frames[1:]] == [0] * 13
+
+
+def test_a_nearly_held_pose_does_not_flicker(hopper):
+    """Trembling by a twentieth of a degree, as a still head that is followed: frames change hardly more than the posed photograph."""
+    random = np.random.default_rng(0)
+    tremble = [{"angles": tuple(np.array([8, 4, 2]) + random.normal(0, 0.05, 3)), "jawOpen": 0.3} for _ in range(12)]
+    poses = poses_for(hopper.fit, motion_of(*tremble))
+    renderer = ProxyRenderer(hopper, 192)
+    posed = np.stack([renderer.render(pose) for pose in poses]).astype(float)
+    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {})
+    frames = np.stack([step.image for step in found if step is not None]).astype(float)
+    assert np.abs(np.diff(frames, axis=0)).mean() < 1.2 * np.abs(np.diff(posed, axis=0)).mean()
 
 
 @pytest.mark.parametrize("decoder", ["folder", "plain_folder"])

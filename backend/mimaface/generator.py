@@ -9,6 +9,7 @@ import functools
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,25 +46,27 @@ def open_engine(folder: Path) -> TorchEngine:
 
 class Drawn(NamedTuple):
     """A pose without any network: the proxy's ``picture`` (H, W, 3 or 4) uint8, and of its generated window the ``origin`` (W, W, 3)
-    uint8; what that window shows of the posed head, its ``normals`` (S, S, 3) uint8; and how far that is ``away`` from the photograph,
-    0 to 1."""
+    uint8; what that window shows of the posed head, its ``normals`` (S, S, 3) uint8, where its vertices are, ``places`` (V, 2) pixels
+    of the generated picture; and how far that is ``away`` from the photograph, 0 to 1."""
 
     picture: Array
     origin: Array
     normals: Array
+    places: Array
     away: float
 
 
 class PosedPicture(NamedTuple):
     """What conditions one frame: the proxy's ``picture`` (H, W, 3 or 4) uint8; its generated window ``small`` (1, 3, S, S), RGB in
     [−1, 1], and that window's ``latents`` (1, C, h, w), ``origin`` (1, 3, 2·h, 2·w) and ``normals`` of the posed head (1, 4, 2·h, 2·w);
-    ``away`` as when it was drawn."""
+    ``places`` and ``away`` as when it was drawn."""
 
     picture: Array
     small: Tensor
     latents: Tensor
     origin: Tensor
     normals: Tensor
+    places: Array
     away: float
 
 
@@ -126,7 +129,8 @@ class PortraitGenerator:
                 "source_normals": self.still.expand(len(clip.frames), -1, -1, -1),
             }
             signals = motion_signals([poses[index] for index in clip.frames], self.fit)
-            return ClipInputs(conditions, {name: torch.from_numpy(value) for name, value in signals.items()})
+            moved = distances([kept[index].places for index in clip.frames])
+            return ClipInputs(conditions, {name: torch.from_numpy(value) for name, value in signals.items()}, moved)
 
         clips = generate_clips(self.engine, plan, self.tokens, inputs, self.settings.seed, first=first, previous=previous)
         try:
@@ -145,15 +149,16 @@ class PortraitGenerator:
         picture, origin = self.renderer.render_with_origin(pose, self.settings.transparent)
         left, top, side = self.place
         vertices = self.renderer.pose_vertices(pose)
-        moved = np.abs(self.camera.project(vertices)[:, :2] - self._at_rest).max()
-        window = origin[top : top + side, left : left + side]
-        return Drawn(picture, window, render_normals(vertices, self.camera), float(smoothstep(*MOVED, moved)))
+        places = self.camera.project(vertices)[:, :2]
+        away = float(smoothstep(*MOVED, np.abs(places - self._at_rest).max()))
+        window = origin[top : top + side, left : left + side].copy()  # so that the rest of the frame's need not be kept
+        return Drawn(picture, window, render_normals(vertices, self.camera), places, away)
 
     def _posed(self, drawn: Drawn) -> PosedPicture:
         small = self._small(self._window(drawn.picture))
         origin = origin_condition(drawn.origin[None], 2 * self.engine.model.latent_size).to(self.engine.device)
         return PosedPicture(
-            drawn.picture, small, self.engine.encode_images(small), origin, self._normals(drawn.normals), drawn.away
+            drawn.picture, small, self.engine.encode_images(small), origin, self._normals(drawn.normals), drawn.places, drawn.away
         )
 
     def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
@@ -177,6 +182,12 @@ class PortraitGenerator:
             return redraw(window, feathered(change, self.size, posed.away), self.size)
         painted = resized(engine.decode_latents(latents), (window.shape[-2], window.shape[-1]))
         return window + posed.away * feather(window.shape[-1], self.size).to(window) * (painted - window)
+
+
+def distances(places: list[Array]) -> Tensor:
+    """(F,) how far the point that moved most is from where it was in the frame before, from F × places (V, 2); 0 for the first."""
+    steps = [np.linalg.norm(now - before, axis=1).max() for before, now in pairwise(places)]
+    return torch.tensor([0.0, *steps], dtype=torch.float32)
 
 
 def window_in(frame: Window, face: Window) -> tuple[int, int, int]:
