@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mimaface.animate import DEMO_MODEL
+from mimaface.engines.precision import fast_dtype
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
 from mimaface.training.config import STAGES, TrainingConfig
 from mimaface.training.loop import train
@@ -59,6 +60,32 @@ def test_a_leg_ends_in_time_and_the_next_goes_on(tmp_path, store):
     config = settings()
     assert train(stage(config, store), config, tmp_path / "run", minutes=1e-9) == 0
     assert train(stage(config, store), config, tmp_path / "run", minutes=10) == 6
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["computes in bfloat16", "computes in float32"])
+def test_one_process_trains_again_in_another_precision(tmp_path, store, monkeypatch, native):
+    monkeypatch.setattr("mimaface.engines.precision._cpu_computes_bfloat16", lambda: native)
+    fast_dtype.cache_clear()
+    used = [_dtype_of_training(tmp_path / str(i), store, name) for i, name in enumerate(("auto", "bf16", "no", "auto"))]
+    fast_dtype.cache_clear()
+    auto = torch.bfloat16 if native else torch.float32
+    assert used == [{auto}, {torch.bfloat16}, {torch.float32}, {auto}]
+
+
+def _dtype_of_training(folder, store, precision):
+    """What the U-Net computes in, in steps and in the evaluation after them."""
+    config = settings(precision=precision, steps=2)
+    learner, seen = stage(config, store), set()
+    learner.model.unet.conv_in.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    assert train(learner, config, folder) == 2
+    return seen
+
+
+def test_a_run_that_broke_leaves_nothing_behind(tmp_path, store):
+    for precision in ("bf16", "no"):
+        config = settings(precision=precision)
+        _train_until(stage(config, store), config, tmp_path / precision, 4)
+        assert train(stage(config, store), config, tmp_path / precision) == 6
 
 
 def test_two_processes_learn_what_one_does(tmp_path, store):

@@ -1,4 +1,4 @@
-"""Run by ``accelerate launch``: train the tiny model and save its weights from the main process.
+"""Run by ``torchrun``: train the tiny model, in two precisions one after the other, and save its weights from the main process.
 
 python two_processes.py FOLDER NAME
 """
@@ -14,9 +14,11 @@ from mimaface.training.loop import train
 from training_fixtures import settings, stage, weights
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
-config = settings(steps=4, save_every=100)
-learner = stage(config, LatentStore([folder / "a.safetensors", folder / "b.safetensors"]))
-train(learner, config, folder / f"run-{name}")
+store = LatentStore([folder / "a.safetensors", folder / "b.safetensors"])
+for precision in ("bf16", "no"):
+    config = settings(steps=4, save_every=100, precision=precision)
+    learner = stage(config, store)
+    train(learner, config, folder / f"run-{name}-{precision}")
 assert PartialState(cpu=True).num_processes == int(name)
 if PartialState(cpu=True).is_main_process:
     np.save(folder / f"{name}.npy", weights(learner.trainee))

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
@@ -77,8 +78,15 @@ def train(stage: Stage, config: TrainingConfig, output: Path, minutes: float | N
     Goes on from the newest checkpoint in ``output``. Raises :class:`InvalidCheckpoint` for one of another configuration, and
     :class:`InternalError` after three steps in a row whose gradient is not finite.
     """
-    accelerator = make_accelerator(config)
-    run = _Run(accelerator, stage, config, output)
+    run = _Run(make_accelerator(config), stage, config, output)
+    try:
+        return _train(run, minutes)
+    finally:
+        run.close()
+
+
+def _train(run: _Run, minutes: float | None) -> int:
+    accelerator, config = run.accelerator, run.config
     step, deadline = run.resume(), time.monotonic() + 60 * minutes if minutes else float("inf")
     last_saved, began, seen = step, time.monotonic(), 0
     while step < config.steps and _agreed(accelerator, time.monotonic() < deadline):
@@ -96,14 +104,18 @@ def train(stage: Stage, config: TrainingConfig, output: Path, minutes: float | N
         run.save(step)
     if step == config.steps and accelerator.is_main_process:
         with run.averaged_weights():
-            stage.save_model(output / "model")
+            run.stage.save_model(run.output / "model")
     accelerator.wait_for_everyone()
-    run.close()
     return step
 
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:
-    """An accelerator of the configuration's precision; parameters that a step does not use are allowed."""
+    """An accelerator of the configuration's precision; parameters that a step does not use are allowed.
+
+    Accelerate keeps a process's first precision for all accelerators to come and refuses another; it is forgotten here, so that one
+    process may train again in its own. The group of processes stays: it can be joined only once.
+    """
+    AcceleratorState._reset_state()
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     set_seed(config.seed)
     cpu = not torch.cuda.is_available()  # said, for otherwise several CPU processes would not find each other
@@ -241,7 +253,6 @@ class _Run:
     def close(self) -> None:
         if self.board is not None:
             self.board.close()
-        self.accelerator.end_training()
 
 
 def item_generator(seed: int, step: int, place: int) -> torch.Generator:
