@@ -57,7 +57,7 @@ def manifest_with(wheels: list[Path]) -> str:
 
 def contents(legacy: bool, wheels_folder: Path) -> dict[str, bytes]:
     """Every file of the zip by its path in it."""
-    files = {path.name: path.read_bytes() for path in ADDON.glob("*.py")}
+    files = {path.relative_to(ADDON).as_posix(): path.read_bytes() for path in ADDON.rglob("*.py")}
     files |= {f"protocol/{path.name}": path.read_bytes() for path in PROTOCOL.glob("*.py")}
     files["LICENSE"] = (HERE / "LICENSE").read_bytes()
     if legacy:

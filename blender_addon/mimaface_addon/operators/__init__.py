@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the buttons do, one file a topic."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import backend, motion, portrait, takes
+
+CLASSES = (*backend.CLASSES, *portrait.CLASSES, *motion.CLASSES, *takes.CLASSES)
+
+
+def _menu(self, context: bpy.types.Context) -> None:
+    self.layout.operator(portrait.MIMAFACE_OT_load_portrait.bl_idname, text="Portrait Rig", icon="USER")
+
+
+def register() -> None:
+    for item in CLASSES:
+        bpy.utils.register_class(item)
+    bpy.types.VIEW3D_MT_add.append(_menu)
+
+
+def unregister() -> None:
+    bpy.types.VIEW3D_MT_add.remove(_menu)
+    for item in reversed(CLASSES):
+        bpy.utils.unregister_class(item)

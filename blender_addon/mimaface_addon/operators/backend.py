@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start and stop the backend, and report what happened."""
+
+from __future__ import annotations
+
+import platform
+
+import bpy
+
+from ..session import session
+from .base import Operator, Refused
+
+
+class MIMAFACE_OT_start(Operator):
+    """Start the backend, the program beside Blender that makes the pictures"""
+
+    bl_idname = "mimaface.start"
+    bl_label = "Start Backend"
+
+    def work(self, context: bpy.types.Context) -> None:
+        session().ensure_backend()
+        if session().backend.state == "lost":
+            raise Refused(session().backend.problem)
+
+
+class MIMAFACE_OT_stop(Operator):
+    """Stop the backend and release its memory"""
+
+    bl_idname = "mimaface.stop"
+    bl_label = "Stop Backend"
+
+    def work(self, context: bpy.types.Context) -> None:
+        session().backend.stop(wait=False)
+
+
+class MIMAFACE_OT_copy_report(Operator):
+    """Copy versions, the last error and the end of the backend's log to the clipboard"""
+
+    bl_idname = "mimaface.copy_report"
+    bl_label = "Copy Report"
+
+    def work(self, context: bpy.types.Context) -> None:
+        runtime = session()
+        client = runtime.backend.client
+        lines = [
+            f"Blender {bpy.app.version_string} on {platform.platform()}", f"Backend {client.build if client else '-'}: {runtime.backend.state}",
+            f"Problem: {runtime.backend.problem or '-'}", f"Last error: {runtime.last_error or '-'}",
+            *runtime.backend.log_tail(40).split(" / "),
+        ]  # fmt: skip
+        context.window_manager.clipboard = "\n".join(lines)
+        self.report({"INFO"}, "The report is on the clipboard")
+
+
+CLASSES = (MIMAFACE_OT_start, MIMAFACE_OT_stop, MIMAFACE_OT_copy_report)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a photo to a rig."""
+
+# annotations are evaluated: Blender reads the properties from them
+import io
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.props import IntProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from .. import proxy_head, rig
+from ..session import session
+from .base import Operator, Refused
+
+
+class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
+    """Choose a portrait photo and build the rig for it"""
+
+    bl_idname = "mimaface.load_portrait"
+    bl_label = "Add Portrait Rig"
+    bl_options = {"REGISTER", "UNDO"}
+    filter_glob: StringProperty(default="*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp", options={"HIDDEN"})
+    face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
+
+    def work(self, context: bpy.types.Context) -> None:
+        path = Path(bpy.path.abspath(self.filepath))
+        if not path.is_file():
+            raise Refused(f"{path} is not a file: choose a photo")
+        content = path.read_bytes()
+        name, scene_name = path.stem, context.scene.name
+        runtime = session()
+        runtime.busy = f"Fitting the head to {path.name}"
+
+        def done(message) -> None:
+            scene = bpy.data.scenes.get(scene_name) or bpy.context.scene
+            with np.load(io.BytesIO(message.parts[0]), allow_pickle=False) as file:
+                mesh = {key: file[key] for key in file.files}
+            build_rig(bpy.context, scene, name, str(path), message.fields["portrait"], mesh)
+            scene.mimaface.face = self_face
+            runtime.busy = ""
+
+        self_face = self.face
+        runtime.ask("portrait.fit", {"face": self.face}, [content], done, runtime.fail)
+
+
+def build_rig(
+    context: bpy.types.Context, scene: bpy.types.Scene, name: str, path: str, portrait: str, mesh: dict
+) -> bpy.types.Object:
+    """The rig, the proxy head and the photo beside them."""
+    if context.object is not None and context.object.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    image = bpy.data.images.load(path, check_existing=True)
+    item = rig.create(context, f"{name} rig", mesh["eye_centres"])
+    proxy_head.create(context, item, mesh, image)
+    photo = bpy.data.objects.new(f"{name} photo", None)
+    photo.empty_display_type, photo.data, photo.empty_display_size = "IMAGE", image, 0.4
+    photo.rotation_euler = (np.pi / 2, 0, 0)
+    photo.location = item.location + rig.Vector((0.4, 0, 0))
+    context.collection.objects.link(photo)
+    scene.mimaface.portrait, scene.mimaface.portrait_id, scene.mimaface.rig = path, portrait, item
+    item["mimaface_portrait"] = portrait
+    return item
+
+
+CLASSES = (MIMAFACE_OT_load_portrait,)
