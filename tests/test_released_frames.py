@@ -15,7 +15,6 @@ from mimaface.face.transfer import GazeAdapter
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.settings import RenderSettings
 from mimaface.released import FACE_FILE, convert
-from mimaface.released_frames import open_released
 from mimaface.released_gaze import keep
 from release import SMALL, write_release
 
@@ -34,9 +33,7 @@ def save_face(face: BaselFace, path: Path) -> None:
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path))
-    open_released.cache_clear()
-    yield tmp_path
-    open_released.cache_clear()
+    return tmp_path
 
 
 def test_it_says_how_to_install_it(home, portrait):

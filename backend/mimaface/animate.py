@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from mimaface import __version__
 from mimaface.clips import Memory
+from mimaface.engines.pool import EnginePool
 from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
@@ -36,16 +36,17 @@ class Frame:
 class Engine(Protocol):
     """Turns motion into frames. ``start`` is the first frame wanted; None is yielded after a step without a finished frame.
 
-    ``memory`` keeps what a later run of the same job, with another ``start``, needs to go on without starting over.
+    ``memory`` keeps what a later run of the same job, with another ``start``, needs to go on without starting over; ``pool`` keeps
+    the networks.
     """
 
     def __call__(
-        self, portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
+        self, portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory, pool: EnginePool
     ) -> Iterator[Frame | None]: ...
 
 
 def proxy_frames(
-    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
+    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory, pool: EnginePool
 ) -> Iterator[Frame | None]:
     """The ``proxy`` engine: the projected photograph, each frame by itself."""
     poses = poses_for(portrait.fit, motion, settings.absolute)
@@ -56,32 +57,38 @@ def proxy_frames(
 
 
 def demo_frames(
-    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
+    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory, pool: EnginePool
 ) -> Iterator[Frame | None]:
     """The ``demo`` engine: the diffusion model that is shipped."""
     poses = poses_for(portrait.fit, motion, settings.absolute)
-    yield from model_frames(DEMO_MODEL, portrait, poses, settings, start, memory)
+    yield from model_frames(DEMO_MODEL, portrait, poses, settings, start, memory, pool)
 
 
 def released_frames(
-    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
+    portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory, pool: EnginePool
 ) -> Iterator[Frame | None]:
     """The ``released`` engine: the authors' checkpoint, once ``mimaface models`` has installed it."""
     from mimaface.models import RELEASED, find
     from mimaface.released_frames import released_pictures
 
-    for done in released_pictures(find(RELEASED).folder, portrait, motion, settings, start, memory):
+    for done in released_pictures(find(RELEASED).folder, portrait, motion, settings, start, memory, pool):
         yield None if done is None else Frame(*done)
 
 
 def model_frames(
-    folder: Path, portrait: Portrait, poses: list[FacePose], settings: RenderSettings, start: int, memory: Memory
+    folder: Path,
+    portrait: Portrait,
+    poses: list[FacePose],
+    settings: RenderSettings,
+    start: int,
+    memory: Memory,
+    pool: EnginePool | None = None,
 ) -> Iterator[Frame | None]:
     """The diffusion model in ``folder``. Raises :class:`InvalidCheckpoint`."""
     from mimaface.generator import PortraitGenerator, open_engine
 
     yield None
-    generator = PortraitGenerator(open_engine(folder), portrait, settings)
+    generator = PortraitGenerator((pool or EnginePool()).get(folder, open_engine), portrait, settings)
     yield None
     for done in generator.frames(poses, start, memory):
         yield None if done is None else Frame(*done)
@@ -100,28 +107,24 @@ def engine_states() -> dict[str, str]:
     return {"demo": demo, "proxy": "", "released": found[0] if found else "not installed: mimaface models pull released"}
 
 
-@functools.cache
-def _demo_weights() -> bytes:
-    """SHA-256 of the shipped weights, which do not change while a process runs."""
-    digest = hashlib.sha256()
-    for path in sorted(DEMO_MODEL.rglob("*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.digest()
-
-
 def engine_build(name: str) -> str:
-    """What the frames of an engine depend on beside their inputs: the version, and the weights' SHA-256."""
-    digest = hashlib.sha256(__version__.encode())
+    """What the frames of an engine depend on beside their inputs: the version, the weights, and what the machine computes with."""
+    from mimaface import checksums
+
+    parts = [__version__]
     if name == "demo":
-        digest.update(_demo_weights())
+        parts.append(checksums.fingerprint(DEMO_MODEL))
     if name == "released":
-        from mimaface import checksums
         from mimaface.models import RELEASED, find, gaze_file
 
-        digest.update(repr(sorted(checksums.read(find(RELEASED).folder).items())).encode())
+        parts.append(checksums.fingerprint(find(RELEASED).folder))
         if gaze_file().exists():
-            digest.update(gaze_file().read_bytes())
-    return digest.hexdigest()
+            parts.append(checksums.digest(gaze_file()))
+    if name != "proxy":
+        from mimaface.engines.precision import arithmetic
+
+        parts.append(arithmetic())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def check(motion: MotionClip, settings: RenderSettings, frames: int | None = None) -> None:
@@ -141,14 +144,16 @@ def steps(
     settings: RenderSettings = RenderSettings(),
     start: int = 0,
     memory: Memory | None = None,
-) -> Iterator[Frame | None]:
+    pool: EnginePool | None = None,
+) -> Generator[Frame | None]:
     """Frames from ``start`` on, with None after every step that finished none, so that a scheduler can take turns.
 
     Frame i of the output shows frame i of the motion. With the ``memory`` that an earlier run of the same job filled, frames
-    from ``start`` on come sooner, and equal to the byte. Raises :class:`InvalidInput` or :class:`InvalidMotion`.
+    from ``start`` on come sooner, and equal to the byte; with the ``pool`` of an earlier run, networks are loaded once. Raises
+    :class:`InvalidInput`, :class:`InvalidMotion` or :class:`NotFinite`.
     """
     check(motion, settings)
-    yield from ENGINES[settings.engine](portrait, motion, settings, start, {} if memory is None else memory)
+    yield from ENGINES[settings.engine](portrait, motion, settings, start, {} if memory is None else memory, pool or EnginePool())
 
 
 def animate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,23 @@ def read(folder: Path) -> dict[str, str]:
     if not found or not all(name and len(value) == 64 for name, value in found.items()):
         raise InvalidCheckpoint(f"{path} is not a list of checksums", AGAIN)
     return found
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 that names the content of a model folder: of its list where it has one, else of its files. Raises :class:`InvalidCheckpoint`."""
+    if (folder / NAME).exists():
+        return hashlib.sha256(repr(sorted(read(folder).items())).encode()).hexdigest()
+    stamps = []
+    for name in contents(folder):
+        found = (folder / name).stat()
+        stamps.append((name, found.st_size, found.st_mtime_ns, found.st_ino))
+    return _of_files(folder, tuple(stamps))
+
+
+@functools.lru_cache(maxsize=4)
+def _of_files(folder: Path, stamps: tuple[tuple[str, int, int, int], ...]) -> str:
+    """Read once for as long as no file changes."""
+    return hashlib.sha256(repr([(name, digest(folder / name)) for name, *_ in stamps]).encode()).hexdigest()
 
 
 def compare(folder: Path) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ The proxy's picture of each pose is the spatial condition, and what the frame ou
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,8 +19,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from .clips import Clip, ClipPlan, Memory
+from .engines.finite import finite
 from .engines.memory import remember, resume_point
 from .engines.pictures import as_images, as_pictures, normals_condition, origin_condition, resized
+from .engines.precision import best_device
 from .engines.torch_engine import ClipInputs, TorchEngine, generate_clips
 from .face.normals import render_normals
 from .face.portrait import Portrait
@@ -38,10 +39,9 @@ Array = NDArray[Any]
 MOVED = 0.01, 4.0  # pixels of the generated window: up to the first a pose is the photograph, from the second on all generated
 
 
-@functools.lru_cache(maxsize=1)
 def open_engine(folder: Path) -> TorchEngine:
     """The networks of a model folder, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`."""
-    return TorchEngine.open(folder, "cuda" if torch.cuda.is_available() else "cpu")
+    return TorchEngine.open(folder, best_device())
 
 
 class Drawn(NamedTuple):
@@ -81,8 +81,8 @@ class PortraitGenerator:
         self.place = window_in(self.renderer.frame, face)
         self.camera = self.fit.camera.window(face.left, face.top, face.scale, self.size, self.size)
         photo = self._small(self._window(self.renderer.image))
-        self.tokens = engine.encode_source(photo)
-        self.source = engine.encode_images(photo)
+        self.tokens = finite(lambda: engine.encode_source(photo), "the encoder gave, for the portrait,")
+        self.source = finite(lambda: engine.encode_images(photo), "the encoder gave, for the portrait,")
         still = self.renderer.projection.still
         self.still = functional.avg_pool2d(self._normals(render_normals(still, self.camera)), 2)
         self._at_rest = self.camera.project(still)[:, :2]
@@ -121,7 +121,7 @@ class PortraitGenerator:
                     drawing[index] = pool.submit(self._drawn, poses[index])
             for index in clip.frames:
                 if index not in kept:
-                    kept[index] = self._posed(drawing.pop(index).result())
+                    kept[index] = self._posed(drawing.pop(index).result(), index)
             conditions = {
                 "render": torch.cat([kept[index].latents for index in clip.frames]),
                 "source": self.source.expand(len(clip.frames), -1, -1, -1),
@@ -141,7 +141,7 @@ class PortraitGenerator:
                 remember(done, plan, memory)
                 for index, latents in zip(done.clip.new, done.new):
                     if index >= start:
-                        yield index, self._finished(kept[index], latents)
+                        yield index, self._finished(kept[index], latents, index)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -154,33 +154,35 @@ class PortraitGenerator:
         window = origin[top : top + side, left : left + side].copy()  # so that the rest of the frame's need not be kept
         return Drawn(picture, window, render_normals(vertices, self.camera), places, away)
 
-    def _posed(self, drawn: Drawn) -> PosedPicture:
+    def _posed(self, drawn: Drawn, index: int) -> PosedPicture:
         small = self._small(self._window(drawn.picture))
         origin = origin_condition(drawn.origin[None], 2 * self.engine.model.latent_size).to(self.engine.device)
-        return PosedPicture(
-            drawn.picture, small, self.engine.encode_images(small), origin, self._normals(drawn.normals), drawn.places, drawn.away
-        )
+        latents = finite(lambda: self.engine.encode_images(small), f"the encoder gave, for frame {index},")
+        return PosedPicture(drawn.picture, small, latents, origin, self._normals(drawn.normals), drawn.places, drawn.away)
 
-    def _finished(self, posed: PosedPicture, latents: Tensor) -> Array:
+    def _finished(self, posed: PosedPicture, latents: Tensor, index: int) -> Array:
         """The proxy's picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
         window = self._window(posed.picture)
-        face = self._decoded(posed, latents[None].to(posed.latents), window)
+        face = self._decoded(posed, latents[None].to(posed.latents), window, index)
         result = posed.picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
         return result
 
-    def _decoded(self, posed: PosedPicture, latents: Tensor, window: Tensor) -> Tensor:
+    def _decoded(self, posed: PosedPicture, latents: Tensor, window: Tensor, index: int) -> Tensor:
         """What latents (1, C, h, w) show, at the size of the posed photograph ``window`` (1, 3, W, W): the same as that at its border,
         and all over while the pose is the photograph's."""
-        engine = self.engine
+        engine, where = self.engine, f"the decoder gave, for frame {index},"
         if engine.model.photo_decoder is not None:
-            change = engine.redrawing(
-                latents=latents, render=posed.latents, source=self.source,
-                picture=posed.small, origin=posed.origin, normals=posed.normals, source_normals=self.still,
+            change = finite(
+                lambda: engine.redrawing(
+                    latents=latents, render=posed.latents, source=self.source,
+                    picture=posed.small, origin=posed.origin, normals=posed.normals, source_normals=self.still,
+                ), where,
             )  # fmt: skip
             return redraw(window, feathered(change, self.size, posed.away), self.size)
-        painted = resized(engine.decode_latents(latents), (window.shape[-2], window.shape[-1]))
+        decoded = finite(lambda: engine.decode_latents(latents), where)
+        painted = resized(decoded, (window.shape[-2], window.shape[-1]))
         return window + posed.away * feather(window.shape[-1], self.size).to(window) * (painted - window)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from .clips import Memory
+from .engines.pool import EnginePool
+from .engines.precision import best_device
 from .engines.released import ReleasedEngine
 from .engines.torch_engine import TorchEngine
 from .face.portrait import Portrait
@@ -28,13 +28,12 @@ from .released_gaze import kept
 Array = NDArray[Any]
 
 
-@functools.lru_cache(maxsize=1)
 def open_released(folder: Path) -> ReleasedEngine:
     """All networks of the converted release, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`.
 
     The transfer from ARKit actions is solved once and kept beside the models.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     networks = FaceNetworks.load(folder, device)
     identity = networks.identity.float()
 
@@ -51,13 +50,19 @@ def open_released(folder: Path) -> ReleasedEngine:
 
 
 def released_pictures(
-    folder: Path, portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory
+    folder: Path,
+    portrait: Portrait,
+    motion: MotionClip,
+    settings: RenderSettings,
+    start: int,
+    memory: Memory,
+    pool: EnginePool,
 ) -> Iterator[tuple[int, Array] | None]:
     """(index, picture) from ``start`` on; None after every other step. Raises :class:`InvalidInput` for transparency."""
     if settings.transparent:
         raise InvalidInput("the released model paints whole pictures, it knows no transparency", "switch Transparent off")
     yield None
-    engine = open_released(folder)
+    engine: ReleasedEngine = pool.get(folder, open_released)
     shot = engine.shot(portrait, motion, settings.absolute, kept())
     frame = choose_frame(portrait, settings.size, settings.framing)
     for done in engine.frames([shot], settings.seed, start=start, memory=memory):

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from conftest import COLLINS, HOPPER, motion_of
 from mimaface.animate import DEMO_MODEL, proxy_frames
 from mimaface.data.synthetic import SyntheticConfig, make_sample
+from mimaface.engines.pool import EnginePool
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.evaluation.metrics import descriptor, inter_clip_jump_with_placebo, read_face
 from mimaface.face.portrait import Portrait
@@ -87,7 +88,7 @@ def measured(portrait: Portrait, motion: MotionClip) -> tuple[dict[str, float], 
     engine = open_engine(DEMO_MODEL)
     length, overlap = engine.config.clip_length, engine.config.overlap
     poses = poses_for(portrait.fit, motion)
-    proxy = [frame.image for frame in proxy_frames(portrait, motion, SETTINGS, 0, {}) if frame is not None]
+    proxy = [frame.image for frame in proxy_frames(portrait, motion, SETTINGS, 0, {}, EnginePool()) if frame is not None]
     made = generated(engine, portrait, poses)
     with_ica, placebo = inter_clip_jump_with_placebo(np.stack(made), length, overlap)
     engine.model.config = engine.config.but(overlap=0)

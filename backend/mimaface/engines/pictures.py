@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ..protocol.errors import NotFinite
+from .finite import HINT
+
 Array = NDArray[Any]
 
 
@@ -19,7 +22,9 @@ def as_images(pictures: Array) -> Tensor:
 
 
 def as_pictures(images: Tensor) -> Array:
-    """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8."""
+    """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8. Raises :class:`NotFinite`: no picture is made of what is not a number."""
+    if not bool(torch.isfinite(images).all()):
+        raise NotFinite("a picture was to be made of numbers that are not finite", HINT)
     return np.asarray(((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(-3, -1).cpu().numpy())
 
 

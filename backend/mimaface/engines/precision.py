@@ -19,6 +19,20 @@ def fast_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if _cpu_computes_bfloat16() else torch.float32
 
 
+def best_device() -> torch.device:
+    """The GPU where torch has one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def arithmetic() -> str:
+    """What decides the last bits of a network's numbers here beside its weights: two machines of which it differs give other bytes."""
+    device = best_device()
+    if device.type == "cuda":
+        return f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}, {fast_dtype('cuda')}"
+    capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    return f"torch {torch.__version__}, {platform.machine()} {capability}, {fast_dtype('cpu')}, {threads} threads"
+
+
 def mixed_precision(wanted: str, device: str) -> str:
     """What accelerate calls it, no, bf16 or fp16: as ``wanted``, where "auto" is bf16 on a device that computes in it, else no."""
     if wanted != "auto":

@@ -29,6 +29,7 @@ from ..face.transfer import GazeAdapter, Transfer
 from ..model.vision import VisionTokens
 from ..protocol.errors import InvalidCheckpoint, InvalidInput
 from ..protocol.motion import MotionClip
+from .finite import finite
 from .memory import remember, resume_point
 from .pictures import as_images, as_pictures
 from .torch_engine import ClipInputs, TorchEngine, generate_clips
@@ -102,8 +103,9 @@ class ReleasedEngine:
         poses = poses_for(portrait.fit, motion, absolute)
         adapter = gaze_adapter or GazeAdapter.assumed()
         driving = with_native(drive(source, portrait.fit, poses, self.transfer, adapter, absolute), source, motion, absolute)
+        seen = identity_picture(view.canvas, face_affine(view.five)).to(self.engine.device)
         with torch.inference_mode():
-            deep = self.identify(identity_picture(view.canvas, face_affine(view.five)).to(self.engine.device)).float()
+            deep = finite(lambda: self.identify(seen).float(), "the identity network gave, for the portrait,")
         if deep.shape[0] != 1 or deep[0].numel() != self._size("identity"):
             raise InvalidCheckpoint(f"the identity network gives {tuple(deep.shape)}, expected (1, {self._size('identity')})")
         constant = {
@@ -112,7 +114,7 @@ class ReleasedEngine:
             "illumination": torch.as_tensor(parts["light"], dtype=torch.float32),
         }
         renderer = BaselRenderer(self.bfm, parts["identity"], parts["albedo"], parts["light"])
-        tokens = self.engine.encode_source(as_images(view.canvas[None]))
+        tokens = finite(lambda: self.engine.encode_source(as_images(view.canvas[None])), "the encoder gave, for the portrait,")
         return Shot(portrait.image, view.canvas, view.onto_canvas, driving, renderer, tokens, constant, tuple(notes))
 
     def _size(self, name: str) -> int:
@@ -128,7 +130,8 @@ class ReleasedEngine:
         """Condition and signals of one clip, as :func:`generate_clips` asks for them."""
         frames = list(clip.frames)
         different = sorted(set(frames))  # the last frame of a shot is held, but rendered once
-        latents = self.engine.encode_images(as_images(self.renders(shot, different)))
+        renders = as_images(self.renders(shot, different))
+        latents = finite(lambda: self.engine.encode_images(renders), f"the encoder gave, for the frames from {different[0]} on,")
         d = shot.driving
         driven = {"gaze": d.gaze, "expression": d.expression, "rotation": d.rotation, "translation": d.translation}
         signals = {name: torch.as_tensor(value[frames], dtype=torch.float32) for name, value in driven.items()}
@@ -163,7 +166,12 @@ class ReleasedEngine:
             remember(clip, plan, memory, name)
             for index, latents in zip(clip.clip.new, clip.new):
                 if index >= start:
-                    yield index, as_pictures(self.engine.decode_latents(latents[None]))[0]
+                    yield index, self._decoded(latents[None], index)
+
+    def _decoded(self, latents: Tensor, index: int) -> Array:
+        """latents (1, C, h, w) of a frame as a picture (S, S, 3) uint8."""
+        picture: Array = as_pictures(finite(lambda: self.engine.decode_latents(latents), f"the decoder gave, for frame {index},"))[0]
+        return picture
 
     def frames(
         self,

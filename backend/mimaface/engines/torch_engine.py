@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ from ..model.config import MimaFaceConfig, SamplerConfig
 from ..model.family import MimaFaceModel
 from ..model.photo_decoder import Redrawing
 from ..model.vision import VisionTokens
-from ..protocol.errors import InvalidInput
+from ..protocol.errors import InvalidInput, NotFinite
+from .finite import HINT, first_not_finite
 from .precision import fast_dtype
 
+log = logging.getLogger(__name__)
 # pixels of the generated picture that the head moves while 63 % of what is changed in it is renewed. More: calmer, but the change
 # belongs to a pose further back. From 1 on a face that trembles by 0.05° flickers hardly more (10 %) than its posed photograph.
 WAY = 2.0
@@ -153,7 +157,8 @@ def generate_clips(
     inputs is asked once per clip for what ``clip.frames`` show, so memory does not grow with the shot. Each clip starts from
     fresh noise, drawn from (seed, clip index) alone, so that a run resumed with ``first`` and ``previous``, the latents
     (overlap, C, h, w) of :meth:`GeneratedClip.tail`, continues exactly. steps and guidance default to the model's own.
-    Raises :class:`InvalidInput` where the resumed clip lacks the latents before it.
+    Raises :class:`InvalidInput` where the resumed clip lacks the latents before it, and :class:`NotFinite` where a step's latents are
+    not finite, and are not when the clip is generated a second time.
     """
     if first > 0 and plan.overlap > 0 and (previous is None or len(previous) != plan.overlap):
         raise InvalidInput(f"clip {first} needs the {plan.overlap} latents before it", "resume from an earlier clip")
@@ -161,9 +166,10 @@ def generate_clips(
     for index in range(first, len(plan)):
         clip = plan[index]
         driven = inputs(clip)
-        noise = clip_noise(seed, clip, driven, engine.config.latent_channels)
-        latents = noise.to(engine.device)
-        for step in sample_clip(engine, source, driven, noise.to(engine.device), previous, sampler, steps, guidance):
+        noise = clip_noise(seed, clip, driven, engine.config.latent_channels).to(engine.device)
+        latents = noise
+        sample = partial(sample_clip, engine, source, driven, noise, previous, sampler, steps, guidance)
+        for step in finite_steps(sample, clip, steps or sampler.steps):
             latents = step
             yield None
         finished = GeneratedClip(clip, along_the_way(latents[0].transpose(0, 1), driven, engine.config.corrects, previous))
@@ -190,6 +196,25 @@ def along_the_way(latents: Tensor, inputs: ClipInputs, corrects: str, previous: 
         carried = result[place - 1] + (base[place] - base[place - 1])  # to the bit what it was where neither moved
         result[place] = carried + fresh[place] * (latents[place] - carried)
     return result
+
+
+def finite_steps(sample: Callable[[], Iterator[Tensor]], clip: Clip, count: int) -> Iterator[Tensor]:
+    """x (1, C, F, h, w) after every one of ``count`` steps; a clip in which one is not finite is sampled once more, from its noise.
+
+    Raises :class:`NotFinite` that names the step and the frame.
+    """
+    where = ""
+    for _ in range(2):
+        for number, x in enumerate(sample(), 1):
+            place = first_not_finite(x)
+            if place is not None:
+                where = f"step {number} of {count} gave, for frame {clip.frames[place]},"
+                break
+            yield x
+        else:
+            return
+        log.warning("%s numbers that are not finite", where)
+    raise NotFinite(f"{where} numbers that are not finite, twice", HINT)
 
 
 def clip_noise(seed: int, clip: Clip, inputs: ClipInputs, channels: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -42,6 +43,12 @@ class Connection:
             os.replace(part, path)
         except OSError as error:
             raise NotWritable(f"cannot write the connection file {path}: {error.strerror}", "choose another folder") from error
+
+    def withdraw(self, path: Path) -> None:
+        """Remove the file unless it is another backend's by now."""
+        with contextlib.suppress(NotReachable, OSError):
+            if Connection.read(path) == self:
+                path.unlink()
 
     @classmethod
     def read(cls, path: Path) -> Connection:

@@ -70,6 +70,14 @@ class DiskFull(MimaFaceError):
     code = "disk_full"
 
 
+class OutOfResources(MimaFaceError):
+    code = "out_of_resources"
+
+
+class NotFinite(MimaFaceError):
+    code = "not_finite"
+
+
 class UnknownJob(MimaFaceError):
     code = "unknown_job"
 

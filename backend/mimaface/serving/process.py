@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import signal
 from pathlib import Path
 
 from mimaface import __version__
 from mimaface.protocol.connection import default_folder
 
+from .home import LOCK_NAME, held
 from .server import LOG_NAME, Server
 
 log = logging.getLogger(__name__)
@@ -19,9 +21,18 @@ def serve(
     connection: Path | None = None, root: Path | None = None, parent: int | None = None, host: str = "127.0.0.1",
     allow_remote: bool = False,
 ) -> None:  # fmt: skip
-    """Run a server in this process until it is stopped by a signal, a ``shutdown`` message or its parent's end."""
-    folder = root or default_folder()
-    server = Server(connection or default_folder() / "connection.json", folder, host, allow_remote, parent)
+    """Run a server in this process until it is stopped by a signal, a ``shutdown`` message or its parent's end.
+
+    Raises :class:`NotWritable` where another one runs in the same folder, or behind the same connection file, and as :class:`Server`.
+    """
+    os.umask(0o077)
+    logging.raiseExceptions = False  # a full disk stops the log, not the work
+    folder, file = root or default_folder(), connection or default_folder() / "connection.json"
+    with held(folder / LOCK_NAME, file.exists), held(file.with_name(f"{file.name}.lock"), file.exists):
+        _run(Server(file, folder, host, allow_remote, parent), folder)
+
+
+def _run(server: Server, folder: Path) -> None:
     handler = logging.handlers.RotatingFileHandler(folder / LOG_NAME, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)

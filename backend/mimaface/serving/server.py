@@ -23,15 +23,18 @@ from mimaface.protocol.errors import (
     InvalidInput,
     InvalidMessage,
     MimaFaceError,
+    OutOfResources,
     UnknownJob,
     VersionMismatch,
 )  # fmt: skip
 from mimaface.protocol.messages import CREDIT, OLDEST_VERSION, REQUESTS, VERSION, common_version
 from mimaface.protocol.settings import RenderSettings
 
+from .jobs import ACTIVE, Job
 from .scheduler import CONTROL, PREVIEW, RENDER, Scheduler, Task
 from .security import open_socket
-from .store import ACTIVE, Job, Store
+from .shortage import shortage
+from .store import Store
 from .work import Work
 
 log = logging.getLogger(__name__)
@@ -88,8 +91,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until stopped, or until the parent process has ended and no job is left."""
-        for job in self.store.jobs(*ACTIVE):
-            self.store.verify(job.id)
+        for job in self.store.interrupted():
             self._start_render(SERVER, job)
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
@@ -115,7 +117,7 @@ class Server:
             self._close()
 
     def _close(self) -> None:
-        self._file.unlink(missing_ok=True)
+        self.connection.withdraw(self._file)
         self._scheduler.stop()
         self._guard.stop()
         for socket in (self._socket, self._bell, self._ringer):
@@ -278,8 +280,6 @@ class Server:
         job = self.store.job(fields["job"])
         if not 0 <= fields["from_frame"] <= job.frames:
             raise InvalidInput(f"frame {fields['from_frame']} is not in the job of {job.frames} frames")
-        self.store.verify(job.id)
-        job = self.store.job(job.id)
         if job.state == "paused" or (job.state == "done" and job.done < job.frames):
             self.store.set_state(job.id, "queued")
         job = self.store.job(job.id)
@@ -291,8 +291,6 @@ class Server:
         """Queue what is missing of a job that was cancelled, failed or paused; a no-op for one that is active or complete."""
         job = self.store.job(message.fields["job"])
         if job.state not in ACTIVE:
-            self.store.verify(job.id)
-            job = self.store.job(job.id)
             self.store.set_state(job.id, "done" if job.done == job.frames else "queued")
         self._start_render(identity, self.store.job(job.id))
         self._reply(identity, message, self.store.job(job.id).to_wire())
@@ -336,7 +334,7 @@ class Server:
             return
 
         def start() -> Iterator[object]:
-            self.store.set_state(job.id, "running")
+            self.store.begin(job.id)
             for finished_frame in self._work.render(job):
                 if finished_frame is not None:
                     self._later(lambda: None)  # wakes the loop, which delivers
@@ -352,10 +350,10 @@ class Server:
         if self._renders.pop(identity, None) is None:
             return
         if error is None:
-            self.store.set_state(identity, "done")
+            self._start_render(SERVER, self.store.finish(identity))
             return
         known = as_known(error)
-        state = "paused" if isinstance(known, DiskFull) else "failed"
+        state = "paused" if isinstance(known, (DiskFull, OutOfResources)) else "failed"
         self.store.set_state(identity, state, known.code, known.message, known.hint)
 
     def _deliver(self) -> None:
@@ -400,7 +398,8 @@ def as_known(error: BaseException) -> MimaFaceError:
     """Map anything that ended a task to an error of ours; unexpected ones go to the log in full."""
     if isinstance(error, MimaFaceError):
         return error
-    if isinstance(error, MemoryError):
-        return InvalidInput("there is not enough memory for this", "use a smaller size or close other programs")
+    short = shortage(error)
+    if short is not None:
+        return short
     log.error("a task failed", exc_info=error)
     return InternalError(f"the backend made a mistake ({type(error).__name__})", "see its log (Copy report)")

@@ -1,147 +1,170 @@
-"""Jobs in SQLite, frames as files. A frame counts once its file is complete on disk and its hash is recorded."""
+"""Jobs in SQLite, frames as files. A frame counts once its file is complete on disk and its hash is recorded.
+
+Every file is compared with its hash when it is read. A damaged frame is forgotten, so that it is rendered again; a damaged portrait or
+motion is an error until the same is sent again.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import json
-import os
+import logging
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mimaface.animate import engine_build
-from mimaface.protocol.errors import DiskFull, NotWritable, UnknownJob
+from mimaface.protocol.errors import DiskFull, InternalError, InvalidInput, MimaFaceError, NotWritable, OutOfResources, UnknownJob
+from mimaface.protocol.files import write_whole
 from mimaface.protocol.settings import RenderSettings
 
-ACTIVE = ("queued", "running")
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-  id TEXT PRIMARY KEY, portrait TEXT NOT NULL, settings TEXT NOT NULL, name TEXT NOT NULL, frames INTEGER NOT NULL,
-  state TEXT NOT NULL, code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '',
-  created REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS frames (
-  job TEXT NOT NULL REFERENCES jobs(id), number INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (job, number));
-"""
+from .database import open_database
+from .home import keep_private
+from .jobs import ACTIVE, COLUMNS, LONGEST_NAME, Job, identity_of, job_of, write_record
 
-
-@dataclass(frozen=True)
-class Job:
-    """state: queued, running, paused, done, failed or cancelled; done: frames finished from the start without a gap."""
-
-    id: str
-    portrait: str
-    settings: RenderSettings
-    name: str
-    frames: int
-    state: str
-    done: int
-    code: str = ""
-    message: str = ""
-    hint: str = ""
-    created: float = 0.0
-
-    def to_wire(self) -> dict[str, Any]:
-        return {
-            "job": self.id, "state": self.state, "frames": self.frames, "done": self.done, "name": self.name,
-            "code": self.code, "message": self.message, "hint": self.hint, "created": self.created,
-        }  # fmt: skip
+log = logging.getLogger(__name__)
+FOLDERS, PRIVATE = ("portraits", "jobs"), ("jobs.sqlite*", "backend.*", "connection.json")
+DEADLY = 2  # times that the backend may end while it makes one frame, before the job waits for the user
 
 
 class Store:
-    """One folder: ``jobs.sqlite``, ``portraits/``, ``jobs/<id>/``. Safe from several threads.
+    """One folder: ``jobs.sqlite``, ``portraits/``, ``jobs/<id>/``, readable by its owner only. Safe from several threads.
 
-    Raises :class:`NotWritable` when the folder cannot be used and :class:`DiskFull` when a frame does not fit.
+    Raises :class:`NotWritable` when the folder cannot be used, :class:`DiskFull` when something does not fit, and
+    :class:`OutOfResources` when it cannot be written now for another reason that may pass.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.RLock()
+        self._unsaved: dict[str, tuple[str, str, str, str]] = {}  # states that the disk had no space for
         try:
-            for folder in (root / "portraits", root / "jobs"):
-                folder.mkdir(parents=True, exist_ok=True)
-            probe = root / ".probe"
-            probe.write_bytes(b"")
-            probe.unlink()
-            self._database = sqlite3.connect(root / "jobs.sqlite", check_same_thread=False, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.executescript(SCHEMA)
+            for folder in (root, *(root / name for name in FOLDERS)):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._database = open_database(root)
+            keep_private(root, FOLDERS, PRIVATE)
+            self._sweep()
         except (OSError, sqlite3.Error) as error:
-            raise NotWritable(f"the folder {root} cannot be used: {error}", "choose a folder you can write to") from error
+            raise self._explained(error, "the database", 0) from error
 
     def close(self) -> None:
+        """Nothing that was begun counts as a start that failed."""
         with self._lock:
+            try:
+                self._database.execute("UPDATE jobs SET starts=0")
+            except sqlite3.Error as error:
+                log.warning("the database could not be closed in order: %s", error)
             self._database.close()
 
     def put_portrait(self, content: bytes) -> str:
-        """Keep a picture file; the same content has the same name."""
+        """Keep a picture file; the same content has the same name. A damaged file of that name becomes whole."""
         name = hashlib.sha256(content).hexdigest()
-        target = self.root / "portraits" / name
-        if not target.exists():
-            self._write(target, content, "the portrait")
+        self._keep(self.root / "portraits" / name, content, name, "the portrait")
         return name
 
     def portrait(self, name: str) -> bytes:
-        """Raises :class:`UnknownJob` for a portrait that was never sent."""
-        if not (len(name) == 64 and name.isalnum()):
+        """Raises :class:`UnknownJob` for a portrait that was never sent, or is damaged: sending it again is the cure of both."""
+        if not (len(name) == 64 and name.isalnum() and name.isascii()):
             raise UnknownJob(f"portrait {name[:16]!r} is unknown", "load the portrait again")
-        try:
-            return (self.root / "portraits" / name).read_bytes()
-        except OSError as error:
-            raise UnknownJob(f"portrait {name[:12]} is unknown here", "load the portrait again") from error
+        content = read(self.root / "portraits" / name)
+        if content is None:
+            raise UnknownJob(f"portrait {name[:12]} is unknown here", "load the portrait again")
+        if hashlib.sha256(content).hexdigest() != name:
+            raise UnknownJob(f"the file of portrait {name[:12]} is damaged", "load the portrait again")
+        return content
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, frames: int) -> Job:
-        """Accept a job, named by what it shows: the same portrait, motion, settings and weights are the same job."""
-        text = json.dumps(settings.to_wire(), sort_keys=True)
-        parts = (portrait.encode(), hashlib.sha256(motion).digest(), text.encode(), engine_build(settings.engine).encode())
-        identity = hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+        """Accept a job, named by what decides its frames: the same request is the same job. What is damaged of it becomes whole."""
+        text, build, digest = (
+            json.dumps(settings.to_wire(), sort_keys=True),
+            engine_build(settings.engine),
+            hashlib.sha256(motion).hexdigest(),
+        )
+        identity = identity_of(portrait, digest, text, build, frames)
+        row = (identity, portrait, text, name[:LONGEST_NAME], frames, "queued", 0, "", "", "", time.time(), digest, build, 0)
         folder = self.root / "jobs" / identity
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "motion.npz").exists():
-            self._write(folder / "motion.npz", motion, "the motion")
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            write_record(folder, row)
+        except OSError as error:
+            raise self._explained(error, "the job", len(motion)) from error
+        self._keep(folder / "motion.npz", motion, digest, "the motion")
         with self._lock:
-            self._database.execute(
-                "INSERT INTO jobs (id, portrait, settings, name, frames, state, created) VALUES (?,?,?,?,?,'queued',?) "
-                "ON CONFLICT(id) DO UPDATE SET name=excluded.name, code='', message='', hint='', "
-                "state=CASE WHEN state IN ('done','running') THEN state ELSE 'queued' END",
-                (identity, portrait, text, name, frames, time.time()),
+            self._change(
+                f"INSERT INTO jobs ({COLUMNS}) VALUES ({','.join('?' * len(row))}) ON CONFLICT(id) DO UPDATE SET name=excluded.name, "
+                "portrait=excluded.portrait, settings=excluded.settings, frames=excluded.frames, motion=excluded.motion, "
+                "build=excluded.build, code='', message='', hint='', starts=0, "
+                "state=CASE WHEN state IN ('done','running') AND frames=excluded.frames THEN state ELSE 'queued' END",
+                row,
             )
-        self.verify(identity)
+            self._unsaved.pop(identity, None)
         return self.job(identity)
 
     def job(self, identity: str) -> Job:
         """Raises :class:`UnknownJob`."""
         with self._lock:
-            row = self._database.execute(
-                "SELECT id, portrait, settings, name, frames, state, code, message, hint, created FROM jobs WHERE id=?",
-                (identity,),
-            ).fetchone()
+            row = self._database.execute(f"SELECT {COLUMNS} FROM jobs WHERE id=?", (identity,)).fetchone()
             if row is None:
                 raise UnknownJob(f"job {identity[:12]!r} is unknown", "submit it again")
-            numbers = [n for (n,) in self._database.execute("SELECT number FROM frames WHERE job=? ORDER BY number", (identity,))]
-        done = next((index for index, number in enumerate(numbers) if index != number), len(numbers))
-        settings = RenderSettings.from_wire(json.loads(row[2]))
-        return Job(row[0], row[1], settings, row[3], row[4], row[5], done, row[6], row[7], row[8], row[9])
+            return self._job(row)
 
     def jobs(self, *states: str) -> list[Job]:
         """Jobs in the given states (all without), oldest first."""
         with self._lock:
-            rows = self._database.execute("SELECT id, state FROM jobs ORDER BY created, id").fetchall()
-        return [self.job(identity) for identity, state in rows if not states or state in states]
+            rows = self._database.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY created, id").fetchall()
+            found = [self._job(row) for row in rows]
+        return [job for job in found if not states or job.state in states]
+
+    def interrupted(self) -> list[Job]:
+        """Jobs that a start of the backend goes on with. One that ended it several times at the same frame waits for the user instead."""
+        for job in self.jobs(*ACTIVE):
+            if job.starts >= DEADLY:
+                words = f"the backend ended {job.starts} times while it made frame {job.done} of this"
+                self.set_state(
+                    job.id, "paused", InternalError.code, words, "resume it to try once more; a smaller size needs less memory"
+                )
+        return self.jobs(*ACTIVE)
 
     def set_state(self, identity: str, state: str, code: str = "", message: str = "", hint: str = "") -> None:
+        """Never fails: what the disk has no space for is remembered, and written with the next state."""
         with self._lock:
-            self._database.execute(
-                "UPDATE jobs SET state=?, code=?, message=?, hint=? WHERE id=?", (state, code, message, hint, identity)
-            )
+            self._unsaved[identity] = (state, code, message, hint)
+            try:
+                for name, values in list(self._unsaved.items()):
+                    ended = "" if values[0] in ACTIVE else ", starts=0"
+                    self._database.execute(
+                        f"UPDATE jobs SET state=?, code=?, message=?, hint=?{ended} WHERE id=?", (*values, name)
+                    )
+                    del self._unsaved[name]
+            except sqlite3.Error as failure:
+                log.warning("the state of %d jobs could not be written yet: %s", len(self._unsaved), failure)
+
+    def begin(self, identity: str) -> None:
+        """Rendering begins: from now on until the next frame or an orderly end, the end of the process is held against the job."""
+        with self._lock:
+            self._change("UPDATE jobs SET starts=starts+1 WHERE id=?", (identity,))
+            self.set_state(identity, "running")
+
+    def finish(self, identity: str) -> Job:
+        """Rendering has ended: the job is done, or queued again where frames were found damaged meanwhile."""
+        with self._lock:
+            job = self.job(identity)
+            self.set_state(identity, "done" if job.done == job.frames else "queued")
+            return self.job(identity)
 
     def motion(self, identity: str) -> bytes:
-        return (self.root / "jobs" / identity / "motion.npz").read_bytes()
+        """The motion file of a job. Raises :class:`InvalidInput` where it is missing or damaged."""
+        content, wanted = read(self.root / "jobs" / identity / "motion.npz"), self.job(identity).motion
+        if content is None or (wanted and hashlib.sha256(content).hexdigest() != wanted):
+            what = "missing" if content is None else "damaged"
+            raise InvalidInput(f"the stored motion of this job is {what}", "submit it again: press Generate")
+        return content
 
     def memory(self, identity: str) -> JobMemory:
         """What the job's engine keeps between runs."""
@@ -150,54 +173,111 @@ class Store:
     def put_frame(self, identity: str, number: int, content: bytes) -> str:
         """Write one frame file and record its SHA-256."""
         digest = hashlib.sha256(content).hexdigest()
-        self._write(self._frame_path(identity, number), content, f"frame {number}")
-        with self._lock:
-            self._database.execute("INSERT OR REPLACE INTO frames VALUES (?,?,?)", (identity, number, digest))
+        try:
+            self._write(self._frame_path(identity, number), content, f"frame {number}")
+            with self._lock:
+                self._change("INSERT OR REPLACE INTO frames VALUES (?,?,?)", (identity, number, digest))
+                self._change("UPDATE jobs SET done=?, starts=1 WHERE id=?", (self._contiguous(identity), identity))
+        except DiskFull as error:
+            left = self.job(identity).frames - number
+            raise DiskFull(
+                f"{error.message}; the {left} frames to come need about {in_words(left * len(content))}", error.hint
+            ) from error
         return digest
 
     def frame(self, identity: str, number: int) -> tuple[bytes, str] | None:
         """The file and hash of a recorded frame; None when there is none or it is damaged (then it is forgotten)."""
         with self._lock:
             row = self._database.execute("SELECT sha256 FROM frames WHERE job=? AND number=?", (identity, number)).fetchone()
-        if row is None:
-            return None
-        try:
-            content = self._frame_path(identity, number).read_bytes()
-        except OSError:
-            content = b""
-        if hashlib.sha256(content).hexdigest() == row[0]:
-            return content, row[0]
+        content = None if row is None else read(self._frame_path(identity, number))
+        if row is None or (content is not None and hashlib.sha256(content).hexdigest() == row[0]):
+            return None if content is None else (content, row[0])
+        log.warning("frame %d of job %s is damaged: it is made again", number, identity)
         with self._lock:
-            self._database.execute("DELETE FROM frames WHERE job=? AND number=?", (identity, number))
-            self._database.execute("UPDATE jobs SET state='queued' WHERE id=? AND state='done'", (identity,))
+            self._change("DELETE FROM frames WHERE job=? AND number=?", (identity, number))
+            self._change("UPDATE jobs SET done=MIN(done,?) WHERE id=?", (number, identity))
+            if self.job(identity).state == "done":
+                self.set_state(identity, "queued")
         return None
 
-    def verify(self, identity: str) -> None:
-        """Compare every recorded frame with its file; damaged and missing ones are forgotten and rendered again."""
-        with self._lock:
-            numbers = [n for (n,) in self._database.execute("SELECT number FROM frames WHERE job=?", (identity,))]
-        for number in numbers:
+    def verify(self, identity: str, stop: int) -> Iterator[int]:
+        """Compare the recorded frames before ``stop`` with their files, one a step; damaged and missing ones are forgotten."""
+        for number in range(stop):
             self.frame(identity, number)
+            yield number
+
+    def _job(self, row: tuple[Any, ...]) -> Job:
+        try:
+            job = job_of(row)
+        except ValueError as error:  # since the database was opened, which mends such rows
+            words = f"the record of this job is damaged: {error}"
+            return Job(
+                str(row[0]), "", RenderSettings(), "", 0, "failed", 0, "internal", words, "restart the backend, it mends it"
+            )
+        if job.id in self._unsaved:
+            state, code, message, hint = self._unsaved[job.id]
+            job = replace(job, state=state, code=code, message=message, hint=hint)
+        return job
+
+    def _contiguous(self, identity: str) -> int:
+        """Frames from the start without a gap; as cheap as the frames that came since it was counted last."""
+        (done,) = self._database.execute("SELECT done FROM jobs WHERE id=?", (identity,)).fetchone() or (0,)
+        query = "SELECT number FROM frames WHERE job=? AND number>=? ORDER BY number"
+        for (number,) in self._database.execute(query, (identity, done)):
+            if number != done:
+                break
+            done += 1
+        return int(done)
+
+    def _change(self, statement: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._explained(error, "the database", 0) from error
+
+    def _keep(self, target: Path, content: bytes, digest: str, what: str) -> None:
+        """Write a file unless it is there already and has this SHA-256."""
+        found = read(target)
+        if found is None or hashlib.sha256(found).hexdigest() != digest:
+            self._write(target, content, what)
 
     def _frame_path(self, identity: str, number: int) -> Path:
         return self.root / "jobs" / identity / f"{number:06d}.png"
 
     def _write(self, target: Path, content: bytes, what: str) -> None:
-        part = target.with_name(target.name + ".part")
         try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
+            write_whole(target, content, private=True, durable=True)
         except OSError as error:
-            part.unlink(missing_ok=True)  # also makes room for the database to note what happened
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                free = shutil.disk_usage(self.root).free
-                raise DiskFull(
-                    f"{what} needs {len(content)} bytes, the disk of {self.root} has {free} left", "free some space, then resume"
-                ) from error
-            raise NotWritable(f"{what} cannot be written to {self.root}: {error.strerror}", "check the folder") from error
+            raise self._explained(error, what, len(content)) from error
+
+    def _explained(self, error: OSError | sqlite3.Error, what: str, size: int) -> MimaFaceError:
+        """Why ``what``, of ``size`` bytes, cannot be written."""
+        number = getattr(error, "errno", None)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if number in (errno.ENOSPC, errno.EDQUOT) or code == sqlite3.SQLITE_FULL:
+            try:
+                free = in_words(shutil.disk_usage(self.root).free)
+            except OSError:
+                free = "nothing"
+            needs = f"needs {in_words(size)}" if size else "has to grow"
+            return DiskFull(f"{what} {needs}, the disk of {self.root} has {free} left", "free some space, then resume")
+        if number in (errno.EMFILE, errno.ENFILE):
+            return OutOfResources(f"{what} cannot be written now: this computer has too many files open", "resume it in a while")
+        if number == errno.ENOMEM or code == sqlite3.SQLITE_NOMEM:
+            return OutOfResources(
+                f"{what} cannot be written now: there is not enough memory", "close other programs, then resume"
+            )
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        return NotWritable(
+            f"{what} cannot be written to {self.root}: {why}", "choose a folder you can write to, or free this one"
+        )
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half written."""
+        unfinished = [self.root / "jobs" / job.id for job in self.jobs() if job.state != "done"]
+        for folder in (self.root, self.root / "portraits", *unfinished, *(folder / "memory" for folder in unfinished)):
+            for path in folder.glob("*.part"):
+                path.unlink(missing_ok=True)
 
 
 class JobMemory(MutableMapping[str, bytes]):
@@ -207,17 +287,16 @@ class JobMemory(MutableMapping[str, bytes]):
         self._store, self._folder = store, folder
 
     def __getitem__(self, name: str) -> bytes:
-        try:
-            content = (self._folder / name).read_bytes()
-        except OSError as error:
-            raise KeyError(name) from error
-        digest, value = content[:32], content[32:]
-        if hashlib.sha256(value).digest() != digest:
+        content = read(self._folder / name)
+        if content is None or hashlib.sha256(content[32:]).digest() != content[:32]:
             raise KeyError(name)
-        return value
+        return content[32:]
 
     def __setitem__(self, name: str, value: bytes) -> None:
-        self._folder.mkdir(exist_ok=True)
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self._store._explained(error, "the job's state", len(value)) from error
         self._store._write(self._folder / name, hashlib.sha256(value).digest() + value, "the job's state")
 
     def __delitem__(self, name: str) -> None:
@@ -231,3 +310,18 @@ class JobMemory(MutableMapping[str, bytes]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def read(path: Path) -> bytes | None:
+    """The content of a file; None where it is missing or the disk cannot read it. Raises :class:`OutOfResources` without handles."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise OutOfResources(f"{path} cannot be read now: {error.strerror}", "resume it in a while") from error
+        return None
+
+
+def in_words(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size} bytes" if size < 1_000_000 else f"{size / 1e6:.1f} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -12,31 +13,35 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mimaface.animate import check, engine_states, steps
+from mimaface.animate import check, engine_build, engine_states, steps
 from mimaface.drivers import motion_steps
 from mimaface.drivers.retarget import RetargetSettings
+from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer
-from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
 
-from .store import Job, Store
+from .jobs import Job
+from .shortage import enough_memory
+from .store import Store
 
 Array = NDArray[Any]
 CACHED = 4
 
 
 class Work:
-    """Runs on the worker thread only. Portraits and preview renderers are kept for reuse."""
+    """Runs on the worker thread only. Portraits, preview renderers and networks are kept for reuse, while there is memory."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._portraits: OrderedDict[str, Portrait] = OrderedDict()
         self._renderers: OrderedDict[tuple[str, int, str], ProxyRenderer] = OrderedDict()
+        self._pool = EnginePool()
 
     def capabilities(self) -> list[dict[str, Any]]:
         return [{"name": name, "works": not reason, "why_not": reason} for name, reason in engine_states().items()]
@@ -55,7 +60,8 @@ class Work:
 
     def fit(self, content: bytes, face: int) -> tuple[dict[str, Any], bytes]:
         """Fit a picture file; the fields of ``portrait.fit.reply`` and the mesh of the head as npz."""
-        portrait = Portrait.open(content, face)
+        with enough_memory(self.forget):
+            portrait = Portrait.open(content, face)
         identity = f"{self.store.put_portrait(content)}-{face}"
         self._portraits[identity] = portrait
         fit = portrait.fit
@@ -82,14 +88,41 @@ class Work:
         yield from motion_steps(path, RetargetSettings.from_wire(options), progress)
 
     def render(self, job: Job) -> Iterator[tuple[int, str] | None]:
-        """Render and store the missing frames of a job; (index, sha256) per frame, None after other steps."""
-        motion = MotionClip.from_bytes(self.store.motion(job.id), "the job's motion")
-        portrait = self.portrait(job.portrait)
-        start = self.store.job(job.id).done
-        if start == job.frames:
-            return
-        for frame in steps(portrait, motion, job.settings, start, self.store.memory(job.id)):
-            yield None if frame is None else (frame.index, self.store.put_frame(job.id, frame.index, png(frame.image)))
+        """Render and store the missing frames of a job; (index, sha256) per frame, None after other steps.
+
+        Frames of earlier runs are compared with their files in the end, when nobody waits for it any more.
+        """
+        with enough_memory(self.forget):
+            motion = MotionClip.from_bytes(self.store.motion(job.id), "the job's motion")
+            check(motion, job.settings, job.frames)
+            portrait = self.portrait(job.portrait)
+            earlier = self.store.job(job.id).done
+            while True:
+                while (start := self.store.job(job.id).done) < job.frames:
+                    yield from self._frames(job, portrait, motion, start)
+                yield from (None for _ in self.store.verify(job.id, earlier))
+                if self.store.job(job.id).done == job.frames:
+                    return
+
+    def _frames(self, job: Job, portrait: Portrait, motion: MotionClip, start: int) -> Iterator[tuple[int, str] | None]:
+        """The frames from ``start`` up to the next that is there already."""
+        same_build(job)
+        with contextlib.closing(steps(portrait, motion, job.settings, start, self.store.memory(job.id), self._pool)) as running:
+            for frame in running:
+                if frame is None:
+                    yield None
+                    continue
+                if frame.index == start:
+                    same_build(job)  # of the networks, which have been loaded meanwhile
+                yield frame.index, self.store.put_frame(job.id, frame.index, png(frame.image))
+                if self.store.job(job.id).done > frame.index + 1:
+                    return
+
+    def forget(self) -> None:
+        """Give back the memory of what is kept for reuse."""
+        self._portraits.clear()
+        self._renderers.clear()
+        self._pool.clear()
 
     @staticmethod
     def check(motion: bytes, settings: RenderSettings) -> int:
@@ -97,6 +130,15 @@ class Work:
         clip = MotionClip.from_bytes(motion, "the job's motion")
         check(clip, settings)
         return len(clip)
+
+
+def same_build(job: Job) -> None:
+    """Raise :class:`InvalidCheckpoint` where frames made now would not belong to those that the job has; old stores do not tell."""
+    if job.build not in ("", engine_build(job.settings.engine)):
+        raise InvalidCheckpoint(
+            "this take was begun with another version, other weights or on another device, and would not look the same from here on",
+            "press Generate to make it anew",
+        )
 
 
 def png(image: Array) -> bytes:

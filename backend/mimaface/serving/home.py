@@ -1,0 +1,102 @@
+"""The folder that a backend works in: one backend at a time, and nobody else reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mimaface.protocol.errors import NotWritable
+
+log = logging.getLogger(__name__)
+LOCK_NAME = "backend.lock"
+ENDING = 10.0  # seconds that a start waits for a backend that is about to end, or for one that started in the same moment
+LOCKED_BYTE = 1 << 30  # beyond the process id, which Windows would lock with it
+
+
+@contextlib.contextmanager
+def held(path: Path, serves: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock file ``path``; the system lets go of it when this process ends, however it ends.
+
+    serves tells whether the one who holds it is up and running: then this raises at once, else within some seconds. Raises
+    :class:`NotWritable` that names the other's process. Where a file system knows no locks a warning is logged instead.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise NotWritable(
+            f"the folder {path.parent} cannot be used: {error.strerror}", "choose a folder you can write to"
+        ) from error
+    try:
+        deadline = time.monotonic() + ENDING
+        while not _locked(descriptor):
+            if serves() or time.monotonic() > deadline:
+                process = os.read(descriptor, 20).decode("ascii", "replace").strip() or "of unknown number"
+                raise NotWritable(
+                    f"the folder {path.parent} is in use by a backend that runs already, process {process}",
+                    "use that one, or end it first",
+                )
+            time.sleep(0.05)
+        with contextlib.suppress(OSError):  # on a full disk the lock holds, but nobody can read whose it is
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock; False while another process has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        log.warning("the file system knows no locks (%s): start one backend only", error.strerror)
+    return True
+
+
+def keep_private(root: Path, folders: tuple[str, ...], files: tuple[str, ...]) -> None:
+    """Take the group's and others' rights to ``root``, to all below its ``folders``, and to its ``files`` (patterns).
+
+    A root that others use as well (another's, or with the sticky bit, as /tmp) keeps its own rights. The root's are changed last: who finds
+    them right need not look at every file again.
+    """
+    if sys.platform == "win32":  # a user's folder is private there
+        return
+    shared = bool(root.stat().st_mode & stat.S_ISVTX) or root.stat().st_uid != os.getuid()
+    for folder in (root / name for name in folders):
+        if shared or _is_open(root) or _is_open(folder):
+            for place, _, names in os.walk(folder):
+                _restrict(Path(place), 0o700)
+                for name in names:
+                    _restrict(Path(place, name), 0o600)
+    for path in (path for pattern in files for path in root.glob(pattern)):
+        _restrict(path, 0o600)
+    if not shared:
+        _restrict(root, 0o700)
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o077)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    with contextlib.suppress(OSError):  # a file that went meanwhile, or a file system without rights
+        if _is_open(path):
+            path.chmod(mode)

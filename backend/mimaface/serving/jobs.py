@@ -1,0 +1,94 @@
+"""What is known of a job: a row of the database, and ``job.json`` in its folder, from which the row can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mimaface.protocol.errors import MimaFaceError
+from mimaface.protocol.files import write_whole
+from mimaface.protocol.settings import RenderSettings
+
+RECORD = "job.json"
+STATES = ("queued", "running", "paused", "done", "failed", "cancelled")
+ACTIVE = ("queued", "running")
+COLUMNS = "id, portrait, settings, name, frames, state, done, code, message, hint, created, motion, build, starts"
+RECORDED = ("portrait", "settings", "name", "frames", "created", "motion", "build")
+LONGEST_NAME = 200  # letters; a list of 200 jobs has to fit into one message
+
+
+@dataclass(frozen=True)
+class Job:
+    """state: queued, running, paused, done, failed or cancelled; done: frames finished from the start without a gap.
+
+    motion: SHA-256 of the motion file; build: what made the frames (:func:`mimaface.animate.engine_build`), empty in jobs of old stores;
+    starts: how often rendering was begun since the last finished frame or orderly end.
+    """
+
+    id: str
+    portrait: str
+    settings: RenderSettings
+    name: str
+    frames: int
+    state: str
+    done: int
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    created: float = 0.0
+    motion: str = ""
+    build: str = ""
+    starts: int = 0
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "job": self.id, "state": self.state, "frames": self.frames, "done": self.done, "name": self.name,
+            "code": self.code, "message": self.message, "hint": self.hint, "created": self.created,
+        }  # fmt: skip
+
+
+def identity_of(portrait: str, motion: str, settings: str, build: str, frames: int) -> str:
+    """A job's name: what decides its frames, so that the same request is the same job."""
+    return hashlib.sha256("\0".join((portrait, motion, settings, build, str(frames))).encode()).hexdigest()[:32]
+
+
+def job_of(row: Sequence[Any]) -> Job:
+    """The job of a row of ``COLUMNS``. Raises :class:`ValueError` for a row that is damaged: also one that its own name belies."""
+    texts = [row[place] for place in (0, 1, 2, 3, 5, 7, 8, 9, 11, 12)]
+    numbers = [row[place] for place in (4, 6, 13)]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int) for number in numbers):
+        raise ValueError("a field has the wrong type")
+    if row[5] not in STATES or min(numbers) < 0 or row[6] > row[4]:
+        raise ValueError("a field has an impossible value")
+    if not isinstance(row[10], (int, float)) or not math.isfinite(row[10]):
+        raise ValueError("the time is none")
+    if row[12] and identity_of(row[1], row[11], row[2], row[12], row[4]) != row[0]:
+        raise ValueError("it does not belong to its name")
+    try:
+        settings = RenderSettings.from_wire(json.loads(row[2]))
+    except (MimaFaceError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("the settings cannot be read") from error
+    return Job(row[0], row[1], settings, *row[3:])
+
+
+def write_record(folder: Path, row: Sequence[Any]) -> None:
+    """Keep in the job's folder what its row of ``COLUMNS`` says for good. Raises :class:`OSError`."""
+    fields = dict(zip(COLUMNS.split(", "), row))
+    write_whole(folder / RECORD, json.dumps({name: fields[name] for name in RECORDED}).encode(), private=True)
+
+
+def read_record(folder: Path) -> tuple[Any, ...] | None:
+    """The row of a folder's job, paused and without frames; None where its record is missing, damaged or another folder's."""
+    try:
+        fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        fixed = {"id": folder.name, "state": "paused", "done": 0, "code": "", "message": "", "hint": "", "starts": 0}
+        row = tuple({**{name: fields[name] for name in RECORDED}, **fixed}[name] for name in COLUMNS.split(", "))
+        job_of(row)
+        return row
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
