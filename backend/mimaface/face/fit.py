@@ -110,7 +110,7 @@ class Estimate:
 
 def fit_portrait(image: Array, face: int = 0) -> FittedFace:
     """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8. Raises :class:`NoFaceFound`."""
-    found = FaceLandmarker.load().faces(image)
+    found = FaceLandmarker.load().faces(image, least=face + 1)
     if not found:
         raise NoFaceFound("no face found in the picture", "use a sharp picture in which the whole face is visible")
     if face >= len(found):

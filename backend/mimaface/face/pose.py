@@ -14,6 +14,8 @@ from mimaface.protocol.rotation import (
     matrix_to_quaternion,
     quaternion_multiply,
     quaternion_to_matrix,
+    tilt_of,
+    turned_frame,
 )
 
 from .fit import FittedFace
@@ -35,7 +37,8 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
     """The pose of every frame.
 
     Relative (default): the motion away from its neutral is added to the portrait's own pose, expression and gaze; a clip that
-    stays at its neutral gives back the portrait. The rotation acts in the camera frame, R = R_motion · R_neutral⁻¹ · R_source.
+    stays at its neutral gives back the portrait. Rotation and position act in the portrait's levelled frame, so that a shake of a
+    lying head is a shake: R = L · ΔR · L⁻¹ · R_source, with ΔR of :meth:`MotionClip.relative` and L the portrait's tilt.
     Absolute: as recorded; the position is kept from the portrait where the motion has none.
     """
     if absolute:
@@ -45,12 +48,13 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         actions, gaze = motion.actions, motion.gaze
     else:
         away = motion.relative()
-        turned = away.head_quat
         source = matrix_to_quaternion(fit.rotation)
+        tilt = tilt_of(source)
+        turned = turned_frame(tilt, away.head_quat)
         rotation = quaternion_to_matrix(quaternion_multiply(turned, source))
         still = np.flatnonzero(np.abs(turned[:, 0]) >= 1 - 1e-12)
         rotation[still] = fit.rotation
-        places = fit.translation + away.head_pos
+        places = fit.translation + away.head_pos @ quaternion_to_matrix(tilt).T
         actions, gaze = fit.actions + away.actions, fit.gaze + away.gaze
     actions = np.clip(actions, 0.0, 1.0)
     gaze = np.clip(gaze, -1.0, 1.0)

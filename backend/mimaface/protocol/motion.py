@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from .arkit import ACTION_NAMES
 from .errors import InvalidInput, InvalidMotion, NotWritable
 from .neutral import calmest_frame
-from .rotation import continuous_quaternions, quaternion_conjugate, quaternion_multiply, slerp
+from .rotation import (
+    continuous_quaternions,
+    quaternion_conjugate,
+    quaternion_multiply,
+    quaternion_to_matrix,
+    slerp,
+    tilt_of,
+    turned_frame,
+)
 
 Array = NDArray[Any]
 SCHEMA_VERSION = 1
@@ -142,17 +150,19 @@ class MotionClip:
     def relative(self) -> MotionClip:
         """The motion away from its neutral, which is "rest" then: what is added to a portrait's own pose.
 
-        head_quat is R_motion · R_neutral⁻¹; actions, gaze and head_pos are differences. A position that is not known is no
-        move: 0. Native values of a source, which are absolute, are left out.
+        head_quat is R_motion · R_neutral⁻¹ and head_pos the difference, both in the levelled frame of the neutral, so that a shake
+        of a tilted head is a shake; actions and gaze are differences. A position that is not known is no move: 0. Native values of
+        a source, which are absolute, are left out.
         """
         frame = self.neutral_frame()
         turned, actions, gaze, moved = self.head_quat, self.actions, self.gaze, self.head_pos
         if frame is not None:
-            turned = quaternion_multiply(turned, quaternion_conjugate(turned[frame]))
+            level = quaternion_conjugate(tilt_of(turned[frame]))
+            turned = turned_frame(level, quaternion_multiply(turned, quaternion_conjugate(turned[frame])))
             actions, gaze = actions - actions[frame], gaze - gaze[frame]
             known: Array = np.flatnonzero(np.isfinite(moved).all(axis=1))
             if len(known):
-                moved = moved - moved[known[np.argmin(np.abs(known - frame))]]
+                moved = (moved - moved[known[np.argmin(np.abs(known - frame))]]) @ quaternion_to_matrix(level).T
         somewhere = np.isfinite(moved).all(axis=1, keepdims=True)
         return self.but(
             head_quat=turned, actions=actions, gaze=gaze, head_pos=np.where(somewhere, moved, 0.0),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+PROFILE = 0.17  # of the line between the eyes that is seen, below which it says nothing of the tilt: a head turned by 80° and more
 
 
 def quaternion_multiply(left: ArrayLike, right: ArrayLike) -> Array:
@@ -87,6 +88,26 @@ def matrix_to_head_angles(matrix: ArrayLike) -> Array:
     yaw = np.arctan2(m[..., 0, 2], m[..., 2, 2])
     roll = -np.arctan2(m[..., 1, 0], m[..., 1, 1])
     return np.stack([yaw, pitch, roll], axis=-1)
+
+
+def tilt_of(quaternion: ArrayLike) -> Array:
+    """The turn about the line of sight (4,) by which a head ``quaternion`` (4,), head → camera, is tilted in its picture.
+
+    Undone, the eyes are level and the crown is up: the head's levelled frame, in which moves of a head are told and made. A head
+    that lies is tilted by 90°, one that is upside down by 180°, one that has only turned and nodded not at all. Of a profile, whose
+    eyes are one behind the other, the crown says it.
+    """
+    matrix = quaternion_to_matrix(quaternion)
+    across, up = matrix[:2, 0], matrix[:2, 1]
+    if np.hypot(*across) < PROFILE:
+        across = np.array([up[1], -up[0]])
+    half = 0.5 * np.arctan2(across[1], across[0])
+    return np.array([np.cos(half), 0.0, 0.0, np.sin(half)])
+
+
+def turned_frame(turn: ArrayLike, quaternion: ArrayLike) -> Array:
+    """Rotations ``quaternion`` (…, 4) told in a frame that itself is turned by ``turn`` (4,): turn · q · turn⁻¹."""
+    return quaternion_multiply(quaternion_multiply(turn, quaternion), quaternion_conjugate(turn))
 
 
 def continuous_quaternions(quaternions: ArrayLike) -> Array:
