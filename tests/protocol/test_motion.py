@@ -1,5 +1,9 @@
 import io
+import json
+import os
+import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,12 +71,28 @@ def test_a_neutral_frame_stays_the_same_moment():
     assert clip.resampled(clip.time).meta["neutral"] == 30
 
 
-def test_resampling_never_crosses_a_long_gap():
-    time = np.array([0.0, 0.04, 0.5, 0.54])
-    clip = MotionClip.at_rest(time).but(actions=np.tile(np.array([0.0, 0.0, 1.0, 1.0])[:, None], (1, 52)))
-    middle = clip.resampled(np.array([0.02, 0.2, 0.3, 0.52, 0.9]))
-    np.testing.assert_allclose(middle.actions[:, 0], [0, 0, 1, 1, 1])
-    np.testing.assert_array_equal(middle.valid[:, 0], [True, False, False, True, False])
+def stepped(*time: float) -> MotionClip:
+    """A clip whose actions are 0 in the first half of its frames and 1 in the second."""
+    values = np.repeat([0.0, 1.0], len(time) // 2)
+    return MotionClip.at_rest(np.array(time)).but(actions=np.tile(values[:, None], (1, 52)))
+
+
+def test_holes_are_crossed_evenly_and_marked():
+    middle = stepped(0.0, 0.04, 0.74, 0.78).resampled(np.array([0.02, 0.215, 0.39, 0.565, 0.76, 0.9]))
+    np.testing.assert_allclose(middle.actions[:, 0], [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-6)
+    np.testing.assert_array_equal(middle.valid[:, 0], [True, False, False, False, True, False])
+
+
+def test_long_holes_are_held_until_two_seconds_are_left():
+    middle = stepped(0.0, 0.04, 10.04, 10.08).resampled(np.array([1.0, 5.04, 8.04, 9.04, 10.04]))
+    np.testing.assert_allclose(middle.actions[:, 0], [0, 0, 0, 0.5, 1], atol=1e-6)
+
+
+def test_a_slow_take_has_no_holes():
+    clip = MotionClip.at_rest(np.arange(6) / 5)
+    assert len(clip.holes()) == 0
+    assert clip.resampled(np.arange(24) / 24).valid.all()
+    np.testing.assert_array_equal(stepped(0.0, 0.04, 0.74, 0.78).holes(), [1])
 
 
 @pytest.mark.parametrize(
@@ -214,3 +234,88 @@ def test_a_motion_of_a_billion_seconds_is_refused_before_it_takes_memory():
     clip = nod(2).but(time=np.array([0.0, 1e9]))
     with pytest.raises(InvalidMotion, match="more than 200000 frames"):
         clip.at_rate(24)
+
+
+def packed(**changes: object) -> bytes:
+    """The arrays of a clip of four frames, some replaced or added, as an npz."""
+    with np.load(io.BytesIO(nod(4).to_bytes())) as file:
+        arrays = {name: file[name] for name in file.files}
+    out = io.BytesIO()
+    np.savez_compressed(out, **{**arrays, **changes})
+    return out.getvalue()
+
+
+def zeros_of(count: int, name: str) -> bytes:
+    """An npz whose member says that it has ``count`` numbers; only its beginning is there."""
+    out, stream = io.BytesIO(packed()), io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (count,)})
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive, archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        member.write(stream.getvalue())
+        for _ in range(count >> 17):
+            member.write(bytes(1 << 20))
+    return out.getvalue()
+
+
+def test_members_of_other_names_are_not_unpacked():
+    content = zeros_of(1 << 24, "other")
+    tracemalloc.start()
+    assert len(MotionClip.from_bytes(content)) == 4
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20, "128 MB of zeros"
+    tracemalloc.stop()
+
+
+def test_too_large_arrays_are_refused_before_they_are_unpacked():
+    content = zeros_of(1 << 21, "gaze_d3dfr")
+    tracemalloc.start()
+    with pytest.raises(InvalidMotion, match="bomb: gaze_d3dfr is too large"):
+        MotionClip.from_bytes(content, "bomb")
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"actions": np.float32(3)},
+        {"actions": np.zeros(4)},
+        {"actions": np.array("text")},
+        {"time": np.float64(0)},
+        {"meta": np.array(3.0)},
+        {"meta": np.array("[1]")},
+        {"meta": np.array('{"schema": "x"}')},
+        {"action_names": np.array(["jawOpen"] * 52)},
+        {"action_names": np.arange(52)},
+        {"meta": np.array("x" * (2 << 20))},
+        {"action_names": np.array(["x" * 300_000, *ACTION_NAMES[1:]])},
+        {"action_names": np.array(["bad\ud800name", *ACTION_NAMES[1:]])},
+        {"gaze": np.zeros((4, 2, 2), "<c16")},
+    ],
+)
+def test_damaged_members_are_a_sentence_that_can_be_sent(changes):
+    with pytest.raises(InvalidMotion) as caught:
+        MotionClip.from_bytes(packed(**changes), "take.motion.npz")
+    assert len(str(caught.value).encode()) < 400
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"warnings": ["x" * 300_000]},
+        {"warnings": ["\ud800"]},
+        {"warnings": [str(index) for index in range(5000)]},
+        {"warnings": "\ud800"},
+        {"source": "\udcff" * 4000, "warnings": None},
+    ],
+)
+def test_what_a_file_says_about_itself_can_be_shown_and_sent(meta):
+    clip = MotionClip.from_bytes(packed(meta=np.array(json.dumps(meta))))
+    texts = [*clip.meta["warnings"], str(clip.meta.get("source", ""))]
+    assert len(texts) <= 21
+    assert all(len(text.encode()) <= 1000 for text in texts)
+
+
+def test_pipes_and_devices_are_no_motion(tmp_path):
+    os.mkfifo(tmp_path / "pipe.motion.npz")
+    for path in (tmp_path / "pipe.motion.npz", Path("/dev/zero"), tmp_path):
+        with pytest.raises(InvalidMotion, match="not a file"):
+            MotionClip.load(path)

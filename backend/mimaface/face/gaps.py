@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 
 from mimaface.protocol.errors import InvalidMotion
-from mimaface.protocol.motion import LONGEST_GAP, MotionClip
+from mimaface.protocol.motion import BRIDGE, MotionClip
 
 # the columns of ``valid`` and the arrays that are nothing where they are false
 OBSERVED = (("face", ("actions", "expression_bfm")), ("head", ("head_quat", "head_pos")), ("gaze", ("gaze", "gaze_d3dfr")))
 
 
 def filled(motion: MotionClip) -> tuple[MotionClip, list[str]]:
-    """The motion with unseen frames filled, and a note for each kind that had any; ``valid`` stays as it was.
+    """The motion with unseen frames filled, and a note for every set of them; ``valid`` stays as it was.
 
-    Between seen frames up to 0.1 s apart: interpolated. Across longer gaps and at the ends: the nearest seen frame is held. A kind
-    that no frame has is left as it is. Raises :class:`InvalidMotion` when no frame shows a face.
+    Between seen frames as across holes (:func:`mimaface.protocol.motion.way_across`); at the ends the nearest seen frame is held. A
+    kind that no frame has is left as it is. Raises :class:`InvalidMotion` when no frame shows a face.
     """
     if not motion.valid[:, 0].any():
         raise InvalidMotion(
             f"none of the {len(motion)} frames of the motion shows a face", "use a take in which the face is seen"
         )
     changes: dict[str, Any] = {}
-    notes = []
+    lost: dict[tuple[int, ...], str] = {}
     for column, (what, names) in enumerate(OBSERVED):
         seen = motion.valid[:, column]
         if seen.all() or not seen.any():
@@ -35,10 +35,12 @@ def filled(motion: MotionClip) -> tuple[MotionClip, list[str]]:
             arrays[item] = None if value is None else value[seen]
         known = MotionClip(**arrays, meta={"neutral": "rest"}).resampled(motion.time)
         changes.update({name: getattr(known, name) for name in names if getattr(motion, name) is not None})
-        unseen = np.flatnonzero(~seen)
-        some = ", ".join(str(frame) for frame in unseen[:5]) + (" …" if len(unseen) > 5 else "")
+        lost.setdefault(tuple(np.flatnonzero(~seen)), what)
+    notes = []
+    for unseen, what in lost.items():
+        first = ", ".join(str(frame) for frame in unseen[:5]) + (" …" if len(unseen) > 5 else "")
         notes.append(
-            f"driver: no {what} in {len(unseen)} of {len(motion)} frames ({some}); "
-            f"filled from their neighbours, held across gaps over {LONGEST_GAP} s"
+            f"no {what} in {len(unseen)} of {len(motion)} frames ({first}): bridged between their neighbours, "
+            f"held where nothing is seen for more than {BRIDGE:g} s"
         )
     return (motion.but(**changes) if changes else motion), notes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.protocol.errors import NoFaceFound
-from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.motion import BRIDGE, MotionClip, way_across
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
 
 from .camera import Camera
@@ -107,8 +107,7 @@ class Tracker:
         right = np.clip(np.searchsorted(seen, np.arange(count)), 0, len(seen) - 1)
         after = seen[right]
         before = np.where(after > np.arange(count), seen[np.maximum(right - 1, 0)], after)
-        span = np.maximum(time[after] - time[before], 1e-9)
-        share = np.clip((time - time[before]) / span, 0, 1) * (after != before)
+        share = way_across(time - time[before], time[after] - time[before])
 
         def fill(values: Array) -> Array:
             full = np.zeros((count, *values.shape[1:]))
@@ -128,7 +127,8 @@ class Tracker:
         confidence[~valid] = 0
         landmarks = fill(np.stack([self._points(frame) for frame in seen]))
         missed = int(count - len(seen))
-        warnings = [f"no face found in {missed} of {count} frames: held or interpolated"] if missed else []
+        bridged = f"bridged where it is gone for {BRIDGE:g} s and less, otherwise held"
+        warnings = [f"no face found in {missed} of {count} frames: {bridged}"] if missed else []
         return MotionClip(
             time=time - time[0], actions=fill(np.stack([item.actions for item in ordered])),
             head_quat=slerp(quaternions[before], quaternions[after], share),

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,8 @@ from numpy.typing import NDArray
 
 from .arkit import ACTION_NAMES
 from .errors import InvalidInput, InvalidMotion, NotWritable
+from .files import write_whole
+from .motion_files import LARGEST_FILE, MAX_FRAMES, SCHEMA_VERSION, pack, unpack
 from .neutral import calmest_frame
 from .rotation import (
     continuous_quaternions,
@@ -25,15 +23,36 @@ from .rotation import (
     tilt_of,
     turned_frame,
 )
+from .texts import shown, shown_list
 
 Array = NDArray[Any]
-SCHEMA_VERSION = 1
-LONGEST_GAP = 0.1  # seconds; motion is never interpolated across a longer hole
+# A step of more seconds than this, and of more than so many usual steps, is a hole: frames are missing there. Raised: short losses
+# are not said any more.
+HOLE, HOLE_STEPS = 0.1, 2.5
+# Seconds: across a hole so long the motion goes evenly, as it does where a face was lost; across a longer one it is held until so much
+# is left. Raised: the face drifts for longer without cause; lowered: it freezes, then jumps. A head turns in 0.5 to 1 s.
+BRIDGE = 2.0
 REQUIRED = ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence")
 OPTIONAL = ("landmarks", "expression_bfm", "gaze_d3dfr")
-MAX_FRAMES = 200_000
 SLOWEST, FASTEST = 0.1, 960.0  # frames per second that a motion can be shown at; a Blender scene may be slow or fast
 SAME_MOMENT = 1e-6  # seconds; a clip whose frames are all so near to those wanted is left as it is
+
+
+def _fit_to_send(meta: dict[str, Any]) -> dict[str, Any]:
+    """``meta`` with texts that can be shown and sent: bounded in length, warnings in number, all of them encodable."""
+    fit = {shown(key, 60): shown(value) if isinstance(value, str) else value for key, value in meta.items()}
+    if "warnings" in fit:
+        fit["warnings"] = shown_list(fit["warnings"] if isinstance(fit["warnings"], list) else [fit["warnings"]])
+    return fit
+
+
+def way_across(since: Array, span: Array) -> Array:
+    """The share (N,) of the way from a frame to the next, ``since`` seconds after the first and ``span`` seconds apart.
+
+    Even across ``BRIDGE`` seconds and less; otherwise 0 until so much is left.
+    """
+    across = np.where(span > 0, np.minimum(span, BRIDGE), 1.0)
+    return np.asarray(np.where(span > 0, np.clip(1 - (span - since) / across, 0.0, 1.0), 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +120,7 @@ class MotionClip:
             raise InvalidMotion(f"motion frame {int(np.argmax(np.abs(norms - 1)))}: head_quat is not a unit quaternion")
         exact = np.abs(norms - 1) < 1e-9  # left alone, so that a file keeps its bits
         object.__setattr__(self, "head_quat", continuous_quaternions(quaternion / np.where(exact, 1.0, norms)[:, None]))
-        object.__setattr__(self, "meta", {"schema": SCHEMA_VERSION, "neutral": "rest", **self.meta})
+        object.__setattr__(self, "meta", {"schema": SCHEMA_VERSION, "neutral": "rest", **_fit_to_send(self.meta)})
 
     def __len__(self) -> int:
         return len(self.time)
@@ -187,20 +206,24 @@ class MotionClip:
         frame = self.neutral_frame()
         return self.but(meta={**self.meta, "neutral": "rest" if frame is None else frame}).resampled(wanted)
 
-    def resampled(self, time: Array) -> MotionClip:
-        """The motion at other seconds (N,): slerp for the head, linear elsewhere, nearest frame across gaps > 0.1 s.
+    def holes(self) -> Array:
+        """Indexes (K,) of the frames after which frames are missing."""
+        steps = np.diff(self.time)
+        usual = np.median(steps) if len(steps) else 0.0
+        return np.flatnonzero(steps > max(HOLE, HOLE_STEPS * usual))
 
-        Frames outside the clip, or inside a gap, hold the nearest frame and are marked not valid.
+    def resampled(self, time: Array) -> MotionClip:
+        """The motion at other seconds (N,): slerp for the head, linear elsewhere; across holes as :func:`way_across` says.
+
+        Frames outside the clip hold its ends. They and those inside a hole are marked not valid.
         """
         wanted = np.asarray(time, np.float64)
         right = np.clip(np.searchsorted(self.time, wanted), 0, len(self) - 1)
         left = np.where(self.time[right] > wanted, np.maximum(right - 1, 0), right)
         right = np.where(self.time[left] < wanted, right, left)
-        span = self.time[right] - self.time[left]
         inside = (wanted >= self.time[0] - 1e-9) & (wanted <= self.time[-1] + 1e-9)
-        gap = span > LONGEST_GAP
-        fraction = np.where(span > 0, (wanted - self.time[left]) / np.where(span > 0, span, 1.0), 0.0)
-        fraction = np.where(gap, np.round(fraction), np.clip(fraction, 0.0, 1.0))
+        gap = (left != right) & np.isin(left, self.holes())
+        fraction = way_across(wanted - self.time[left], self.time[right] - self.time[left])
 
         def linear(values: Array) -> Array:
             weight = fraction.reshape(-1, *([1] * (values.ndim - 1)))
@@ -228,52 +251,23 @@ class MotionClip:
 
     def to_bytes(self) -> bytes:
         """The clip as the content of a ``.motion.npz`` file; equal clips give equal bytes."""
-        arrays = {name: getattr(self, name) for name in REQUIRED + OPTIONAL if getattr(self, name) is not None}
-        arrays["action_names"] = np.array(ACTION_NAMES)
-        arrays["meta"] = np.array(json.dumps(self.meta, sort_keys=True))
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, value in arrays.items():
-                stream = io.BytesIO()
-                np.lib.format.write_array(stream, np.asarray(value), allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), stream.getvalue())
-        return out.getvalue()
+        return pack({name: getattr(self, name) for name in REQUIRED + OPTIONAL if getattr(self, name) is not None}, self.meta)
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str = "motion") -> MotionClip:
         """Read the content of a ``.motion.npz`` file. Raises :class:`InvalidMotion`, naming ``name``."""
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in archive.files}
-            meta = json.loads(str(arrays.pop("meta", "{}")))
-            names = [str(value) for value in arrays.pop("action_names", np.array(ACTION_NAMES))]
-        except Exception as error:  # zip, npy headers and JSON each fail in their own many ways on damaged bytes
-            raise InvalidMotion(f"{name}: not a readable .motion.npz file ({error})") from error
+        arrays, meta = unpack(content, name)
         missing = [key for key in REQUIRED if key not in arrays]
-        if missing or not isinstance(meta, dict):
-            raise InvalidMotion(f"{name}: not a motion file: {', '.join(missing) or 'meta'} missing")
-        if type(meta.get("schema", 1)) is not int or not isinstance(meta.get("edits", []), list):
-            raise InvalidMotion(f"{name}: not a motion file: meta is damaged")
-        if meta.get("schema", 1) > SCHEMA_VERSION:
-            raise InvalidMotion(f"{name}: written by a newer version (schema {meta['schema']})", "update MIMAFace")
-        unknown = sorted(set(names) - set(ACTION_NAMES))
-        if unknown or arrays["actions"].ndim != 2 or arrays["actions"].shape[1] != len(names):
-            raise InvalidMotion(f"{name}: action names do not fit: {', '.join(unknown) or 'wrong count'}")
-        by_name = np.zeros((len(arrays["actions"]), len(ACTION_NAMES)), np.float32)
-        by_name[:, [ACTION_NAMES.index(value) for value in names]] = arrays["actions"]
-        arrays["actions"] = by_name
-        known = {key: value for key, value in arrays.items() if key in REQUIRED + OPTIONAL}
-        return cls(**known, meta=meta)
+        if missing:
+            raise InvalidMotion(f"{name}: not a motion file: {', '.join(missing)} missing")
+        return cls(**arrays, meta=meta)
 
     def save(self, path: Path | str) -> None:
-        """Write ``.motion.npz`` through a temporary name. Raises :class:`NotWritable`."""
+        """Write ``.motion.npz``, whole or not at all. Raises :class:`NotWritable`."""
         target = Path(path)
-        part = target.with_name(target.name + ".part")
         try:
-            part.write_bytes(self.to_bytes())
-            os.replace(part, target)
+            write_whole(target, self.to_bytes())
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another folder") from error
 
     @classmethod
@@ -281,6 +275,10 @@ class MotionClip:
         """Read a ``.motion.npz`` file. Raises :class:`InvalidMotion`."""
         source = Path(path)
         try:
+            if not source.is_file():
+                raise InvalidMotion(f"cannot read {source}: {'not a file' if source.exists() else 'no such file'}", "check the path")
+            if source.stat().st_size > LARGEST_FILE:
+                raise InvalidMotion(f"{source.name} is too large for a motion of {MAX_FRAMES} frames", "use a shorter take")
             content = source.read_bytes()
         except OSError as error:
             raise InvalidMotion(f"cannot read {source}: {error.strerror}", "check the path") from error

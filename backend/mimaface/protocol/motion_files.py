@@ -1,0 +1,96 @@
+"""The content of ``.motion.npz`` files: numpy arrays in a zip, whose sizes are checked before anything is unpacked."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arkit import ACTION_NAMES
+from .errors import InvalidMotion
+from .texts import shown, some
+
+Array = NDArray[Any]
+SCHEMA_VERSION = 1
+MAX_FRAMES = 200_000
+LARGEST_META = 4 << 20  # bytes unpacked of the texts; a clip's meta has some hundreds, its action names 5,000
+LARGEST_FILE = 5 << 28  # bytes, packed or unpacked; 200,000 frames with landmarks have 1.2 GB
+# values of one frame, by array
+VALUES = {
+    "time": 1, "actions": len(ACTION_NAMES), "head_quat": 4, "head_pos": 3, "gaze": 4, "valid": 3, "confidence": 3,
+    "landmarks": 478 * 3, "expression_bfm": 64, "gaze_d3dfr": 4,
+}  # fmt: skip
+TEXTS = ("meta", "action_names")
+
+
+def pack(arrays: dict[str, Array], meta: dict[str, Any]) -> bytes:
+    """The file's content; equal arrays give equal bytes."""
+    whole = {**arrays, "action_names": np.array(ACTION_NAMES), "meta": np.array(json.dumps(meta, sort_keys=True))}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in whole.items():
+            stream = io.BytesIO()
+            np.lib.format.write_array(stream, np.asarray(value), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), stream.getvalue())
+    return out.getvalue()
+
+
+def unpack(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Known arrays with the actions in our order, and meta; members of other names are not even unpacked.
+
+    Raises :class:`InvalidMotion`, naming ``name``, for what is damaged, of a newer version, or larger than ``MAX_FRAMES`` frames are.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            found = {item.filename.removesuffix(".npy"): item for item in archive.infolist() if item.filename.endswith(".npy")}
+            if sum(found[key].file_size for key in VALUES if key in found) > LARGEST_FILE:
+                raise InvalidMotion(f"{name} is too large for a motion of {MAX_FRAMES} frames", "use a shorter take")
+            arrays = {key: _array(archive, found[key], key, name) for key in (*VALUES, *TEXTS) if key in found}
+        meta = json.loads(str(arrays.pop("meta", "{}")))
+        names = [str(value) for value in arrays.pop("action_names", np.array(ACTION_NAMES)).reshape(-1)]
+    except InvalidMotion:
+        raise
+    except Exception as error:  # zip, npy headers and JSON each fail in their own many ways on damaged bytes
+        raise InvalidMotion(f"{name}: not a readable .motion.npz file ({shown(error, 80)})") from error
+    if not isinstance(meta, dict) or type(meta.get("schema", 1)) is not int or not isinstance(meta.get("edits", []), list):
+        raise InvalidMotion(f"{name}: not a motion file: meta is damaged")
+    if meta.get("schema", 1) > SCHEMA_VERSION:
+        raise InvalidMotion(f"{name}: written by a newer version (schema {shown(meta['schema'], 20)})", "update MIMAFace")
+    actions = arrays.get("actions")
+    unknown = sorted(set(names) - set(ACTION_NAMES))
+    if actions is not None:
+        if unknown or actions.ndim != 2 or actions.shape[1] != len(names) or len(set(names)) != len(names):
+            raise InvalidMotion(f"{name}: action names do not fit: {some(unknown) or 'wrong count'}")
+        by_name = np.zeros((len(actions), len(ACTION_NAMES)), np.float32)
+        by_name[:, [ACTION_NAMES.index(value) for value in names]] = actions
+        arrays["actions"] = by_name
+    return arrays, meta
+
+
+def _array(archive: zipfile.ZipFile, item: zipfile.ZipInfo, key: str, name: str) -> Array:
+    """One member, after its declared shape and type were found to be possible and to agree with its declared size."""
+    with archive.open(item) as stream:
+        shape, dtype, header = _declared(stream)
+    values = int(np.prod([int(side) for side in shape], dtype=object)) if shape else 1
+    fits = dtype.kind == "U" if key in TEXTS else dtype.kind in "biuf" and dtype.itemsize <= 8 and len(shape) > 0
+    most = LARGEST_META if key in TEXTS else MAX_FRAMES * VALUES[key] * min(dtype.itemsize, 8)
+    if not fits:
+        raise InvalidMotion(f"{name}: not a motion file: {key} does not hold {'text' if key in TEXTS else 'numbers by frame'}")
+    if values * dtype.itemsize > most:
+        raise InvalidMotion(f"{name}: {key} is too large for a motion of {MAX_FRAMES} frames", "use a shorter take")
+    if header + values * dtype.itemsize != item.file_size:
+        raise InvalidMotion(f"{name}: not a readable .motion.npz file ({key} has {item.file_size} bytes)")
+    with archive.open(item) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and the length in bytes of an npy header."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype, stream.tell()
