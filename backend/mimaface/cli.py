@@ -10,9 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mimaface import __version__
 from mimaface.protocol.errors import MimaFaceError
+
+if TYPE_CHECKING:
+    from mimaface.drivers import RetargetSettings
+    from mimaface.protocol.motion import MotionClip
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -138,9 +143,14 @@ def _add_retargeting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip", action="append", default=[], metavar="CHANNEL", help="head_yaw, head_pitch, … ; repeatable")
     parser.add_argument("--swap", action="store_true", help="exchange left and right")
     parser.add_argument("--smoothing", type=float, default=0.0, help="0 to 1")
+    parser.add_argument(
+        "--timecode-rate", type=float, default=0.0, help="frames a second that a take's time column counts (default: what it shows)"
+    )
+    parser.add_argument("--angles", default="", help="of a take: degrees or radians (default: what they show)")
+    parser.add_argument("--values", default="", help="of a take's actions: percent or shares (default: what they show)")
 
 
-def _retargeting(parsed: argparse.Namespace) -> object:
+def _retargeting(parsed: argparse.Namespace) -> RetargetSettings:
     from mimaface.drivers import RetargetSettings
     from mimaface.protocol.errors import InvalidInput
 
@@ -155,14 +165,24 @@ def _retargeting(parsed: argparse.Namespace) -> object:
     return RetargetSettings(neutral, gains, tuple(parsed.flip), parsed.swap, parsed.smoothing)
 
 
-def _open_motion(parsed: argparse.Namespace, path: Path) -> object:
+def _open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
     from rich.progress import Progress
 
-    from mimaface.drivers import open_motion
+    from mimaface.drivers import ReadingSettings, open_motion
 
+    reading = ReadingSettings(parsed.timecode_rate, parsed.angles, parsed.values)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"reading {path.name}", total=None)
-        return open_motion(path, _retargeting(parsed), lambda done: bar.update(task, completed=done))  # type: ignore[arg-type]
+        motion = open_motion(path, _retargeting(parsed), lambda done: bar.update(task, completed=done), reading)
+    for warning in motion.meta.get("warnings", []):
+        _say(f"{path.name}: {warning}")
+    return motion
+
+
+def _say(words: str) -> None:
+    """A warning or a decision, beside the result; also on screens that lack some of its letters."""
+    encoding = sys.stderr.encoding or "utf-8"
+    print(f"mimaface: {words}".encode(encoding, "replace").decode(encoding), file=sys.stderr)
 
 
 def _animate(parsed: argparse.Namespace) -> int:
@@ -171,7 +191,6 @@ def _animate(parsed: argparse.Namespace) -> int:
     from mimaface.animate import animate, check
     from mimaface.face.portrait import Portrait
     from mimaface.protocol.errors import Cancelled
-    from mimaface.protocol.motion import MotionClip
     from mimaface.protocol.settings import RenderSettings
     from mimaface.video_out import open_sink
 
@@ -179,7 +198,6 @@ def _animate(parsed: argparse.Namespace) -> int:
         parsed.engine, parsed.size, parsed.framing, parsed.transparent, parsed.absolute, parsed.seed, parsed.face
     )
     motion = _open_motion(parsed, parsed.motion)
-    assert isinstance(motion, MotionClip)
     check(motion, settings)
     own = (len(motion) - 1) / motion.duration if len(motion) > 1 else 25.0
     rate = parsed.fps or min(max(own, 1.0), 240.0)
@@ -207,7 +225,6 @@ def _animate(parsed: argparse.Namespace) -> int:
 
 def _track(parsed: argparse.Namespace) -> int:
     from mimaface.protocol.errors import InvalidInput, NotWritable
-    from mimaface.protocol.motion import MotionClip
 
     if not parsed.output.name.endswith(".motion.npz"):
         raise InvalidInput(f"{parsed.output.name}: motion files end in .motion.npz", "rename the output")
@@ -216,7 +233,6 @@ def _track(parsed: argparse.Namespace) -> int:
     if not parsed.output.parent.is_dir():
         raise NotWritable(f"the folder {parsed.output.parent} does not exist", "make it or choose another")
     motion = _open_motion(parsed, parsed.source)
-    assert isinstance(motion, MotionClip)
     motion.save(parsed.output)
     print(f"{parsed.output}: {len(motion)} frames, {motion.duration:.2f} s")
     return 0

@@ -1,19 +1,20 @@
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import nod
-from mimaface.drivers import open_motion
-from mimaface.drivers.live_link import COLUMNS, POSES, read_live_link_csv, write_live_link_csv
+from conftest import CASES, nod
+from mimaface.drivers import ReadingSettings, open_motion
+from mimaface.drivers.columns import POSES
+from mimaface.drivers.live_link import COLUMNS, read_live_link_csv, write_live_link_csv
 from mimaface.face.head import ASSETS
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
-CASES = Path(__file__).parents[1] / "cases"
+JAW = ACTION_INDEX["jawOpen"]
 HEADER = ["Timecode", "BlendShapeCount", *COLUMNS.values(), *POSES]
 
 
@@ -88,11 +89,14 @@ def test_repeated_timecodes_and_a_cut_last_line_are_survived():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (take([{}, {}], [name for name in HEADER if name != "LeftEyeYaw"]), "column LeftEyeYaw is missing"),
         (take([{}, {}], [*HEADER, "JawOpen"]), "JawOpen is there twice"),
         (take([{"Timecode": "00:00:00:00.0"}] * 9), "line 3: the timecode stands still"),
         (take([{}, {"Timecode": "00:00:nan:00.0"}]), "line 3: column Timecode"),
-        (take([{}]).replace(b",", b";"), "semicolons"),
+        (take([{}], HEADER[:24]), "line 1: column MouthRight and 29 more is missing"),
+        (take([{"BlendShapeCount": "0"}] * 3), "no row of the take has a face"),
+        (b"x" * (2 << 20), "a line of more than"),
+        (b"a," * (1 << 18), "more than 10000 cells"),
+        (bytes(5000), "not a text file"),
         (b"", "empty"),
         (b"\xff\xfe\x00", "not a text file"),
         (take([]), "no frames"),
@@ -126,6 +130,223 @@ def test_the_shipped_take_is_whole():
     assert len(clip) == 240
     assert clip.meta["warnings"] == []
     assert clip.actions[:, ACTION_NAMES.index("jawOpen")].max() > 0.3
+
+
+def moving(header=HEADER, rows=90):
+    """Three seconds at 30 a second: the jaw opens to 0.5, the head turns by 0.4 radians."""
+    return take(
+        [
+            {"Timecode": f"00:00:{i // 30:02d}:{i % 30 * 2:02d}.000", "JawOpen": 0.5 * i / (rows - 1), "HeadYaw": 0.4 * np.sin(i / 9)}
+            for i in range(rows)
+        ],
+        header,
+    )
+
+
+def check_moving(clip, yaw=True):
+    np.testing.assert_allclose(clip.actions[:, JAW], np.linspace(0, 0.5, 90), atol=1e-5)
+    np.testing.assert_allclose(clip.time, np.arange(90) / 30, atol=1e-9)
+    if yaw:
+        np.testing.assert_allclose(angles(clip)[:, 0], 0.4 * np.sin(np.arange(90) / 9), atol=1e-5)
+
+
+def snake(name):
+    return re.sub("(?<!^)([A-Z])", r"_\1", name).lower()
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda name: name[0].lower() + name[1:],
+        snake,
+        str.upper,
+        lambda name: f"blendShape1.{name[0].lower() + name[1:]}",
+        lambda name: f"Face_{name}",
+        lambda name: f"blendShapes[{name}]",
+        lambda name: f'"{name}"',
+        lambda name: name if name in HEADER[:2] else re.sub("(Left|Right)$", lambda side: "_" + side[0][0], name),
+        lambda name: f"{name} (deg)" if name in POSES else name,
+    ],
+)
+def test_headers_of_other_writers_are_read(spelled):
+    lines = moving().split(b"\n")
+    header = ",".join("Timecode" if name == "Timecode" else spelled(name) for name in HEADER)
+    clip = read_live_link_csv(b"\n".join([header.encode(), *lines[1:]]), "a.csv")
+    check_moving(clip)
+    assert clip.meta["warnings"] == []
+
+
+@pytest.mark.parametrize("name", ["camel_case_header", "no_eye_roll_columns", "semicolons", "semicolons_decimal_commas", "header_repeated"])
+def test_the_files_of_other_writers_are_read(name):
+    clip = open_motion(CASES / f"{name}.csv")
+    assert len(clip) == 24
+    np.testing.assert_allclose(clip.time, np.arange(24) / 30, atol=1e-9)
+    assert clip.actions[-1, JAW] == pytest.approx(0.38333, abs=1e-4)
+    assert degrees(clip)[:, 0].max() == pytest.approx(22.9, abs=0.1)
+
+
+def test_columns_that_nothing_needs_may_be_missing():
+    clip = open_motion(CASES / "no_head_columns.csv")
+    assert len(clip) == 24
+    assert not clip.valid[:, 1].any()
+    assert "the head stays still" in clip.meta["warnings"][0]
+    gone = {"CheekPuff", "NoseSneerLeft", "NoseSneerRight", "MouthDimpleLeft", "LeftEyeYaw", "BlendShapeCount"}
+    clip = read_live_link_csv(moving([name for name in HEADER if name not in gone]), "a.csv")
+    check_moving(clip)
+    said = " ".join(clip.meta["warnings"])
+    assert "taken for 0" in said and "CheekPuff" in said and "EyeLook" in said
+    clip = read_live_link_csv(moving(HEADER[1:]), "a.csv")
+    np.testing.assert_allclose(clip.time, np.arange(90) / 60, atol=1e-9)
+    assert "no time column" in clip.meta["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace(",", "|"),
+        lambda text: text.replace(",", ";").replace("0.", "0,"),
+        lambda text: "sep=;\n" + text.replace(",", ";").replace("0.", "0,"),
+        lambda text: "# exported by a tool\n\n" + text,
+        lambda text: text.replace("\n", "\r"),
+        lambda text: "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in text.split("\n") if line),
+        lambda text: "\n".join(",".join(f'"{cell.replace(".", ",")}"' for cell in line.split(",")) for line in text.split("\n") if line),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_what_spreadsheets_write_is_read(written, encoding, tmp_path):
+    path = tmp_path / "take.csv"
+    path.write_bytes(written(moving().decode()).encode(encoding))
+    check_moving(open_motion(path))
+
+
+def test_latin_letters_in_a_header_are_read():
+    content = moving([*HEADER, "M\u00e4nner"]).decode().encode("latin-1")
+    clip = read_live_link_csv(content, "a.csv")
+    check_moving(clip)
+    assert "Männer" in clip.meta["warnings"][0]
+
+
+def test_takes_are_known_by_content_not_by_name(tmp_path):
+    path = tmp_path / "take.txt"
+    path.write_bytes(moving())
+    check_moving(open_motion(path))
+    (tmp_path / "clip.npz.bak").write_bytes(nod(3).to_bytes())
+    assert len(open_motion(tmp_path / "clip.npz.bak")) == 3
+
+
+@pytest.mark.parametrize(("name", "yaw", "word"), [("degrees", 20.0, "degrees"), ("percent", 11.46, "percent")])
+def test_degrees_and_percent_are_seen_and_said(name, yaw, word):
+    clip = open_motion(CASES / f"{name}.csv")
+    assert degrees(clip)[:, 0].max() == pytest.approx(yaw, abs=0.01)
+    assert clip.actions[:, JAW].max() == pytest.approx({"degrees": 0.2, "percent": 1.0}[name], abs=1e-4)
+    assert word in clip.meta["warnings"][0]
+    assert "say --" in clip.meta["warnings"][0]
+
+
+def test_degrees_of_the_eyes_and_of_a_head_that_hardly_moves_are_seen():
+    rows = [
+        {"Timecode": f"00:00:{i // 30:02d}:{i % 30 * 2:02d}", "HeadYaw": 1.5 * np.sin(i / 5), "LeftEyeYaw": 20 * np.sin(i / 9)} for i in range(60)
+    ]
+    clip = read_live_link_csv(take(rows), "a.csv")
+    assert degrees(clip)[:, 0].max() == pytest.approx(1.5, abs=0.01)
+    assert np.degrees(clip.gaze[:, 0, 0]).min() == pytest.approx(-20, abs=0.1)
+    assert len(clip.meta["warnings"]) == 2
+
+
+def test_how_numbers_are_meant_can_be_said():
+    still = read_live_link_csv(moving(), "a.csv", ReadingSettings(angles="degrees", values="percent"))
+    assert degrees(still)[:, 0].max() == pytest.approx(0.4, abs=0.01)
+    assert still.actions[:, JAW].max() == pytest.approx(0.005, abs=1e-5)
+    assert still.meta["warnings"] == []
+    content = (CASES / "percent.csv").read_bytes()
+    assert read_live_link_csv(content, "a.csv", ReadingSettings(values="shares")).actions[:, JAW].max() == 100
+    fast = read_live_link_csv((CASES / "degrees.csv").read_bytes(), "a.csv", ReadingSettings(angles="radians"))
+    assert degrees(fast)[3, 0] == pytest.approx(np.degrees((6.1803 + np.pi) % (2 * np.pi) - np.pi), abs=0.1)
+    with pytest.raises(InvalidInput, match="gons"):
+        ReadingSettings.from_wire({"angles": "gons"})
+
+
+def test_a_raised_take_is_not_percent():
+    content = moving().replace(b",0.5,", b",1.4,")
+    assert "percent" not in " ".join(read_live_link_csv(content, "a.csv").meta["warnings"])
+
+
+def test_rows_without_a_face_are_bridged_and_said():
+    clip = open_motion(CASES / "face_lost_rows.csv")
+    assert len(clip) == 48
+    np.testing.assert_allclose(clip.time, np.arange(48) / 30, atol=1e-9)
+    assert not clip.valid[19:27].any()
+    assert clip.valid[:19].all() and clip.valid[27:].all()
+    np.testing.assert_allclose(clip.actions[:, JAW], np.arange(48) / 60, atol=1e-6)
+    assert np.abs(np.diff(degrees(clip)[:, 0])).max() < 5.0
+    assert "no face in 8 of 48 frames" in clip.meta["warnings"][0]
+    assert len(clip.meta["warnings"]) == 1
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        lambda cells: [cells[0], "0"],
+        lambda cells: [cells[0]],
+        lambda cells: [cells[0], "0", *["0.0"] * (len(cells) - 2)],
+        lambda cells: [cells[0], "52", *["nan"] * (len(cells) - 2)],
+        lambda cells: [cells[0], "52", *["null"] * (len(cells) - 2)],
+        lambda cells: [*cells[:6], "", *cells[7:]],
+        lambda cells: cells[:20],
+    ],
+)
+def test_rows_may_lack_a_face_in_any_way(lost):
+    lines = [line.split(",") for line in moving().decode().strip().split("\n")]
+    lines[31:36] = [lost(cells) for cells in lines[31:36]]
+    clip = read_live_link_csv("\n".join(",".join(cells) for cells in lines).encode(), "a.csv")
+    check_moving(clip, yaw=False)
+    assert not clip.valid[30:35, 0].any()
+    assert clip.valid[:, 0].sum() == 85
+    assert any("no face in 5 of 90" in text for text in clip.meta["warnings"])
+
+
+def test_a_head_that_was_lost_alone_is_bridged_alone():
+    lines = [line.split(",") for line in moving().decode().strip().split("\n")]
+    for cells in lines[31:36]:
+        cells[HEADER.index("HeadYaw")] = ""
+    clip = read_live_link_csv("\n".join(",".join(cells) for cells in lines).encode(), "a.csv")
+    check_moving(clip, yaw=False)
+    assert clip.valid[:, 0].all() and clip.valid[:, 1].sum() == 85
+    np.testing.assert_allclose(angles(clip)[:, 0], 0.4 * np.sin(np.arange(90) / 9), atol=0.05)
+
+
+def test_two_takes_in_one_file_follow_each_other():
+    clip = read_live_link_csv(moving() + moving(HEADER[:2] + HEADER[2:][::-1]), "a.csv")
+    np.testing.assert_allclose(np.diff(clip.time), 1 / 30, atol=1e-9)
+    np.testing.assert_allclose(clip.actions[90:, JAW], np.linspace(0, 0.5, 90), atol=1e-5)
+    assert any("2 takes" in text for text in clip.meta["warnings"])
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.51, 0.9])
+def test_a_take_that_was_cut_off_is_read_and_said(share):
+    content = moving()
+    clip = read_live_link_csv(content[: int(len(content) * share)], "a.csv")
+    assert len(clip) == pytest.approx(90 * share, abs=3)
+    assert any("may have been cut off" in text for text in clip.meta["warnings"])
+
+
+def test_missing_frames_are_said_with_their_place(tmp_path):
+    lines = moving().split(b"\n")
+    (tmp_path / "take.csv").write_bytes(b"\n".join(lines[:41] + lines[61:]))
+    clip = open_motion(tmp_path / "take.csv")
+    assert "missing in 1 places, the longest from 1.30 s to 2.00 s" in clip.meta["warnings"][0]
+
+
+@pytest.mark.parametrize("extra", [[f"Curve_{i:05d}_{'z' * 60}" for i in range(3000)], ["a" * 100_000, "\udcff"], ["a\tb"]])
+def test_what_is_said_of_odd_headers_is_short_and_can_be_sent(extra):
+    lines = moving(rows=4).decode().strip().split("\n")
+    text = "\n".join([",".join([lines[0], *extra]), *(line + ",0" * len(extra) for line in lines[1:])])
+    clip = read_live_link_csv(text.encode("utf-8", "replace"), "\udcff" * 200)
+    assert len(clip) == 4
+    assert sum(len(said.encode()) for said in clip.meta["warnings"]) < 1500
+    assert clip.meta["source"].encode()
 
 
 def test_the_neutral_of_a_take_is_not_a_glance_aside():

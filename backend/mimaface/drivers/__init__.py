@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import mimetypes
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
-from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.motion import BRIDGE, MotionClip
+from mimaface.protocol.texts import shown_list
 
 from .live_link import read_live_link_csv
+from .reading import ReadingSettings
 from .retarget import RetargetSettings, retarget
+from .table import LARGEST_FILE, decoded
 
-__all__ = ["RetargetSettings", "motion_steps", "open_motion", "retarget"]
+__all__ = ["ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget"]
 
-VIDEO = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".gif")
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a .motion.npz begins
+TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
+KINDS = "use .motion.npz, a .csv with the columns of Live Link Face, or a video"
 
 
 def motion_steps(
-    path: Path, settings: RetargetSettings | None = None, progress: Callable[[int], None] | None = None
+    path: Path,
+    settings: RetargetSettings | None = None,
+    progress: Callable[[int], None] | None = None,
+    reading: ReadingSettings | None = None,
 ) -> Iterator[MotionClip | None]:
-    """Read ``path`` by its ending: None after every frame of a video, the retargeted motion last."""
-    suffix = path.suffix.lower()
+    """Read ``path`` by its content: None after every frame of a video, the retargeted motion last."""
     if not path.is_file():
-        raise InvalidInput(f"cannot read {path}: no such file", "check the path")
+        what = "not a file" if path.exists() else "no such file"
+        raise InvalidInput(f"cannot read {path}: {what}", "check the path")
     clip: MotionClip | None = None
-    if suffix in VIDEO:
+    try:
+        with path.open("rb") as file:
+            start = file.read(1 << 16)
+        if start.startswith(ZIP) or path.suffix.lower() == ".npz":
+            clip = MotionClip.load(path)
+        elif (text := decoded(start, whole=False)) is not None or path.suffix.lower() in TABLES:
+            clip = _read_table(path, text or "", reading or ReadingSettings())
+    except OSError as error:
+        raise InvalidMotion(f"cannot read {path}: {error.strerror}", "check the path") from error
+    if clip is None:
         from .video import track_steps
 
         for done, clip in enumerate(track_steps(path), 1):
@@ -32,23 +53,41 @@ def motion_steps(
                 if progress is not None:
                     progress(done)
                 yield None
-    elif suffix == ".npz":
-        clip = MotionClip.load(path)
-    elif suffix == ".csv":
-        try:
-            clip = read_live_link_csv(path.read_bytes(), path.name)
-        except OSError as error:
-            raise InvalidMotion(f"cannot read {path}: {error.strerror}", "check the path") from error
-    else:
-        raise InvalidMotion(f"{path.name}: this kind of file is not known", "use .motion.npz, a Live Link Face .csv or a video")
     assert clip is not None
-    yield retarget(clip, settings or RetargetSettings())
+    yield retarget(_with_holes_said(clip), settings or RetargetSettings())
 
 
 def open_motion(
-    path: Path, settings: RetargetSettings | None = None, progress: Callable[[int], None] | None = None
+    path: Path,
+    settings: RetargetSettings | None = None,
+    progress: Callable[[int], None] | None = None,
+    reading: ReadingSettings | None = None,
 ) -> MotionClip:
     """:func:`motion_steps` at one go. Raises :class:`InvalidMotion` or :class:`InvalidInput`."""
-    *_, clip = motion_steps(path, settings, progress)
+    *_, clip = motion_steps(path, settings, progress, reading)
     assert clip is not None
     return clip
+
+
+def _read_table(path: Path, start: str, reading: ReadingSettings) -> MotionClip:
+    """A text file: a take, whatever it is called; other texts are never given to the reader of videos, which would follow links."""
+    if path.suffix.lower() not in TABLES and "jawopen" not in re.sub("[^a-z]", "", start.lower()):
+        if (mimetypes.guess_type(path.name)[0] or "").startswith("video/"):
+            raise InvalidInput(f"{path.name}: cannot be read as a video (it is a text)", KINDS)
+        raise InvalidMotion(f"{path.name}: this kind of file is not known", KINDS)
+    if path.stat().st_size > LARGEST_FILE:
+        raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB are too much for a take", "export a shorter take")
+    return read_live_link_csv(path.read_bytes(), path.name, reading)
+
+
+def _with_holes_said(clip: MotionClip) -> MotionClip:
+    holes = clip.holes()
+    if len(holes) == 0 or "format" not in clip.meta:
+        return clip
+    spans = clip.time[holes + 1] - clip.time[holes]
+    longest = holes[int(np.argmax(spans))]
+    note = (
+        f"frames are missing in {len(holes)} places, the longest from {clip.time[longest]:.2f} s to {clip.time[longest + 1]:.2f} s: "
+        f"bridged across {BRIDGE:g} s and less, otherwise held"
+    )
+    return clip.but(meta={**clip.meta, "warnings": shown_list([*clip.meta.get("warnings", []), note])})

@@ -9,84 +9,91 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.face.gaps import filled
 from mimaface.protocol.arkit import ACTION_NAMES
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.gaze import gaze_from_actions
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
+from mimaface.protocol.texts import shown, shown_list, some
+
+from .columns import COUNT, POSES, known_column, time_column
+from .reading import ReadingSettings
+from .table import Table, read_table
+from .timecode import APP as TICKS
+from .timecode import seconds_of
+from .units import as_shares, in_radians
 
 Array = NDArray[Any]
 log = logging.getLogger(__name__)
-POSES = [f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll")]
 COLUMNS = {name: name[0].upper() + name[1:] for name in ACTION_NAMES}
 OPTIONAL_ACTIONS = {"tongueOut"}  # some exports count 51
-DAY, LONGEST_PAUSE = 86400.0, 3600.0  # seconds; a clock that falls back by less than a day and an hour did not pass midnight
-TICKS = 60  # the frame field counts sixtieths of a second, also in takes at 30 frames a second
+EMPTY = ("", "null", "none", "na", "n/a", "-")  # what writers put into a cell that has no value
+EYES = [pose for pose in POSES[3:] if not pose.endswith("Roll")]  # the rolls of eyes are not needed
+FEWEST_KNOWN = 10  # names of actions that make a row a header; rows of numbers have none
 
 
-def read_live_link_csv(content: bytes, name: str) -> MotionClip:
-    """Raises :class:`InvalidMotion` that names line and column. Unknown columns are reported in ``meta["warnings"]``."""
-    header, rows = _table(content, name)
-    place = {column: index for index, column in enumerate(header)}
-    missing = [column for action, column in COLUMNS.items() if column not in place and action not in OPTIONAL_ACTIONS]
-    missing += [column for column in ("Timecode", *POSES) if column not in place]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InvalidMotion(f"{name}: line 1: column {missing[0]}{more} is missing", "export the take again from Live Link Face")
-    known = {"Timecode", "BlendShapeCount", *COLUMNS.values(), *POSES}
-    warnings = [f"column {column} is not known and was left out" for column in header if column not in known]
-    if len(header) != len(place):
-        twice = next(column for column in header if header.count(column) > 1)
-        raise InvalidMotion(f"{name}: line 1: column {twice} is there twice", "export the take again from Live Link Face")
-    time = _times([row[place["Timecode"]] for _, row in rows], [line for line, _ in rows], name)
-    fresh = np.concatenate([[True], np.diff(np.maximum.accumulate(time)) > 0])
-    if not fresh.all():
-        if fresh.sum() < 0.5 * len(fresh):
-            line = rows[int(np.argmin(fresh))][0]
-            raise InvalidMotion(f"{name}: line {line}: the timecode stands still or jumps back", "export the take again")
-        warnings.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")
-        time, rows = time[fresh], [row for row, good in zip(rows, fresh) if good]
+def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = ReadingSettings()) -> MotionClip:
+    """A take in the layout of Live Link Face, also of other writers: see ``columns``, ``table``, ``timecode`` and ``units``.
 
-    def column(title: str) -> Array:
-        if title not in place:
-            return np.zeros(len(rows))
-        return np.array([_number(row[place[title]], name, line, title) for line, row in rows])
-
-    def columns(*titles: str) -> Array:
-        return np.stack([column(title) for title in titles], axis=1)
-
-    actions = columns(*COLUMNS.values())
-    head = columns("HeadYaw", "HeadPitch", "HeadRoll")
-    eyes = np.stack([columns("LeftEyeYaw", "LeftEyePitch"), columns("RightEyeYaw", "RightEyePitch")], axis=1)
-    has_head, has_eyes = bool(np.abs(head).max() > 0), bool(np.abs(eyes).max() > 0)
+    Rows without a face take what their neighbours show. What was guessed or left out is said in ``meta["warnings"]``.
+    Raises :class:`InvalidMotion` that names line and column.
+    """
+    table = read_table(content, name, _is_header)
+    layout = Layout.of(table.header, table.line, name)
+    rows = _read_rows(table, layout, name)
+    warnings = [*layout.notes, *rows.notes]
+    if layout.time is None:
+        time = np.arange(len(rows.lines)) / TICKS
+        warnings.append(f"the file has no time column: taken for {TICKS} rows a second")
+    else:
+        title = table.header[layout.time]
+        time, notes = seconds_of(rows.times, rows.lines, name, title, settings.timecode_rate)
+        warnings += notes
+    time, kept, notes = _rising(time, rows, name)
+    warnings += notes
+    values, face = rows.values[kept], rows.face[kept]
+    actions, notes = as_shares(values[:, : len(ACTION_NAMES)], settings.values)
+    warnings += notes
+    angles = values[:, len(ACTION_NAMES) :]
+    head, eyes, notes = in_radians(angles[:, :3], angles[:, 3:].reshape(-1, 2, 2), time, settings.angles)
+    warnings += notes
+    has_head, has_eyes = bool(_largest(head) > 0), bool(_largest(eyes) > 0)
     if not has_head:
-        warnings.append("the head columns are empty: the head stays still")
-    for text in warnings:
-        log.warning("%s: %s", name, text)
-    valid = np.tile([True, has_head, True], (len(rows), 1))
-    start = rows[0][1][place["Timecode"]]
-    return MotionClip(
+        warnings.append("the head columns are empty or missing: the head stays still")
+    turned = face & np.isfinite(head).all(axis=1) & has_head
+    looking = face & (np.isfinite(eyes).all(axis=(1, 2)) if has_eyes else True)
+    valid = np.stack([face, turned, looking], axis=1)
+    clip = MotionClip(
         time=time,
-        actions=actions,
-        head_quat=matrix_to_quaternion(head_angles_to_matrix(head * [1, 1, -1])),
-        head_pos=np.full((len(rows), 3), np.nan),
-        gaze=-eyes if has_eyes else gaze_from_actions(actions),
+        actions=np.where(face[:, None], actions, 0.0),
+        head_quat=matrix_to_quaternion(head_angles_to_matrix(np.where(turned[:, None], head, 0.0) * [1, 1, -1])),
+        head_pos=np.full((len(time), 3), np.nan),
+        gaze=np.where(looking[:, None, None], -eyes if has_eyes else gaze_from_actions(actions), 0.0),
         valid=valid,
         confidence=valid.astype(float),
-        meta={"source": name, "format": "live_link_face", "neutral": "auto", "timecode": start, "warnings": warnings},
+        meta={"source": name, "format": "live_link_face", "neutral": "auto", "timecode": rows.times[0] if rows.times else ""},
     )
+    if not face.any():
+        raise InvalidMotion(f"{name}: no row of the take has a face", "use a take in which the face is seen")
+    clip, bridged = filled(clip)
+    warnings += bridged
+    for text in warnings:
+        log.info("%s: %s", name, text)
+    return clip.but(meta={**clip.meta, "warnings": shown_list(warnings)})
 
 
 def write_live_link_csv(clip: MotionClip) -> bytes:
     """The clip in the same format; what the format cannot say (position, validity) is lost."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["Timecode", "BlendShapeCount", *COLUMNS.values(), *POSES])
+    writer.writerow(["Timecode", COUNT, *COLUMNS.values(), *POSES])
     head = matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)) * [1, 1, -1]
     zero = np.zeros((len(clip), 1))
     eyes = np.concatenate([-clip.gaze[:, 0], zero, -clip.gaze[:, 1], zero], axis=1)
@@ -99,58 +106,165 @@ def write_live_link_csv(clip: MotionClip) -> bytes:
     return out.getvalue().encode()
 
 
-def _table(content: bytes, name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and (line number, cells) of every row that has cells."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidMotion(
-            f"{name}: not a text file (byte {error.start})", "choose the .csv that Live Link Face wrote"
-        ) from error
-    reader = csv.reader(io.StringIO(text))
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise InvalidMotion(f"{name}: line {reader.line_num}: not valid CSV ({error})") from error
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns of a header are: indexes of time, count, and those wanted (52 actions, head, eyes), −1 where there is none."""
+
+    width: int
+    time: int | None
+    count: int | None
+    wanted: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, header: list[str], line: int, name: str) -> Layout:
+        """Raises :class:`InvalidMotion` when a column is there twice, the jaw's is missing, or most of the actions' are."""
+        time = time_column(header)
+        titles = [known_column(title) if index != time else "" for index, title in enumerate(header)]
+        place: dict[str, int] = {}
+        for index, title in enumerate(titles):
+            if title in place:
+                raise InvalidMotion(
+                    f"{name}: line {line}: column {shown(header[index], 40)} is there twice", "remove one of the two columns"
+                )
+            if title:
+                place[title] = index
+        missing = [action for action in ACTION_NAMES if action not in place]
+        if "jawOpen" in missing or len(missing) * 2 > len(ACTION_NAMES):
+            first = COLUMNS["jawOpen" if "jawOpen" in missing else missing[0]]
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise InvalidMotion(
+                f"{name}: line {line}: column {first}{more} is missing",
+                "the first line must name the columns as Live Link Face does: Timecode, EyeBlinkLeft, JawOpen, HeadYaw …",
+            )
+        notes = []
+        other = [title for index, (title, known) in enumerate(zip(header, titles)) if not known and index != time and title]
+        other = [title for title in other if time_column([title]) is None]
+        if other:
+            notes.append(f"not known and left out: column {some(other)}")
+        absent = [COLUMNS[action] for action in missing if action not in OPTIONAL_ACTIONS]
+        if absent:
+            notes.append(f"taken for 0, as there is no column: {some(absent)}")
+        if 0 < sum(pose in place for pose in EYES) < len(EYES):
+            notes.append("not all columns of the eyes are there: gaze is taken from the EyeLook columns")
+            place = {title: index for title, index in place.items() if title not in EYES}
+        wanted = [*ACTION_NAMES, *POSES[:3], *EYES]
+        return cls(len(header), time, place.get(COUNT), tuple(place.get(title, -1) for title in wanted), tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What was read of T rows: lines, times as written, values (T, 59) with NaN for empty cells, where a face was (T,), and where
+    a header was repeated just before (T,)."""
+
+    lines: list[int]
+    times: list[str]
+    values: Array
+    face: Array
+    fresh: Array
+    notes: list[str]
+
+
+def _is_header(cells: list[str]) -> bool:
+    return sum(known_column(cell) in COLUMNS for cell in cells) >= FEWEST_KNOWN
+
+
+def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
+    lines: list[int] = []
+    times: list[str] = []
+    values: list[Array] = []
+    faces: list[bool] = []
+    fresh: list[bool] = []
+    headers = untimed = short = 0
+    again = False
+    cells_of_last = layout.width
+    least = last = 0  # letters of the last cell: of all rows but the last, and of the last
+    for line, cells in table.rows:
+        if cells[0][:1].isalpha() and _is_header(cells):
+            layout, headers, again = Layout.of(cells, line, name), headers + 1, True
+            continue
+        when = "" if layout.time is None or layout.time >= len(cells) else cells[layout.time]
+        if layout.time is not None and not when:
+            untimed += 1
+            continue
+        lost = layout.count is not None and layout.count < len(cells) and cells[layout.count] in ("0", "0.0")
+        cells_of_last = layout.width if lost else len(cells)
+        short += 2 < cells_of_last < layout.width
+        row = None if lost or len(cells) < layout.width else _row(cells, layout, line, name)
+        least, last = min(least or last, last), len(cells[-1])
+        lines.append(line)
+        times.append(when)
+        values.append(np.full(len(layout.wanted), np.nan) if row is None else row)
+        faces.append(row is not None and bool(np.isfinite(row[: len(ACTION_NAMES)]).all()))
+        fresh.append(again)
+        again = False
+    notes = [f"the header is repeated {headers} times: passed over"] if headers else []
+    if untimed:
+        notes.append(f"{untimed} rows without a time were left out")
+    cut = 2 < cells_of_last < layout.width or (not table.ended and (cells_of_last < layout.width or last < least))
+    if cut:
+        notes.append("the last line is incomplete and was left out: the file may have been cut off, and the take be longer")
+        short -= 2 < cells_of_last < layout.width
+        for items in (lines, times, values, faces, fresh):
+            items.pop()
     if not lines:
-        raise InvalidMotion(f"{name}: the file is empty", "export the take again")
-    header = lines[0][1]
-    if len(header) == 1 and header[0].count(";") > 5:
-        raise InvalidMotion(f"{name}: the cells are separated by semicolons", "save the file with commas")
-    if len(lines) == 1:
-        raise InvalidMotion(f"{name}: the take has no frames", "export the take again")
-    rows = [(line, cells) for line, cells in lines[1:] if len(cells) >= len(header)]
-    short = [(line, cells) for line, cells in lines[1:] if len(cells) < len(header)]
-    if short and (len(short) > 1 or short[0][0] != lines[-1][0]):
-        line, cells = short[0]
-        raise InvalidMotion(f"{name}: line {line}: {len(cells)} cells, the header has {len(header)}", "export the take again")
-    if not rows:
-        raise InvalidMotion(f"{name}: the take has no whole frame", "export the take again")
-    return header, rows
+        what = "whole frame" if cut else "frames"
+        raise InvalidMotion(f"{name}: the take has no {what}", "export the take again")
+    if short:
+        notes.append(f"{short} lines are incomplete and were passed over")
+    return Rows(lines, times, np.array(values), np.array(faces), np.array(fresh), notes)
 
 
-def _number(text: str, name: str, line: int, column: str) -> float:
+def _row(cells: list[str], layout: Layout, line: int, name: str) -> Array:
+    """The wanted values of a row: 0 where there is no column, NaN in empty cells and, if all actions are, where a cell says nan."""
     try:
-        value = float(text)
+        row = np.array([float(cells[index]) if index >= 0 else 0.0 for index in layout.wanted])
+        empty = False
     except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise InvalidMotion(f"{name}: line {line}: column {column}: {text[:20]!r} is not a number", "correct or delete the line")
-    return value
+        numbers = [_number(cells[index]) if index >= 0 else 0.0 for index in layout.wanted]
+        row = np.array([np.inf if number is None else number for number in numbers])
+        empty = True
+    odd = np.isinf(row)
+    actions = row[: len(ACTION_NAMES)]
+    if not empty and not np.isnan(actions).all():
+        odd[: len(ACTION_NAMES)] |= np.isnan(actions)
+    if odd.any():
+        index = layout.wanted[int(np.argmax(odd))]
+        title = [*COLUMNS.values(), *POSES[:3], *EYES][int(np.argmax(odd))]
+        raise InvalidMotion(
+            f"{name}: line {line}: column {title}: {shown(cells[index], 20)!r} is not a number", "correct or delete the line"
+        )
+    return row
 
 
-def _times(codes: list[str], lines: list[int], name: str) -> Array:
-    """Seconds from the first frame (T,), across midnight; ``HH:MM:SS:FF.sub``."""
-    seconds = []
-    for code, line in zip(codes, lines):
-        parts = code.replace(";", ":").split(":")
-        try:
-            hours, minutes, whole, ticks = (float(part) for part in parts)
-            if not np.isfinite([hours, minutes, whole, ticks]).all():
-                raise ValueError(code)
-            seconds.append(hours * 3600 + minutes * 60 + whole + ticks / TICKS)
-        except ValueError as error:
-            raise InvalidMotion(f"{name}: line {line}: column Timecode: {code[:20]!r} is not HH:MM:SS:FF.sub") from error
-    clock = np.array(seconds)
-    wraps = np.cumsum(np.concatenate([[0.0], np.diff(clock) < -DAY + LONGEST_PAUSE]))
-    return np.asarray(clock + DAY * wraps - clock[0])
+def _number(text: str) -> float | None:
+    """A cell's number, NaN when it is empty, None when it is neither; a decimal comma is one."""
+    if text.lower() in EMPTY:
+        return float("nan")
+    try:
+        return float(text if "." in text else text.replace(",", "."))
+    except ValueError:
+        return None
+
+
+def _rising(time: Array, rows: Rows, name: str) -> tuple[Array, Array, list[str]]:
+    """Times from 0 on that rise, the rows that are kept (K,), and notes; a second take in the same file follows the first."""
+    notes = []
+    steps = np.diff(time)
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1 / TICKS
+    again = np.flatnonzero(rows.fresh[1:] & (steps <= 0)) + 1
+    for index in again:
+        time[index:] += time[index - 1] + usual - time[index]
+    if len(again):
+        notes.append(f"{len(again) + 1} takes are in the file: read one after the other")
+    fresh = np.concatenate([[True], np.diff(np.maximum.accumulate(time)) > 0])
+    if fresh.sum() < 0.5 * len(fresh):
+        line = rows.lines[int(np.argmin(fresh))]
+        raise InvalidMotion(f"{name}: line {line}: the timecode stands still or jumps back", "export the take again")
+    if not fresh.all():
+        notes.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")
+    return time[fresh] - time[0], np.flatnonzero(fresh), notes
+
+
+def _largest(values: Array) -> float:
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.animate import check, engine_build, engine_states, steps
-from mimaface.drivers import motion_steps
+from mimaface.drivers import ReadingSettings, motion_steps
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
@@ -85,7 +85,7 @@ class Work:
 
     def track(self, path: Path, options: dict[str, Any], progress: Callable[[int], None]) -> Iterator[MotionClip | None]:
         """Read a mocap file or follow the face in a video; None after every frame, the motion last."""
-        yield from motion_steps(path, RetargetSettings.from_wire(options), progress)
+        yield from motion_steps(path, RetargetSettings.from_wire(options), progress, ReadingSettings.from_wire(options))
 
     def render(self, job: Job) -> Iterator[tuple[int, str] | None]:
         """Render and store the missing frames of a job; (index, sha256) per frame, None after other steps.

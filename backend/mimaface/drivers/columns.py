@@ -1,0 +1,66 @@
+"""Which column of a take is which, whoever wrote its header."""
+
+from __future__ import annotations
+
+import re
+
+from mimaface.protocol.arkit import ACTION_NAMES
+
+POSES = tuple(f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll"))
+TIME, COUNT = "Timecode", "BlendShapeCount"
+# headers of the time column, the one that is used first where there are several
+TIME_NAMES = (
+    "timecode", "smptetimecode", "timestamp", "time", "seconds", "sec", "timesec", "timeseconds", "timems", "timestampms", "milliseconds",
+    "framenumber", "frameindex", "frame", "frameid",
+)  # fmt: skip
+UNIT_WORDS = {"deg", "degrees", "degree", "rad", "radians", "percent", "value", "weight", "values", "s", "ms", "sec", "seconds", "us", "ns"}
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _spellings() -> dict[str, str]:
+    """Every spelling without capitals and signs → our name of the column."""
+    known = {}
+    for action in ACTION_NAMES:
+        known[action.lower()] = action
+        for side in ("Left", "Right"):
+            if action.endswith(side):
+                base = action.removesuffix(side).lower()
+                known |= {base + side[0].lower(): action, side.lower() + base: action}
+    for pose in POSES:
+        known[pose.lower()] = pose
+        part, axis = re.fullmatch("(Head|LeftEye|RightEye)(.*)", pose).groups()  # type: ignore[union-attr]
+        swapped = {"LeftEye": "eyeleft", "RightEye": "eyeright", "Head": "head"}[part]
+        short = {"LeftEye": "eyel", "RightEye": "eyer", "Head": "headrotation"}[part]
+        known |= {swapped + axis.lower(): pose, short + axis.lower(): pose}
+    return known | dict.fromkeys(("blendshapecount", "blendshapescount"), COUNT)
+
+
+SPELLINGS = _spellings()
+
+
+def known_column(header: str) -> str:
+    """Our name of a column, or "": capitals, ``_``, ``-``, spaces, prefixes such as ``blendShape1.`` and units do not matter.
+
+    The time column is found by :func:`time_column`.
+    """
+    whole = SPELLINGS.get(_key(header))
+    if whole:
+        return whole
+    words = [word for word in re.split(r"[^A-Za-z0-9]+", header) if word]
+    while len(words) > 1 and words[-1].lower() in UNIT_WORDS:
+        words.pop()
+    return next((SPELLINGS[key] for start in range(len(words)) if (key := _key("".join(words[start:]))) in SPELLINGS), "")
+
+
+def time_column(headers: list[str]) -> int | None:
+    """The index of the column that says when each row was, or None."""
+    keys = [_key(header) for header in headers]
+    plain = [_key(" ".join(w for w in re.split(r"[^A-Za-z0-9]+", header) if w.lower() not in UNIT_WORDS)) for header in headers]
+    for name in TIME_NAMES:
+        for index, (key, bare) in enumerate(zip(keys, plain)):
+            if name in (key, bare):
+                return index
+    return None
