@@ -34,7 +34,7 @@ HOLE, HOLE_STEPS = 0.1, 2.5
 BRIDGE = 2.0
 REQUIRED = ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence")
 OPTIONAL = ("landmarks", "expression_bfm", "gaze_d3dfr")
-SLOWEST, FASTEST = 0.1, 960.0  # frames per second that a motion can be shown at; a Blender scene may be slow or fast
+SLOWEST, FASTEST = 1.0, 960.0  # frames per second that a motion can be shown at
 SAME_MOMENT = 1e-6  # seconds; a clip whose frames are all so near to those wanted is left as it is
 
 
