@@ -7,11 +7,14 @@ import tarfile
 
 import numpy as np
 import pytest
+import torch
+import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from mimaface.data.samples import (
+    MAPS,
     PICTURES,
     SIGNALS,
     SOURCES,
@@ -23,6 +26,7 @@ from mimaface.data.samples import (
     write_shard,
 )
 from mimaface.data.synthetic import SyntheticConfig, make_sample
+from mimaface.engines.pictures import normals_condition
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
 
@@ -58,6 +62,24 @@ def test_a_real_sample_survives_its_shard(tmp_path):
     assert_same(sample, back)
     for name in (*SOURCES, *PICTURES):
         assert psnr(getattr(sample, name), getattr(back, name)) > 35, name
+    for name in MAPS:
+        np.testing.assert_array_equal(getattr(sample, name), getattr(back, name), err_msg=name)
+    shown = [normals_condition(each.normals, 32) for each in (sample, back)]
+    assert torch.equal(*shown), "what a network is trained on is what it is used with"
+
+
+def test_shards_of_jpegs_can_still_be_read(tmp_path):
+    sample = plain_sample()
+    members = to_members(sample)
+    for name in MAPS:
+        stream = io.BytesIO()
+        Image.open(io.BytesIO(members.pop(f"{name}.png"))).save(stream, "JPEG", quality=95, subsampling=0)
+        members[f"{name}.jpg"] = stream.getvalue()
+    with webdataset.TarWriter(str(tmp_path / "old.tar"), encoder=False) as writer:
+        writer.write(members)
+    (back,) = read_shards([tmp_path / "old.tar"])
+    assert_same(sample, back)
+    assert all(psnr(getattr(sample, name), getattr(back, name)) > 35 for name in MAPS)
 
 
 @given(frames=st.integers(1, 5), size=st.sampled_from([16, 24, 33, 64]), seed=st.integers(0, 1000))

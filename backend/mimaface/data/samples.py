@@ -22,8 +22,9 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 Array = NDArray[Any]
 PICTURES = ("driven", "projected", "origin", "albedo", "normals")  # of every frame
 SOURCES = ("source", "source_normals")  # one of each
+MAPS = ("origin", "normals", "source_normals")  # not photographs: thresholds are put on their values, so they are kept exactly
 SIGNALS = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
-QUALITY = 95  # of the JPEGs in a shard
+QUALITY = 95  # of the JPEGs in a shard; maps are PNG
 TAR_END = 1024  # bytes of zeros after the last member
 
 
@@ -71,13 +72,15 @@ class Sample:
 
 
 def to_members(sample: Sample) -> dict[str, Any]:
-    """The files of one sample in a shard: all pictures of a kind are one JPEG, below each other."""
+    """The files of one sample in a shard: all pictures of a kind are one, below each other; PNG for maps, JPEG for photographs."""
     members: dict[str, Any] = {"__key__": sample.key}
-    for name in SOURCES:
-        members[f"{name}.jpg"] = _jpeg(getattr(sample, name))
-    for name in PICTURES:
+    for name in (*SOURCES, *PICTURES):
         pictures = getattr(sample, name)
-        members[f"{name}.jpg"] = _jpeg(pictures.reshape(-1, *pictures.shape[2:]))
+        stacked = pictures.reshape(-1, *pictures.shape[-2:])
+        if name in MAPS:
+            members[f"{name}.png"] = _encoded(stacked, "PNG", compress_level=1)
+        else:
+            members[f"{name}.jpg"] = _encoded(stacked, "JPEG", quality=QUALITY, subsampling=0)
     arrays = io.BytesIO()
     named: dict[str, Any] = {"identity": sample.identity, "box": sample.box, **sample.signals}
     np.savez(arrays, **named)
@@ -93,8 +96,8 @@ def from_members(members: dict[str, Any]) -> Sample:
         meta = json.loads(members["meta.json"])
         with np.load(io.BytesIO(members["arrays.npz"]), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        pictures = {name: _picture(members[f"{name}.jpg"]) for name in SOURCES}
-        stacks = {name: _picture(members[f"{name}.jpg"]).reshape(-1, *pictures["source"].shape) for name in PICTURES}
+        pictures = {name: _picture(members, name) for name in SOURCES}
+        stacks = {name: _picture(members, name).reshape(-1, *pictures["source"].shape) for name in PICTURES}
         signals = {name: arrays[name] for name in SIGNALS}
         return Sample(
             key,
@@ -154,11 +157,13 @@ def shards_in(folder: Path) -> list[Path]:
     return found
 
 
-def _jpeg(picture: Array) -> bytes:
+def _encoded(picture: Array, kind: str, **options: int) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+    Image.fromarray(picture).save(stream, kind, **options)
     return stream.getvalue()
 
 
-def _picture(content: bytes) -> Array:
+def _picture(members: dict[str, Any], name: str) -> Array:
+    """A picture of a sample; shards made before maps were PNG have JPEGs of everything."""
+    content = members[f"{name}.png"] if f"{name}.png" in members else members[f"{name}.jpg"]
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
