@@ -9,12 +9,13 @@ from PIL import Image
 
 from basel import made_up
 from conftest import HOPPER, motion_of, nod
-from mimaface.engines.released import ReleasedEngine, identity_picture
+from mimaface.engines.released import ReleasedEngine
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.face.align import applied, inverted, similarity
+from mimaface.face.align import applied, five_points, inverted, similarity
 from mimaface.face.bfm_pose import from_network
 from mimaface.face.gaps import filled
 from mimaface.face.head import Head
+from mimaface.face.identity_crop import identity_crop
 from mimaface.face.paste import draw, paste
 from mimaface.face.portrait import Portrait
 from mimaface.face.transfer import solve
@@ -129,18 +130,7 @@ def test_the_networks_see_what_they_were_trained_on(released, photo, networks):
     np.testing.assert_allclose(
         crop[0].permute(1, 2, 0).numpy() * 127.5 + 127.5, draw(shot.canvas, shot.driving.crop[0], 256, 256), atol=1
     )
-
-
-def test_the_identity_picture_is_the_released_miscrop():
-    ramp = np.zeros((512, 512, 3), np.uint8)
-    ramp[..., 0], ramp[..., 1] = np.arange(512)[None] // 2, np.arange(512)[:, None] // 2
-    seen = (identity_picture(ramp, np.eye(2, 3))[0].numpy() + 1) * 127.5
-    assert seen.shape == (3, 112, 112)
-    places = np.arange(112)
-    np.testing.assert_allclose(
-        seen[0, 5], (4 * places + 1.5 + 32) / 2 - 0.25, atol=0.6
-    )  # 16 columns of the half-size picture off
-    np.testing.assert_allclose(seen[1, :, 5], (4 * places + 1.5) / 2 - 0.25, atol=0.6)
+    assert torch.equal(face, identity_crop(shot.canvas, applied(shot.onto_canvas, five_points(photo.fit.landmarks))))
 
 
 def test_signals_are_the_sources_and_the_drivers(released, photo, solved):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from mimaface.face.align import BOX_512, FIVE_POINTS_256, box_corners, box_similarity, face_affine, five_points, similarity, warp
+from mimaface.face.align import BOX_512, FIVE_POINTS_256, box_corners, box_similarity, face_affine, five_points, similarity
 from mimaface.face.landmarks import FaceLandmarker
+from mimaface.face.paste import draw
 
 GOLDEN = load_file(Path(__file__).parents[1] / "golden" / "alignment.safetensors")
 
@@ -33,6 +34,6 @@ def test_a_similarity_is_recovered_and_never_mirrors():
 
 
 def test_the_warped_portrait_has_its_points_on_the_template(portrait):
-    crop = warp(portrait.image, face_affine(five_points(portrait.fit.landmarks)), 256)
+    crop = draw(portrait.image, face_affine(five_points(portrait.fit.landmarks)), 256, 256)
     found = five_points(FaceLandmarker.load().faces(crop)[0].points)
     assert np.linalg.norm(found - FIVE_POINTS_256, axis=1).max() < 20

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mimaface.face.align import FIVE_POINTS_256, face_affine, five_points, warp
+from mimaface.face.align import FIVE_POINTS_256, face_affine, five_points
 from mimaface.face.identity_crop import identity_crop, on_canvas
+from mimaface.face.paste import draw
 from mimaface.protocol.errors import InvalidImage
 
 
@@ -14,7 +15,7 @@ def test_the_canvas_is_the_photos_and_the_face_at_its_top_left(portrait):
     picture = torch.from_numpy(np.array(portrait.image)).permute(2, 0, 1)[None].float()
     canvas = on_canvas(picture, face_affine(points))
     assert canvas.shape == picture.shape
-    expected = warp(portrait.image, face_affine(points), 256).astype(float)
+    expected = draw(portrait.image, face_affine(points), 256, 256).astype(float)
     found = canvas[0, :, :256, :256].permute(1, 2, 0).numpy()
     assert np.abs(found - expected)[8:-8, 8:-8].mean() < 1
 

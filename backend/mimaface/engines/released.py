@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from ..clips import Clip, ClipPlan, Memory
 from ..face.align import BOX_512, box_corners, face_affine, five_points, similarity
@@ -22,6 +21,7 @@ from ..face.bfm import BaselFace, split_coefficients
 from ..face.bfm_pose import Driving, SourceFace, drive
 from ..face.bfm_render import BaselRenderer
 from ..face.gaps import filled
+from ..face.identity_crop import identity_crop
 from ..face.paste import draw, paste
 from ..face.portrait import Portrait
 from ..face.pose import poses_for
@@ -103,7 +103,7 @@ class ReleasedEngine:
         poses = poses_for(portrait.fit, motion, absolute)
         adapter = gaze_adapter or GazeAdapter.assumed()
         driving = with_native(drive(source, portrait.fit, poses, self.transfer, adapter, absolute), source, motion, absolute)
-        seen = identity_picture(view.canvas, face_affine(view.five)).to(self.engine.device)
+        seen = identity_crop(view.canvas, view.five).to(self.engine.device)
         with torch.inference_mode():
             deep = finite(lambda: self.identify(seen).float(), "the identity network gave, for the portrait,")
         if deep.shape[0] != 1 or deep[0].numel() != self._size("identity"):
@@ -251,14 +251,3 @@ def with_native(driving: Driving, source: SourceFace, motion: MotionClip, absolu
     expression = over(motion.expression_bfm, source.expression, driving.expression)
     gaze = over(motion.gaze_d3dfr, source.gaze, driving.gaze)
     return Driving(expression, driving.rotation, driving.translation, gaze, driving.crop)
-
-
-def identity_picture(canvas: Array, crop: Array) -> Tensor:
-    """What CurricularFace sees with these weights (spec 1.8.3): RGB in [−1, 1] (1, 3, 112, 112).
-
-    The 256-template warp drawn on the full canvas, resized to 256², then [:224, 16:240] resized to 112²: a mis-crop on purpose.
-    """
-    side = max(len(canvas), CROP_SIDE)  # of 512 in the released model
-    drawn = as_images(draw(canvas, crop, side, side)[None])
-    small = functional.interpolate(drawn, (256, 256), mode="bilinear", align_corners=False)
-    return functional.interpolate(small[..., :224, 16:240], (112, 112), mode="bilinear", align_corners=False)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 Array = NDArray[Any]
 # where eye centres (image left first), nose tip and mouth corners lie in the 256 × 256 crop of the reconstruction net
@@ -64,12 +63,3 @@ def box_corners(box: ArrayLike) -> Array:
 def box_similarity(box: ArrayLike) -> Array:
     """Box → the similarity (2, 3) of its square onto the template in the 512 × 512 crop."""
     return similarity(box_corners(box), BOX_512)
-
-
-def warp(image: Array, transform: ArrayLike, side: int) -> Array:
-    """``image`` (H, W, 3) uint8 under a transform (2, 3) from its pixels to the crop's → (side, side, 3), black outside."""
-    matrix = np.asarray(transform, np.float64)
-    inverse = np.linalg.inv(matrix[:, :2])
-    shift = -inverse @ matrix[:, 2]
-    data = (*inverse[0], shift[0], *inverse[1], shift[1])
-    return np.asarray(Image.fromarray(image).transform((side, side), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR))
