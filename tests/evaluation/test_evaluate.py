@@ -9,6 +9,7 @@ import pytest
 from mimaface.cli import main
 from mimaface.data.samples import Sample, read_shards, shards_in, write_shard
 from mimaface.data.synthetic import SyntheticConfig, make_sample
+from mimaface.engines.torch_engine import TorchEngine
 from mimaface.evaluation.evaluate import evaluate, generators_of, over_frames, proxy, summary, write_results
 from mimaface.evaluation.tables import read_results, replace_between, table
 from mimaface.protocol.errors import InvalidInput
@@ -36,6 +37,16 @@ def test_the_proxy_is_better_than_a_copy_of_the_source(shards, tmp_path, capsys)
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert f"{found['psnr@head']['mean']:.2f}" in text
     assert "absent: lpips@alex" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_models_are_evaluated_on_the_device_there_is(gpu, monkeypatch):
+    opened = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr(TorchEngine, "open", lambda folder, device: opened.append((folder, device)))
+    monkeypatch.setattr("mimaface.evaluation.evaluate.autoencoder_generator", lambda engine: engine)
+    generators_of(["source", "autoencoder"], Path("a model"))
+    assert opened == [(Path("a model"), "cuda" if gpu else "cpu")]
 
 
 def test_frames_are_averaged_within_a_sample_and_samples_are_what_is_counted():

@@ -1,4 +1,4 @@
-"""In which floating-point type the networks are fast on a device."""
+"""On which device the networks are fast here, and in which floating-point type."""
 
 from __future__ import annotations
 

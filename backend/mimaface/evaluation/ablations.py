@@ -96,8 +96,8 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
 
     from mimaface.animate import DEMO_MODEL
     from mimaface.data.samples import read_shards, shards_in
-    from mimaface.engines.precision import fast_dtype
-    from mimaface.model.family import MimaFaceModel
+    from mimaface.engines.precision import best_device
+    from mimaface.engines.torch_engine import TorchEngine
     from mimaface.training.commands import make_stage, open_model
     from mimaface.training.config import TrainingConfig
     from mimaface.training.loop import train
@@ -115,10 +115,10 @@ def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> d
         stage = make_stage(open_model(start), config, data, arguments.held_out)
         train(stage, config, out)
         start = str(out / "model")
-    model = MimaFaceModel.from_pretrained(start, fast_dtype("cpu"))
-    generate = model_generator(model, photo=False, affinity="affinity" not in variant.without, without=variant.without)
+    engine = TorchEngine.open(start, best_device())
+    generate = model_generator(engine, photo=False, affinity="affinity" not in variant.without, without=variant.without)
     samples = islice(read_shards(shards_in(arguments.held_out)), arguments.samples)
-    return evaluate(samples, {"model": generate}, (model.config.clip_length, model.config.overlap))
+    return evaluate(samples, {"model": generate}, (engine.config.clip_length, engine.config.overlap))
 
 
 def variant_of(recipe: TrainingConfig, variant: Variant, steps: int) -> TrainingConfig:

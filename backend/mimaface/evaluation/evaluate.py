@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from mimaface import __version__, checksums
 from mimaface.data.samples import Sample
-from mimaface.engines.precision import fast_dtype
-from mimaface.model.family import MimaFaceModel
+from mimaface.engines.precision import best_device
+from mimaface.engines.torch_engine import TorchEngine
 from mimaface.protocol.errors import InvalidInput
 
 from .metrics import absent_metrics, descriptor, inter_clip_jump_with_placebo, motion_metrics, picture_metrics, read_face
@@ -51,10 +51,13 @@ def proxy(sample: Sample) -> Array:
 
 
 def generators_of(names: Iterable[str], folder: Path | None, steps: int | None = None) -> dict[str, Generator]:
-    """Generators by name: source, proxy, autoencoder, model, model-bare (by the plain decoder). Raises :class:`InvalidInput`."""
+    """Generators by name: source, proxy, autoencoder, model, model-bare (by the plain decoder), on the GPU where torch has one.
+
+    Raises :class:`InvalidInput`.
+    """
     plain: dict[str, Generator] = {"source": copy_of_source, "proxy": proxy}
     found: dict[str, Generator] = {}
-    model: MimaFaceModel | None = None
+    engine: TorchEngine | None = None
     for name in names:
         if name in plain:
             found[name] = plain[name]
@@ -63,8 +66,8 @@ def generators_of(names: Iterable[str], folder: Path | None, steps: int | None =
             raise InvalidInput(f"generator {name!r} is unknown", "use source, proxy, autoencoder, model or model-bare")
         if folder is None:
             raise InvalidInput(f"generator {name} needs a model", "add --model FOLDER")
-        model = model or MimaFaceModel.from_pretrained(folder, fast_dtype("cpu"))
-        found[name] = autoencoder_generator(model) if name == "autoencoder" else model_generator(model, steps, name == "model")
+        engine = engine or TorchEngine.open(folder, best_device())
+        found[name] = autoencoder_generator(engine) if name == "autoencoder" else model_generator(engine, steps, name == "model")
     return found
 
 

@@ -13,25 +13,23 @@ from mimaface.clips import Clip, ClipPlan
 from mimaface.data.samples import SIGNALS, Sample
 from mimaface.engines.pictures import as_images, as_pictures, normals_condition, origin_condition
 from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
-from mimaface.model.family import MimaFaceModel
 from mimaface.model.photo_decoder import feathered, redraw
 from mimaface.training.latents import look_of
 
 Array = NDArray[Any]
 
 
-def autoencoder_generator(model: MimaFaceModel) -> Callable[[Sample], Array]:
+def autoencoder_generator(engine: TorchEngine) -> Callable[[Sample], Array]:
     """The ceiling: the truth, encoded and decoded."""
-    engine = TorchEngine(model)
     return lambda sample: as_pictures(engine.decode_latents(engine.encode_images(as_images(sample.driven))))
 
 
 def model_generator(
-    model: MimaFaceModel, steps: int | None = None, photo: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
+    engine: TorchEngine, steps: int | None = None, photo: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
 ) -> Callable[[Sample], Array]:
     """The model; frames that are no neighbours in time are clips of their own. ``photo``: by its photo decoder, if it has one.
     ``without`` as in ``TrainingConfig``."""
-    engine = TorchEngine(model)
+    model = engine.model
 
     def generate(sample: Sample) -> Array:
         rendered = as_images(getattr(sample, look_of(model.config))).to(engine.device)
