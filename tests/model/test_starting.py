@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,13 @@ from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, CLIPVisionModel
 
+from mimaface.cli import main
 from mimaface.model.family import MimaFaceModel
-from mimaface.model.instances import PAPER_SD15
+from mimaface.model.instances import INSTANCES, PAPER_SD15
 from mimaface.model.motion_unet import to_animatediff
 from mimaface.model.starting import start_paper
 from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.training.commands import add_arguments, opened
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 BASE = PAPER_SD15.but(
@@ -103,6 +106,40 @@ def test_every_weight_arrives_and_new_input_columns_are_zero(hub: Hub) -> None:
     expected = hub.clip.vision_model(images)
     assert torch.allclose(model.vision.eval()(images).last_hidden_state, expected.last_hidden_state, atol=1e-6)
     assert not any(value.is_meta for value in (*model.parameters(), *model.buffers()))
+
+
+def test_training_from_the_command_line_starts_there(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INSTANCES, "paper-sd15", BASE)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    command = ["image", "--model", "paper-sd15", "--data", "d", "--held-out", "h", "--out", "o", "--steps", "1"]
+    parts = {"--stable-diffusion": "sd", "--clip": "clip", "--vae": "vae", "--motion-modules": "animatediff"}
+    model = opened(
+        parser.parse_args([*command, *(str(word) for option, name in parts.items() for word in (option, hub.root / name))])
+    )
+    expected = hub.start().state_dict()
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "paper-sd15"], r"--stable-diffusion, --clip, --vae missing.*--clip FOLDER \(CLIP ViT-L/14\)"),
+        (["--model", "paper-sd15", "--clip", "c", "--vae", "v"], r"weights: --stable-diffusion missing"),
+        (["--model", "paper-sd15", "--clip", "c", "--vae", "v", "--stable-diffusion", "s"], r"s/unet"),
+        (["--model", "released-sd15"], r"released-sd15 cannot be trained from nothing.*demo, paper-sd15 or the folder"),
+        (["--model", "nowhere"], r"nowhere is no model and no folder"),
+        (["--clip", "c"], r"--clip is for paper-sd15, not demo"),
+    ],
+)
+def test_training_without_what_it_needs_says_what_to_give(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--data", str(tmp_path), "--held-out", str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "1"]
+    assert main(["train", "image", *folders, *arguments]) == 2
+    said = capsys.readouterr().err.strip()
+    assert re.search(words, said) and len(said.splitlines()) == 1, said
 
 
 def test_the_started_model_can_be_saved_and_loaded(hub: Hub, tmp_path: Path) -> None:

@@ -19,12 +19,25 @@ if TYPE_CHECKING:
     from .loop import Stage
 
 FLAGS = {int: int, float: float, str: str}
+FRESH = "demo"  # the one configuration that is small enough to learn from nothing
+PAPER = "paper-sd15"
+PARTS = {  # where ``paper-sd15`` starts, by option
+    "--stable-diffusion": "folder of Stable Diffusion v1-5, of which unet/ is read",
+    "--clip": "folder of CLIP ViT-L/14",
+    "--vae": "folder of sd-vae-ft-mse",
+    "--motion-modules": "folder or file of AnimateDiff v3, from which the video stage will go on; left out, motion modules are new",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``mimaface train``."""
     parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), image, video, decoder (demo only)")
-    parser.add_argument("--model", default="demo", help="configuration to start afresh, or a model folder to go on from")
+    parser.add_argument(
+        "--model", default=FRESH, help=f"{FRESH}, from nothing; {PAPER}, from the parts; or a model folder to go on from"
+    )
+    parts = parser.add_argument_group(f"the parts of {PAPER}, as the hub has them")
+    for option, words in PARTS.items():
+        parts.add_argument(option, type=Path, help=words)
     parser.add_argument("--data", type=Path, required=True, help="folder of shards")
     parser.add_argument("--held-out", type=Path, required=True, help="folder of shards that is never trained on")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoints, curves, sheets, model")
@@ -54,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     values["without"] = tuple(filter(None, arguments.without.split(",")))
     config = TrainingConfig(**values)
     torch.manual_seed(config.seed)
-    model = open_model(arguments.model)
+    model = opened(arguments)
     done = train(
         make_stage(model, config, arguments.data, arguments.held_out, arguments.photographs),
         config,
@@ -67,17 +80,50 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def open_model(name: str) -> MimaFaceModel:
-    """A fresh model of a configuration, or a folder's in float32. Raises :class:`InvalidCheckpoint` or :class:`InvalidInput`."""
+def opened(arguments: argparse.Namespace) -> MimaFaceModel:
+    """The model that the command line asks for; raises as :func:`open_model`."""
+    parts = [getattr(arguments, option.removeprefix("--").replace("-", "_")) for option in PARTS]
+    return open_model(arguments.model, *parts)
+
+
+def open_model(
+    name: str,
+    stable_diffusion: Path | None = None,
+    clip: Path | None = None,
+    autoencoder: Path | None = None,
+    motion: Path | None = None,
+) -> MimaFaceModel:
+    """A model to train, in float32: the small one fresh, the paper's from published weights, or a folder's.
+
+    The parts are those of :func:`start_paper`, and of no other model. Raises :class:`InvalidCheckpoint` or :class:`InvalidInput`.
+    """
     import torch
 
     from mimaface.model.family import MimaFaceModel
+    from mimaface.model.starting import start_paper
 
-    if name in INSTANCES:
+    given = dict(zip(PARTS, (stable_diffusion, clip, autoencoder, motion)))
+    if name != PAPER and any(given.values()):
+        raise InvalidInput(
+            f"{', '.join(option for option, path in given.items() if path)} is for {PAPER}, not {name}", "leave it out"
+        )
+    if name == FRESH:
         return MimaFaceModel(named(name))
+    if name == PAPER:
+        if stable_diffusion is None or clip is None or autoencoder is None:
+            missing = [option for option in list(PARTS)[:3] if given[option] is None]
+            raise InvalidInput(f"{PAPER} starts from published weights: {', '.join(missing)} missing", _parts_hint(missing))
+        return start_paper(stable_diffusion, clip, autoencoder, motion, base=named(PAPER), dtype=torch.float32)
     if not Path(name).is_dir():
-        raise InvalidInput(f"{name} is neither a configuration nor a folder", f"configurations are {', '.join(INSTANCES)}")
+        known = f"train {FRESH}, {PAPER} or the folder of a model"
+        raise InvalidInput(
+            f"{name} cannot be trained from nothing" if name in INSTANCES else f"{name} is no model and no folder", known
+        )
     return MimaFaceModel.from_pretrained(name, torch.float32)
+
+
+def _parts_hint(missing: list[str]) -> str:
+    return "give " + ", ".join(f"{option} FOLDER ({PARTS[option].removeprefix('folder of ')})" for option in missing)
 
 
 def make_stage(
