@@ -19,12 +19,19 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-PYTHON = (3, 11)
-BLENDERS = {"5.0": "bpy==5.0.1", "4.2": "bpy==4.2.23"}
-BLENDER_PACKAGES = ("numpy==1.26.4",)
+PYTHONS = ("3.11", "3.12", "3.13")  # that the backend runs on
+BLENDERS = {  # by version: the Python that its wheel is for, and its packages
+    "5.0": ("3.11", ("bpy==5.0.1", "numpy==1.26.4")),
+    "5.2": ("3.13", ("bpy==5.2.3", "numpy==2.2.6")),
+    "4.2": ("3.11", ("bpy==4.2.23", "numpy==1.26.4")),
+}
+PREFIXES = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/Library/Frameworks/Python.framework/Versions/{version}/bin")
+UV = "uv==0.13.9"
 TORCH = "torch==2.13.0"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 6e9
+CUDA_BYTES = 8e9  # that a CUDA build of PyTorch needs besides: 3 GB of downloads, 5 GB unpacked
+MOST_WORKERS = 4  # processes of the tests, each with a core and about 3 GB of its own, its Blender and backend included
 WINDOWS = sys.platform == "win32"
 
 
@@ -51,58 +58,103 @@ def main(arguments: list[str]) -> int:
 # installing
 
 
-def install(blenders: tuple[str, ...] = ("5.0",), optional: bool = False) -> None:
-    """The backend and Blender environments; with ``optional`` a Blender that cannot be had is only noted."""
-    python = find_python()
+def install(all_blenders: bool = False) -> list[str]:
+    """The backend's environment and Blender's; returns the Blenders that are ready, or the one to use first."""
     check_folder()
-    backend = ROOT / ".venv"
     lock = ROOT / "backend" / "requirements.txt"
-    make_environment(backend, python, "the backend", lock.read_text() + (ROOT / "pyproject.toml").read_text(), install_backend)
-    note_interpreter(program(backend))
-    for version in blenders:
-        folder = ROOT / f".venv-blender-{version}"
-        try:
-            make_environment(
-                folder, python, f"Blender {version}", BLENDERS[version], lambda path, v=version: install_blender(path, v)
-            )
-        except Stopped as error:
-            if not optional:
-                raise
-            print(f"note: {error}; its tests will be skipped")
+    content = lock.read_text() + (ROOT / "pyproject.toml").read_text() + TORCH
+    make_environment(ROOT / ".venv", PYTHONS, "the backend", content, install_backend)
+    note_interpreter(program(ROOT / ".venv"))
+    return install_blenders(all_blenders)
 
 
 def install_backend(folder: Path) -> None:
-    pip(folder, "PyTorch", *torch_arguments(folder))
+    install_torch(folder)
     pip(folder, "pinned packages", "-r", str(ROOT / "backend" / "requirements.txt"))
     pip(folder, "MIMAFace itself", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
 
 
-def install_blender(folder: Path, version: str) -> None:
-    try:
-        pip(folder, BLENDERS[version], BLENDERS[version], *BLENDER_PACKAGES)
-    except Stopped as error:
-        machine = f"{platform.system()} {platform.machine()}"
-        raise Stopped(f"{error} (there may be no {BLENDERS[version]} wheel for {machine})") from error
+def install_blenders(every: bool) -> list[str]:
+    """For the tests every Blender whose Python is on this machine; for the rest the first that can be had.
+
+    One that is installed comes first, then one for the Python that runs this; only where no Python fits any, one is fetched.
+    """
+    here, ready, problems = f"{sys.version_info[0]}.{sys.version_info[1]}", [], []
+    order = sorted(BLENDERS, key=lambda version: (not blender_folder(version).exists(), BLENDERS[version][0] != here))
+    found = [version for version in order if any(blender_python(version))]
+    for version in found or order[:1]:
+        try:
+            install_blender(version)
+        except Stopped as error:
+            problems.append(error)
+            print(f"note: Blender {version} cannot be had: {error}", flush=True)
+            continue
+        ready.append(version)
+        if not every:
+            break
+    if not ready and not every:
+        raise problems[0]
+    return ready
 
 
-def make_environment(folder: Path, python: str, what: str, content: str, fill) -> None:
+def install_blender(version: str) -> None:
+    python, packages = BLENDERS[version]
+
+    def fill(folder: Path) -> None:
+        try:
+            pip(folder, packages[0], *packages)
+        except Stopped as error:
+            raise Stopped(
+                f"{error} (there may be no {packages[0]} wheel for {platform.system()} {platform.machine()})"
+            ) from error
+
+    make_environment(blender_folder(version), (python,), f"Blender {version}", " ".join(packages), fill)
+
+
+def blender_python(version: str) -> tuple[bool, str | None]:
+    """Whether its environment has its Python, and where else this machine has it."""
+    wanted = BLENDERS[version][:1]
+    return usable(blender_folder(version), wanted), find_python(wanted)
+
+
+def blender_folder(version: str) -> Path:
+    return ROOT / f".venv-blender-{version}"
+
+
+def make_environment(folder: Path, pythons: tuple[str, ...], what: str, content: str, fill) -> None:
     """Make a virtual environment and fill it, unless its marker says that this was done for the same content."""
     marker = folder / ".complete"
-    digest = hashlib.sha256(f"{content}{python}{ROOT}{TORCH}{BLENDER_PACKAGES}".encode()).hexdigest()
-    if marker.exists() and marker.read_text() == digest and program(folder).exists():
+    digest = hashlib.sha256(f"{content}{ROOT}".encode()).hexdigest()
+    works = usable(folder, pythons)
+    if works and marker.exists() and marker.read_text() == digest:
         return
+    python = "" if works else find_python(pythons) or fetch_python(pythons, what)
     print(f"preparing {what} in {folder.name}", flush=True)
     marker.unlink(missing_ok=True)
-    if program(folder).exists() and subprocess.run([program(folder), "-m", "pip", "--version"], capture_output=True).returncode:
-        shutil.rmtree(folder)  # left half made, or by a Python without ensurepip
-    if not program(folder).exists():
+    if not works:  # not there, left half made, of another Python, or its Python is gone
+        shutil.rmtree(folder, ignore_errors=True)
         run([python, "-m", "venv", str(folder)], "making a virtual environment")
     fill(folder)
     marker.write_text(digest)
 
 
-def torch_arguments(folder: Path) -> list[str]:
-    """What to tell pip so that a machine without an NVIDIA GPU gets no CUDA packages."""
+def install_torch(folder: Path) -> None:
+    """PyTorch, without CUDA's packages on a machine without an NVIDIA GPU if that build can be had."""
+    for arguments in torch_choices(folder):
+        try:
+            return pip(folder, "PyTorch", *arguments)
+        except Stopped as error:
+            if arguments == [TORCH]:
+                raise
+            if shutil.disk_usage(ROOT).free < NEEDED_BYTES + CUDA_BYTES:
+                raise Stopped(f"{error}; the build for GPUs would need {CUDA_BYTES / 1e9:.0f} GB more of disk") from error
+            print(
+                f"note: {CPU_INDEX} gives no PyTorch: the build for GPUs, a download of about 3 GB, is taken instead", flush=True
+            )
+
+
+def torch_choices(folder: Path) -> list[list[str]]:
+    """What to tell pip, the best first, so that a machine without an NVIDIA GPU gets no CUDA packages."""
     resolved = ""
     if not has_nvidia() and sys.platform == "linux":
         report = subprocess.run(
@@ -117,33 +169,98 @@ def torch_arguments(folder: Path) -> list[str]:
     return choose_torch(sys.platform, has_nvidia(), resolved)
 
 
-def choose_torch(system: str, nvidia: bool, resolved: str) -> list[str]:
+def choose_torch(system: str, nvidia: bool, resolved: str) -> list[list[str]]:
     """``resolved`` is the version that pip's own indexes would give: when it is a CPU build already, they are enough."""
     if system != "linux" or nvidia or resolved.endswith("+cpu"):
-        return [TORCH]
-    return [TORCH, "--index-url", CPU_INDEX]
+        return [[TORCH]]
+    return [[TORCH, "--index-url", CPU_INDEX], [TORCH]]
 
 
 def has_nvidia() -> bool:
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
 
 
-def find_python() -> str:
-    """A Python of the version that Blender 5.0 carries."""
-    if sys.version_info[:2] == PYTHON:
-        return sys.executable
-    wanted = ".".join(map(str, PYTHON))
-    launcher = shutil.which("py")
-    if WINDOWS and launcher:
-        found = subprocess.run(
-            [launcher, f"-{wanted}", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True
+# Pythons
+
+
+def find_python(versions: tuple[str, ...]) -> str | None:
+    """A Python of one of these versions that can make virtual environments: this one, else one that is on this machine."""
+    candidates = [sys.executable] if f"{sys.version_info[0]}.{sys.version_info[1]}" in versions else []
+    for version in versions:
+        candidates += places_of_python(version)
+    return next((path for path in candidates if path and version_of(path) in versions), None)
+
+
+def places_of_python(version: str) -> list[str]:
+    """Where installers put a Python of this version, whether or not that is on the PATH."""
+    home, found = Path.home(), [shutil.which(f"python{version}") or ""]
+    launcher = shutil.which("py") if WINDOWS else None
+    if launcher:
+        asked = subprocess.run(
+            [launcher, f"-{version}", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True
         )
-        if found.returncode == 0:
-            return found.stdout.strip()
-    path = shutil.which(f"python{wanted}")
-    if path:
-        return path
-    raise Stopped(f"Python {wanted} is needed and was not found; this is {platform.python_version()}: install it and run again")
+        found.append(asked.stdout.strip() if asked.returncode == 0 else "")
+    program = "python.exe" if WINDOWS else f"bin/python{version}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / ("pyenv-win/versions" if WINDOWS else "versions")
+    managed = home / ("AppData/Roaming/uv/python" if WINDOWS else ".local/share/uv/python")
+    for folder, pattern in (
+        (pyenv, f"{version}.*"),
+        (managed, f"cpython-{version}.*"),
+        (ROOT / ".venv-python", f"cpython-{version}.*"),
+    ):
+        found += [str(path / program) for path in sorted(folder.glob(pattern), reverse=True)]
+    if not WINDOWS:
+        found += [f"{prefix.format(version=version)}/python{version}" for prefix in PREFIXES]
+    return [path for path in found if path and Path(path).exists()]
+
+
+def version_of(python: str | Path) -> str:
+    """Such as "3.12"; nothing when it does not run (as pyenv's stand-ins may not) or lacks what makes virtual environments."""
+    asked = [str(python), "-c", "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, env=clean_environment(), timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def usable(folder: Path, versions: tuple[str, ...]) -> bool:
+    """Whether this virtual environment has a running Python of one of these versions, with pip."""
+    python = program(folder)
+    if not python.exists() or version_of(python) not in versions:
+        return False
+    return subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True).returncode == 0
+
+
+def fetch_python(versions: tuple[str, ...], what: str) -> str:
+    """A Python from uv, in a folder of this project's own."""
+    version = versions[0]
+    print(
+        f"{what} needs Python {' or '.join(versions)}, which this machine has not: fetching {version} into .venv-python (about 30 MB)",
+        flush=True,
+    )
+    tool, folder = ROOT / ".venv-uv", ROOT / ".venv-python"
+    if not version_of(sys.executable):
+        raise Stopped(
+            f"{sys.executable} cannot make virtual environments: install its venv package, or Python {version}, and run again"
+        )
+    try:
+        if not usable(tool, (version_of(sys.executable),)):
+            run([sys.executable, "-m", "venv", "--clear", str(tool)], "making a virtual environment")
+        pip(tool, "uv", UV)
+        run(
+            [str(program(tool)), "-m", "uv", "python", "install", "--no-bin", "--install-dir", str(folder), version],
+            f"fetching Python {version}",
+        )
+    except Stopped as error:
+        raise Stopped(f"{error}; or install Python {version} yourself and run again") from error
+    python = find_python((version,))
+    if python is None:
+        raise Stopped(f"the Python {version} that was fetched does not run: install Python {version} yourself and run again")
+    return python
+
+
+# the machine
 
 
 def check_folder() -> None:
@@ -211,7 +328,7 @@ def note_interpreter(path: Path) -> None:
 
 
 def demo() -> int:
-    install()
+    blender = install()[0]
     started = time.monotonic()
     folder = ROOT / "demo"
     if folder.exists():
@@ -226,18 +343,25 @@ def demo() -> int:
         "MIMAFACE_PORTRAIT": str(assets / "portrait.png"), "MIMAFACE_TAKE": str(assets / "take.csv"),
         "MIMAFACE_HOME": str(folder / ".home"), "BLENDER_USER_RESOURCES": str(folder / ".blender"),
     }  # fmt: skip
-    call([str(program(ROOT / ".venv-blender-5.0")), "blender_addon/demo.py"], environment)
+    call([str(program(blender_folder(blender))), "blender_addon/demo.py"], environment)
     call([str(backend), "blender_addon/demo_pictures.py", str(folder)])
     print(f"the demo took {time.monotonic() - started:.0f} s")
     return 0
 
 
 def test(arguments: list[str]) -> int:
-    install(tuple(BLENDERS), optional=True)
+    missing = sorted(set(BLENDERS) - set(install(all_blenders=True)))
+    if missing:
+        print(f"note: without Blender {', '.join(missing)}: the tests in it will be skipped", flush=True)
     backend = str(program(ROOT / ".venv"))
     checks = (["-m", "ruff", "check", "."], ["-m", "mypy"], ["-c", "from importlinter.cli import lint_imports_command as c; c()"])
     failed = [check for check in checks if subprocess.run([backend, *check], cwd=ROOT, env=clean_environment()).returncode]
-    code = subprocess.run([backend, "-m", "pytest", *arguments], cwd=ROOT, env=clean_environment()).returncode
+    subprocess.run(
+        [backend, "blender_addon/build.py"], cwd=ROOT, env=clean_environment()
+    )  # once, before several workers want its wheels
+    workers = str(min(os.cpu_count() or 1, MOST_WORKERS))
+    command = [backend, "-m", "pytest", "-n", workers, "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
+    code = subprocess.run(command, cwd=ROOT, env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode
     for check in failed:
         print(f"failed: {' '.join(check)}", file=sys.stderr)
     return code or len(failed)

@@ -43,7 +43,7 @@ def test_the_proxy_is_better_than_a_copy_of_the_source(shards, tmp_path, capsys)
 def test_models_are_evaluated_on_the_device_there_is(gpu, monkeypatch):
     opened = []
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    monkeypatch.setattr(TorchEngine, "open", lambda folder, device: opened.append((folder, device)))
+    monkeypatch.setattr(TorchEngine, "open", lambda folder, device: opened.append((folder, device.type)))
     monkeypatch.setattr("mimaface.evaluation.evaluate.autoencoder_generator", lambda engine: engine)
     generators_of(["source", "autoencoder"], Path("a model"))
     assert opened == [(Path("a model"), "cuda" if gpu else "cpu")]
