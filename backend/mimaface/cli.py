@@ -189,6 +189,7 @@ def _animate(parsed: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mimaface.animate import animate, check
+    from mimaface.drivers.rates import standard_rate
     from mimaface.face.portrait import Portrait
     from mimaface.protocol.errors import Cancelled
     from mimaface.protocol.settings import RenderSettings
@@ -199,11 +200,11 @@ def _animate(parsed: argparse.Namespace) -> int:
     )
     motion = _open_motion(parsed, parsed.motion)
     check(motion, settings)
-    own = (len(motion) - 1) / motion.duration if len(motion) > 1 else 25.0
-    rate = parsed.fps or min(max(own, 1.0), 240.0)
+    rate, words = (parsed.fps, "") if parsed.fps else standard_rate(motion)
+    if words:
+        _say(f"{parsed.motion.name}: {words}")
+    motion = motion.at_rate(rate)
     is_video = parsed.output.suffix.lower() == ".mp4"
-    if parsed.fps or is_video:
-        motion = motion.at_rate(rate)
     portrait = Portrait.open(parsed.portrait, parsed.face)
     started, done = time.monotonic(), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

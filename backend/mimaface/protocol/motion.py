@@ -35,7 +35,9 @@ BRIDGE = 2.0
 REQUIRED = ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence")
 OPTIONAL = ("landmarks", "expression_bfm", "gaze_d3dfr")
 SLOWEST, FASTEST = 1.0, 960.0  # frames per second that a motion can be shown at
-SAME_MOMENT = 1e-6  # seconds; a clip whose frames are all so near to those wanted is left as it is
+# Share of a frame: a clip whose frames are all so near to those wanted keeps them, and a last frame that ends so early is one. Clocks
+# of containers round to 0.03 of a frame. Raised: frames are shown earlier and later than they were taken.
+SAME_MOMENT = 0.05
 
 
 def _fit_to_send(meta: dict[str, Any]) -> dict[str, Any]:
@@ -200,11 +202,12 @@ class MotionClip:
                 f"{self.duration:.6g} seconds at {rate:g} frames per second are more than {MAX_FRAMES} frames",
                 "check the times of the motion, or use a shorter take",
             )
-        wanted = self.time[0] + np.arange(int(np.floor(self.duration * rate + 1e-6)) + 1) / rate
-        if len(wanted) == len(self) and np.abs(wanted - self.time).max() < SAME_MOMENT:
-            return self
+        wanted = self.time[0] + np.arange(int(np.floor(self.duration * rate + SAME_MOMENT)) + 1) / rate
+        if len(wanted) == len(self) and np.abs(wanted - self.time).max() * rate <= SAME_MOMENT:
+            return self.but(time=wanted)
         frame = self.neutral_frame()
-        return self.but(meta={**self.meta, "neutral": "rest" if frame is None else frame}).resampled(wanted)
+        clip = self.but(meta={**self.meta, "neutral": "rest" if frame is None else frame})
+        return clip.resampled(np.minimum(wanted, self.time[-1])).but(time=wanted)
 
     def holes(self) -> Array:
         """Indexes (K,) of the frames after which frames are missing."""
