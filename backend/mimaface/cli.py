@@ -139,8 +139,13 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_retargeting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--neutral", default="", help='what the motion is relative to: "rest", "auto" or a frame number')
-    parser.add_argument("--gain", action="append", default=[], metavar="NAME=FACTOR", help="an action, head or gaze; repeatable")
-    parser.add_argument("--flip", action="append", default=[], metavar="CHANNEL", help="head_yaw, head_pitch, … ; repeatable")
+    parser.add_argument("--gain", action="append", default=[], metavar="NAME=FACTOR", help="an action, head, position or gaze; repeatable")
+    parser.add_argument(
+        "--flip", action="append", default=[], metavar="CHANNEL", help="head_yaw, head_pitch, … or one pair, such as mouthLeft; repeatable"
+    )
+    parser.add_argument(
+        "--exchange", action="append", default=[], metavar="A=B", help="channels in each other's place, such as head_yaw=head_roll; repeatable"
+    )
     parser.add_argument("--swap", action="store_true", help="exchange left and right")
     parser.add_argument("--smoothing", type=float, default=0.0, help="0 to 1")
     parser.add_argument(
@@ -162,7 +167,7 @@ def _retargeting(parsed: argparse.Namespace) -> RetargetSettings:
         except ValueError as error:
             raise InvalidInput(f"--gain {text}: not NAME=FACTOR", "for example --gain jawOpen=1.3") from error
     neutral = int(parsed.neutral) if parsed.neutral.isdecimal() else parsed.neutral
-    return RetargetSettings(neutral, gains, tuple(parsed.flip), parsed.swap, parsed.smoothing)
+    return RetargetSettings(neutral, gains, tuple(parsed.flip), parsed.swap, parsed.smoothing, tuple(parsed.exchange))
 
 
 def _open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:

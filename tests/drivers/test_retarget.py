@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from conftest import motion_of, nod
+from conftest import CASES, motion_of, nod
+from mimaface.drivers import open_motion
 from mimaface.drivers.retarget import RetargetSettings, retarget, scale_rotation
 from mimaface.face.smoothing import one_euro
 from mimaface.protocol.arkit import ACTION_INDEX
@@ -48,6 +49,48 @@ def test_gains_scale_one_channel():
     np.testing.assert_allclose(np.degrees(done.gaze[0, 0]), [16, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("gains", "factor"),
+    [({"head": 0}, 0), ({"position": 0}, 0), ({"position": 0.5}, 0.5), ({"head": 0.5}, 0.5), ({"head": 0.5, "position": 2}, 1)],
+)
+@pytest.mark.parametrize("neutral", ["auto", "rest", 1])
+def test_the_position_has_a_gain_and_a_head_at_0_stands_still(gains, factor, neutral):
+    place = np.array([[0.1, 0, -0.6], [0.13, 0.02, -0.6], [np.nan] * 3, [0.1, 0, -0.5]])
+    clip = motion_of(*[{"angles": (10 * index, 0, 0)} for index in range(4)]).but(head_pos=place, meta={"neutral": neutral})
+    scaled = retarget(clip, RetargetSettings(gains=gains))
+    np.testing.assert_allclose(scaled.relative().head_pos, factor * clip.relative().head_pos, atol=1e-9)
+    still = degrees(scaled.relative())[:, 0]
+    np.testing.assert_allclose(still, gains.get("head", 1) * degrees(clip.relative())[:, 0], atol=1e-6)
+    if neutral != "rest":
+        np.testing.assert_allclose(scaled.head_pos[0], place[0], err_msg="the place itself stays, for motion as recorded")
+    rested = retarget(clip, RetargetSettings(gains=gains, neutral="rest")).head_pos
+    origin = 0 if neutral == "rest" else place[0]
+    np.testing.assert_allclose(rested, factor * (place - origin), atol=1e-9)
+
+
+def test_a_handheld_shake_is_gone_without_the_head():
+    clip = open_motion(CASES / "handheld.mp4")
+    assert np.ptp(clip.head_pos, axis=0).max() > 0.005, "it shakes"
+    still = retarget(clip, RetargetSettings(gains={"head": 0})).relative()
+    np.testing.assert_allclose(still.head_pos, 0, atol=1e-12)
+    np.testing.assert_allclose(degrees(still), 0, atol=1e-6)
+
+
+def test_one_pair_can_be_flipped_and_two_channels_exchanged():
+    clip = motion_of({"angles": (20, 5, -10), "mouthLeft": 0.7, "mouthRight": 0.1, "jawLeft": 0.3, "gaze": (9, 2)})
+
+    def values(settings, *names):
+        return [round(float(retarget(clip, settings).actions[0, ACTION_INDEX[name]]), 6) for name in names]
+
+    for name in ("mouthLeft", "mouthRight"):
+        assert values(RetargetSettings(flip=(name,)), "mouthLeft", "mouthRight", "jawLeft") == [0.1, 0.7, 0.3]
+    assert values(RetargetSettings(flip=("mouthLeft", "mouthRight")), "mouthLeft") == [0.1]
+    assert values(RetargetSettings(exchange=("jawLeft=mouthLeft",)), "mouthLeft", "jawLeft") == [0.3, 0.7]
+    turned = retarget(clip, RetargetSettings.from_wire({"exchange": ["head_yaw=head_roll", "gaze_yaw=gaze_pitch"]}))
+    np.testing.assert_allclose(degrees(turned)[0], (-10, 5, 20), atol=1e-6)
+    np.testing.assert_allclose(np.degrees(turned.gaze[0, 0]), (2, 9), atol=1e-4)
+
+
 def test_scaling_a_rotation_by_one_and_two():
     quaternion = nod(5).head_quat
     np.testing.assert_allclose(scale_rotation(quaternion, 1.0), quaternion, atol=1e-12)
@@ -85,6 +128,10 @@ def test_smoothing_keeps_quaternions_unit_and_time_untouched():
         {"neutral": -3},
         {"neutral": True},
         {"neutral": 1.5},
+        {"flip": ["jawOpen"]},
+        {"exchange": ["head_yaw=jawOpen"]},
+        {"exchange": ["head_yaw"]},
+        {"exchange": 3},
     ],
 )
 def test_mistakes_are_named(values):

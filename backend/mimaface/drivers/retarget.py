@@ -19,29 +19,46 @@ from mimaface.protocol.rotation import (
     matrix_to_quaternion,
     quaternion_to_matrix,
 )
+from mimaface.protocol.texts import shown
 
 Array = NDArray[Any]
-FLIPS = ("head_yaw", "head_pitch", "head_roll", "gaze_yaw", "gaze_pitch")
-GAINS = ("head", "gaze", *ACTION_NAMES)
+HEAD, GAZE = ("head_yaw", "head_pitch", "head_roll"), ("gaze_yaw", "gaze_pitch")
+PAIRED = tuple(name for name in ACTION_NAMES if mirror_name(name) != name)
+FLIPS = (*HEAD, *GAZE, *PAIRED)
+GAINS = ("head", "position", "gaze", *ACTION_NAMES)
+ALIKE = (HEAD, GAZE, ACTION_NAMES)  # channels that can be exchanged for each other
 
 
 @dataclass(frozen=True)
 class RetargetSettings:
-    """neutral: "" keeps the file's own, else "rest", "auto" or a frame index; gains by action name, "head" or "gaze"; flip: names
-    of FLIPS; swap: exchange left and right; smoothing: 0 (none) to 1 (heavy)."""
+    """neutral: "" keeps the file's own, else "rest", "auto" or a frame index; gains by action name, "head", "position" or "gaze";
+    flip: angles that change their sign, or actions that are exchanged with the other side's; exchange: pairs "name=name" of
+    channels that were written into each other's place; swap: exchange left and right; smoothing: 0 (none) to 1 (heavy).
+
+    "head" scales all that the head does, its position included, so that it stands still at 0; "position" scales that once more.
+    """
 
     neutral: str | int = ""
     gains: dict[str, float] = field(default_factory=dict)
     flip: tuple[str, ...] = ()
     swap: bool = False
     smoothing: float = 0.0
+    exchange: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.gains if name not in GAINS] + [name for name in self.flip if name not in FLIPS]
         if unknown:
             raise InvalidInput(
-                f"retargeting knows no channel {unknown[0]!r}", f"gains: an action, head or gaze; flips: {', '.join(FLIPS)}"
+                f"retargeting knows no channel {shown(unknown[0], 40)!r}",
+                f"gains: an action, head, position or gaze; flips: {', '.join(HEAD + GAZE)}, or an action of one side",
             )
+        for pair in self.exchange:
+            first, _, second = pair.partition("=")
+            if not any(first in group and second in group for group in ALIKE):
+                raise InvalidInput(
+                    f"the channels {shown(pair, 60)!r} cannot be exchanged",
+                    "give two actions, two angles of the head or two of the gaze, such as head_yaw=head_roll",
+                )
         if any(not 0 <= gain <= 10 for gain in self.gains.values()):
             raise InvalidInput("a gain is out of range", "use 0 to 10")
         if not 0 <= self.smoothing <= 1:
@@ -57,6 +74,8 @@ class RetargetSettings:
         try:
             if "flip" in known:
                 known["flip"] = tuple(str(name) for name in known["flip"])
+            if "exchange" in known:
+                known["exchange"] = tuple(str(pair) for pair in known["exchange"])
             if "gains" in known:
                 known["gains"] = {str(name): float(gain) for name, gain in known["gains"].items()}
             known["smoothing"] = float(known.get("smoothing", 0.0))
@@ -66,30 +85,34 @@ class RetargetSettings:
             raise InvalidInput(f"the retargeting options cannot be read ({error})") from error
 
     def to_wire(self) -> dict[str, Any]:
-        return {**asdict(self), "flip": list(self.flip)}
+        return {**asdict(self), "flip": list(self.flip), "exchange": list(self.exchange)}
 
 
 def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
-    """Apply ``settings`` in this order: swap, flip, gains, smoothing; the neutral is noted, not subtracted."""
+    """Apply ``settings`` in this order: exchange, swap, flip, gains, smoothing; the neutral is noted, not subtracted."""
     actions, quaternion, gaze, place = clip.actions.copy(), clip.head_quat.copy(), clip.gaze.copy(), clip.head_pos.copy()
+    actions, quaternion, gaze = _exchanged(actions, quaternion, gaze, settings.exchange)
     if settings.swap:
         actions = actions[:, [ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES]]
         quaternion *= [1, 1, -1, -1]  # mirrored in x: yaw and roll change sign
         gaze = gaze[:, ::-1] * np.array([-1, 1], np.float32)
         place = place * [-1, 1, 1]
-    signs = np.array([-1.0 if name in settings.flip else 1.0 for name in ("head_yaw", "head_pitch", "head_roll")])
+    signs = np.array([-1.0 if name in settings.flip else 1.0 for name in HEAD])
     if (signs < 0).any():
         angles = matrix_to_head_angles(quaternion_to_matrix(quaternion))
         quaternion = matrix_to_quaternion(head_angles_to_matrix(angles * signs))
-    for name, component in (("gaze_yaw", 0), ("gaze_pitch", 1)):
+    for component, name in enumerate(GAZE):
         if name in settings.flip:
             gaze[..., component] *= -1
+    for name in {min(name, mirror_name(name)) for name in settings.flip if name in PAIRED}:
+        pair = [ACTION_INDEX[name], ACTION_INDEX[mirror_name(name)]]
+        actions[:, pair] = actions[:, pair[::-1]]
     for name, gain in settings.gains.items():
         if name == "head":
             quaternion = scale_rotation(quaternion, gain)
         elif name == "gaze":
             gaze = gaze * np.float32(gain)
-        else:
+        elif name != "position":
             actions[:, ACTION_INDEX[name]] *= gain
     if settings.smoothing > 0:
         cutoff = 8.0 * (1 - settings.smoothing) + 0.4
@@ -102,14 +125,33 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
     meta = dict(clip.meta)
     if type(settings.neutral) is int and settings.neutral >= len(clip):
         raise InvalidInput(f"neutral frame {settings.neutral} is not in the take of {len(clip)} frames")
+    known = np.flatnonzero(np.isfinite(place).all(axis=1))
+    recorded = meta["neutral"] != "rest"  # a recorded position has no rest: its first is taken for it
+    if settings.neutral == "rest" and recorded and len(known):
+        place, recorded = place - place[known[0]], False
+    moved = settings.gains.get("head", 1.0) * settings.gains.get("position", 1.0)
+    if moved != 1 and len(known):
+        start = place[known[0]] if recorded else np.zeros(3)
+        place = start + (place - start) * moved
     if settings.neutral != "":
-        known = np.isfinite(place).all(1)
-        if settings.neutral == "rest" and meta["neutral"] != "rest" and known.any():
-            place = place - place[np.argmax(known)]  # a recorded position has no rest: its first is taken for it
         meta["neutral"] = settings.neutral
     meta["edits"] = [*clip.meta.get("edits", []), settings.to_wire()]
     native = dict.fromkeys(OPTIONAL) if settings != RetargetSettings(settings.neutral) else {}  # no longer what was recorded
     return clip.but(actions=actions, head_quat=quaternion, gaze=gaze, head_pos=place, meta=meta, **native)
+
+
+def _exchanged(actions: Array, quaternion: Array, gaze: Array, pairs: tuple[str, ...]) -> tuple[Array, Array, Array]:
+    for first, second in (pair.split("=") for pair in pairs):
+        if first in HEAD:
+            angles = matrix_to_head_angles(quaternion_to_matrix(quaternion))
+            angles[:, [HEAD.index(first), HEAD.index(second)]] = angles[:, [HEAD.index(second), HEAD.index(first)]]
+            quaternion = matrix_to_quaternion(head_angles_to_matrix(angles))
+        elif first in GAZE:
+            gaze[..., [GAZE.index(first), GAZE.index(second)]] = gaze[..., [GAZE.index(second), GAZE.index(first)]]
+        else:
+            places = [ACTION_INDEX[first], ACTION_INDEX[second]]
+            actions[:, places] = actions[:, places[::-1]]
+    return actions, quaternion, gaze
 
 
 def scale_rotation(quaternion: Array, gain: float) -> Array:
