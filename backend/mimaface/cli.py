@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 a check failed, 2 a mistake explained, 130 stopped by Ctrl-C."""
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it says of damaged tags helps nobody
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
@@ -211,6 +212,8 @@ def _animate(parsed: argparse.Namespace) -> int:
     motion = motion.at_rate(rate)
     is_video = parsed.output.suffix.lower() == ".mp4"
     portrait = Portrait.open(parsed.portrait, parsed.face)
+    for text in portrait.warnings:
+        print(f"mimaface: {text}", file=sys.stderr)
     started, done = time.monotonic(), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from conftest import COLLINS
-from mimaface.face.portrait import Portrait, load_picture, load_pictures
+from mimaface.face.portrait import Portrait
+from mimaface.pictures import load_picture, load_pictures
 from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
 
 
@@ -67,7 +68,7 @@ def test_bad_pictures_are_named(tmp_path):
     with pytest.raises(InvalidImage, match="cannot read"):
         load_picture(tmp_path / "absent.png")
     with pytest.raises(InvalidImage, match="not a picture"):
-        load_picture(saved(Image.new("RGB", (100, 100)), "GIF"))
+        load_picture(saved(Image.new("RGB", (100, 100)), "PPM"))
 
 
 def test_no_face_and_no_such_face():

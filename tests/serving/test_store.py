@@ -13,15 +13,16 @@ import torch
 
 from conftest import COLLINS, nod
 from mimaface.animate import engine_build
+from mimaface.pictures import encode_png
 from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, OutOfResources, UnknownJob
 from mimaface.protocol.settings import RenderSettings
 from mimaface.serving.shortage import shortage
 from mimaface.serving.store import Store
-from mimaface.serving.work import Work, png
+from mimaface.serving.work import Work
 
 PROXY = RenderSettings(engine="proxy", size=64)
 MOTION = nod(4).to_bytes()
-PICTURES = [png(np.full((8, 8, 3), 40 * index, np.uint8)) for index in range(4)]
+PICTURES = [encode_png(np.full((8, 8, 3), 40 * index, np.uint8)) for index in range(4)]
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mimaface.animate import check, engine_build, engine_states, steps
 from mimaface.drivers import ReadingSettings, motion_steps
@@ -21,6 +20,7 @@ from mimaface.face.head import Head
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer
+from mimaface.pictures import encode_png
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
@@ -114,7 +114,7 @@ class Work:
                     continue
                 if frame.index == start:
                     same_build(job)  # of the networks, which have been loaded meanwhile
-                yield frame.index, self.store.put_frame(job.id, frame.index, png(frame.image))
+                yield frame.index, self.store.put_frame(job.id, frame.index, encode_png(frame.image))
                 if self.store.job(job.id).done > frame.index + 1:
                     return
 
@@ -140,12 +140,6 @@ def same_build(job: Job) -> None:
             "press Generate to make it anew",
         )
 
-
-def png(image: Array) -> bytes:
-    """A picture (H, W, 3 or 4) uint8 as PNG; equal pictures give equal bytes."""
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG", compress_level=1)
-    return out.getvalue()
 
 
 def head_mesh(portrait: Portrait) -> bytes:

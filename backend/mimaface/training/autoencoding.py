@@ -14,9 +14,9 @@ from torch.nn import functional
 from mimaface.data.samples import read_shards, shards_in
 from mimaface.engines.pictures import as_images
 from mimaface.engines.precision import autocast
-from mimaface.face.portrait import load_pictures
 from mimaface.model.autoencoder import SmallAutoencoder
 from mimaface.model.family import MimaFaceModel
+from mimaface.pictures import load_pictures
 from mimaface.protocol.errors import InvalidInput
 
 from .config import TrainingConfig
