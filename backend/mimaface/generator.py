@@ -180,10 +180,18 @@ class PortraitGenerator:
                     picture=posed.small, origin=posed.origin, normals=posed.normals, source_normals=self.still,
                 ), where,
             )  # fmt: skip
-            return redraw(window, feathered(change, self.size, posed.away), self.size)
+            return self._toned(window, redraw(window, feathered(change, self.size, posed.away), self.size))
         decoded = finite(lambda: engine.decode_latents(latents), where)
         painted = resized(decoded, (window.shape[-2], window.shape[-1]))
-        return window + posed.away * feather(window.shape[-1], self.size).to(window) * (painted - window)
+        return self._toned(window, window + posed.away * feather(window.shape[-1], self.size).to(window) * (painted - window))
+
+    def _toned(self, window: Tensor, drawn: Tensor) -> Tensor:
+        """``drawn`` (1, 3, W, W), RGB in [−1, 1], with no colour in what it changes of ``window`` that the photograph has not."""
+        tone = self.renderer.projection.tone
+        if tone.own >= 1:
+            return drawn
+        before, after = (tone.painted((values[0].movedim(0, -1).double().cpu().numpy() + 1) * 127.5) for values in (window, drawn))
+        return window + torch.from_numpy((after - before) / 127.5).movedim(-1, 0)[None].to(window)
 
 
 def distances(places: list[Array]) -> Tensor:

@@ -14,7 +14,7 @@ from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer
-from mimaface.protocol.rotation import matrix_to_head_angles
+from mimaface.protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix, tilt_of
 
 
 def shown(portrait, renderer, **values):
@@ -63,7 +63,8 @@ def ideal_points(portrait, pose) -> np.ndarray:
 def test_the_head_turns_as_it_is_keyed(portrait, renderer, angles):
     _, still = observed(portrait, portrait.image)
     _, turned = observed(portrait, shown(portrait, renderer, angles=angles))
-    found = np.degrees(matrix_to_head_angles(turned.rotation @ still.rotation.T))
+    tilt = quaternion_to_matrix(tilt_of(matrix_to_quaternion(still.rotation)))
+    found = np.degrees(matrix_to_head_angles(tilt.T @ turned.rotation @ still.rotation.T @ tilt))
     np.testing.assert_allclose(found, angles, atol=3)
 
 

@@ -21,7 +21,8 @@ from .head import Head
 from .matte import person_colours, person_matte
 from .rasterise import rasterise, vertex_normals
 from .sampling import smoothstep
-from .shading import DEPTH_BIAS, EYE, MARGIN_UNIT, MOUTH, RIM_HEAD, SKIN, TEETH
+from .shading import DEPTH_BIAS, EYE, GUM, MARGIN_UNIT, MOUTH, RIM_HEAD, SKIN, TEETH
+from .tone import Tone, tone_of
 
 Array = NDArray[Any]
 NOT_DRAWN = ("lashes", "hair")
@@ -45,7 +46,8 @@ class Projection:
     partner in the photograph; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255 where no pixel is known;
     inner (V,): 1 where the head is drawn even so; above_chin (V,): 0 on the chin's underside;
     follow (V,): 1 moves with the head, 0 stays (base of the neck);
-    eyes (2, S, S, 3): see ``unseen.eye_pictures``; dark (3,): RGB where no light comes;
+    eyes (2, S, S, 3): see ``unseen.eye_pictures``; dark (3,): RGB where no light comes; gum (3,): RGB against that of teeth; tone:
+    the photograph's, which all that is painted has;
     at the source pixels: depth and source_kind (H, W), margin (H, W, 5) int8: quarters of a pixel to the nearest other surface,
     by kind; see ``shading.RIM``.
     """
@@ -70,6 +72,8 @@ class Projection:
     above_chin: Array
     eyes: Array
     dark: Array
+    gum: Array
+    tone: Tone
     follow: Array
     depth: Array
     source_kind: Array
@@ -133,6 +137,9 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     low = neutral[:, 1] + 0.6 * np.maximum(neutral[:, 2], 0)
     fallback, light, skin = _fallback_colours(head, person, place, seen, triangles, kind, source_kind, margin)
     pictures = unseen.eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
+    tone = tone_of(image, matte)
+    ivory = unseen.IVORY * light
+    gum = tone.painted(GUM * ivory) / tone.painted(ivory)
     rest = vertex_normals(neutral, triangles)
     above_chin = np.where(neutral[:, 1] < CHIN, smoothstep(-0.75, -0.35, rest[:, 1]), 1.0)
     front = smoothstep(0.06, 0.08, neutral[:, 2]) * above_chin
@@ -143,9 +150,10 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     mirror_trust[eyes] = 0
     mirror_trust[mouth] = 0
     return Projection(
-        head, camera, correction, image, matte, person, unseen.continue_mouth(person, margin[..., MOUTH] / MARGIN_UNIT), triangles, kind,
-        head.triangle_part[drawn], still, place, place[mirror], trust, mirror_trust, fallback, inner, above_chin, pictures,
-        unseen.DARK * light, smoothstep(NECK_LOW, NECK_HIGH, low), raster.depth, source_kind, margin,
+        head, camera, correction, image, matte, person, unseen.continue_mouth(person, margin[..., MOUTH] / MARGIN_UNIT),
+        triangles, kind, head.triangle_part[drawn], still, place, place[mirror], trust, mirror_trust,
+        tone.painted(fallback).astype(np.float32), inner, above_chin, tone.painted(pictures).astype(np.float32),
+        tone.painted(unseen.DARK * light), gum, tone, smoothstep(NECK_LOW, NECK_HIGH, low), raster.depth, source_kind, margin,
     )  # fmt: skip
 
 

@@ -239,7 +239,7 @@ class ProxyRenderer:
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
                 look.factors, projection.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
                 projection.margin, RIM,
-                projection.eyes, look.turns, look.lids, projection.dark, metres,
+                projection.eyes, look.turns, look.lids, projection.dark, projection.gum, metres,
             )
         )  # fmt: skip
 

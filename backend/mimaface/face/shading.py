@@ -46,7 +46,7 @@ def mix(values: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, 
 def texture(
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
     surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, rim: Array, eyes: Array, turns: Array, lids: Array,
-    dark: Array, pixel: float,
+    dark: Array, gum: Array, pixel: float,
 ) -> Array:  # fmt: skip
     """Colour, opacity, and how much of it no pixel of the photograph shows (h, w, 5), of a raster of the posed head.
 
@@ -55,7 +55,7 @@ def texture(
     (1: opaque even where no pixel is known), shade; fallback (V, 3) RGB; surface (V, 4): see ``unseen.surface_coordinates``;
     image, inner_image (H, W, 3): the photograph, and its mouth continued over the lips; rim (5, 4): see RIM;
     eyes (2, S, S, 3) pictures of both eyes, turned by turns (2, 3, 3); lids (2, 33): pitch of the upper lid's edge by yaw;
-    dark (3,): RGB deep in the mouth; pixel: metres at the head.
+    dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; pixel: metres at the head.
     """
     height, width = found.shape
     result = np.zeros((height, width, 5), np.float32)
@@ -87,7 +87,7 @@ def texture(
                 elif mine in (TEETH, MOUTH):
                     shade = mix(factors, a, b, c, wa, wb, wc, SHADE)
                     if mine == TEETH:
-                        shade *= paint_tooth(colour, surface, a, b, c, wa, wb, wc, pixel)
+                        shade *= paint_tooth(colour, surface, a, b, c, wa, wb, wc, gum, pixel)
                     for channel in range(3):
                         colour[channel] = dark[channel] + shade * (colour[channel] - dark[channel])
                 mirrored = mix(factors, a, b, c, wa, wb, wc, MIRROR)
@@ -163,7 +163,9 @@ def paint_eye(
 
 
 @numba.njit(cache=True, nogil=True)
-def paint_tooth(colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, pixel: float) -> float:
+def paint_tooth(
+    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, gum_hue: Array, pixel: float
+) -> float:
     """Crowns with gaps between them, rounded at their edge, gum above; lines thinner than a pixel are fainter, not thinner.
 
     Returns the share of light that the cheeks leave.
@@ -188,7 +190,7 @@ def paint_tooth(colour: Array, surface: Array, a: int, b: int, c: int, wa: float
     gum = min(max((up - (CROWN - 0.0022 * across * across)) / max(pixel, 0.0008) + 0.5, 0.0), 1.0)
     light = (1 - dark) * (0.94 + 0.06 * (1 - across * across))
     for channel in range(3):
-        colour[channel] *= light * (1 - gum) + gum * GUM[channel]
+        colour[channel] *= light * (1 - gum) + gum * gum_hue[channel]
     return 1 - min(max((along - MOLARS) / MOLARS, 0.0), 0.9)
 
 
