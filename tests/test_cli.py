@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import COLLINS, nod
+from conftest import CASES, COLLINS, nod
 from mimaface.protocol.motion import MotionClip
 
 COMMAND = [sys.executable, "-m", "mimaface.cli"]
@@ -74,6 +74,22 @@ def test_mistakes_are_one_sentence(tmp_path, motion, arguments, words):
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_warnings_of_a_take_are_said(tmp_path):
+    done = run("track", CASES / "face_lost_rows.csv", "-o", tmp_path / "take.motion.npz")
+    assert done.returncode == 0
+    assert "no face in 8 of 48 frames" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_has_one_picture_for_every_frame_of_the_rate(tmp_path):
+    time = np.delete(np.arange(24) / 24, [3, 4, 9, 15])
+    MotionClip.at_rest(time).save(tmp_path / "uneven.motion.npz")
+    done = run("animate", COLLINS, tmp_path / "uneven.motion.npz", "-o", tmp_path / "out", "--engine", "proxy", "--size", 64)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 24
+    assert "24 are made, at 24 a second" in done.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, motion):

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,9 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(InvalidCheckpoint, match="idBase has shape"):
         BaselFace.from_arrays({**MODEL, "idBase": MODEL["idBase"][:, :79]})
     (tmp_path / "x.mat").write_bytes(b"not matlab")
-    for name in ("x.mat", "absent.mat"):
+    (tmp_path / "pickle.mat").write_bytes(pickle.dumps({"a": 1}))
+    (tmp_path / "list.mat").write_bytes(pickle.dumps(list(range(300))))
+    for name in ("x.mat", "absent.mat", "pickle.mat", "list.mat"):
         with pytest.raises(InvalidCheckpoint, match="not a readable"):
             BaselFace.from_mat(tmp_path / name)
     with pytest.raises(ValueError, match="257"):
