@@ -87,13 +87,14 @@ def install_blenders(every: bool) -> list[str]:
             install_blender(version)
         except Stopped as error:
             problems.append(error)
-            print(f"note: Blender {version} cannot be had: {error}", flush=True)
             continue
         ready.append(version)
         if not every:
             break
     if not ready and not every:
         raise problems[0]
+    for error in problems:
+        print(f"note: {error}", flush=True)
     return ready
 
 
@@ -300,8 +301,11 @@ def run(command: list[str], what: str) -> None:
                 print(f"\r  {what} … {time.monotonic() - started:.0f} s", end="", flush=True)
     if process.returncode:
         lines = [line for line in output.splitlines() if line.strip() and not line.startswith("WARNING")]
-        last = lines[-1].strip() if lines else "no message"
-        network = any(word in output for word in ("Temporary failure", "Connection", "getaddrinfo", "No matching distribution"))
+        last = lines[-1].strip().removeprefix("cause: ") if lines else "no message"
+        network = any(
+            word in output
+            for word in ("Temporary failure", "Connection", "getaddrinfo", "lookup address", "No matching distribution")
+        )
         hint = ": is the network up" if network else ""
         raise Stopped(f"{what} failed{hint}: {last}")
     print(f"\r  {what}: {time.monotonic() - started:.0f} s", flush=True)

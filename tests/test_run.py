@@ -112,7 +112,7 @@ def test_a_blender_that_cannot_be_had_is_passed_over(machine, monkeypatch, capsy
     monkeypatch.setattr(run, "install_blender", fails)
     monkeypatch.setattr(run, "find_python", lambda versions: sys.executable)
     assert "5.0" not in run.install_blenders(every=True)
-    assert "Blender 5.0 cannot be had: no wheel" in capsys.readouterr().out
+    assert "note: no wheel" in capsys.readouterr().out
     monkeypatch.setattr(run, "find_python", lambda versions: sys.executable if versions == ("3.11",) else None)
     monkeypatch.setattr(run, "BLENDERS", {"5.0": run.BLENDERS["5.0"]})
     assert run.install_blenders(every=True) == [], "its tests are skipped"
