@@ -197,10 +197,14 @@ def _animate(parsed: argparse.Namespace) -> int:
     from mimaface.animate import animate, check
     from mimaface.drivers.rates import standard_rate
     from mimaface.face.portrait import Portrait
-    from mimaface.protocol.errors import Cancelled
+    from mimaface.protocol.errors import Cancelled, InvalidInput
     from mimaface.protocol.settings import RenderSettings
-    from mimaface.video_out import open_sink
+    from mimaface.sound import Sound, has_sound
+    from mimaface.video_out import exact_rate, is_film, open_sink
 
+    is_video = is_film(parsed.output)
+    if parsed.transparent and is_video:
+        raise InvalidInput(f"{parsed.output.name}: an .mp4 file cannot be transparent", "choose a folder for PNG files as output")
     settings = RenderSettings(
         parsed.engine, parsed.size, parsed.framing, parsed.transparent, parsed.absolute, parsed.seed, parsed.face
     )
@@ -209,17 +213,23 @@ def _animate(parsed: argparse.Namespace) -> int:
     rate, words = (parsed.fps, "") if parsed.fps else standard_rate(motion)
     if words:
         _say(f"{parsed.motion.name}: {words}")
+    rate = float(exact_rate(rate))
     motion = motion.at_rate(rate)
-    is_video = parsed.output.suffix.lower() == ".mp4"
+    sound = has_sound(parsed.motion)
+    heard = Sound(parsed.motion, float(motion.time[0]), len(motion) / rate) if sound and is_video else None
+    if sound and not is_video:
+        _say(f"{parsed.motion.name}: its sound cannot go into a folder of pictures; an .mp4 file would have it")
     portrait = Portrait.open(parsed.portrait, parsed.face)
     for text in portrait.warnings:
-        print(f"mimaface: {text}", file=sys.stderr)
+        _say(text)
+    if portrait.alpha is not None and is_video:
+        _say(f"{parsed.portrait.name}: what is see-through is black in an .mp4 file; a folder of PNG files keeps it see-through")
     started, done = time.monotonic(), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
-        with open_sink(parsed.output, rate, parsed.overwrite) as sink, Progress(*columns, transient=True) as bar:
+        with open_sink(parsed.output, rate, parsed.overwrite, heard) as sink, Progress(*columns, transient=True) as bar:
             for frame in bar.track(animate(portrait, motion, settings, stop.is_set), len(motion), description="frames"):
                 sink.write(frame.index, frame.image)
                 done += 1
