@@ -336,7 +336,7 @@ def test_missing_frames_are_said_with_their_place(tmp_path):
     lines = moving().split(b"\n")
     (tmp_path / "take.csv").write_bytes(b"\n".join(lines[:41] + lines[61:]))
     clip = open_motion(tmp_path / "take.csv")
-    assert "missing in 1 places, the longest from 1.30 s to 2.00 s" in clip.meta["warnings"][0]
+    assert "missing in 1 place, the longest from 1.30 s to 2.00 s" in clip.meta["warnings"][0]
 
 
 @pytest.mark.parametrize("extra", [[f"Curve_{i:05d}_{'z' * 60}" for i in range(3000)], ["a" * 100_000, "\udcff"], ["a\tb"]])

@@ -86,8 +86,9 @@ def _with_holes_said(clip: MotionClip) -> MotionClip:
         return clip
     spans = clip.time[holes + 1] - clip.time[holes]
     longest = holes[int(np.argmax(spans))]
+    places = f"{len(holes)} place{'s' if len(holes) > 1 else ''}"
     note = (
-        f"frames are missing in {len(holes)} places, the longest from {clip.time[longest]:.2f} s to {clip.time[longest + 1]:.2f} s: "
+        f"frames are missing in {places}, the longest from {clip.time[longest]:.2f} s to {clip.time[longest + 1]:.2f} s: "
         f"bridged across {BRIDGE:g} s and less, otherwise held"
     )
     return clip.but(meta={**clip.meta, "warnings": shown_list([*clip.meta.get("warnings", []), note])})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -65,6 +64,8 @@ def read_table(content: bytes, name: str, is_header: Callable[[list[str]], bool]
     text = decoded(content)
     if text is None:
         raise InvalidMotion(f"{name}: not a text file", "choose the .csv that the recording wrote")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     separator = _separator(text)
     first: tuple[int, list[str]] | None = None
     for tried, (line, cells) in enumerate(_rows(text, name, separator)):
@@ -75,23 +76,25 @@ def read_table(content: bytes, name: str, is_header: Callable[[list[str]], bool]
         raise InvalidMotion(f"{name}: the file is empty", "export the take again")
     line, header = (line, cells) if is_header(cells) else first
     later = (row for row in _rows(text, name, separator) if row[0] > line)
-    return Table(header, line, later, text.endswith(("\n", "\r")))
+    return Table(header, line, later, text.endswith("\n"))
 
 
 def _separator(text: str) -> str:
     """The sign between cells: the most frequent one of the line, among the first, that has most letters, as headers do."""
-    lines = io.StringIO(text[: 2 * LONGEST_LINE], newline=None)
-    head = max((line for _, line in zip(range(HEADER_WITHIN), lines)), key=lambda line: sum(map(str.isalpha, line)), default="")
+    lines = text[:LONGEST_LINE].split("\n")[:HEADER_WITHIN]
+    head = max(lines, key=lambda line: sum(map(str.isalpha, line)))
     return max(",;\t|", key=head.count)
 
 
 def _rows(text: str, name: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     def lines() -> Iterator[str]:
-        stream = io.StringIO(text, newline=None)
-        while line := stream.readline(LONGEST_LINE + 1):
-            if len(line) > LONGEST_LINE:
+        start = 0
+        while start < len(text):
+            end = text.find("\n", start) + 1 or len(text)
+            if end - start > LONGEST_LINE:
                 raise InvalidMotion(f"{name}: a line of more than {LONGEST_LINE} letters is no row of a take", "export the take again")
-            yield line
+            yield text[start:end]
+            start = end
 
     reader = csv.reader(lines(), delimiter=separator)
     count = 0
