@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from mimaface.face.proxy import ProxyRenderer
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
+from mimaface.shortage import TORCH, require
 
 Array = NDArray[Any]
 DEMO_MODEL = ASSETS / "demo"  # the model that is shipped
@@ -121,6 +123,8 @@ def engine_build(name: str) -> str:
         if gaze_file().exists():
             parts.append(checksums.digest(gaze_file()))
     if name != "proxy":
+        if "torch" not in sys.modules:
+            require(TORCH)
         from mimaface.engines.precision import arithmetic
 
         parts.append(arithmetic())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mimaface import __version__
 from mimaface.protocol.errors import MimaFaceError
+from mimaface.shortage import START, require, shortage
 
 if TYPE_CHECKING:
     from mimaface.drivers import RetargetSettings
@@ -36,6 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mimaface: stopped", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        print(f"mimaface: {short}", file=sys.stderr)
+        return USER_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -258,6 +265,7 @@ def _track(parsed: argparse.Namespace) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    require(START)
     from mimaface.serving.process import serve
 
     serve(parsed.connection, parsed.root, parsed.parent_pid, parsed.host, parsed.allow_remote)

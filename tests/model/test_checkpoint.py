@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPVisionModel
 
-from mimaface.model.checkpoint import load_weights, read_weights, without_memory, write_weights
+from mimaface.model.checkpoint import load_weights, read_json, read_weights, without_memory, write_weights
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import PARTS, MimaFaceModel, load_unet
 from mimaface.model.motion_unet import build_motion_unet
@@ -156,8 +156,27 @@ def test_an_archive_with_code_or_of_another_kind_is_refused_and_never_run(tmp_pa
         path.write_bytes(pickle.dumps(Trap()))
     else:
         path.write_text("not weights")
-    with pytest.raises(InvalidCheckpoint, match="damaged or holds more than weights"):
+    with pytest.raises(InvalidCheckpoint, match="damaged or holds more than weights") as error:
         read_weights(path)
+    assert "weights_only" not in str(error.value), "nobody is told how to switch the protection off"
+    assert error.value.hint == "download it again, or take the .safetensors file of the same model"
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_a_table_of_contents_that_no_model_has_is_refused_unread(tmp_path: Path, dtype: torch.dtype | None) -> None:
+    path = tmp_path / "w.safetensors"
+    names = {f"weight.{index:06d}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for index in range(20_000)}
+    table = json.dumps(names).encode()
+    for size in (len(table), 1 << 40):
+        path.write_bytes(size.to_bytes(8, "little") + table)
+        with pytest.raises(InvalidCheckpoint, match=f"its table of contents would be {size} bytes long"):
+            read_weights(path, dtype)
+
+
+def test_a_configuration_nested_without_end_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"a": ' * 100_000)
+    with pytest.raises(InvalidCheckpoint, match=r"config.json cannot be read: it is nested too deeply"):
+        read_json(tmp_path / "config.json")
 
 
 def test_a_plain_archive_is_read_inside_a_state_dict_or_not(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mimaface.model.conditioning import Affinity, hand_over, stack_input
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import build_motion_unet, from_animatediff
 from mimaface.model.vision import VisionTokens
-from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.errors import InvalidInput, NotFinite
 
 from .conftest import assert_close_to_golden, golden, golden_keys, signals, tokens
 from .test_motion_unet import GOLDEN_UNET
@@ -182,3 +182,44 @@ def test_an_engine_opens_a_folder_in_bfloat16(tiny_model: MimaFaceModel, tmp_pat
 def test_a_number_of_steps_out_of_range_is_refused(engine: TorchEngine, steps: int) -> None:
     with pytest.raises(InvalidInput, match="steps"):
         run(engine, 4, steps=steps)
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, calls: range, value: float) -> None:
+    """Of the network's calls by number, one latent of the clip's third frame is not a number."""
+    real, count = TorchEngine.network, [0]
+
+    def spoiled(engine: TorchEngine, *arguments: Tensor) -> Tensor:
+        found = real(engine, *arguments)
+        count[0] += 1
+        if count[0] - 1 in calls:
+            found[0, 1, 2, 3, 4] = value
+        return found
+
+    monkeypatch.setattr(TorchEngine, "network", spoiled)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("call", [0, 2, 4])
+def test_a_step_that_is_not_finite_once_changes_nothing(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch, call: int, value: float
+) -> None:
+    whole = run(engine, 7)
+    spoil(monkeypatch, range(call, call + 1), value)
+    again = run(engine, 7)
+    assert all(torch.equal(one.latents, two.latents) for one, two in zip(whole, again, strict=True))
+
+
+@pytest.mark.parametrize(("first", "frame", "clips"), [(0, 2, 0), (3, 5, 1)])
+def test_a_step_that_is_never_finite_is_named_and_its_clip_never_given(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch, first: int, frame: int, clips: int
+) -> None:
+    whole = run(engine, 7)
+    spoil(monkeypatch, range(first, 1000), float("nan"))
+    made: list[GeneratedClip] = []
+    steps = generate_clips(engine, ClipPlan(7, engine.config.clip_length, engine.config.overlap), tokens(1), driven, 1)
+    with pytest.raises(
+        NotFinite, match=f"^step 1 of 3 gave, for frame {frame}, numbers that are not finite, twice – resume the take"
+    ):
+        made.extend(clip for clip in steps if clip is not None)  # keeps what came before
+    assert len(made) == clips
+    assert all(torch.equal(one.latents, two.latents) for one, two in zip(made, whole))

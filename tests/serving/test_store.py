@@ -16,9 +16,9 @@ from mimaface.animate import engine_build
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, OutOfResources, UnknownJob
 from mimaface.protocol.settings import RenderSettings
-from mimaface.serving.shortage import shortage
 from mimaface.serving.store import Store
 from mimaface.serving.work import Work
+from mimaface.shortage import shortage
 
 PROXY = RenderSettings(engine="proxy", size=64)
 MOTION = nod(4).to_bytes()

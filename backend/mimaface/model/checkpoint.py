@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +21,8 @@ from .motion_unet import sinusoids
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
 TRANSFORMERS_WEIGHTS = "model.safetensors"
+LARGEST_HEADER = 1 << 20  # bytes of a .safetensors file's table; that of all of Stable Diffusion has a tenth
+LET_GO = 1 << 28  # bytes read from a file until its pages are let go of. More: more memory while a model is converted
 LISTED = 8  # keys named in an error before "and n more"
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -31,6 +34,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidCheckpoint(f"{path} is missing", "point at a complete checkpoint folder") from None
+    except RecursionError:
+        raise InvalidCheckpoint(f"{path} cannot be read: it is nested too deeply", "the file is no model's; install it again") from None
     except (OSError, ValueError) as error:
         raise InvalidCheckpoint(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
@@ -55,9 +60,15 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> dict[str, Tens
     try:
         # before PyTorch 1.6 archives were no zip files; those cannot be mapped, but are read as safely
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidCheckpoint(f"{path} is damaged or holds more than weights: {reason}") from error
+    except UnpicklingError as error:  # PyTorch's own words advise to switch the protection off
+        raise InvalidCheckpoint(
+            f"{path} is damaged or holds more than weights; it is not opened, for a file of that kind can run code of its maker's",
+            "download it again, or take the .safetensors file of the same model",
+        ) from error
+    except OSError as error:
+        raise InvalidCheckpoint(f"{path} cannot be read: {error.strerror or 'it is damaged'}", "download or copy it again") from error
+    except (RuntimeError, ValueError, EOFError, KeyError, AttributeError, IndexError, TypeError, RecursionError) as error:
+        raise InvalidCheckpoint(f"{path} is damaged or no file of weights", "download or copy it again") from error
     while isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -67,17 +78,31 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> dict[str, Tens
 
 def _read_safetensors(path: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
     try:
+        _check_header(path)
         with safe_open(path, "pt") as file:
-            names = list(file.keys())
+            names = deque(file.keys())
             if dtype is None:
                 return {name: file.get_tensor(name) for name in names}
         weights = {}
-        for name in names:  # opened anew each time, so that a converted tensor's pages are let go of
-            with safe_open(path, "pt") as file:
-                weights[name] = _converted(file.get_tensor(name), dtype)
+        while names:
+            with safe_open(path, "pt") as file:  # opened anew now and then, so that pages of converted tensors are let go of
+                read = 0
+                while names and read < LET_GO:
+                    value = file.get_tensor(names[0])
+                    weights[names.popleft()] = _converted(value, dtype)
+                    read += value.nbytes
         return weights
     except (SafetensorError, OSError) as error:
         raise InvalidCheckpoint(f"{path} is damaged: {error}", "download or copy it again") from error
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a table of contents that no model has: the library takes a minute over one of a million names."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    size = int.from_bytes(start, "little")
+    if len(start) == 8 and size > LARGEST_HEADER:
+        raise InvalidCheckpoint(f"{path} is damaged: its table of contents would be {size} bytes long", "download or copy it again")
 
 
 def _converted(value: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -29,11 +29,11 @@ from mimaface.protocol.errors import (
 )  # fmt: skip
 from mimaface.protocol.messages import CREDIT, OLDEST_VERSION, REQUESTS, VERSION, common_version
 from mimaface.protocol.settings import RenderSettings
+from mimaface.shortage import shortage
 
 from .jobs import ACTIVE, Job
 from .scheduler import CONTROL, PREVIEW, RENDER, Scheduler, Task
 from .security import open_socket
-from .shortage import shortage
 from .store import Store
 from .work import Work
 

@@ -25,9 +25,9 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
+from mimaface.shortage import WORK, enough_memory, require
 
 from .jobs import Job
-from .shortage import enough_memory
 from .store import Store
 
 Array = NDArray[Any]
@@ -61,6 +61,7 @@ class Work:
     def fit(self, content: bytes, face: int) -> tuple[dict[str, Any], bytes]:
         """Fit a picture file; the fields of ``portrait.fit.reply`` and the mesh of the head as npz."""
         with enough_memory(self.forget):
+            require(WORK)
             portrait = Portrait.open(content, face)
         identity = f"{self.store.put_portrait(content)}-{face}"
         self._portraits[identity] = portrait
@@ -93,6 +94,7 @@ class Work:
         Frames of earlier runs are compared with their files in the end, when nobody waits for it any more.
         """
         with enough_memory(self.forget):
+            require(WORK)
             motion = MotionClip.from_bytes(self.store.motion(job.id), "the job's motion")
             check(motion, job.settings, job.frames)
             portrait = self.portrait(job.portrait)
