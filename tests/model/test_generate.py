@@ -189,7 +189,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, calls: range, value: float) -> None:
     real, count = TorchEngine.network, [0]
 
     def spoiled(engine: TorchEngine, *arguments: Tensor) -> Tensor:
-        found = real(engine, *arguments)
+        found = real(engine, *arguments).clone()
         count[0] += 1
         if count[0] - 1 in calls:
             found[0, 1, 2, 3, 4] = value
