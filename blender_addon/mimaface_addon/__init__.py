@@ -15,14 +15,14 @@ bl_info = {
 
 
 def register() -> None:
-    from . import operators, panels, preferences, properties, session
+    from . import handlers, operators, panels, preferences, properties
 
-    for module in (preferences, properties, operators, panels, session):
+    for module in (preferences, properties, operators, panels, handlers):
         module.register()
 
 
 def unregister() -> None:
-    from . import operators, panels, preferences, properties, session
+    from . import handlers, operators, panels, preferences, properties
 
-    for module in (session, panels, operators, properties, preferences):
+    for module in (handlers, panels, operators, properties, preferences):
         module.unregister()

@@ -17,6 +17,9 @@ from .protocol.errors import MimaFaceError
 
 START_TIMEOUT = 60.0  # seconds: the first start compiles
 HUNG_AFTER = 20.0  # seconds in one step
+# seconds without a word while something is asked: progress comes twice a second, fitting a head takes up to 8
+SILENT_AFTER = 10.0
+ANSWER_TIMEOUT = 7.0  # seconds for a backend that ran already; its greeting is given 5
 
 
 class Backend:
@@ -31,26 +34,40 @@ class Backend:
         self.problem = ""
         self.step_age = 0.0  # seconds that the backend has been in its present step, as it says
         self._process: subprocess.Popen[bytes] | None = None
+        self._ending: threading.Thread | None = None
+        self._python: Path | None = None
+        self._found_running = False  # the client is of a backend that ran before
         self._deadline = 0.0
+        self._log_start = 0  # bytes of backend.log that are of earlier runs
 
     def start(self, python: Path | None) -> None:
         """Use a running backend of this folder, else start one with ``python``. Returns at once; call :meth:`poll`."""
         self.stop_client()
-        self.problem, self.step_age = "", 0.0
+        self.problem, self.step_age, self._python = "", 0.0, python
+        if self._ending is not None and self._ending.is_alive():
+            self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll goes on when the one before is gone
+            return
+        self._ending = None
         if self._process is not None:
             self._process.poll()  # a child that has ended must not look alive
         if self._connect():
+            self._found_running, self._deadline = True, time.monotonic() + ANSWER_TIMEOUT
             return
+        self._launch()
+
+    def _launch(self) -> None:
+        python = self._python
         if python is None:
             self._fail("no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set it in the preferences")
             return
-        self.connection_file.unlink(missing_ok=True)
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
         command = [str(python), "-m", "mimaface.cli", "serve", "--connection", str(self.connection_file)]
         command += ["--root", str(self.folder), "--parent-pid", str(os.getpid())]
         hidden = {"creationflags": 0x08000000} if sys.platform == "win32" else {"start_new_session": True}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self.connection_file.unlink(missing_ok=True)
+            self._log_start = self._log_size()
             with self.log_file.open("wb") as log:
                 self._process = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self.folder, **hidden
@@ -58,38 +75,70 @@ class Backend:
         except OSError as error:
             self._fail(f"the backend cannot be started with {python}: {error.strerror}")
             return
+        self._found_running = False
         self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT
 
-    def poll(self) -> None:
-        """Bring ``state`` up to date; never waits."""
+    def poll(self, asked: float | None = None) -> None:
+        """Bring ``state`` up to date; never waits. ``asked``: since when something is wanted of the backend, if anything is."""
         if self.state == "starting":
-            if self.client is None and self.connection_file.exists():
-                self._connect()
-            if self.client is not None and self.client.state == "ready":
-                self.state = "ready"
-            elif self.client is not None and self.client.state == "lost":
-                self.connection_file.unlink(missing_ok=True)  # of a backend that is gone or not ours: start afresh next time
-                self._fail(self.client.problem)
-            elif self._process is not None and self._process.poll() is not None:
-                self._fail(f"the backend ended while starting: {self.log_tail(2) or 'no message'}")
-            elif time.monotonic() > self._deadline:
-                self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds: {self.log_tail(2)}")
+            self._poll_start()
         elif self.state == "ready" and self.client is not None and self.client.state == "lost":
             self._fail(f"{self.client.problem}; frames made so far are kept")
-        elif self.state == "ready":
-            hung = self.step_age > HUNG_AFTER
-            self.problem = (
-                f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that goes on" if hung else ""
-            )
+        elif self.state == "ready" and self.client is not None:
+            silent = 0.0 if asked is None else time.monotonic() - max(asked, self.client.last_heard)
+            if silent > SILENT_AFTER:
+                self.problem = (
+                    f"the backend has said nothing for {silent:.0f} s, a large file perhaps: wait, or stop it and resume the take"
+                )
+            elif self.step_age > HUNG_AFTER:
+                self.problem = f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that goes on"
+            else:
+                self.problem = ""
+
+    def _poll_start(self) -> None:
+        if self._ending is not None:
+            if not self._ending.is_alive():
+                self.start(self._python)
+            return
+        if self.client is None and self.connection_file.exists():
+            self._connect()
+        late = time.monotonic() > self._deadline
+        if self.client is not None and self.client.state == "ready":
+            self.state = "ready"
+        elif self._found_running and self.client is not None and (late or self.client.state == "lost"):
+            self._start_afresh(self.client.problem or "the backend does not answer")
+        elif self.client is not None and self.client.state == "lost":
+            self._fail(self.client.problem)
+        elif self._process is not None and self._process.poll() is not None:
+            self._fail(f"the backend ended while starting: {self._said() or 'no message'}")
+        elif late:
+            self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds: {self._said()}")
+
+    def _start_afresh(self, problem: str) -> None:
+        """What the connection file named is gone, hangs or is not ours: one start of our own instead of a second press."""
+        self.stop_client()
+        if self._python is None:
+            self._fail(problem)
+        else:
+            self._launch()
 
     def stop(self, wait: bool = True) -> None:
         """Ask the backend to end, and forget it; with ``wait`` False a thread sees to it."""
         client, process = self.client, self._process
         self.client, self._process, self.state, self.problem = None, None, "stopped", ""
-        ending = threading.Thread(target=_end, args=(client, process), name="mimaface-stop", daemon=True)
-        ending.start()
+        if client is None and process is None:
+            return
+        self._ending = threading.Thread(target=_end, args=(client, process), name="mimaface-stop", daemon=True)
+        self._ending.start()
         if wait:
-            ending.join()
+            self._ending.join()
+
+    def release(self) -> None:
+        """Forget the backend; one that this program started ends as soon as it has no job and no client left."""
+        client, own = self.client, self._process is not None and self._process.poll() is None
+        self.client, self._process, self.state, self.problem = None, None, "stopped", ""
+        if client is not None:
+            threading.Thread(target=_release, args=(client, own), name="mimaface-release", daemon=True).start()
 
     def stop_client(self) -> None:
         if self.client is not None:
@@ -98,11 +147,17 @@ class Backend:
 
     def log_tail(self, lines: int) -> str:
         """The last lines that the backend wrote, on one line."""
-        found: list[str] = []
-        for path in (self.folder / "backend.log", self.log_file):
-            if path.exists():
-                found += path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return " / ".join(line.strip() for line in found[-lines:])
+        return _last_lines((self.folder / "backend.log", 0), (self.log_file, 0), lines=lines)
+
+    def _said(self) -> str:
+        """What the backend said since it was started last; nothing of earlier runs."""
+        return _last_lines((self.folder / "backend.log", self._log_start), (self.log_file, 0), lines=2)
+
+    def _log_size(self) -> int:
+        try:
+            return (self.folder / "backend.log").stat().st_size
+        except OSError:
+            return 0
 
     @property
     def pid(self) -> int | None:
@@ -115,10 +170,9 @@ class Backend:
     def _connect(self) -> bool:
         try:
             self.client = Client(self.connection_file, "blender")
-        except MimaFaceError:
+        except (MimaFaceError, TypeError, ValueError, OverflowError):  # none runs, or the file is damaged
             return False
         self.state = "starting"
-        self._deadline = time.monotonic() + START_TIMEOUT
         return True
 
     def _fail(self, problem: str) -> None:
@@ -139,3 +193,21 @@ def _end(client: Client | None, process: subprocess.Popen[bytes] | None) -> None
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _release(client: Client, own: bool) -> None:
+    if own:
+        with contextlib.suppress(MimaFaceError, TimeoutError):
+            client.call("shutdown", {"when_unused": True}, timeout=2.0)
+    client.close()
+
+
+def _last_lines(*logs: tuple[Path, int], lines: int) -> str:
+    """The last lines of logs, each from a byte on; a log that is shorter than that was begun anew."""
+    found: list[str] = []
+    for path, start in logs:
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            text = content[start if start <= len(content) else 0 :].decode("utf-8", "replace")
+            found += [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(found[-lines:])

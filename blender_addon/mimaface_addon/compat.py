@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import bpy
 
 
@@ -59,8 +62,38 @@ def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -
         collection.assign(armature.bones[bone])
 
 
-def user_folder(package: str) -> str:
-    """A folder that the add-on may write to; never its own."""
-    if hasattr(bpy.utils, "extension_path_user") and package.startswith("bl_ext."):
-        return bpy.utils.extension_path_user(package, create=True)
-    return bpy.utils.user_resource("DATAFILES", path="mimaface", create=True)
+def scene_key(scene: bpy.types.Scene) -> tuple[int, str]:
+    """What tells a scene from others while Blender runs, through undo and renaming; before 4.2 only its name does."""
+    number = getattr(scene, "session_uid", 0)
+    return (number, "") if number else (0, scene.name)
+
+
+def find_scene(key: tuple[int, str]) -> bpy.types.Scene | None:
+    return next((scene for scene in bpy.data.scenes if scene_key(scene) == key), None)
+
+
+def editing() -> bool:
+    """Whether the artist is in the middle of something that becomes an undo step: dragging a handle, say. Known from 4.2 on."""
+    return any(
+        "UNDO" in operator.bl_options
+        for window in bpy.context.window_manager.windows
+        for operator in getattr(window, "modal_operators", ())
+    )
+
+
+@contextlib.contextmanager
+def in_scene(scene: bpy.types.Scene) -> Iterator[None]:
+    """Show ``scene`` in the window for a moment, so that operators work on it; overriding it alone ends Blender."""
+    window = bpy.context.window or next(iter(bpy.context.window_manager.windows), None)
+    if window is None:
+        yield
+        return
+    before = window.scene
+    with bpy.context.temp_override(window=window):
+        if before != scene:
+            window.scene = scene
+        try:
+            yield
+        finally:
+            if before != scene:
+                window.scene = before

@@ -1,33 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames from the wire to the disk, on a thread of their own. No bpy here."""
+"""Frames from the wire to the disk, on a thread of their own, and the folder of a take. No bpy here.
+
+A take's folder holds its frames, ``take.json`` – what the take is, enough to find it again without the .blend – and, until every
+frame is there, ``motion.npz``, with which it can be made anywhere.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import queue
+import re
+import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
-MANIFEST = "take.json"
+from .protocol.files import write_whole
+
+MANIFEST, MOTION = "take.json", "motion.npz"
+FRAME = re.compile(r"\d{6,}\.png")
 
 
 def frame_name(index: int) -> str:
     return f"{index:06d}.png"
 
 
-def write_file(target: Path, content: bytes) -> None:
-    """Complete or not there: a temporary name first."""
-    part = target.with_name(target.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, target)
-
-
 def write_manifest(folder: Path, values: dict[str, Any]) -> None:
+    """Raises :class:`OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / MANIFEST, json.dumps(values, indent=1).encode())
+    write_whole(folder / MANIFEST, json.dumps(values, indent=1).encode())
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -36,15 +41,58 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return values if isinstance(values, dict) else None
+    usable = isinstance(values, dict) and isinstance(values.get("take"), str) and isinstance(values.get("frames"), int)
+    return values if usable and values["take"] and values["frames"] > 0 else None
+
+
+def note(folder: Path, **values: Any) -> None:
+    """Change entries of a manifest that is there; a folder that cannot be written keeps what it has."""
+    found = read_manifest(folder)
+    if found is not None and any(found.get(key) != value for key, value in values.items()):
+        with contextlib.suppress(OSError):
+            write_manifest(folder, found | values)
 
 
 def first_missing(folder: Path, frames: int) -> int:
     """The first frame that is not on disk; ``frames`` when all are."""
-    for index in range(frames):
-        if not (folder / frame_name(index)).is_file():
-            return index
-    return frames
+    try:
+        with os.scandir(folder) as entries:
+            names = {entry.name for entry in entries}
+    except OSError:
+        return 0
+    return next((index for index in range(frames) if frame_name(index) not in names), frames)
+
+
+def new_folder(parent: Path, names) -> Path:
+    """Make the first folder of these names that does not exist; two programs never get the same one. Raises :class:`OSError`."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        with contextlib.suppress(FileExistsError):
+            (parent / name).mkdir()
+            return parent / name
+    raise FileExistsError(17, "no name is free", str(parent))
+
+
+def move_folder(folder: Path, parent: Path) -> Path:
+    """Move a take's folder into ``parent``, under another name where its own is taken. Raises :class:`OSError`; then it is where it was."""
+    target = new_folder(parent, [folder.name, *(f"{folder.name} {number:02d}" for number in range(2, 1000))])
+    target.rmdir()
+    try:
+        shutil.move(folder, target)
+    except OSError:
+        if folder.exists():
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+    return target
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete what a take put into its folder, and the folder unless something else lies in it. Raises :class:`OSError`."""
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if FRAME.fullmatch(path.name) or path.name in (MANIFEST, MOTION) or path.name.endswith(".part"):
+            path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 class Writer:
@@ -53,10 +101,14 @@ class Writer:
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[tuple[str, Path, int, bytes, str] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[str, int, str]] = queue.SimpleQueue()
+        self._unwritten = 0
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="mimaface-writer", daemon=True)
         self._thread.start()
 
     def put(self, take: str, folder: Path, index: int, content: bytes, sha256: str) -> None:
+        with self._lock:
+            self._unwritten += 1
         self._work.put((take, folder, index, content, sha256))
 
     def results(self) -> list[tuple[str, int, str]]:
@@ -64,6 +116,13 @@ class Writer:
         while not self._results.empty():
             found.append(self._results.get())
         return found
+
+    def settle(self, seconds: float = 5.0) -> bool:
+        """Wait until nothing is on its way to the disk, so that folders can be moved."""
+        deadline = time.monotonic() + seconds
+        while self._unwritten and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return not self._unwritten
 
     def close(self) -> None:
         self._work.put(None)
@@ -81,9 +140,12 @@ class Writer:
             else:
                 try:
                     folder.mkdir(parents=True, exist_ok=True)
-                    write_file(folder / frame_name(index), content)
+                    write_whole(folder / frame_name(index), content)
                 except OSError as error:
                     problem = (
-                        f"frame {index} cannot be written to {folder}: {error.strerror}; free space or choose another folder"
+                        f"frame {index} cannot be written to {folder}: {error.strerror}; free space or make the folder writable, "
+                        "then resume the take"
                     )
             self._results.put((take, index, problem))
+            with self._lock:
+                self._unwritten -= 1

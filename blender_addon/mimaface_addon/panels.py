@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import compat
+from . import compat, strips
 from .preferences import backend_python
 from .protocol.arkit import ACTION_NAMES
-from .session import ACTIVE, session
+from .session import session
+from .takes import ACTIVE
 
 LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
 WORDS = {"ready": "Ready", "starting": "Starting", "stopped": "Stopped", "lost": "Not running"}
@@ -114,6 +115,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
 def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     settings = compat.sequencer_scene(context).mimaface
     layout.template_list("MIMAFACE_UL_takes", "", settings, "takes", settings, "active_take", rows=3)
+    layout.operator("mimaface.find_takes", icon="VIEWZOOM")
     if not 0 <= settings.active_take < len(settings.takes):
         return
     take = settings.takes[settings.active_take]
@@ -123,12 +125,18 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.operator("mimaface.cancel", icon="X")
     elif take.state != "done":
         layout.operator("mimaface.resume", icon="PLAY")
+    row = layout.row(align=True)
+    row.operator("mimaface.open_take_folder", text="Folder", icon="FILE_FOLDER")
+    if take.placed and not strips.find_all(take.id_data, take.uuid):
+        row.operator("mimaface.place_take", text="Strip", icon="ADD")
+    row.operator("mimaface.remove_take", text="Remove", icon="TRASH")
 
 
 class MIMAFACE_UL_takes(bpy.types.UIList):
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index) -> None:
-        layout.label(text=item.name, icon=STATES.get(item.state, "DOT"))
+        layout.prop(item, "name", text="", emboss=False, icon=STATES.get(item.state, "DOT"))
         layout.label(text=f"{item.done} of {item.frames}")
+        layout.prop(item, "hidden", text="", emboss=False, icon="HIDE_ON" if item.hidden else "HIDE_OFF")
 
 
 SECTIONS = (

@@ -6,10 +6,35 @@
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from . import strips
+from .delivery import note
+from .takes import take_folder
+
+
+def _renamed(take, context: bpy.types.Context) -> None:
+    """The strip and the folder's own record take on the new name of a take."""
+    if not take.uuid:
+        return
+    for strip in strips.find_all(take.id_data, take.uuid):
+        strip.name = take.name
+    if take.folder:
+        note(take_folder(take), name=take.name)
+
+
+def _hidden(take) -> bool:
+    found = strips.find_all(take.id_data, take.uuid)
+    return bool(found) and all(strip.mute for strip in found)
+
+
+def _hide(take, hidden: bool) -> None:
+    for strip in strips.find_all(take.id_data, take.uuid):
+        strip.mute = hidden
+
 
 class MimaFaceTake(bpy.types.PropertyGroup):
-    """One generated shot. ``name`` is shown; ``uuid`` also tags its strip."""
+    """One generated shot. ``name`` is shown; ``uuid`` also tags its strip. What undo must not change is in ``takes.FIELDS``."""
 
+    name: StringProperty(name="Name", description="Name of the take and of its strip; the folder keeps its own", update=_renamed)
     uuid: StringProperty()
     job: StringProperty()
     folder: StringProperty()  # relative to the .blend when it is saved
@@ -19,6 +44,8 @@ class MimaFaceTake(bpy.types.PropertyGroup):
     channel: IntProperty()
     state: StringProperty(default="waiting")
     message: StringProperty()
+    placed: BoolProperty()  # a strip was made for it; without one it was deleted by the artist
+    hidden: BoolProperty(name="Hide", description="Mute the strips of this take", get=_hidden, set=_hide)
 
 
 class MimaFaceScene(bpy.types.PropertyGroup):

@@ -15,32 +15,51 @@ from pathlib import Path
 
 import bpy
 
-from . import strips
+from . import saving, sending, strips, undo
 from .backend import Backend
-from .compat import user_folder
-from .delivery import Writer, first_missing
+from .delivery import MOTION, Writer, first_missing
 from .preferences import backend_python
 from .protocol.client import Message
+from .protocol.connection import default_folder
 from .protocol.errors import MimaFaceError
 from .protocol.messages import CREDIT
+from .takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
-INTERVAL = 0.05  # seconds between pumps
 REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip
-ACTIVE = ("waiting", "rendering")
+STOPPED = "the backend was stopped; resume the take any time"
+
+
+class Problem(str):
+    """A sentence of an error, with the ``code`` that never changes its meaning."""
+
+    code = ""
+
+    def __new__(cls, error: MimaFaceError | str) -> Problem:
+        made = super().__new__(cls, str(error))
+        made.code = getattr(error, "code", "")
+        return made
 
 
 class Session:
     def __init__(self) -> None:
-        self.backend = Backend(Path(user_folder(__package__)))
+        self.backend = Backend(default_folder())
         self.writer = Writer()
+        self.steps = undo.Steps()
         self.last_error = ""
         self.busy = ""
         self.main_thread_seconds: list[float] = []
+        self.under_way: dict[str, float] = {}  # takes asked for or received, and when their strip was last refreshed
+        self.removed: set[str] = set()  # takes that the artist removed since the file was opened
+        self.reconcile_due = self.opened = False
+        self.file_number = 0  # of the files opened one after another
         self._pending: list[tuple[Future[Message], Callable[[Message], None], Callable[[str], None]]] = []
-        self._when_ready: list[Callable[[], None]] = []
-        self._received: dict[str, float] = {}  # takes under way, and when their strip was last refreshed
-        self.reconcile_due = False
+        self._when_ready: list[tuple[Callable[[], None], Callable[[str], None]]] = []
+        self._asked_at = 0.0
+        self._healed: set[str] = set()  # takes whose photograph was sent again after their job had failed
+        self._known: dict[str, object] = {}
+        self._scenes: tuple[int, ...] = ()
+        self._drawn: tuple[object, ...] = ()
 
     def ensure_backend(self) -> None:
         if self.backend.state in ("stopped", "lost"):
@@ -51,40 +70,44 @@ class Session:
     def ask(
         self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 86_400.0,
     ) -> None:  # fmt: skip
-        """Send a request as soon as the backend is ready; ``done`` or ``failed`` is called by :meth:`pump`."""
+        """Send a request as soon as the backend is ready; ``done`` or ``failed`` (with a :class:`Problem`) is called by :meth:`pump`."""
 
         def send() -> None:
             client = self.backend.client
             if client is None:
-                failed(self.backend.problem or "the backend is not running")
+                failed(Problem(self.backend.problem or "the backend is not running"))
                 return
+            self._asked_at = time.monotonic()
             self._pending.append((client.request(kind, fields, parts, timeout), done, failed))
 
         self.ensure_backend()
         if self.backend.state == "ready":
             send()
         elif self.backend.state == "starting":
-            self._when_ready.append(send)
+            self._when_ready.append((send, failed))
         else:
-            failed(self.backend.problem)
+            failed(Problem(self.backend.problem))
 
     def fail(self, text: str) -> None:
         """Keep an error for the panels and *Copy Report*."""
         self.last_error = text
         self.busy = ""
 
+    def stop(self) -> None:
+        """Stop the backend; what was under way can be resumed."""
+        self.backend.stop(wait=False)
+        self._drop(STOPPED)
+
     def receive(self, scene: bpy.types.Scene, take) -> None:
         """Ask for the frames of a take from the first one that is not on disk."""
-        folder = take_folder(take)
-        uuid = take.uuid
-        take.state = "rendering"
-        take.message = ""
-        start = first_missing(folder, take.frames)
-        take.done = start
-        self._received[uuid] = 0.0
+        identity = take.uuid
+        take.state, take.message = "rendering", ""
+        take.done = start = first_missing(take_folder(take), take.frames)
+        self.under_way[identity] = 0.0
 
         def failed(text: str) -> None:
-            self._end(uuid, "interrupted", text)
+            if not self._heal(identity, text):
+                self.end(identity, "interrupted", text)
 
         self.ask("job.attach", {"job": take.job, "from_frame": start, "credit": CREDIT}, [], lambda _: None, failed)
 
@@ -92,34 +115,44 @@ class Session:
         """Everything that is due on the main thread, and nothing that waits."""
         started = time.perf_counter()
         before = self.backend.state
-        self.backend.poll()
+        self.backend.poll(self._asked_at if self._pending or self._receiving() else None)
         if self.backend.state == "ready" and self._when_ready:
             waiting, self._when_ready = self._when_ready, []
-            for send in waiting:
+            for send, _ in waiting:
                 send()
         if self.backend.state == "lost" and before != "lost":
-            self._lost()
+            self._drop(self.backend.problem)
+            self.fail(self.backend.problem)
         for item in [item for item in self._pending if item[0].done()]:
-            self._pending.remove(item)
-            future, done, failed = item
-            try:
-                message = future.result()
-            except MimaFaceError as error:
-                failed(str(error))
-                continue
-            try:
-                done(message)
-            except (MimaFaceError, OSError, RuntimeError) as error:
-                log.exception("an answer could not be used")
-                failed(f"the answer could not be used: {error}")
+            if item in self._pending:  # an answer before may have dropped all others
+                self._pending.remove(item)
+                self._answer(*item)
+        self._look_for_copies()
         if self.reconcile_due:
-            self.reconcile_due = False
             self.reconcile()
-        delivered = self._events() + self._written()
-        if delivered or before != self.backend.state:
+        delivered = self._events() + self.collect_written()
+        self.steps.pump()
+        shown = (self.backend.state, self.backend.problem, self.busy, self.last_error)
+        if delivered or shown != self._drawn:
+            self._drawn = shown
             redraw()
         if delivered:
             self.main_thread_seconds.append(time.perf_counter() - started)
+
+    def _answer(self, future: Future[Message], done: Callable[[Message], None], failed: Callable[[str], None]) -> None:
+        try:
+            message = future.result()
+        except MimaFaceError as error:
+            failed(Problem(error))
+            return
+        try:
+            done(message)
+        except (MimaFaceError, OSError, RuntimeError) as error:
+            log.exception("an answer could not be used")
+            failed(Problem(f"the answer could not be used: {error}"))
+
+    def _receiving(self) -> bool:
+        return self.backend.state == "ready" and bool(self.under_way)
 
     def _events(self) -> int:
         client = self.backend.client
@@ -133,42 +166,69 @@ class Session:
                     self.busy = f"Reading: frame {event.fields['done']}"
                 self.backend.step_age = float(event.fields.get("step_age", 0.0))
                 continue
+            folders = set()
             for _, take in takes_of_job(job):
-                if event.kind == "frame":
-                    self.writer.put(take.uuid, take_folder(take), event.fields["index"], event.parts[0], event.fields["sha256"])
+                folder = take_folder(take)
+                if event.kind == "frame" and folder not in folders:
+                    folders.add(folder)  # copies of a scene share their frames
+                    self.writer.put(take.uuid, folder, event.fields["index"], event.parts[0], event.fields["sha256"])
                     count += 1
                 elif event.kind == "done":
                     self._complete(take.uuid)
                 elif event.kind == "failed":
-                    self._end(take.uuid, "cancelled" if event.fields["code"] == "cancelled" else "failed", describe(event))
+                    self._failed(take.uuid, event)
         return count
 
-    def _written(self) -> int:
+    def _failed(self, identity: str, event: Message) -> None:
+        message, hint = event.fields["message"], event.fields["hint"]
+        text = Problem(f"{message} – {hint}" if hint else message)
+        text.code = event.fields["code"]
+        if not self._heal(identity, text):
+            self.end(identity, "cancelled" if text.code == "cancelled" else "failed", text)
+
+    def _heal(self, identity: str, text: str) -> bool:
+        """Once for each take: when the backend has lost what a job needs, send it again."""
+        found = find_take(identity)
+        if found is None or identity in self._healed or getattr(text, "code", "") not in sending.LACKING:
+            return False
+        self._healed.add(identity)
+        sending.send_again(self, identity)
+        return True
+
+    def collect_written(self) -> int:
+        """Take note of the frames that are on disk now."""
         results = self.writer.results()
-        for uuid, index, problem in results:
-            found = find_take(uuid)
-            if found is None:
-                continue
-            scene, take = found
-            if take.state not in ACTIVE:
+        for identity, index, problem in results:
+            found = find_take(identity)
+            if found is None or found[1].state not in ACTIVE:
                 continue
             if problem:
-                self._end(uuid, "interrupted", problem)
+                self.end(identity, "interrupted", problem)
                 continue
-            take.done = max(take.done, index + 1)
             if self.backend.client is not None:
-                self.backend.client.grant(take.job, 1)
-            now = time.monotonic()
-            if take.done >= take.frames:
-                self._complete(uuid)
-            elif now - self._received.get(uuid, 0.0) > REFRESH_EVERY:
-                self._received[uuid] = now
-                strips.show(scene, take, take_folder(take))
+                self.backend.client.grant(found[1].job, 1)
+            folder = take_folder(found[1])
+            for scene, take in takes_of_job(found[1].job):
+                if take_folder(take) == folder:
+                    self._count(scene, take, folder, index + 1)
         return len(results)
 
-    def _complete(self, uuid: str) -> None:
+    def _count(self, scene: bpy.types.Scene, take, folder: Path, done: int) -> None:
+        take.done = max(take.done, done)
+        now = time.monotonic()
+        if take.done >= take.frames:
+            self._complete(take.uuid)
+        elif now - self.under_way.get(take.uuid, 0.0) > REFRESH_EVERY:
+            self.under_way[take.uuid] = now
+            self._show(scene, take, folder)
+
+    def _show(self, scene: bpy.types.Scene, take, folder: Path) -> None:
+        if strips.show(scene, take, folder):
+            self.steps.push("Generate")
+
+    def _complete(self, identity: str) -> None:
         """A take is done when every frame is on disk, and not before."""
-        found = find_take(uuid)
+        found = find_take(identity)
         if found is None:
             return
         scene, take = found
@@ -176,48 +236,84 @@ class Session:
         take.done = first_missing(folder, take.frames)
         if take.done == take.frames:
             take.state, take.message = "done", ""
-            self._received.pop(uuid, None)
-        strips.show(scene, take, folder)
+            self.under_way.pop(identity, None)
+            with contextlib.suppress(OSError):
+                (folder / MOTION).unlink()
+        self._show(scene, take, folder)
 
     def reconcile(self) -> None:
-        """Compare every take with the disk: after undo, redo and opening a file, what the .blend says may be old."""
-        for scene in bpy.data.scenes:
-            for take in scene.mimaface.takes:
-                if not take.frames:
-                    continue
-                present = first_missing(take_folder(take), take.frames)
-                take.done = present
-                if present == take.frames:
-                    take.state, take.message = "done", ""
-                    strips.show(scene, take, take_folder(take))
-                elif take.state == "done" or (take.state in ACTIVE and take.uuid not in self._received):
-                    take.state, take.message = "interrupted", f"{present} of {take.frames} frames are on disk: resume the take"
+        """Compare every take with the disk: what a .blend says that was just opened may be old."""
+        self.reconcile_due = False
+        if self.opened:
+            self.opened = False
+            saving.find_moved()
+            saving.adopt_own()
+        for scene, take in all_takes():
+            if not take.frames or take.uuid in self.under_way:
+                continue
+            folder = take_folder(take)
+            take.done = first_missing(folder, take.frames)
+            found = strips.find_all(scene, take.uuid)
+            take.placed = take.placed or bool(found) or take.state == "done"
+            strips.follow(found, folder)
+            if take.done == take.frames:
+                take.state, take.message = "done", ""
+                if not take.placed:
+                    strips.show(scene, take, folder)
+            elif take.state in ACTIVE and take.job and self.backend.state == "ready":
+                self.receive(scene, take)
+            elif take.state == "done" or take.state in ACTIVE:
+                take.state, take.message = "interrupted", f"{take.done} of {take.frames} frames are on disk: resume the take"
 
-    def _end(self, uuid: str, state: str, message: str) -> None:
-        found = find_take(uuid)
+    def end(self, identity: str, state: str, message: str) -> None:
+        """A take is no longer made, for this reason."""
+        self.under_way.pop(identity, None)
+        found = find_take(identity)
         if found is None or found[1].state == "done":
             return
-        found[1].state, found[1].message = state, message
-        self._received.pop(uuid, None)
+        found[1].state, found[1].message = state, str(message)
         if state in ("failed", "interrupted"):
-            self.fail(message)
+            self.fail(str(message))
 
-    def _lost(self) -> None:
-        self.fail(self.backend.problem)
-        for item in list(self._pending):
-            self._pending.remove(item)
-            item[2](self.backend.problem)
+    def _drop(self, reason: str) -> None:
+        """Nothing that was asked will be answered: every request fails, every take that was made is interrupted."""
+        pending, self._pending = self._pending, []
         waiting, self._when_ready = self._when_ready, []
-        for send in waiting:
-            send()
-        self._received.clear()
-        for scene in bpy.data.scenes:
-            for take in scene.mimaface.takes:
-                if take.state in ACTIVE:
-                    take.state, take.message = "interrupted", self.backend.problem
+        for _, _, failed in pending:
+            failed(Problem(reason))
+        for _, failed in waiting:
+            failed(Problem(reason))
+        self.under_way.clear()
+        self._healed.clear()
+        for _, take in all_takes():
+            if take.state in ACTIVE:
+                take.state, take.message = "interrupted", reason
+        self.busy = self.last_error = ""
+
+    def file_opened(self) -> None:
+        """Answers for the file before have nowhere to go; its takes are found by their folders when it is opened again."""
+        self.file_number += 1
+        self.under_way.clear()
+        self.removed.clear()
+        self._healed.clear()
+        self._known, self._scenes = {}, ()
+        self.busy = self.last_error = ""
+        self.reconcile_due = self.opened = True
+
+    def _look_for_copies(self) -> None:
+        scenes = tuple(scene.as_pointer() for scene in bpy.data.scenes)
+        takes = sum(len(scene.mimaface.takes) for scene in bpy.data.scenes)
+        if (*scenes, takes) == self._scenes:
+            return
+        self._scenes = (*scenes, takes)
+        for old, new in separate_copies(self._known).items():
+            if old in self.under_way:
+                self.under_way.update(dict.fromkeys(new, 0.0))
 
     def close(self) -> None:
-        self.backend.stop_client()
+        """The add-on is switched off: takes under way can be resumed, and the backend ends when nobody needs it any more."""
+        self._drop(STOPPED)
+        self.backend.release()
         self.writer.close()
 
 
@@ -232,28 +328,17 @@ def session() -> Session:
     return _session
 
 
-def describe(event: Message) -> str:
-    message, hint = event.fields["message"], event.fields["hint"]
-    return f"{message} – {hint}" if hint else message
+def running() -> Session | None:
+    """The session if something has needed one yet."""
+    return _session
 
 
-def take_folder(take) -> Path:
-    return Path(bpy.path.abspath(take.folder))
-
-
-def find_take(uuid: str):
-    """(scene, take) by UUID; looked up anew each time, since undo and reload replace what is behind references."""
-    for scene in bpy.data.scenes:
-        for take in scene.mimaface.takes:
-            if take.uuid == uuid:
-                return scene, take
-    return None
-
-
-def takes_of_job(job: str):
-    return [
-        (scene, take) for scene in bpy.data.scenes for take in scene.mimaface.takes if take.job == job and take.state in ACTIVE
-    ]
+def close() -> None:
+    """End the session; the next use makes a new one."""
+    global _session
+    if _session is not None:
+        _session.close()
+        _session = None
 
 
 def redraw() -> None:
@@ -262,41 +347,3 @@ def redraw() -> None:
         for area in window.screen.areas:
             if area.type in ("VIEW_3D", "SEQUENCE_EDITOR"):
                 area.tag_redraw()
-
-
-def _tick() -> float:
-    try:
-        if _session is not None or any(scene.mimaface.takes for scene in bpy.data.scenes):
-            session().pump()
-    except Exception:  # a timer that raises is dropped by Blender, and the add-on with it
-        log.exception("the add-on made a mistake")
-        session().fail("the add-on made a mistake: please use Copy Report")
-    return INTERVAL
-
-
-@bpy.app.handlers.persistent
-def _changed(*_: object) -> None:
-    """After opening a file, undo and redo: the takes are compared with the disk at the next pump."""
-    if _session is not None or any(scene.mimaface.takes for scene in bpy.data.scenes):
-        session().reconcile_due = True
-
-
-HANDLERS = ("load_post", "undo_post", "redo_post")
-
-
-def register() -> None:
-    for name in HANDLERS:
-        getattr(bpy.app.handlers, name).append(_changed)
-    bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
-
-
-def unregister() -> None:
-    global _session
-    for name in HANDLERS:
-        with contextlib.suppress(ValueError):
-            getattr(bpy.app.handlers, name).remove(_changed)
-    with contextlib.suppress(ValueError):
-        bpy.app.timers.unregister(_tick)
-    if _session is not None:
-        _session.close()
-        _session = None

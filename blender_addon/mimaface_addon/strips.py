@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Image strips that fill while frames arrive. A strip is found by the UUID on it at every use, never kept."""
+"""Image strips that fill while frames arrive. A strip is found by the UUID on it at every use, never kept.
+
+A take gets its strip once (``placed``). After that the strip is the artist's: moved, cut, renamed or deleted, it stays so.
+"""
 
 from __future__ import annotations
 
@@ -11,50 +14,94 @@ from . import compat
 from .delivery import frame_name
 
 TAG = "mimaface_take"
+LAST_CHANNEL = 128  # Blender has no more
 
 
-def find(scene: bpy.types.Scene, uuid: str):
-    """The strip of a take, or None."""
+def find_all(scene: bpy.types.Scene, identity: str) -> list:
+    """The strips of a take: none, one, or the parts that it was cut into."""
     if scene.sequence_editor is None:
-        return None
-    for strip in compat.all_strips(scene.sequence_editor):
-        if strip.get(TAG) == uuid:
-            return strip
-    return None
+        return []
+    return [strip for strip in compat.all_strips(scene.sequence_editor) if strip.get(TAG) == identity]
 
 
-def show(scene: bpy.types.Scene, take, folder: Path) -> None:
-    """Make the strip once frame 0 is on disk, else drop its cache so that new frames show."""
-    strip = find(scene, take.uuid)
-    if strip is not None:
-        strip.directory = _directory(folder)  # assigning drops the cached pictures
-        return
-    if not (folder / frame_name(0)).is_file():
-        return
+def find(scene: bpy.types.Scene, identity: str):
+    """The strip of a take, or None."""
+    return next(iter(find_all(scene, identity)), None)
+
+
+def tagged(scene: bpy.types.Scene) -> dict[str, list]:
+    """All strips of takes by UUID, in one walk."""
+    found: dict[str, list] = {}
+    for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor is not None else ():
+        if TAG in strip:
+            found.setdefault(strip[TAG], []).append(strip)
+    return found
+
+
+def show(scene: bpy.types.Scene, take, folder: Path) -> bool:
+    """Make the strip once frame 0 is on disk, else drop its cache so that new frames show. True when it was made."""
+    found = find_all(scene, take.uuid)
+    for strip in found:
+        strip.directory = directory(folder)  # assigning drops the cached pictures
+    if found or take.placed or not (folder / frame_name(0)).is_file():
+        take.placed = take.placed or bool(found)
+        return False
+    place(scene, take, folder)
+    return True
+
+
+def place(scene: bpy.types.Scene, take, folder: Path, channel: int = 0) -> None:
+    """Make the strip of a take, on ``channel`` where that is free, else on top."""
     editor = compat.ensure_editor(scene)
-    channel = free_channel(scene, take.start, take.start + take.frames)
+    taken = taken_channels(scene, take.start, take.start + take.frames)
+    channel = channel if channel and channel not in taken else top_channel(taken)
     strip = compat.strips(editor).new_image(
         name=take.name, filepath=str(folder / frame_name(0)), channel=channel, frame_start=take.start, fit_method="FIT"
     )
     for index in range(1, take.frames):
         strip.elements.append(frame_name(index))
-    strip.directory = _directory(folder)
+    strip.directory = directory(folder)
     strip[TAG] = take.uuid
-    take.channel = channel
+    take.channel, take.placed = channel, True
     # a new strip is one frame long until it is told its end
     strip.frame_final_duration = take.frames
 
 
-def _directory(folder: Path) -> str:
+def follow(found: list, folder: Path) -> None:
+    """Point strips to the folder where their frames are now; what is right already keeps its cached pictures."""
+    for strip in found:
+        if Path(bpy.path.abspath(strip.directory)) != folder:
+            strip.directory = directory(folder)
+
+
+def remove(scene: bpy.types.Scene, found: list) -> None:
+    """Delete strips, inside meta strips too."""
+    metas = [strip for strip in compat.all_strips(scene.sequence_editor) if strip.type == "META"] if found else []
+    for strip in found:
+        owner = next((meta for meta in metas if any(child == strip for child in compat.strips(meta))), scene.sequence_editor)
+        compat.strips(owner).remove(strip)
+
+
+def directory(folder: Path) -> str:
     """Relative to the .blend when it is saved, so that both can move together."""
-    return bpy.path.relpath(f"{folder}/") if bpy.data.filepath else f"{folder}/"
+    if not bpy.data.filepath:
+        return f"{folder}/"
+    try:
+        return bpy.path.relpath(f"{folder}/")
+    except ValueError:  # another drive of Windows
+        return f"{folder}/"
 
 
-def free_channel(scene: bpy.types.Scene, start: int, end: int) -> int:
-    """The lowest channel without a strip between two frames: Blender does not resolve overlaps for us."""
-    taken = {
+def taken_channels(scene: bpy.types.Scene, start: int, end: int) -> set[int]:
+    """The channels with a strip between two frames: Blender does not resolve overlaps for us."""
+    return {
         strip.channel
         for strip in compat.strips(compat.ensure_editor(scene))
         if strip.frame_final_start < end and strip.frame_final_end > start
     }
-    return next(channel for channel in range(1, 129) if channel not in taken)
+
+
+def top_channel(taken: set[int]) -> int:
+    """The channel above all strips, so that nothing hides a new take; below only where Blender has no channel above."""
+    above = max(taken, default=0) + 1
+    return above if above <= LAST_CHANNEL else next(channel for channel in range(LAST_CHANNEL, 0, -1) if channel not in taken)

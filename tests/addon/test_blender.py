@@ -62,7 +62,7 @@ def in_blender(version: str, script: str, work: Path, extension: Path, expected:
     if not program.exists():
         pytest.skip(f"no Blender {version} at {program}: run “python3 run.py test”, which installs it")
     done = subprocess.run(
-        [program, SCRIPTS / script], env=environment(work, extension), capture_output=True, text=True, timeout=240
+        [program, SCRIPTS / script], env=environment(work, extension), capture_output=True, text=True, timeout=280
     )
     assert done.returncode == expected, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads((work / "result.json").read_text())

@@ -24,13 +24,13 @@ class MIMAFACE_OT_start(Operator):
 
 
 class MIMAFACE_OT_stop(Operator):
-    """Stop the backend and release its memory"""
+    """Stop the backend and release its memory; takes that are being made can be resumed"""
 
     bl_idname = "mimaface.stop"
     bl_label = "Stop Backend"
 
     def work(self, context: bpy.types.Context) -> None:
-        session().backend.stop(wait=False)
+        session().stop()
 
 
 class MIMAFACE_OT_copy_report(Operator):

@@ -36,7 +36,7 @@ class MIMAFACE_OT_import_motion(Operator, ImportHelper):
         }
         if path.suffix.lower() == ".npz":
             del options["neutral"]
-        runtime = session()
+        label, runtime = self.bl_label, session()
         runtime.busy = f"Reading {path.name}"
 
         def done(message) -> None:
@@ -48,6 +48,7 @@ class MIMAFACE_OT_import_motion(Operator, ImportHelper):
             motion = MotionClip.from_bytes(message.parts[0], path.name)
             last = bake.motion_to_curves(bpy.context, target, motion, path.stem, start)
             scene.frame_end = max(last, scene.frame_start)
+            runtime.steps.push(label)
             warnings = message.fields.get("warnings", [])
             if warnings:
                 runtime.last_error = f"{path.name}: {warnings[0]}"

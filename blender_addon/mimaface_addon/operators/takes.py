@@ -2,15 +2,19 @@
 """Make takes, stop them and go on with them."""
 
 # annotations are evaluated: Blender reads the properties from them
+import os
+import time
 import uuid
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
-from .. import bake, compat, strips
-from ..delivery import first_missing, read_manifest, write_manifest
-from ..session import ACTIVE, find_take, session, take_folder
+from .. import bake, compat, saving, sending, strips
+from ..delivery import MOTION, delete_folder, first_missing, new_folder, note, read_manifest, write_manifest
+from ..protocol.files import write_whole
+from ..session import session
+from ..takes import ACTIVE, add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
 from .base import Operator, Refused, current_rig
 
 
@@ -26,62 +30,49 @@ class MIMAFACE_OT_generate(Operator):
         settings, item = context.scene.mimaface, current_rig(context)
         start, end = context.scene.frame_start, context.scene.frame_end
         motion = bake.scene_to_motion(context, item, start, end)
-        name = unused_name(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
-        folder = output_folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-        take = scene.mimaface.takes.add()
-        take.name, take.uuid, take.frames, take.start = name, uuid.uuid4().hex, len(motion), start
-        take.folder = bpy.path.relpath(str(folder)) if bpy.data.filepath else str(folder)
-        take.state = "waiting"
-        scene.mimaface.active_take = len(scene.mimaface.takes) - 1
-        fields = {
-            "portrait": item.get("mimaface_portrait", settings.portrait_id), "name": name,
+        folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
+        identity = uuid.uuid4().hex
+        manifest = {
+            "take": identity, "job": "", "name": name, "frames": len(motion), "start": start, "rate": bake.frames_per_second(context.scene),
+            "scene": scene.name, "blend": bpy.path.basename(bpy.data.filepath), "made": time.time(), "blender": os.getpid(), "removed": False,
+            "portrait": item.get("mimaface_portrait", settings.portrait_id),
             "settings": {
                 "engine": settings.engine, "size": settings.size, "framing": settings.framing, "transparent": settings.transparent,
             },
         }  # fmt: skip
-        identity, runtime = take.uuid, session()
-
-        def done(message) -> None:
-            found = find_take(identity)
-            if found is None:
-                return
-            owner, mine = found
-            mine.job = message.fields["job"]
-            if mine.state == "cancelled":  # before the backend had named the job
-                runtime.ask("job.cancel", {"job": mine.job}, [], lambda _: None, runtime.fail)
-                return
-            write_manifest(
-                take_folder(mine),
-                {"job": mine.job, "take": mine.uuid, "name": mine.name, "frames": mine.frames, "start": mine.start},
-            )
-            runtime.receive(owner, mine)
-
-        def failed(text: str) -> None:
-            found = find_take(identity)
-            if found is not None:
-                found[1].state, found[1].message = "failed", text
-            runtime.fail(text)
-
-        runtime.ask("job.submit", fields, [motion.to_bytes()], done, failed)
+        try:
+            write_whole(folder / MOTION, motion.to_bytes())
+            write_manifest(folder, manifest)
+        except OSError as error:
+            raise Refused(cannot_write(folder, error)) from error
+        add_take(
+            scene, {"name": name, "uuid": identity, "frames": len(motion), "start": start, "folder": stored_path(folder), "state": "waiting"}
+        )  # fmt: skip
+        session().under_way[identity] = 0.0
+        sending.submit(session(), identity, folder)
 
 
-def unused_name(scene: bpy.types.Scene, stem: str, numbered: bool) -> str:
-    """``stem``, or ``stem 01`` and on, that no take has and whose folder does not exist: nothing is overwritten."""
+def folder_of_new_take(scene: bpy.types.Scene, stem: str, numbered: bool) -> tuple[Path, str]:
+    """A new folder and name, ``stem`` or ``stem 01`` and on, that no take has: nothing is overwritten.
+
+    Beside the .blend, or in the user's own folder while the file has no name.
+    """
     taken = {take.name for take in scene.mimaface.takes}
     names = ([] if numbered else [stem]) + [f"{stem} {number:02d}" for number in range(1, 1000)]
-    return next(name for name in names if name not in taken and not output_folder(name).exists())
+    free = {bpy.path.clean_name(name): name for name in reversed(names) if name not in taken}
+    parent = project_folder() or unsaved_folder()
+    try:
+        folder = new_folder(parent, list(reversed(free)))
+    except OSError as error:
+        raise Refused(cannot_write(parent, error)) from error
+    return folder, free[folder.name]
 
 
-def output_folder(name: str) -> Path:
-    """Beside the .blend, or in the add-on's own folder while the file has no name."""
-    safe = bpy.path.clean_name(name)
-    if bpy.data.filepath:
-        return Path(bpy.path.abspath("//")) / "mimaface" / safe
-    return Path(compat.user_folder(__package__.rpartition(".")[0])) / "unsaved" / safe
+def cannot_write(folder: Path, error: OSError) -> str:
+    blocking = next((path for path in (folder, *folder.parents) if path.is_file()), None)
+    if blocking is not None:
+        return f"the frames belong into {folder}, but {blocking} is a file: rename it, or save the .blend in another folder"
+    return f"the frames cannot be written to {folder}: {error.strerror}; save the .blend in a folder that you may write to"
 
 
 def active_take(context: bpy.types.Context):
@@ -103,9 +94,15 @@ class MIMAFACE_OT_cancel(Operator):
         _, take = active_take(context)
         if take.state not in ACTIVE:
             raise Refused(f"{take.name} is not being made")
-        take.state, take.message = "cancelled", "cancelled; resume it any time"
-        if take.job:
-            session().ask("job.cancel", {"job": take.job}, [], lambda _: None, session().fail)
+        cancel(take)
+
+
+def cancel(take) -> None:
+    take.state, take.message = "cancelled", "cancelled; resume it any time"
+    session().under_way.pop(take.uuid, None)
+    alone = not any(other.job == take.job and other.uuid != take.uuid and other.state in ACTIVE for _, other in all_takes())
+    if take.job and alone:
+        session().ask("job.cancel", {"job": take.job}, [], lambda _: None, session().fail)
 
 
 class MIMAFACE_OT_resume(Operator):
@@ -117,31 +114,95 @@ class MIMAFACE_OT_resume(Operator):
     def work(self, context: bpy.types.Context) -> None:
         scene, take = active_take(context)
         folder = take_folder(take)
-        manifest = read_manifest(folder) or {}
-        take.job = take.job or manifest.get("job", "")
+        take.job = take.job or (read_manifest(folder) or {}).get("job", "")
         if first_missing(folder, take.frames) == take.frames:
             take.done, take.state, take.message = take.frames, "done", ""
             strips.show(scene, take, folder)
             return
-        if not take.job:
-            raise Refused(f"{take.name} was never accepted by the backend: generate it again")
-        if take.state in ACTIVE:
+        if take.uuid in session().under_way:
             raise Refused(f"{take.name} is being made already")
-        identity, runtime = take.uuid, session()
-
-        def done(message) -> None:
-            found = find_take(identity)
-            if found is not None:
-                runtime.receive(*found)
-
-        def failed(text: str) -> None:
-            found = find_take(identity)
-            if found is not None:
-                found[1].state, found[1].message = "interrupted", text
-            runtime.fail(text)
-
-        take.state = "waiting"
-        runtime.ask("job.resume", {"job": take.job}, [], done, failed)
+        if not take.job and not (folder / MOTION).is_file():
+            raise Refused(f"{take.name} was never accepted by the backend: generate it again")
+        sending.resume(session(), take.uuid)
 
 
-CLASSES = (MIMAFACE_OT_generate, MIMAFACE_OT_cancel, MIMAFACE_OT_resume)
+class MIMAFACE_OT_find_takes(Operator):
+    """List the takes that lie beside this file and that it does not know: of another file, or made before Blender ended unexpectedly"""
+
+    bl_idname = "mimaface.find_takes"
+    bl_label = "Find Takes"
+    directory: StringProperty(name="Folder", description="Where to look; empty: beside this file", subtype="DIR_PATH")
+
+    def work(self, context: bpy.types.Context) -> None:
+        count = saving.adopt_all(Path(bpy.path.abspath(self.directory)) if self.directory else None)
+        if count:
+            session().steps.push(self.bl_label)
+        self.report({"INFO"}, f"{count} {'take' if count == 1 else 'takes'} found" if count else "No other takes lie there")
+
+
+class MIMAFACE_OT_place_take(Operator):
+    """Make the strip of the active take again, above all others"""
+
+    bl_idname = "mimaface.place_take"
+    bl_label = "Add Strip"
+
+    def work(self, context: bpy.types.Context) -> None:
+        scene, take = active_take(context)
+        if strips.find(scene, take.uuid) is not None:
+            raise Refused(f"{take.name} has a strip already")
+        take.placed = False
+        if not strips.show(scene, take, take_folder(take)):
+            raise Refused(f"{take.name} has no frame yet: resume it")
+        session().steps.push(self.bl_label)
+
+
+class MIMAFACE_OT_open_take_folder(Operator):
+    """Show the frames of the active take in the file browser of the system"""
+
+    bl_idname = "mimaface.open_take_folder"
+    bl_label = "Open Folder"
+
+    def work(self, context: bpy.types.Context) -> None:
+        folder = take_folder(active_take(context)[1])
+        if not folder.is_dir():
+            raise Refused(f"{folder} is not there")
+        bpy.ops.wm.path_open(filepath=str(folder))
+
+
+class MIMAFACE_OT_remove_take(Operator):
+    """Take the active take and its strip out of this file; undo does not bring it back, Find Takes does while its frames are kept"""
+
+    bl_idname = "mimaface.remove_take"
+    bl_label = "Remove Take"
+    delete_files: BoolProperty(name="Delete Frames", description="Delete the pictures from the disk, too", options={"SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(self)
+
+    def work(self, context: bpy.types.Context) -> None:
+        scene, take = active_take(context)
+        identity, name, folder = take.uuid, take.name, take_folder(take)
+        if self.delete_files and any(other.uuid != identity and take_folder(other) == folder for _, other in all_takes()):
+            raise Refused(f"the frames of {name} are those of a take in another scene, too: remove it without deleting them")
+        if take.state in ACTIVE:
+            cancel(take)
+        session().writer.settle()
+        if self.delete_files:
+            try:
+                delete_folder(folder)
+            except OSError as error:
+                raise Refused(f"{folder} cannot be deleted: {error.strerror}; close what uses it, or keep the frames") from error
+        else:
+            note(folder, removed=True)
+        strips.remove(scene, strips.find_all(scene, identity))
+        takes = scene.mimaface.takes
+        takes.remove(next(index for index, item in enumerate(takes) if item.uuid == identity))
+        scene.mimaface.active_take = max(0, min(scene.mimaface.active_take, len(takes) - 1))
+        session().removed.add(identity)
+        session().steps.push(self.bl_label)
+
+
+CLASSES = (
+    MIMAFACE_OT_generate, MIMAFACE_OT_cancel, MIMAFACE_OT_resume, MIMAFACE_OT_find_takes, MIMAFACE_OT_place_take,
+    MIMAFACE_OT_open_take_folder, MIMAFACE_OT_remove_take,
+)  # fmt: skip

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When Blender calls the session: a timer, and before and after opening, saving, undo and redo."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+
+import bpy
+
+from . import saving, undo
+from .session import close, running, session
+from .takes import all_takes
+
+log = logging.getLogger(__name__)
+INTERVAL = 0.05  # seconds between pumps
+
+
+def _tick() -> float:
+    global _enabled
+    try:
+        if _enabled:
+            _enabled = False
+            _opened()
+        if running() is not None or all_takes():
+            session().pump()
+    except Exception:  # a timer that raises is dropped by Blender, and the add-on with it
+        log.exception("the add-on made a mistake")
+        session().fail("the add-on made a mistake: please use Copy Report")
+    return INTERVAL
+
+
+_enabled = False  # the add-on was switched on with a file open, whose takes nobody has looked at yet
+_carried: list[undo.Carried] = []
+_folders: dict[str, Path] = {}
+
+
+@bpy.app.handlers.persistent
+def _opened(*_: object) -> None:
+    if running() is not None or all_takes() or saving.has_own():
+        session().file_opened()
+
+
+@bpy.app.handlers.persistent
+def _before_step(*_: object) -> None:
+    global _carried
+    _carried = undo.read()
+
+
+@bpy.app.handlers.persistent
+def _after_step(*_: object) -> None:
+    global _carried
+    carried, _carried = _carried, []
+    undo.put_back(carried, running().removed if running() is not None else set())
+
+
+@bpy.app.handlers.persistent
+def _before_saving(*arguments: object) -> None:
+    global _folders
+    target = next((text for text in arguments if isinstance(text, str)), bpy.data.filepath)
+    if all_takes():
+        session().writer.settle()
+        _folders = saving.before_saving(session(), target)
+
+
+@bpy.app.handlers.persistent
+def _after_saving(*_: object) -> None:
+    global _folders
+    folders, _folders = _folders, {}
+    if folders:
+        saving.after_saving(folders)
+
+
+HANDLERS = {
+    "load_post": _opened, "undo_pre": _before_step, "redo_pre": _before_step, "undo_post": _after_step, "redo_post": _after_step,
+    "save_pre": _before_saving, "save_post": _after_saving, "save_post_fail": _after_saving,
+}  # fmt: skip
+
+
+def register() -> None:
+    global _enabled
+    _enabled = True
+    for name, handler in HANDLERS.items():
+        if hasattr(bpy.app.handlers, name):  # save_post_fail: from 3.5 on
+            getattr(bpy.app.handlers, name).append(handler)
+    bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+
+
+def unregister() -> None:
+    for name, handler in HANDLERS.items():
+        with contextlib.suppress(ValueError, AttributeError):
+            getattr(bpy.app.handlers, name).remove(handler)
+    with contextlib.suppress(ValueError):
+        bpy.app.timers.unregister(_tick)
+    close()

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The photograph of a portrait: the .blend carries it, so that any backend on any computer can be given it again."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import bpy
+
+TAG = "mimaface_portrait"
+
+
+def keep(content: bytes, path: Path, portrait: str) -> bpy.types.Image:
+    """Pack the very file that was fitted into the .blend, once; ``portrait`` is its SHA-256 and the number of the face."""
+    found = next((image for image in bpy.data.images if image.get(TAG) == portrait), None)
+    if found is not None:
+        return found
+    image = bpy.data.images.new(f"{path.name} (portrait)", 1, 1)
+    image.source, image.filepath = "FILE", str(path)
+    image.pack(data=content, data_len=len(content))
+    image[TAG] = portrait
+    image.use_fake_user = True
+    return image
+
+
+def face(portrait: str) -> int:
+    """Which face of the picture the portrait is."""
+    number = portrait.partition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def find(portrait: str) -> bytes | None:
+    """The picture file of a portrait: packed, where it was, or beside the .blend; None when there is none."""
+    for image in bpy.data.images:
+        if image.packed_file is not None and _fits(image.packed_file.data, portrait):
+            return bytes(image.packed_file.data)
+    for path in places():
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        if _fits(content, portrait):
+            return content
+    return None
+
+
+def name(portrait: str) -> str:
+    """How the artist knows the photograph."""
+    for image in bpy.data.images:
+        if image.get(TAG) == portrait:
+            return Path(image.filepath).name
+    return next((path.name for path in places()), "the photo")
+
+
+def places() -> list[Path]:
+    """Files that may be the photograph: where scenes and images say, and under the same names beside the .blend and its libraries."""
+    texts = [scene.mimaface.portrait for scene in bpy.data.scenes] + [image.filepath for image in bpy.data.images]
+    found = [Path(bpy.path.abspath(text)) for text in dict.fromkeys(texts) if text]
+    files = [bpy.data.filepath, *(bpy.path.abspath(library.filepath) for library in bpy.data.libraries)]
+    names = [path.name.replace("\\", "/").rpartition("/")[2] for path in found]  # as another system wrote them, too
+    found += [Path(file).parent / name for file in files if file for name in names]
+    return list(dict.fromkeys(found))
+
+
+def _fits(content: bytes, portrait: str) -> bool:
+    return hashlib.sha256(content).hexdigest() == portrait.partition("-")[0]

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens to takes when the .blend is saved or opened.
+
+Frames of a file without a name move beside it as soon as it has one. Frames of a file that is saved elsewhere stay where they are,
+and the new file points to them. Takes that lie beside a file and that it does not know – Blender ended before it was saved – are
+adopted when it is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import bpy
+
+from . import strips
+from .delivery import MANIFEST, first_missing, move_folder, note, read_manifest
+from .protocol.connection import process_exists
+from .takes import add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
+
+
+def before_saving(runtime, target: str) -> dict[str, Path]:
+    """Make the paths of takes those that are right in the file ``target``; returns the folder of every take by UUID."""
+    folders = {take.uuid: take_folder(take) for _, take in all_takes()}
+    homeless = {folder for folder in folders.values() if folder.parent == unsaved_folder() and folder.is_dir()}
+    if target and homeless:
+        runtime.collect_written()
+        moved = {}
+        for folder in homeless:
+            try:
+                moved[folder] = move_folder(folder, Path(target).parent / "mimaface")
+            except OSError as error:
+                runtime.fail(f"the frames in {folder} stay there, since they cannot be moved beside the file: {error.strerror}")
+        folders = {identity: moved.get(folder, folder) for identity, folder in folders.items()}
+    if target:
+        _point(folders, target)
+    return folders
+
+
+def after_saving(folders: dict[str, Path]) -> None:
+    """After saving, and after saving a copy or failing to: paths are those of the file that is open now, and strips follow."""
+    _point(folders, bpy.data.filepath)
+    blend = Path(bpy.data.filepath).name
+    project = project_folder()
+    for scene, take in all_takes():
+        folder = folders.get(take.uuid)
+        if folder is None:
+            continue
+        strips.follow(strips.find_all(scene, take.uuid), folder)
+        if folder.parent == project and not (read_manifest(folder) or {}).get("blend"):
+            note(folder, blend=blend)
+
+
+def _point(folders: dict[str, Path], blend: str) -> None:
+    for _, take in all_takes():
+        if take.uuid in folders:
+            stored = stored_path(folders[take.uuid], blend)
+            if take.folder != stored:
+                take.folder = stored
+
+
+def manifests(parent: Path) -> list[tuple[Path, dict]]:
+    """The folders in ``parent`` that hold a take, oldest first, with what their manifests say."""
+    found = [(path.parent, read_manifest(path.parent)) for path in parent.glob(f"*/{MANIFEST}")]
+    return sorted(((folder, values) for folder, values in found if values), key=lambda item: item[1].get("made", 0.0))
+
+
+def find_moved() -> None:
+    """Takes whose folder is not where the .blend says, but lies beside it: the folder of another copy of the project."""
+    project = project_folder()
+    lost = {take.uuid: take for _, take in all_takes() if take.folder and not take_folder(take).is_dir()}
+    for folder, values in manifests(project) if lost and project is not None else []:
+        if values["take"] in lost:
+            lost[values["take"]].folder = stored_path(folder)
+
+
+def has_own() -> bool:
+    """Whether takes lie beside the open file."""
+    project = project_folder()
+    return project is not None and next(project.glob(f"*/{MANIFEST}"), None) is not None
+
+
+def adopt_own() -> int:
+    """Adopt the takes that this very file made and lost; those that were removed from its list stay away."""
+    project, blend = project_folder(), Path(bpy.data.filepath).name
+    if project is None:
+        return 0
+    return _adopt([(f, v) for f, v in manifests(project) if v.get("blend") == blend and not v.get("removed")])
+
+
+def adopt_all(folder: Path | None = None) -> int:
+    """Adopt every take that lies in ``folder``, else beside the file, else – without a name – what no running Blender owns."""
+    if folder is not None:
+        found = manifests(folder) + [(folder, values) for values in [read_manifest(folder)] if values]
+        found += manifests(folder / "mimaface")
+    elif project_folder() is not None:
+        found = manifests(project_folder())
+    else:
+        found = [(f, v) for f, v in manifests(unsaved_folder()) if not _used_elsewhere(v)]
+    return _adopt(found)
+
+
+def _used_elsewhere(manifest: dict) -> bool:
+    process = manifest.get("blender")
+    return isinstance(process, int) and process != os.getpid() and process > 0 and process_exists(process)
+
+
+def _adopt(found: list[tuple[Path, dict]]) -> int:
+    known = {take.uuid for _, take in all_takes()}
+    folders = {take_folder(take) for _, take in all_takes()}
+    count = 0
+    for folder, values in found:
+        if values["take"] in known or folder in folders:
+            continue
+        scene = bpy.data.scenes.get(str(values.get("scene", ""))) or bpy.context.scene
+        done = first_missing(folder, values["frames"])
+        whole = done == values["frames"]
+        message = "" if whole else f"{done} of {values['frames']} frames are on disk: resume the take"
+        take = add_take(
+            scene,
+            {
+                "name": str(values.get("name") or folder.name), "uuid": values["take"], "job": str(values.get("job") or ""),
+                "folder": stored_path(folder), "frames": values["frames"], "done": done, "start": int(values.get("start", 1)),
+                "state": "done" if whole else "interrupted", "message": message,
+            },
+        )  # fmt: skip
+        strips.show(scene, take, folder)
+        note(folder, removed=False)
+        known.add(take.uuid)
+        count += 1
+    return count

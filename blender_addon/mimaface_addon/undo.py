@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes belong to the project, not to the undo stack: they are carried over every undo and redo. Also, how a step gets on that stack.
+
+Just before Blender goes to another state the takes of the present one are read, and just after they are put back. Strips are
+Blender's: those that the other state holds stay as they are there. Only a strip that this state does not know yet is made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import bpy
+
+from . import compat, strips
+from .takes import FIELDS, take_folder
+
+
+@dataclass
+class Carried:
+    """The takes of one scene: values of FIELDS in order, the active number, and the channel of every strip that is there."""
+
+    key: tuple[int, str]
+    takes: list[dict] = field(default_factory=list)
+    active: int = 0
+    channels: dict[str, int] = field(default_factory=dict)
+
+
+def read() -> list[Carried]:
+    """The takes of all scenes as they are now."""
+    found = []
+    for scene in bpy.data.scenes:
+        settings = scene.mimaface
+        takes = [{name: getattr(take, name) for name in FIELDS} for take in settings.takes]
+        channels = {identity: parts[0].channel for identity, parts in strips.tagged(scene).items()} if takes else {}
+        found.append(Carried(compat.scene_key(scene), takes, settings.active_take, channels))
+    return found
+
+
+def put_back(carried: list[Carried], removed: set[str]) -> None:
+    """Make the takes of all scenes those of ``carried``; strips of takes in ``removed`` go away again."""
+    for scene in bpy.data.scenes:
+        before = {take.uuid: take.placed for take in scene.mimaface.takes}
+        own = _of_scene(carried, scene, before)
+        if own is None:
+            continue  # the scene came with this step: so did its takes
+        _put_takes(scene, own)
+        _put_strips(scene, own, before, removed)
+
+
+def _of_scene(carried: list[Carried], scene: bpy.types.Scene, before: dict[str, bool]) -> Carried | None:
+    key = compat.scene_key(scene)
+    same = next((item for item in carried if item.key == key), None)
+    if same is not None:
+        return same
+    # renamed in a Blender that knows scenes by name only
+    return next((item for item in carried if any(values["uuid"] in before for values in item.takes)), None)
+
+
+def _put_takes(scene: bpy.types.Scene, own: Carried) -> None:
+    takes = scene.mimaface.takes
+    if [take.uuid for take in takes] != [values["uuid"] for values in own.takes]:
+        takes.clear()
+        for _ in own.takes:
+            takes.add()
+    for take, values in zip(takes, own.takes):
+        for name, value in values.items():
+            if getattr(take, name) != value:
+                setattr(take, name, value)
+    if scene.mimaface.active_take != own.active:
+        scene.mimaface.active_take = own.active
+
+
+def _put_strips(scene: bpy.types.Scene, own: Carried, before: dict[str, bool], removed: set[str]) -> None:
+    present = strips.tagged(scene) if own.takes or removed else {}
+    for identity in removed & present.keys():
+        strips.remove(scene, present.pop(identity))
+    for take in scene.mimaface.takes:
+        if take.uuid in present:
+            strips.follow(present[take.uuid], take_folder(take))
+            take.placed = True
+        elif take.uuid in own.channels and not before.get(take.uuid, False):
+            strips.place(scene, take, take_folder(take), own.channels[take.uuid])
+
+
+class Steps:
+    """Undo steps that wait for their moment: a step is pushed when its result is there, never amid what the artist does."""
+
+    def __init__(self) -> None:
+        self._due: list[str] = []
+
+    def push(self, name: str) -> None:
+        self._due.append(name)
+        self.pump()
+
+    def pump(self) -> None:
+        """Push what is due unless the artist is dragging something."""
+        if not self._due or compat.editing():
+            return
+        names, self._due = dict.fromkeys(self._due), []
+        windows = bpy.context.window_manager.windows
+        for name in names:
+            if windows and bpy.context.window is None:
+                with bpy.context.temp_override(window=windows[0]):
+                    bpy.ops.ed.undo_push(message=name)
+            else:
+                bpy.ops.ed.undo_push(message=name)

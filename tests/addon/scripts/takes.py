@@ -1,0 +1,494 @@
+"""Takes outlive undo, saving, reopening, scene copies, removing and the add-on itself. Several cases in one Blender, one report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
+import drive
+
+PORTRAIT = Path(os.environ["MIMAFACE_PORTRAIT"])
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def ops():
+    import bpy
+
+    return bpy.ops
+
+
+def scene():
+    import bpy
+
+    return bpy.context.scene
+
+
+def session():
+    return drive.part("session").session()
+
+
+def push(message: str) -> None:
+    ops().ed.undo_push(message=message)
+
+
+def pump() -> None:
+    for _ in range(3):
+        session().pump()
+
+
+def takes(owner=None) -> list:
+    return [[take.name, take.state, take.done] for take in (owner or scene()).mimaface.takes]
+
+
+def all_strips(owner=None) -> list:
+    editor = (owner or scene()).sequence_editor
+    return list(drive.part("compat").all_strips(editor)) if editor else []
+
+
+def strips(owner=None) -> list[str]:
+    return [strip.name for strip in all_strips(owner)]
+
+
+def rigs() -> int:
+    return len([item for item in scene().objects if "mimaface" in item])
+
+
+def whole(take) -> bool:
+    """Every frame is where the take says, and where its strip looks."""
+    import bpy
+
+    folder = drive.part("takes").take_folder(take)
+    strip = drive.part("strips").find(take.id_data, take.uuid)
+    looks = Path(bpy.path.abspath(strip.directory)) if strip is not None else folder
+    return looks == folder and len(list(folder.glob("*.png"))) == take.frames
+
+
+def base() -> Path:
+    """A file with a rig that turns its head, made once."""
+    import bpy
+
+    bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / "base.blend"))
+    settings = scene().mimaface
+    settings.engine, settings.size = "proxy", 64
+    scene().frame_start, scene().frame_end = 1, 3
+    drive.load_portrait(PORTRAIT)
+    drive.key(settings.rig, "jawOpen", {1: 0.0, 3: 0.8})
+    bpy.ops.wm.save_mainfile()
+    return Path(bpy.data.filepath)
+
+
+def begin(name: str) -> Path:
+    """A copy of that file in a folder of its own."""
+    import bpy
+
+    bpy.ops.wm.open_mainfile(filepath=str(drive.WORK / "base.blend"))
+    (drive.WORK / name).mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / name / "shot.blend"))
+    pump()
+    push("begin")
+    return drive.WORK / name
+
+
+def turn(number: int) -> None:
+    """Another motion, so that nothing comes from the backend's store."""
+    drive.key(scene().mimaface.rig, "jawLeft", {1: 0.01 * number, scene().frame_end: 0.02 * number})
+
+
+def start_long_take(name: str, number: int):
+    """A take of 80 frames that is being made."""
+    scene().frame_end = 80
+    turn(number)
+    ops().mimaface.generate(name=name)
+    take = scene().mimaface.takes[len(scene().mimaface.takes) - 1]
+    drive.pump(lambda: take.done >= 2, what="the first frames")
+    return take
+
+
+def until_done(number: int = 0) -> None:
+    drive.pump(lambda: scene().mimaface.takes[number].state == "done", 90, "done")
+
+
+@case
+def undo() -> dict:
+    begin("undo")
+    drive.generate(name="one")
+    scene().mimaface.rig.location.x += 1
+    push("moved")
+    ops().ed.undo()
+    said = {"later edit": (takes(), strips(), scene().mimaface.rig.location.x)}
+    ops().ed.undo()
+    said["generate itself"] = (takes(), strips())
+    ops().ed.redo()
+    said["redo"] = (takes(), strips())
+    start_long_take("two", 1)
+    ops().ed.undo()
+    ops().ed.undo()
+    said["while it is made"] = ([item[0] for item in takes()], strips())
+    until_done(1)
+    said["made"] = (takes()[1], whole(scene().mimaface.takes[1]), [take.name for take in scene().mimaface.takes])
+    return said
+
+
+@case
+def undo_rig() -> dict:
+    begin("undo_rig")
+    drive.load_portrait(PORTRAIT)
+    said = {"before": rigs()}
+    ops().ed.undo()
+    said["undo"] = rigs()
+    ops().ed.redo()
+    said["redo"] = rigs()
+    return said
+
+
+@case
+def undo_import() -> dict:
+    begin("undo_import")
+    said = {"before": curves()}
+    drive.import_motion(Path(os.environ["MIMAFACE_TAKE"]))
+    said["imported"] = curves()
+    ops().ed.undo()
+    said["undo"] = curves()
+    ops().ed.redo()
+    return said | {"redo": curves()}
+
+
+def curves() -> int:
+    """Curves of the rig's mocap layer."""
+    action = scene().mimaface.rig.animation_data.action
+    if hasattr(action, "layers"):
+        found = [curve for layer in action.layers for strip in layer.strips for bag in strip.channelbags for curve in bag.fcurves]
+    else:
+        found = action.fcurves
+    return len([curve for curve in found if "mocap_" in curve.data_path])
+
+
+@case
+def deleted_strip() -> dict:
+    import bpy
+
+    begin("deleted_strip")
+    drive.generate(name="one")
+    drive.part("strips").remove(scene(), all_strips())
+    push("deleted")
+    push("other")
+    push("another")
+    ops().ed.undo()
+    pump()
+    said = {"undo of another edit": (takes(), strips())}
+    ops().ed.redo()
+    pump()
+    said["redo"] = strips()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    pump()
+    said["reopened"] = (takes(), strips())
+    ops().mimaface.place_take()
+    said["asked for"] = strips()
+    bpy.ops.scene.new(type="LINK_COPY")
+    pump()
+    push("copied")
+    push("other")
+    bpy.ops.ed.undo()
+    pump()
+    said["linked copy"] = [len(strips(item)) for item in bpy.data.scenes]
+    said["uuids"] = len({take.uuid for item in bpy.data.scenes for take in item.mimaface.takes})
+    return said
+
+
+@case
+def undo_of_deleting() -> dict:
+    begin("undo_of_deleting")
+    drive.generate(name="one")
+    drive.part("strips").remove(scene(), all_strips())
+    push("deleted")
+    ops().ed.undo()
+    pump()
+    return {"strips": strips(), "takes": takes()}
+
+
+@case
+def stop() -> dict:
+    begin("stop")
+    start_long_take("long", 2)
+    ops().mimaface.stop()
+    said = {"state": takes()[0][1], "message": scene().mimaface.takes[0].message, "error": session().last_error}
+    ops().mimaface.resume()
+    until_done()
+    said["resumed"] = (takes(), whole(scene().mimaface.takes[0]))
+    ops().mimaface.stop()
+    ops().mimaface.load_portrait(filepath=str(PORTRAIT))
+    said["busy"] = session().busy
+    ops().mimaface.stop()
+    said["busy after stop"] = session().busy
+    return said
+
+
+@case
+def switched_off() -> dict:
+    begin("switched_off")
+    start_long_take("long", 3)
+    pid = session().backend.pid
+    ops().preferences.addon_disable(module=drive.MODULE)
+    drive.enable()
+    drive.part("handlers")._tick()
+    said = {"state": takes()[0][1]}
+    ops().mimaface.resume()
+    until_done()
+    return said | {"resumed": (takes(), whole(scene().mimaface.takes[0])), "same backend": session().backend.pid == pid}
+
+
+@case
+def elsewhere() -> dict:
+    import shutil
+
+    import bpy
+
+    begin("elsewhere")
+    drive.generate(name="here")
+    bpy.ops.wm.save_mainfile()
+    session().stop()
+    session().backend.stop()
+    drive.pump(lambda: not session().backend._ending.is_alive(), what="the end")
+    shutil.rmtree(session().backend.folder)
+    turn(4)
+    before = rigs()
+    take = drive.generate(name="there")
+    said = {"generated": (take.name, take.state, take.done)}
+    start_long_take("long", 5)
+    session().stop()
+    drive.pump(lambda: not session().backend._ending.is_alive(), what="the end")
+    shutil.rmtree(session().backend.folder)
+    ops().mimaface.resume()
+    until_done(2)
+    said["resumed"] = takes()[2]
+    said["more rigs"] = rigs() - before
+    return said
+
+
+@case
+def save_as() -> dict:
+    import bpy
+
+    folder = begin("save_as")
+    drive.generate(name="one")
+    (folder / "v2").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "v2" / "shot.blend"))
+    said = {"saved as": (takes(), whole(scene().mimaface.takes[0]))}
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "copy.blend"), copy=True)
+    said["saved a copy"] = (bpy.data.filepath.endswith("v2/shot.blend"), whole(scene().mimaface.takes[0]))
+    for name in ("v2/shot.blend", "copy.blend"):
+        bpy.ops.wm.open_mainfile(filepath=str(folder / name))
+        pump()
+        said[name] = (takes(), whole(scene().mimaface.takes[0]), scene().mimaface.takes[0].folder.replace("\\", "/"))
+    (folder / "moved").mkdir()
+    for name in ("copy.blend", "mimaface"):
+        (folder / name).rename(folder / "moved" / name)
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "moved" / "copy.blend"))
+    pump()
+    said["project moved"] = (takes(), whole(scene().mimaface.takes[0]))
+    return said
+
+
+@case
+def unsaved() -> dict:
+    import bpy
+
+    bpy.ops.wm.read_homefile(use_empty=True)
+    scene().mimaface.engine, scene().mimaface.size = "proxy", 64
+    scene().frame_start, scene().frame_end = 1, 3
+    drive.load_portrait(PORTRAIT)
+    turn(6)
+    drive.generate(name="one")
+    home = Path(os.environ["MIMAFACE_HOME"])
+    lies = drive.part("takes").take_folder(scene().mimaface.takes[0])
+    said = {
+        "in the user's store": lies.is_relative_to(home),
+        "kept by an uninstall": not lies.is_relative_to(drive.WORK / "user"),
+    }
+    scene().frame_end = 60
+    turn(7)
+    ops().mimaface.generate(name="two")
+    drive.pump(lambda: scene().mimaface.takes[1].done >= 2, what="the first frames")
+    (drive.WORK / "saved").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / "saved" / "named.blend"))
+    until_done(1)
+    said["saved"] = (takes(), [whole(take) for take in scene().mimaface.takes])
+    said["beside"] = sorted(path.name for path in (drive.WORK / "saved" / "mimaface").iterdir())
+    said["left behind"] = len(list((home / "unsaved").iterdir()))
+    ops().ed.undo()
+    pump()
+    said["undo"] = (takes(), [whole(take) for take in scene().mimaface.takes])
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    pump()
+    said["reopened"] = (takes(), [whole(take) for take in scene().mimaface.takes])
+    return said
+
+
+@case
+def found_again() -> dict:
+    import bpy
+
+    folder = begin("found_again")
+    drive.generate(name="lost")
+    start_long_take("half", 8)
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)  # nothing was saved: as after a crash
+    pump()
+    said = {"crashed": ([item[:2] for item in takes()], strips())}
+    scene().mimaface.active_take = 1
+    if takes()[1][1] != "done":
+        ops().mimaface.resume()
+        until_done(1)
+    said["resumed"] = (takes(), [whole(take) for take in scene().mimaface.takes])
+    bpy.ops.wm.open_mainfile(filepath=str(drive.WORK / "base.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "other.blend"))
+    pump()
+    said["another file"] = takes()
+    ops().mimaface.find_takes()
+    said["find takes"] = (takes(), strips())
+    ops().mimaface.find_takes()
+    said["again"] = len(takes())
+    return said
+
+
+@case
+def removed() -> dict:
+    import bpy
+
+    folder = begin("removed")
+    drive.generate(name="one")
+    turn(9)
+    second = drive.generate(name="two")
+    said = {"on top": [strip.channel for strip in all_strips()]}
+    second.name = "Best"
+    said["renamed"] = (takes()[1][0], strips()[1], (folder / "mimaface" / "two" / "take.json").read_text().count('"Best"'))
+    second.hidden = True
+    said["hidden"] = [strip.mute for strip in all_strips()]
+    second.hidden = False
+    scene().mimaface.active_take = 0
+    ops().mimaface.remove_take()
+    said["kept frames"] = (takes(), strips(), len(list((folder / "mimaface" / "one").glob("*.png"))))
+    push("other")
+    ops().ed.undo()
+    ops().ed.undo()
+    pump()
+    said["undo"] = (takes(), strips())
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    pump()
+    said["reopened"] = takes()
+    (folder / "mimaface" / "two" / "artist.txt").write_text("mine")
+    ops().mimaface.remove_take(delete_files=True)
+    said["deleted"] = (takes(), strips(), [path.name for path in (folder / "mimaface" / "two").iterdir()])
+    ops().mimaface.find_takes()
+    said["found"] = takes()
+    return said
+
+
+@case
+def copied_scene() -> dict:
+    import bpy
+
+    begin("copied_scene")
+    drive.generate(name="one")
+    bpy.ops.scene.new(type="FULL_COPY")
+    pump()
+    pump()
+    tags = [[strip.get("mimaface_take") for strip in all_strips(item)] for item in bpy.data.scenes]
+    identities = [[take.uuid for take in item.mimaface.takes] for item in bpy.data.scenes]
+    return {"own": identities[0] != identities[1], "strips agree": tags == identities, "count": [len(tag) for tag in tags]}
+
+
+@case
+def just_opened() -> dict:
+    import bpy
+
+    begin("just_opened")
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    turn(10)
+    ops().mimaface.generate(name="new")
+    session().pump()
+    first = takes()[0][1]
+    until_done()
+    return {"first": first, "then": takes()}
+
+
+@case
+def channels() -> dict:
+    begin("channels")
+    first = drive.generate(name="one")
+    all_strips()[0].channel = 5
+    editor = drive.part("compat").strips(scene().sequence_editor)
+    title = editor.new_effect(name="title", type="COLOR", channel=20, frame_start=1, **end(4))
+    later = editor.new_effect(name="later", type="COLOR", channel=30, frame_start=100, **end(110))
+    turn(11)
+    take = drive.generate(name="two")
+    return {"first": first.name, "title": title.channel, "later": later.channel, "new": take.channel}
+
+
+def end(frame: int) -> dict:
+    import bpy
+
+    return {"length": frame - 1} if bpy.app.version >= (5, 0, 0) else {"frame_end": frame}
+
+
+@case
+def scene_switched() -> dict:
+    import bpy
+
+    begin("scene_switched")
+    first, count = scene(), len(scene().objects)
+    other = bpy.data.scenes.new("Other")
+    ops().mimaface.load_portrait(filepath=str(PORTRAIT))
+    before = first.mimaface.rig
+    if bpy.context.window is not None:
+        bpy.context.window.scene = other
+    drive.pump(lambda: first.mimaface.rig != before, what="the rig")
+    rig = first.mimaface.rig
+    return {
+        "switched": bpy.context.scene.name == "Other", "in the first": first.objects.get(rig.name) is rig, "more": len(first.objects) - count,
+        "in the other": len(other.objects),
+    }  # fmt: skip
+
+
+@case
+def no_folder() -> dict:
+    folder = begin("no_folder")
+    (folder / "mimaface").write_text("in the way")
+    try:
+        ops().mimaface.generate(name="one")
+    except RuntimeError as error:
+        return {"said": str(error), "takes": takes()}
+    return {"said": "", "takes": takes()}
+
+
+def main() -> dict:
+    import bpy
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    drive.enable()
+    base()
+    wanted = os.environ.get("MIMAFACE_CASES", "").split()
+    said = {}
+    for function in CASES:
+        if not wanted or function.__name__ in wanted:
+            try:
+                said[function.__name__] = function()
+            except Exception as error:
+                import traceback
+
+                traceback.print_exc()
+                said[function.__name__] = {"error": f"{type(error).__name__}: {error}"}
+            print(function.__name__, said[function.__name__], flush=True)
+    session().backend.stop()
+    return {"version": bpy.app.version_string, "said": said}
+
+
+drive.run(main)

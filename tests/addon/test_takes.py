@@ -1,0 +1,138 @@
+"""Takes belong to the project: undo, saving, other computers, Stop, scene copies, in real Blenders against the real backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
+blender_runs = importlib.util.module_from_spec(specification)
+sys.modules["blender_runs"] = blender_runs
+specification.loader.exec_module(blender_runs)
+extension = blender_runs.extension
+pytestmark = pytest.mark.blender
+VERSIONS = ("5.0", "4.2", "5.2")
+ONE = [["one", "done", 3]]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def said(request, tmp_path_factory, extension) -> dict:
+    """What each case saw; one Blender a version plays them all."""
+    result = blender_runs.in_blender(request.param, "takes.py", tmp_path_factory.mktemp("takes"), extension)
+    assert result["version"].startswith(request.param)
+    return result["said"]
+
+
+def test_undo_and_redo_leave_takes_and_strips_alone(said):
+    assert said["undo"]["later edit"] == [ONE, ["one"], 0.0], "the edit is undone, the take is not"
+    assert said["undo"]["generate itself"] == [ONE, ["one"]]
+    assert said["undo"]["redo"] == [ONE, ["one"]]
+    assert said["undo"]["while it is made"] == [["one", "two"], ["one", "two"]]
+    assert said["undo"]["made"] == [["two", "done", 80], True, ["one", "two"]], "frames went on arriving"
+
+
+def test_redo_brings_rig_and_import_back(said):
+    assert said["undo_rig"] == {"before": 2, "undo": 1, "redo": 2}
+    found = said["undo_import"]
+    assert found["before"] == found["undo"] == 0 < found["imported"] == found["redo"]
+
+
+def test_a_deleted_strip_stays_deleted(said):
+    found = said["deleted_strip"]
+    assert found["undo of another edit"] == [ONE, []]
+    assert found["redo"] == []
+    assert found["reopened"] == [ONE, []]
+    assert found["asked for"] == ["one"], "Add Strip makes it again"
+    assert found["linked copy"] == [1, 0]
+    assert found["uuids"] == 2, "the linked copy's take is one of its own"
+    assert said["undo_of_deleting"] == {"strips": ["one"], "takes": ONE}, "undo of the deletion itself is the artist's"
+
+
+def test_stop_interrupts_and_resume_completes(said):
+    found = said["stop"]
+    assert found["state"] == "interrupted"
+    assert "resume" in found["message"]
+    assert found["error"] == "", "Stop is no error"
+    assert found["resumed"] == [[["long", "done", 80]], True]
+    assert "Fitting" in found["busy"]
+    assert found["busy after stop"] == ""
+
+
+def test_switching_the_add_on_off_and_on_leaves_no_dead_state(said):
+    assert said["switched_off"]["state"] == "interrupted"
+    assert said["switched_off"]["resumed"] == [[["long", "done", 80]], True]
+
+
+def test_a_backend_that_knows_nothing_is_given_the_photo_again(said):
+    found = said["elsewhere"]
+    assert found["generated"] == ["there", "done", 3]
+    assert found["resumed"] == ["long", "done", 80]
+    assert found["more rigs"] == 0
+
+
+def test_save_as_keeps_takes(said):
+    found = said["save_as"]
+    assert found["saved as"] == [ONE, True]
+    assert found["saved a copy"] == [True, True]
+    assert found["v2/shot.blend"] == [ONE, True, "//../mimaface/one"]
+    assert found["copy.blend"] == [ONE, True, "//mimaface/one"]
+    assert found["project moved"] == [ONE, True]
+
+
+def test_frames_of_an_unsaved_file_move_beside_it(said):
+    found, both = said["unsaved"], [[["one", "done", 3], ["two", "done", 60]], [True, True]]
+    assert found["in the user's store"]
+    assert found["kept by an uninstall"]
+    assert found["saved"] == both, "the second was being made while the file was saved"
+    assert found["beside"] == ["one", "two"]
+    assert found["left behind"] == 0
+    assert found["undo"] == both
+    assert found["reopened"] == both
+
+
+def test_takes_are_found_again(said):
+    found, both = said["found_again"], [["lost", "done", 3], ["half", "done", 80]]
+    assert [item[0] for item in found["crashed"][0]] == ["lost", "half"]
+    assert found["crashed"][1] == ["lost", "half"], "strips, too"
+    assert found["resumed"] == [both, [True, True]]
+    assert found["another file"] == [], "takes of another file come only when they are asked for"
+    assert found["find takes"] == [both, ["lost", "half"]]
+    assert found["again"] == 2
+
+
+def test_takes_are_renamed_hidden_and_removed(said):
+    found, best = said["removed"], [["Best", "done", 3]]
+    assert found["on top"] == [1, 2]
+    assert found["renamed"] == ["Best", "Best", 1]
+    assert found["hidden"] == [False, True]
+    assert found["kept frames"] == [best, ["Best"], 3]
+    assert [len(part) for part in found["undo"]] == [1, 1], "undo brings no take and no strip back"
+    assert found["undo"][0] == best
+    assert found["reopened"] == best, "nor does opening the file"
+    assert found["deleted"] == [[], [], ["artist.txt"]], "what the artist put there stays"
+    assert found["found"] == ONE, "Find Takes lists what was removed without its frames"
+
+
+def test_copied_scenes_have_takes_of_their_own(said):
+    assert said["copied_scene"] == {"own": True, "strips agree": True, "count": [1, 1]}
+
+
+def test_a_new_take_waits_and_lies_on_top(said):
+    assert said["just_opened"] == {"first": "waiting", "then": [["new", "done", 3]]}
+    assert said["channels"] == {"first": "one", "title": 20, "later": 30, "new": 21}
+
+
+def test_the_rig_goes_into_the_scene_that_asked(said):
+    found = said["scene_switched"]
+    assert found["switched"], "the artist sees the scene of his choice"
+    assert found["in the first"]
+    assert found["more"] == 5
+    assert found["in the other"] == 0
+
+
+def test_a_folder_that_cannot_be_made_is_said_with_its_next_step(said):
+    assert "is a file: rename it, or save the .blend in another folder" in said["no_folder"]["said"]
+    assert said["no_folder"]["takes"] == []
