@@ -1,5 +1,6 @@
 """Frames by a diffusion model: any number, resumable to the byte, pasted into the whole photograph."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from mimaface.animate import DEMO_MODEL, model_frames
 from mimaface.drivers import open_motion
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer, choose_frame
-from mimaface.generator import window_in
+from mimaface.generator import PortraitGenerator, open_engine, window_in
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.settings import RenderSettings
 from training_fixtures import models
@@ -164,3 +165,21 @@ def test_transparent_frames_keep_their_alpha(folder, portrait):
     frame = run(folder, portrait, nod(2), RenderSettings(engine="demo", size=128, transparent=True))[1]
     assert frame.shape[2] == 4
     assert frame[..., 3].min() == 0 and frame[..., 3].max() == 255
+
+
+def test_a_job_that_is_left_does_not_wait_for_frames_being_drawn(folder, portrait):
+    generator = PortraitGenerator(open_engine(folder), portrait, RenderSettings(engine="demo", size=96))
+    poses, drawn, release = poses_for(portrait.fit, nod(12)), generator._drawn, threading.Event()
+
+    def slow(pose):
+        if pose is poses[7]:  # of the clip ahead
+            assert release.wait(60)
+        return drawn(pose)
+
+    generator._drawn = slow
+    frames = generator.frames(poses, 0, {})
+    while next(frames) is None:
+        pass
+    frames.close()
+    assert not release.is_set()
+    release.set()

@@ -143,7 +143,7 @@ class PortraitGenerator:
                     if index >= start:
                         yield index, self._finished(kept[index], latents, index)
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)  # what is being drawn is not waited for: a cancelled job leaves at once
 
     def _drawn(self, pose: FacePose) -> Drawn:
         picture, origin = self.renderer.render_with_origin(pose, self.settings.transparent)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from conftest import motion_of, nod
+from conftest import CASES, motion_of, nod
 from mimaface.face.correction import correct, landmark_rows
 from mimaface.face.fit import Estimate, LandmarkModel, gauss_newton_step, gaze_from_irises, initial_estimate, lid_opening
 from mimaface.face.landmarks import FaceLandmarker
@@ -233,3 +233,11 @@ def test_memory_does_not_grow_with_frames(portrait, renderer):
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 500_000
+
+
+def test_a_plain_background_stays_plain_around_a_drawing():
+    """Nobody tells a drawn person from the background; lines of a box showed where the sheet ends."""
+    portrait = Portrait.open(CASES / "cartoon.png")
+    image = shown(portrait, ProxyRenderer(portrait), angles=(20, 0, 0))
+    for part in (np.s_[:, 350:], np.s_[:, :50], np.s_[:15]):
+        assert np.abs(image[part].astype(int) - portrait.image[part]).max() <= 2

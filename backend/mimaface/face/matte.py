@@ -113,5 +113,9 @@ def person_colours(image: Array, matte: Array) -> Array:
 
 
 def background_behind(image: Array, matte: Array, reach: float) -> Array:
-    """The picture (H, W, 3) float32, 0 to 255, without the person: filled from what is ``reach`` pixels or more away from one."""
-    return fill_holes(image, distance_transform_edt(matte <= CLEAR) > reach)
+    """The picture (H, W, 3) float32, 0 to 255, without the person: filled from what is ``reach`` pixels or more away from one, or from
+    its sides and top where all of it is the person."""
+    known = distance_transform_edt(matte <= CLEAR) > reach
+    if not known.any():
+        known[0], known[:, [0, -1]] = True, True
+    return fill_holes(image, known)
