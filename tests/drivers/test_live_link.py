@@ -1,4 +1,6 @@
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -361,3 +363,17 @@ def test_other_files_are_refused(tmp_path):
         open_motion(tmp_path / "notes.txt")
     with pytest.raises(InvalidInput, match="no such file"):
         open_motion(tmp_path / "absent.csv")
+
+
+def test_paths_that_cannot_be_are_a_short_sentence(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path, words in (
+        (Path("/" + "a/" * 30_000 + ".csv"), "cannot read"),
+        (Path("/tmp/a\0b.csv"), "cannot read"),
+        (Path("/dev/zero"), "not a file"),
+        (tmp_path / "pipe.csv", "not a file"),
+        (tmp_path, "not a file"),
+    ):
+        with pytest.raises(InvalidInput, match=words) as caught:
+            open_motion(path)
+        assert len(str(caught.value)) < 500

@@ -11,7 +11,7 @@ import numpy as np
 
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
-from mimaface.protocol.texts import shown_list
+from mimaface.protocol.texts import shown, shown_list
 
 from .live_link import read_live_link_csv
 from .reading import ReadingSettings
@@ -32,11 +32,11 @@ def motion_steps(
     reading: ReadingSettings | None = None,
 ) -> Iterator[MotionClip | None]:
     """Read ``path`` by its content: None after every frame of a video, the retargeted motion last."""
-    if not path.is_file():
-        what = "not a file" if path.exists() else "no such file"
-        raise InvalidInput(f"cannot read {path}: {what}", "check the path")
     clip: MotionClip | None = None
     try:
+        if not path.is_file():
+            what = "not a file" if path.exists() else "no such file"
+            raise InvalidInput(f"cannot read {shown(path)}: {what}", "check the path")
         with path.open("rb") as file:
             start = file.read(1 << 16)
         if start.startswith(ZIP) or path.suffix.lower() == ".npz":
@@ -44,7 +44,7 @@ def motion_steps(
         elif (text := decoded(start, whole=False)) is not None or path.suffix.lower() in TABLES:
             clip = _read_table(path, text or "", reading or ReadingSettings())
     except OSError as error:
-        raise InvalidMotion(f"cannot read {path}: {error.strerror}", "check the path") from error
+        raise InvalidMotion(f"cannot read {shown(path)}: {error.strerror}", "check the path") from error
     if clip is None:
         from .video import track_steps
 

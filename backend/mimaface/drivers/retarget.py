@@ -65,7 +65,7 @@ class RetargetSettings:
             raise InvalidInput(f"smoothing {self.smoothing} is out of range", "use 0 to 1")
         index = type(self.neutral) is int and self.neutral >= 0
         if not index and self.neutral not in ("", "rest", "auto"):
-            raise InvalidInput(f"neutral {self.neutral!r} is unknown", "use rest, auto or a frame index")
+            raise InvalidInput(f"neutral {shown(repr(self.neutral), 40)} is unknown", "use rest, auto or a frame index")
 
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> RetargetSettings:
