@@ -63,6 +63,7 @@ def test_animate_makes_a_film_that_track_reads(tmp_path, motion):
         (("{portrait}", "{motion}", "-o", "{out}", "--neutral", "99"), "neutral frame 99"),
         (("{portrait}", "{motion}", "-o", "{out}", "--fps", "0.2"), "out of range"),
         (("{portrait}", "{motion}", "-o", "{out}.gif"), "kind of output"),
+        (("{portrait}", "{motion}", "-o", "{out}.mp4", "--transparent"), "an .mp4 file cannot be transparent"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, motion, arguments, words):

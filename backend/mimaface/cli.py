@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     animate.add_argument("--fps", type=float, default=0, help="frames per second of the output (default: the motion's own)")
     animate.add_argument("--size", type=int, default=0, help="pixels of the longer side (default: the photograph's)")
     animate.add_argument("--framing", choices=("photo", "face"), default="photo")
-    animate.add_argument("--transparent", action="store_true", help="PNG with alpha: only the head")
+    animate.add_argument("--transparent", action="store_true", help="PNG with alpha: only the person")
     animate.add_argument(
         "--engine",
         default="demo",

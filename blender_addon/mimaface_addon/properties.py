@@ -72,7 +72,7 @@ class MimaFaceScene(bpy.types.PropertyGroup):
         name="Framing",
         items=[("photo", "Whole Photo", "The face pasted back into the photo"), ("face", "Face", "A square around the head")],
     )
-    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the head is see-through")
+    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the person is see-through")
     smoothing: FloatProperty(name="Smoothing", description="Smooth imported motion", min=0, max=1, default=0.0)
     swap: BoolProperty(name="Swap Left/Right", description="Exchange left and right of imported motion")
     neutral: EnumProperty(
