@@ -32,7 +32,7 @@ class Request(Future[Message]):
     """The reply to come. ``cancel()`` tells the backend, too, which stops at its next step."""
 
     number = 0
-    timeout = 0.0  # seconds without an answer or a word that the backend is at work on it
+    timeout = 0.0  # seconds without an answer or a word that the backend is at work
     deadline = 0.0  # on the monotonic clock
 
 
@@ -69,7 +69,7 @@ class Client:
     ) -> Request:
         """Send a request; the future holds its reply, or raises a :class:`MimaFaceError`.
 
-        timeout: seconds without a word from the backend about this request; while it works on it, it says so every second.
+        timeout: seconds without a word from the backend; while requests wait there, it says so every second.
         """
         future = Request()
         future.timeout, future.deadline = timeout, time.monotonic() + timeout
@@ -188,7 +188,8 @@ class Client:
             if self.state == "connecting":
                 self._greeted(message)
             elif message.kind == "busy":
-                self._still_waited_for(message.fields["request"])
+                for future in self._waiting.values():
+                    future.deadline = self.last_heard + future.timeout
             elif message.number == 0:
                 if message.kind in ("done", "failed"):
                     self._attached.discard(message.fields["job"])
@@ -205,11 +206,6 @@ class Client:
             self.problem = str(error)
             self._fail_all(error if isinstance(error, VersionMismatch) else NotReachable(str(error)))
             self.state = "lost"
-
-    def _still_waited_for(self, number: int) -> None:
-        future = self._waiting.get(number)
-        if future is not None:
-            future.deadline = time.monotonic() + future.timeout
 
     def _answered(self, message: Message) -> None:
         future = self._waiting.pop(message.number, None)

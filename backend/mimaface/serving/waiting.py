@@ -69,16 +69,15 @@ class Waiting:
         return [item.task for item in self._open.pop(identity, {}).values() if item.kind not in KEPT]
 
     def say_busy(self, clients: set[bytes], often: bool) -> None:
-        """Tell those who wait that their requests are being worked on; now and then a word to all others, with ``often`` every second."""
+        """Tell those who wait that their requests are being worked on, and which is the oldest; now and then a word to all others, with ``often`` every second."""
         now = time.monotonic()
         if now - self._said < BUSY_EVERY:
             return
         self._said = now
         for identity, items in list(self._open.items()):
-            for number, item in list(items.items()):
-                fields = {"request": number, "subject": item.kind, "seconds": now - item.since}
-                if not self._outbox.event(identity, Message("busy", fields)):
-                    break
+            number, item = next(iter(items.items()))
+            fields = {"request": number, "subject": item.kind, "seconds": now - item.since}
+            self._outbox.event(identity, Message("busy", fields))
         if often or now - self._checked > ALIVE_EVERY:
             self._checked = now
             for identity in clients - set(self._open):
