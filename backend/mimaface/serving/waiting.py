@@ -69,7 +69,10 @@ class Waiting:
         return [item.task for item in self._open.pop(identity, {}).values() if item.kind not in KEPT]
 
     def say_busy(self, clients: set[bytes], often: bool) -> None:
-        """Tell those who wait that their requests are being worked on, and which is the oldest; now and then a word to all others, with ``often`` every second."""
+        """Tell those who wait that their requests are being worked on, and which is the oldest.
+
+        All others get a word now and then, with ``often`` every second: one that has left is noticed so.
+        """
         now = time.monotonic()
         if now - self._said < BUSY_EVERY:
             return
