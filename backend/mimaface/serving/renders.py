@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import threading
 from collections.abc import Callable, Iterator
 
 from mimaface.protocol.errors import DiskFull, InternalError, MimaFaceError, OutOfResources
@@ -17,12 +19,17 @@ log = logging.getLogger(__name__)
 SERVER = b""  # the client name under which jobs continue after a restart
 
 
+# A job that lacks file handles begins again so often, after so many seconds, before it waits for the user: others give handles back soon.
+TRIES, TRY_EVERY = 10, 2.0
+
+
 class Renders:
     """On the socket's thread only. ``later`` brings a call there from the worker."""
 
     def __init__(self, store: Store, work: Work, scheduler: Scheduler, later: Callable[[Callable[[], object]], None]) -> None:
         self._store, self._work, self._scheduler, self._later = store, work, scheduler, later
         self._tasks: dict[str, Task] = {}
+        self._tries: dict[str, int] = {}  # beginnings of a job that lacked file handles
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
@@ -56,11 +63,29 @@ class Renders:
             return
         del self._tasks[job]
         if error is None:
+            self._tries.pop(job, None)
             self.start(SERVER, self._store.finish(job))
             return
         known = as_known(error)
+        if lacks_handles(error) and self._tries.get(job, 0) < TRIES:
+            self._tries[job] = self._tries.get(job, 0) + 1
+            self._store.set_state(job, "queued")
+            again = threading.Timer(TRY_EVERY, lambda: self._later(lambda: self.start(SERVER, self._store.job(job))))
+            again.daemon = True
+            again.start()
+            return
+        self._tries.pop(job, None)
         state = "paused" if isinstance(known, (DiskFull, OutOfResources)) else "failed"
         self._store.set_state(job, state, known.code, known.message, known.hint)
+
+
+def lacks_handles(error: BaseException | None) -> bool:
+    """Whether an error came of a lack of file handles, which passes by itself."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def as_known(error: BaseException) -> MimaFaceError:
