@@ -245,7 +245,8 @@ def _animate(parsed: argparse.Namespace) -> int:
         _say(text)
     if portrait.alpha is not None and is_video:
         _say(f"{parsed.portrait.name}: what is see-through is black in an .mp4 file; a folder of PNG files keeps it see-through")
-    if words := _about_size(*portrait.image.shape[:2], len(motion), parsed.size):
+    height, width = portrait.image.shape[:2]
+    if words := _about_size(height, width, len(motion), parsed.size):
         _say(words)
     started, done = time.monotonic(), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
