@@ -40,7 +40,7 @@ class Client:
     """Talks to the backend named by a connection file. Safe from any thread.
 
     ``state`` is "connecting", "ready" or "lost"; ``problem`` says why it is lost. A lost client stays lost: make a new one.
-    ``last_heard`` is the monotonic time of the last message, ``silent_for`` the seconds since then while something is awaited, else 0.
+    ``last_heard`` is the monotonic time of the last message.
     Raises :class:`NotReachable` at once when the connection file has no running backend behind it.
     """
 
@@ -50,13 +50,10 @@ class Client:
         self.problem = ""
         self.build = ""
         self.last_heard = time.monotonic()
-        self.silent_for = 0.0
         self._outbox: queue.SimpleQueue[tuple[Message, Request | None]] = queue.SimpleQueue()
         self._unsent: list[bytes] = []  # one message that the connection had no room for
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._waiting: dict[int, Request] = {}
-        self._attached: set[str] = set()
-        self._nothing_awaited = time.monotonic()  # when that was last so
         self._refused_since = 0.0
         self._number = 0
         self._closing = threading.Event()
@@ -127,7 +124,6 @@ class Client:
         finally:
             with self._lock:
                 self._closing.set()
-            self.silent_for = 0.0
             self._fail_all(NotReachable(self.problem or "the connection was closed", "connect again"))
 
     def _open(self, socket: zmq.Socket[bytes], connection: Connection, name: str) -> None:
@@ -191,8 +187,6 @@ class Client:
                 for future in self._waiting.values():
                     future.deadline = self.last_heard + future.timeout
             elif message.number == 0:
-                if message.kind in ("done", "failed"):
-                    self._attached.discard(message.fields["job"])
                 self._events.put(message)
             else:
                 self._answered(message)
@@ -209,8 +203,6 @@ class Client:
 
     def _answered(self, message: Message) -> None:
         future = self._waiting.pop(message.number, None)
-        if message.kind == "job.attach.reply":
-            self._attached.add(message.fields["job"])
         if future is None or not future.set_running_or_notify_cancel():
             return
         if message.kind == "error":
@@ -260,9 +252,6 @@ class Client:
                 future.set_exception(
                     NotReachable("the backend did not answer in time", "look at its log; restart it if it hangs")
                 )
-        if not self._waiting and not self._attached:
-            self._nothing_awaited = now
-        self.silent_for = now - max(self.last_heard, self._nothing_awaited)
 
     def _lose(self, reason: str) -> None:
         self.problem = reason
@@ -271,7 +260,6 @@ class Client:
     def _fail_all(self, error: Exception) -> None:
         waiting = list(self._waiting.values())
         self._waiting.clear()
-        self._attached.clear()
         while True:
             try:
                 _, future = self._outbox.get_nowait()
