@@ -15,14 +15,14 @@ bl_info = {
 
 
 def register() -> None:
-    from . import handlers, operators, panels, preferences, properties
+    from . import handlers, operators, panels, parts, preferences, properties
 
-    for module in (preferences, properties, operators, panels, handlers):
+    for module in (preferences, properties, operators, panels, parts, handlers):
         module.register()
 
 
 def unregister() -> None:
-    from . import handlers, operators, panels, preferences, properties
+    from . import handlers, operators, panels, parts, preferences, properties
 
-    for module in (handlers, panels, operators, properties, preferences):
+    for module in (handlers, parts, panels, operators, properties, preferences):
         module.unregister()

@@ -3,77 +3,116 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import bpy
 import numpy as np
 
 from . import compat
 from .protocol.arkit import ACTION_NAMES
+from .protocol.errors import InvalidInput
 from .protocol.motion import MotionClip
-from .protocol.rotation import (
-    matrix_to_head_angles,
-    matrix_to_quaternion,
-    quaternion_conjugate,
-    quaternion_multiply,
-    quaternion_to_matrix,
-)
-from .rig import EYES, GAZE_CHANNELS, HEAD_CHANNELS, head_offset, head_rotation
+from .protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
+from .rig import EYES, GAZE_CHANNELS, HEAD_CHANNELS, LARGEST_GAZE, POSITION_CHANNELS, head_offset, head_rotation
+
+# (name of the group of curves, how its actions begin)
+GROUPS = (
+    ("Eyes", ("eye",)), ("Brows", ("brow",)), ("Jaw", ("jaw", "tongue")), ("Mouth", ("mouth",)), ("Cheeks and Nose", ("cheek", "nose")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import wrote: keys per channel, channels, and the last frame."""
+
+    keys: int
+    channels: int
+    last: int
 
 
 def frames_per_second(scene: bpy.types.Scene) -> float:
     return scene.render.fps / scene.render.fps_base
 
 
-def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, start: int, end: int) -> MotionClip:
-    """Evaluate the rig on every frame from ``start`` to ``end``; the motion is relative to the portrait ("rest")."""
-    scene = context.scene
-    before = scene.frame_current, scene.frame_subframe
-    count = end - start + 1
+def shot_frames(scene: bpy.types.Scene) -> range:
+    """The frames that *Generate* makes: the scene's range, or the preview range while it is on, every ``frame_step``-th."""
+    if scene.use_preview_range:
+        return range(scene.frame_preview_start, scene.frame_preview_end + 1, scene.frame_step)
+    return range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
+
+
+def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: range) -> MotionClip:
+    """The rig's motion on ``frames``, relative to the portrait ("rest"). Raises :class:`InvalidInput` when the rig cannot move.
+
+    A scene of its own evaluates the rig: what the artist has posed without a key stays as it is, nothing else is computed,
+    and a rig whose collection is excluded or hidden moves, too.
+    """
+    if rig.mode == "EDIT":
+        raise InvalidInput(f"{rig.name} is in Edit Mode, where it does not move", "press Tab to leave it, then generate")
+    if rig.data.pose_position == "REST":
+        raise InvalidInput(
+            f"{rig.name} shows its rest position only", "switch it to Pose Position in the armature's properties, then generate"
+        )
+    scene, count = context.scene, len(frames)
     actions, rotations = np.zeros((count, len(ACTION_NAMES))), np.zeros((count, 3, 3))
     places, gaze = np.zeros((count, 3)), np.zeros((count, 2, 2))
-    for index in range(count):
-        scene.frame_set(start + index)
-        posed = rig.evaluated_get(context.evaluated_depsgraph_get())
-        actions[index] = [posed[f"out_{action}"] for action in ACTION_NAMES]
-        rotations[index], places[index] = head_rotation(posed), head_offset(posed)
-        gaze[index] = [[posed[f"out_gaze_{eye}_{axis}"] for axis in ("yaw", "pitch")] for eye in EYES]
-    scene.frame_set(before[0], subframe=before[1])
-    clip = MotionClip.at_rest(np.arange(count) / frames_per_second(scene), source="blender", fps=frames_per_second(scene))
-    return clip.but(actions=actions, head_quat=matrix_to_quaternion(rotations), head_pos=places, gaze=gaze)
+    with _alone(scene, rig) as stage:
+        for index, frame in enumerate(frames):
+            stage.frame_set(frame)
+            posed = rig.evaluated_get(stage.view_layers[0].depsgraph)
+            actions[index] = [posed[f"out_{action}"] for action in ACTION_NAMES]
+            rotations[index], places[index] = head_rotation(posed), head_offset(posed)
+            gaze[index] = [[posed[f"out_gaze_{eye}_{axis}"] for axis in ("yaw", "pitch")] for eye in EYES]
+    rate = frames_per_second(scene) / frames.step
+    clip = MotionClip.at_rest(np.arange(count) / rate, source="blender", fps=rate)
+    return clip.but(
+        actions=np.clip(actions, -1.0, 1.0), gaze=np.clip(gaze, -LARGEST_GAZE, LARGEST_GAZE),
+        head_quat=matrix_to_quaternion(rotations), head_pos=places,
+    )  # fmt: skip
 
 
-def motion_to_curves(context: bpy.types.Context, rig: bpy.types.Object, motion: MotionClip, name: str, start: int) -> int:
-    """Key the mocap layer from frame ``start`` on, beside the artist's own keys; returns the last frame.
+@contextlib.contextmanager
+def _alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.Scene]:
+    """A scene at ``scene``'s rate with nothing but the rig, whatever hides it; it is shown nowhere, so it changes no value."""
+    stage = bpy.data.scenes.new("MIMAFace bake")
+    for name in ("fps", "fps_base", "frame_map_old", "frame_map_new"):
+        setattr(stage.render, name, getattr(scene.render, name))
+    hidden = rig.hide_viewport
+    if hidden:
+        rig.hide_viewport = False
+    try:
+        stage.collection.objects.link(rig)
+        yield stage
+    finally:
+        bpy.data.scenes.remove(stage)
+        if hidden:
+            rig.hide_viewport = True
 
-    Curves of an earlier import are replaced. The motion is taken relative to its neutral frame.
+
+def motion_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, name: str, start: int) -> Imported:
+    """Key the mocap layer from frame ``start`` on, in the rig's action or a new one, beside the artist's own keys.
+
+    Curves of an earlier import are replaced. The motion is taken relative to its neutral frame, at the scene's rate.
     """
-    scene = context.scene
-    rate = frames_per_second(scene)
-    count = int(np.floor(motion.duration * rate + 1e-6)) + 1
-    clip = motion.resampled(motion.time[0] + np.arange(count) / rate)
-    turned, actions, gaze = clip.head_quat, clip.actions, clip.gaze
-    neutral = _neutral(motion)
-    if neutral is not None:
-        turned = quaternion_multiply(turned, quaternion_conjugate(motion.head_quat[neutral]))
-        actions, gaze = actions - motion.actions[neutral], gaze - motion.gaze[neutral]
-    angles = np.unwrap(matrix_to_head_angles(quaternion_to_matrix(turned)), axis=0)
+    clip = motion.at_rate(frames_per_second(scene)).relative()
+    count = len(clip)
+    angles = np.unwrap(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)), axis=0)
+    curves = [("Mocap Head", item, values) for item, values in zip(HEAD_CHANNELS + POSITION_CHANNELS, (*angles.T, *clip.head_pos.T))]
+    curves += [("Mocap Gaze", f"mocap_{item}", values) for item, values in zip(GAZE_CHANNELS, clip.gaze.reshape(count, 4).T)]
+    for group, starts in GROUPS:
+        curves += [
+            (f"Mocap {group}", f"mocap_{item}", clip.actions[:, index])
+            for index, item in enumerate(ACTION_NAMES)
+            if item.startswith(starts)
+        ]
     action = compat.ensure_action(rig, name)
     frames = start + np.arange(count)
-    curves = {f"mocap_{item}": actions[:, index] for index, item in enumerate(ACTION_NAMES)}
-    curves |= dict(zip(HEAD_CHANNELS, angles.T))
-    curves |= {f"mocap_{item}": values for item, values in zip(GAZE_CHANNELS, gaze.reshape(count, 4).T)}
-    for item, values in curves.items():
-        curve = compat.empty_fcurve(rig, action, f'["{item}"]')
+    for group, item, values in curves:
+        curve = compat.empty_fcurve(rig, action, f'["{item}"]', group)
         curve.keyframe_points.add(count)
         curve.keyframe_points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
         curve.keyframe_points.foreach_set("interpolation", np.ones(count, np.int32))  # 1: linear
         curve.update()
-    return int(frames[-1])
-
-
-def _neutral(clip: MotionClip) -> int | None:
-    neutral = clip.meta.get("neutral", "rest")
-    if neutral == "rest":
-        return None
-    if isinstance(neutral, int):
-        return min(max(neutral, 0), len(clip) - 1)
-    return int(np.argmin(np.abs(clip.actions).sum(1) + np.where(clip.valid[:, 0], 0.0, 1e6)))
+    return Imported(count, len(curves), int(frames[-1]))

@@ -30,27 +30,30 @@ def ensure_editor(scene: bpy.types.Scene) -> bpy.types.SequenceEditor:
 
 
 def ensure_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
-    """The action of ``owner``, or a new one of this name."""
+    """The action of ``owner`` that can be written to: its own, a local copy of a linked one, or a new one of this name."""
     data = owner.animation_data or owner.animation_data_create()
-    if data.action is not None:
-        return data.action
-    action = bpy.data.actions.new(name)
+    action = data.action
+    if action is not None and action.library is None:
+        return action
+    slot = getattr(getattr(data, "action_slot", None), "identifier", None)
+    action = bpy.data.actions.new(name) if action is None else action.copy()
     data.action = action
-    if hasattr(action, "slots") and hasattr(data, "action_slot") and not action.slots:
-        data.action_slot = action.slots.new(id_type="OBJECT", name=owner.name)
+    if hasattr(action, "slots") and hasattr(data, "action_slot"):
+        known = {item.identifier: item for item in action.slots}
+        data.action_slot = known.get(slot) or action.slots.new(id_type="OBJECT", name=owner.name)
     return action
 
 
-def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, index: int = 0) -> bpy.types.FCurve:
-    """The curve of ``path`` in ``action`` without keys, made when missing; through slots and layers from 4.4 on."""
+def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, group: str) -> bpy.types.FCurve:
+    """The curve of ``path`` in ``action`` without keys, made in ``group`` when missing; through slots and layers from 4.4 on."""
     if hasattr(action, "fcurve_ensure_for_datablock"):
-        curve = action.fcurve_ensure_for_datablock(owner, path, index=index)
+        curve = action.fcurve_ensure_for_datablock(owner, path, group_name=group)
         curve.keyframe_points.clear()
         return curve
-    found = action.fcurves.find(path, index=index)
+    found = action.fcurves.find(path)
     if found is not None:
         action.fcurves.remove(found)
-    return action.fcurves.new(path, index=index)
+    return action.fcurves.new(path, action_group=group)
 
 
 def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -> None:

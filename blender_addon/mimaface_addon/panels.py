@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import blf
 import bpy
 
-from . import compat, strips
+from . import bake, compat, options, portraits, strips
 from .preferences import backend_python
 from .protocol.arkit import ACTION_NAMES
+from .rig import GAZE_CHANNELS
 from .session import session
 from .takes import ACTIVE
 
@@ -21,22 +23,37 @@ STATES = {
     "failed": "ERROR",
     "interrupted": "ERROR",
 }
-LINE = 44  # letters of a wrapped message
-GROUPS = (
-    ("Eyes", ("eye",)), ("Brows", ("brow",)), ("Jaw", ("jaw", "tongue")), ("Mouth", ("mouth",)), ("Cheeks and Nose", ("cheek", "nose")),
-)  # fmt: skip
+NARROW = 240.0  # pixels of a sidebar as Blender opens it
+MARGIN = 66.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
 
 
-def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
-    """A sentence over as many lines as it needs."""
-    line, column = "", layout.column(align=True)
-    lines = []
+def lines_of(text: str, pixels: float) -> list[str]:
+    """``text`` in lines that fit ``pixels`` in the interface's font; a word that is longer than a line is broken."""
+    preferences = bpy.context.preferences
+    blf.size(0, preferences.ui_styles[0].widget.points * preferences.system.ui_scale)
+
+    def fits(part: str) -> bool:
+        return blf.dimensions(0, part)[0] <= pixels
+
+    lines, line = [], ""
     for word in text.split():
-        if line and len(line) + len(word) > LINE:
+        if line and not fits(f"{line} {word}"):
             lines.append(line)
             line = ""
         line = f"{line} {word}".strip()
-    for index, part in enumerate([*lines, line]):
+        while not fits(line) and len(line) > 1:
+            length = next(length for length in range(len(line) - 1, 0, -1) if length == 1 or fits(line[:length]))
+            lines.append(line[:length])
+            line = line[length:]
+    return [*lines, line]
+
+
+def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
+    """A sentence over as many lines as it needs in the sidebar that is being drawn."""
+    scale, region = bpy.context.preferences.system.ui_scale, bpy.context.region
+    width = region.width if region is not None and region.width > 1 else NARROW * scale
+    column = layout.column(align=True)
+    for index, part in enumerate(lines_of(text, width - MARGIN * scale)):
         column.label(text=part, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
@@ -61,24 +78,33 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    settings = context.scene.mimaface
+    settings, item = context.scene.mimaface, portraits.current(context)
     layout.operator("mimaface.load_portrait", icon="USER")
-    if settings.rig is not None:
-        layout.prop(settings, "rig")
-        row = layout.row()
-        row.label(text=bpy.path.basename(settings.portrait), icon="IMAGE_DATA")
-        row.label(text="proxy", icon="SHADING_TEXTURE")
+    if item is None:
+        many = any(portraits.owner(other) is other for other in context.scene.objects)
+        wrapped(layout, "Select one of the portrait rigs" if many else "Choose a photo: the head is fitted to it and a rig is built")
+        return
+    row = layout.row(align=True)
+    if settings.pinned and settings.rig == item:
+        row.prop(settings, "rig", text="")
     else:
-        wrapped(layout, "Choose a photo: the head is fitted to it and a rig is built")
+        row.label(text=item.name, icon="ARMATURE_DATA")
+    row.operator("mimaface.pin", text="", icon="PINNED" if settings.pinned else "UNPINNED", depress=settings.pinned)
+    wrapped(layout, portraits.photo_name(item), "IMAGE_DATA")
 
 
 def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    item = context.scene.mimaface.rig
+    item = portraits.current(context)
     if item is None:
-        layout.label(text="No portrait rig yet", icon="INFO")
+        layout.label(text="No portrait selected", icon="INFO")
         return
-    wrapped(layout, "Pose the handles, or key these sliders")
-    for title, starts in GROUPS:
+    wrapped(layout, f"{item.name}: pose the handles, or key these sliders")
+    column = layout.column(align=True)
+    column.label(text="Gaze")
+    for name in GAZE_CHANNELS:
+        if name in item:
+            column.prop(item, f'["{name}"]', text=name.removeprefix("gaze_").replace("_", " ").title(), slider=True)
+    for title, starts in bake.GROUPS:
         column = layout.column(align=True)
         column.label(text=title)
         for action in ACTION_NAMES:
@@ -87,29 +113,33 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    settings = context.scene.mimaface
-    column = layout.column(align=True)
-    column.prop(settings, "neutral")
-    column.prop(settings, "gain", slider=True)
-    column.prop(settings, "smoothing", slider=True)
-    column.prop(settings, "swap")
+    item, runtime = portraits.current(context), session()
+    options.draw(layout, context.scene.mimaface)
     layout.operator("mimaface.import_motion", icon="ANIM")
-    if settings.rig is not None:
-        layout.prop(settings.rig, '["mocap_influence"]', text="Influence", slider=True)
+    if runtime.notice:
+        wrapped(layout, runtime.notice, "INFO")
+    if item is not None:
+        layout.prop(item, '["mocap_influence"]', text="Influence", slider=True)
 
 
 def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    settings = context.scene.mimaface
+    settings, scene, item = context.scene.mimaface, context.scene, portraits.current(context)
     column = layout.column(align=True)
-    column.prop(settings, "engine")
-    column.prop(settings, "framing")
+    column.prop(settings, "engine", text="")
+    column.prop(settings, "framing", text="")
     column.prop(settings, "size")
+    if item is not None and 0 < portraits.photo_size(item) < settings.size:
+        wrapped(column, f"The photo has {portraits.photo_size(item)} pixels, and so will the frames", "INFO")
     column.prop(settings, "transparent")
-    scene = context.scene
+    frames = bake.shot_frames(scene)
+    if scene.use_preview_range or scene.frame_step > 1:
+        part = "the preview range" if scene.use_preview_range else "the scene"
+        step = f", every {scene.frame_step}th frame" if scene.frame_step > 1 else ""
+        wrapped(layout, f"Frames {frames[0]} to {frames[-1]} of {part}{step}", "PREVIEW_RANGE")
     row = layout.row()
     row.scale_y = 1.5
-    row.enabled = settings.rig is not None
-    row.operator("mimaface.generate", icon="RENDER_ANIMATION", text=f"Generate {scene.frame_end - scene.frame_start + 1} Frames")
+    row.enabled = item is not None
+    row.operator("mimaface.generate", icon="RENDER_ANIMATION", text=f"Generate {len(frames)} Frames")
 
 
 def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -4,10 +4,12 @@
 # annotations are evaluated: Blender reads the properties from them
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from . import strips
 from .delivery import note
+from .options import ImportOptions
+from .rig import is_rig
 from .takes import take_folder
 
 
@@ -48,11 +50,18 @@ class MimaFaceTake(bpy.types.PropertyGroup):
     hidden: BoolProperty(name="Hide", description="Mute the strips of this take", get=_hidden, set=_hide)
 
 
-class MimaFaceScene(bpy.types.PropertyGroup):
+class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
     portrait: StringProperty(name="Portrait", description="The photo to animate", subtype="FILE_PATH")
     portrait_id: StringProperty()
     face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
-    rig: PointerProperty(name="Rig", description="The armature that animates the portrait", type=bpy.types.Object)
+    rig: PointerProperty(
+        name="Rig",
+        description="The armature that animates the portrait",
+        type=bpy.types.Object,
+        poll=lambda self, item: is_rig(item),
+        update=lambda self, context: setattr(self, "pinned", self.rig is not None),
+    )
+    pinned: BoolProperty(description="The portrait chosen in the panel is used, whatever is selected")
     takes: CollectionProperty(type=MimaFaceTake)
     active_take: IntProperty()
     engine: EnumProperty(
@@ -72,16 +81,7 @@ class MimaFaceScene(bpy.types.PropertyGroup):
         name="Framing",
         items=[("photo", "Whole Photo", "The face pasted back into the photo"), ("face", "Face", "A square around the head")],
     )
-    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the person is see-through")
-    smoothing: FloatProperty(name="Smoothing", description="Smooth imported motion", min=0, max=1, default=0.0)
-    swap: BoolProperty(name="Swap Left/Right", description="Exchange left and right of imported motion")
-    neutral: EnumProperty(
-        name="Neutral",
-        description="What imported motion is relative to",
-        items=[("auto", "Calmest Frame", "The frame with the least expression"), ("rest", "Zero", "As recorded")],
-    )
-    gain: FloatProperty(name="Strength", description="Strength of imported head motion", min=0, max=3, default=1)
-
+    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the head is see-through")
 
 CLASSES = (MimaFaceTake, MimaFaceScene)
 

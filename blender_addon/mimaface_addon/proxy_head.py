@@ -7,22 +7,24 @@ import bpy
 import numpy as np
 
 from .protocol.arkit import ACTION_NAMES
-from .rig import EYES, HEAD, to_blender
+from .rig import EYES, HEAD, PART, to_blender
+
+SKIN = (0.5, 0.32, 0.24, 1.0)  # linear RGB and alpha of the head in views without textures; not grey, so that it is seen to be one
 
 
 def create(
-    context: bpy.types.Context, rig: bpy.types.Object, mesh: dict[str, np.ndarray], image: bpy.types.Image
+    collection: bpy.types.Collection, rig: bpy.types.Object, mesh: dict[str, np.ndarray], image: bpy.types.Image
 ) -> bpy.types.Object:
-    """Build head and eyes from the arrays of ``portrait.fit``, ride them on the rig's head bone; returns the head."""
+    """Build head and eyes in ``collection`` from the arrays of ``portrait.fit``, ride them on the rig's head bone; returns the head."""
     material = _material(image)
     vertices, triangles = to_blender(mesh["vertices"]), mesh["triangles"]
     eye_of = mesh["eye_vertices"][triangles[:, 0]]
-    head = _mesh_object(context, f"{rig.name} Head", vertices, triangles[eye_of == 0], mesh["uv"], material)
+    head = _mesh_object(collection, f"{rig.name} Head", vertices, triangles[eye_of == 0], mesh["uv"], material)
     _ride(head, rig)
     _add_actions(head, rig, mesh, np.unique(triangles[eye_of == 0]))
     for label, eye in enumerate(EYES, 1):
         centre = to_blender(mesh["eye_centres"][label - 1])
-        ball = _mesh_object(context, f"{rig.name} Eye {eye}", vertices - centre, triangles[eye_of == label], mesh["uv"], material)
+        ball = _mesh_object(collection, f"{rig.name} Eye {eye}", vertices - centre, triangles[eye_of == label], mesh["uv"], material)
         _ride(ball, rig)
         ball.location = centre
         _turn(ball, rig, eye, mesh["source_gaze"][label - 1])
@@ -30,7 +32,7 @@ def create(
 
 
 def _material(image: bpy.types.Image) -> bpy.types.Material:
-    """The photograph as it is, without lights."""
+    """The photograph as it is, without lights; Solid view shows it where it shows textures, else about its colour."""
     material = bpy.data.materials.new(f"{image.name} projected")
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
@@ -42,11 +44,12 @@ def _material(image: bpy.types.Image) -> bpy.types.Material:
     links.new(texture.outputs["Color"], emission.inputs["Color"])
     links.new(emission.outputs["Emission"], output.inputs["Surface"])
     nodes.active = texture
+    material.diffuse_color = SKIN
     return material
 
 
 def _mesh_object(
-    context: bpy.types.Context,
+    collection: bpy.types.Collection,
     name: str,
     vertices: np.ndarray,
     triangles: np.ndarray,
@@ -62,8 +65,9 @@ def _mesh_object(
     data.polygons.foreach_set("use_smooth", np.ones(len(local), bool))
     data.materials.append(material)
     item = bpy.data.objects.new(name, data)
-    context.collection.objects.link(item)
+    collection.objects.link(item)
     item.hide_select = True
+    item[PART] = "head"
     return item
 
 

@@ -2,7 +2,8 @@
 """The portrait rig: an armature with handles, and custom properties that everything else reads.
 
 For each ARKit action there are three properties on the armature object: ``jawOpen`` (keyed by the artist), ``mocap_jawOpen``
-(written by imports) and ``out_jawOpen`` = artist + mocap × ``mocap_influence`` + handles, which the proxy head and the bake read.
+(written by imports) and ``out_jawOpen`` = artist + mocap × ``mocap_influence`` + handles, which proxy head and bake read.
+Gaze adds up likewise, and eyeLook sliders turn the eyes by the rule of :mod:`.protocol.gaze`.
 All bones stand upright, so a bone's own x, y, z are the head frame's: subject's left, up, out of the face.
 """
 
@@ -14,13 +15,20 @@ from mathutils import Matrix, Vector
 
 from . import compat
 from .protocol.arkit import ACTION_NAMES
+from .protocol.gaze import LOOKS
 
+VERSION = 2  # of the rig's properties and drivers; raised, a local rig of an earlier one is brought up to date when it is used
 GAZE_DISTANCE = 0.5  # metres from the eyes to the gaze target at rest
+PART = "mimaface_part"  # custom property of what belongs to a rig: head, eyes, photo
+IDENTITY = "mimaface_id"  # custom property of a rig: a copy has the same until it gets parts of its own
 ROOT, MOCAP, HEAD, GAZE = "root", "head_mocap", "head", "gaze_target"
 HEAD_CHANNELS = ("mocap_yaw", "mocap_pitch", "mocap_roll")
+POSITION_CHANNELS = ("mocap_x", "mocap_y", "mocap_z")
 EYES = ("left", "right")
 GAZE_CHANNELS = tuple(f"gaze_{eye}_{axis}" for eye in EYES for axis in ("yaw", "pitch"))
 LOOK = 0.5  # radians of gaze at which the lids follow fully
+LARGEST_GAZE = 1.0  # radians that the sum of all gaze is held to, as the renderer does; more would hide the iris
+GAZE_REACH = ((-0.7, 0.7), (-0.7, 0.7), (-0.4, 4.0))  # metres along x, y, z that the gaze target moves; always before the eyes
 
 # handle bones: place in the head frame in metres relative to the landmark that anchors it, shape, group
 HANDLES = {
@@ -57,13 +65,12 @@ def to_blender(points: np.ndarray) -> np.ndarray:
 HEAD_TO_BLENDER = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 
 
-def create(context: bpy.types.Context, name: str, eye_centres: np.ndarray) -> bpy.types.Object:
-    """Build the rig at the 3D cursor for a head whose eyes are at ``eye_centres`` (2, 3), head frame, metres."""
+def create(context: bpy.types.Context, collection: bpy.types.Collection, name: str, eye_centres: np.ndarray) -> bpy.types.Object:
+    """Build the rig in ``collection`` of the active scene; ``eye_centres`` (2, 3) are in metres, head frame."""
     armature = bpy.data.armatures.new(name)
     rig = bpy.data.objects.new(name, armature)
-    context.collection.objects.link(rig)
-    rig.location = context.scene.cursor.location
-    for item in context.selected_objects:
+    collection.objects.link(rig)
+    for item in list(context.view_layer.objects.selected):
         item.select_set(False)
     context.view_layer.objects.active = rig
     rig.select_set(True)
@@ -73,9 +80,30 @@ def create(context: bpy.types.Context, name: str, eye_centres: np.ndarray) -> bp
     armature.display_type = "STICK"
     rig.show_in_front = True
     _shape_bones(rig)
+    _limit_handles(rig)
     _add_properties(rig)
     _add_drivers(rig)
     return rig
+
+
+def is_rig(item: bpy.types.Object | None) -> bool:
+    """Whether an object is a portrait rig, local, linked or overridden."""
+    return item is not None and item.type == "ARMATURE" and "mimaface" in item and HEAD in item.pose.bones
+
+
+def bring_up_to_date(rig: bpy.types.Object) -> bool:
+    """Give a rig of an earlier version what it lacks; False when it is linked from a file and has to be opened there."""
+    if rig["mimaface"] >= VERSION:
+        return True
+    if rig.library is not None or rig.override_library is not None:
+        return False
+    ours = ('["out_', f'pose.bones["{MOCAP}"]')
+    for curve in [curve for curve in rig.animation_data.drivers if curve.data_path.startswith(ours)]:
+        rig.animation_data.drivers.remove(curve)
+    _limit_handles(rig)
+    _add_properties(rig)
+    _add_drivers(rig)
+    return True
 
 
 def _add_bones(armature: bpy.types.Armature, eye_centres: np.ndarray) -> None:
@@ -121,6 +149,20 @@ def _shape_bones(rig: bpy.types.Object) -> None:
     compat.bone_collection(rig.data, "Mocap", [MOCAP])
 
 
+def _limit_handles(rig: bpy.types.Object) -> None:
+    """A handle goes as far as its actions go, and in no direction that does nothing; drivers see the limited place."""
+    reach = {name: [[0.0, 0.0] for _ in "XYZ"] for name in HANDLES}
+    for name, axis, direction, _ in MOVES:
+        reach[name]["XYZ".index(axis)][direction > 0] = direction * TRAVEL.get(name, DEFAULT_TRAVEL)
+    for name, limits in (reach | {GAZE: GAZE_REACH}).items():
+        constraint = rig.pose.bones[name].constraints.new("LIMIT_LOCATION")
+        constraint.owner_space, constraint.use_transform_limit = "LOCAL", True
+        for axis, (low, high) in zip("xyz", limits):
+            for side, value in (("min", low), ("max", high)):
+                setattr(constraint, f"use_{side}_{axis}", True)
+                setattr(constraint, f"{side}_{axis}", value)
+
+
 def _scale_shape(bone: bpy.types.PoseBone, size: float) -> None:
     bone.custom_shape_scale_xyz = (size, size, size)
 
@@ -144,23 +186,27 @@ def _widget(name: str, segments: int, second: float) -> bpy.types.Object:
 
 def _add_properties(rig: bpy.types.Object) -> None:
     def add(name: str, low: float, high: float, text: str, value: float = 0.0) -> None:
-        rig[name] = value
+        rig[name] = rig.get(name, value)
         rig.id_properties_ui(name).update(
             min=low, max=high, soft_min=max(low, 0.0) if low > -2 else low, soft_max=min(high, 1.0), description=text
         )
+        rig.property_overridable_library_set(f'["{name}"]', not name.startswith("out_"))
 
     for action in ACTION_NAMES:
-        add(action, -1.0, 2.0, "ARKit action, added to the portrait's own expression")
+        add(action, -1.0, 2.0, f"{action}: added to the portrait's own expression; 1 is all of it")
         add(f"mocap_{action}", -2.0, 2.0, "Written by mocap imports")
-        add(f"out_{action}", -10.0, 10.0, "Sum of slider, handles and mocap: do not edit")
+        add(f"out_{action}", -1.0, 1.0, "Sum of slider, handles and mocap: do not edit")
     for name in HEAD_CHANNELS:
         add(name, -3.2, 3.2, "Head rotation of the mocap layer in radians")
+    for name in POSITION_CHANNELS:
+        add(name, -10.0, 10.0, "Head position of the mocap layer in metres: to the subject's left, up, towards the viewer")
     for name in GAZE_CHANNELS:
-        add(name, -1.0, 1.0, "Gaze in radians, added to the portrait's own gaze")
-        add(f"mocap_{name}", -1.0, 1.0, "Written by mocap imports")
-        add(f"out_{name}", -10.0, 10.0, "Sum of gaze target, slider and mocap: do not edit")
+        add(name, -LARGEST_GAZE, LARGEST_GAZE, "Gaze in radians, to the subject's left and up, added to the portrait's own gaze")
+        rig.id_properties_ui(name).update(soft_min=-0.6, soft_max=0.6)
+        add(f"mocap_{name}", -LARGEST_GAZE, LARGEST_GAZE, "Written by mocap imports")
+        add(f"out_{name}", -LARGEST_GAZE, LARGEST_GAZE, "Sum of gaze target, sliders and mocap: do not edit")
     add("mocap_influence", 0.0, 1.0, "How much of the mocap layer is used", 1.0)
-    rig["mimaface"] = 1
+    rig["mimaface"] = VERSION
 
 
 def _add_drivers(rig: bpy.types.Object) -> None:
@@ -174,11 +220,15 @@ def _add_drivers(rig: bpy.types.Object) -> None:
     for eye in EYES:
         _gaze_driver(rig, eye, "yaw", "X")
         _gaze_driver(rig, eye, "pitch", "Y")
-    for index, (name, sign) in enumerate((("mocap_pitch", -1), ("mocap_yaw", 1), ("mocap_roll", -1))):
-        driver = rig.pose.bones[MOCAP].driver_add("rotation_euler", index).driver
-        driver.expression = f"{sign}*a*i"
-        _property(driver, rig, "a", name)
-        _property(driver, rig, "i", "mocap_influence")
+    layer = rig.pose.bones[MOCAP]
+    turns = (("mocap_pitch", -1), ("mocap_yaw", 1), ("mocap_roll", -1))
+    moves = tuple((name, 1) for name in POSITION_CHANNELS)
+    for path, channels in (("rotation_euler", turns), ("location", moves)):
+        for index, (name, sign) in enumerate(channels):
+            driver = layer.driver_add(path, index).driver
+            driver.expression = f"{sign}*a*i"
+            _property(driver, rig, "a", name)
+            _property(driver, rig, "i", "mocap_influence")
 
 
 def _sum_driver(rig: bpy.types.Object, action: str, terms: list[tuple[str, str, str]]) -> None:
@@ -195,7 +245,7 @@ def _sum_driver(rig: bpy.types.Object, action: str, terms: list[tuple[str, str, 
         axis, sign = look
         _location(driver, rig, "g", GAZE, axis)
         expression += f"+min(max({sign}*atan2(g,{GAZE_DISTANCE})/{LOOK},0),1)"
-    driver.expression = expression
+    driver.expression = f"min(max({expression},-1),1)"  # more changes no picture: the portrait's own action is between 0 and 1
 
 
 def _look_terms(action: str) -> tuple[str, int] | None:
@@ -212,12 +262,13 @@ def _look_terms(action: str) -> tuple[str, int] | None:
 def _gaze_driver(rig: bpy.types.Object, eye: str, axis: str, component: str) -> None:
     name = f"gaze_{eye}_{axis}"
     driver = rig.driver_add(f'["out_{name}"]').driver
-    _property(driver, rig, "a", name)
-    _property(driver, rig, "b", f"mocap_{name}")
-    _property(driver, rig, "i", "mocap_influence")
+    most, plus, minus = LOOKS[eye, axis]
+    for variable, source in (("a", name), ("b", f"mocap_{name}"), ("i", "mocap_influence"), ("p", plus), ("m", minus)):
+        _property(driver, rig, variable, source)
     _location(driver, rig, "h", GAZE, component)
     _location(driver, rig, "d", GAZE, "Z")
-    driver.expression = f"a+b*i+atan2(h,max({GAZE_DISTANCE}+d,0.05))"
+    total = f"a+b*i+{most:.6f}*(p-m)+atan2(h,max({GAZE_DISTANCE}+d,0.05))"
+    driver.expression = f"min(max({total},-{LARGEST_GAZE}),{LARGEST_GAZE})"
 
 
 def _property(driver: bpy.types.Driver, rig: bpy.types.Object, variable: str, name: str) -> None:

@@ -47,6 +47,7 @@ class Session:
         self.writer = Writer()
         self.steps = undo.Steps()
         self.last_error = ""
+        self.notice = ""  # what the last import wrote, and what is odd about its file
         self.busy = ""
         self.main_thread_seconds: list[float] = []
         self.under_way: dict[str, float] = {}  # takes asked for or received, and when their strip was last refreshed
@@ -68,7 +69,7 @@ class Session:
                 self.fail(self.backend.problem)
 
     def ask(
-        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 60.0,
+        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 86_400.0,
     ) -> None:  # fmt: skip
         """Send a request as soon as the backend is ready; ``done`` or ``failed`` (with a :class:`Problem`) is called by :meth:`pump`."""
 

@@ -17,10 +17,9 @@ from mimaface.protocol.motion import MotionClip
 
 
 class Backend:
-    """``mimaface serve`` on one root folder, which outlives it; ``handles`` limits the files that it may have open."""
+    """``mimaface serve`` on one root folder, which outlives it."""
 
-    def __init__(self, root: Path, *arguments: str, handles: int = 0) -> None:
-        self.handles = handles
+    def __init__(self, root: Path, *arguments: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.root, self.file = root, root / "connection.json"
         self.arguments = arguments
@@ -40,14 +39,9 @@ class Backend:
             *self.arguments,
         ]
         self.file.unlink(missing_ok=True)
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=self._limit if self.handles else None)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         wait_for(lambda: self.file.exists() or self.process.poll() is not None, 30, "the backend starts")
         assert self.process.poll() is None, self.process.stderr.read().decode()
-
-    def _limit(self) -> None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self.handles, self.handles))
 
     def client(self, name: str = "test") -> Client:
         client = Client(self.file, name)

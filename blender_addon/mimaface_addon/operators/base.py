@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from .. import portraits, rig
 from ..protocol.errors import MimaFaceError
 from ..session import session
 
@@ -21,7 +22,7 @@ class Operator(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            session().last_error = ""
+            session().last_error = session().notice = ""
             self.work(context)
         except (Refused, MimaFaceError) as error:
             return self.refuse(str(error))
@@ -36,9 +37,14 @@ class Operator(bpy.types.Operator):
 
 
 def current_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """The selected portrait rig, else the scene's."""
-    if context.object is not None and context.object.get("mimaface"):
-        return context.object
-    if context.scene.mimaface.rig is None:
+    """The portrait rig that is meant, as :func:`portraits.current` says, at today's version. Raises :class:`Refused`."""
+    item, chosen = portraits.current(context), context.scene.mimaface.rig
+    if item is None and chosen is not None and not rig.is_rig(chosen):
+        raise Refused(f"{chosen.name} is not a portrait rig: choose one in the Portrait panel, or add one")
+    if item is None and any(rig.is_rig(other) for other in context.scene.objects):
+        raise Refused("several portrait rigs are in the scene: select one of them")
+    if item is None:
         raise Refused("there is no portrait rig in the scene: add one first")
-    return context.scene.mimaface.rig
+    if not rig.bring_up_to_date(item):
+        raise Refused(f"{item.name} was made by an earlier version: open its own file, generate there once, save it, and reload it here")
+    return item

@@ -8,52 +8,89 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import bake
+from .. import bake, options
 from ..protocol.motion import MotionClip
 from ..session import session
 from .base import Operator, Refused, current_rig
 
 
-class MIMAFACE_OT_import_motion(Operator, ImportHelper):
-    """Import a mocap take (Live Link Face CSV), a .motion.npz, or follow the face in a video, onto a new action"""
+class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
+    """Key the selected portrait from a take (CSV), a .motion.npz or the face in a video: beside your own keys, in place of an earlier import"""
 
     bl_idname = "mimaface.import_motion"
     bl_label = "Import Motion"
-    filter_glob: StringProperty(default="*.csv;*.npz;*.mp4;*.mov;*.webm;*.mkv;*.avi", options={"HIDDEN"})
+    bl_options = {"REGISTER"}  # the undo step is made when the curves are there
+    filter_glob: StringProperty(
+        default="*.csv;*.txt;*.npz;*.mp4;*.m4v;*.mov;*.webm;*.mkv;*.avi;*.mpg;*.mpeg;*.gif;*.mts;*.m2ts;*.3gp;*.wmv", options={"HIDDEN"}
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        for name in options.NAMES:
+            setattr(self, name, getattr(context.scene.mimaface, name))
+        return ImportHelper.invoke(self, context, event)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        options.draw(self.layout, self)
 
     def work(self, context: bpy.types.Context) -> None:
         path = Path(bpy.path.abspath(self.filepath))
         if not path.is_file():
             raise Refused(f"{path} is not a file: choose a take or a video")
-        settings = context.scene.mimaface
-        item = current_rig(context)
-        item_name, scene_name, start = item.name, context.scene.name, context.scene.frame_start
-        options = {
-            "smoothing": settings.smoothing,
-            "swap": settings.swap,
-            "neutral": settings.neutral,
-            "gains": {"head": settings.gain},
-        }
+        item, settings = writable_rig(context), context.scene.mimaface
+        for name in options.NAMES:
+            if self.properties.is_property_set(name):
+                setattr(settings, name, getattr(self, name))
+            else:
+                setattr(self, name, getattr(settings, name))
+        identity, scene_name, start, position = _key(item), context.scene.name, context.scene.frame_start, self.position
+        wanted = {
+            "smoothing": self.smoothing, "swap": self.swap, "neutral": self.neutral, "gains": {"head": self.gain}, "flip": sorted(self.flip),
+        }  # fmt: skip
         if path.suffix.lower() == ".npz":
-            del options["neutral"]
+            del wanted["neutral"]
         label, runtime = self.bl_label, session()
         runtime.busy = f"Reading {path.name}"
 
         def done(message) -> None:
             runtime.busy = ""
-            target, scene = bpy.data.objects.get(item_name), bpy.data.scenes.get(scene_name)
+            target, scene = _find(identity), bpy.data.scenes.get(scene_name)
             if target is None or scene is None:
-                runtime.fail(f"{path.name} was read, but the rig is gone")
+                runtime.fail(f"{path.name} was read, but the rig is gone: select a portrait rig and import it again")
                 return
             motion = MotionClip.from_bytes(message.parts[0], path.name)
-            last = bake.motion_to_curves(bpy.context, target, motion, path.stem, start)
-            scene.frame_end = max(last, scene.frame_start)
+            motion = motion.but(head_pos=motion.head_pos * position)
+            made = bake.motion_to_curves(scene, target, motion, path.stem, start)
+            scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
+            notes = [f"{made.keys} keys on {made.channels} channels, to frame {made.last}", *message.fields.get("warnings", [])]
+            runtime.notice = f"{path.name}: {'; '.join(notes)}"
             runtime.steps.push(label)
-            warnings = message.fields.get("warnings", [])
-            if warnings:
-                runtime.last_error = f"{path.name}: {warnings[0]}"
 
-        runtime.ask("track", {"path": str(path), "options": options}, [], done, runtime.fail)
+        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail)
+
+
+def writable_rig(context: bpy.types.Context) -> bpy.types.Object:
+    """The current rig, if keys on it are kept when the file is saved. Raises :class:`Refused`."""
+    item = current_rig(context)
+    if item.library is not None:
+        raise Refused(
+            f"{item.name} is linked from {bpy.path.basename(item.library.filepath)}, so keys on it would be lost: "
+            "make a library override of it first (Object > Library Override > Make)"
+        )
+    if item.override_library is not None and getattr(item.override_library, "is_system_override", False):
+        raise Refused(
+            f"{item.name} is an override that is not editable, so keys on it would be lost: "
+            "make it editable in the Outliner (Library Override > Make > Selected)"
+        )
+    return item
+
+
+def _key(item: bpy.types.Object) -> tuple[str, str]:
+    return item.name, item.library.filepath if item.library is not None else ""
+
+
+def _find(key: tuple[str, str]) -> bpy.types.Object | None:
+    """A local or overriding object by its name, which a linked one may share."""
+    return next((item for item in bpy.data.objects if _key(item) == key), None)
 
 
 CLASSES = (MIMAFACE_OT_import_motion,)

@@ -10,9 +10,9 @@ import numpy as np
 from bpy.props import IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import compat, photo, proxy_head, rig
+from .. import compat, photo, portraits
 from ..session import session
-from .base import Operator, Refused
+from .base import Operator, Refused, current_rig
 
 
 class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
@@ -43,31 +43,27 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
                 mesh = {name: archive[name] for name in archive.files}
             portrait = message.fields["portrait"]
             with compat.in_scene(scene):
-                item = build_rig(bpy.context, scene, path.stem, str(path), portrait, mesh)
+                item = portraits.build(bpy.context, scene, str(path), message.fields, mesh)
             item["mimaface_photo"] = photo.keep(content, path, portrait)
             scene.mimaface.face = face
+            portraits.show(item)
             runtime.steps.push(label)
 
         runtime.ask("portrait.fit", {"face": face}, [content], done, runtime.fail)
 
 
-def build_rig(
-    context: bpy.types.Context, scene: bpy.types.Scene, name: str, path: str, portrait: str, mesh: dict
-) -> bpy.types.Object:
-    """The rig, the proxy head and the photo beside them."""
-    if context.object is not None and context.object.mode != "OBJECT":
-        bpy.ops.object.mode_set(mode="OBJECT")
-    image = bpy.data.images.load(path, check_existing=True)
-    item = rig.create(context, f"{name} rig", mesh["eye_centres"])
-    proxy_head.create(context, item, mesh, image)
-    shown = bpy.data.objects.new(f"{name} photo", None)
-    shown.empty_display_type, shown.data, shown.empty_display_size = "IMAGE", image, 0.4
-    shown.rotation_euler = (np.pi / 2, 0, 0)
-    shown.location = item.location + rig.Vector((0.4, 0, 0))
-    context.collection.objects.link(shown)
-    scene.mimaface.portrait, scene.mimaface.portrait_id, scene.mimaface.rig = path, portrait, item
-    item["mimaface_portrait"] = portrait
-    return item
+class MIMAFACE_OT_pin(Operator):
+    """Keep this portrait in the panels whatever is selected, or follow the selection again"""
+
+    bl_idname = "mimaface.pin"
+    bl_label = "Pin Portrait"
+
+    def work(self, context: bpy.types.Context) -> None:
+        settings = context.scene.mimaface
+        if settings.pinned:
+            settings.pinned = False
+        else:
+            settings.rig = current_rig(context)
 
 
-CLASSES = (MIMAFACE_OT_load_portrait,)
+CLASSES = (MIMAFACE_OT_load_portrait, MIMAFACE_OT_pin)

@@ -28,8 +28,8 @@ class MIMAFACE_OT_generate(Operator):
     def work(self, context: bpy.types.Context) -> None:
         scene = compat.sequencer_scene(context)
         settings, item = context.scene.mimaface, current_rig(context)
-        start, end = context.scene.frame_start, context.scene.frame_end
-        motion = bake.scene_to_motion(context, item, start, end)
+        frames = bake.shot_frames(context.scene)
+        start, motion = frames[0], bake.scene_to_motion(context, item, frames)
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
         identity = uuid.uuid4().hex
         manifest = {

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Head, eyes and photo go with their rig: when it is deleted they are, and a copy of it gets copies of them."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+
+import bpy
+
+from .rig import IDENTITY, PART, is_rig
+
+LATER = 0.1  # seconds; objects are made and removed when no operator runs
+_last: tuple[int, str, int] | None = None  # objects in the file, scene, objects in its view layer
+
+
+def tidy() -> None:
+    """Remove parts without a rig, and give copies of a rig parts of their own. Linked and overridden ones are let be."""
+    ours = [item for item in bpy.data.objects if item.library is None and item.override_library is None]
+    for scene in bpy.data.scenes:
+        if scene.mimaface.rig is not None and not scene.mimaface.rig.users_collection:
+            scene.mimaface.rig = None
+    used = {item[IDENTITY] for item in bpy.data.objects if is_rig(item) and IDENTITY in item and item.users_collection}
+    gone = [item for item in ours if PART in item and item.get(IDENTITY, "") not in used | {""}]
+    rigs: dict[str, bpy.types.Object] = {}
+    for item in sorted((item for item in ours if is_rig(item) and IDENTITY in item), key=lambda item: not _parts(item)):
+        original = rigs.setdefault(item[IDENTITY], item)
+        if original != item and item.users_collection:
+            item[IDENTITY] = uuid.uuid4().hex
+            _own_parts(original, item)
+    for item in gone:
+        bpy.data.objects.remove(item)
+
+
+def _parts(rig: bpy.types.Object) -> list[bpy.types.Object]:
+    return [item for item in rig.children if PART in item]
+
+
+def _own_parts(original: bpy.types.Object, rig: bpy.types.Object) -> None:
+    """Copies of the original's parts unless they were copied along; drivers of rig and parts follow the copy."""
+    if not _parts(rig):
+        for part in _parts(original):
+            copy = part.copy()
+            if part.type == "MESH":
+                copy.data = part.data.copy()
+            copy.name = part.name.replace(original.name, rig.name)
+            copy.parent = rig
+            rig.users_collection[0].objects.link(copy)
+    for item in (rig, *_parts(rig)):
+        item[IDENTITY] = rig[IDENTITY]
+        keys = item.data.shape_keys if item.type == "MESH" else None
+        for owner in (item, keys):
+            for curve in owner.animation_data.drivers if owner is not None and owner.animation_data else ():
+                for variable in curve.driver.variables:
+                    for target in variable.targets:
+                        if target.id == original:
+                            target.id = rig
+
+
+@bpy.app.handlers.persistent
+def _changed(scene: bpy.types.Scene, *_: object) -> None:
+    """Looks closer only when there are more or fewer objects than before, so playback costs nothing."""
+    global _last
+    now = len(bpy.data.objects), scene.name, len(scene.view_layers[0].objects)
+    if now == _last:
+        return
+    _last = now
+    if bpy.app.background:
+        tidy()
+    elif not bpy.app.timers.is_registered(_later):
+        bpy.app.timers.register(_later, first_interval=LATER)
+
+
+def _later() -> float | None:
+    windows = bpy.context.window_manager.windows
+    if any(operator.bl_idname.startswith("TRANSFORM_OT") for window in windows for operator in getattr(window, "modal_operators", ())):
+        return LATER  # a copy is being placed
+    tidy()
+    return None
+
+
+def register() -> None:
+    bpy.app.handlers.depsgraph_update_post.append(_changed)
+
+
+def unregister() -> None:
+    with contextlib.suppress(ValueError):
+        bpy.app.handlers.depsgraph_update_post.remove(_changed)
+    if bpy.app.timers.is_registered(_later):
+        bpy.app.timers.unregister(_later)

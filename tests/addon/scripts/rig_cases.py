@@ -1,0 +1,358 @@
+"""What the rig does without a backend: MIMAFACE_HEADS names a folder with NAME.npz, what ``portrait.fit`` answered for NAME.
+
+Each case makes a file of its own and returns what it saw; ``test_rig.py`` says what is right.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
+import bpy
+import numpy as np
+
+import drive
+
+HEADS = Path(os.environ["MIMAFACE_HEADS"])
+
+
+def scene_with(*names: str, empty: bool = True):
+    bpy.ops.wm.read_factory_settings(use_empty=empty)
+    drive.enable()
+    return bpy.context.scene, [portrait(name) for name in names]
+
+
+def portrait(name: str):
+    mesh = dict(np.load(HEADS / f"{name}.npz"))
+    reply = {"portrait": f"id-{name}", "width": int(mesh["size"][0]), "height": int(mesh["size"][1])}
+    return drive.part("portraits").build(bpy.context, bpy.context.scene, f"/photos/{name}.jpg", reply, mesh)
+
+
+def select(item) -> None:
+    for other in bpy.context.selected_objects:
+        other.select_set(False)
+    item.select_set(True)
+    bpy.context.view_layer.objects.active = item
+
+
+def posed(rig):
+    bpy.context.view_layer.update()
+    return rig.evaluated_get(bpy.context.evaluated_depsgraph_get())
+
+
+def set_slider(rig, name: str, value: float) -> None:
+    rig[name] = value
+    rig.update_tag()
+
+
+def motion_of(rig, first: int = 1, last: int = 3):
+    return drive.part("bake").scene_to_motion(bpy.context, rig, range(first, last + 1))
+
+
+def action_of(motion, name: str) -> list[float]:
+    return motion.actions[:, drive.part("protocol.arkit").ACTION_INDEX[name]].tolist()
+
+
+def part(rig, kind: str):
+    return next(item for item in rig.children if kind in item.name)
+
+
+def eyes() -> dict:
+    _, (rig,) = scene_with("collins")
+    ball = next(item for item in rig.children if item.name.endswith("Eye left"))
+    before = posed(ball).rotation_euler.z
+    set_slider(rig, "eyeLookOutLeft", 1.0)
+    set_slider(rig, "eyeLookInRight", 1.0)
+    set_slider(rig, "gaze_left_pitch", 0.1)
+    turned = posed(ball).rotation_euler.z - before
+    gaze = motion_of(rig).gaze[0]
+    return {"ball": math.degrees(turned), "gaze": np.degrees(gaze).tolist()}
+
+
+def limits() -> dict:
+    _, (rig,) = scene_with("collins")
+    rig.pose.bones["jaw"].location = (0.0, -0.09, 0.5)
+    set_slider(rig, "jawOpen", 2.0)
+    rig.pose.bones["mouth.L"].location = (0.0, 0.0075, 0.4)
+    rig.pose.bones["gaze_target"].location = (3.0, 0.0, -3.0)
+    out = posed(rig)
+    motion = motion_of(rig)
+    jaw = out.pose.bones["jaw"]
+    return {
+        "jaw": action_of(motion, "jawOpen")[0], "forward": out["out_jawForward"], "smile": out["out_mouthSmileLeft"],
+        "gaze": motion.gaze[0, 0].tolist(), "place": list(jaw.matrix.translation - jaw.bone.matrix_local.translation),
+    }  # fmt: skip
+
+
+def hidden() -> dict:
+    _, (rig,) = scene_with("collins")
+    drive.key(rig, "jawOpen", {1: 0.0, 3: 1.0})
+    layer = bpy.context.view_layer.layer_collection.children[0]
+    seen = {}
+
+    def note(name: str) -> None:
+        seen[name] = action_of(motion_of(rig), "jawOpen")
+
+    layer.exclude = True
+    note("excluded")
+    layer.exclude = False
+    layer.collection.hide_viewport = True
+    note("collection's monitor off")
+    layer.collection.hide_viewport = False
+    rig.hide_viewport = True
+    note("monitor off")
+    seen["still off"] = rig.hide_viewport
+    rig.hide_viewport = False
+    rig.hide_set(True)
+    note("eye closed")
+    rig.hide_set(False)
+    said = {}
+    for name, change in (("rest", lambda: setattr(rig.data, "pose_position", "REST")), ("edit", lambda: bpy.ops.object.mode_set(mode="EDIT"))):
+        select(rig)
+        change()
+        try:
+            motion_of(rig)
+        except Exception as error:
+            said[name] = str(error)
+        rig.data.pose_position = "POSE"
+        bpy.ops.object.mode_set(mode="OBJECT")
+    return {"seen": seen, "said": said, "scenes": len(bpy.data.scenes)}
+
+
+def unkeyed() -> dict:
+    scene, (rig,) = scene_with("collins")
+    drive.key(rig, "jawOpen", {1: 0.2})
+    bone = rig.pose.bones["head"]
+    bone.keyframe_insert("rotation_quaternion", frame=1)
+    set_slider(rig, "jawOpen", 0.9)
+    bone.rotation_quaternion = (0.9, 0.1, 0.0, 0.0)
+    motion = motion_of(rig)
+    return {"slider": rig["jawOpen"], "bone": bone.rotation_quaternion[1], "made": action_of(motion, "jawOpen"), "frame": scene.frame_current}
+
+
+def ranges() -> dict:
+    scene, _ = scene_with()
+    frames = drive.part("bake").shot_frames
+    scene.frame_start, scene.frame_end = 1, 9
+    whole = list(frames(scene))
+    scene.frame_step = 4
+    stepped = list(frames(scene))
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 3, 5
+    scene.frame_step = 1
+    return {"whole": whole, "stepped": stepped, "preview": list(frames(scene))}
+
+
+def curves_of(item) -> dict[str, str]:
+    """Path → group of every curve of an object's action."""
+    data = item.animation_data
+    if hasattr(data.action, "layers") and data.action.layers:
+        found = data.action.layers[0].strips[0].channelbag(data.action_slot).fcurves
+    else:
+        found = data.action.fcurves
+    return {curve.data_path: curve.group.name if curve.group else "" for curve in found}
+
+
+def clip(seconds: float = 1.0, rate: float = 30.0):
+    MotionClip = drive.part("protocol.motion").MotionClip
+    count = int(seconds * rate) + 1
+    motion = MotionClip.at_rest(np.arange(count) / rate, source="test")
+    ramp = np.linspace(0, 1, count)
+    actions = motion.actions.copy()
+    actions[:, drive.part("protocol.arkit").ACTION_INDEX["jawOpen"]] = 0.5 * ramp
+    half = 0.15 * ramp  # 0.3 radians of yaw at the end
+    turned = np.stack([np.cos(half), 0 * half, np.sin(half), 0 * half], axis=1)
+    return motion.but(actions=actions, head_quat=turned, head_pos=np.stack([0.05 * ramp, 0.02 * ramp, -0.1 * ramp], axis=1))
+
+
+def imported() -> dict:
+    scene, (rig,) = scene_with("collins")
+    scene.render.fps, scene.render.fps_base = 24, 1
+    drive.key(rig, "jawOpen", {1: 0.0, 25: 0.25})
+    made = drive.part("bake").motion_to_curves(scene, rig, clip(), "take", 1)
+    back = motion_of(rig, 1, 25)
+    set_slider(rig, "mocap_influence", 0.0)
+    without = motion_of(rig, 25, 25)
+    curves = curves_of(rig)
+    return {
+        "made": [made.keys, made.channels, made.last], "place": back.head_pos[-1].tolist(), "middle": back.head_pos[12].tolist(),
+        "jaw": action_of(back, "jawOpen")[-1], "quat": back.head_quat[-1].tolist(), "influence 0": without.head_pos[-1].tolist(),
+        "groups": sorted({group for path, group in curves.items() if path.startswith('["mocap_')}), "curves": len(curves),
+    }  # fmt: skip
+
+
+def linked() -> dict:
+    scene, (rig,) = scene_with("collins")
+    drive.key(rig, "jawOpen", {1: 0.0, 10: 0.5})
+    asset, shot = str(drive.WORK / "asset.blend"), str(drive.WORK / "shot.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=asset)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    drive.enable()
+    with bpy.data.libraries.load(asset, link=True) as (source, target):
+        target.collections = [name for name in source.collections if name.endswith("portrait")]
+    scene, said = bpy.context.scene, {}
+    scene.collection.children.link(target.collections[0])
+    bpy.ops.wm.save_as_mainfile(filepath=shot)
+    rig = next(item for item in bpy.data.objects if item.get("mimaface"))
+    select(rig)
+    said["linked"] = refusal(lambda: drive.part("operators.motion").writable_rig(bpy.context))
+    target.collections[0].override_hierarchy_create(scene, bpy.context.view_layer)
+    over = next(item for item in bpy.data.objects if item.get("mimaface") and item.override_library)
+    select(over)
+    said["system"] = refusal(lambda: drive.part("operators.motion").writable_rig(bpy.context))
+    over.override_library.is_system_override = False
+    head = next(item for item in over.children if item.name.startswith(rig.name + " Head"))
+    current = drive.part("portraits").current
+    found = current(bpy.context) == over
+    select(head)
+    by_head = current(bpy.context) == over
+    drive.part("bake").motion_to_curves(scene, over, clip(), "take", 1)
+    keyed = over.keyframe_insert('["mouthSmileLeft"]', frame=1)
+    over["browInnerUp"] = 0.4
+    before = len(curves_of(over))
+    motion = motion_of(over, 1, 25)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=shot)
+    over = next(item for item in bpy.data.objects if item.get("mimaface") and item.override_library)
+    after = curves_of(over)
+    again = motion_of(over, 1, 25)
+    return {
+        "said": said, "current": [found, by_head], "keyed": keyed, "before": before, "after": len(after), "own": '["jawOpen"]' in after,
+        "place": motion.head_pos[-1].tolist(), "place again": again.head_pos[-1].tolist(), "slider": over["browInnerUp"],
+    }  # fmt: skip
+
+
+def refusal(action) -> str:
+    try:
+        action()
+    except Exception as error:
+        return str(error)
+    return ""
+
+
+def two() -> dict:
+    scene, (first, second) = scene_with("collins", "hopper")
+    portraits, found = drive.part("portraits"), {}
+
+    def note(name: str) -> None:
+        item = portraits.current(bpy.context)
+        found[name] = [item.name, portraits.photo_name(item)] if item else None
+
+    note("loaded last")
+    for item in (first, part(first, "Head"), part(first, "photo"), second):
+        select(item)
+        note(f"selected {item.name}")
+    scene.mimaface.rig = first
+    note("chosen in the panel")
+    bpy.ops.mimaface.pin()
+    note("unpinned")
+    select(first)
+    bpy.ops.mimaface.pin()
+    select(second)
+    note("pinned")
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    scene.collection.objects.link(camera)
+    scene.mimaface.rig = camera
+    select(camera)
+    refused = refusal(lambda: drive.part("operators.base").current_rig(bpy.context))
+    select(second)
+    note("selected, with a camera in the field")
+    bpy.data.objects.remove(first)
+    bpy.data.objects.remove(second)
+    bpy.context.view_layer.update()
+    none = refusal(lambda: drive.part("operators.base").current_rig(bpy.context))
+    return {"found": found, "camera": refused, "none": none}
+
+
+def birth() -> dict:
+    scene, _ = scene_with(empty=False)
+    first = portrait("collins")
+    bpy.context.view_layer.update()
+    second = portrait("hopper")
+    third_at = scene.cursor.location = (50.0, 0.0, 0.0)
+    third = portrait("collins")
+    other = bpy.data.scenes.new("Other")
+    elsewhere = drive.part("portraits").build(
+        bpy.context, other, "/photos/elsewhere.jpg", {"portrait": "id", "width": 4, "height": 4}, dict(np.load(HEADS / "collins.npz"))
+    )
+    image = part(first, "photo").data
+    return {
+        "first": list(first.location), "second": list(second.location), "third": list(third.location), "cursor": list(third_at),
+        "collection": first.users_collection[0].name, "together": sorted(item.users_collection[0].name for item in (first, *first.children)),
+        "scenes": [scene.name for scene in elsewhere.users_scene], "pointer": other.mimaface.rig == elsewhere,
+        "size": list(image.size), "packed": image.packed_file is not None, "photo id": first["mimaface_photo_path"],
+    }  # fmt: skip
+
+
+def upright() -> dict:
+    _, (rig,) = scene_with("exif_6")
+    image = part(rig, "photo").data
+    bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / "upright.blend"))
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    rig = bpy.context.scene.mimaface.rig
+    image = part(rig, "photo").data
+    texture = next(node for node in part(rig, "Head").data.materials[0].node_tree.nodes if node.type == "TEX_IMAGE").image
+    pixels = np.array(image.pixels[:]).reshape(image.size[1], image.size[0], -1)
+    np.save(drive.WORK / "upright.npy", np.round(255 * pixels[::-1, :, :3]).astype(np.uint8))
+    return {"size": list(image.size), "same": image == texture}
+
+
+def deleted() -> dict:
+    scene, (first, second) = scene_with("collins", "hopper")
+    select(second)
+    bpy.ops.object.delete()
+    bpy.context.view_layer.update()
+    left = sorted(item.name for item in scene.objects)
+    pointer = scene.mimaface.rig
+    current = drive.part("portraits").current(bpy.context)
+    select(first)
+    bpy.ops.object.duplicate()
+    bpy.context.view_layer.update()
+    copy = bpy.context.view_layer.objects.active
+    head = part(copy, "Head")
+    set_slider(copy, "jawOpen", 1.0)
+    keys = {}
+    for name, item in (("copy", head), ("original", part(first, "Head"))):
+        keys[name] = posed(item).data.shape_keys.key_blocks["jawOpen"].value
+    parts = len([item for item in copy.children if "mimaface_part" in item]), len([item for item in first.children if "mimaface_part" in item])
+    photo = part(first, "photo")
+    photo.parent = None
+    bpy.data.objects.new("something", None)
+    drive.part("parts").tidy()
+    kept = "collins photo" in bpy.data.objects
+    return {"left": left, "pointer": pointer is None, "current": current.name, "keys": keys, "parts": parts, "photo kept": kept}
+
+
+def earlier() -> dict:
+    """A rig as version 1 made it: no position, eyes that ignore eyeLook, handles without limits."""
+    _, (rig,) = scene_with("collins")
+    rig["mimaface"] = 1
+    rig["jawOpen"] = 0.3
+    for name in ("mocap_x", "mocap_y", "mocap_z"):
+        del rig[name]
+    drivers = rig.animation_data.drivers
+    for curve in [curve for curve in drivers if curve.data_path.endswith(".location") or "gaze" in curve.data_path]:
+        drivers.remove(curve)
+    for bone in rig.pose.bones:
+        for constraint in list(bone.constraints):
+            bone.constraints.remove(constraint)
+    select(rig)
+    found = drive.part("operators.base").current_rig(bpy.context)
+    set_slider(found, "eyeLookUpLeft", 1.0)
+    drive.part("bake").motion_to_curves(bpy.context.scene, rig, clip(), "take", 1)
+    motion = motion_of(rig, 1, 25)
+    return {
+        "jaw": rig["jawOpen"], "place": motion.head_pos[-1].tolist(), "gaze": math.degrees(motion.gaze[0, 0, 1]),
+        "drivers": len(rig.animation_data.drivers), "invalid": sum(not curve.driver.is_valid for curve in rig.animation_data.drivers),
+    }  # fmt: skip
+
+
+def main() -> dict:
+    cases = (eyes, limits, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier)
+    wanted = sys.argv[1:] or [case.__name__ for case in cases]
+    return {"version": bpy.app.version_string} | {case.__name__: case() for case in cases if case.__name__ in wanted}
+
+
+drive.run(main)

@@ -1,0 +1,154 @@
+"""The rig in real Blenders, without a backend: one process a version, the cases of ``scripts/rig_cases.py``."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from conftest import CASES, COLLINS, HOPPER
+from mimaface.face.portrait import Portrait
+from mimaface.serving.work import head_mesh
+
+specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
+blender_runs = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(blender_runs)
+pytestmark = pytest.mark.blender
+EXIF = CASES / "exif_6.jpg"
+
+
+@pytest.fixture(scope="module", params=("4.2", "5.0", "5.2"))
+def seen(request, tmp_path_factory) -> dict:
+    """What every case saw in one version of Blender."""
+    if not blender_runs.blender_python(request.param).exists():
+        pytest.skip(f"no Blender {request.param} here: “python3 run.py test” installs it")
+    work = tmp_path_factory.mktemp(f"rig-{request.param}")
+    heads = work / "heads"
+    heads.mkdir()
+    for path, name in ((COLLINS, "collins"), (HOPPER, "hopper"), (EXIF, "exif_6")):
+        portrait = Portrait.open(path)
+        arrays = np.load(io.BytesIO(head_mesh(portrait)))
+        np.savez(heads / f"{name}.npz", **arrays, size=portrait.image.shape[1::-1])
+    variables = blender_runs.environment(work, blender_runs.build_module().build(work / "dist")) | {"MIMAFACE_HEADS": str(heads)}
+    command = [blender_runs.blender_python(request.param), blender_runs.SCRIPTS / "rig_cases.py"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads((work / "result.json").read_text()) | {"work": work}
+
+
+def test_eye_look_sliders_turn_the_eyes(seen):
+    result = seen["eyes"]
+    assert result["ball"] == pytest.approx(30, abs=0.01), "the eyeball on the proxy head"
+    assert np.array(result["gaze"]) == pytest.approx(np.array([[30, 0.1 * 180 / np.pi], [30, 0]]), abs=0.01), "and in the frames"
+
+
+def test_handles_end_where_their_actions_do(seen):
+    result = seen["limits"]
+    assert result["jaw"] == 1.0, "slider 2 and a jaw dragged 9 cm"
+    assert result["forward"] == pytest.approx(1, abs=1e-3)
+    assert result["smile"] == pytest.approx(0.5, abs=1e-3)
+    assert result["gaze"] == pytest.approx([1, 0], abs=1e-6)
+    assert np.linalg.norm(result["place"]) == pytest.approx(np.hypot(0.03, 0.03), abs=1e-6), "3 cm down and 3 cm out"
+
+
+def test_a_hidden_rig_moves_and_one_that_cannot_is_a_sentence(seen):
+    result = seen["hidden"]
+    assert result["seen"].pop("still off") is True
+    assert len(result["seen"]) == 4
+    for name, jaw in result["seen"].items():
+        assert jaw == pytest.approx([0, 0.5, 1], abs=1e-3), name
+    assert "Pose Position" in result["said"]["rest"]
+    assert "press Tab" in result["said"]["edit"]
+    assert result["scenes"] == 1, "nothing is left behind"
+
+
+def test_what_is_posed_without_a_key_stays(seen):
+    result = seen["unkeyed"]
+    assert result["slider"] == pytest.approx(0.9)
+    assert result["bone"] == pytest.approx(0.1)
+    assert result["made"] == pytest.approx([0.2] * 3), "the frames are those of the keys"
+    assert result["frame"] == 1
+
+
+def test_step_and_preview_range_are_heeded(seen):
+    assert seen["ranges"] == {"whole": list(range(1, 10)), "stepped": [1, 5, 9], "preview": [3, 4, 5]}
+
+
+def test_an_import_has_position_groups_and_the_right_rate(seen):
+    result = seen["imported"]
+    assert result["made"] == [25, 62, 25], "a second at 30, in a scene of 24 frames a second"
+    assert result["place"] == pytest.approx([0.05, 0.02, -0.1], abs=1e-5)
+    assert result["middle"] == pytest.approx([0.025, 0.01, -0.05], abs=1e-5)
+    assert result["influence 0"] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert result["jaw"] == pytest.approx(0.75, abs=1e-3), "0.25 of the artist, 0.5 of the take"
+    assert result["quat"] == pytest.approx([np.cos(0.15), 0, np.sin(0.15), 0], abs=1e-5)
+    assert result["groups"] == [
+        "Mocap Brows", "Mocap Cheeks and Nose", "Mocap Eyes", "Mocap Gaze", "Mocap Head", "Mocap Jaw", "Mocap Mouth",
+    ]  # fmt: skip
+    assert result["curves"] == 63, "the artist's one, too"
+
+
+def test_a_linked_rig_is_refused_and_an_override_keeps_what_is_keyed(seen):
+    result = seen["linked"]
+    assert "linked from asset.blend" in result["said"]["linked"] and "library override" in result["said"]["linked"]
+    assert "editable" in result["said"]["system"]
+    assert result["current"] == [True, True], "selected itself, and by its head"
+    assert result["keyed"] is True
+    assert result["before"] == result["after"] == 64, "62 of the take, the asset's own and the one keyed here"
+    assert result["own"] is True
+    assert result["place"] == pytest.approx([0.05, 0.02, -0.1], abs=1e-5)
+    assert result["place again"] == pytest.approx(result["place"])
+    assert result["slider"] == pytest.approx(0.4), "after saving and opening"
+
+
+def test_of_two_portraits_the_selected_one_is_meant(seen):
+    collins, hopper = ["collins rig", "collins.jpg"], ["hopper rig", "hopper.jpg"]
+    found = seen["two"]["found"]
+    assert found.pop("loaded last") == hopper
+    for name in ("selected collins rig", "selected collins rig Head", "selected collins photo", "chosen in the panel", "pinned"):
+        assert found.pop(name) == collins, name
+    for name in ("selected hopper rig", "unpinned", "selected, with a camera in the field"):
+        assert found.pop(name) == hopper, name
+    assert not found
+    assert "Camera is not a portrait rig" in seen["two"]["camera"]
+
+
+def test_a_portrait_is_born_where_there_is_room(seen):
+    result = seen["birth"]
+    assert result["first"][0] - 0.2 > 1, "beside the default cube"
+    assert result["second"][0] - result["first"][0] > 0.85, "the second beside the first, its photo too"
+    assert result["third"] == result["cursor"], "at the cursor where nothing is"
+    assert set(result["together"]) == {result["collection"]} == {"collins portrait"}
+    assert result["scenes"] == ["Other"] and result["pointer"] is True, "in the scene that it was asked for"
+    assert result["packed"] is True
+
+
+def test_a_photo_turned_by_its_tag_stands_upright(seen):
+    result = seen["upright"]
+    assert result == {"size": [384, 450], "same": True}, "on the head as beside it"
+    shown = np.load(seen["work"] / "upright.npy").astype(int)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(EXIF)).convert("RGB")).astype(int)
+    assert np.abs(shown - wanted).max() <= 2
+
+
+def test_parts_go_with_their_rig(seen):
+    result = seen["deleted"]
+    assert result["left"] == ["collins photo", "collins rig", "collins rig Eye left", "collins rig Eye right", "collins rig Head"]
+    assert result["pointer"] is True and result["current"] == "collins rig"
+    assert result["keys"]["copy"] == pytest.approx(1) and result["keys"]["original"] < 0.5, "each head follows its own rig"
+    assert result["parts"] == [4, 4]
+    assert result["photo kept"] is True, "a photo taken from its rig is not swept away"
+
+
+def test_a_rig_of_an_earlier_version_is_brought_up_to_date(seen):
+    result = seen["earlier"]
+    assert result["jaw"] == pytest.approx(0.3)
+    assert result["place"] == pytest.approx([0.05, 0.02, -0.1], abs=1e-5)
+    assert result["gaze"] == pytest.approx(25, abs=0.01)
+    assert (result["drivers"], result["invalid"]) == (62, 0)
