@@ -63,6 +63,7 @@ def test_animate_makes_a_film_that_track_reads(tmp_path, motion):
         (("{portrait}", "{motion}", "-o", "{out}", "--neutral", "99"), "neutral frame 99"),
         (("{portrait}", "{motion}", "-o", "{out}", "--fps", "0.2"), "out of range"),
         (("{portrait}", "{motion}", "-o", "{out}.gif"), "kind of output"),
+        (("{portrait}", "{motion}", "-o", "{out}.mp4", "--transparent"), "an .mp4 file cannot be transparent"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, motion, arguments, words):
@@ -132,3 +133,11 @@ def test_version_and_help():
     assert run("--version").stdout.startswith("mimaface ")
     assert run("animate", "--help").returncode == 0
     assert run().returncode == 2
+
+
+def test_large_frames_are_announced_with_their_time():
+    from mimaface.cli import _about_size
+
+    assert _about_size(6300, 5400, 60, 0) == "frames of 5400 x 6300 pixels take about 27 s each, 27 min in all; --size 1280 is quicker"
+    assert _about_size(6300, 5400, 60, 1280) == ""
+    assert _about_size(512, 512, 60, 0) == ""

@@ -58,7 +58,7 @@ def spoil(monkeypatch, method, calls, value=float("nan")):
 def spoilt(found, value):
     if isinstance(found, tuple):
         return type(found)(*(spoilt(each, value) for each in found))
-    found = found.clone()
+    found = found.clone(memory_format=torch.contiguous_format)
     found.view(-1)[found.numel() // 2] = value
     return found
 

@@ -167,7 +167,7 @@ class PortraitGenerator:
         result = posed.picture.copy()
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
-        return result
+        return self.renderer.finished(result, self.settings.transparent)
 
     def _decoded(self, posed: PosedPicture, latents: Tensor, window: Tensor, index: int) -> Tensor:
         """What latents (1, C, h, w) show, at the size of the posed photograph ``window`` (1, 3, W, W): the same as that at its border,

@@ -134,7 +134,7 @@ class Backend:
             self._ending.join()
 
     def release(self) -> None:
-        """Forget the backend; one that this program started ends as soon as it has no job and no client left."""
+        """Forget the backend. One that this program started ends now if nobody has a job in it, else with this program."""
         client, own = self.client, self._process is not None and self._process.poll() is None
         self.client, self._process, self.state, self.problem = None, None, "stopped", ""
         if client is not None:
@@ -198,7 +198,9 @@ def _end(client: Client | None, process: subprocess.Popen[bytes] | None) -> None
 def _release(client: Client, own: bool) -> None:
     if own:
         with contextlib.suppress(MimaFaceError, TimeoutError):
-            client.call("shutdown", {"when_unused": True}, timeout=2.0)
+            jobs = client.call("job.list", timeout=2.0).fields["jobs"]
+            if not any(job["state"] in ("queued", "running") for job in jobs):
+                client.call("shutdown", timeout=2.0)
     client.close()
 
 

@@ -22,7 +22,8 @@ def _tick() -> float:
     try:
         if _enabled:
             _enabled = False
-            _opened()
+            if all_takes() or saving.has_own():
+                session().reconcile_due = session().opened = True
         if running() is not None or all_takes():
             session().pump()
     except Exception:  # a timer that raises is dropped by Blender, and the add-on with it

@@ -81,7 +81,8 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         name="Framing",
         items=[("photo", "Whole Photo", "The face pasted back into the photo"), ("face", "Face", "A square around the head")],
     )
-    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the head is see-through")
+    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the person is see-through")
+
 
 CLASSES = (MimaFaceTake, MimaFaceScene)
 

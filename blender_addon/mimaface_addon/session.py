@@ -69,7 +69,7 @@ class Session:
                 self.fail(self.backend.problem)
 
     def ask(
-        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 86_400.0,
+        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 60.0,
     ) -> None:  # fmt: skip
         """Send a request as soon as the backend is ready; ``done`` or ``failed`` (with a :class:`Problem`) is called by :meth:`pump`."""
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import shutil
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -136,3 +141,25 @@ def test_the_rig_goes_into_the_scene_that_asked(said):
 def test_a_folder_that_cannot_be_made_is_said_with_its_next_step(said):
     assert "is a file: rename it, or save the .blend in another folder" in said["no_folder"]["said"]
     assert said["no_folder"]["takes"] == []
+
+
+def test_undo_and_redo_in_a_real_window(tmp_path):
+    if shutil.which("blender") is None or shutil.which("xvfb-run") is None:
+        pytest.skip("the window test needs the programs blender and xvfb-run (Debian packages blender and xvfb)")
+    legacy = blender_runs.build_module().build(tmp_path / "dist", legacy=True)
+    zipfile.ZipFile(legacy).extractall(tmp_path / "user" / "scripts" / "addons")
+    variables = blender_runs.environment(tmp_path, legacy) | {
+        "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_SCRIPTS": str(tmp_path / "user" / "scripts"),
+        "PATH": f"{Path(shutil.which('blender')).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    script = blender_runs.SCRIPTS / "window_undo.py"
+    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", "blender", "--factory-startup", "--python", str(script)]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    said = json.loads((tmp_path / "said.json").read_text())
+    expected = {"takes": [["one", "done"]], "strips": ["one"], "rigs": 1}
+    assert said["rig undone"]["rigs"] == 0
+    assert said["rig redone"]["rigs"] == 1, "redo brings the rig back"
+    for name in ("later edit undone", "generate undone", "keys undone", "redone"):
+        assert said[name] == expected, name
+    assert said["strip deleted"] == expected | {"strips": []}, "undo of a later edit leaves it deleted"

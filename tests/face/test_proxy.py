@@ -120,14 +120,17 @@ def test_sizes_and_framings(portrait, size, framing, shape):
     assert len(FaceLandmarker.load().faces(image)) == 1
 
 
-def test_transparent_shows_only_the_head(portrait, renderer):
+def test_transparent_shows_all_of_the_person_and_nothing_else(portrait, renderer):
     pose = poses_for(portrait.fit, motion_of({"angles": (5, 0, 0)}))[0]
     image = renderer.render(pose, transparent=True)
     alpha = image[..., 3]
     assert image.shape == (512, 512, 4)
-    assert alpha[400:, :].max() == 0, "the suit is not head"
+    assert alpha[470:, 230:280].min() > 230, "the suit belongs to the person"
+    assert alpha[:30, :60].max() < 20 and alpha[:30, -60:].max() < 20, "the background does not"
     column, row = portrait.fit.landmarks[1, :2].astype(int)
     assert alpha[row, column] > 230
+    opaque = alpha == 255
+    assert np.array_equal(image[opaque, :3], renderer.render(pose)[opaque])
 
 
 def test_far_poses_leave_no_holes(portrait, renderer):

@@ -17,9 +17,10 @@ from mimaface.protocol.motion import MotionClip
 
 
 class Backend:
-    """``mimaface serve`` on one root folder, which outlives it."""
+    """``mimaface serve`` on one root folder, which outlives it; ``handles`` limits the files that it may have open."""
 
-    def __init__(self, root: Path, *arguments: str) -> None:
+    def __init__(self, root: Path, *arguments: str, handles: int = 0) -> None:
+        self.handles = handles
         root.mkdir(parents=True, exist_ok=True)
         self.root, self.file = root, root / "connection.json"
         self.arguments = arguments
@@ -39,9 +40,14 @@ class Backend:
             *self.arguments,
         ]
         self.file.unlink(missing_ok=True)
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=self._limit if self.handles else None)
         wait_for(lambda: self.file.exists() or self.process.poll() is not None, 30, "the backend starts")
         assert self.process.poll() is None, self.process.stderr.read().decode()
+
+    def _limit(self) -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.handles, self.handles))
 
     def client(self, name: str = "test") -> Client:
         client = Client(self.file, name)

@@ -263,6 +263,7 @@ def test_it_ends_with_its_parent_but_finishes_its_jobs(tmp_path):
         job = submit(client, fit(client), nod(60))
         parent.kill()
         parent.wait()
+        client.close()
         wait_for(lambda: running.process.poll() is not None, 40, "the backend ends")
         assert running.process.returncode == 0
         row = sqlite3.connect(running.root / "jobs.sqlite").execute("SELECT state FROM jobs WHERE id=?", (job,)).fetchone()

@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from . import unseen
 from .camera import Camera
 from .correction import Correction, correct
+from .cutout import within_alpha
 from .fit import FittedFace
 from .hair import hair_offset
 from .head import Head
@@ -93,8 +94,11 @@ class Projection:
         return result
 
 
-def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projection:
-    """Prepare ``image`` (H, W, 3) uint8, whose camera is ``camera``, for rendering; about 0.2 s at 512²."""
+def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array | None = None) -> Projection:
+    """Prepare ``image`` (H, W, 3) uint8, whose camera is ``camera``, for rendering; about 0.2 s at 512².
+
+    alpha (H, W) uint8: what of it is opaque, if not all.
+    """
     head = Head.load()
     drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in NOT_DRAWN]))
     triangles = np.ascontiguousarray(head.triangles[drawn])
@@ -107,6 +111,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera) -> Projectio
     correction = correct(fit)
     bald = head.posed(fit.identity, fit.actions, fit.gaze) + correction.at(fit.actions)
     matte = person_matte(image, _face_in(bald, fit, camera))
+    matte = matte if alpha is None else within_alpha(matte, alpha)
     offset = hair_offset(fit, camera, bald, image, matte)
     correction = replace(correction, always=correction.always + offset)
     person = np.clip(person_colours(image, matte), 0, 255).astype(np.uint8)

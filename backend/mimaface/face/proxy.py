@@ -14,16 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mimaface.pictures import MATTE
+
+from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
 from .head import gaze_rotation
-from .matte import OPAQUE
+from .matte import OPAQUE, background_behind
 from .portrait import Portrait
 from .pose import FacePose
 from .projection import Projection, project_portrait
 from .rasterise import Raster, rasterise, vertex_normals
 from .sampling import smoothstep
 from .shading import INNER, MOUTH, OPACITY, RIM, SKIN, compose, texture
-from .sheet import Sheet
+from .sheet import HALO, Sheet
 from .threads import one_thread
 from .unseen import around_eyes, lid_tables, surface_coordinates
 
@@ -81,7 +84,10 @@ class ProxyRenderer:
         self._part = np.s_[top : top + self.view[3] - self.view[1], left : left + self.view[2] - self.view[0]]  # of the output
         self.camera = fit.camera.window(canvas.left, canvas.top, canvas.scale, canvas.width, canvas.height)
         image = self.image if canvas == self.frame else cut_out(portrait.image, canvas)
-        self.projection = project_portrait(image, fit, self.camera)
+        self._alpha = None if portrait.alpha is None else cut_out(portrait.alpha, self.frame)
+        alpha = None if portrait.alpha is None else cut_out(portrait.alpha, canvas)
+        self._cutouts: dict[bool, Cutout] = {}
+        self.projection = project_portrait(image, fit, self.camera, alpha)
         photo_width = portrait.image.shape[1]
         right = photo_width - canvas.left - canvas.width / canvas.scale
         held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
@@ -102,13 +108,18 @@ class ProxyRenderer:
         self._partner = np.concatenate([partner[:, :2] * partner[:, 2:], partner[:, 2:]], axis=1)
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
-        """RGB (H, W, 3) uint8 under ``pose``; with ``transparent`` RGBA (H, W, 4) in which only the head is opaque."""
-        return self.render_with_origin(pose, transparent)[0]
+        """RGB (H, W, 3) uint8 under ``pose``; RGBA (H, W, 4) with ``transparent``, in which only the person is opaque, and with a
+        photograph that has an alpha."""
+        return self.finished(self.render_with_origin(pose, transparent)[0], transparent)
+
+    def finished(self, picture: Array, transparent: bool) -> Array:
+        """A picture as :meth:`render_with_origin` returns it, (H, W, 3 or 4) uint8, without what shines through its alpha."""
+        return picture if picture.shape[2] == 3 else self._cutout(transparent).straight(picture)
 
     def render_with_origin(self, pose: FacePose, transparent: bool = False) -> tuple[Array, Array]:
-        """What :meth:`render` returns, and where its pixels are from (H, W, 3) uint8: in red how much of each is the photographed
-        person, in green how much is made up, for no pixel of the photograph shows it, in blue how much is the photographed background.
-        The middle of the face, with eyes and teeth, counts as photographed."""
+        """What :meth:`render` returns, its colours still over the photograph's background, and where its pixels are from (H, W, 3)
+        uint8: in red how much of each is the photographed person, in green how much is made up, for no pixel of the photograph shows
+        it, in blue how much is the photographed background. The middle of the face, with eyes and teeth, counts as photographed."""
         with one_thread():
             return self._render(pose, transparent)
 
@@ -121,26 +132,45 @@ class ProxyRenderer:
         sheet, kept = self._sheet.render(pose, posed - rigid, self.view)
         shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept)
         behind, invented = (values[top:bottom, left:right] for values in (self._sheet.behind, self._sheet.invented))
-        picture, origin = compose(behind, invented, shell, sheet, kept, face)
-        return self._pasted(picture, origin, posed, transparent)
+        picture, origin, cover = compose(behind, invented, shell, sheet, kept, face)
+        return self._pasted(picture, origin, cover, transparent)
 
     def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
         left, top, right, bottom = self.view
         person = np.round(255 * self._sheet.opacity[top:bottom, left:right]).astype(np.uint8)
         origin = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
-        return self._pasted(self.image[self._part], origin, self.projection.still, transparent)
+        return self._pasted(self.image[self._part], origin, None, transparent)
 
-    def _pasted(self, picture: Array, origin: Array, posed: Array, transparent: bool) -> tuple[Array, Array]:
-        """The whole output, and its origin, around the rendered part (h, w, 3)."""
+    def _pasted(self, picture: Array, origin: Array, cover: Array | None, transparent: bool) -> tuple[Array, Array]:
+        """The whole output, and its origin, around the rendered part (h, w, 3), of which the person covers ``cover`` (h, w)."""
         result, whole = self.image.copy(), np.zeros_like(self.image)
         result[self._part] = picture
         whole[..., 2] = 255
         whole[self._part] = origin
-        if not transparent:
+        if not transparent and self._alpha is None:
             return result, whole
-        alpha = np.zeros((*result.shape[:2], 1), np.uint8)
-        alpha[self._part] = np.round(255 * self._outline(posed))
-        return np.concatenate([result, alpha], axis=2), whole
+        return np.dstack([result, self._cutout(transparent).alpha(self._part, cover)]), whole
+
+    def _cutout(self, transparent: bool) -> Cutout:
+        """What is see-through: beside the person, or where the photograph is. Made when it is first needed."""
+        if transparent not in self._cutouts:
+            left, top, right, bottom = self.view
+            view, halo = np.s_[top:bottom, left:right], HALO * self.projection.head_width
+            matte = np.zeros(self.image.shape[:2], np.float32)
+            matte[self._part] = self.projection.matte[view]
+            share = None if self._alpha is None else self._alpha.astype(np.float32) / 255
+            beyond: Array | float = 0.0
+            backdrop: Array | float = float(MATTE[0])
+            if transparent or share is None:
+                still = whole_person(self.image, matte)
+                still = still if share is None else np.minimum(still, share)
+                backdrop = background_behind(self.image, still, halo)
+            else:
+                still = share
+                beyond = background_behind(np.repeat(still[..., None], 3, axis=2), matte, halo)[self._part][..., 0]
+            sheet = self._sheet
+            self._cutouts[transparent] = Cutout.of(still, beyond, backdrop, self._part, sheet.opacity[view], sheet.invented[view])
+        return self._cutouts[transparent]
 
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
@@ -214,16 +244,6 @@ class ProxyRenderer:
             total = samples[..., 3:4].sum(0)
             colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
             face[top:bottom, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
-
-    def _outline(self, posed: Array) -> Array:
-        """Opacity (h, w, 1) of the whole head in the view."""
-        projection = self.projection
-        opacity = smoothstep(0.0, 0.25, self._facing(posed)) * smoothstep(0.8, 1.0, projection.follow)
-        opacity = np.where(self._kind == SKIN, opacity, 1.0)
-        left, top, right, bottom = self.view
-        points = self.camera.project(posed) - [left, top, 0]
-        raster = rasterise(points, projection.triangles, bottom - top, right - left)
-        return raster.interpolate(projection.triangles, opacity[:, None])
 
     def _facing(self, posed: Array) -> Array:
         """(V,) cosine between each vertex's normal and the line of sight."""
@@ -340,7 +360,7 @@ def choose_canvas(portrait: Portrait, frame: Frame) -> Frame:
 
 
 def cut_out(image: Array, frame: Frame) -> Array:
-    """The pixels of ``frame`` (height, width, 3) of a photograph; not copied where they are its own."""
+    """The pixels of ``frame`` (height, width, 3) of a photograph, or of its alpha (height, width); not copied where they are its own."""
     right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
     if frame.scale == 1 and frame.left == int(frame.left) and frame.top == int(frame.top):
         return image[int(frame.top) : int(bottom), int(frame.left) : int(right)]

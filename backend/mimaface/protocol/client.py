@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from .codec import Codec, Message
 from .connection import Connection
@@ -21,13 +22,25 @@ from .messages import CREDIT, OLDEST_VERSION, VERSION
 log = logging.getLogger(__name__)
 HEARTBEAT, LOST_AFTER = 250, 1000  # milliseconds
 GREETING_TIMEOUT = 5.0  # seconds
+REFUSED_AFTER = (
+    1.0  # seconds that a connection may be refused or cut before the greeting: a backend under attack needs several tries
+)
 POLL = 20  # milliseconds
+
+
+class Request(Future[Message]):
+    """The reply to come. ``cancel()`` tells the backend, too, which stops at its next step."""
+
+    number = 0
+    timeout = 0.0  # seconds without an answer or a word that the backend is at work
+    deadline = 0.0  # on the monotonic clock
 
 
 class Client:
     """Talks to the backend named by a connection file. Safe from any thread.
 
     ``state`` is "connecting", "ready" or "lost"; ``problem`` says why it is lost. A lost client stays lost: make a new one.
+    ``last_heard`` is the monotonic time of the last message.
     Raises :class:`NotReachable` at once when the connection file has no running backend behind it.
     """
 
@@ -37,9 +50,11 @@ class Client:
         self.problem = ""
         self.build = ""
         self.last_heard = time.monotonic()
-        self._outbox: queue.SimpleQueue[tuple[Message, Future[Message] | None, float]] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[tuple[Message, Request | None]] = queue.SimpleQueue()
+        self._unsent: list[bytes] = []  # one message that the connection had no room for
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._waiting: dict[int, tuple[Future[Message], float]] = {}
+        self._waiting: dict[int, Request] = {}
+        self._refused_since = 0.0
         self._number = 0
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -48,27 +63,31 @@ class Client:
 
     def request(
         self, kind: str, fields: dict[str, Any] | None = None, parts: Sequence[bytes] = (), timeout: float = 60.0
-    ) -> Future[Message]:
-        """Send a request; the future holds its reply, or raises a :class:`MimaFaceError`."""
-        future: Future[Message] = Future()
-        with self._lock:
-            self._number += 1
-            message = Message(kind, fields or {}, tuple(parts), self._number)
-        if self.state == "lost" or self._closing.is_set():
-            future.set_exception(NotReachable(self.problem or "the connection to the backend is closed", "connect again"))
-            return future
-        self._outbox.put((message, future, time.monotonic() + timeout))
+    ) -> Request:
+        """Send a request; the future holds its reply, or raises a :class:`MimaFaceError`.
+
+        timeout: seconds without a word from the backend; while requests wait there, it says so every second.
+        """
+        future = Request()
+        future.timeout, future.deadline = timeout, time.monotonic() + timeout
+        message = Message(kind, fields or {}, tuple(parts), self._next())
+        future.number = message.number
+        with self._lock:  # so that none is put in when nobody will take it out any more
+            if self.state != "lost" and not self._closing.is_set():
+                self._outbox.put((message, future))
+                return future
+        future.set_exception(NotReachable(self.problem or "the connection to the backend is closed", "connect again"))
         return future
 
     def call(
         self, kind: str, fields: dict[str, Any] | None = None, parts: Sequence[bytes] = (), timeout: float = 60.0
     ) -> Message:
         """:meth:`request`, waiting for the reply: for scripts, never for Blender's main thread."""
-        return self.request(kind, fields, parts, timeout).result(timeout + 5)
+        return self.request(kind, fields, parts, timeout).result()
 
     def grant(self, job: str, frames: int) -> None:
         """Allow the server to send so many more frames of a job."""
-        self._outbox.put((Message("job.credit", {"job": job, "frames": frames}), None, 0.0))
+        self._outbox.put((Message("job.credit", {"job": job, "frames": frames}), None))
 
     def events(self) -> list[Message]:
         """The events received since the last call, in order."""
@@ -84,9 +103,30 @@ class Client:
         self._closing.set()
         self._thread.join(2.0)
 
+    def _next(self) -> int:
+        with self._lock:
+            self._number += 1
+            return self._number
+
     def _run(self, connection: Connection, name: str) -> None:
-        context = zmq.Context()
-        socket = context.socket(zmq.DEALER)
+        try:
+            with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+                monitor = socket.get_monitor_socket()
+                try:
+                    self._open(socket, connection, name)
+                    self._serve(socket, monitor, connection)
+                finally:
+                    socket.disable_monitor()
+                    monitor.close(0)
+        except Exception as error:
+            log.exception("the client ended")
+            self._lose(f"the connection failed ({type(error).__name__}: {error})")
+        finally:
+            with self._lock:
+                self._closing.set()
+            self._fail_all(NotReachable(self.problem or "the connection was closed", "connect again"))
+
+    def _open(self, socket: zmq.Socket[bytes], connection: Connection, name: str) -> None:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, LOST_AFTER)
@@ -94,35 +134,40 @@ class Client:
         socket.curve_serverkey = connection.server_key.encode()
         socket.curve_publickey = connection.client_key.encode()
         socket.curve_secretkey = connection.client_secret.encode()
-        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        socket.connect(connection.endpoint)
+        greeting = Message("hello", {"versions": list(range(OLDEST_VERSION, VERSION + 1)), "name": name}, number=0)
+        socket.send_multipart(Codec.encode(greeting))
+
+    def _serve(self, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], connection: Connection) -> None:
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
         poller.register(monitor, zmq.POLLIN)
-        try:
-            socket.connect(connection.endpoint)
-            greeting = Message("hello", {"versions": list(range(OLDEST_VERSION, VERSION + 1)), "name": name}, number=0)
-            socket.send_multipart(Codec.encode(greeting))
-            greeted_by = time.monotonic() + GREETING_TIMEOUT
-            while not self._closing.is_set() and self.state != "lost":
-                ready = dict(poller.poll(POLL))
-                if socket in ready:
-                    self._receive(socket)
-                if monitor in ready:
-                    self._lose("the backend has gone away or refused the connection")
-                if self.state == "connecting" and time.monotonic() > greeted_by:
+        greeted_by = time.monotonic() + GREETING_TIMEOUT
+        while not self._closing.is_set() and self.state != "lost":
+            ready = dict(poller.poll(POLL))
+            if socket in ready:
+                self._receive(socket)
+            if monitor in ready:
+                self._watch(monitor)
+            if self.state == "connecting":
+                if self._refused_since and time.monotonic() - self._refused_since > REFUSED_AFTER:
+                    self._lose(
+                        f"no backend answers at {connection.endpoint}: it has ended, or the connection file is not its own"
+                    )
+                elif time.monotonic() > greeted_by:
                     self._lose("the backend does not answer")
-                if self.state == "ready":
-                    self._send_waiting(socket)
-                self._expire()
-        except zmq.ZMQError as error:
-            self._lose(f"the connection failed: {error}")
-        finally:
-            reason = self.problem or "the connection was closed"
-            self._fail_all(NotReachable(reason, "connect again"))
-            socket.disable_monitor()
-            monitor.close(0)
-            socket.close(0)
-            context.term()
+            if self.state == "ready":
+                self._send_waiting(socket)
+            self._expire()
+
+    def _watch(self, monitor: zmq.Socket[bytes]) -> None:
+        """What became of the connection; before the greeting it is tried again for a while."""
+        while monitor.poll(0):
+            event = recv_monitor_message(monitor)["event"]
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH or (event == zmq.EVENT_DISCONNECTED and self.state != "connecting"):
+                self._lose("the backend has gone away or refused the connection")
+            elif event in (zmq.EVENT_DISCONNECTED, zmq.EVENT_CONNECT_RETRIED, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
+                self._refused_since = self._refused_since or time.monotonic()
 
     def _receive(self, socket: zmq.Socket[bytes]) -> None:
         while True:
@@ -138,6 +183,9 @@ class Client:
                 continue
             if self.state == "connecting":
                 self._greeted(message)
+            elif message.kind == "busy":
+                for future in self._waiting.values():
+                    future.deadline = self.last_heard + future.timeout
             elif message.number == 0:
                 self._events.put(message)
             else:
@@ -154,7 +202,7 @@ class Client:
             self.state = "lost"
 
     def _answered(self, message: Message) -> None:
-        future, _ = self._waiting.pop(message.number, (None, 0.0))
+        future = self._waiting.pop(message.number, None)
         if future is None or not future.set_running_or_notify_cancel():
             return
         if message.kind == "error":
@@ -164,25 +212,42 @@ class Client:
             future.set_result(message)
 
     def _send_waiting(self, socket: zmq.Socket[bytes]) -> None:
+        """Send what was asked for, as far as the connection has room: a full one never keeps this thread from reading."""
         while True:
-            try:
-                message, future, deadline = self._outbox.get_nowait()
-            except queue.Empty:
+            if not self._unsent and not self._take():
                 return
             try:
-                frames = Codec.encode(message)
+                socket.send_multipart(self._unsent, zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._unsent = []
+
+    def _take(self) -> bool:
+        """Put the next message that can be sent into ``_unsent``; False when there is none."""
+        while True:
+            try:
+                message, future = self._outbox.get_nowait()
+            except queue.Empty:
+                return False
+            if future is not None and future.cancelled():
+                continue
+            try:
+                self._unsent = Codec.encode(message)
             except InvalidMessage as error:
                 if future is not None and future.set_running_or_notify_cancel():
                     future.set_exception(error)
                 continue
             if future is not None:
-                self._waiting[message.number] = (future, deadline)
-            socket.send_multipart(frames, copy=False)
+                self._waiting[message.number] = future
+            return True
 
     def _expire(self) -> None:
+        """Give up requests that were cancelled or that the backend has said nothing of for too long, and tell it so."""
         now = time.monotonic()
-        for number in [number for number, (_, deadline) in self._waiting.items() if now > deadline]:
-            future, _ = self._waiting.pop(number)
+        for number, future in [(n, f) for n, f in self._waiting.items() if f.cancelled() or now > f.deadline]:
+            del self._waiting[number]
+            if self.state == "ready":
+                self._outbox.put((Message("request.cancel", {"request": number}, (), self._next()), None))
             if future.set_running_or_notify_cancel():
                 future.set_exception(
                     NotReachable("the backend did not answer in time", "look at its log; restart it if it hangs")
@@ -193,11 +258,11 @@ class Client:
         self.state = "lost"
 
     def _fail_all(self, error: Exception) -> None:
-        waiting = [future for future, _ in self._waiting.values()]
+        waiting = list(self._waiting.values())
         self._waiting.clear()
         while True:
             try:
-                _, future, _ = self._outbox.get_nowait()
+                _, future = self._outbox.get_nowait()
             except queue.Empty:
                 break
             if future is not None:

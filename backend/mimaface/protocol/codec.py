@@ -16,6 +16,7 @@ MAX_CONTROL = 256 * 1024  # bytes of the first part
 MAX_PARTS = 4  # the control part and up to three raw ones
 MAX_PART = 256 * 1024 * 1024
 MAX_ITEMS, MAX_TEXT, MAX_DEPTH = 4096, 64 * 1024, 8
+LEAST, MOST = -(2**63), 2**64 - 1  # whole numbers of msgpack
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ class Codec:
     def encode(message: Message) -> list[bytes]:
         check_fields(message.kind, message.fields, len(message.parts))
         _check_values(message.fields, 0)
-        control = msgpack.packb([message.kind, message.number, message.fields], use_bin_type=True)
+        try:
+            control = msgpack.packb([message.kind, message.number, message.fields], use_bin_type=True)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise InvalidMessage(f"{message.kind}: it cannot be sent ({type(error).__name__})") from error
         if len(control) > MAX_CONTROL:
             raise InvalidMessage(f"{message.kind}: the control part has {len(control)} bytes, the limit is {MAX_CONTROL}")
         return [control, *message.parts]
@@ -86,15 +90,39 @@ def _check_values(value: Any, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise InvalidMessage(f"values are nested deeper than {MAX_DEPTH}")
     if isinstance(value, dict):
+        if len(value) > MAX_ITEMS:
+            raise InvalidMessage(f"a map has {len(value)} fields, the limit is {MAX_ITEMS}")
         for key, item in value.items():
             if not isinstance(key, str):
                 raise InvalidMessage("a field name is not text")
+            _check_text(key)
             _check_values(item, depth + 1)
     elif isinstance(value, (list, tuple)):
+        if len(value) > MAX_ITEMS:
+            raise InvalidMessage(f"a list has {len(value)} items, the limit is {MAX_ITEMS}")
         for item in value:
             _check_values(item, depth + 1)
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidMessage("a number is not finite")
-    elif not (value is None or isinstance(value, (bool, int, str))):
+    elif isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, int):
+        if not LEAST <= value <= MOST:
+            raise InvalidMessage("a whole number needs more than 64 bits")
+    elif value is not None:
         raise InvalidMessage(f"a value of type {type(value).__name__} cannot be sent")
+
+
+def _check_text(text: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise InvalidMessage(f"a text has {len(text)} letters, the limit is {MAX_TEXT}")
+    if not text.isascii():
+        try:
+            encoded = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidMessage(
+                f"the text {text[:80]!r} has characters that cannot be sent", "give the file or name another spelling"
+            ) from error
+        if len(encoded) > MAX_TEXT:
+            raise InvalidMessage(f"a text has {len(encoded)} bytes, the limit is {MAX_TEXT}")

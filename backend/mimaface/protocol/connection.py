@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import struct
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from zmq.utils import z85
+
 from .errors import NotReachable, NotWritable
 
+KEY_LENGTH = 40  # letters of a CURVE key in Z85
+LARGEST_FILE = 64 * 1024  # bytes: no connection file is larger
 START_HINT = "start the backend (mimaface serve, or the Setup panel in Blender)"
 
 
@@ -29,7 +35,8 @@ class Connection:
 
     @property
     def endpoint(self) -> str:
-        return f"tcp://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
 
     def write(self, path: Path) -> None:
         """Write with mode 0600 to a temporary name, then rename. Raises :class:`NotWritable`."""
@@ -54,15 +61,28 @@ class Connection:
     def read(cls, path: Path) -> Connection:
         """Raises :class:`NotReachable` when there is no usable file or its server is gone."""
         try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                values: dict[str, Any] = json.loads(file.read(LARGEST_FILE).decode("utf-8"))
             found = cls(**{item.name: values[item.name] for item in fields(cls)})
+            found._check()
         except OSError as error:
             raise NotReachable(f"no backend is running: {path} cannot be read", START_HINT) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
             raise NotReachable(f"the connection file {path} is damaged", START_HINT) from error
         if found.host in ("127.0.0.1", "::1") and not process_exists(found.pid):
             raise NotReachable(f"the backend of {path} has ended (process {found.pid})", START_HINT)
         return found
+
+    def _check(self) -> None:
+        """Raise :class:`ValueError` for values that no backend writes."""
+        texts = (self.host, self.server_key, self.client_key, self.client_secret)
+        numbers = (self.version, self.port, self.pid)
+        if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+            raise ValueError("a value has the wrong type")
+        if not 0 < self.port < 2**16 or not 0 < self.pid < 2**31 or not re.fullmatch(r"[\w.:%-]+", self.host, re.ASCII):
+            raise ValueError("a value is out of range")
+        if any(len(key) != KEY_LENGTH or len(z85.decode(key.encode("ascii"))) != 32 for key in texts[1:]):
+            raise ValueError("a key is none")
 
 
 def process_exists(pid: int) -> bool:

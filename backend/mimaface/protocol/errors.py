@@ -10,25 +10,43 @@ MimaFaceError                 code "error"
 ├── NotInstalled              "not_installed"     an optional part is missing; the hint names the command
 ├── NotWritable               "not_writable"      a folder that cannot be written
 ├── DiskFull                  "disk_full"
+├── OutOfResources            "out_of_resources"  too little memory or too few file handles now: it can go on later
+├── NotFinite                 "not_finite"        a network that predicts what is no number
 ├── UnknownJob                "unknown_job"
 ├── VersionMismatch           "version_mismatch"  the two ends speak no common protocol version
 ├── NotReachable              "not_reachable"     no backend answers, or it refused our key
 ├── Cancelled                 "cancelled"
+├── Replaced                  "replaced"          a newer preview of the same slot took this one's place
+├── TooMany                   "too_many"          one client has more requests waiting than the backend keeps
 └── InternalError             "internal"          a fault of ours; details are in the log
 """
 
 from __future__ import annotations
 
+# Letters of a message, of a hint, of one warning. Twice as many are read by nobody; a path (at most 4096 bytes) keeps both its ends.
+# All errors of 200 jobs would still fit into a few control parts of 256 KiB.
+LONGEST = 1000
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    """The text as it can be printed and sent anywhere: lone surrogates become "?", the middle of what is too long becomes "…"."""
+    if len(text) > longest:
+        head = longest * 2 // 3
+        text = f"{text[:head]} … {text[head + 3 - longest :]}"
+    return text.encode("utf-8", "replace").decode("utf-8")
+
 
 class MimaFaceError(Exception):
-    """Base of all errors. ``message`` is one sentence for the user, ``hint`` (may be empty) the next step to take."""
+    """Base of all errors. ``message`` is one sentence for the user, ``hint`` (may be empty) the next step to take.
+
+    Both are :func:`plain`, whatever a file or message that they quote may hold.
+    """
 
     code = "error"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = plain(message), plain(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} – {self.hint}" if self.hint else self.message
@@ -92,6 +110,14 @@ class NotReachable(MimaFaceError):
 
 class Cancelled(MimaFaceError):
     code = "cancelled"
+
+
+class Replaced(MimaFaceError):
+    code = "replaced"
+
+
+class TooMany(MimaFaceError):
+    code = "too_many"
 
 
 class InternalError(MimaFaceError):

@@ -61,6 +61,8 @@ SCHEMAS: dict[str, Schema] = {
     "job.list.reply": _schema(jobs=list),
     "job.cancel": _schema(job=str),
     "job.cancel.reply": _schema(job=str, state=str),
+    "request.cancel": _schema(request=int),
+    "request.cancel.reply": _schema(request=int, state=str),
     "log.tail": _schema(optional={"lines": int}),
     "log.tail.reply": _schema(text=str),
     "shutdown": _schema(),
@@ -70,7 +72,7 @@ SCHEMAS: dict[str, Schema] = {
     "progress": _schema(subject=str, done=int, total=int, optional={"steps": int, "step_age": NUMBER}),
     "done": _schema(job=str),
     "failed": _schema(job=str, code=str, message=str, hint=str),
-    "busy": _schema(subject=str, seconds=NUMBER),
+    "busy": _schema(request=int, subject=str, seconds=NUMBER),
 }
 REQUESTS = tuple(kind for kind in SCHEMAS if f"{kind}.reply" in SCHEMAS or kind == "job.credit")
 EVENTS = ("frame", "progress", "done", "failed", "busy")

@@ -15,7 +15,7 @@ class RenderSettings:
     engine      which generator: "demo" (the small diffusion model that is shipped), "proxy" (the projected photo) or "released"
     size        pixels of the longer side of the output frame; 0 = the photograph's own size
     framing     "photo": the whole photograph with the face pasted back; "face": the square crop around the head
-    transparent PNG with alpha: everything but the head is transparent
+    transparent PNG with alpha: everything but the person is transparent; a photograph with alpha keeps it anyway
     absolute    apply head and expression as recorded, not relative to the neutral frame
     seed        0 … 2⁶³−1
     face        which face of the picture, largest first

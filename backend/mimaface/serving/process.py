@@ -13,6 +13,7 @@ from mimaface.protocol.connection import default_folder
 
 from .home import LOCK_NAME, held
 from .server import LOG_NAME, Server
+from .strangers import enough_handles
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ def serve(
 
     Raises :class:`NotWritable` where another one runs in the same folder, or behind the same connection file, and as :class:`Server`.
     """
+    enough_handles()
     os.umask(0o077)
     logging.raiseExceptions = False  # a full disk stops the log, not the work
     folder, file = root or default_folder(), connection or default_folder() / "connection.json"

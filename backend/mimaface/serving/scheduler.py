@@ -1,7 +1,8 @@
-"""One worker thread that takes turns between generators, a step at a time: control before previews before renders.
+"""Two worker threads that take turns between generators, a step at a time.
 
-A waiting render gets at least a fifth of the step time; among clients the one that used least goes first (deficit round-robin,
-Shreedhar and Varghese 1995, in measured seconds).
+One is for what somebody waits for: control before previews. The other is for long work: renders and tracks. So neither waits for a step
+of the other kind, which may take seconds, and each has its share of the processor. In both the client that used least time goes first
+(deficit round-robin, Shreedhar and Varghese 1995, in measured seconds), and of its tasks the one that used least.
 """
 
 from __future__ import annotations
@@ -9,20 +10,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from mimaface.protocol.errors import Replaced
+
 log = logging.getLogger(__name__)
-CONTROL, PREVIEW, RENDER = "control", "preview", "render"
-RENDER_SHARE = 0.2
+CONTROL, PREVIEW, RENDER, TRACK = "control", "preview", "render", "track"
+RANKS = {CONTROL: 0, PREVIEW: 1, RENDER: 0, TRACK: 0}  # within a thread, lower ones first
+# Slots of one client in which previews wait. More cost memory (a motion each, up to megabytes); a window shows one or two.
+MOST_SLOTS = 16
 
 
 @dataclass(eq=False)
 class Task:
     """``start`` makes the generator on the worker; ``finished`` is told None, or the error that ended it.
 
-    slot: previews of one slot replace each other. A cancelled task is closed at its next step and not reported.
+    slot: a preview that waits, or is in the middle of its work, is ended by a newer one of its slot (:class:`Replaced`); one that is
+    complete is not thrown away. A cancelled task is closed at its next step and not reported.
     """
 
     kind: str
@@ -31,80 +36,125 @@ class Task:
     finished: Callable[[BaseException | None], None]
     slot: str = ""
     cancelled: bool = False
+    replaced: bool = False
+    used: float = 0.0  # seconds
     generator: Iterator[object] | None = field(default=None, repr=False)
 
 
 class Scheduler:
-    """``steps`` counts finished steps and ``step_started`` is the monotonic time of the running one, to tell busy from hung."""
+    """Safe from any thread."""
 
     def __init__(self) -> None:
-        self.steps = 0
-        self.step_started = time.monotonic()
-        self._tasks: list[Task] = []
-        self._condition = threading.Condition()
-        self._used: defaultdict[bytes, float] = defaultdict(float)
-        self._render_seconds = 0.0
-        self._contested_seconds = 0.0
-        self._stop = False
-        self._thread = threading.Thread(target=self._run, name="mimaface-worker", daemon=True)
-        self._thread.start()
+        quick, long = Lane("mimaface-quick"), Lane("mimaface-worker")
+        self._lanes = {CONTROL: quick, PREVIEW: quick, RENDER: long, TRACK: long}
+
+    @property
+    def steps(self) -> int:
+        """Finished steps of renders and tracks."""
+        return self._lanes[RENDER].steps
+
+    @property
+    def step_age(self) -> float:
+        """Seconds that renders and tracks have been in their present step, to tell busy from hung; 0 when there is none."""
+        return self._lanes[RENDER].step_age
 
     def add(self, task: Task) -> None:
-        """Queue a task; an older preview of the same slot is dropped, also in the middle of its work."""
+        self._lanes[task.kind].add(task)
+
+    def cancel(self, task: Task) -> None:
+        self._lanes[task.kind].cancel(task)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End after the current steps; unfinished tasks are closed where they are."""
+        lanes = set(self._lanes.values())
+        for lane in lanes:
+            lane.stop()
+        for lane in lanes:
+            lane.join(timeout)
+
+
+class Lane:
+    """One thread and its tasks."""
+
+    def __init__(self, name: str) -> None:
+        self.steps = 0
+        self._step_started = 0.0
+        self._tasks: list[Task] = []
+        self._current: Task | None = None
+        self._used: dict[bytes, float] = {}  # seconds, of clients that have tasks here
+        self._condition = threading.Condition()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def step_age(self) -> float:
         with self._condition:
-            if task.kind == PREVIEW:
-                for other in self._tasks:
-                    if other.kind == PREVIEW and (other.client, other.slot) == (task.client, task.slot):
-                        other.cancelled = True
-            known = {other.client for other in self._tasks if other.kind == RENDER}
-            if task.kind == RENDER and known and task.client not in known:
-                self._used[task.client] = max(self._used[task.client], min(self._used[client] for client in known))
+            return 0.0 if self._current is None else time.monotonic() - self._step_started
+
+    def add(self, task: Task) -> None:
+        with self._condition:
+            replaced = self._replaced_by(task) if task.kind == PREVIEW else []
+            task.used = min((other.used for other in self._tasks if other.client == task.client), default=0.0)
+            if task.client not in self._used:  # a newcomer gets the next turn, not all that it never asked for
+                self._used[task.client] = min(self._used.values(), default=0.0)
             self._tasks.append(task)
             self._condition.notify()
+        for other in replaced:
+            _report(other, Replaced("a newer preview took the place of this one"))
+
+    def _replaced_by(self, task: Task) -> list[Task]:
+        """Take away the previews that ``task`` replaces, and the oldest where a client has too many; one at work is only marked."""
+        mine = [other for other in self._tasks if other.kind == PREVIEW and other.client == task.client and not other.cancelled]
+        old = [other for other in mine if other.slot == task.slot]
+        old += [other for other in mine if other.slot != task.slot][: -MOST_SLOTS + 1]
+        for other in old:
+            other.replaced = True
+        waiting = [other for other in old if other.generator is None and other is not self._current]
+        for other in waiting:
+            self._tasks.remove(other)
+        return waiting
 
     def cancel(self, task: Task) -> None:
         with self._condition:
             task.cancelled = True
             self._condition.notify()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """End after the current step; unfinished tasks are closed where they are."""
+    def stop(self) -> None:
         with self._condition:
             self._stop = True
             self._condition.notify()
-        self._thread.join(timeout)
 
-    def _choose(self) -> Task:
-        """The next task to give a step to; called with at least one waiting."""
-        by_kind = {kind: [task for task in self._tasks if task.kind == kind] for kind in (CONTROL, PREVIEW, RENDER)}
-        if by_kind[CONTROL]:
-            return by_kind[CONTROL][0]
-        renders, previews = by_kind[RENDER], by_kind[PREVIEW]
-        owed = self._render_seconds < RENDER_SHARE * self._contested_seconds
-        if previews and not (renders and owed):
-            return previews[0]
-        return min(renders, key=lambda task: self._used[task.client])
+    def join(self, timeout: float) -> None:
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         while True:
             with self._condition:
-                for task in [task for task in self._tasks if task.cancelled]:
-                    self._tasks.remove(task)
-                    _close(task)
                 while not self._tasks and not self._stop:
                     self._condition.wait()
-                if self._stop:
-                    for task in self._tasks:
-                        _close(task)
-                    return
-                if any(item.cancelled for item in self._tasks):
-                    continue
-                task = self._choose()
-                contested = {PREVIEW, RENDER} <= {item.kind for item in self._tasks}
-            self._step(task, contested)
+                ended = [task for task in self._tasks if task.cancelled or task.replaced or self._stop]
+                self._tasks = [task for task in self._tasks if task not in ended]
+                self._forget()
+                if not ended and self._tasks:
+                    self._current = min(self._tasks, key=lambda task: (RANKS[task.kind], self._used[task.client], task.used))
+                    self._step_started = time.monotonic()
+                task = self._current
+            for other in ended:  # not under the lock: it may wait for a pool of threads
+                _close(other)
+                if other.replaced and not other.cancelled:
+                    _report(other, Replaced("a newer preview took the place of this one"))
+            if self._stop:
+                return
+            if task is not None:
+                self._step(task)
 
-    def _step(self, task: Task, contested: bool) -> None:
-        self.step_started = time.monotonic()
+    def _forget(self) -> None:
+        """Drop the account of clients that have nothing here any more."""
+        clients = {task.client for task in self._tasks}
+        self._used = {client: used for client, used in self._used.items() if client in clients}
+
+    def _step(self, task: Task) -> None:
         ended, error = False, None
         try:
             if task.generator is None:
@@ -114,21 +164,29 @@ class Scheduler:
             ended = True
         except Exception as failure:
             ended, error = True, failure
-        seconds = time.monotonic() - self.step_started
-        self.steps += 1
         with self._condition:
-            if task.kind == RENDER:
-                self._used[task.client] += seconds
-            if contested:
-                self._contested_seconds += seconds
-                self._render_seconds += seconds if task.kind == RENDER else 0.0
+            seconds = time.monotonic() - self._step_started
+            self.steps += 1
+            self._current = None
+            task.used += seconds
+            self._used[task.client] = self._used.get(task.client, 0.0) + seconds
             if ended:
                 self._tasks.remove(task)
         if ended and not task.cancelled:
-            task.finished(error)
+            _report(task, error)
 
 
 def _close(task: Task) -> None:
     close = getattr(task.generator, "close", None)
     if close is not None:
-        close()
+        try:
+            close()
+        except Exception:
+            log.exception("a cancelled task did not end in order")
+
+
+def _report(task: Task, error: BaseException | None) -> None:
+    try:
+        task.finished(error)
+    except Exception:
+        log.exception("the end of a task could not be told")

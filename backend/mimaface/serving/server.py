@@ -1,4 +1,4 @@
-"""The server: one thread owns the socket, one worker does the work, the store keeps what matters."""
+"""The server: one thread owns the socket and never works or waits, two workers do the work, the store keeps what matters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,39 +16,28 @@ import zmq
 from mimaface import __version__
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import process_exists
-from mimaface.protocol.errors import (
-    DiskFull,
-    InternalError,
-    InvalidInput,
-    InvalidMessage,
-    MimaFaceError,
-    OutOfResources,
-    UnknownJob,
-    VersionMismatch,
-)  # fmt: skip
+from mimaface.protocol.errors import Cancelled, InternalError, InvalidInput, InvalidMessage, MimaFaceError, VersionMismatch
 from mimaface.protocol.messages import CREDIT, OLDEST_VERSION, REQUESTS, VERSION, common_version
 from mimaface.protocol.settings import RenderSettings
-from mimaface.shortage import shortage
 
+from .delivery import Delivery
 from .jobs import ACTIVE, Job
-from .scheduler import CONTROL, PREVIEW, RENDER, Scheduler, Task
+from .outbox import Outbox, newest_that_fit, warnings_to_send
+from .renders import SERVER, Renders, as_known
+from .scheduler import CONTROL, PREVIEW, TRACK, Scheduler, Task
 from .security import open_socket
 from .store import Store
+from .strangers import Strangers
+from .waiting import Waiting
 from .work import Work
 
 log = logging.getLogger(__name__)
-POLL, PARENT_CHECK, PROGRESS_EVERY = 50, 0.5, 0.25  # milliseconds, seconds, seconds
+POLL, POLL_WHEN_WAITING = 50, 5  # milliseconds, the second while replies wait for a slow client
+PARENT_CHECK = 0.5  # seconds
+AT_ONCE = 64  # messages received before frames and replies are sent again
+LISTED = 200  # jobs of ``job.list``
 LOG_NAME = "backend.log"
-FINISHED = ("done", "failed", "cancelled", "paused")
-SERVER = b""  # the client name under which jobs continue after a restart
-
-
-@dataclass
-class Attachment:
-    """A client that wants the frames of a job: the next index and how many more it may be sent."""
-
-    next: int
-    credit: int
+Answer = tuple[dict[str, Any], tuple[bytes, ...]]  # fields and parts of a reply
 
 
 class Server:
@@ -64,6 +52,7 @@ class Server:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._file = connection_file
         self._socket, self._guard, self.connection = open_socket(self._context, connection_file, host, allow_remote)
+        self._strangers = Strangers(self._socket)
         self._bell_name = f"inproc://bell-{id(self)}"
         self._bell = self._context.socket(zmq.PULL)
         self._bell.bind(self._bell_name)
@@ -71,17 +60,20 @@ class Server:
         self._ringer = self._context.socket(zmq.PUSH)
         self._ringer.connect(self._bell_name)
         self._todo: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        self._greeted: dict[bytes, str] = {}
-        self._attached: dict[tuple[bytes, str], Attachment] = {}
-        self._renders: dict[str, Task] = {}
+        self._greeted: set[bytes] = set()
+        self._outbox = Outbox(self._socket, self._forget)
+        self._waiting = Waiting(self._outbox)
+        self._renders = Renders(self.store, self._work, self._scheduler, self._later)
+        self._delivery = Delivery(self.store, self._renders, self._outbox, self._scheduler)
         self._parent = parent
-        self._progress_sent = 0.0
+        self._parent_gone = False
+        self._parent_checked = time.monotonic()
         self._stopping = threading.Event()
         self._handlers: dict[str, Callable[[bytes, Message], None]] = {
             "hello": self._hello, "capabilities": self._capabilities, "portrait.fit": self._fit, "preview": self._preview,
             "track": self._track, "job.submit": self._submit, "job.attach": self._attach, "job.credit": self._credit,
-            "job.status": self._status, "job.resume": self._resume, "job.list": self._list, "job.cancel": self._cancel, "log.tail": self._log_tail,
-            "shutdown": self._shutdown,
+            "job.status": self._status, "job.resume": self._resume, "job.list": self._list, "job.cancel": self._cancel,
+            "request.cancel": self._cancel_request, "log.tail": self._log_tail, "shutdown": self._shutdown,
         }  # fmt: skip
         assert set(self._handlers) == set(REQUESTS)
 
@@ -90,29 +82,26 @@ class Server:
         self._stopping.set()
 
     def run(self) -> None:
-        """Serve until stopped, or until the parent process has ended and no job is left."""
-        for job in self.store.interrupted():
-            self._start_render(SERVER, job)
+        """Serve until stopped, or until the parent process has ended, no job is left and no client is connected."""
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._bell, zmq.POLLIN)
-        checked = time.monotonic()
         try:
+            for job in self.store.interrupted():
+                self._renders.start(SERVER, job)
             while not self._stopping.is_set():
-                ready = dict(poller.poll(POLL))
+                ready = dict(poller.poll(POLL_WHEN_WAITING if self._outbox.waiting else POLL))
                 if self._bell in ready:
                     while self._bell.poll(0):
                         self._bell.recv()
-                self._do_todo()
+                self._guarded(self._do_todo)
                 if self._socket in ready:
                     self._receive()
-                self._deliver()
-                self._send_progress()
-                if self._parent is not None and time.monotonic() - checked > PARENT_CHECK:
-                    checked = time.monotonic()
-                    if not process_exists(self._parent) and not self._renders:
-                        log.info("the parent process has ended and no job is left")
-                        break
+                for act in (self._outbox.flush, self._delivery.deliver, self._delivery.send_progress, self._say_busy):
+                    self._guarded(act)
+                if self._is_left_alone():
+                    log.info("the parent process has ended, no job is left and nobody is connected")
+                    break
         finally:
             self._close()
 
@@ -120,19 +109,39 @@ class Server:
         self.connection.withdraw(self._file)
         self._scheduler.stop()
         self._guard.stop()
+        self._socket.disable_monitor()
+        self._strangers.join()
         for socket in (self._socket, self._bell, self._ringer):
             socket.close(0)
         self._context.term()
         self.store.close()
 
+    @staticmethod
+    def _guarded(act: Callable[[], object]) -> None:
+        """Whatever goes wrong on this thread for one client or job, the others go on."""
+        try:
+            act()
+        except Exception:
+            log.exception("the socket's thread made a mistake")
+
+    def _is_left_alone(self) -> bool:
+        if self._parent is None or time.monotonic() - self._parent_checked < PARENT_CHECK:
+            return False
+        self._parent_checked = time.monotonic()
+        self._parent_gone = not process_exists(self._parent)
+        return self._parent_gone and not self._renders and not self._waiting and not self._greeted
+
     # the socket
 
     def _receive(self) -> None:
-        for _ in range(64):
+        for _ in range(AT_ONCE):
             try:
-                identity, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                received = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
+            identity, *frames = (frame.bytes for frame in received)
+            if identity not in self._greeted:
+                self._strangers.proved(received[0])
             number = 0
             try:
                 message = Codec.decode(frames)
@@ -142,35 +151,21 @@ class Server:
                 if message.kind != "hello" and identity not in self._greeted:
                     raise InvalidMessage("say hello first")
                 self._handlers[message.kind](identity, message)
-            except MimaFaceError as error:
-                self._send_error(identity, number, error)
-            except Exception:
-                log.exception("a request failed")
-                self._send_error(identity, number, InternalError("the backend made a mistake", "see its log (Copy report)"))
+            except Exception as error:
+                self._guarded(partial(self._outbox.error, identity, number, as_known(error)))
 
-    def _send(self, identity: bytes, message: Message) -> bool:
-        """False when the client is gone (it is forgotten) or its pipe is full (the caller tries again)."""
-        try:
-            self._socket.send_multipart([identity, *Codec.encode(message)], zmq.NOBLOCK, copy=False)
-            return True
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as error:
-            if error.errno == zmq.EHOSTUNREACH:
-                self._greeted.pop(identity, None)
-                for key in [key for key in self._attached if key[0] == identity]:
-                    del self._attached[key]
-            else:
-                log.warning("could not send: %s", error)
-            return False
+    def _forget(self, identity: bytes) -> None:
+        """A client has left: nothing of it is kept or worked on any more, but its jobs."""
+        self._greeted.discard(identity)
+        self._outbox.forget(identity)
+        self._delivery.forget(identity)
+        for task in self._waiting.forget(identity):
+            self._scheduler.cancel(task)
 
-    def _reply(self, identity: bytes, message: Message, fields: dict[str, Any], parts: tuple[bytes, ...] = ()) -> None:
-        self._send(identity, Message(f"{message.kind}.reply", fields, parts, message.number))
+    def _say_busy(self) -> None:
+        self._waiting.say_busy(self._greeted, self._parent_gone)
 
-    def _send_error(self, identity: bytes, number: int, error: MimaFaceError) -> None:
-        self._send(identity, Message("error", {"code": error.code, "message": error.message, "hint": error.hint}, (), number))
-
-    # from the worker to the socket's thread
+    # from the workers to the socket's thread
 
     def _later(self, action: Callable[[], object]) -> None:
         self._todo.put(action)
@@ -186,31 +181,51 @@ class Server:
                 action = self._todo.get_nowait()
             except queue.Empty:
                 return
-            action()
+            self._guarded(action)
 
-    def _answer_later(self, kind: str, identity: bytes, message: Message, work: Callable[[], Any], slot: str = "") -> None:
-        """Run ``work`` (a generator function or a plain one) on the worker; its last value is (fields, parts) of the reply."""
-        answer: list[tuple[dict[str, Any], tuple[bytes, ...]]] = []
+    def _answer_later(
+        self,
+        kind: str,
+        identity: bytes,
+        message: Message,
+        work: Callable[[], Any],
+        answer: Callable[[Any], Answer],
+        slot: str = "",
+    ) -> None:
+        """Run ``work`` (a generator function or a plain one) on a worker; ``answer`` makes the reply of its last value, on this thread."""
+        self._waiting.check(identity, message)
+        found: list[Any] = []
 
         def start() -> Iterator[object]:
             result = work()
-            if isinstance(result, Iterator):
-                for value in result:
-                    if value is None:
-                        yield None
-                    else:
-                        answer.append(value)
-            else:
-                answer.append(result)
+            for value in result if isinstance(result, Iterator) else [result]:
+                if value is None:
+                    yield None
+                else:
+                    found.append(value)
 
         def finished(error: BaseException | None) -> None:
-            if error is None:
-                self._later(lambda: self._reply(identity, message, *answer[-1]))
-            else:
-                known = as_known(error)
-                self._later(lambda: self._send_error(identity, message.number, known))
+            failure = None if error is None else as_known(error)
+            self._later(lambda: self._answer(identity, message, failure, answer, found))
 
-        self._scheduler.add(Task(kind, identity, start, finished, slot))
+        task = Task(kind, identity, start, finished, slot)
+        self._waiting.add(identity, message, task)
+        self._scheduler.add(task)
+
+    def _answer(
+        self, identity: bytes, message: Message, failure: MimaFaceError | None, answer: Callable[[Any], Answer], found: list[Any]
+    ) -> None:
+        asked = self._waiting.remove(identity, message.number) is not None
+        try:
+            if failure is None and not found:
+                raise InternalError("the backend came to no result", "see its log (Copy report)")
+            reply = answer(found[-1]) if failure is None else ({}, ())
+        except Exception as error:
+            failure = as_known(error)
+        if asked and failure is None:
+            self._outbox.reply(identity, message, *reply)
+        elif asked and failure is not None:
+            self._outbox.error(identity, message.number, failure)
 
     # requests
 
@@ -218,62 +233,63 @@ class Server:
         version = common_version(message.fields["versions"])
         if version is None:
             raise VersionMismatch(
-                f"this backend speaks protocol {OLDEST_VERSION} to {VERSION}, the other side {message.fields['versions']}",
+                f"this backend speaks protocol {OLDEST_VERSION} to {VERSION}, the other side {message.fields['versions'][:8]}",
                 "update the add-on and the backend to the same release",
             )
-        self._greeted[identity] = message.fields["name"]
-        self._reply(identity, message, {"version": version, "build": __version__, "credit": CREDIT})
+        self._greeted.add(identity)
+        self._outbox.reply(identity, message, {"version": version, "build": __version__, "credit": CREDIT})
 
     def _capabilities(self, identity: bytes, message: Message) -> None:
-        self._reply(identity, message, {"engines": self._work.capabilities()})
+        self._outbox.reply(identity, message, {"engines": self._work.capabilities()})
 
     def _fit(self, identity: bytes, message: Message) -> None:
-        def work() -> tuple[dict[str, Any], tuple[bytes, ...]]:
-            fields, mesh = self._work.fit(message.parts[0], message.fields.get("face", 0))
-            return fields, (mesh,)
+        def answer(found: tuple[dict[str, Any], bytes]) -> Answer:
+            return found[0], (found[1],)
 
-        self._answer_later(CONTROL, identity, message, work)
+        face = message.fields.get("face", 0)
+        self._answer_later(CONTROL, identity, message, lambda: self._work.fit(message.parts[0], face), answer)
 
     def _preview(self, identity: bytes, message: Message) -> None:
         fields = message.fields
         settings = RenderSettings.from_wire(fields.get("settings", {}))
 
-        def work() -> tuple[dict[str, Any], tuple[bytes, ...]]:
-            image = self._work.preview(fields["portrait"], settings, message.parts[0])
+        def answer(image: Any) -> Answer:
             height, width = image.shape[:2]
             return {"generation": fields["generation"], "width": width, "height": height}, (image.tobytes(),)
 
-        self._answer_later(PREVIEW, identity, message, work, fields["slot"])
+        def work() -> Any:
+            return self._work.preview(fields["portrait"], settings, message.parts[0])
+
+        self._answer_later(PREVIEW, identity, message, work, answer, fields["slot"])
 
     def _track(self, identity: bytes, message: Message) -> None:
         path = message.fields["path"]
-        seen = [0]
 
         def progress(done: int) -> None:
-            seen[0] = done
             event = Message("progress", {"subject": path, "done": done, "total": 0})
-            self._later(partial(self._send, identity, event))
+            self._later(partial(self._outbox.event, identity, event))
 
         def work() -> Iterator[Any]:
             for clip in self._work.track(Path(path), message.fields.get("options", {}), progress):
-                if clip is None:
-                    if identity not in self._greeted:
-                        return
-                    yield None
-                else:
-                    warnings = [str(text) for text in clip.meta.get("warnings", [])]
-                    yield {"frames": len(clip), "warnings": warnings}, (clip.to_bytes(),)
+                yield None if clip is None else (len(clip), list(clip.meta.get("warnings", [])), clip.to_bytes())
 
-        self._answer_later(CONTROL, identity, message, work)
+        def answer(found: tuple[int, list[Any], bytes]) -> Answer:
+            return {"frames": found[0], "warnings": warnings_to_send(found[1])}, (found[2],)
+
+        self._answer_later(TRACK, identity, message, work, answer)
 
     def _submit(self, identity: bytes, message: Message) -> None:
         fields = message.fields
         settings = RenderSettings.from_wire(fields["settings"])
-        self.store.portrait(fields["portrait"].partition("-")[0])
-        frames = self._work.check(message.parts[0], settings)
-        job = self.store.submit(fields["portrait"], settings, fields.get("name", ""), message.parts[0], frames)
-        self._start_render(identity, job)
-        self._reply(identity, message, self.store.job(job.id).to_wire())
+
+        def answer(job: Job) -> Answer:
+            self._renders.start(identity, job)
+            return self.store.job(job.id).to_wire(), ()
+
+        def work() -> Job:
+            return self._work.submit(fields["portrait"], settings, fields.get("name", ""), message.parts[0])
+
+        self._answer_later(CONTROL, identity, message, work, answer)
 
     def _attach(self, identity: bytes, message: Message) -> None:
         fields = message.fields
@@ -283,37 +299,43 @@ class Server:
         if job.state == "paused" or (job.state == "done" and job.done < job.frames):
             self.store.set_state(job.id, "queued")
         job = self.store.job(job.id)
-        self._start_render(identity, job)
-        self._attached[identity, job.id] = Attachment(fields["from_frame"], min(max(fields["credit"], 0), CREDIT))
-        self._reply(identity, message, job.to_wire())
+        self._renders.start(identity, job)
+        self._delivery.attach(identity, job.id, fields["from_frame"], fields["credit"])
+        self._outbox.reply(identity, message, job.to_wire())
 
     def _resume(self, identity: bytes, message: Message) -> None:
         """Queue what is missing of a job that was cancelled, failed or paused; a no-op for one that is active or complete."""
         job = self.store.job(message.fields["job"])
         if job.state not in ACTIVE:
             self.store.set_state(job.id, "done" if job.done == job.frames else "queued")
-        self._start_render(identity, self.store.job(job.id))
-        self._reply(identity, message, self.store.job(job.id).to_wire())
+        self._renders.start(identity, self.store.job(job.id))
+        self._outbox.reply(identity, message, self.store.job(job.id).to_wire())
 
     def _credit(self, identity: bytes, message: Message) -> None:
-        attachment = self._attached.get((identity, message.fields["job"]))
-        if attachment is not None:
-            attachment.credit = min(attachment.credit + max(message.fields["frames"], 0), CREDIT)
+        self._delivery.grant(identity, message.fields["job"], message.fields["frames"])
 
     def _status(self, identity: bytes, message: Message) -> None:
-        self._reply(identity, message, self.store.job(message.fields["job"]).to_wire())
+        self._outbox.reply(identity, message, self.store.job(message.fields["job"]).to_wire())
 
     def _list(self, identity: bytes, message: Message) -> None:
-        self._reply(identity, message, {"jobs": [job.to_wire() for job in self.store.jobs()][-200:]})
+        jobs = [job.to_wire() for job in self.store.jobs()]
+        self._outbox.reply(identity, message, {"jobs": newest_that_fit(jobs, LISTED)})
 
     def _cancel(self, identity: bytes, message: Message) -> None:
         job = self.store.job(message.fields["job"])
-        task = self._renders.pop(job.id, None)
-        if task is not None:
-            self._scheduler.cancel(task)
+        self._renders.cancel(job.id)
         if job.state in (*ACTIVE, "paused"):
             self.store.set_state(job.id, "cancelled", "cancelled", "the render was cancelled", "resume it any time")
-        self._reply(identity, message, {"job": job.id, "state": self.store.job(job.id).state})
+        self._outbox.reply(identity, message, {"job": job.id, "state": self.store.job(job.id).state})
+
+    def _cancel_request(self, identity: bytes, message: Message) -> None:
+        """End a request of the same client that has no answer yet; its answer is the error ``cancelled``."""
+        number = message.fields["request"]
+        task = self._waiting.cancel(identity, number)
+        if task is not None:
+            self._scheduler.cancel(task)
+            self._outbox.error(identity, number, Cancelled("the request was cancelled"))
+        self._outbox.reply(identity, message, {"request": number, "state": "unknown" if task is None else "cancelled"})
 
     def _log_tail(self, identity: bytes, message: Message) -> None:
         try:
@@ -321,85 +343,8 @@ class Server:
         except OSError:
             lines = []
         count = min(max(message.fields.get("lines", 60), 1), 400)
-        self._reply(identity, message, {"text": "\n".join(lines[-count:])[-30_000:]})
+        self._outbox.reply(identity, message, {"text": "\n".join(lines[-count:])[-15_000:]})
 
     def _shutdown(self, identity: bytes, message: Message) -> None:
-        self._reply(identity, message, {})
+        self._outbox.reply(identity, message, {})
         self.stop()
-
-    # jobs
-
-    def _start_render(self, client: bytes, job: Job) -> None:
-        if job.id in self._renders or job.state not in ACTIVE:
-            return
-
-        def start() -> Iterator[object]:
-            self.store.begin(job.id)
-            for finished_frame in self._work.render(job):
-                if finished_frame is not None:
-                    self._later(lambda: None)  # wakes the loop, which delivers
-                yield finished_frame
-
-        def finished(error: BaseException | None) -> None:
-            self._later(lambda: self._render_ended(job.id, error))
-
-        self._renders[job.id] = task = Task(RENDER, client, start, finished)
-        self._scheduler.add(task)
-
-    def _render_ended(self, identity: str, error: BaseException | None) -> None:
-        if self._renders.pop(identity, None) is None:
-            return
-        if error is None:
-            self._start_render(SERVER, self.store.finish(identity))
-            return
-        known = as_known(error)
-        state = "paused" if isinstance(known, (DiskFull, OutOfResources)) else "failed"
-        self.store.set_state(identity, state, known.code, known.message, known.hint)
-
-    def _deliver(self) -> None:
-        """Send finished frames to attached clients as their credit allows, then how the job ended."""
-        for (identity, name), attachment in list(self._attached.items()):
-            try:
-                job = self.store.job(name)
-            except UnknownJob:
-                self._attached.pop((identity, name), None)
-                continue
-            while attachment.credit > 0 and attachment.next < job.done:
-                found = self.store.frame(name, attachment.next)
-                if found is None:  # damaged since: render it again
-                    self._start_render(identity, self.store.job(name))
-                    break
-                fields = {"job": name, "index": attachment.next, "frames": job.frames, "sha256": found[1]}
-                if not self._send(identity, Message("frame", fields, (found[0],))):
-                    break
-                attachment.next += 1
-                attachment.credit -= 1
-            ended = job.state in FINISHED and name not in self._renders
-            if ended and (attachment.next >= job.done or job.state == "cancelled") and (identity, name) in self._attached:
-                event = Message("done", {"job": name})
-                if job.state != "done":
-                    event = Message("failed", {"job": name, "code": job.code, "message": job.message, "hint": job.hint})
-                if self._send(identity, event):
-                    self._attached.pop((identity, name), None)
-
-    def _send_progress(self) -> None:
-        now = time.monotonic()
-        if now - self._progress_sent < PROGRESS_EVERY or not self._attached:
-            return
-        self._progress_sent = now
-        age = now - self._scheduler.step_started
-        for identity, name in list(self._attached):
-            job = self.store.job(name)
-            fields = {"subject": name, "done": job.done, "total": job.frames, "steps": self._scheduler.steps, "step_age": age}
-            self._send(identity, Message("progress", fields))
-
-
-def as_known(error: BaseException) -> MimaFaceError:
-    """Map anything that ended a task to an error of ours; unexpected ones go to the log in full."""
-    if isinstance(error, MimaFaceError):
-        return error
-    short = shortage(error)
-    if short is not None:
-        return short
-    log.error("a task failed", exc_info=error)
-    return InternalError(f"the backend made a mistake ({type(error).__name__})", "see its log (Copy report)")

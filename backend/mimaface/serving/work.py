@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
+import re
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,51 +26,64 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.face.proxy import ProxyRenderer
 from mimaface.pictures import encode_png
-from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidImage, InvalidInput, InvalidMotion, MimaFaceError, OutOfResources
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
-from mimaface.shortage import WORK, enough_memory, require
+from mimaface.shortage import WORK, enough_memory, require, shortage
 
 from .jobs import Job
 from .store import Store
 
 Array = NDArray[Any]
 CACHED = 4
+MOST_FACES = 1000  # the numbers of faces in a portrait's id have three digits
+# A frame is tried again so often and in such steps (seconds) before its job pauses: longer than strangers hold handles (3 s), and
+# not so long that other renders wait much.
+TRIES, TRY_EVERY = 50, 0.1
+log = logging.getLogger(__name__)
 REFERENCE_SIZE = 2048  # pixels of the longer side of a reference picture: sharp on a head that fills a screen; more makes files larger
 
 
 class Work:
-    """Runs on the worker thread only. Portraits, preview renderers and networks are kept for reuse, while there is memory."""
+    """Runs on the worker threads. Portraits, preview renderers and networks are kept for reuse, while there is memory."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._portraits: OrderedDict[str, Portrait] = OrderedDict()
         self._renderers: OrderedDict[tuple[str, int, str], ProxyRenderer] = OrderedDict()
         self._pool = EnginePool()
+        self._lock = threading.Lock()  # of what is kept
 
     def capabilities(self) -> list[dict[str, Any]]:
         return [{"name": name, "works": not reason, "why_not": reason} for name, reason in engine_states().items()]
 
     def portrait(self, identity: str) -> Portrait:
         """The fitted portrait of an id ``<sha256>-<face>`` as :meth:`fit` gives out."""
-        if identity not in self._portraits:
-            name, _, face = identity.partition("-")
-            if not face.isdigit():
-                raise InvalidInput(f"portrait id {identity[:80]!r} is not one of ours", "load the portrait again")
-            self._portraits[identity] = Portrait.open(self.store.portrait(name), int(face))
+        with self._lock:
+            found = self._portraits.get(identity)
+        if found is None:
+            name, face = parts_of(identity)
+            found = Portrait.open(self.store.portrait(name), face)
+        self._keep(identity, found)
+        return found
+
+    def _keep(self, identity: str, portrait: Portrait) -> None:
+        with self._lock:
+            self._portraits[identity] = portrait
+            self._portraits.move_to_end(identity)
             while len(self._portraits) > CACHED:
                 self._portraits.popitem(last=False)
-        self._portraits.move_to_end(identity)
-        return self._portraits[identity]
 
     def fit(self, content: bytes, face: int) -> tuple[dict[str, Any], bytes]:
         """Fit a picture file; the fields of ``portrait.fit.reply`` and the mesh of the head as npz."""
-        with enough_memory(self.forget):
+        if not 0 <= face < MOST_FACES:
+            raise InvalidInput(f"face {face} is none of a picture", "use 0, the largest face, or the number of another one")
+        with enough_memory(self.forget), readable(InvalidImage, "this picture"):
             require(WORK)
             portrait = Portrait.open(content, face)
         identity = f"{self.store.put_portrait(content)}-{face}"
-        self._portraits[identity] = portrait
+        self._keep(identity, portrait)
         fit = portrait.fit
         fields = {
             "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
@@ -79,16 +96,32 @@ class Work:
         """One picture of the first frame of a motion, by the proxy engine."""
         portrait = self.portrait(identity)
         key = (identity, settings.size, settings.framing)
-        if key not in self._renderers:
-            self._renderers[key] = ProxyRenderer(portrait, settings.size, settings.framing)
-            while len(self._renderers) > CACHED:
-                self._renderers.popitem(last=False)
-        clip = MotionClip.from_bytes(motion, "preview")
-        return self._renderers[key].render(poses_for(portrait.fit, clip, settings.absolute)[0])
+        with self._lock:
+            renderer = self._renderers.get(key)
+        if renderer is None:
+            renderer = ProxyRenderer(portrait, settings.size, settings.framing)
+            with self._lock:
+                self._renderers[key] = renderer
+                while len(self._renderers) > CACHED:
+                    self._renderers.popitem(last=False)
+        with readable(InvalidMotion, "the preview's motion"):
+            clip = MotionClip.from_bytes(motion, "preview")
+        return renderer.render(poses_for(portrait.fit, clip, settings.absolute)[0])
 
     def track(self, path: Path, options: dict[str, Any], progress: Callable[[int], None]) -> Iterator[MotionClip | None]:
         """Read a mocap file or follow the face in a video; None after every frame, the motion last."""
-        yield from motion_steps(path, RetargetSettings.from_wire(options), progress, ReadingSettings.from_wire(options))
+        retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
+        with enough_memory(self.forget), readable(InvalidMotion, path.name):
+            yield from motion_steps(path, retargeting, progress, reading)
+
+    def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes) -> Job:
+        """Check and accept a job; raises early what can be known early."""
+        self.store.portrait(parts_of(portrait)[0])
+        with enough_memory(self.forget):
+            with readable(InvalidMotion, "the job's motion"):
+                clip = MotionClip.from_bytes(motion, "the job's motion")
+            check(clip, settings)
+            return self.store.submit(portrait, settings, name, motion, len(clip))
 
     def render(self, job: Job) -> Iterator[tuple[int, str] | None]:
         """Render and store the missing frames of a job; (index, sha256) per frame, None after other steps.
@@ -118,22 +151,51 @@ class Work:
                     continue
                 if frame.index == start:
                     same_build(job)  # of the networks, which have been loaded meanwhile
-                yield frame.index, self.store.put_frame(job.id, frame.index, encode_png(frame.image))
+                digest = yield from self._put(job, frame.index, encode_png(frame.image))
+                yield frame.index, digest
                 if self.store.job(job.id).done > frame.index + 1:
                     return
 
+    def _put(self, job: Job, number: int, content: bytes) -> Generator[None, None, str]:
+        """Store a frame; while file handles or memory are lacking, again and again for some seconds. Returns its SHA-256."""
+        for _ in range(TRIES):
+            try:
+                return self.store.put_frame(job.id, number, content)
+            except OutOfResources:
+                yield None
+                time.sleep(TRY_EVERY)
+        return self.store.put_frame(job.id, number, content)
+
     def forget(self) -> None:
         """Give back the memory of what is kept for reuse."""
-        self._portraits.clear()
-        self._renderers.clear()
+        with self._lock:
+            self._portraits.clear()
+            self._renderers.clear()
         self._pool.clear()
 
-    @staticmethod
-    def check(motion: bytes, settings: RenderSettings) -> int:
-        """Frames of a job to be; raises early what can be known early."""
-        clip = MotionClip.from_bytes(motion, "the job's motion")
-        check(clip, settings)
-        return len(clip)
+
+def parts_of(identity: str) -> tuple[str, int]:
+    """The name of the picture file and the number of the face of a portrait's id. Raises :class:`InvalidInput`."""
+    name, _, face = identity.partition("-")
+    if not re.fullmatch("[0-9]{1,3}", face):
+        raise InvalidInput(f"portrait id {identity[:80]!r} is not one of ours", "load the portrait again")
+    return name, int(face)
+
+
+@contextlib.contextmanager
+def readable(error: type[MimaFaceError], what: str) -> Iterator[None]:
+    """Raise ``error`` for anything but a sentence or a shortage that comes of reading a file of the user."""
+    try:
+        yield
+    except MimaFaceError:
+        raise
+    except Exception as failure:
+        if shortage(failure) is not None:
+            raise
+        log.warning("%s cannot be read", what, exc_info=failure)
+        raise error(
+            f"{what} cannot be read: it is damaged, or of an unusual kind ({type(failure).__name__})", "save it anew"
+        ) from failure
 
 
 def same_build(job: Job) -> None:

@@ -1,0 +1,97 @@
+"""Frames and progress to the clients that are attached to jobs, as their credit allows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from mimaface.protocol.codec import Message
+from mimaface.protocol.errors import OutOfResources, UnknownJob
+from mimaface.protocol.messages import CREDIT
+
+from .outbox import Outbox
+from .renders import Renders
+from .scheduler import Scheduler
+from .store import Store
+
+PROGRESS_EVERY = 0.25  # seconds
+FINISHED = ("done", "failed", "cancelled", "paused")
+MOST_ATTACHED = 1024  # jobs of one client: each costs a look into the database at every turn
+
+
+@dataclass
+class Attachment:
+    """A client that wants the frames of a job: the next index and how many more it may be sent."""
+
+    next: int
+    credit: int
+
+
+class Delivery:
+    """On the socket's thread only."""
+
+    def __init__(self, store: Store, renders: Renders, outbox: Outbox, scheduler: Scheduler) -> None:
+        self._store, self._renders, self._outbox, self._scheduler = store, renders, outbox, scheduler
+        self._attached: dict[tuple[bytes, str], Attachment] = {}
+        self._progress_sent = 0.0
+
+    def attach(self, identity: bytes, job: str, start: int, credit: int) -> None:
+        mine = [key for key in self._attached if key[0] == identity and key[1] != job]
+        for key in mine[: -MOST_ATTACHED + 1]:
+            del self._attached[key]
+        self._attached[identity, job] = Attachment(start, min(max(credit, 0), CREDIT))
+
+    def grant(self, identity: bytes, job: str, frames: int) -> None:
+        attachment = self._attached.get((identity, job))
+        if attachment is not None:
+            attachment.credit = min(attachment.credit + max(frames, 0), CREDIT)
+
+    def forget(self, identity: bytes) -> None:
+        for key in [key for key in self._attached if key[0] == identity]:
+            del self._attached[key]
+
+    def deliver(self) -> None:
+        """Send finished frames as credit allows, then how the job ended."""
+        for (identity, name), attachment in list(self._attached.items()):
+            if (identity, name) not in self._attached:  # the client has left in the meantime
+                continue
+            try:
+                ended = self._frames(identity, name, attachment)
+            except UnknownJob:
+                ended = True
+            except OutOfResources:  # a frame that cannot be read now: at another turn
+                ended = False
+            if ended:
+                self._attached.pop((identity, name), None)
+
+    def _frames(self, identity: bytes, name: str, attachment: Attachment) -> bool:
+        """True once the end of the job has been sent."""
+        job = self._store.job(name)
+        while attachment.credit > 0 and attachment.next < job.done:
+            found = self._store.frame(name, attachment.next)
+            if found is None:  # damaged since: render it again
+                self._renders.start(identity, self._store.job(name))
+                return False
+            fields = {"job": name, "index": attachment.next, "frames": job.frames, "sha256": found[1]}
+            if not self._outbox.event(identity, Message("frame", fields, (found[0],))):
+                return False
+            attachment.next += 1
+            attachment.credit -= 1
+        ended = job.state in FINISHED and name not in self._renders
+        if not ended or (attachment.next < job.done and job.state != "cancelled"):
+            return False
+        event = Message("done", {"job": name})
+        if job.state != "done":
+            event = Message("failed", {"job": name, "code": job.code, "message": job.message, "hint": job.hint})
+        return self._outbox.event(identity, event)
+
+    def send_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._progress_sent < PROGRESS_EVERY or not self._attached:
+            return
+        self._progress_sent = now
+        steps, age = self._scheduler.steps, self._scheduler.step_age
+        for identity, name in list(self._attached):
+            job = self._store.job(name)
+            fields = {"subject": name, "done": job.done, "total": job.frames, "steps": steps, "step_age": age}
+            self._outbox.event(identity, Message("progress", fields))

@@ -1,0 +1,99 @@
+"""The jobs that are being rendered: they begin, go on after a restart, are cancelled, and end with a state."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from mimaface.protocol.errors import DiskFull, InternalError, MimaFaceError, OutOfResources
+from mimaface.shortage import shortage
+
+from .jobs import ACTIVE, Job
+from .scheduler import RENDER, Scheduler, Task
+from .store import Store
+from .work import Work
+
+log = logging.getLogger(__name__)
+SERVER = b""  # the client name under which jobs continue after a restart
+
+
+# A job that lacks file handles begins again so often, after so many seconds, before it waits for the user: others give handles back soon.
+TRIES, TRY_EVERY = 10, 2.0
+
+
+class Renders:
+    """On the socket's thread only. ``later`` brings a call there from the worker."""
+
+    def __init__(self, store: Store, work: Work, scheduler: Scheduler, later: Callable[[Callable[[], object]], None]) -> None:
+        self._store, self._work, self._scheduler, self._later = store, work, scheduler, later
+        self._tasks: dict[str, Task] = {}
+        self._tries: dict[str, int] = {}  # beginnings of a job that lacked file handles
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def __contains__(self, job: str) -> bool:
+        return job in self._tasks
+
+    def start(self, client: bytes, job: Job) -> None:
+        """Render what is missing of a job, unless that is done already or not wanted."""
+        if job.id in self._tasks or job.state not in ACTIVE:
+            return
+
+        def run() -> Iterator[object]:
+            self._store.begin(job.id)
+            for finished_frame in self._work.render(job):
+                if finished_frame is not None:
+                    self._later(lambda: None)  # wakes the loop, which delivers
+                yield finished_frame
+
+        task = Task(RENDER, client, run, lambda error: self._later(lambda: self._ended(job.id, task, error)))
+        self._tasks[job.id] = task
+        self._scheduler.add(task)
+
+    def cancel(self, job: str) -> None:
+        task = self._tasks.pop(job, None)
+        if task is not None:
+            self._scheduler.cancel(task)
+
+    def _ended(self, job: str, task: Task, error: BaseException | None) -> None:
+        if self._tasks.get(job) is not task:
+            return
+        del self._tasks[job]
+        if error is None:
+            self._tries.pop(job, None)
+            self.start(SERVER, self._store.finish(job))
+            return
+        known = as_known(error)
+        if lacks_handles(error) and self._tries.get(job, 0) < TRIES:
+            self._tries[job] = self._tries.get(job, 0) + 1
+            self._store.set_state(job, "queued")
+            again = threading.Timer(TRY_EVERY, lambda: self._later(lambda: self.start(SERVER, self._store.job(job))))
+            again.daemon = True
+            again.start()
+            return
+        self._tries.pop(job, None)
+        state = "paused" if isinstance(known, (DiskFull, OutOfResources)) else "failed"
+        self._store.set_state(job, state, known.code, known.message, known.hint)
+
+
+def lacks_handles(error: BaseException | None) -> bool:
+    """Whether an error came of a lack of file handles, which passes by itself."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def as_known(error: BaseException) -> MimaFaceError:
+    """Map anything that ended a task to an error of ours; unexpected ones go to the log in full."""
+    if isinstance(error, MimaFaceError):
+        return error
+    short = shortage(error)
+    if short is not None:
+        return short
+    log.error("a task failed", exc_info=error)
+    return InternalError(f"the backend made a mistake ({type(error).__name__})", "see its log (Copy report)")

@@ -1,0 +1,125 @@
+"""Connections that have not proved their key cost few file handles: the oldest are ended when there are too many."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket as sockets
+import struct
+import sys
+import threading
+import time
+
+import zmq
+
+from mimaface.protocol.errors import OutOfResources
+
+log = logging.getLogger(__name__)
+# File handles that the process asks for, and those without which it does not start: 36 are in use when it idles, a job needs some more.
+WANTED_HANDLES, LEAST_HANDLES = 65_536, 48
+# Connections that have said nothing with our key: a real one takes milliseconds until it does, so that it is never among the oldest.
+# More would take handles from the job where only 1024 are allowed.
+MOST_STRANGERS = 256
+WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+SAID_EVERY = 60.0  # seconds between two lines of the log
+
+
+class Strangers:
+    """Watches a ROUTER on a thread of its own until the socket's monitor is disabled."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.most = min(MOST_STRANGERS, handles() // 4)
+        self._accepted: dict[int, object] = {}  # the other end of every connection, by its handle, oldest first
+        self._proved: dict[int, object] = {}
+        self._said = -SAID_EVERY
+        self._monitor = socket.get_monitor_socket(WATCHED)
+        self._thread = threading.Thread(target=self._run, name="mimaface-strangers", daemon=True)
+        self._thread.start()
+
+    def proved(self, frame: zmq.Frame) -> None:
+        """The connection that this frame of a message came through has our key."""
+        handle = int(frame.get(zmq.SRCFD))
+        self._proved[handle] = other_end(handle)
+
+    def join(self) -> None:
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                content, _ = self._monitor.recv_multipart()
+            except zmq.ZMQError:  # the context ends
+                break
+            event, handle = struct.unpack("=hi", content)
+            if event == zmq.EVENT_ACCEPTED:
+                self._accepted.pop(handle, None)
+                self._accepted[handle] = other_end(handle)
+                if len(self._accepted) > self.most:
+                    self._end_oldest()
+            elif event == zmq.EVENT_MONITOR_STOPPED:
+                break
+            else:
+                self._accepted.pop(handle, None)
+        self._monitor.close(0)
+
+    def _end_oldest(self) -> None:
+        known = [handle for handle, end in self._accepted.items() if end is not None and self._proved.get(handle) == end]
+        strangers = [handle for handle in self._accepted if handle not in known]
+        for handle in strangers[: -self.most]:
+            end = self._accepted.pop(handle)
+            if end is not None and other_end(handle) == end:
+                shut(handle)
+        if len(strangers) > self.most and time.monotonic() - self._said > SAID_EVERY:
+            self._said = time.monotonic()
+            log.warning("more than %d connections without our key: the oldest are ended", self.most)
+
+
+def other_end(handle: int) -> object:
+    """The address at the other end of an open connection, else None."""
+    try:
+        borrowed = sockets.socket(fileno=handle)
+    except OSError:
+        return None
+    try:
+        return borrowed.getpeername()
+    except OSError:
+        return None
+    finally:
+        borrowed.detach()
+
+
+def shut(handle: int) -> None:
+    """End a connection whose handle ZeroMQ owns, which closes it then."""
+    with contextlib.suppress(OSError):
+        borrowed = sockets.socket(fileno=handle)
+        try:
+            borrowed.shutdown(sockets.SHUT_RDWR)
+        finally:
+            borrowed.detach()
+
+
+def handles() -> int:
+    """File handles that this process may have open at once."""
+    if sys.platform == "win32":
+        return WANTED_HANDLES
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return WANTED_HANDLES if soft == resource.RLIM_INFINITY else soft
+
+
+def enough_handles() -> None:
+    """Allow this process as many file handles as the system lets it. Raises :class:`OutOfResources` where those are too few."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = WANTED_HANDLES if hard == resource.RLIM_INFINITY else min(hard, WANTED_HANDLES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            with contextlib.suppress(OSError, ValueError):  # macOS allows fewer than it says
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if handles() < LEAST_HANDLES:
+        raise OutOfResources(
+            f"this process may have only {handles()} files open at once, the backend needs {LEAST_HANDLES}",
+            "raise the limit: ulimit -n 1024",
+        )
