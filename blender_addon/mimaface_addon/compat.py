@@ -19,6 +19,21 @@ def all_strips(editor: bpy.types.SequenceEditor):
     return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
 
 
+def span_of(strip) -> tuple[int, int]:
+    """The first frame that a strip shows and the one after its last; their names changed in 5.1."""
+    if hasattr(strip, "left_handle"):
+        return strip.left_handle, strip.right_handle
+    return strip.frame_final_start, strip.frame_final_end
+
+
+def set_length(strip, frames: int) -> None:
+    """Show ``frames`` frames of a strip from its first on."""
+    if hasattr(strip, "right_handle"):
+        strip.right_handle = strip.left_handle + frames
+    else:
+        strip.frame_final_duration = frames
+
+
 def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
     """The scene that the sequencer edits: from 5.0 on the workspace may name another one than the active."""
     workspace = getattr(context, "workspace", None)

@@ -3,12 +3,13 @@
 
 # annotations are evaluated: Blender reads the properties from them
 
-from bpy.props import BoolProperty, EnumProperty, FloatProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 FLIPS = (
     ("head_yaw", "Head Yaw", "Turns to the left become turns to the right"), ("head_pitch", "Head Pitch", "Up becomes down"),
     ("head_roll", "Head Roll", "Tilts to the left become tilts to the right"), ("gaze_yaw", "Gaze Yaw", "The eyes look to the other side"),
-    ("gaze_pitch", "Gaze Pitch", "The eyes look up instead of down"),
+    ("gaze_pitch", "Gaze Pitch", "The eyes look up instead of down"), ("jawLeft", "Jaw Sideways", "The jaw's two sides are exchanged"),
+    ("mouthLeft", "Mouth Sideways", "The mouth's two sides are exchanged"),
 )  # fmt: skip
 
 
@@ -23,13 +24,29 @@ class ImportOptions:
             ("rest", "Zero", "As recorded"),
         ],
     )
-    gain: FloatProperty(name="Head Strength", description="Strength of imported head rotation", min=0, max=3, default=1)
+    gain: FloatProperty(name="Head Strength", description="Strength of all that the imported head does: 0 keeps it still", min=0, max=3, default=1)
     position: FloatProperty(
-        name="Position Strength", description="Strength of imported head movement: 0 keeps the head in its place", min=0, max=3, default=1
+        name="Position Strength", description="Strength of the head's way from its place, once more: 0 keeps it in its place", min=0, max=3, default=1
     )
     smoothing: FloatProperty(name="Smoothing", description="Smooth imported motion", min=0, max=1, default=0.0)
     swap: BoolProperty(name="Swap Left/Right", description="Exchange left and right of imported motion")
     flip: EnumProperty(name="Flip", description="Channels that run the wrong way", items=FLIPS, options={"ENUM_FLAG"}, default=set())
+    exchange: StringProperty(
+        name="Exchange", description="Channels that were written into each other's place, such as head_yaw=head_roll; separate pairs by spaces"
+    )
+    timecode_rate: FloatProperty(
+        name="Timecode Rate", description="Frames a second that a take's time column counts; 0: what the file shows", min=0, max=1000, default=0
+    )
+    angles: EnumProperty(
+        name="Angles",
+        description="Unit of a take's head and eye angles",
+        items=[("auto", "Automatic", "What the numbers show"), ("degrees", "Degrees", ""), ("radians", "Radians", "")],
+    )
+    values: EnumProperty(
+        name="Values",
+        description="Unit of a take's expression values",
+        items=[("auto", "Automatic", "What the numbers show"), ("percent", "Percent", "0 to 100"), ("shares", "Shares", "0 to 1")],
+    )
 
 
 NAMES = tuple(ImportOptions.__annotations__)
@@ -45,3 +62,16 @@ def draw(layout, data) -> None:
     column.prop(data, "swap")
     column.label(text="Flip")
     column.column(align=True).prop(data, "flip")
+    column.prop(data, "exchange")
+    column.label(text="Takes (CSV)")
+    for name in ("timecode_rate", "angles", "values"):
+        column.prop(data, name)
+
+
+def to_wire(data) -> dict:
+    """The options of ``track`` that the operator or the scene's settings ask for."""
+    return {
+        "neutral": data.neutral, "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,
+        "flip": sorted(data.flip), "exchange": data.exchange.split(), "timecode_rate": data.timecode_rate,
+        "angles": "" if data.angles == "auto" else data.angles, "values": "" if data.values == "auto" else data.values,
+    }  # fmt: skip

@@ -43,6 +43,7 @@ class MimaFaceTake(bpy.types.PropertyGroup):
     frames: IntProperty()
     done: IntProperty()
     start: IntProperty()
+    step: IntProperty(default=1)  # frames of the scene that each picture is shown for
     channel: IntProperty()
     state: StringProperty(default="waiting")
     message: StringProperty()

@@ -121,7 +121,7 @@ def _adopt(found: list[tuple[Path, dict]]) -> int:
             {
                 "name": str(values.get("name") or folder.name), "uuid": values["take"], "job": str(values.get("job") or ""),
                 "folder": stored_path(folder), "frames": values["frames"], "done": done, "start": int(values.get("start", 1)),
-                "state": "done" if whole else "interrupted", "message": message,
+                "step": max(int(values.get("step", 1)), 1), "state": "done" if whole else "interrupted", "message": message,
             },
         )  # fmt: skip
         strips.show(scene, take, folder)

@@ -53,18 +53,35 @@ def show(scene: bpy.types.Scene, take, folder: Path) -> bool:
 def place(scene: bpy.types.Scene, take, folder: Path, channel: int = 0) -> None:
     """Make the strip of a take, on ``channel`` where that is free, else on top."""
     editor = compat.ensure_editor(scene)
-    taken = taken_channels(scene, take.start, take.start + take.frames)
+    length = take.frames * take.step
+    taken = taken_channels(scene, take.start, take.start + length)
     channel = channel if channel and channel not in taken else top_channel(taken)
     strip = compat.strips(editor).new_image(
         name=take.name, filepath=str(folder / frame_name(0)), channel=channel, frame_start=take.start, fit_method="FIT"
     )
-    for index in range(1, take.frames):
-        strip.elements.append(frame_name(index))
+    for frame in range(1, length):
+        strip.elements.append(frame_name(frame // take.step))  # a picture stays until the next one that was made
     strip.directory = directory(folder)
     strip[TAG] = take.uuid
     take.channel, take.placed = channel, True
     # a new strip is one frame long until it is told its end
-    strip.frame_final_duration = take.frames
+    compat.set_length(strip, length)
+
+
+def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
+    """Put the sound of a driving video into the sequencer from ``start`` on, once. Returns what became of it, as a sentence."""
+    editor = compat.ensure_editor(scene)
+    for strip in compat.all_strips(editor):
+        known = strip.type == "SOUND" and Path(bpy.path.abspath(strip.sound.filepath)) == path
+        if known and compat.span_of(strip)[0] == start:
+            return "its sound is in the sequencer already"
+    taken = taken_channels(scene, start, end + 1)
+    channel = next((number for number in range(1, LAST_CHANNEL + 1) if number not in taken), LAST_CHANNEL)
+    try:
+        compat.strips(editor).new_sound(name=path.stem, filepath=str(path), channel=channel, frame_start=start)
+    except RuntimeError:  # built without a sound library
+        return "this Blender has no sound, so the video's is not in the sequencer"
+    return "its sound is in the sequencer"
 
 
 def follow(found: list, folder: Path) -> None:
@@ -94,11 +111,8 @@ def directory(folder: Path) -> str:
 
 def taken_channels(scene: bpy.types.Scene, start: int, end: int) -> set[int]:
     """The channels with a strip between two frames: Blender does not resolve overlaps for us."""
-    return {
-        strip.channel
-        for strip in compat.strips(compat.ensure_editor(scene))
-        if strip.frame_final_start < end and strip.frame_final_end > start
-    }
+    found = compat.strips(compat.ensure_editor(scene))
+    return {strip.channel for strip in found if compat.span_of(strip)[0] < end and compat.span_of(strip)[1] > start}
 
 
 def top_channel(taken: set[int]) -> int:

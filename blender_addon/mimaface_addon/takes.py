@@ -13,7 +13,7 @@ from . import compat, strips
 from .protocol.connection import default_folder
 
 ACTIVE = ("waiting", "rendering")
-FIELDS = ("name", "uuid", "job", "folder", "frames", "done", "start", "channel", "state", "message", "placed")
+FIELDS = ("name", "uuid", "job", "folder", "frames", "done", "start", "step", "channel", "state", "message", "placed")
 
 
 def all_takes():

@@ -42,12 +42,13 @@ SCHEMAS: dict[str, Schema] = {
     "capabilities.reply": _schema(engines=list),
     "portrait.fit": _schema(parts=1, optional={"face": int}),
     "portrait.fit.reply": _schema(
-        parts=1, portrait=str, width=int, height=int, error=NUMBER, confidence=NUMBER, actions=list, angles=list, gaze=list
+        parts=1, portrait=str, width=int, height=int, error=NUMBER, confidence=NUMBER, actions=list, angles=list, gaze=list,
+        optional={"warnings": list},
     ),
     "preview": _schema(parts=1, portrait=str, slot=str, generation=int, optional={"settings": dict}),
     "preview.reply": _schema(parts=1, generation=int, width=int, height=int),
     "track": _schema(path=str, optional={"options": dict}),
-    "track.reply": _schema(parts=1, frames=int, optional={"warnings": list}),
+    "track.reply": _schema(parts=1, frames=int, optional={"warnings": list, "sound": bool}),
     "job.submit": _schema(parts=1, portrait=str, settings=dict, optional={"name": str}),
     "job.submit.reply": Schema(JOB_STATE, JOB_EXTRA),
     "job.attach": _schema(job=str, from_frame=int, credit=int),

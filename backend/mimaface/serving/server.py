@@ -19,6 +19,7 @@ from mimaface.protocol.connection import process_exists
 from mimaface.protocol.errors import Cancelled, InternalError, InvalidInput, InvalidMessage, MimaFaceError, VersionMismatch
 from mimaface.protocol.messages import CREDIT, OLDEST_VERSION, REQUESTS, VERSION, common_version
 from mimaface.protocol.settings import RenderSettings
+from mimaface.sound import has_sound
 
 from .delivery import Delivery
 from .jobs import ACTIVE, Job
@@ -244,7 +245,7 @@ class Server:
 
     def _fit(self, identity: bytes, message: Message) -> None:
         def answer(found: tuple[dict[str, Any], bytes]) -> Answer:
-            return found[0], (found[1],)
+            return {**found[0], "warnings": warnings_to_send(found[0]["warnings"])}, (found[1],)
 
         face = message.fields.get("face", 0)
         self._answer_later(CONTROL, identity, message, lambda: self._work.fit(message.parts[0], face), answer)
@@ -271,12 +272,14 @@ class Server:
 
         def work() -> Iterator[Any]:
             for clip in self._work.track(Path(path), message.fields.get("options", {}), progress):
-                yield None if clip is None else (len(clip), list(clip.meta.get("warnings", [])), clip.to_bytes())
+                if clip is None:
+                    yield None
+                    continue
+                sound = clip.meta.get("format") == "video" and has_sound(Path(path))
+                fields = {"frames": len(clip), "warnings": warnings_to_send(clip.meta.get("warnings", [])), "sound": sound}
+                yield fields, (clip.to_bytes(),)
 
-        def answer(found: tuple[int, list[Any], bytes]) -> Answer:
-            return {"frames": found[0], "warnings": warnings_to_send(found[1])}, (found[2],)
-
-        self._answer_later(TRACK, identity, message, work, answer)
+        self._answer_later(TRACK, identity, message, work, lambda found: found)
 
     def _submit(self, identity: bytes, message: Message) -> None:
         fields = message.fields

@@ -88,7 +88,7 @@ class Work:
         fields = {
             "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
             "confidence": fit.confidence, "actions": fit.actions.tolist(), "gaze": fit.gaze.tolist(),
-            "angles": matrix_to_head_angles(fit.rotation).tolist(),
+            "angles": matrix_to_head_angles(fit.rotation).tolist(), "warnings": list(portrait.warnings),
         }  # fmt: skip
         return fields, head_mesh(portrait)
 

@@ -8,7 +8,7 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import bake, options
+from .. import bake, options, strips
 from ..protocol.motion import MotionClip
 from ..session import session
 from .base import Operator, Refused, current_rig
@@ -42,10 +42,8 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
                 setattr(settings, name, getattr(self, name))
             else:
                 setattr(self, name, getattr(settings, name))
-        identity, scene_name, start, position = _key(item), context.scene.name, context.scene.frame_start, self.position
-        wanted = {
-            "smoothing": self.smoothing, "swap": self.swap, "neutral": self.neutral, "gains": {"head": self.gain}, "flip": sorted(self.flip),
-        }  # fmt: skip
+        identity, scene_name, start = _key(item), context.scene.name, context.scene.frame_start
+        wanted = options.to_wire(self)
         if path.suffix.lower() == ".npz":
             del wanted["neutral"]
         label, runtime = self.bl_label, session()
@@ -58,10 +56,11 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
                 runtime.fail(f"{path.name} was read, but the rig is gone: select a portrait rig and import it again")
                 return
             motion = MotionClip.from_bytes(message.parts[0], path.name)
-            motion = motion.but(head_pos=motion.head_pos * position)
             made = bake.motion_to_curves(scene, target, motion, path.stem, start)
             scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
             notes = [f"{made.keys} keys on {made.channels} channels, to frame {made.last}", *message.fields.get("warnings", [])]
+            if message.fields.get("sound"):
+                notes.append(strips.add_sound(scene, path, start, made.last))
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
             runtime.steps.push(label)
 

@@ -47,6 +47,8 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
             item["mimaface_photo"] = photo.keep(content, path, portrait)
             scene.mimaface.face = face
             portraits.show(item)
+            warnings = message.fields.get("warnings", [])
+            runtime.notice = f"{path.name}: {'; '.join(warnings)}" if warnings else ""
             runtime.steps.push(label)
 
         runtime.ask("portrait.fit", {"face": face}, [content], done, runtime.fail)

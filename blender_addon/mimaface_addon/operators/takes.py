@@ -33,7 +33,7 @@ class MIMAFACE_OT_generate(Operator):
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
         identity = uuid.uuid4().hex
         manifest = {
-            "take": identity, "job": "", "name": name, "frames": len(motion), "start": start, "rate": bake.frames_per_second(context.scene),
+            "take": identity, "job": "", "name": name, "frames": len(motion), "start": start, "step": frames.step, "rate": motion.meta["fps"],
             "scene": scene.name, "blend": bpy.path.basename(bpy.data.filepath), "made": time.time(), "blender": os.getpid(), "removed": False,
             "portrait": item.get("mimaface_portrait", settings.portrait_id),
             "settings": {
@@ -45,9 +45,8 @@ class MIMAFACE_OT_generate(Operator):
             write_manifest(folder, manifest)
         except OSError as error:
             raise Refused(cannot_write(folder, error)) from error
-        add_take(
-            scene, {"name": name, "uuid": identity, "frames": len(motion), "start": start, "folder": stored_path(folder), "state": "waiting"}
-        )  # fmt: skip
+        values = {"name": name, "uuid": identity, "frames": len(motion), "start": start, "step": frames.step, "state": "waiting"}
+        add_take(scene, values | {"folder": stored_path(folder)})
         session().under_way[identity] = 0.0
         sending.submit(session(), identity, folder)
 

@@ -1,0 +1,102 @@
+"""What drives a portrait and what becomes of it: a video with its sound, how takes are read, every fourth frame, a picture's warnings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
+import bpy
+import numpy as np
+
+import drive
+
+
+def curves() -> dict[str, list[float]]:
+    """Key values of the mocap layer by channel."""
+    action = bpy.context.scene.mimaface.rig.animation_data.action
+    if hasattr(action, "layers"):
+        found = [curve for layer in action.layers for strip in layer.strips for bag in strip.channelbags for curve in bag.fcurves]
+    else:
+        found = action.fcurves
+    return {
+        curve.data_path.strip('[]"').removeprefix("mocap_"): [point.co[1] for point in curve.keyframe_points]
+        for curve in found
+        if "mocap_" in curve.data_path
+    }
+
+
+def strips(kind: str) -> list:
+    editor = bpy.context.scene.sequence_editor
+    return [strip for strip in drive.part("compat").all_strips(editor) if strip.type == kind] if editor else []
+
+
+def span(values: list[float]) -> float:
+    return max(values) - min(values)
+
+
+def video() -> dict:
+    settings, path = bpy.context.scene.mimaface, drive.WORK / "driver.mp4"
+    drive.import_motion(path)
+    said = {"notice": drive.part("session").session().notice, "moves": span(curves()["x"]), "turns": span(curves()["yaw"])}
+    settings.position = 0.0
+    drive.import_motion(path)
+    said["position 0"] = [span(curves()[name]) for name in "xyz"]
+    settings.position, settings.gain = 1.0, 0.0
+    drive.import_motion(path)
+    said["head 0"] = [span(curves()[name]) for name in ("x", "y", "z", "yaw", "pitch", "roll")]
+    settings.gain = 1.0
+    begin = drive.part("compat").span_of
+    said["sounds"] = [[strip.name, begin(strip)[0], Path(bpy.path.abspath(strip.sound.filepath)).name] for strip in strips("SOUND")]
+    return said
+
+
+def reading() -> dict:
+    settings, path = bpy.context.scene.mimaface, drive.WORK / "percent.csv"
+    settings.neutral = "rest"
+    drive.import_motion(path)
+    said = {"percent": max(curves()["jawOpen"]), "notice": drive.part("session").session().notice}
+    settings.values = "shares"
+    drive.import_motion(path)
+    said["shares"] = max(curves()["jawOpen"])
+    settings.values, settings.exchange = "auto", "jawOpen=mouthClose"
+    drive.import_motion(path)
+    said["exchanged"] = [max(curves()[name]) for name in ("jawOpen", "mouthClose")]
+    settings.exchange, settings.flip = "", {"mouthLeft"}
+    wire = drive.part("options").to_wire(settings)
+    settings.flip = set()
+    return said | {"flip": wire["flip"], "sounds": len(strips("SOUND"))}
+
+
+def steps() -> dict:
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end, scene.frame_step = 1, 9, 4
+    take = drive.generate(name="steps")
+    (strip,) = strips("IMAGE")
+    said = {
+        "frames": take.frames, "rate": drive.part("delivery").read_manifest(drive.part("takes").take_folder(take))["rate"],
+        "elements": [element.filename for element in strip.elements], "length": int(np.diff(drive.part("compat").span_of(strip))[0]),
+    }  # fmt: skip
+    scene.mimaface.takes.clear()
+    drive.part("strips").remove(scene, [strip])
+    drive.part("session").session().removed.clear()
+    drive.part("saving").adopt_all()
+    said["adopted"] = [len(strip.elements) for strip in strips("IMAGE")]
+    return said
+
+
+def main() -> dict:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    drive.enable()
+    bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / "shot.blend"))
+    scene = bpy.context.scene
+    scene.mimaface.engine, scene.mimaface.size = "proxy", 64
+    scene.render.fps, scene.render.fps_base, scene.frame_end = 24, 1, 5
+    drive.load_portrait(drive.WORK / "two_pages.tif")
+    said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
+    said |= {case.__name__: case() for case in (video, reading, steps)}
+    drive.part("session").session().backend.stop()
+    return said
+
+
+drive.run(main)

@@ -1,0 +1,83 @@
+"""Videos with sound, the options of takes, steps and warnings, in real Blenders against the real backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import CASES, HOPPER
+
+specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
+blender_runs = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(blender_runs)
+extension = blender_runs.extension
+pytestmark = pytest.mark.blender
+
+
+def with_sound(source: Path, target: Path, seconds: float) -> None:
+    """The beginning of a video, with a tone beside it."""
+    rate = 48_000
+    with av.open(str(source)) as pictures, av.open(str(target), "w") as film:
+        stream = film.add_stream_from_template(pictures.streams.video[0])
+        tone = film.add_stream("aac", rate=rate, layout="mono")
+        for packet in pictures.demux(video=0):
+            if packet.dts is not None and packet.pts * packet.time_base < seconds:
+                packet.stream = stream
+                film.mux(packet)
+        samples = np.sin(np.arange(int(seconds * rate)) * 2 * np.pi * 440 / rate).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
+        for packet in [*tone.encode(frame), *tone.encode()]:
+            film.mux(packet)
+
+
+@pytest.fixture(scope="module", params=blender_runs.VERSIONS)
+def said(request, tmp_path_factory, extension) -> dict:
+    work = tmp_path_factory.mktemp("driving")
+    with_sound(CASES / "handheld.mp4", work / "driver.mp4", 0.5)
+    shutil.copy(CASES / "percent.csv", work)
+    pages = [Image.open(HOPPER).convert("RGB").resize((256, 300)), Image.new("RGB", (256, 300))]
+    pages[0].save(work / "two_pages.tif", save_all=True, append_images=pages[1:])
+    result = blender_runs.in_blender(request.param, "driving.py", work, extension)
+    assert result["version"].startswith(request.param)
+    return result
+
+
+def test_how_a_picture_was_read_is_said(said):
+    assert "two_pages.tif: " in said["portrait"] and "first" in said["portrait"]
+
+
+def test_a_video_brings_its_position_and_its_sound(said):
+    found = said["video"]
+    assert found["moves"] > 0.002, "metres that the camera's shake of six pixels moves the head"
+    assert found["position 0"] == [0, 0, 0] and found["turns"] > 0
+    assert found["head 0"] == pytest.approx([0] * 6, abs=1e-6), "as --gain head=0 does"
+    assert "62 channels" in found["notice"]
+    if "this Blender has no sound" in found["notice"]:  # the wheel of 4.2
+        assert said["version"].startswith("4.2") and found["sounds"] == []
+    else:
+        assert found["notice"].endswith("its sound is in the sequencer")
+        assert found["sounds"] == [["driver", 1, "driver.mp4"]], "once, however often it is imported"
+
+
+def test_how_a_take_is_read_can_be_chosen(said):
+    found = said["reading"]
+    assert found["percent"] == pytest.approx(1, abs=1e-3) and "percent" in found["notice"]
+    assert found["shares"] == pytest.approx(100, rel=1e-3)
+    assert found["exchanged"] == pytest.approx([0, 1], abs=1e-3)
+    assert found["flip"] == ["mouthLeft"] and found["sounds"] == len(said["video"]["sounds"]), "a take has no sound"
+
+
+def test_every_fourth_frame_is_shown_for_four(said):
+    found = said["steps"]
+    files = [f"{index:06d}.png" for index in range(3)]
+    assert (found["frames"], found["rate"], found["length"]) == (3, 6.0, 12)
+    assert found["elements"] == [name for name in files for _ in range(4)]
+    assert found["adopted"] == [12], "also when the take was found again"
