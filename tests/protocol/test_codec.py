@@ -20,8 +20,8 @@ SIMPLE = (
 VALUES = st.recursive(
     SIMPLE, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8
 )
-OF_TYPE = {str: st.text(max_size=40), int: st.integers(0, 2**40), float: st.floats(-1e9, 1e9), list: st.lists(SIMPLE, max_size=4),
-           dict: st.dictionaries(st.text(max_size=8), SIMPLE, max_size=4)}  # fmt: skip
+OF_TYPE = {str: st.text(max_size=40), int: st.integers(0, 2**40), float: st.floats(-1e9, 1e9), bool: st.booleans(),
+           list: st.lists(SIMPLE, max_size=4), dict: st.dictionaries(st.text(max_size=8), SIMPLE, max_size=4)}  # fmt: skip
 
 
 @st.composite
