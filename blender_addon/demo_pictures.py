@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mimaface.video_out import contact_sheet, open_sink
+from mimaface.output.sinks import contact_sheet, open_sink
 
 COLUMNS, WIDTH = 8, 240
 COMPARED = ("projected", "generated")  # takes of the same motion, shown above each other

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mimaface.face.camera import Camera
 from mimaface.face.head import ASSETS, Head
 from mimaface.face.portrait import Portrait
-from mimaface.face.rasterise import rasterise, vertex_normals
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion

@@ -16,15 +16,15 @@ from scipy.io import savemat
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from mimaface.golden import fill_networks
+from mimaface.basel.curricularface import CurricularFace, CurricularFaceConfig
+from mimaface.basel.reconstruction import ReconstructionConfig, ReconstructionNet
+from mimaface.evaluation.golden import fill_networks
 from mimaface.model.appearance import build_appearance, to_released
 from mimaface.model.checkpoint import without_memory
 from mimaface.model.config import SamplerConfig, Signal
-from mimaface.model.curricularface import CurricularFace, CurricularFaceConfig
 from mimaface.model.instances import RELEASED_SD15
 from mimaface.model.motion_unet import build_motion_unet, is_temporal, to_animatediff
-from mimaface.model.reconstruction import ReconstructionConfig, ReconstructionNet
-from mimaface.released import Release
+from mimaface.weights.convert import Release
 
 GOLDEN = Path(__file__).parent / "golden"
 FACES = CurricularFaceConfig((4, 8, 12, 16), (1, 2, 1, 1), 16, 32)

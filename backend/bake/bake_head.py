@@ -276,7 +276,7 @@ def eye_colours(points: np.ndarray) -> np.ndarray:
 
 def hair_cap(vertices: np.ndarray, triangles: np.ndarray, scalp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A shell over the scalp: source vertex (C,), offsets (C, 3) that taper to nothing at the hair line, triangles."""
-    from mimaface.face.rasterise import vertex_normals
+    from mimaface.geometry.rasterise import vertex_normals
 
     whole = triangles[scalp[triangles].all(1)]
     used, local = np.unique(whole, return_inverse=True)

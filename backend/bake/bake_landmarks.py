@@ -17,10 +17,10 @@ from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mimaface.face.camera import Camera
 from mimaface.face.head import ASSETS, Head
 from mimaface.face.landmarks import FaceLandmarker
-from mimaface.face.rasterise import rasterise, vertex_normals
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.rotation import head_angles_to_matrix
 

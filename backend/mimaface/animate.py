@@ -12,15 +12,15 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from mimaface import __version__
-from mimaface.clips import Memory
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.face.proxy import ProxyRenderer
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
+from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.sampling.clips import Memory
 from mimaface.shortage import TORCH, require
 
 Array = NDArray[Any]
@@ -70,8 +70,8 @@ def released_frames(
     portrait: Portrait, motion: MotionClip, settings: RenderSettings, start: int, memory: Memory, pool: EnginePool
 ) -> Iterator[Frame | None]:
     """The ``released`` engine: the authors' checkpoint, once ``mimaface models`` has installed it."""
-    from mimaface.models import RELEASED, find
-    from mimaface.released_frames import released_pictures
+    from mimaface.renderers.released import released_pictures
+    from mimaface.weights.library import RELEASED, find
 
     for done in released_pictures(find(RELEASED).folder, portrait, motion, settings, start, memory, pool):
         yield None if done is None else Frame(*done)
@@ -87,7 +87,7 @@ def model_frames(
     pool: EnginePool | None = None,
 ) -> Iterator[Frame | None]:
     """The diffusion model in ``folder``. Raises :class:`InvalidCheckpoint`."""
-    from mimaface.generator import PortraitGenerator, open_engine
+    from mimaface.renderers.generated import PortraitGenerator, open_engine
 
     yield None
     generator = PortraitGenerator((pool or EnginePool()).get(folder, open_engine), portrait, settings)
@@ -101,7 +101,7 @@ ENGINES: dict[str, Engine] = {"demo": demo_frames, "proxy": proxy_frames, "relea
 
 def engine_states() -> dict[str, str]:
     """Every engine by name, with "" when it works here, else the reason why not."""
-    from mimaface.models import RELEASED, installed
+    from mimaface.weights.library import RELEASED, installed
 
     whole = (DEMO_MODEL / "model_index.json").exists()
     demo = "" if whole else f"the model is missing in {DEMO_MODEL}: install MIMAFace again"
@@ -111,13 +111,13 @@ def engine_states() -> dict[str, str]:
 
 def engine_build(name: str) -> str:
     """What the frames of an engine depend on beside their inputs: the version, the weights, and what the machine computes with."""
-    from mimaface import checksums
+    from mimaface.weights import checksums
 
     parts = [__version__]
     if name == "demo":
         parts.append(checksums.fingerprint(DEMO_MODEL))
     if name == "released":
-        from mimaface.models import RELEASED, find, gaze_file
+        from mimaface.weights.library import RELEASED, find, gaze_file
 
         parts.append(checksums.fingerprint(find(RELEASED).folder))
         if gaze_file().exists():

@@ -218,10 +218,10 @@ def _animate(parsed: argparse.Namespace) -> int:
     from mimaface.animate import animate, check
     from mimaface.drivers.rates import standard_rate
     from mimaface.face.portrait import Portrait
+    from mimaface.output.sinks import exact_rate, is_film, open_sink
+    from mimaface.output.sound import Sound, has_sound
     from mimaface.protocol.errors import Cancelled, InvalidInput
     from mimaface.protocol.settings import RenderSettings
-    from mimaface.sound import Sound, has_sound
-    from mimaface.video_out import exact_rate, is_film, open_sink
 
     is_video = is_film(parsed.output)
     if parsed.transparent and is_video:
@@ -306,7 +306,7 @@ def _doctor(parsed: argparse.Namespace) -> int:
 
 
 def _golden(parsed: argparse.Namespace) -> int:
-    from mimaface.golden_check import Golden
+    from mimaface.evaluation.golden_check import Golden
 
     total = misses = 0
     print(f"{'array':28} {'max |Δ|':>10} {'/ std':>10}")
@@ -319,46 +319,47 @@ def _golden(parsed: argparse.Namespace) -> int:
 
 
 def _models_install(parsed: argparse.Namespace) -> int:
-    from mimaface import models
+    from mimaface.weights import library
 
     options = (parsed.vae, parsed.dtype, parsed.overwrite)
     pulled = "paths" not in parsed
-    folder, new = models.pull(parsed.name, *options) if pulled else models.convert(parsed.paths, *options)
+    folder, new = library.pull(parsed.name, *options) if pulled else library.convert(parsed.paths, *options)
     print(f"{folder.name} is in {folder}" if new else f"{folder.name} is already in {folder}")
     return 0
 
 
 def _models_list(parsed: argparse.Namespace) -> int:
-    from mimaface import models
+    from mimaface.weights import library
 
-    found = list(models.installed())
+    found = list(library.installed())
     for model in found:
         print(f"{model.name:20} {model.size / 1e9:6.2f} GB  {model.folder}  {model.state or 'ok'}")
     if not found:
-        print(f"no model is installed in {models.models_folder()}; try: mimaface models pull released")
-    folder, size = models.unfinished()
+        print(f"no model is installed in {library.models_folder()}; try: mimaface models pull released")
+    folder, size = library.unfinished()
     if size:
         print(f"an unfinished download takes {size / 1e9:.2f} GB: pull again to go on, or delete {folder}")
     return 0
 
 
 def _models_gaze(parsed: argparse.Namespace) -> int:
-    from mimaface import models, released_gaze
     from mimaface.drivers.video import video_frames
-    from mimaface.released import FaceNetworks
+    from mimaface.renderers import gaze_calibration
+    from mimaface.weights import library
+    from mimaface.weights.convert import FaceNetworks
 
-    networks = FaceNetworks.load(models.find(models.RELEASED).folder)
-    adapter, frames = released_gaze.calibrate(networks, video_frames(parsed.video), parsed.video.name)
-    released_gaze.keep(adapter, parsed.video.name)
-    print(f"the gaze of {models.RELEASED} is fitted to {frames} frames of {parsed.video.name}")
+    networks = FaceNetworks.load(library.find(library.RELEASED).folder)
+    adapter, frames = gaze_calibration.calibrate(networks, video_frames(parsed.video), parsed.video.name)
+    gaze_calibration.keep(adapter, parsed.video.name)
+    print(f"the gaze of {library.RELEASED} is fitted to {frames} frames of {parsed.video.name}")
     return 0
 
 
 def _models_verify(parsed: argparse.Namespace) -> int:
-    from mimaface import models
+    from mimaface.weights import library
 
     total = wrong = 0
-    for file, words in models.verify(parsed.name):
+    for file, words in library.verify(parsed.name):
         total, wrong = total + 1, wrong + bool(words)
         if words:
             print(f"{file}: {words}")
@@ -367,9 +368,9 @@ def _models_verify(parsed: argparse.Namespace) -> int:
 
 
 def _models_remove(parsed: argparse.Namespace) -> int:
-    from mimaface import models
+    from mimaface.weights import library
 
-    model = models.remove(parsed.name)
+    model = library.remove(parsed.name)
     print(f"{model.name} is gone, {model.size / 1e9:.2f} GB are free again")
     return 0
 

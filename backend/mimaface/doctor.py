@@ -48,8 +48,8 @@ def _networks() -> Iterator[tuple[str, bool, str]]:
     try:
         from mimaface.face.fit import LandmarkModel
         from mimaface.face.landmarks import FaceLandmarker
-        from mimaface.face.matte import PersonSegmenter
         from mimaface.face.networks import CHECKSUMS
+        from mimaface.reprojection.matte import PersonSegmenter
 
         LandmarkModel.load()
         FaceLandmarker.load()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .protocol.errors import OutOfResources
+from mimaface.protocol.errors import OutOfResources
 
 # Bytes of address space that are to be free before work begins. Less: linear algebra that gets no memory hangs for ever instead of failing,
 # and a library that could be loaded by half only cannot be loaded again. Measured with `ulimit -v`, and rounded up.

@@ -17,7 +17,7 @@ from measure import report
 
 from mimaface.data import synthetic
 from mimaface.data.synthetic import SyntheticConfig, make_sample, make_samples
-from mimaface.face import projection
+from mimaface.reprojection import projection
 
 SAMPLES = 16
 STAGES = {

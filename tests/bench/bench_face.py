@@ -17,11 +17,11 @@ from mimaface.face.head import ASSETS
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
-from mimaface.face.proxy import ProxyRenderer
-from mimaface.face.rasterise import rasterise, rasterise_reference
 from mimaface.face.track import track_frames
+from mimaface.geometry.rasterise import rasterise, rasterise_reference
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.rotation import matrix_to_head_angles
+from mimaface.reprojection.renderer import ProxyRenderer
 
 
 def errors_on_renders(count: int = 60) -> dict[str, float]:

@@ -21,10 +21,10 @@ from mimaface.data.samples import write_shard
 from mimaface.data.synthetic import SyntheticConfig, make_samples
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.face.portrait import Portrait
-from mimaface.generator import open_engine
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.photo_decoder import redraw
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.generated import open_engine
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage, encoder_of
 from mimaface.training.latents import prepare_latents

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.checkpoint import without_memory
 from mimaface.model.family import MimaFaceModel
-from mimaface.released import RELEASE
+from mimaface.weights.convert import RELEASE
 from release import SMALL
 
 STATUS = Path("/proc/self/status")

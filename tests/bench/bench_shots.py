@@ -26,9 +26,9 @@ from mimaface.engines.torch_engine import TorchEngine
 from mimaface.evaluation.metrics import descriptor, inter_clip_jump_with_placebo, read_face
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.generator import PortraitGenerator, open_engine
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.generated import PortraitGenerator, open_engine
 
 SECONDS, RATE, EVERY = 10, 24, 12
 SETTINGS = RenderSettings(engine="demo", size=384, framing="face")

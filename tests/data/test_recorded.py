@@ -18,9 +18,9 @@ from mimaface.data import recorded
 from mimaface.data.clips import Limits, Rejected, check_inside, choose, sharpness_of, windows
 from mimaface.data.recorded import Clip, RecordedConfig, clips_in, examine, make_sample, make_shards, try_sample
 from mimaface.data.samples import read_shards, shards_in
-from mimaface.face.proxy import Frame
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
+from mimaface.reprojection.renderer import Frame
 
 from .conftest import RATE, SIDE, shoot, write_film
 

@@ -4,7 +4,7 @@ import pytest
 from conftest import CASES, motion_of, nod
 from mimaface.drivers import open_motion
 from mimaface.drivers.retarget import RetargetSettings, retarget, scale_rotation
-from mimaface.face.smoothing import one_euro
+from mimaface.geometry.smoothing import one_euro
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix

@@ -6,8 +6,8 @@ from PIL import Image
 from mimaface.drivers import open_motion
 from mimaface.drivers.video import video_frames
 from mimaface.face.head import ASSETS
+from mimaface.output.sinks import contact_sheet, open_sink
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
-from mimaface.video_out import contact_sheet, open_sink
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from conftest import render_head
-from mimaface.face.camera import Camera
 from mimaface.face.fit import Estimate, LandmarkModel, bounded_solve, fit_landmarks, gauss_newton_step, lid_opening, linearise
 from mimaface.face.landmarks import FaceLandmarker
-from mimaface.face.matte import PersonSegmenter
 from mimaface.face.networks import CHECKSUMS
+from mimaface.geometry.camera import Camera
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
+from mimaface.reprojection.matte import PersonSegmenter
 
 
 def measured(**values):

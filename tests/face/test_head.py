@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from mimaface.face.head import Head, gaze_rotation
-from mimaface.face.projection import NOT_DRAWN
-from mimaface.face.rasterise import rasterise
+from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.reprojection.projection import NOT_DRAWN
 
 
 @pytest.fixture(scope="module")

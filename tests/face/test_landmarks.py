@@ -9,10 +9,10 @@ from mimaface.face.fit import fit_portrait
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
-from mimaface.face.proxy import ProxyRenderer
 from mimaface.face.track import track_frames
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix, tilt_of
+from mimaface.reprojection.renderer import ProxyRenderer
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from mimaface.engines.pictures import normals_condition
-from mimaface.face.camera import Camera
 from mimaface.face.head import Head
 from mimaface.face.normals import render_normals
+from mimaface.geometry.camera import Camera
 from mimaface.protocol.rotation import head_angles_to_matrix
+from mimaface.sampling.images import normals_condition
 
 CAMERA = Camera.for_image(96, 128)
 PLACE = np.array([0.0, 0.0, -0.6])

@@ -3,11 +3,11 @@ import pytest
 
 from conftest import motion_of
 from mimaface.face.pose import poses_for
-from mimaface.face.proxy import ProxyRenderer
 from mimaface.face.track import track_frames
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
+from mimaface.reprojection.renderer import ProxyRenderer
 
 FRAMES = 30
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mimaface.golden import fill_weights
+from mimaface.evaluation.golden import fill_weights
 from mimaface.model.appearance import (
     RELEASED_SIGNAL_NAMES,
     ConcatenatedAppearance,

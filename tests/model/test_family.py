@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mimaface.clips import ClipPlan
-from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
+from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.conditioning import Affinity
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+from mimaface.sampling.clips import ClipPlan
+from mimaface.sampling.sampler import ClipInputs, generate_clips
 
 from .conftest import signals, tokens
 

@@ -8,10 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mimaface import diffusion
-from mimaface.clips import Clip, ClipPlan
-from mimaface.engines.torch_engine import ClipInputs, GeneratedClip, TorchEngine, clip_noise, generate_clips
-from mimaface.golden import fill_weights
+from mimaface.engines.torch_engine import TorchEngine
+from mimaface.evaluation.golden import fill_weights
 from mimaface.model.appearance import repeat_frames
 from mimaface.model.checkpoint import load_weights, without_memory
 from mimaface.model.conditioning import Affinity, hand_over, stack_input
@@ -19,6 +17,9 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import build_motion_unet, from_animatediff
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, NotFinite
+from mimaface.sampling import schedule
+from mimaface.sampling.clips import Clip, ClipPlan
+from mimaface.sampling.sampler import ClipInputs, GeneratedClip, clip_noise, generate_clips
 
 from .conftest import assert_close_to_golden, golden, golden_keys, signals, tokens
 from .test_motion_unet import GOLDEN_UNET
@@ -46,8 +47,8 @@ def test_golden_of_two_clips() -> None:
     unet = without_memory(lambda: build_motion_unet(GOLDEN_UNET))
     load_weights(unet, from_animatediff(fill_weights(golden_keys("motion_unet_small"))), "golden")
     values = golden("sampler")
-    alphas = diffusion.scaled_linear_schedule()
-    points = diffusion.euler_points(alphas, diffusion.linspace_timesteps(25))
+    alphas = schedule.scaled_linear_schedule()
+    points = schedule.euler_points(alphas, schedule.linspace_timesteps(25))
     assert torch.allclose(torch.tensor([point.noise for point in points]), values["sigmas"], atol=1e-4)
     assert torch.equal(torch.tensor([point.timestep for point in points[:-1]]), values["timesteps"])
     previous: Tensor | None = None
@@ -59,9 +60,9 @@ def test_golden_of_two_clips() -> None:
             copies = [value.expand(len(x), -1, -1, -1, -1) for value in (render, *known)]
             return unet(stack_input(x, {"render": copies[0]}, Affinity(*copies[1:]), (("render", 4),)), timestep, context)
 
-        guided = diffusion.guidance(model, repeat_frames(values[f"context.{index}"], 10), 5.0)
+        guided = schedule.guidance(model, repeat_frames(values[f"context.{index}"], 10), 5.0)
         with torch.no_grad():
-            *_, result = diffusion.euler(diffusion.from_epsilon(guided), values["noise"], points)
+            *_, result = schedule.euler(schedule.from_epsilon(guided), values["noise"], points)
         assert_close_to_golden(result[0].transpose(0, 1), values[f"latents.{index}"], tolerance=1e-3)
         previous = result[:, :, -3:]
 

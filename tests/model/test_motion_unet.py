@@ -6,7 +6,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch import Tensor
 
-from mimaface.golden import fill_weights
+from mimaface.evaluation.golden import fill_weights
 from mimaface.model.appearance import repeat_frames
 from mimaface.model.checkpoint import check_weights, load_weights, without_memory
 from mimaface.model.instances import SD15_UNET

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.face.head import Head
-from mimaface.face.rasterise import vertex_normals
-from mimaface.face.sampling import smoothstep
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.rasterise import vertex_normals
 
 from .noise import fractal_noise
 

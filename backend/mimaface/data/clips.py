@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import laplace
 
-from mimaface.face.proxy import Frame
 from mimaface.protocol.motion import MotionClip
+from mimaface.reprojection.renderer import Frame
 
 Array = NDArray[Any]
 SHARPNESS_SIDE = 96  # pixels to which a face is scaled before its sharpness is measured, so that large faces are not "blurred"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.head import Head
-from mimaface.face.rasterise import rasterise
-from mimaface.face.sampling import smoothstep
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.rasterise import rasterise
 
 from .attire import Attire, dress
 from .noise import fractal_noise

@@ -22,15 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.drivers.video import video_frames
-from mimaface.face.camera import Camera
 from mimaface.face.fit import fit_landmarks
 from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import motion_signals, poses_for
-from mimaface.face.proxy import ProxyRenderer, cut_out
-from mimaface.face.threads import one_thread
 from mimaface.face.track import Tracker
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.threads import one_thread
 from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound
+from mimaface.reprojection.renderer import ProxyRenderer, cut_out
 
 from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
 from .renders import head_box, render_albedo

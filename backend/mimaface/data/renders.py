@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.camera import Camera
 from mimaface.face.head import Head
 from mimaface.face.normals import hairless_triangles
 from mimaface.face.pose import FacePose
-from mimaface.face.rasterise import rasterise, vertex_normals
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import rasterise, vertex_normals
 
 from .studio import Light
 

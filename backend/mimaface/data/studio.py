@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from mimaface.face.camera import Camera
 from mimaface.face.head import Head
 from mimaface.face.pose import FacePose
-from mimaface.face.rasterise import rasterise, vertex_normals
-from mimaface.face.sampling import smoothstep
-from mimaface.face.unseen import IRIS_RADIUS
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.reprojection.eyes_and_mouth import IRIS_RADIUS
 
 from .attire import CLOTH, COLLAR, GLASS_FRAME, HAIR, muted, neck_follows
 from .noise import fractal_noise, noise_at

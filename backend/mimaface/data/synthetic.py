@@ -21,10 +21,10 @@ from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, motion_signals
-from mimaface.face.proxy import ProxyRenderer
-from mimaface.face.threads import one_thread
+from mimaface.geometry.threads import one_thread
 from mimaface.pictures import load_pictures
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
+from mimaface.reprojection.renderer import ProxyRenderer
 
 from .motions import RATE, random_poses
 from .people import Person, random_person

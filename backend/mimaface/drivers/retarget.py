@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.smoothing import one_euro
+from mimaface.geometry.smoothing import one_euro
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import OPTIONAL, MotionClip

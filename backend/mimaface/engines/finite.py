@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..protocol.errors import NotFinite
+from mimaface.protocol.errors import NotFinite
 
 log = logging.getLogger(__name__)
 HINT = "resume the take; if it happens again, check the model (mimaface models verify) and the graphics driver"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import checksums
-from ..protocol.errors import InvalidCheckpoint
+from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.weights import checksums
 
 
 class EnginePool:

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mimaface.clips import Clip, ClipPlan
 from mimaface.data.samples import SIGNALS, Sample
-from mimaface.engines.pictures import as_images, as_pictures, normals_condition, origin_condition
-from mimaface.engines.torch_engine import ClipInputs, TorchEngine, generate_clips
+from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.photo_decoder import feathered, redraw
+from mimaface.sampling.clips import Clip, ClipPlan
+from mimaface.sampling.images import as_images, as_pictures, normals_condition, origin_condition
+from mimaface.sampling.sampler import ClipInputs, generate_clips
 from mimaface.training.latents import look_of
 
 Array = NDArray[Any]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, diags_array, vstack
 from scipy.sparse.linalg import SuperLU, splu
 
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import ACTION_INDEX
 
-from .camera import Camera
 from .fit import FittedFace, LandmarkModel
 from .head import ASSETS, Head
-from .rasterise import rasterise
 
 Array = NDArray[Any]
 STIFFNESS, TENSION, ANCHOR = 2.0, 0.02, 1e-4  # of the field: against bending, against stretching, toward zero

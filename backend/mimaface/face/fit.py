@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.protocol.errors import NoFaceFound
 
-from .camera import Camera
 from .head import ASSETS, Head
 from .landmarks import FaceLandmarker
-from .threads import one_thread
 
 Array = NDArray[Any]
 NOISE = 0.0012  # metres: standard deviation of a landmark on the face

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import rasterise, vertex_normals
+
 from .head import Head
-from .rasterise import rasterise, vertex_normals
 
 Array = NDArray[Any]
 

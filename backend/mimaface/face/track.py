@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.smoothing import one_euro
+from mimaface.geometry.threads import one_thread
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.motion import BRIDGE, MotionClip, way_across
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
 
-from .camera import Camera
 from .fit import (
     Estimate,
     LandmarkModel,
@@ -24,8 +26,6 @@ from .fit import (
     linearise,
 )
 from .landmarks import MIN_PRESENCE, FaceLandmarker, Landmarks
-from .smoothing import one_euro
-from .threads import one_thread
 
 Array = NDArray[Any]
 IDENTITY_FRAMES = 10

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..protocol.errors import InvalidInput
+from mimaface.protocol.errors import InvalidInput
+
 from .config import AppearanceConfig, Signal
 from .vision import VisionTokens
 

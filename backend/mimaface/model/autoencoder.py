@@ -13,7 +13,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..protocol.errors import InternalError, InvalidCheckpoint
+from mimaface.protocol.errors import InternalError, InvalidCheckpoint
 
 
 class ResidualBlock(nn.Module):

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..protocol.errors import InternalError, InvalidCheckpoint, NotWritable
+from mimaface.protocol.errors import InternalError, InvalidCheckpoint, NotWritable
+
 from .motion_unet import sinusoids
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"

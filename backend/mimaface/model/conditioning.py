@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..protocol.errors import InvalidInput
+from mimaface.protocol.errors import InvalidInput
 
 PREVIOUS_NOISE = 0.1  # standard deviation of the noise on s in training (Eq. 4)
 

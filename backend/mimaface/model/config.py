@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ..protocol.errors import InvalidCheckpoint
+from mimaface.protocol.errors import InvalidCheckpoint
 
 MOTION_SIGNALS = ("rotation", "translation", "expression", "gaze")
 MOTION_SPACES = ("anny", "bfm2009")

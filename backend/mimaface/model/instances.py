@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..protocol.errors import InvalidInput
+from mimaface.protocol.errors import InvalidInput
+
 from .config import AppearanceConfig, MimaFaceConfig, SamplerConfig, Signal
 
 SD15_UNET: dict[str, Any] = {

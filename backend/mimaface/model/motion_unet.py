@@ -14,7 +14,7 @@ from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from torch import Tensor, nn
 
-from ..protocol.errors import InvalidCheckpoint
+from mimaface.protocol.errors import InvalidCheckpoint
 
 POSITIONS = "pos_embed.pe"  # a table, not a weight: rebuilt, never stored
 RELEASED_POSITIONS = "pos_encoder.pe"

@@ -14,12 +14,12 @@ from typing import Any
 import zmq
 
 from mimaface import __version__
+from mimaface.output.sound import has_sound
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import process_exists
 from mimaface.protocol.errors import Cancelled, InternalError, InvalidInput, InvalidMessage, MimaFaceError, VersionMismatch
 from mimaface.protocol.messages import CREDIT, OLDEST_VERSION, REQUESTS, VERSION, common_version
 from mimaface.protocol.settings import RenderSettings
-from mimaface.sound import has_sound
 
 from .delivery import Delivery
 from .jobs import ACTIVE, Job

@@ -24,12 +24,12 @@ from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
-from mimaface.face.proxy import ProxyRenderer
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidImage, InvalidInput, InvalidMotion, MimaFaceError, OutOfResources
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
+from mimaface.reprojection.renderer import ProxyRenderer
 from mimaface.shortage import WORK, enough_memory, require, shortage
 
 from .jobs import Job

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mimaface.data.samples import read_shards, shards_in
-from mimaface.engines.pictures import as_images
 from mimaface.engines.precision import autocast
 from mimaface.model.autoencoder import SmallAutoencoder
 from mimaface.model.family import MimaFaceModel
 from mimaface.pictures import load_pictures
 from mimaface.protocol.errors import InvalidInput
+from mimaface.sampling.images import as_images
 
 from .config import TrainingConfig
 from .loop import Batch, item_generator

@@ -100,7 +100,7 @@ def open_model(
     import torch
 
     from mimaface.model.family import MimaFaceModel
-    from mimaface.model.starting import start_paper
+    from mimaface.weights.start_paper import start_paper
 
     given = dict(zip(PARTS, (stable_diffusion, clip, autoencoder, motion)))
     if name != PAPER and any(given.values()):

@@ -12,16 +12,17 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from mimaface import diffusion
 from mimaface.data.samples import SIGNALS
-from mimaface.engines.pictures import as_images
 from mimaface.engines.precision import autocast
-from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine, start_sampling
+from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
 from mimaface.model.conditioning import Affinity, corrected, hand_over, sample_affinity
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
+from mimaface.sampling import schedule
+from mimaface.sampling.images import as_images
+from mimaface.sampling.sampler import start_sampling
 
 from .adversary import Adversary, adversarial_losses
 from .config import TrainingConfig
@@ -50,7 +51,7 @@ class Denoising(nn.Module):
         even = torch.full((model.config.latent_channels,), 1 / model.config.latent_channels)
         self.register_buffer("channel_weight", even, persistent=False)
         sampler = model.config.sampler
-        self.alphas = diffusion.scaled_linear_schedule(
+        self.alphas = schedule.scaled_linear_schedule(
             sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr
         )
 
@@ -63,15 +64,15 @@ class Denoising(nn.Module):
         context = self.context(tokens, tensors["signals"], frames)
         context = context * repeat_frames(tensors["keep"].to(context.dtype), frames)[:, None, None]
         noise = tensors["noise"].transpose(1, 2)
-        noisy = diffusion.add_noise(self.alphas, clean, noise, timesteps)
+        noisy = schedule.add_noise(self.alphas, clean, noise, timesteps)
         conditions = {name: tensors[name] for name, _ in model.config.conditions}
         affinity = Affinity(tensors["known"], tensors["mask"])
         run = _frame_by_frame if config.stage == "image" else MimaFaceModel.network
         output = run(model, noisy, timesteps, conditions, affinity, context)
         prediction = corrected(output, conditions, model.config.corrects)
         kind = model.config.sampler.prediction
-        target = diffusion.training_target(kind, self.alphas, clean, noise, timesteps)
-        weight = diffusion.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
+        target = schedule.training_target(kind, self.alphas, clean, noise, timesteps)
+        weight = schedule.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
         error = self._squared(prediction.float() - target)
         if config.huber > 0:
             error = (error + config.huber**2).sqrt() - config.huber

@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mimaface.data.samples import SIGNALS, Sample, read_shards
-from mimaface.engines.pictures import as_images, normals_condition
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.sampling.images import as_images, normals_condition
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mimaface.engines.pictures import as_pictures
+from mimaface.sampling.images import as_pictures
 
 Array = NDArray[Any]
 

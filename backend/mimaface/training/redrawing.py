@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mimaface.data.samples import SIGNALS, Sample, shards_in
-from mimaface.engines.pictures import as_images, normals_condition, origin_condition
-from mimaface.engines.torch_engine import TorchEngine, start_sampling
+from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.conditioning import corrected, hand_over, stack_input
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.photo_decoder import PhotoDecoder, redraw
 from mimaface.protocol.errors import InvalidInput
+from mimaface.sampling.images import as_images, normals_condition, origin_condition
+from mimaface.sampling.sampler import start_sampling
 
 from .autoencoding import laplacian
 from .config import TrainingConfig

@@ -1,0 +1,1 @@
+"""What only the released weights need: the Basel face model, its networks and crops."""

@@ -1,0 +1,191 @@
+"""Where a head stands, in our frame and as the reconstruction net says it, and the motion of the crop between them (spec 1.8).
+
+The net sees a crop that eye centres, nose and mouth corners are brought onto a template: position, roll and size of the face in
+the picture are almost wholly in that similarity, and its rotation and translation hold what is left. An :class:`Apparent` pose is the
+common ground: how the face looks in the canvas along its own line of sight, whatever the camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mimaface.face.fit import FittedFace, LandmarkModel
+from mimaface.face.pose import FacePose
+from mimaface.geometry.camera import Camera
+
+from .align import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE, applied, face_affine, inverted
+from .bfm import CAMERA_Z, CENTRE, FOCAL, row_rotation
+from .correspondence import Similarity
+from .transfer import GazeAdapter, Transfer
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Apparent:
+    """rotation (…, 3, 3): BFM axes → the line of sight's (x right, y up, z to the viewer); position (…, 2): the BFM's origin in
+    canvas pixels, v down; scale (…): canvas pixels per unit of the BFM at that depth."""
+
+    rotation: Array
+    position: Array
+    scale: Array
+
+
+def seen(rotation: ArrayLike, translation: ArrayLike, camera: Camera, canvas: ArrayLike, placed: Similarity) -> Apparent:
+    """Our head → camera rotation (…, 3, 3) and translation (…, 3) metres, in the picture of ``camera``, as seen in the canvas.
+
+    canvas (2, 3): similarity from the picture's pixels to the canvas's; placed: the BFM on our head.
+    """
+    turn, matrix = np.asarray(rotation, np.float64), np.asarray(canvas, np.float64)
+    origin = turn @ placed.offset + np.asarray(translation)
+    pixels = camera.project(origin)
+    size, angle = _size_and_angle(matrix)
+    apparent = about_z(-angle) @ toward_viewer(origin) @ turn @ placed.rotation
+    return Apparent(
+        apparent, applied(matrix, pixels[..., None, :2])[..., 0, :], camera.focal / pixels[..., 2] * placed.scale * size
+    )
+
+
+def unseen(pose: Apparent, camera: Camera, canvas: ArrayLike, placed: Similarity) -> tuple[Array, Array]:
+    """The inverse of :func:`seen`: rotation (…, 3, 3) and translation (…, 3) metres."""
+    matrix = np.asarray(canvas, np.float64)
+    size, angle = _size_and_angle(matrix)
+    u, v = np.moveaxis(applied(inverted(matrix), pose.position[..., None, :])[..., 0, :], -1, 0)
+    depth = camera.focal * placed.scale * size / pose.scale
+    share = depth / camera.focal
+    origin = np.stack([(u - camera.centre[0]) * share, (camera.centre[1] - v) * share, -depth], axis=-1)
+    view = about_z(-angle) @ toward_viewer(origin)
+    turn = np.swapaxes(view, -1, -2) @ pose.rotation @ placed.rotation.T
+    return turn, origin - turn @ placed.offset
+
+
+def to_network(pose: Apparent, crop: ArrayLike) -> tuple[Array, Array]:
+    """Angles x, y, z (…, 3) radians and translation (…, 3) that the net gives a face seen so; crop (…, 2, 3): canvas → 256²."""
+    matrix = np.asarray(crop, np.float64)
+    size, angle = _size_and_angle(matrix)
+    scale = pose.scale * size
+    u, v = np.moveaxis(applied(matrix, pose.position[..., None, :])[..., 0, :], -1, 0)
+    translation = np.stack([(u - CENTRE) / scale, (CENTRE - v) / scale, CAMERA_Z - FOCAL / scale], axis=-1)
+    view = toward_viewer(translation - [0.0, 0.0, CAMERA_Z])
+    return angles_of(np.swapaxes(view, -1, -2) @ about_z(-angle) @ pose.rotation), translation
+
+
+def from_network(angles: ArrayLike, translation: ArrayLike, crop: ArrayLike) -> Apparent:
+    """The inverse of :func:`to_network`."""
+    matrix, place = np.asarray(crop, np.float64), np.asarray(translation, np.float64)
+    size, angle = _size_and_angle(matrix)
+    scale = FOCAL / (CAMERA_Z - place[..., 2])
+    inside = np.stack([CENTRE + scale * place[..., 0], CENTRE - scale * place[..., 1]], axis=-1)
+    turn = np.swapaxes(row_rotation(angles), -1, -2)
+    rotation = about_z(angle) @ toward_viewer(place - [0.0, 0.0, CAMERA_Z]) @ turn
+    return Apparent(rotation, applied(inverted(matrix), inside[..., None, :])[..., 0, :], scale / size)
+
+
+def angles_of(rotation: ArrayLike) -> Array:
+    """R = Rz · Ry · Rx on columns (…, 3, 3) → x, y, z (…, 3) radians, y in [−π/2, π/2]: + down, left, tilt to the subject's right."""
+    m = np.asarray(rotation, np.float64)
+    x, y = np.arctan2(m[..., 2, 1], m[..., 2, 2]), np.arcsin(np.clip(-m[..., 2, 0], -1.0, 1.0))
+    return np.stack([x, y, np.arctan2(m[..., 1, 0], m[..., 0, 0])], axis=-1)
+
+
+def about_z(angle: ArrayLike) -> Array:
+    """Rotation (…, 3, 3) about the viewing axis, + counter-clockwise for the viewer."""
+    c, s = np.cos(np.asarray(angle, np.float64)), np.sin(np.asarray(angle, np.float64))
+    zero, one = np.zeros_like(c), np.ones_like(c)
+    return np.stack([np.stack(row, axis=-1) for row in ([c, -s, zero], [s, c, zero], [zero, zero, one])], axis=-2)
+
+
+def toward_viewer(points: ArrayLike) -> Array:
+    """The smallest rotation (…, 3, 3) that brings the direction of camera-frame points (…, 3) onto the viewing axis −z."""
+    p = np.asarray(points, np.float64)
+    x, y, z = np.moveaxis(p / np.linalg.norm(p, axis=-1, keepdims=True), -1, 0)
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    cross = np.stack([np.stack(row, axis=-1) for row in ([zero, zero, x], [zero, zero, y], [-x, -y, zero])], axis=-2)
+    eye = np.stack([np.stack(row, axis=-1) for row in ([one, zero, zero], [zero, one, zero], [zero, zero, one])], axis=-2)
+    return np.asarray(eye + cross + cross @ cross / (1 - z)[..., None, None])
+
+
+def _size_and_angle(similarity: Array) -> tuple[Array, Array]:
+    """Scale (…) and angle (…) radians, + clockwise on the screen, of similarities (…, 2, 3) of v-down pixels."""
+    a, b = similarity[..., 0, 0], similarity[..., 1, 0]
+    return np.hypot(a, b), np.arctan2(b, a)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFace:
+    """What the net says of the portrait: expression (64,), rotation (3,), translation (3,), gaze (4,), and where it looked.
+
+    canvas (2, 3): photograph → canvas; five (5, 2): the crop's five points in canvas pixels.
+    """
+
+    expression: Array
+    rotation: Array
+    translation: Array
+    gaze: Array
+    canvas: Array
+    five: Array
+
+    @property
+    def crop(self) -> Array:
+        """(2, 3): canvas → the net's 256 × 256."""
+        return face_affine(self.five)
+
+
+@dataclass(frozen=True, eq=False)
+class Driving:
+    """What drives T frames: expression (T, 64), rotation (T, 3), translation (T, 3), gaze (T, 4), crop (T, 2, 3)."""
+
+    expression: Array
+    rotation: Array
+    translation: Array
+    gaze: Array
+    crop: Array
+
+    def __len__(self) -> int:
+        return len(self.expression)
+
+
+def drive(
+    source: SourceFace, fit: FittedFace, poses: Sequence[FacePose], transfer: Transfer, gaze: GazeAdapter, absolute: bool = False
+) -> Driving:
+    """The coefficients and crop of every pose, as the net would see the portrait's face in it.
+
+    Relative (default): what the poses add to the portrait's own pose (``fit``) is added to what the net says of the portrait,
+    so a pose that is the portrait's gives back ``source``, crop included. Absolute: expression, rotation and gaze are the pose's
+    own, as the method was published; place and size stay calibrated on the portrait, whose identity is rendered.
+    """
+    rotation, translation = np.stack([pose.rotation for pose in poses]), np.stack([pose.translation for pose in poses])
+    actions, looks = np.stack([pose.actions for pose in poses]), np.stack([pose.gaze for pose in poses])
+    now = seen(rotation, translation, fit.camera, source.canvas, transfer.placed)
+    own = seen(fit.rotation, fit.translation, fit.camera, source.canvas, transfer.placed)
+    told = from_network(source.rotation, source.translation, source.crop)
+    growth = now.scale / own.scale
+    position = now.position + growth[:, None] * (told.position - own.position)
+    turn = now.rotation if absolute else now.rotation @ own.rotation.T @ told.rotation
+
+    before = five_points_of(fit, [FacePose(fit.actions, fit.rotation, fit.translation, fit.gaze)], source.canvas)[0]
+    five = five_points_of(fit, poses, source.canvas) + growth[:, None, None] * (source.five - before)
+    crop = np.stack([face_affine(points) for points in five])
+    angles, place = to_network(Apparent(turn, position, told.scale * growth), crop)
+    if absolute:
+        return Driving(transfer.expression(actions), angles, place, gaze(looks), crop)
+    expression = source.expression + transfer.expression(actions - fit.actions)
+    return Driving(expression, angles, place, source.gaze + gaze(looks) - gaze(fit.gaze), crop)
+
+
+def five_points_of(fit: FittedFace, poses: Sequence[FacePose], canvas: ArrayLike) -> Array:
+    """Eye centres, nose tip and mouth corners of the fitted head in every pose, canvas pixels (T, 5, 2), image left first."""
+    model = LandmarkModel.load()
+    names = (*LEFT_EYE, *RIGHT_EYE, NOSE, *MOUTH)
+    rows = [int(np.flatnonzero(model.index == name)[0]) for name in names]
+    still = model.mean[rows] + np.tensordot(fit.identity, model.identity[:, rows], axes=1)
+    moved = still + np.tensordot(np.stack([pose.actions for pose in poses]), model.actions[:, rows], axes=1)
+    turns, places = np.stack([pose.rotation for pose in poses]), np.stack([pose.translation for pose in poses])
+    points = fit.camera.project(moved @ np.swapaxes(turns, -1, -2) + places[:, None])[..., :2]
+    a, b, c, d, nose, left, right = np.moveaxis(applied(np.asarray(canvas), points), 1, 0)
+    return np.stack([(a + b) / 2, (c + d) / 2, nose, left, right], axis=1)

@@ -1,0 +1,204 @@
+"""ARKit actions ↔ the 64 expression coefficients of a user's Basel face, and our gaze → the released net's four numbers (spec 3.2).
+
+Each action moves our head's skin; the displacement under every vertex of the BFM (:mod:`mimaface.basel.correspondence`) is explained
+by ``exBase`` in regularised least squares. Solved once on the user's machine and kept on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import lsq_linear
+
+from mimaface.face.head import ASSETS, Head
+from mimaface.geometry.threads import one_thread
+from mimaface.protocol.arkit import ACTION_NAMES
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+
+from .bfm import EXPRESSION, BaselFace
+from .correspondence import Similarity, correspond
+
+Array = NDArray[Any]
+log = logging.getLogger(__name__)
+VERSION = 1  # of the method: a cache of another version is not read
+HEAD_FILE = ASSETS / "head.npz"
+NOISE, INDEPENDENT = 0.0005, 400  # metres by which a vertex's transferred displacement errs; how many err independently
+ACTION_SPREAD = 1.0  # standard deviation of an action in the inverse: weak, it decides only what the BFM does not show
+SHAPES = {
+    "matrix": (len(ACTION_NAMES), EXPRESSION), "metric": (EXPRESSION, EXPRESSION), "unexplained": (len(ACTION_NAMES),),
+    "scale": (), "rotation": (3, 3), "offset": (3,),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """matrix (52, 64): β of each action at 1, in standard deviations; metric (64, 64): coefficients → metres RMS, as a factor.
+
+    unexplained (52,): share of each action's displacement that the BFM cannot show; placed: the BFM's mean face on our head.
+    """
+
+    matrix: Array
+    metric: Array
+    unexplained: Array
+    placed: Similarity
+
+    def expression(self, actions: ArrayLike) -> Array:
+        """Actions, or differences of actions, (…, 52) → β (…, 64). Linear, so differences stay differences."""
+        values = np.asarray(actions, np.float64)
+        if values.shape[-1:] != (len(ACTION_NAMES),):
+            raise ValueError(f"actions have shape {values.shape}, expected (…, {len(ACTION_NAMES)})")
+        return np.asarray(values @ self.matrix)
+
+    def actions(self, expression: ArrayLike) -> Array:
+        """β (…, 64) → the actions (…, 52) in [0, 1] whose surface comes closest: bounded least squares, never an inverse."""
+        values = np.asarray(expression, np.float64)
+        if values.shape[-1:] != (EXPRESSION,) or not np.isfinite(values).all():
+            raise ValueError(f"expression has shape {values.shape}, expected finite numbers (…, {EXPRESSION})")
+        system = np.concatenate([self.metric @ self.matrix.T, np.eye(len(ACTION_NAMES)) / ACTION_SPREAD])
+        rest = np.zeros(len(ACTION_NAMES))
+        with one_thread():
+            found = [
+                lsq_linear(system, np.concatenate([self.metric @ each, rest]), (0.0, 1.0), method="bvls").x
+                for each in values.reshape(-1, EXPRESSION)
+            ]
+        return np.clip(np.reshape(found, (*values.shape[:-1], len(ACTION_NAMES))), 0.0, 1.0)
+
+
+def solve(bfm: BaselFace, head: Head) -> Transfer:
+    """Compute the transfer, about two seconds. Raises :class:`InvalidCheckpoint` where the BFM is no face in the usual axes."""
+    found = correspond(bfm, head)
+    moves = found.carry(head.actions.astype(np.float64)).reshape(len(ACTION_NAMES), -1)  # in the BFM's unit
+    basis = bfm.expression_basis.reshape(EXPRESSION, -1)
+    if not np.isfinite(basis).all() or not (np.abs(basis) > 0).any():
+        raise InvalidCheckpoint("the face model's exBase is empty or not finite", "use BFM09_model_info.mat of Deep3DFaceRecon")
+    weight = np.repeat(found.trust, 3) * (INDEPENDENT / found.trust.sum()) * (found.placed.scale / NOISE) ** 2
+    with one_thread():
+        gram = (basis * weight) @ basis.T  # β in standard deviations: a Gaussian prior of unit variance regularises
+        matrix = np.linalg.solve(gram + np.eye(EXPRESSION), (basis * weight) @ moves.T).T
+        left = ((moves - matrix @ basis) ** 2) @ weight
+        whole = (moves**2) @ weight
+        values, vectors = np.linalg.eigh(gram)
+    metric = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    unexplained = np.sqrt(np.where(whole > 0, left / np.where(whole > 0, whole, 1.0), 0.0))
+    log.info("BFM aligned, median %.1f mm from our head; %.0f %% of the actions' movement is left unexplained",
+             1000 * found.error, 100 * float(np.median(unexplained)))  # fmt: skip
+    return Transfer(matrix, metric, unexplained, found.placed)
+
+
+def transfer(bfm: BaselFace, folder: Path, head_file: Path = HEAD_FILE) -> Transfer:
+    """The transfer of this BFM and this head from ``folder``, solved and kept there when it is not, or damaged.
+
+    A folder that cannot be written costs a warning and the two seconds again. Raises as :func:`solve`.
+    """
+    key = f"{VERSION}-{fingerprint(bfm)}-{_file_hash(head_file, head_file.stat().st_mtime_ns)}"
+    path = folder / f"bfm-transfer-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    kept = _read(path, key)
+    if kept is not None:
+        return kept
+    solved = solve(bfm, Head.load(head_file))
+    _write(path, key, solved)
+    return solved
+
+
+def fingerprint(bfm: BaselFace) -> str:
+    """sha256 of what the transfer depends on: mean shape, exBase, triangles and key points, not the file that held them."""
+    digest = hashlib.sha256()
+    for values in (bfm.mean, bfm.expression_basis, bfm.triangles, bfm.keypoints):
+        digest.update(f"{values.dtype.str} {values.shape} ".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _file_hash(path: Path, _changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read(path: Path, key: str) -> Transfer | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: np.asarray(file[name], np.float64) for name in SHAPES}
+            found = str(file["key"])
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        log.warning("%s is damaged (%s); the transfer is solved again", path, error)
+        return None
+    whole = all(arrays[name].shape == shape and np.isfinite(arrays[name]).all() for name, shape in SHAPES.items())
+    if found != key or not whole:
+        log.warning("%s does not hold what its name says; the transfer is solved again", path)
+        return None
+    placed = Similarity(float(arrays["scale"]), arrays["rotation"], arrays["offset"])
+    return Transfer(arrays["matrix"], arrays["metric"], arrays["unexplained"], placed)
+
+
+def _write(path: Path, key: str, solved: Transfer) -> None:
+    arrays: dict[str, Any] = {
+        "matrix": solved.matrix, "metric": solved.metric, "unexplained": solved.unexplained,
+        "scale": solved.placed.scale, "rotation": solved.placed.rotation, "offset": solved.placed.offset,
+    }  # fmt: skip
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, key=np.array(key), **arrays)
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        log.warning("the transfer to the BFM cannot be kept in %s (%s); it is solved again next time", path.parent, error)
+
+
+@dataclass(frozen=True, eq=False)
+class GazeAdapter:
+    """Our gaze → the released net's four gaze numbers: g = matrix · [left yaw, left pitch, right yaw, right pitch] + offset.
+
+    What those numbers mean is published nowhere. The default takes them for our own four, radians, in our order and signs;
+    ``fitted`` says whether that guess was replaced by :meth:`fit`.
+    """
+
+    matrix: Array
+    offset: Array
+    fitted: bool = False
+
+    @classmethod
+    def assumed(cls) -> GazeAdapter:
+        """The documented default: identity."""
+        return cls(np.eye(4), np.zeros(4))
+
+    @classmethod
+    def fit(cls, gaze: ArrayLike, gaze_d3dfr: ArrayLike, spread: float = 0.02) -> GazeAdapter:
+        """Least squares on frames in which both are known: gaze (T, 2, 2) radians, gaze_d3dfr (T, 4).
+
+        ``spread`` radians is how exact our gaze is: directions that vary by less, such as a squint, get little gain.
+        Raises :class:`InvalidInput` for fewer than 8 frames, other shapes, or eyes that never move.
+        """
+        ours, theirs = np.asarray(gaze, np.float64), np.asarray(gaze_d3dfr, np.float64)
+        if ours.ndim != 3 or ours.shape[1:] != (2, 2) or theirs.shape != (len(ours), 4):
+            raise InvalidInput(f"gaze {ours.shape} and gaze_d3dfr {theirs.shape} do not fit, expected (T, 2, 2) and (T, 4)")
+        ours = ours.reshape(-1, 4)
+        seen = np.isfinite(ours).all(1) & np.isfinite(theirs).all(1)
+        ours, theirs = ours[seen], theirs[seen]
+        if len(ours) < 8 or (ours.std(0) < spread).all():
+            raise InvalidInput(
+                f"{len(ours)} frames with hardly any movement of the eyes cannot calibrate the gaze",
+                "use a video of some seconds in which the person looks around",
+            )
+        a, b = ours - ours.mean(0), theirs - theirs.mean(0)
+        matrix = np.linalg.solve(a.T @ a + 0.01 * len(a) * spread**2 * np.eye(4), a.T @ b).T
+        return cls(matrix, theirs.mean(0) - matrix @ ours.mean(0), fitted=True)
+
+    def __call__(self, gaze: ArrayLike) -> Array:
+        """gaze (…, 2, 2) radians → (…, 4)."""
+        values = np.asarray(gaze, np.float64)
+        return np.asarray(values.reshape(*values.shape[:-2], 4) @ self.matrix.T + self.offset)

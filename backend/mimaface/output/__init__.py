@@ -1,0 +1,1 @@
+"""Where frames go: folders of PNGs, films with sound."""

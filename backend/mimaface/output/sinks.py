@@ -1,0 +1,203 @@
+"""Writing a shot: a folder of PNG files or an MP4, each complete or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.pictures import encode_png, is_ours
+from mimaface.protocol.errors import DiskFull, InvalidInput, NotInstalled, NotWritable
+from mimaface.protocol.files import write_whole
+
+from .sound import Sound
+
+Array = NDArray[Any]
+BIT_RATE = 192_000  # bits a second of sound
+NEAR = 0.005  # frames per second: 23.98 and 23.976 are 24000/1001
+
+
+class FrameSink(Protocol):
+    """Takes frames in order."""
+
+    def write(self, index: int, image: Array) -> None: ...
+
+
+class Folder:
+    """``000000.png`` and on; a frame appears under its name only when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, index: int, image: Array) -> None:
+        with _reported(self.path):
+            write_whole(self.path / f"{index:06d}.png", encode_png(image))
+
+
+class _Written:
+    """A file for PyAV, which keeps the reason of a failure to itself."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw, self.seek, self.tell = raw, raw.seek, raw.tell
+        self.failure: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[self._raw.write(rest) :]
+        except OSError as error:
+            self.failure = error
+            raise
+        return len(content)
+
+
+class Mp4:
+    """H.264 in yuv420p and BT.709, and AAC; odd sizes lose their last row or column, and what is see-through is black."""
+
+    def __init__(self, file: _Written, rate: Fraction, sound: Sound | None) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise NotInstalled("writing video needs PyAV", 'pip install "mimaface[video]"') from error
+        self._av = av
+        self._container = av.open(file, "w", format="mp4")
+        self._rate = rate
+        self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "medium"})
+        self._streams: list[Any] = [self._stream]
+        self._opened = False
+        self._heard: Iterator[Any] = iter(())
+        if sound is not None:
+            self._audio = self._container.add_stream("aac", rate=sound.rate, layout=sound.layout)
+            self._audio.bit_rate = BIT_RATE
+            self._streams.append(self._audio)
+            self._heard = sound.frames()
+
+    def write(self, index: int, image: Array) -> None:
+        from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+        height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+        if not self._opened:
+            stream, context = self._stream, self._stream.codec_context
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            context.color_primaries, context.color_trc = int(ColorPrimaries.BT709), int(ColorTrc.BT709)
+            context.colorspace, context.color_range = int(Colorspace.ITU709), int(ColorRange.MPEG)
+            self._opened = True
+        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(on_black(image[:height, :width])), format="rgb24")
+        frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        frame.pts, frame.time_base = index, 1 / self._rate
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)
+        for heard in self._heard:
+            for packet in self._audio.encode(heard):
+                self._container.mux(packet)
+            if heard.pts * heard.time_base > frame.pts * frame.time_base:  # pictures and sound side by side in the file
+                break
+
+    def finish(self) -> None:
+        """Write what is still to come, and the file's index."""
+        if self._opened:
+            for heard in self._heard:
+                for packet in self._audio.encode(heard):
+                    self._container.mux(packet)
+            for stream in self._streams:
+                for packet in stream.encode():
+                    self._container.mux(packet)
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Let go of a file that will not be finished."""
+        with contextlib.suppress(self._av.error.FFmpegError, OSError, ValueError):
+            self._container.close()
+
+
+def on_black(image: Array) -> Array:
+    """RGB (H, W, 3) uint8 of RGB or RGBA."""
+    if image.shape[2] == 3:
+        return image
+    return np.asarray(np.rint(image[..., :3] * (image[..., 3:] / np.float32(255))).astype(np.uint8))
+
+
+def exact_rate(rate: float) -> Fraction:
+    """Frames per second as film and television count them: 29.97 is 30000/1001."""
+    television = Fraction(round(rate * 1.001) * 1000, 1001)
+    if abs(rate - round(rate)) > NEAR and abs(float(television) - rate) < NEAR:
+        return television
+    return Fraction(rate).limit_denominator(1001)
+
+
+@contextmanager
+def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = None) -> Iterator[FrameSink]:
+    """A sink for ``path``: .mp4, or a folder for PNG files. An unfinished MP4 is removed, finished PNG files stay.
+
+    ``sound`` goes into an MP4. Of a folder's files only those that we wrote are deleted. Raises :class:`InvalidInput` when
+    something is there already, :class:`NotWritable` and :class:`DiskFull`.
+    """
+    with _reported(path):
+        if not is_film(path):
+            if re.fullmatch(r"\.[A-Za-z]\w{1,4}", path.suffix) and not path.is_dir():
+                raise InvalidInput(f"{path.name}: this kind of output is not known", "use a folder or an .mp4 file")
+            if path.exists() and any(path.glob("*.png")) and not overwrite:
+                raise InvalidInput(f"{path} already holds frames", "choose another folder or add --overwrite")
+            for stale in path.glob("[0-9]" * 6 + ".png"):
+                if is_ours(stale):
+                    stale.unlink()
+            path.mkdir(parents=True, exist_ok=True)
+            yield Folder(path)
+            return
+        if path.is_dir() or (path.exists() and not overwrite):
+            raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("w+b", buffering=0) as raw:
+                file = _Written(raw)
+                sink = Mp4(file, exact_rate(rate), sound)
+                try:
+                    yield sink
+                    sink.finish()
+                except BaseException as error:
+                    sink.abandon()
+                    raise (file.failure or error) from None
+            part.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def is_film(path: Path) -> bool:
+    """Whether an output is one file, an MP4, and not a folder of pictures."""
+    return path.suffix.lower() == ".mp4"
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        import errno
+
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(f"the disk of {path} is full", "free some space and run again") from error
+        raise NotWritable(f"cannot write to {path}: {error.strerror or error}", "choose another place") from error
+
+
+def contact_sheet(images: Iterable[Array], columns: int, width: int) -> Array:
+    """Pictures (H, W, 3) of one size in rows of ``columns``, each ``width`` pixels wide → one picture."""
+    cells = []
+    for image in images:
+        height = round(width * image.shape[0] / image.shape[1])
+        cells.append(np.asarray(Image.fromarray(image[..., :3]).resize((width, height), Image.Resampling.LANCZOS)))
+    blank = np.full_like(cells[0], 255)
+    cells += [blank] * (-len(cells) % columns)
+    return np.vstack([np.hstack(cells[row : row + columns]) for row in range(0, len(cells), columns)])

@@ -1,0 +1,1 @@
+"""What a user picks: ways from portrait and poses to frames."""

@@ -1,0 +1,75 @@
+"""The released engine's gaze, calibrated: what its net says of a video's frames beside what our tracker says (spec 3.2).
+
+What the net's four numbers mean is published nowhere; an affine map from our gaze is fitted to any video of a person who looks around.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.basel.transfer import GazeAdapter
+from mimaface.face.track import Tracker
+from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
+from mimaface.renderers.released_shot import net_input, net_output
+from mimaface.weights.convert import FaceNetworks
+from mimaface.weights.library import gaze_file
+
+Array = NDArray[Any]
+SIDE = 512  # of the square that the released model sees
+
+
+def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], name: str) -> tuple[GazeAdapter, int]:
+    """Fit the adapter to (seconds, RGB (H, W, 3) uint8) frames; returns it and how many of them showed open eyes.
+
+    Raises :class:`InvalidInput` where the eyes hardly move, :class:`NoFaceFound`.
+    """
+    tracker, said = Tracker(), []
+    device = next(networks.reconstruction.parameters()).device
+    network = networks.reconstruction.float()
+    for seconds, image in frames:
+        tracker.add(seconds, image)
+        points = tracker.last_points
+        numbers = np.full(4, np.nan)
+        if points is not None:
+            numbers = net_output(network, net_input(image, points[:, :2], SIDE).crop, device)[1]
+        said.append(numbers)
+    *_, motion = tracker.finish(name)
+    assert motion is not None
+    sure = motion.valid[:, 2]
+    return GazeAdapter.fit(motion.gaze[sure], np.stack(said)[sure]), int(sure.sum())
+
+
+def keep(adapter: GazeAdapter, name: str) -> None:
+    """Store the calibration for all later renders. Raises :class:`NotWritable`."""
+    path = gaze_file()
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    content = {"video": name, "matrix": adapter.matrix.tolist(), "offset": adapter.offset.tolist()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise NotWritable(f"cannot write {path}: {error.strerror}", "choose another MIMAFACE_HOME") from error
+
+
+def kept() -> GazeAdapter | None:
+    """The calibration, None where there is none. Raises :class:`InvalidCheckpoint` for a damaged one."""
+    path = gaze_file()
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        matrix, offset = (np.array(content[field], np.float64) for field in ("matrix", "offset"))
+        if matrix.shape != (4, 4) or offset.shape != (4,) or not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
+            raise ValueError("not 4 × 4 and 4 numbers")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidCheckpoint(
+            f"{path} is damaged ({error})", "delete it, and calibrate again: mimaface models gaze VIDEO"
+        ) from error
+    return GazeAdapter(matrix, offset, fitted=True)

@@ -1,0 +1,1 @@
+"""The photograph on the posed head."""

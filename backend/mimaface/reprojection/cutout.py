@@ -1,0 +1,84 @@
+"""What of a frame is see-through: all but the person, or what the photograph's own alpha says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
+
+from mimaface.geometry.interpolation import smoothstep
+
+from .matte import CLEAR, EDGE_HIGH, EDGE_LOW, SURE, PersonSegmenter
+
+Array = NDArray[Any]
+LOOSE = 0.1  # share of what is opaque around the person that is not the person, above which an alpha is no person's outline
+STRIP = 256  # rows at a time, for memory
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """still (H, W) float32: how opaque the photograph's own pose is; under (h, w) float32: how opaque the part of it that is rendered
+    is behind what moves; backdrop (H, W, 3) or a level: what a frame shows through what is not opaque.
+    """
+
+    still: Array
+    under: Array
+    backdrop: Array | float
+
+    @classmethod
+    def of(
+        cls, still: Array, beyond: Array | float, backdrop: Array | float, part: tuple[slice, slice], opacity: Array, invented: Array
+    ) -> Cutout:
+        """``beyond`` (h, w) is how opaque the photograph is where the person was, opacity and invented (h, w) are the sheet's."""
+        rest = np.clip((still[part] - opacity) / np.maximum(1 - opacity, 1e-3), 0, 1)
+        return cls(still, (rest * (1 - invented) + invented * beyond).astype(np.float32), backdrop)
+
+    def alpha(self, part: tuple[slice, slice], cover: Array | None) -> Array:
+        """(H, W) uint8 of a frame in whose ``part`` the person covers ``cover`` (h, w) of each pixel; None: as photographed."""
+        result = self.still
+        if cover is not None:
+            result = result.copy()
+            result[part] = cover + (1 - cover) * self.under
+        return np.asarray(np.rint(255 * result).astype(np.uint8))
+
+    def straight(self, picture: Array) -> Array:
+        """A frame (H, W, 4) uint8 with the colours of what is opaque alone, without the backdrop that shines through."""
+        result = picture.copy()
+        for row in range(0, len(picture), STRIP):
+            rows = np.s_[row : row + STRIP]
+            alpha = picture[rows, :, 3:] / np.float32(255)
+            behind = self.backdrop if isinstance(self.backdrop, float) else self.backdrop[rows]
+            colours = (picture[rows, :, :3] - (1 - alpha) * behind) / np.maximum(alpha, 1 / 255)
+            result[rows, :, :3] = np.rint(np.clip(np.where(alpha > 0, colours, 0), 0, 255)).astype(np.uint8)
+        return result
+
+
+def within_alpha(matte: Array, alpha: Array) -> Array:
+    """The person in a picture with an ``alpha`` (H, W) uint8, of which ``matte`` (H, W) is what looks like one: (H, W) float32.
+
+    An alpha that is a person's outline is better than what looks like one.
+    """
+    share = alpha.astype(np.float32) / 255
+    rows, columns = np.nonzero(matte > 0.5)
+    around = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    loose = (share * (matte < 0.5))[around].sum() > LOOSE * share[around].sum()
+    return np.minimum(matte, share) if loose else share
+
+
+def whole_person(image: Array, matte: Array) -> Array:
+    """``matte`` (H, W) of a person, which ends a few faces from the face, with the rest of the body in ``image``: (H, W) float32."""
+    rows, columns = np.nonzero(matte > CLEAR)
+    near = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    found = Image.fromarray(PersonSegmenter.load()(image)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
+    result = np.asarray(smoothstep(EDGE_LOW, EDGE_HIGH, np.asarray(found)), np.float32)
+    result[near] = matte[near]
+    people, count = label(result > 0.5)
+    if count > 1:
+        mine = np.bincount(people[near][matte[near] > 0.5], minlength=count + 1)[1:].argmax() + 1
+        result[(people > 0) & (people != mine)] = 0
+    inside = distance_transform_edt(binary_fill_holes(result > 0.5)) > SURE * max(image.shape[:2])
+    return np.where(inside, np.float32(1), result)

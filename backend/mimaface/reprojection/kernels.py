@@ -1,0 +1,251 @@
+"""The colour of every pixel: the photograph looked up through the posed head, and what no photograph shows, painted.
+
+Kernels only; :mod:`mimaface.reprojection.projection` and :mod:`mimaface.reprojection.eyes_and_mouth` prepare what they read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.geometry.interpolation import bilinear, sample_into
+
+Array = NDArray[Any]
+SKIN, EYE, MOUTH, TEETH = 1, 2, 3, 4
+DEPTH_BIAS, DEPTH_SOFT = 0.008, 0.008  # metres behind the nearest surface: up to the first it is seen, past both it is hidden
+# pixels from another surface within which a pixel is not and then is trusted, by kind, at heads up to RIM_HEAD pixels wide
+RIM_HEAD = 200
+MARGIN_UNIT = 4.0  # margins are kept in quarters of such a pixel, −32 to 31.75
+# – where the expression changed, and where it did not; around an unchanged mouth its picture is continued outwards
+RIM = np.array(
+    [[0.0, 1.0, 0.0, 1.0], [2.5, 7.0, 0.0, 0.8], [0.7, 2.0, 0.0, 0.8], [0.7, 2.0, -24.0, -16.0], [-4.0, -1.5, -24.0, -16.0]],
+    np.float32,
+)
+TRUST, MIRROR, CALM, OPACITY, SAME, INNER, SHADE = range(7)  # columns of ``factors``
+EYE_REACH = 1.3  # radians from the pupil to the border of an eye picture
+LID_BINS, LID_SPAN = 33, 1.1  # columns of a lid table, radians of yaw to either side
+LID_SHADOW, SHADOW_REACH = 0.5, 0.20  # how dark the eye is under its upper lid, and radians down to where that ends
+# metres along the arch from the middle to where each tooth ends; metres of crown; metres that a gap between teeth is wide
+UPPER_TEETH = np.array([0.0085, 0.0153, 0.0229, 0.0299, 0.0367, 0.0467, 0.0567])
+LOWER_TEETH = np.array([0.0054, 0.0113, 0.0181, 0.0251, 0.0322, 0.0432, 0.0537])
+CROWN, GAP, ROUND = 0.0098, 0.0005, 0.0011
+MOLARS = 0.018  # metres along the arch from which the cheeks take the light from the teeth
+GUM = np.array([0.74, 0.44, 0.42])  # against the colour of teeth
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def mix(values: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, column: int) -> float:
+    """One column of vertex attributes inside a triangle."""
+    return float(wa * values[a, column] + wb * values[b, column] + wc * values[c, column])
+
+
+@numba.njit(cache=True, nogil=True)
+def texture(
+    found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
+    surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, rim: Array, eyes: Array, turns: Array, lids: Array,
+    dark: Array, gum: Array, pixel: float,
+) -> Array:  # fmt: skip
+    """Colour, opacity, and how much of it no pixel of the photograph shows (h, w, 5), of a raster of the posed head.
+
+    own, partner (V, 3): u·z, v·z, z in the source, of a vertex and of its mirror partner; factors (V, 7): trust, mirror trust,
+    stillness (1: hardly moved, so its own pixel is right), opacity, sameness (1: moved with the head, but not on it), inner
+    (1: opaque even where no pixel is known), shade; fallback (V, 3) RGB; surface (V, 4): see ``unseen.surface_coordinates``;
+    image, inner_image (H, W, 3): the photograph, and its mouth continued over the lips; rim (5, 4): see RIM;
+    eyes (2, S, S, 3) pictures of both eyes, turned by turns (2, 3, 3); lids (2, 33): pitch of the upper lid's edge by yaw;
+    dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; pixel: metres at the head.
+    """
+    height, width = found.shape
+    result = np.zeros((height, width, 5), np.float32)
+    colour, seen = np.zeros(3), np.zeros(3)
+    for y in range(height):
+        for x in range(width):
+            index = found[y, x]
+            if index < 0:
+                continue
+            a, b, c = triangles[index]
+            wa, wb, wc = weights[y, x]
+            opacity = mix(factors, a, b, c, wa, wb, wc, OPACITY)
+            if opacity <= 0:
+                continue
+            mine = kind[index]
+            same = mix(factors, a, b, c, wa, wb, wc, SAME)
+            picture = inner_image if mine in (TEETH, MOUTH) else image
+            share, u, v = look_up(own, a, b, c, wa, wb, wc, mine, same, source_depth, margin, rim)
+            share *= mix(factors, a, b, c, wa, wb, wc, TRUST)
+            if mine in (MOUTH, EYE):
+                share *= same
+            share = max(share, mix(factors, a, b, c, wa, wb, wc, CALM))
+            unknown = result[y, x, 4] = 1 - share
+            if share < 0.999:
+                for channel in range(3):
+                    colour[channel] = mix(fallback, a, b, c, wa, wb, wc, channel)
+                if mine == EYE:
+                    paint_eye(colour, surface, a, b, c, wa, wb, wc, eyes, turns, lids)
+                elif mine in (TEETH, MOUTH):
+                    shade = mix(factors, a, b, c, wa, wb, wc, SHADE)
+                    if mine == TEETH:
+                        shade *= paint_tooth(colour, surface, a, b, c, wa, wb, wc, gum, pixel)
+                    for channel in range(3):
+                        colour[channel] = dark[channel] + shade * (colour[channel] - dark[channel])
+                mirrored = mix(factors, a, b, c, wa, wb, wc, MIRROR)
+                if mirrored > 0:
+                    found_share, mu, mv = look_up(partner, a, b, c, wa, wb, wc, mine, same, source_depth, margin, rim)
+                    mirrored *= found_share
+                    unknown *= 1 - mirrored
+                    if mirrored > 0:
+                        sample_into(seen, image, mu, mv)
+                        for channel in range(3):
+                            colour[channel] += mirrored * (seen[channel] - colour[channel])
+            if share > 0:
+                sample_into(seen, picture, u, v)
+                for channel in range(3):
+                    colour[channel] += share * (seen[channel] - colour[channel])
+            for channel in range(3):
+                result[y, x, channel] = colour[channel]
+            result[y, x, 3] = opacity * max(1 - unknown, mix(factors, a, b, c, wa, wb, wc, INNER))
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def look_up(
+    table: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, mine: int, same: float, source_depth: Array,
+    margin: Array, rim: Array,
+) -> tuple[float, float, float]:  # fmt: skip
+    """How far the photograph shows a point (0–1: inside it, not hidden, not at the rim of another part), and where: u, v."""
+    rows, columns = source_depth.shape
+    depth = mix(table, a, b, c, wa, wb, wc, 2)
+    u = mix(table, a, b, c, wa, wb, wc, 0) / depth
+    v = mix(table, a, b, c, wa, wb, wc, 1) / depth
+    if u < 0 or v < 0 or u >= columns or v >= rows:
+        return 0.0, u, v
+    behind = depth - source_depth[int(v), int(u)]
+    inside = bilinear(margin, u, v, mine) / MARGIN_UNIT
+    if mine in (TEETH, MOUTH):  # an opening that did not change shows what it showed
+        inside += same * (bilinear(margin, u, v, MOUTH) / MARGIN_UNIT - inside)
+        behind *= 1 - same
+    share = 1.0
+    if behind > DEPTH_BIAS:
+        share = max(1.0 - (behind - DEPTH_BIAS) / DEPTH_SOFT, 0.0)
+    low = rim[mine, 0] + same * (rim[mine, 2] - rim[mine, 0])
+    high = rim[mine, 1] + same * (rim[mine, 3] - rim[mine, 1])
+    return share * min(max((inside - low) / (high - low), 0.0), 1.0), u, v
+
+
+@numba.njit(cache=True, nogil=True)
+def paint_eye(
+    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, eyes: Array, turns: Array, lids: Array
+) -> None:
+    """The eye's own picture at a direction from its centre, in the shadow of the upper lid."""
+    dx = mix(surface, a, b, c, wa, wb, wc, 0)
+    dy = mix(surface, a, b, c, wa, wb, wc, 1)
+    dz = mix(surface, a, b, c, wa, wb, wc, 2)
+    side = 0 if surface[a, 3] < 0.5 else 1
+    flat = np.sqrt(dx * dx + dy * dy)
+    angle = np.arctan2(flat, dz)
+    size = eyes.shape[1]
+    scale = 0.5 * size * min(angle / EYE_REACH, 1.0) / max(flat, 1e-9)
+    u, v = 0.5 * size + dx * scale, 0.5 * size - dy * scale
+    turn = turns[side]
+    hx = turn[0, 0] * dx + turn[0, 1] * dy + turn[0, 2] * dz
+    hy = turn[1, 0] * dx + turn[1, 1] * dy + turn[1, 2] * dz
+    hz = turn[2, 0] * dx + turn[2, 1] * dy + turn[2, 2] * dz
+    yaw, pitch = np.arctan2(hx, hz), np.arctan2(hy, np.sqrt(hx * hx + hz * hz))
+    place = min(max((yaw / LID_SPAN + 1) * 0.5 * (LID_BINS - 1), 0.0), LID_BINS - 1.001)
+    left = int(place)
+    lid = lids[side, left] + (place - left) * (lids[side, left + 1] - lids[side, left])
+    lit = min(max((lid - pitch) / SHADOW_REACH, 0.0), 1.0)
+    light = 1 - LID_SHADOW * (1 - lit) * (1 - lit)
+    for channel in range(3):
+        colour[channel] = light * bilinear(eyes[side], u, v, channel)
+
+
+@numba.njit(cache=True, nogil=True)
+def paint_tooth(
+    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, gum_hue: Array, pixel: float
+) -> float:
+    """Crowns with gaps between them, rounded at their edge, gum above; lines thinner than a pixel are fainter, not thinner.
+
+    Returns the share of light that the cheeks leave.
+    """
+    along = abs(mix(surface, a, b, c, wa, wb, wc, 0))
+    up = mix(surface, a, b, c, wa, wb, wc, 1)
+    ends = LOWER_TEETH if surface[a, 2] > 0.5 else UPPER_TEETH
+    start = 0.0
+    end = ends[-1]
+    for number in range(len(ends)):
+        if along < ends[number]:
+            end = ends[number]
+            break
+        start = ends[number]
+    middle, half = 0.5 * (start + end), max(0.5 * (end - start), 1e-4)
+    across = min(abs(along - middle) / half, 1.0)
+    gap = half * (1 - across)
+    blur = max(0.5 * pixel, 0.5 * GAP)
+    dark = 0.5 * min(GAP / (2 * blur), 1.0) * np.exp(-((gap / (1.5 * blur)) ** 2))
+    edge = (up - ROUND * across**3) / max(pixel, 0.0004)
+    dark = 1 - (1 - dark) * (0.25 + 0.75 * min(max(edge + 0.5, 0.0), 1.0))
+    gum = min(max((up - (CROWN - 0.0022 * across * across)) / max(pixel, 0.0008) + 0.5, 0.0), 1.0)
+    light = (1 - dark) * (0.94 + 0.06 * (1 - across * across))
+    for channel in range(3):
+        colour[channel] *= light * (1 - gum) + gum * gum_hue[channel]
+    return 1 - min(max((along - MOLARS) / MOLARS, 0.0), 0.9)
+
+
+@numba.njit(cache=True, nogil=True)
+def lift(picture: Array, found: Array, weights: Array, triangles: Array, places: Array, kept: Array) -> tuple[Array, Array]:
+    """``picture`` (H, W, 4) looked up where a raster says → (h, w, 4) float32, 0 where it says nothing, and ``kept`` there (h, w).
+
+    places (V, 3) hold u·z, v·z, z; kept (V,).
+    """
+    height, width = found.shape
+    result, share = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
+    colour = np.zeros(4)
+    for y in range(height):
+        for x in range(width):
+            index = found[y, x]
+            if index < 0:
+                continue
+            a, b, c = triangles[index]
+            wa, wb, wc = weights[y, x]
+            depth = mix(places, a, b, c, wa, wb, wc, 2)
+            u = mix(places, a, b, c, wa, wb, wc, 0) / depth
+            v = mix(places, a, b, c, wa, wb, wc, 1) / depth
+            sample_into(colour, picture, u, v)
+            for channel in range(4):
+                result[y, x, channel] = colour[channel]
+            share[y, x] = wa * kept[a] + wb * kept[b] + wc * kept[c]
+    return result, share
+
+
+@numba.njit(cache=True, nogil=True)
+def compose(behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array) -> tuple[Array, Array, Array]:
+    """Four layers → picture and origin (h, w, 3) uint8, and how much of the hindmost is covered (h, w). From the back they are
+    ``behind`` (h, w, 3), of which ``invented`` (h, w) is no photograph, ``shell`` (h, w, 5), ``sheet`` (h, w, 4) and ``over`` (h, w, 4 or more).
+
+    Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
+    shows where the shell is below it. The origin says how much of a pixel is the photographed person, how much is shown by no
+    pixel of the photograph, and how much is the photographed background.
+    """
+    height, width = kept.shape
+    result, origin = np.empty((height, width, 3), np.uint8), np.empty((height, width, 3), np.uint8)
+    cover = np.empty((height, width), np.float32)
+    for y in range(height):
+        for x in range(width):
+            below, top = shell[y, x, 3], over[y, x, 3]
+            share = 1 - below * (1 - kept[y, x])
+            through = (1 - top) * (1 - share * sheet[y, x, 3])
+            cover[y, x] = 1 - through * (1 - below)
+            unseen = through * (below * shell[y, x, 4] + (1 - below) * invented[y, x])
+            rest = through * (1 - below) * (1 - invented[y, x])
+            origin[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
+            origin[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
+            origin[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
+            for channel in range(3):
+                value = behind[y, x, channel] + below * (shell[y, x, channel] - behind[y, x, channel])
+                value = value * (1 - share * sheet[y, x, 3]) + share * sheet[y, x, channel]
+                value += top * (over[y, x, channel] - value)
+                result[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
+    return result, origin, cover

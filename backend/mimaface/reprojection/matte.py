@@ -1,0 +1,121 @@
+"""Who is in front: the photograph as a person over a background.
+
+The person is found by MediaPipe's selfie segmentation (Google, Apache-2.0; 256 × 256 pixels), sharpened along the photograph's own
+edges by a guided filter (He, Sun, Tang 2010, "Guided Image Filtering").
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, label, uniform_filter
+
+from mimaface.face.head import ASSETS
+from mimaface.face.networks import open_network, run_network
+from mimaface.geometry.interpolation import fill_holes, smoothstep
+
+Array = NDArray[Any]
+SIDE = 256  # pixels a side that the network sees
+AROUND = 1.7  # sizes of the face that are looked at to either side of its middle
+SURE = 0.025  # of that square's width from its outline inwards: a person has no holes there
+EDGE_LOW, EDGE_HIGH = 0.15, 0.85  # of the network's answer: below the first background, above the second person
+OPAQUE, CLEAR = 0.97, 0.03  # a pixel is all person above the first, all background below the second
+BAND = 0.008  # of the picture's size: how far inside its outline a person may still be tinged by the background
+UNLIKE = 32.0  # of 255: what its outline may differ from the person next to it
+GUIDE_FLOOR = 1e-3  # variance of brightness, 0 to 1, below which a region has no edge to follow
+FAINT = 0.25  # least share of a pixel from which the person's own colour can be told
+
+
+class PersonSegmenter:
+    """The network. Safe from several threads: one call runs at a time."""
+
+    def __init__(self, folder: Path = ASSETS) -> None:
+        self._lock = threading.Lock()
+        self._network = open_network(folder / "person.tflite")
+
+    @staticmethod
+    @functools.cache
+    def load() -> PersonSegmenter:
+        """The shared instance. Raises :class:`InvalidCheckpoint` when the network is missing or damaged."""
+        return PersonSegmenter()
+
+    def __call__(self, image: Array) -> Array:
+        """How sure it is that a pixel of ``image`` (H, W, 3) uint8 is a person, 0 to 1: (256, 256) float32."""
+        small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+        with self._lock:
+            return np.asarray(run_network(self._network, small[None].astype(np.float32) / 255)[0][0, ..., 0])
+
+
+def person_matte(image: Array, face: Array) -> Array:
+    """How much of each pixel of ``image`` (H, W, 3) uint8 is the person whose ``face`` (H, W) bool is there: (H, W) float32, 0 to 1.
+
+    Where the network does not even find the face – in drawings, masks – all of the picture is taken for the person.
+    """
+    if not face.any():
+        return np.ones(face.shape, np.float32)
+    window = _around(face)
+    part, width = image[window], image[window].shape[1]
+    found = np.asarray(Image.fromarray(PersonSegmenter.load()(part)).resize(part.shape[1::-1], Image.Resampling.BILINEAR))
+    if found[face[window]].mean() < 0.5:
+        return np.ones(face.shape, np.float32)
+    matte = np.maximum(_guided(part.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face[window])
+    whole = binary_fill_holes(matte > 0.5)
+    matte = smoothstep(EDGE_LOW, EDGE_HIGH, np.where(distance_transform_edt(whole) > SURE * width, 1.0, matte))
+    people, count = label(matte > 0.5)
+    mine = np.bincount(people[face[window]], minlength=count + 1)[1:].argmax() + 1
+    nearest = people[tuple(distance_transform_edt(people == 0, return_distances=False, return_indices=True))]
+    result = np.zeros(face.shape, np.float32)
+    result[window] = np.where(nearest == mine, matte, 0.0)
+    return result
+
+
+def _around(face: Array) -> tuple[slice, slice]:
+    """Rows and columns of a square about ``face`` (H, W) bool, as far as the picture goes: the network wants people large."""
+    places = np.argwhere(face)
+    low, high = places.min(0), places.max(0) + 1
+    reach = AROUND * (high - low).max()
+    start = np.maximum((low + high) / 2 - reach, 0).astype(int)
+    rows, columns = (slice(int(a), int(b)) for a, b in zip(start, ((low + high) / 2 + reach).astype(int) + 1))
+    return rows, columns
+
+
+def _guided(guide: Array, values: Array, reach: int) -> Array:
+    """``values`` (H, W) as the locally linear function of ``guide`` (H, W), 0 to 1, that is nearest to them."""
+
+    def mean(picture: Array) -> Array:
+        return np.asarray(uniform_filter(picture, 2 * reach + 1, mode="nearest"))
+
+    middle, level = mean(guide), mean(values)
+    slope = (mean(guide * values) - middle * level) / (mean(guide * guide) - middle * middle + GUIDE_FLOOR)
+    return np.asarray(np.clip(mean(slope) * guide + mean(level - slope * middle), 0, 1))
+
+
+def person_colours(image: Array, matte: Array) -> Array:
+    """What the person alone looks like, also where the background shines through and beyond: (H, W, 3) float32, 0 to 255.
+
+    image (H, W, 3) uint8 is this over a background, by ``matte`` (H, W).
+    """
+    picture = image.astype(np.float32)
+    share = matte[..., None]
+    inside = distance_transform_edt(matte > OPAQUE)
+    deep = inside > BAND * max(image.shape[:2])
+    spread = fill_holes(picture, deep if deep.any() else matte > OPAQUE)
+    behind = fill_holes(picture, matte < CLEAR)
+    solved = np.clip((picture - (1 - share) * behind) / np.maximum(share, FAINT), 0, 255)
+    near = spread + np.where(share > FAINT, np.clip(solved - spread, -UNLIKE, UNLIKE), 0)
+    return np.where(deep[..., None], picture, near).astype(np.float32)
+
+
+def background_behind(image: Array, matte: Array, reach: float) -> Array:
+    """The picture (H, W, 3) float32, 0 to 255, without the person: filled from what is ``reach`` pixels or more away from one, or from
+    its sides and top where all of it is the person."""
+    known = distance_transform_edt(matte <= CLEAR) > reach
+    if not known.any():
+        known[0], known[:, [0, -1]] = True, True
+    return fill_holes(image, known)

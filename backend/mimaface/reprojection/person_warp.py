@@ -1,0 +1,122 @@
+"""The person as an elastic sheet that hair, neck and shoulders ride on, over a background that stays.
+
+Averbuch-Elor et al. 2017, "Bringing Portraits to Life", with the depth of the head, so that both move alike, and cut out of the
+background, so that only the person moves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+
+from mimaface.face.fit import FittedFace
+from mimaface.face.pose import FacePose
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.rasterise import rasterise
+
+from .kernels import SKIN, lift
+from .matte import CLEAR, background_behind
+from .projection import NECK_HIGH, NECK_LOW, Projection
+
+Array = NDArray[Any]
+GRID = 6  # pixels between the knots of the sheet
+DEPTH_REACH, BORDER = 0.06, 0.06  # head widths over which the sheet sinks; share of the picture that is held at its border
+REACH_LOW, REACH_HIGH = 0.30, 1.30  # head widths from the head: hair this near follows fully, beyond this not at all
+SOFT = 2.0  # knots over which the expression's folds are smoothed
+MOVES, LEAVES = (
+    0.15,
+    0.30,
+)  # of following the head: cut out of the photograph from the first on; the background shows from the second on
+HALO = 0.015  # head widths around the person in which the photograph is not sure to be background
+STRETCH_LOW, STRETCH_HIGH = 2.2, 3.8  # against the photograph: what is stretched more is not the sheet's to show
+SKIN_REACH = 0.12  # head widths over which what is beside the face follows its expression
+
+
+class Sheet:
+    """Knots in the head frame, and how far each follows the head.
+
+    On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull.
+    behind (H, W, 3) is the photograph without what moves, of which ``invented`` (H, W), 0 to 1, is not photographed; opacity (H, W)
+    that of what moves; held: pixels from the left, top and right of the canvas to where the photograph ends.
+    """
+
+    def __init__(self, projection: Projection, fit: FittedFace, held: tuple[float, float, float]) -> None:
+        camera = projection.camera
+        self.camera = camera
+        height, width = camera.height, camera.width
+        step = max(GRID, round(max(width, height) / 96))
+        u, v = np.meshgrid(np.linspace(0, width, max(width // step, 2) + 1), np.linspace(0, height, max(height // step, 2) + 1))
+        rows, columns = np.clip(v, 0, height - 1).astype(int), np.clip(u, 0, width - 1).astype(int)
+        head_width = projection.head_width
+        away, nearest = distance_transform_edt(projection.source_kind == 0, return_indices=True)
+        away = away[rows, columns]
+        silhouette = projection.depth[tuple(nearest[:, rows, columns])]
+        beside = smoothstep(0.0, DEPTH_REACH * head_width, away)
+        depth = gaussian_filter(silhouette * (1 - beside) - float(fit.translation[2]) * beside, 1.0)
+        ray = np.stack([u - camera.centre[0], camera.centre[1] - v, np.full_like(u, -camera.focal)], axis=-1)
+        self._place = (ray * depth[..., None] / camera.focal - fit.translation) @ fit.rotation
+        self._start = camera.project(self._place @ fit.rotation.T + fit.translation)[..., :2]
+        near = 1 - smoothstep(REACH_LOW * head_width, REACH_HIGH * head_width, away)
+        border = np.minimum(np.minimum(u + held[0], width - u + held[2]), v + held[1])
+        border = border / max(width + held[0] + held[2], height + held[1])
+        turning = smoothstep(NECK_LOW, NECK_HIGH, self._place[..., 1] + 0.6 * np.maximum(self._place[..., 2], 0))
+        self._knots = np.stack([u, v], axis=-1)
+        self._follow = near * turning * smoothstep(0.0, BORDER, border)
+        raster = rasterise(projection.place, projection.triangles, height, width)
+        on_skin = raster.covered & (projection.kind[raster.triangle] == SKIN)
+        off, skin = distance_transform_edt(~on_skin, return_indices=True)
+        here = tuple(skin[:, rows, columns])
+        self._corners = projection.triangles[np.maximum(raster.triangle[here], 0)]
+        fade = 1 - smoothstep(0.0, SKIN_REACH * head_width, off[rows, columns])
+        self._weights = raster.barycentric[here] * fade[..., None]
+        index = np.arange(u.size).reshape(u.shape)
+        a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
+        halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
+        self._triangles = np.concatenate(halves).astype(np.int32)
+        self._step = width / (u.shape[1] - 1), height / (u.shape[0] - 1)
+        self._cut_out(projection, HALO * head_width)
+
+    def _cut_out(self, projection: Projection, halo: float) -> None:
+        """What moves, colours times opacity and opacity (H, W, 4), and the photograph behind it (H, W, 3)."""
+        image, matte = projection.image, projection.matte
+        pixels = np.mgrid[: matte.shape[0], : matte.shape[1]] + 0.5
+        follow = map_coordinates(
+            self._follow, [pixels[0] / self._step[1], pixels[1] / self._step[0]], np.float32, 1, mode="nearest"
+        )
+        self.opacity = (matte * smoothstep(0.0, MOVES, follow)).astype(np.float32)
+        self._person = np.concatenate([projection.person * self.opacity[..., None], self.opacity[..., None]], axis=2)
+        leaves = distance_transform_edt(self.opacity <= CLEAR) <= halo
+        self.invented = (leaves * smoothstep(MOVES, LEAVES, follow)).astype(np.float32)
+        self.behind = image + self.invented[..., None] * (background_behind(image, matte, halo) - image)
+
+    def render(self, pose: FacePose, change: Array, view: tuple[int, int, int, int]) -> tuple[Array, Array]:
+        """The person in the part ``view`` (left, top, right, bottom) of the photograph, following the head: colours times opacity, and
+        opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far.
+
+        change (V, 3): how far the expression has moved each vertex, camera frame.
+        """
+        left, top, right, bottom = view
+        expression = (change[self._corners] * self._weights[..., None]).sum(2)
+        expression = gaussian_filter(expression, (SOFT, SOFT, 0))  # the head on top has the sharp edges
+        moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + expression)
+        shift = (moved[..., :2] - self._start) * self._follow[..., None]
+        depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + 0.1)
+        now = self._knots + shift
+        points = np.concatenate([now - [left, top], depth[..., None]], axis=2).reshape(-1, 3)
+        raster = rasterise(points, self._triangles, bottom - top, right - left)
+        # weighted by depth, so that the ratio is linear in the picture
+        places = np.concatenate([self._knots.reshape(-1, 2) * points[:, 2:], points[:, 2:]], axis=1)
+        kept = 1 - smoothstep(STRETCH_LOW, STRETCH_HIGH, self._stretch(now))
+        sheet, share = lift(
+            self._person, raster.triangle, raster.barycentric, self._triangles, places.astype(np.float32), kept.ravel()
+        )
+        return np.asarray(sheet), np.asarray(share)
+
+    def _stretch(self, knots: Array) -> Array:
+        """How much longer the sheet is at each of its ``knots`` (R, C, 2), in the direction in which that is most: (R, C)."""
+        down, across = np.gradient(knots, self._step[1], axis=0), np.gradient(knots, self._step[0], axis=1)
+        a, c, b = (across**2).sum(-1), (down**2).sum(-1), (across * down).sum(-1)
+        return np.asarray(np.sqrt((a + c) / 2 + np.sqrt(((a - c) / 2) ** 2 + b**2)))  # the larger singular value

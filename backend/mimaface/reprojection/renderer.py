@@ -1,0 +1,369 @@
+"""The proxy engine: the photographed head posed anew over the photograph, without a network that generates.
+
+Four layers, from the back: the background, which stays; the posed head with its hair (:mod:`mimaface.reprojection.hair`), textured by
+projection; the person as an elastic sheet (:mod:`mimaface.reprojection.person_warp`), torn where it would be stretched; and the middle of the posed
+face, which opens and closes, with what no photograph shows painted (:mod:`mimaface.reprojection.eyes_and_mouth`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.face.head import gaze_rotation
+from mimaface.face.portrait import Portrait
+from mimaface.face.pose import FacePose
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.rasterise import Raster, rasterise, vertex_normals
+from mimaface.geometry.threads import one_thread
+from mimaface.pictures import MATTE
+
+from .cutout import Cutout, whole_person
+from .edges import inner_edge, seams
+from .eyes_and_mouth import around_eyes, lid_tables, surface_coordinates
+from .kernels import INNER, MOUTH, OPACITY, RIM, SKIN, compose, texture
+from .matte import OPAQUE, background_behind
+from .person_warp import HALO, Sheet
+from .projection import Projection, project_portrait
+
+Array = NDArray[Any]
+SAME_LOW, SAME_HIGH = 0.0006, 0.0025  # metres that a point has moved on the head: below it has its own expression
+OPENED = 0.0008, 0.0030  # metres that most of the lips have moved: from the second on the mouth's inside is not as it was
+AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph
+STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is its own photograph
+MOUTH_LIT, MOUTH_DARK = 0.009, 0.020  # metres behind the lips: lit up to the first, and how fast it gets dark from there
+UNFOLD_LOW, UNFOLD_HIGH = 1.8, 3.5  # area against what the photograph shows of it: skin that is stretched more has no pixels
+MOUTH_FRONT = 0.06  # metres in front of the skull's middle: what lies deeper in the mouth is never at its edge
+SEAM = 0.02  # head widths: what the sheet shows nearer to its edge is not all person
+TURNS_LOW, TURNS_HIGH = 0.3, 0.9  # of following the head: the neck below is left to the sheet
+CANVAS_REACH, CANVAS_AROUND = 2.3, 0.35  # face heights from its middle that may move; share of the frame that is kept around it
+FACE_MARGIN = 1.7  # the "face" framing: a square of so many face heights
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Which part of the photograph is shown, at which size: corner (left, top) and scale in pixels, then width × height."""
+
+    left: float
+    top: float
+    scale: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What shading needs of one frame; see :func:`mimaface.reprojection.kernels.texture` for shapes."""
+
+    factors: Array
+    turns: Array
+    lids: Array
+
+
+class ProxyRenderer:
+    """Renders one portrait under any pose at one output size. Build once (0.3 s at 512²), then call :meth:`render`."""
+
+    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo") -> None:
+        fit = portrait.fit
+        self.fit = fit
+        self.frame = choose_frame(portrait, size, framing)
+        self.image = cut_out(portrait.image, self.frame)
+        canvas = choose_canvas(portrait, self.frame)
+        left, top = round((canvas.left - self.frame.left) * canvas.scale), round((canvas.top - self.frame.top) * canvas.scale)
+        self.view = (
+            max(-left, 0),
+            max(-top, 0),
+            min(self.frame.width - left, canvas.width),
+            min(self.frame.height - top, canvas.height),
+        )
+        left, top = max(left, 0), max(top, 0)
+        self._part = np.s_[top : top + self.view[3] - self.view[1], left : left + self.view[2] - self.view[0]]  # of the output
+        self.camera = fit.camera.window(canvas.left, canvas.top, canvas.scale, canvas.width, canvas.height)
+        image = self.image if canvas == self.frame else cut_out(portrait.image, canvas)
+        self._alpha = None if portrait.alpha is None else cut_out(portrait.alpha, self.frame)
+        alpha = None if portrait.alpha is None else cut_out(portrait.alpha, canvas)
+        self._cutouts: dict[bool, Cutout] = {}
+        self.projection = project_portrait(image, fit, self.camera, alpha)
+        photo_width = portrait.image.shape[1]
+        right = photo_width - canvas.left - canvas.width / canvas.scale
+        held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
+        self._sheet = Sheet(self.projection, fit, held)
+        self._kind = self.projection.kind_of_vertex
+        self._seam = max(round(SEAM * self.projection.head_width), 1)  # pixels
+        self._solid = solid_vertices(self.projection, self._kind)
+        self._whole = (self.projection.head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
+        self._still_head = (self.projection.still - fit.translation) @ fit.rotation
+        head = self.projection.head
+        mouth = np.flatnonzero((self._kind >= MOUTH) & (head.vertices[:, 2] > MOUTH_FRONT))
+        self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
+        self._surface = surface_coordinates()
+        self._lids = Lids.around(self.projection)
+        self._eye_centres = self.projection.head.eye_centres_for(fit.identity)
+        place, partner = self.projection.place, self.projection.mirror_place
+        self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
+        self._partner = np.concatenate([partner[:, :2] * partner[:, 2:], partner[:, 2:]], axis=1)
+
+    def render(self, pose: FacePose, transparent: bool = False) -> Array:
+        """RGB (H, W, 3) uint8 under ``pose``; RGBA (H, W, 4) with ``transparent``, in which only the person is opaque, and with a
+        photograph that has an alpha."""
+        return self.finished(self.render_with_origin(pose, transparent)[0], transparent)
+
+    def finished(self, picture: Array, transparent: bool) -> Array:
+        """A picture as :meth:`render_with_origin` returns it, (H, W, 3 or 4) uint8, without what shines through its alpha."""
+        return picture if picture.shape[2] == 3 else self._cutout(transparent).straight(picture)
+
+    def render_with_origin(self, pose: FacePose, transparent: bool = False) -> tuple[Array, Array]:
+        """What :meth:`render` returns, its colours still over the photograph's background, and where its pixels are from (H, W, 3)
+        uint8: in red how much of each is the photographed person, in green how much is made up, for no pixel of the photograph shows
+        it, in blue how much is the photographed background. The middle of the face, with eyes and teeth, counts as photographed."""
+        with one_thread():
+            return self._render(pose, transparent)
+
+    def _render(self, pose: FacePose, transparent: bool) -> tuple[Array, Array]:
+        posed = self.pose_vertices(pose)
+        if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
+            return self._at_rest(transparent)
+        rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
+        left, top, right, bottom = self.view
+        sheet, kept = self._sheet.render(pose, posed - rigid, self.view)
+        shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept)
+        behind, invented = (values[top:bottom, left:right] for values in (self._sheet.behind, self._sheet.invented))
+        picture, origin, cover = compose(behind, invented, shell, sheet, kept, face)
+        return self._pasted(picture, origin, cover, transparent)
+
+    def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
+        left, top, right, bottom = self.view
+        person = np.round(255 * self._sheet.opacity[top:bottom, left:right]).astype(np.uint8)
+        origin = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
+        return self._pasted(self.image[self._part], origin, None, transparent)
+
+    def _pasted(self, picture: Array, origin: Array, cover: Array | None, transparent: bool) -> tuple[Array, Array]:
+        """The whole output, and its origin, around the rendered part (h, w, 3), of which the person covers ``cover`` (h, w)."""
+        result, whole = self.image.copy(), np.zeros_like(self.image)
+        result[self._part] = picture
+        whole[..., 2] = 255
+        whole[self._part] = origin
+        if not transparent and self._alpha is None:
+            return result, whole
+        return np.dstack([result, self._cutout(transparent).alpha(self._part, cover)]), whole
+
+    def _cutout(self, transparent: bool) -> Cutout:
+        """What is see-through: beside the person, or where the photograph is. Made when it is first needed."""
+        if transparent not in self._cutouts:
+            left, top, right, bottom = self.view
+            view, halo = np.s_[top:bottom, left:right], HALO * self.projection.head_width
+            matte = np.zeros(self.image.shape[:2], np.float32)
+            matte[self._part] = self.projection.matte[view]
+            share = None if self._alpha is None else self._alpha.astype(np.float32) / 255
+            beyond: Array | float = 0.0
+            backdrop: Array | float = float(MATTE[0])
+            if transparent or share is None:
+                still = whole_person(self.image, matte)
+                still = still if share is None else np.minimum(still, share)
+                backdrop = background_behind(self.image, still, halo)
+            else:
+                still = share
+                beyond = background_behind(np.repeat(still[..., None], 3, axis=2), matte, halo)[self._part][..., 0]
+            sheet = self._sheet
+            self._cutouts[transparent] = Cutout.of(still, beyond, backdrop, self._part, sheet.opacity[view], sheet.invented[view])
+        return self._cutouts[transparent]
+
+    def pose_vertices(self, pose: FacePose) -> Array:
+        """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
+        shape = self.projection.head.posed(self.fit.identity, pose.actions, pose.gaze)
+        moved = (shape + self.projection.correction.at(pose.actions)) @ pose.rotation.T + pose.translation
+        follow = self.projection.follow[:, None]
+        return np.asarray(follow * moved + (1 - follow) * self.projection.still)
+
+    def _render_head(self, posed: Array, rigid: Array, pose: FacePose, sheet: Array, kept: Array) -> tuple[Array, Array, Array]:
+        """Layers (h, w, 5) as :func:`mimaface.reprojection.kernels.texture` makes them: the whole head, where it shows, and the face; and how
+        much of the sheet is to be kept above the first (h, w).
+
+        rigid (V, 3) is the portrait's own expression in the same pose; sheet (h, w) the sheet's opacity, kept (h, w) where it is not
+        stretched.
+        """
+        projection, camera = self.projection, self.camera
+        points = camera.project(posed)
+        facing = self._facing(posed)
+        opacity = np.maximum(smoothstep(0.0, 0.25, facing), self._whole) * self._solid
+        distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
+        calm = 1 - smoothstep(STILL_LOW, STILL_HIGH, distance)
+        moved = np.linalg.norm(posed - rigid, axis=1)
+        changed = smoothstep(SAME_LOW, SAME_HIGH, moved)
+        opened = smoothstep(*OPENED, np.percentile(moved[projection.head.region("lips")], 80))
+        inside = self._kind >= MOUTH
+        changed = np.where(inside, np.maximum(changed, opened), changed)
+        calm = np.where(inside, calm * (1 - opened), calm)
+        unfolded = self._lids.unfolded(posed) * changed
+        trust = projection.trust * (1 - unfolded)
+        shape = (posed - pose.translation) @ pose.rotation
+        factors = np.stack(
+            [trust, projection.mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
+            axis=1,
+        )
+        look = Look(factors, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
+        left, top, right, bottom = self.view
+        raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
+        kept = kept * (1 - seams(sheet, raster.covered, self._seam))
+        wanted = Raster(np.where(sheet * kept < OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
+        shell = self._shade(wanted, replace(look, factors=self._opaque(factors)), 1.0)
+        shell[..., 3] *= inner_edge(raster.covered)
+        face = self._shade(raster, look, 1.0)
+        painted = np.maximum(unfolded, changed * (self._kind >= MOUTH))
+        self._smooth_edges(face, points - [left, top, 0], look, painted[projection.triangles].max(1) > 0.1)
+        return shell, face, kept
+
+    def _opaque(self, factors: Array) -> Array:
+        """``factors`` (V, 7) of the head as a whole: opaque down to the neck, which does not turn with it."""
+        result = factors.copy()
+        result[:, OPACITY] = smoothstep(TURNS_LOW, TURNS_HIGH, self.projection.follow)
+        result[:, INNER] = 1.0
+        return result
+
+    def _smooth_edges(self, face: Array, points: Array, look: Look, painted: Array) -> None:
+        """Average four samples a pixel where parts meet around eyes and mouth, and on ``painted`` (N,) triangles.
+
+        face (H, W, 5) is changed in place, but for its last channel.
+        """
+        for part in self._openings:
+            left, top, right, bottom = self._window(points[part])
+            if right <= left or bottom <= top:
+                continue
+            height, width = bottom - top, right - left
+            fine = rasterise((points - [left, top, 0]) * [2, 2, 1], self.projection.triangles, 2 * height, 2 * width)
+            first, *others = quarters(np.where(fine.covered, self.projection.part[fine.triangle], 255))
+            edge = np.logical_or.reduce([other != first for other in others])
+            edge |= np.logical_or.reduce(quarters(painted[fine.triangle] & fine.covered))
+            wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
+            shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), look, 0.5)
+            samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 5)
+            total = samples[..., 3:4].sum(0)
+            colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
+            face[top:bottom, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
+
+    def _facing(self, posed: Array) -> Array:
+        """(V,) cosine between each vertex's normal and the line of sight."""
+        view = -posed / np.linalg.norm(posed, axis=1, keepdims=True)
+        return np.asarray((vertex_normals(posed, self.projection.triangles) * view).sum(1))
+
+    def _shade(self, raster: Raster, look: Look, pixel: float) -> Array:
+        """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
+        projection = self.projection
+        metres = pixel * -float(self.fit.translation[2]) / self.camera.focal
+        return np.asarray(
+            texture(
+                raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
+                look.factors, projection.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
+                projection.margin, RIM,
+                projection.eyes, look.turns, look.lids, projection.dark, projection.gum, metres,
+            )
+        )  # fmt: skip
+
+    def _mouth_shade(self, shape: Array, facing: Array) -> Array:
+        """(V,) how much light reaches a point of ``shape`` (V, 3), head frame, that lies behind the lips."""
+        lips = np.percentile(shape[self.projection.head.region("lips"), 2], 60)
+        behind = np.maximum(lips - shape[:, 2] - MOUTH_LIT, 0)
+        return np.asarray(np.exp(-behind / MOUTH_DARK) * (0.65 + 0.35 * np.clip(facing, 0, 1)))
+
+    def _window(self, points: Array) -> tuple[int, int, int, int]:
+        """left, top, right, bottom of the view's pixels around points (P, 3) of the view."""
+        left, top, right, bottom = self.view
+        low = np.maximum(np.floor(points[:, :2].min(0)).astype(int) - 3, 0)
+        high = np.minimum(np.ceil(points[:, :2].max(0)).astype(int) + 3, [right - left, bottom - top])
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Lids:
+    """Skin around the eyes that lies in folds: triangles (T, 3) and the area (T,) that each shows in the photograph, m²."""
+
+    triangles: Array
+    shown: Array
+    count: Array
+
+    @staticmethod
+    def around(projection: Projection) -> Lids:
+        """Of the source view of a portrait."""
+        near = around_eyes()
+        triangles = projection.triangles[projection.kind == SKIN]
+        triangles = triangles[near[triangles].all(1)]
+        a, b, c = (projection.place[triangles[:, corner]] for corner in range(3))
+        flat = np.abs((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
+        shown = flat * (a[:, 2] / projection.camera.focal) ** 2
+        return Lids(triangles, shown, np.maximum(np.bincount(triangles.ravel(), minlength=len(near)), 1))
+
+    def unfolded(self, posed: Array) -> Array:
+        """(V,) 1 where skin has unfolded from next to no pixels, 0 where it shows as it was."""
+        a, b, c = (posed[self.triangles[:, corner]] for corner in range(3))
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        stretched = smoothstep(UNFOLD_LOW, UNFOLD_HIGH, area / np.maximum(self.shown, 1e-9))
+        for _ in range(2):  # over the mesh, so that no triangle stands out
+            total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
+            stretched = total[self.triangles].mean(1)
+        return np.asarray(total)
+
+
+def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
+    """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
+    return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]
+
+
+def solid_vertices(projection: Projection, kind: Array) -> Array:
+    """(V,) 1 in the middle of the face, which opens and closes, falling to 0 at its sides, which the sheet carries better."""
+    head = projection.head
+    across, up, depth = head.vertices.T
+    front = smoothstep(0.035, 0.062, depth) * (1 - smoothstep(0.04, 0.065, up)) * (1 - smoothstep(0.045, 0.062, np.abs(across)))
+    solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * smoothstep(0.8, 1.0, projection.follow))
+    return np.asarray(np.where(kind == SKIN, solid, 1.0))
+
+
+def choose_frame(portrait: Portrait, size: int, framing: str) -> Frame:
+    """The window of the photograph that a render shows, never larger than the photograph's own pixels."""
+    height, width = portrait.image.shape[:2]
+    if framing == "photo":
+        scale = 1.0 if size == 0 else min(size / max(width, height), 1.0)
+        return Frame(0.0, 0.0, scale, max(round(width * scale), 1), max(round(height * scale), 1))
+    points = portrait.fit.landmarks[:468, :2]
+    low, high = points.min(0), points.max(0)
+    side = min(FACE_MARGIN * float(max(high - low)), float(min(width, height)))
+    centre = (low + high) / 2 - [0, 0.08 * side]
+    left = float(np.clip(centre[0] - side / 2, 0, width - side))
+    top = float(np.clip(centre[1] - side / 2, 0, height - side))
+    target = round(side) if size == 0 else size
+    return Frame(left, top, target / side, target, target)
+
+
+def choose_canvas(portrait: Portrait, frame: Frame) -> Frame:
+    """The part of the photograph that moves with the head, on the pixel grid of ``frame``: all that a render has to touch."""
+    height, width = portrait.image.shape[:2]
+    points = portrait.fit.landmarks[:468, :2]
+    low, high = points.min(0), points.max(0)
+    reach = CANVAS_REACH * float(max(high - low))
+    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
+    around = CANVAS_AROUND * max(frame.width, frame.height) / frame.scale
+
+    def snapped(value: float, origin: float) -> int:
+        return round((value - origin) * frame.scale)
+
+    x0 = snapped(max((low + high)[0] / 2 - reach, frame.left - around), frame.left)
+    x1 = snapped(min((low + high)[0] / 2 + reach, right + around), frame.left)
+    y0 = snapped(max((low + high)[1] / 2 - reach, frame.top - around), frame.top)
+    y1 = snapped(min((low + high)[1] / 2 + reach, bottom + around), frame.top)
+    x0, y0 = max(x0, -int(frame.left * frame.scale)), max(y0, -int(frame.top * frame.scale))
+    x1 = min(x1, max(int((width - frame.left) * frame.scale), frame.width))
+    y1 = min(y1, max(int((height - frame.top) * frame.scale), frame.height))
+    return Frame(frame.left + x0 / frame.scale, frame.top + y0 / frame.scale, frame.scale, x1 - x0, y1 - y0)
+
+
+def cut_out(image: Array, frame: Frame) -> Array:
+    """The pixels of ``frame`` (height, width, 3) of a photograph, or of its alpha (height, width); not copied where they are its own."""
+    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
+    if frame.scale == 1 and frame.left == int(frame.left) and frame.top == int(frame.top):
+        return image[int(frame.top) : int(bottom), int(frame.left) : int(right)]
+    height, width = image.shape[:2]
+    box = (frame.left, frame.top, min(right, width), min(bottom, height))
+    return np.asarray(Image.fromarray(image).resize((frame.width, frame.height), Image.Resampling.LANCZOS, box))

@@ -1,0 +1,1 @@
+"""From noise to latents of a shot: schedule, clips, conditions, the sampler."""

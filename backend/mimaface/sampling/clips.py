@@ -1,0 +1,72 @@
+"""Clips and their overlaps: how a shot of any length is generated in pieces. Integers only, constant memory.
+
+Clips advance by ``length − overlap`` frames. The first ``overlap`` frames of a clip repeat the last of the clip before it:
+their latents are handed over (ICA) and they are not produced again. The last clip is a full one: beyond the end of the shot
+it holds the last frame of the motion, and what it generates there is dropped. So every clip of a shot has the same number of
+frames, and never more frames handed over than the network was trained with. A shot shorter than a clip is one short clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+
+from mimaface.protocol.errors import InvalidInput
+
+Memory = MutableMapping[str, bytes]  # what a job keeps between runs, so that a resumed one need not start over
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a shot.
+
+    frames  the shot's frame at each place of the clip; ends with repetitions of the last frame where the shot is over
+    given   places 0 … given − 1 repeat the end of the clip before and are handed over
+    new     shot frames that this clip produces, one or more; they start at place ``given``
+    """
+
+    index: int
+    frames: tuple[int, ...]
+    given: int
+    new: range
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """The clips of a shot: a sequence, computed on demand. Raises :class:`InvalidInput` for numbers that make no plan."""
+
+    frames: int
+    length: int
+    overlap: int
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise InvalidInput(f"a shot of {self.frames} frames cannot be generated", "select at least one frame")
+        if not 0 <= self.overlap < self.length:
+            raise InvalidInput(
+                f"clips of {self.length} frames cannot overlap by {self.overlap}", "use an overlap of 0 to length - 1"
+            )
+
+    def __len__(self) -> int:
+        if self.frames <= self.length:
+            return 1
+        advance = self.length - self.overlap
+        return -(-(self.frames - self.overlap) // advance)
+
+    def __getitem__(self, index: int) -> Clip:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start = index * (self.length - self.overlap)
+        length = min(self.length, self.frames)
+        given = self.overlap if index else 0
+        places = tuple(min(start + place, self.frames - 1) for place in range(length))
+        return Clip(index, places, given, range(start + given, min(start + length, self.frames)))
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self[index] for index in range(len(self)))
+
+    def clip_of(self, frame: int) -> int:
+        """The index of the clip that produces a frame: where to resume. Raises :class:`InvalidInput` outside the shot."""
+        if not 0 <= frame < self.frames:
+            raise InvalidInput(f"frame {frame} is outside the shot of {self.frames} frames")
+        return max(0, (frame - self.overlap) // (self.length - self.overlap))

@@ -1,0 +1,52 @@
+"""Pictures, as numpy has them, to tensors, as networks have them, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from mimaface.engines.finite import HINT
+from mimaface.protocol.errors import NotFinite
+
+Array = NDArray[Any]
+
+
+def as_images(pictures: Array) -> Tensor:
+    """(…, H, W, 3) uint8 → (…, 3, H, W) float32 in [−1, 1]."""
+    return torch.from_numpy(np.array(pictures, np.uint8)).movedim(-1, -3).float() / 127.5 - 1
+
+
+def as_pictures(images: Tensor) -> Array:
+    """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8. Raises :class:`NotFinite`: no picture is made of what is not a number."""
+    if not bool(torch.isfinite(images).all()):
+        raise NotFinite("a picture was to be made of numbers that are not finite", HINT)
+    return np.asarray(((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(-3, -1).cpu().numpy())
+
+
+def normals_condition(pictures: Array, side: int) -> Tensor:
+    """Pictures of normals (N, S, S, 3) uint8, as ``face.normals`` renders them → (N, 4, side, side) float32 in [−1, 1].
+
+    Of every one of its pixels the mean normal, zero where the head is not, and how much of it the head covers.
+    """
+    normals = as_images(pictures)
+    covered = (normals.amax(1, keepdim=True) > -0.5).to(normals)  # one that can be seen has a component above it
+    return functional.adaptive_avg_pool2d(torch.cat([normals * covered, covered], 1), side)
+
+
+def origin_condition(pictures: Array, side: int) -> Tensor:
+    """Where pixels are from (N, S, S, 3) uint8, as ``ProxyRenderer.render_with_origin`` says → (N, 3, side, side) float32: the shares
+    in [0, 1] of photographed person, of what is made up, and of photographed background."""
+    return functional.adaptive_avg_pool2d((as_images(pictures) + 1) / 2, side)
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) at another size: bicubic, with antialiasing where it shrinks."""
+    if tuple(images.shape[-2:]) == size:
+        return images
+    shrinks = images.shape[-1] > size[-1]
+    return functional.interpolate(images, size, mode="bicubic", antialias=shrinks, align_corners=False)

@@ -1,0 +1,185 @@
+"""The one sampler: generates a motion of any length clip by clip (spec 1.3, 1.6)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from mimaface.engines.finite import HINT, first_not_finite
+from mimaface.engines.torch_engine import TorchEngine
+from mimaface.model.conditioning import Affinity, corrected, hand_over, stack_input
+from mimaface.model.config import SamplerConfig
+from mimaface.model.vision import VisionTokens
+from mimaface.protocol.errors import InvalidInput, NotFinite
+
+from . import schedule
+from .clips import Clip, ClipPlan
+
+log = logging.getLogger(__name__)
+# pixels of the generated picture that the head moves while 63 % of what is changed in it is renewed. More: calmer, but the change
+# belongs to a pose further back. From 1 on a face that trembles by 0.05° flickers hardly more (10 %) than its posed photograph.
+WAY = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class ClipInputs:
+    """What drives one clip: conditions name → latents (F, c, h, w), signals name → (F, n) or, constant, (n,).
+
+    ``moved`` (F,) says how far each frame's pose is from that of the frame before, in pixels of the generated picture; with it,
+    what the networks change follows the head's way instead of time, see :func:`along_the_way`. None: every frame by itself.
+    """
+
+    conditions: Mapping[str, Tensor]
+    signals: Mapping[str, Tensor]
+    moved: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedClip:
+    """A finished clip: all its latents (F, C, h, w). ``new`` are the ones of frames not produced before."""
+
+    clip: Clip
+    latents: Tensor
+
+    @property
+    def new(self) -> Tensor:
+        """Latents (len(clip.new), C, h, w) of the shot frames ``clip.new``."""
+        return self.latents[self.clip.given : self.clip.given + len(self.clip.new)]
+
+    def tail(self, overlap: int) -> Tensor:
+        """Latents (overlap, C, h, w) that the next clip, or a resumed run, starts from."""
+        return self.latents[len(self.latents) - overlap :]
+
+
+def generate_clips(
+    engine: TorchEngine,
+    plan: ClipPlan,
+    source: VisionTokens,
+    inputs: Callable[[Clip], ClipInputs],
+    seed: int,
+    *,
+    steps: int | None = None,
+    guidance: float | None = None,
+    first: int = 0,
+    previous: Tensor | None = None,
+) -> Iterator[GeneratedClip | None]:
+    """Generate the clips of a plan from clip ``first`` on: None after each denoising step, then the finished clip.
+
+    inputs is asked once per clip for what ``clip.frames`` show, so memory does not grow with the shot. Each clip starts from
+    fresh noise, drawn from (seed, clip index) alone, so that a run resumed with ``first`` and ``previous``, the latents
+    (overlap, C, h, w) of :meth:`GeneratedClip.tail`, continues exactly. steps and guidance default to the model's own.
+    Raises :class:`InvalidInput` where the resumed clip lacks the latents before it, and :class:`NotFinite` where a step's latents are
+    not finite, and are not when the clip is generated a second time.
+    """
+    if first > 0 and plan.overlap > 0 and (previous is None or len(previous) != plan.overlap):
+        raise InvalidInput(f"clip {first} needs the {plan.overlap} latents before it", "resume from an earlier clip")
+    sampler = engine.config.sampler
+    for index in range(first, len(plan)):
+        clip = plan[index]
+        driven = inputs(clip)
+        noise = clip_noise(seed, clip, driven, engine.config.latent_channels).to(engine.device)
+        latents = noise
+        sample = partial(sample_clip, engine, source, driven, noise, previous, sampler, steps, guidance)
+        for step in finite_steps(sample, clip, steps or sampler.steps):
+            latents = step
+            yield None
+        finished = GeneratedClip(clip, along_the_way(latents[0].transpose(0, 1), driven, engine.config.corrects, previous))
+        previous = finished.tail(plan.overlap) if plan.overlap else None
+        yield finished
+
+
+def along_the_way(latents: Tensor, inputs: ClipInputs, corrects: str, previous: Tensor | None) -> Tensor:
+    """Latents (F, C, h, w) of a clip in which a frame takes over what was changed in the frame before, the more so the less its
+    pose has moved on: all of it while a pose is held, so that held poses stand still to the bit.
+
+    What is taken over is the change of the condition that the model ``corrects``, or all of the latents where it corrects none.
+    ``previous`` (k, C, h, w) are the latents handed over: they stay as they were shown, and the first new frame goes on from them.
+    """
+    if inputs.moved is None:
+        return latents
+    result = latents.clone()
+    given = 0 if previous is None else len(previous)
+    if previous is not None:
+        result[:given] = previous.to(result)
+    base = inputs.conditions[corrects].to(result) if corrects else torch.zeros_like(result)
+    fresh = 1 - torch.exp(-inputs.moved.to(result) / WAY)
+    for place in range(max(given, 1), len(result)):
+        carried = result[place - 1] + (base[place] - base[place - 1])  # to the bit what it was where neither moved
+        result[place] = carried + fresh[place] * (latents[place] - carried)
+    return result
+
+
+def finite_steps(sample: Callable[[], Iterator[Tensor]], clip: Clip, count: int) -> Iterator[Tensor]:
+    """x (1, C, F, h, w) after every one of ``count`` steps; a clip in which one is not finite is sampled once more, from its noise.
+
+    Raises :class:`NotFinite` that names the step and the frame.
+    """
+    where = ""
+    for _ in range(2):
+        for number, x in enumerate(sample(), 1):
+            place = first_not_finite(x)
+            if place is not None:
+                where = f"step {number} of {count} gave, for frame {clip.frames[place]},"
+                break
+            yield x
+        else:
+            return
+        log.warning("%s numbers that are not finite", where)
+    raise NotFinite(f"{where} numbers that are not finite, twice", HINT)
+
+
+def clip_noise(seed: int, clip: Clip, inputs: ClipInputs, channels: int) -> Tensor:
+    """N(0, 1) of shape (1, C, F, h, w) that depends on the seed and the clip's index only."""
+    size = next(iter(inputs.conditions.values())).shape[-2:]
+    digest = hashlib.sha256(f"clip {clip.index} of seed {seed}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    shape = (1, channels, len(clip.frames), *size)
+    return schedule.gaussian(shape, generator, torch.device("cpu"), torch.float32)
+
+
+def sample_clip(
+    engine: TorchEngine,
+    source: VisionTokens,
+    inputs: ClipInputs,
+    noise: Tensor,
+    previous: Tensor | None,
+    sampler: SamplerConfig,
+    steps: int | None = None,
+    guidance: float | None = None,
+) -> Iterator[Tensor]:
+    """Denoise one clip from noise (1, C, F, h, w), handing over ``previous`` (k, C, h, w); yields x after every step."""
+    handed = None if previous is None else previous.transpose(0, 1)[None].to(noise)  # (1, C, k, h, w)
+    affinity = hand_over(handed, noise)
+    conditions = {name: value.transpose(0, 1)[None].to(noise) for name, value in inputs.conditions.items()}
+
+    def model(x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        copies = x.shape[0]  # 2 under guidance; the conditions are the same for both
+        expanded = {name: value.expand(copies, -1, -1, -1, -1) for name, value in conditions.items()}
+        known = Affinity(*(value.expand(copies, -1, -1, -1, -1) for value in affinity))
+        output = engine.network(stack_input(x, expanded, known, engine.config.conditions), timestep, context)
+        return corrected(output, expanded, engine.config.corrects)
+
+    scale = engine.config.guidance if guidance is None else guidance
+    guided = schedule.guidance(model, engine.context(source, inputs.signals), scale)
+    return start_sampling(sampler, guided, noise, steps)
+
+
+def start_sampling(sampler: SamplerConfig, model: schedule.Model, noise: Tensor, steps: int | None = None) -> Iterator[Tensor]:
+    """The sampler that a configuration names, on a network that predicts what the configuration says."""
+    alphas = schedule.scaled_linear_schedule(
+        sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr
+    )
+    count = sampler.steps if steps is None else steps
+    if not 1 <= count <= sampler.train_steps:
+        raise InvalidInput(f"{count} sampling steps are out of range", f"use 1 to {sampler.train_steps}")
+    timesteps = schedule.SPACINGS[sampler.spacing](count, sampler.train_steps)
+    denoise = schedule.PREDICTIONS[sampler.prediction](model)
+    if sampler.method == "euler":
+        return schedule.euler(denoise, noise, schedule.euler_points(alphas, timesteps))
+    return schedule.ddim(denoise, noise, schedule.ddim_points(alphas, timesteps))

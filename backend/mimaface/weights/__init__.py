@@ -1,0 +1,1 @@
+"""Model folders: installed, checked, converted."""

@@ -1,0 +1,71 @@
+"""The KL-VAE as it is published: a folder as diffusers writes it, or one file under the keys of latent diffusion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mimaface.model import checkpoint
+from mimaface.protocol.errors import InvalidCheckpoint
+
+from .start_paper import autoencoder_keys
+
+FOLDER_FILES = (checkpoint.DIFFUSERS_WEIGHTS, "diffusion_pytorch_model.bin")
+WHOLE_MODEL = "first_stage_model."  # before the VAE's keys in a file of all of Stable Diffusion
+TRAINING = ("loss.", "model_ema.")  # parts of a training checkpoint that the VAE does not use
+BLOCK = re.compile(r"(encoder\.down|decoder\.up)\.(\d+)\.(block|downsample|upsample)\.(?:(\d+)\.)?")
+ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+
+
+def read_autoencoder(path: Path, otherwise: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
+    """A folder or a single file → configuration, weights under today's keys, and the file that they came from.
+
+    A single file has no configuration: ``otherwise`` is taken. Raises :class:`InvalidCheckpoint`.
+    """
+    if path.is_dir():
+        found = checkpoint.read_json(path / "config.json")
+        config = {key: value for key, value in found.items() if key == "_class_name" or not key.startswith("_")}
+        file = next((path / name for name in FOLDER_FILES if (path / name).is_file()), path / FOLDER_FILES[0])
+        return config, autoencoder_keys(checkpoint.read_weights(file)), file
+    weights = checkpoint.read_weights(path)
+    if any(key.removeprefix(WHOLE_MODEL).startswith(("encoder.down.", "decoder.up.")) for key in weights):
+        weights = from_latent_diffusion(weights)
+    return dict(otherwise), autoencoder_keys(weights), path
+
+
+def from_latent_diffusion(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Keys of the original single file → those of diffusers' ``AutoencoderKL``; training leftovers are left out.
+
+    The decoder's levels are counted from the picture there and from the latents here, and attention was a 1 × 1 convolution.
+    Keys that are not known pass through unchanged, to be refused by name. Raises :class:`InvalidCheckpoint`.
+    """
+    if any(key.startswith(WHOLE_MODEL) for key in weights):
+        weights = {key.removeprefix(WHOLE_MODEL): value for key, value in weights.items() if key.startswith(WHOLE_MODEL)}
+    kept = {key: value for key, value in weights.items() if not key.startswith(TRAINING)}
+    levels = 1 + max((int(key.split(".")[2]) for key in kept if re.match(r"encoder\.down\.\d", key)), default=0)
+    renamed: dict[str, Tensor] = {}
+    for key, value in kept.items():
+        new = _rename(key, levels)
+        if ".attentions." in new and value.ndim == 4:
+            value = value[:, :, 0, 0]
+        if new in renamed:
+            raise InvalidCheckpoint(f"two weights of the file both mean {new}", "the file is of another model")
+        renamed[new] = value
+    return renamed
+
+
+def _rename(key: str, levels: int) -> str:
+    key = re.sub(r"^((?:en|de)coder)\.norm_out\.", r"\1.conv_norm_out.", key)
+    key = re.sub(r"\.mid\.block_(\d)\.", lambda m: f".mid_block.resnets.{int(m[1]) - 1}.", key)
+    key = re.sub(r"\.mid\.attn_1\.(\w+)\.", lambda m: f".mid_block.attentions.0.{ATTENTION.get(m[1], m[1])}.", key)
+    match = BLOCK.match(key)
+    if match:
+        side, level, kind, index = match.groups()
+        place = f"encoder.down_blocks.{level}" if side == "encoder.down" else f"decoder.up_blocks.{levels - 1 - int(level)}"
+        inner = f"resnets.{index}" if kind == "block" else f"{kind}rs.0"  # downsamplers, upsamplers
+        key = f"{place}.{inner}.{key[match.end() :]}"
+    return key.replace(".nin_shortcut.", ".conv_shortcut.")

@@ -1,0 +1,333 @@
+"""The released checkpoint (spec 1.8): its published files become a checkpoint folder of ``released-sd15``.
+
+Beside the parts that every model has, the folder has ``reconstruction/`` (coefficients of a face), ``curricularface/`` (its
+identity) and ``bfm/`` (the face model). Nothing of a published file but plain tensors is read: code in it never runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mimaface import __version__
+from mimaface.basel.bfm import FIELDS, BaselFace, read_mat
+from mimaface.basel.curricularface import CurricularFace, CurricularFaceConfig
+from mimaface.basel.reconstruction import ReconstructionConfig, ReconstructionNet
+from mimaface.model import checkpoint
+from mimaface.model.appearance import from_released, to_released
+from mimaface.model.config import MimaFaceConfig
+from mimaface.model.family import MimaFaceModel
+from mimaface.model.instances import RELEASED_SD15
+from mimaface.model.motion_unet import RELEASED_POSITIONS, from_animatediff, is_temporal, to_animatediff
+from mimaface.model.vision import vision_keys
+from mimaface.protocol.connection import process_exists
+from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, MimaFaceError, NotWritable
+
+from . import checksums
+from .autoencoder_files import read_autoencoder
+from .start_paper import unet_configuration, vision_configuration
+
+REPOSITORY = "https://huggingface.co/MIMAFace/MIMAFace"
+NETWORK_FILE, FACE_FILE, ORIGIN = "model.safetensors", "model.safetensors", "origin.json"
+TAKEN = ("motion_modules.", "conv_in.")  # keys of 3dunet.pth that are used; the rest of it is the image U-Net again
+SPARE = 200e6  # bytes that a conversion leaves free
+
+# where each file is published, and the shorter endings under which a loose copy is recognised; the first that is there counts
+FILES: dict[str, tuple[str, ...]] = {
+    "unet": ("pretrained_unet/diffusion_pytorch_model.safetensors", "pretrained_unet/unet.pth", "unet.pth"),
+    "video": ("checkpoints/video/3dunet.pth", "3dunet.pth"),
+    "appearance": ("checkpoints/video/mim.pth", "mim.pth"),
+    "vision": ("vision_encoder/model.safetensors", "vision_encoder/pytorch_model.bin"),
+    "reconstruction": ("models/D3DFR/netG_epoch_25.pth", "netG_epoch_25.pth"),
+    "face model": ("models/D3DFR/BFM09_model_info.mat", "BFM09_model_info.mat"),
+    "identity": ("models/ArcFace/CurricularFace_Backbone.pth", "CurricularFace_Backbone.pth"),
+}
+CONFIGURED = ("unet", "vision")  # parts with a config.json beside their weights
+AUTOENCODER = (  # the base part that the authors did not publish themselves; optional here, see find_autoencoder
+    "sd-vae-ft-mse/config.json",
+    "vae/config.json",
+    "vae-ft-mse-840000-ema-pruned.safetensors",
+    "vae-ft-mse-840000-ema-pruned.ckpt",
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """The sizes that the published files must have."""
+
+    base: MimaFaceConfig = RELEASED_SD15
+    reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
+    identity: CurricularFaceConfig = field(default_factory=CurricularFaceConfig)
+
+
+RELEASE = Release()
+Sizes = TypeVar("Sizes")
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceNetworks:
+    """What the released model needs beside :class:`MimaFaceModel`: coefficients, identity and geometry of a face."""
+
+    reconstruction: ReconstructionNet
+    identity: CurricularFace
+    face: BaselFace
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> FaceNetworks:
+        """From a converted folder, in the precision of its files. Raises :class:`InvalidCheckpoint`."""
+        reconstruction = _load(folder / "reconstruction", ReconstructionConfig, ReconstructionNet)
+        identity = _load(folder / "curricularface", CurricularFaceConfig, CurricularFace)
+        face = BaselFace.from_safetensors(folder / "bfm" / FACE_FILE)
+        return cls(reconstruction.to(device), identity.to(device), face)
+
+
+def _load(folder: Path, sizes: Callable[..., Sizes], build: Callable[[Sizes], Network]) -> Network:
+    """A network from its folder, of the sizes in its config.json, for inference."""
+    values = checkpoint.read_json(folder / "config.json")
+    try:
+        config = sizes(**values)
+    except TypeError as error:
+        raise InvalidCheckpoint(f"{folder / 'config.json'} does not fit: {error}", checksums.AGAIN) from error
+    network = checkpoint.without_memory(lambda: build(config))
+    checkpoint.load_weights(network, checkpoint.read_weights(folder / NETWORK_FILE), str(folder / NETWORK_FILE))
+    return network.eval()
+
+
+def chosen(names: Iterable[PurePath], patterns: Sequence[str]) -> PurePath | None:
+    """The file that ends like the first pattern that any does. Raises :class:`InvalidInput` where two do."""
+    candidates = list(names)
+    for pattern in patterns:
+        parts = PurePath(pattern).parts
+        found = [name for name in candidates if name.parts[-len(parts) :] == parts]
+        if len(found) > 1:
+            raise InvalidInput(f"both {found[0]} and {found[1]} could be {pattern}", "name one of them, not the folder above")
+        if found:
+            return found[0]
+    return None
+
+
+def find_sources(places: Sequence[Path]) -> dict[str, Path]:
+    """The published files below folders, or given by themselves, by their role. Raises :class:`InvalidCheckpoint`."""
+    names = _files(places)
+    found = {role: chosen(names, patterns) for role, patterns in FILES.items()}
+    missing = [patterns[-1] for role, patterns in FILES.items() if found[role] is None]
+    if missing:
+        where = ", ".join(map(str, places))
+        hint = f"download all of {REPOSITORY}, or give the missing files as further arguments"
+        raise InvalidCheckpoint(f"{where}: not found: {', '.join(missing)}", hint)
+    return {role: Path(name) for role, name in found.items() if name is not None}
+
+
+def find_autoencoder(places: Sequence[Path]) -> Path | None:
+    """The folder or the single file of ``sd-vae-ft-mse``, if one of the places has it."""
+    found = chosen(_files(places), AUTOENCODER)
+    if found is None:
+        return None
+    return Path(found).parent if found.name == "config.json" else Path(found)
+
+
+def _files(places: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for place in places:
+        if not place.exists():
+            raise InvalidInput(f"{place} does not exist", "give the folder that was downloaded, or its files")
+        found += [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    return list(dict.fromkeys(path.absolute() for path in found))
+
+
+def convert(
+    places: Sequence[Path],
+    target: Path,
+    autoencoder: Path | None = None,
+    *,
+    release: Release | None = None,
+    dtype: torch.dtype | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda words: None,
+) -> bool:
+    """Write the checkpoint folder ``target`` from published files; False where it is made from them already.
+
+    places       the folder as published, or any folders and files that hold the same files
+    autoencoder  folder or single file of ``sd-vae-ft-mse``; by default it is looked for among the places
+    dtype        of the stored weights of the diffusion model; by default that of the published files
+    overwrite    make it again in any case, and replace what is there
+    Either the whole folder is written or nothing. Raises :class:`InvalidCheckpoint`, naming every missing and unexpected
+    weight, :class:`InvalidInput` where ``target`` holds something else and ``overwrite`` is not set, :class:`DiskFull`.
+    """
+    release = release or RELEASE
+    sources = find_sources(places)
+    vae = autoencoder or find_autoencoder(places)
+    if vae is None:
+        raise InvalidCheckpoint("the autoencoder sd-vae-ft-mse is not among the files", "name its folder or file with --vae")
+    if not vae.exists():
+        raise InvalidInput(f"{vae} does not exist", "give the folder or file of sd-vae-ft-mse")
+    say("comparing with what is installed")
+    origin = _origin(sources, vae, dtype)
+    if target.exists() and not overwrite:
+        if _is_from(target, origin):
+            return False
+        raise InvalidInput(f"{target} holds something else", "add --overwrite to replace it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(f"cannot write {target.parent}: {error.strerror}", "choose another folder") from error
+    _clear_abandoned(target)
+    _check_space(target.parent, sources, dtype)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        _write(sources, vae, part, release, dtype, say)
+        checkpoint.write_json(part / ORIGIN, origin)
+        say("checksums")
+        checksums.write(part)
+        _put(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return True
+
+
+def _write(
+    sources: Mapping[str, Path], vae: Path, folder: Path, release: Release, dtype: torch.dtype | None, say: Callable[[str], None]
+) -> None:
+    """All parts, checked, into a new folder."""
+    vae_config, vae_weights, vae_file = read_autoencoder(vae, release.base.vae)
+    config = release.base.but(vae=vae_config, **_configurations(sources, release.base))
+    wanted = next(signal.size for signal in config.appearance.signals if signal.name == "identity")
+    if wanted != release.identity.deep_size:
+        raise InvalidCheckpoint(f"the identity net gives {release.identity.deep_size} numbers, the appearance takes {wanted}")
+    say("reading and checking")
+    model = checkpoint.without_memory(lambda: MimaFaceModel(config))
+    checkpoint.load_weights(model.unet, _unet_weights(model, sources["unet"], sources["video"]), str(sources["unet"]))
+    checkpoint.load_weights(model.vae, vae_weights, str(vae_file))
+    path = sources["vision"]
+    checkpoint.load_weights(model.vision, vision_keys(plain_weights(path), model.vision.state_dict()), str(path))
+    path = sources["appearance"]
+    weights = plain_weights(path)
+    checkpoint.check_weights(to_released(model.appearance.state_dict()), weights, str(path))  # names as in the file
+    checkpoint.load_weights(model.appearance, from_released(weights), str(path))
+    networks: dict[str, tuple[nn.Module, Any]] = {
+        "reconstruction": (checkpoint.without_memory(lambda: ReconstructionNet(release.reconstruction)), release.reconstruction),
+        "curricularface": (checkpoint.without_memory(lambda: CurricularFace(release.identity)), release.identity),
+    }
+    for (network, _), role in zip(networks.values(), ("reconstruction", "identity")):
+        checkpoint.load_weights(network, plain_weights(sources[role]), str(sources[role]))
+    arrays = read_mat(sources["face model"])
+    BaselFace.from_arrays(arrays, str(sources["face model"]))
+    say("writing")
+    model.save_pretrained(folder, dtype)
+    index = checkpoint.read_json(folder / "model_index.json")
+    for name, (network, sizes) in networks.items():
+        checkpoint.write_weights(folder / name / NETWORK_FILE, network.state_dict())
+        checkpoint.write_json(folder / name / "config.json", asdict(sizes))
+        index[name] = [type(network).__module__, type(network).__name__]
+    checkpoint.write_weights(folder / "bfm" / FACE_FILE, {key: _tensor(arrays[key]) for key in FIELDS})
+    checkpoint.write_json(folder / "model_index.json", index)
+
+
+def _configurations(sources: Mapping[str, Path], base: MimaFaceConfig) -> dict[str, Any]:
+    """U-Net and vision encoder as their config.json says; a loose file without one is taken to be of the known sizes."""
+    folders = {role: sources[role].parent for role in CONFIGURED if (sources[role].parent / "config.json").is_file()}
+    found: dict[str, Any] = {}
+    if "unet" in folders:
+        found["unet"] = unet_configuration(folders["unet"], None, base.input_channels)
+    if "vision" in folders:
+        found["vision"] = vision_configuration(folders["vision"])
+    return found
+
+
+def plain_weights(path: Path) -> dict[str, Tensor]:
+    """The weights of a published file under keys without the ``module.`` of parallel training. Raises :class:`InvalidCheckpoint`."""
+    plain: dict[str, Tensor] = {}
+    for key, value in checkpoint.read_weights(path).items():
+        new = key.removeprefix("module.")
+        if new in plain:
+            raise InvalidCheckpoint(f"{path}: two weights both mean {new}", "the file is of another model")
+        plain[new] = value
+    return plain
+
+
+def _unet_weights(model: MimaFaceModel, image: Path, video: Path) -> dict[str, Tensor]:
+    """The image U-Net, over it the motion modules and the input layer of the video U-Net; each file checked by itself."""
+    expected = model.unet.state_dict()
+    spatial = plain_weights(image)
+    checkpoint.check_weights({key: value for key, value in expected.items() if not is_temporal(key)}, spatial, str(image))
+    taken = {key: value for key, value in plain_weights(video).items() if any(part in key for part in TAKEN)}
+    released = to_animatediff({key: value for key, value in expected.items() if any(part in key for part in TAKEN)})
+    tables = RELEASED_POSITIONS  # follow from the sizes: compared below, and not kept
+    checkpoint.check_weights(
+        {key: value for key, value in released.items() if not key.endswith(tables)},
+        {key: value for key, value in taken.items() if not key.endswith(tables)},
+        str(video),
+    )
+    return {**spatial, **from_animatediff(taken)}
+
+
+def _tensor(values: Any) -> Tensor:
+    """An array of the .mat file, whatever its byte order and layout: whole numbers as int32, others as they are."""
+    array = np.asarray(values)
+    kind = np.int32 if array.dtype.kind in "ui" else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(array, kind, order="C"))
+
+
+def _origin(sources: Mapping[str, Path], vae: Path, dtype: torch.dtype | None) -> dict[str, Any]:
+    """What a conversion is made from: enough to know that doing it again would give the same."""
+    files = dict(sources)
+    files |= {f"{role} config": path.parent / "config.json" for role, path in sources.items() if role in CONFIGURED}
+    files |= {f"vae {path.name}": path for path in ([vae] if vae.is_file() else sorted(vae.iterdir()))}
+    listed = {role: {"name": p.name, "sha256": checksums.digest(p)} for role, p in sorted(files.items()) if p.is_file()}
+    return {"repository": REPOSITORY, "converter": __version__, "dtype": str(dtype or "as published"), "files": listed}
+
+
+def _is_from(target: Path, origin: Mapping[str, Any]) -> bool:
+    """Whether a folder was converted from these files and still has all its own, by name."""
+    try:
+        known = json.loads((target / ORIGIN).read_text(encoding="utf-8"))
+        return bool(known == origin) and set(checksums.read(target)) == set(checksums.contents(target))
+    except (OSError, ValueError, MimaFaceError):
+        return False
+
+
+def _clear_abandoned(target: Path) -> None:
+    """Remove what conversions that were killed have left behind."""
+    for path in target.parent.glob(f".{target.name}.*.part"):
+        number = path.name.split(".")[-2]
+        if not number.isdecimal() or int(number) == os.getpid() or not process_exists(int(number)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_space(folder: Path, sources: Mapping[str, Path], dtype: torch.dtype | None) -> None:
+    """The result is about as large as the files, less the half of the video U-Net that is not taken, in half precision half."""
+    size = sum(path.stat().st_size for role, path in sources.items() if role != "video") + sources["video"].stat().st_size / 2
+    needed = size * (0.6 if dtype in (torch.float16, torch.bfloat16) else 1.0) + SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskFull(
+            f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed", "free some or move MIMAFACE_HOME"
+        )
+
+
+def _put(part: Path, target: Path) -> None:
+    """Rename the finished folder into place; what was there is gone only once it is."""
+    old = target.with_name(f".{target.name}.old")
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        try:
+            part.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another folder") from error

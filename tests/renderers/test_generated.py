@@ -1,0 +1,185 @@
+"""Frames by a diffusion model: any number, resumable to the byte, pasted into the whole photograph."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import CASES, motion_of, nod
+from mimaface.animate import DEMO_MODEL, model_frames
+from mimaface.drivers import open_motion
+from mimaface.face.pose import poses_for
+from mimaface.model.family import MimaFaceModel
+from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.generated import PortraitGenerator, open_engine, window_in
+from mimaface.reprojection.renderer import ProxyRenderer, choose_frame
+from training_fixtures import models
+
+SMALL = RenderSettings(engine="demo", size=160, seed=4)
+
+
+def tiny(target: Path, parts: dict) -> Path:
+    """A model of random weights: 64² pictures, clips of 4 frames that overlap by 1."""
+    torch.manual_seed(0)
+    model = MimaFaceModel(models.tiny_configuration(image_size=64, guidance=1.0, **parts))
+    models.awaken(model)
+    model.save_pretrained(target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny(tmp_path_factory.mktemp("tiny"), models.WITH_PHOTO_DECODER)
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tmp_path_factory) -> Path:
+    return tiny(tmp_path_factory.mktemp("plain"), models.FOUR_CONDITIONS)
+
+
+def run(folder, portrait, motion, settings=SMALL, start=0, memory=None):
+    poses = poses_for(portrait.fit, motion)
+    found = model_frames(folder, portrait, poses, settings, start, {} if memory is None else memory)
+    return {step.index: step.image for step in found if step is not None}
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8])
+def test_a_shot_of_any_length_has_every_frame_once(folder, portrait, count):
+    frames = run(folder, portrait, nod(count))
+    assert list(frames) == list(range(count))
+    height, width = portrait.image.shape[:2]
+    assert {image.shape for image in frames.values()} == {
+        (160 * height // max(height, width), 160 * width // max(height, width), 3)
+    }
+
+
+def test_equal_seeds_give_equal_bytes_and_others_do_not(folder, portrait):
+    one, two = run(folder, portrait, nod(3)), run(folder, portrait, nod(3))
+    other = run(folder, portrait, nod(3), RenderSettings(engine="demo", size=160, seed=5))
+    assert all(np.array_equal(one[i], two[i]) for i in one)
+    assert not np.array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("start", [0, 2, 4, 5, 8])
+def test_a_resumed_shot_goes_on_to_the_byte(folder, portrait, start):
+    whole = run(folder, portrait, nod(9))
+    memory: dict[str, bytes] = {}
+    poses = poses_for(portrait.fit, nod(9))
+    for step in model_frames(folder, portrait, poses, SMALL, 0, memory):
+        if step is not None and step.index == start:  # killed right after this frame
+            break
+    for remembered in (memory, {}):  # and when what was remembered is lost
+        rest = run(folder, portrait, nod(9), start=start, memory=dict(remembered))
+        assert list(rest) == list(range(start, 9))
+        assert all(np.array_equal(rest[i], whole[i]) for i in rest)
+
+
+def test_what_is_remembered_saves_the_clips_before(folder, portrait):
+    memory: dict[str, bytes] = {}
+    run(folder, portrait, nod(13), memory=memory)
+    poses = poses_for(portrait.fit, nod(13))
+    steps = [sum(1 for _ in model_frames(folder, portrait, poses, SMALL, 12, dict(kept))) for kept in (memory, {})]
+    assert steps[0] < steps[1] / 2
+    assert len(memory) == 2, "memory does not grow with the shot"
+
+
+def test_at_rest_it_is_the_photograph_and_near_it_hardly_less(folder, portrait):
+    """Whatever the networks say – these have random weights."""
+    motion = motion_of({}, {"angles": (0.1, 0, 0)}, {"angles": (8, 0, 0)})
+    poses = poses_for(portrait.fit, motion)
+    renderer = ProxyRenderer(portrait, 160)
+    frames = run(folder, portrait, motion)
+    change = [np.abs(frames[i].astype(float) - renderer.render(pose)).mean() for i, pose in enumerate(poses)]
+    assert change[0] == 0
+    assert np.array_equal(frames[0], renderer.image)
+    assert change[1] < 0.1 * change[2]
+
+
+POSE, LOOK = {"angles": (8, 4, 2), "jawOpen": 0.3}, {"gaze": (15, 5)}
+
+
+@pytest.mark.parametrize(
+    ("decoder", "seed", "motion", "held"),
+    [
+        ("folder", 4, motion_of(*[POSE] * 6, {}), range(6)),  # at the start, across the border of clips of 4
+        ("folder", 11, motion_of({}, {"angles": (4, 2, 1)}, *[POSE] * 4), range(2, 6)),  # in the middle and to the end
+        ("plain_folder", 4, motion_of({}, *[LOOK] * 4), range(1, 5)),  # by the eyes alone
+        ("folder", 4, motion_of({}, *[{"angles": (0.3, 0, 0)}] * 4), range(1, 5)),  # hardly off the photograph
+    ],
+    ids=["start", "middle", "gaze", "near rest"],
+)
+def test_a_held_pose_stands_still(decoder, seed, motion, held, portrait, request):
+    folder, settings = request.getfixturevalue(decoder), RenderSettings(engine="demo", size=96, seed=seed)
+    memory: dict[str, bytes] = {}
+    frames = run(folder, portrait, motion, settings, memory=memory)
+    assert [index for index in held if not np.array_equal(frames[index], frames[held[0]])] == []
+    assert held[0] == 0 or not np.array_equal(frames[held[0]], frames[0])
+    last = len(motion) - 1
+    resumed = run(folder, portrait, motion, settings, start=last, memory=memory)
+    assert np.array_equal(resumed[last], frames[last]), "also after it was resumed"
+
+
+def test_the_shipped_model_holds_a_pose_to_the_pixel(hopper):
+    """Hat badge, collar and glasses crept from frame to frame."""
+    motion = open_motion(CASES / "held_pose.csv")
+    poses = poses_for(hopper.fit, motion)[:14]  # past the first border of clips
+    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {})
+    frames = [step.image for step in found if step is not None]
+    assert np.abs(frames[1].astype(int) - frames[0]).max() > 30, "it is another pose than the photograph's"
+    assert [np.abs(frame.astype(int) - frames[1]).max() for frame in frames[1:]] == [0] * 13
+
+
+def test_a_nearly_held_pose_does_not_flicker(hopper):
+    """Trembling by a twentieth of a degree, as a still head that is followed: frames change hardly more than the posed photograph."""
+    random = np.random.default_rng(0)
+    tremble = [{"angles": tuple(np.array([8, 4, 2]) + random.normal(0, 0.05, 3)), "jawOpen": 0.3} for _ in range(12)]
+    poses = poses_for(hopper.fit, motion_of(*tremble))
+    renderer = ProxyRenderer(hopper, 192)
+    posed = np.stack([renderer.render(pose) for pose in poses]).astype(float)
+    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {})
+    frames = np.stack([step.image for step in found if step is not None]).astype(float)
+    assert np.abs(np.diff(frames, axis=0)).mean() < 1.2 * np.abs(np.diff(posed, axis=0)).mean()
+
+
+@pytest.mark.parametrize("decoder", ["folder", "plain_folder"])
+def test_far_from_the_face_the_proxy_s_frame_is_untouched(decoder, portrait, request):
+    folder = request.getfixturevalue(decoder)
+    settings = RenderSettings(engine="demo", size=256)
+    pose = poses_for(portrait.fit, nod(2))[1]
+    generated = run(folder, portrait, nod(2), settings)[1]
+    renderer = ProxyRenderer(portrait, 256, "photo")
+    proxy = renderer.render(pose)
+    left, top, side = window_in(renderer.frame, choose_frame(portrait, 64, "face"))
+    outside = np.ones(proxy.shape[:2], bool)
+    outside[top : top + side, left : left + side] = False
+    assert outside.sum() > 2000
+    assert np.array_equal(generated[outside], proxy[outside])
+    edge = np.s_[top + 1 : top + side - 1, [left, left + side - 1]]
+    assert np.abs(generated[edge].astype(int) - proxy[edge]).max() <= 2, "there is no seam"
+    assert not np.array_equal(generated[~outside], proxy[~outside])
+
+
+def test_transparent_frames_keep_their_alpha(folder, portrait):
+    frame = run(folder, portrait, nod(2), RenderSettings(engine="demo", size=128, transparent=True))[1]
+    assert frame.shape[2] == 4
+    assert frame[..., 3].min() == 0 and frame[..., 3].max() == 255
+
+
+def test_a_job_that_is_left_does_not_wait_for_frames_being_drawn(folder, portrait):
+    generator = PortraitGenerator(open_engine(folder), portrait, RenderSettings(engine="demo", size=96))
+    poses, drawn, release = poses_for(portrait.fit, nod(12)), generator._drawn, threading.Event()
+
+    def slow(pose):
+        if pose is poses[7]:  # of the clip ahead
+            assert release.wait(60)
+        return drawn(pose)
+
+    generator._drawn = slow
+    frames = generator.frames(poses, 0, {})
+    while next(frames) is None:
+        pass
+    frames.close()
+    assert not release.is_set()
+    release.set()

@@ -1,0 +1,86 @@
+"""The released engine as a user meets it: not installed, then installed from (made-up, tiny) published files, then animated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from basel_heads import made_up
+from conftest import motion_of, nod
+from mimaface.animate import animate, engine_build, engine_states, steps
+from mimaface.basel.bfm import BaselFace
+from mimaface.basel.transfer import GazeAdapter
+from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.gaze_calibration import keep
+from mimaface.weights import library
+from mimaface.weights.convert import FACE_FILE, convert
+from release import SMALL, write_release
+
+
+def save_face(face: BaselFace, path: Path) -> None:
+    """The face model as the converter stores it: the published fields, whose indices start at 1."""
+    flat = {"meanshape": face.mean, "meantex": face.albedo_mean}
+    bases = {"idBase": face.identity_basis, "exBase": face.expression_basis, "texBase": face.albedo_basis}
+    indices = {"tri": face.triangles, "point_buf": face.faces_of, "keypoints": face.keypoints[None]}
+    arrays = {name: value.reshape(1, -1) for name, value in flat.items()}
+    arrays |= {name: np.ascontiguousarray(value.reshape(len(value), -1).T) for name, value in bases.items()}
+    arrays |= {name: (value + 1).astype(np.int32) for name, value in indices.items()}
+    save_file(arrays, path)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_it_says_how_to_install_it(home, portrait):
+    assert engine_states()["released"] == "not installed: mimaface models pull released"
+    with pytest.raises(InvalidInput, match="models pull released"):
+        next(animate(portrait, nod(1), RenderSettings(engine="released")))
+
+
+@pytest.fixture
+def installed(home):
+    folder = library.models_folder() / library.RELEASED
+    convert([write_release(home / "published")], folder, release=SMALL)
+    save_face(made_up(3, known=False).bfm, folder / "bfm" / FACE_FILE)
+
+
+def test_installed_it_animates_any_number_of_frames(installed, portrait):
+    assert engine_states()["released"] == ""
+    settings = RenderSettings(engine="released", seed=3)
+    frames = {frame.index: frame.image for frame in animate(portrait, nod(14), settings)}
+    assert list(frames) == list(range(14))
+    assert {image.shape for image in frames.values()} == {portrait.image.shape}
+    again = [frame.image for frame in animate(portrait, nod(14), settings)]
+    assert all(np.array_equal(frames[i], image) for i, image in enumerate(again))
+    assert not np.array_equal(frames[3], frames[4])
+    face = next(animate(portrait, nod(1), RenderSettings(engine="released", framing="face", size=128))).image
+    assert face.shape == (128, 128, 3)
+    with pytest.raises(InvalidInput, match="transparency"):
+        next(animate(portrait, nod(1), RenderSettings(engine="released", transparent=True)))
+
+
+def test_a_calibrated_gaze_is_used_and_makes_other_jobs(installed, portrait):
+    motion, settings = motion_of({"gaze": (0, 0)}, {"gaze": (20, 5)}), RenderSettings(engine="released")
+    plain, build = [frame.image for frame in animate(portrait, motion, settings)], engine_build("released")
+    keep(GazeAdapter(-3 * np.eye(4), np.zeros(4), fitted=True), "around.mp4")
+    again = [frame.image for frame in animate(portrait, motion, settings)]
+    assert not np.array_equal(plain[1], again[1])
+    assert engine_build("released") != build
+
+
+def test_a_resumed_shot_goes_on_to_the_byte_without_the_clips_before(installed, portrait):
+    settings, memory = RenderSettings(engine="released", seed=3), {}
+    whole = list(steps(portrait, nod(14), settings, 0, memory))
+    last = next(step for step in reversed(whole) if step is not None)
+    assert last.index == 13 and len(memory) == 2
+    resumed = list(steps(portrait, nod(14), settings, 13, dict(memory)))
+    afresh = list(steps(portrait, nod(14), settings, 13, {}))
+    for run in (resumed, afresh):
+        (frame,) = [step for step in run if step is not None]
+        assert frame.index == 13 and np.array_equal(frame.image, last.image)
+    assert len(resumed) < 0.6 * len(afresh)

@@ -1,0 +1,62 @@
+"""Eyes that are opened or turned: their whites, whatever the skin, and nothing of a closed lid."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.reprojection.eyes_and_mouth import WHITE_HIGH, WHITE_LOW, saturation, white_of_eye
+from mimaface.reprojection.kernels import SKIN
+from mimaface.reprojection.renderer import ProxyRenderer
+
+LIGHT = np.array([200.0, 195.0, 190.0])
+DARK_SKIN, LIGHT_SKIN = np.array([72.0, 49.0, 40.0]), np.array([195.0, 158.0, 130.0])
+
+
+def eye(white: float, others: tuple[float, ...], share: float) -> np.ndarray:
+    """Pixels (100, 1, 3): ``share`` of them a nearly grey ``white``, the rest of colour ``others``."""
+    pixels = np.tile(np.array(others, float), (100, 1, 1))
+    pixels[: round(100 * share)] = white * np.array([1.04, 1.0, 0.96])
+    return pixels
+
+
+def white(pixels: np.ndarray, skin: np.ndarray) -> float:
+    return float(white_of_eye(pixels, np.ones(pixels.shape[:2], bool), LIGHT, skin).mean())
+
+
+@pytest.mark.parametrize("seen", [110.0, 150.0])
+def test_whites_are_as_bright_as_they_are_seen_to_be_in_dark_skin(seen):
+    assert white(eye(seen, tuple(DARK_SKIN), 0.6), DARK_SKIN) == pytest.approx(seen, rel=0.03)
+    assert white(eye(seen, tuple(DARK_SKIN), 0.41), DARK_SKIN) == pytest.approx(seen, rel=0.03), "beside lids"
+    grey = np.full(3, DARK_SKIN.mean())
+    photograph = np.repeat(eye(seen, tuple(grey), 0.6).mean(2, keepdims=True), 3, 2)
+    assert white(photograph, grey) == pytest.approx(seen, rel=0.03), "without colours"
+
+
+def test_neither_highlights_nor_shadows_are_the_white():
+    assert white(eye(255, (150.0, 150.0, 148.0), 0.45), LIGHT_SKIN) <= WHITE_HIGH * LIGHT_SKIN.mean() + 1
+    assert white(eye(30, (30.0, 30.0, 29.0), 0.5), LIGHT_SKIN) == pytest.approx(WHITE_LOW * LIGHT_SKIN.mean(), rel=0.01)
+
+
+def test_what_is_not_seen_is_as_the_light_says():
+    nothing = np.zeros((4, 4, 3))
+    found = white_of_eye(nothing, np.zeros((4, 4), bool), LIGHT, DARK_SKIN)
+    assert 0.6 * LIGHT.mean() < found.mean() < LIGHT.mean()
+
+
+def test_saturation_is_free_of_brightness():
+    assert np.allclose(saturation(np.array([[100.0, 80.0, 60.0], [50.0, 40.0, 30.0], [90.0, 90.0, 90.0]])), [0.5, 0.5, 0])
+
+
+def test_an_eye_that_was_closed_opens_without_its_lid(portrait):
+    """Its iris is a plain dark one; that of the open eye is the photograph's."""
+    actions = portrait.fit.actions.copy()
+    actions[[ACTION_INDEX["eyeBlinkLeft"], ACTION_INDEX["eyeBlinkRight"]]] = 1.0
+    closed = replace(portrait, fit=replace(portrait.fit, actions=actions))
+    opened, shut = (ProxyRenderer(each, 512, "face").projection for each in (portrait, closed))
+    middle = np.s_[:, 60:68, 60:68]
+    skin = np.median(opened.image[opened.source_kind == SKIN], axis=0)
+    assert np.ptp(shut.eyes[middle], axis=(1, 2)).max() < 12, "nothing of the photograph"
+    assert shut.eyes[middle].mean() < 0.6 * skin.mean()
+    assert np.ptp(opened.eyes[middle], axis=(1, 2)).max() > 40

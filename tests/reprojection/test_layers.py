@@ -1,0 +1,199 @@
+"""The person apart from the background, and the head with its hair on, against truths that are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conftest import motion_of
+from mimaface.data.people import random_person
+from mimaface.data.studio import Camcorder, random_studio
+from mimaface.face.fit import FittedFace
+from mimaface.face.head import Head
+from mimaface.face.pose import FacePose, poses_for
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.reprojection.edges import seams
+from mimaface.reprojection.hair import hair_offset, skin_triangles
+from mimaface.reprojection.matte import background_behind, person_colours, person_matte
+from mimaface.reprojection.person_warp import Sheet
+from mimaface.reprojection.renderer import ProxyRenderer
+
+SIDE = 256
+
+
+def bald_fit() -> FittedFace:
+    head = Head.load()
+    camera = Camera(2.5 * SIDE, (SIDE / 2, SIDE / 2), SIDE, SIDE)
+    still = np.zeros((2, 2))
+    place = np.array([0.0, -0.01, -1.15])
+    return FittedFace(np.zeros(80), np.zeros(head.expression_size), np.eye(3), place, still, camera, np.zeros((478, 3)), 1.0, 1.0)
+
+
+def covered(fit: FittedFace, shape: np.ndarray) -> np.ndarray:
+    place = fit.camera.project(shape @ fit.rotation.T + fit.translation)
+    return rasterise(place, skin_triangles(), SIDE, SIDE).covered
+
+
+def painted(fit: FittedFace, shape: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """The head in two colours: dark where ``hair`` (V,), light elsewhere."""
+    place = fit.camera.project(shape @ fit.rotation.T + fit.translation)
+    raster = rasterise(place, skin_triangles(), SIDE, SIDE)
+    colours = np.where(hair[:, None], [40.0, 30.0, 20.0], [210.0, 170.0, 150.0]).astype(np.float32)
+    return raster.interpolate(skin_triangles(), colours).astype(np.uint8)
+
+
+@pytest.mark.parametrize("thickness", [0.0, 0.015, 0.04])
+def test_the_shell_is_as_thick_as_the_hair(thickness):
+    head, fit = Head.load(), bald_fit()
+    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    scalp = head.region("scalp")
+    grown = bald + thickness * scalp[:, None] * vertex_normals(bald, skin_triangles())
+    offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, scalp), covered(fit, grown).astype(np.float32))
+    used = np.isin(np.arange(len(bald)), skin_triangles())
+    top = scalp & used & (bald[:, 1] > 0.03)  # away from the hairline, where hair thins
+    assert np.median(np.abs(np.linalg.norm(offset[top], axis=1) - thickness)) < 0.003
+    assert np.abs(offset[head.region("face", "lips", "lids")]).max() == 0
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_ears_are_hidden_when_they_look_like_hair(hidden):
+    head, fit = Head.load(), bald_fit()
+    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    hair = head.region("scalp", "ears") if hidden else head.region("scalp")
+    grown = bald + 0.03 * hair[:, None] * vertex_normals(bald, skin_triangles())
+    offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, hair), covered(fit, grown).astype(np.float32))
+    moved = np.linalg.norm(offset[head.region("ears")], axis=1)
+    assert moved.mean() > 0.01 if hidden else moved.max() == 0
+
+
+def test_a_person_who_fills_the_picture_has_no_shell():
+    head, fit = Head.load(), bald_fit()
+    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    everywhere = np.ones((SIDE, SIDE), np.float32)
+    assert np.abs(hair_offset(fit, fit.camera, bald, painted(fit, bald, head.region("scalp")), everywhere)).max() == 0
+
+
+def test_people_are_told_from_backgrounds():
+    """Against exact mattes of rendered people: pictures before black and before white."""
+    overlaps = []
+    for seed in range(6):
+        random = np.random.default_rng([9, seed])
+        person, studio = random_person(random), random_studio(random, SIDE, [])
+        pose = FacePose(np.zeros(52), np.eye(3), studio.translation, np.zeros((2, 2)))
+        camcorder = Camcorder(person, studio, np.eye(3), 1)
+        photo = camcorder.take(pose)
+        studio.background[:] = 0
+        dark = camcorder.take(pose).astype(float)
+        studio.background[:] = 255
+        bright = camcorder.take(pose).astype(float)
+        truth = (bright - dark).mean(-1) < 60
+        face = np.hypot(*(np.mgrid[:SIDE, :SIDE] - SIDE / 2)) < 50
+        found = person_matte(photo, face) > 0.5
+        overlaps.append((found & truth).sum() / (found | truth).sum())
+    assert np.median(overlaps) > 0.9
+    assert min(overlaps) > 0.6
+
+
+def test_what_is_no_person_is_not_cut_out():
+    """A drawing's face is known from its fit; the network sees nothing there, and all of the picture moves, as a sheet."""
+    noise = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    face = np.hypot(*(np.mgrid[:SIDE, :SIDE] - SIDE / 2)) < 40
+    assert (person_matte(noise, face) == 1).all()
+
+
+def test_another_person_stays_in_the_background(portrait):
+    wall = np.full((512, 160, 3), 200, np.uint8)
+    both = np.concatenate([portrait.image, wall, portrait.image], axis=1)
+    points = portrait.fit.landmarks[:468, :2].astype(int)
+    for mine, other in ((0, 672), (672, 0)):
+        face = np.zeros(both.shape[:2], bool)
+        face[points[:, 1], points[:, 0] + mine] = True
+        matte = person_matte(both, face)
+        assert matte[points[:, 1], points[:, 0] + mine].mean() > 0.95
+        assert matte[points[:, 1], points[:, 0] + other].mean() < 0.05
+
+
+def test_a_person_and_a_background_make_the_photograph():
+    """Colours are told apart so that both layers together are the picture that they came from."""
+    y, x = np.mgrid[:96, :128].astype(np.float32)
+    matte = np.clip((40 - np.hypot(x - 64, y - 50)) / 6 + 0.5, 0, 1)
+    person = np.stack([180 + 20 * np.sin(x / 9), 120 + 0 * x, 90 + 10 * np.cos(y / 7)], -1)
+    background = np.stack([30 + 0.2 * x, 60 + 0 * x, 140 - 0.3 * y], -1)
+    image = np.rint(matte[..., None] * person + (1 - matte[..., None]) * background).astype(np.uint8)
+    colours, behind = person_colours(image, matte), background_behind(image, matte, 0.0)
+    again = matte[..., None] * colours + (1 - matte[..., None]) * behind
+    assert np.abs(again - image)[matte > 0].mean() < 1.5
+    assert np.abs(colours - person)[matte > 0.5].mean() < 4
+    assert np.abs(behind - background).mean() < 4
+
+
+def test_the_background_stays_when_the_head_turns(each_portrait):
+    renderer = ProxyRenderer(each_portrait)
+    poses = poses_for(each_portrait.fit, motion_of({"angles": (18, 4, 3)}, {"angles": (-18, -4, -3)}))
+    left, top, right, bottom = renderer.view
+    part = renderer._part
+    away = np.zeros(renderer.image.shape[:2], bool)
+    still = np.abs(renderer._sheet.behind[top:bottom, left:right] - renderer.image[part]).max(-1) == 0
+    away[part] = still & (renderer.projection.matte[top:bottom, left:right] == 0)
+    assert away.mean() > 0.15
+    pictures = [renderer.render(pose) for pose in poses]
+    for picture in pictures:
+        untouched = (picture[away] == renderer.image[away]).all(-1)
+        assert untouched.mean() > 0.9  # the rest is where the head has moved to
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_stretch_is_measured_in_its_own_direction(portrait, scale):
+    sheet: Sheet = ProxyRenderer(portrait, 256, "face")._sheet
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    stretched = sheet._knots @ turn * [scale, 0.7] @ turn.T
+    assert np.allclose(sheet._stretch(stretched), max(scale, 0.7))
+
+
+@pytest.mark.parametrize("framing", ["photo", "face"])
+def test_the_origin_of_every_pixel_is_told(each_portrait, framing):
+    """At rest nothing is made up, and the more the head turns the more is; what is said to be photographed background is it."""
+    renderer = ProxyRenderer(each_portrait, 256, framing)
+    poses = poses_for(each_portrait.fit, motion_of({"angles": (0, 0, 0)}, {"angles": (9, 0, 0)}, {"angles": (24, 0, 0)}))
+    made_up = []
+    for pose in poses:
+        picture, origin = renderer.render_with_origin(pose)
+        np.testing.assert_array_equal(picture, renderer.render(pose))
+        assert origin.shape == picture.shape and origin.dtype == np.uint8
+        assert np.abs(origin.sum(-1, dtype=int) - 255).max() <= 2
+        assert 0.05 < (origin[..., 0] > 250).mean() < 0.9
+        background = origin[..., 2] == 255
+        assert background.mean() > 0.05
+        off = picture[background].astype(int) - renderer.image[background]
+        assert np.abs(off).max() <= 2  # of resampling
+        made_up.append((origin[..., 1] / 255).mean())
+    assert made_up[0] == 0 < made_up[1] < made_up[2] < 0.2
+
+
+def test_pixels_said_to_be_the_person_are_photographed(portrait):
+    """They, but for the eyes, are darker where all that the photograph shows of the person is; what is made up is not."""
+    pose = poses_for(portrait.fit, motion_of({"angles": (15, 5, 0)}))[0]
+    renderer = ProxyRenderer(portrait, 256, "face")
+    before, origin = renderer.render_with_origin(pose)
+    projection = renderer.projection
+    renderer._sheet._person[..., :3] *= 0.5
+    renderer.projection = replace(projection, person=projection.person // 2, inner_person=projection.inner_person // 2)
+    after = renderer.render(pose)
+    ratio = after.sum(-1) / np.maximum(before.sum(-1, dtype=float), 1)
+    bright = before.min(-1) > 40
+    person, made_up = (ratio[(origin[..., channel] > 250) & bright] for channel in (0, 1))
+    assert (np.abs(person - 0.5) < 0.03).mean() > 0.95
+    assert (made_up > 0.6).mean() > 0.3
+
+
+def test_seams_are_where_the_sheet_ends_before_the_head_alone():
+    """Not at an outline that both share, nor beside the head, nor inside."""
+    sheet, head = np.zeros((60, 80), np.float32), np.zeros((60, 80), bool)
+    sheet[10:50, 10:40], head[10:50, 10:70] = 1, True
+    found = seams(sheet, head, 4)
+    assert found[30, 39] > 0.8 and found[30, 35] < 0.2
+    assert np.all(np.diff(found[30, 33:40]) >= 0)
+    assert found[30, 10] < 0.1 and found[10, 25] < 0.1 and not found[30, 15:30].any()
+    assert not seams(sheet, np.zeros_like(head), 4).any()
+    assert not seams(np.ones_like(sheet), head, 4)[5:-5, 5:-5].any()
