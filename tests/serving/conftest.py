@@ -108,8 +108,25 @@ def submit(client: Client, portrait: str, motion: MotionClip, **settings: object
     return client.call("job.submit", fields, [motion.to_bytes()]).fields["job"]
 
 
+@pytest.fixture(scope="session")
+def standing(tmp_path_factory):
+    running = Backend(tmp_path_factory.mktemp("standing") / "root")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def shared(standing):
+    """The one backend of all tests that must not end it; equal requests are one job there, so each test has a seed of its own."""
+    yield standing
+    assert standing.process.poll() is None, "it lives"
+    while standing.clients:
+        standing.clients.pop().close()
+
+
 @pytest.fixture
 def backend(tmp_path):
+    """A backend for this test alone, which may end it or count what is in it."""
     running = Backend(tmp_path / "root")
     yield running
     running.close()

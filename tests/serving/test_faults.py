@@ -38,15 +38,6 @@ from mimaface.protocol.errors import (
 from .conftest import Backend, fit, receive, submit, wait_for
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """One backend for all tests that must not end it."""
-    running = Backend(tmp_path_factory.mktemp("faults") / "root")
-    yield running
-    assert running.process.poll() is None, "it lives"
-    running.close()
-
-
 @contextmanager
 def raw(file: Path, room: int = 1000):
     """A DEALER with the right key that has said hello."""

@@ -37,10 +37,13 @@ class Journal:
         return task
 
     def wait(self, *names: str) -> None:
+        self.until(lambda: all(name in self.ended for name in names))
+
+    def until(self, condition) -> None:
         deadline = time.monotonic() + 20
-        while not all(name in self.ended for name in names):
+        while not condition():
             assert time.monotonic() < deadline, (self.ended, self.steps[-5:])
-            time.sleep(0.005)
+            time.sleep(0.002)
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def test_the_latest_preview_wins_even_in_the_middle(journal):
     journal.task("old", PREVIEW, 1000, slot="s")
     journal.task("queued", PREVIEW, 5, slot="s")
     journal.gate.set()
-    time.sleep(0.05)
+    journal.until(lambda: journal.steps)
     journal.task("new", PREVIEW, 5, slot="s")
     journal.task("other slot", PREVIEW, 5, slot="t")
     journal.wait("new", "other slot")
@@ -75,19 +78,19 @@ def test_the_latest_preview_wins_even_in_the_middle(journal):
 
 
 def test_a_render_gets_a_fifth_under_endless_previews(journal):
-    journal.task("render", RENDER, 10_000)
-    journal.task("preview", PREVIEW, 10_000, slot="s")
+    journal.task("render", RENDER, 10_000, seconds=0.001)
+    journal.task("preview", PREVIEW, 10_000, seconds=0.001, slot="s")
     journal.gate.set()
-    time.sleep(1.2)
+    journal.until(lambda: len(journal.steps) >= 300)
     share = journal.steps.count("render") / len(journal.steps)
     assert share > 0.2, share
 
 
 def test_clients_share_by_time_not_by_steps(journal):
-    journal.task("slow", RENDER, 10_000, seconds=0.02, client=b"a")
-    journal.task("quick", RENDER, 10_000, seconds=0.005, client=b"b")
+    journal.task("slow", RENDER, 10_000, seconds=0.012, client=b"a")
+    journal.task("quick", RENDER, 10_000, seconds=0.002, client=b"b")
     journal.gate.set()
-    time.sleep(1.2)
+    journal.until(lambda: sum(journal.seconds.values()) > 0.4)
     share = journal.seconds["quick"] / sum(journal.seconds.values())
     assert 0.4 < share < 0.6, share
 
@@ -126,12 +129,12 @@ def test_errors_are_reported_and_the_worker_lives(journal):
 def test_cancelled_tasks_stop_at_their_next_step(journal):
     task = journal.task("long", RENDER, 10_000)
     journal.gate.set()
-    time.sleep(0.05)
+    journal.until(lambda: journal.steps)
     journal.scheduler.cancel(task)
-    time.sleep(0.05)
-    count = len(journal.steps)
-    time.sleep(0.1)
-    assert len(journal.steps) == count
+    journal.task("other", RENDER, 20)
+    journal.wait("other")
+    first = journal.steps.index("other")
+    assert set(journal.steps[first:]) == {"other"}, "of the same client, so they would have taken turns"
     assert "long" not in journal.ended
 
 
@@ -176,8 +179,7 @@ def test_a_track_and_a_render_take_turns(journal):
     journal.task("track", TRACK, 10_000, client=b"b")
     journal.task("render", RENDER, 10_000)
     journal.gate.set()
-    while len(journal.steps) < 100:
-        time.sleep(0.01)
+    journal.until(lambda: len(journal.steps) >= 100)
     assert 25 < journal.steps[:100].count("render") < 75
 
 
@@ -185,8 +187,7 @@ def test_tasks_of_one_client_take_turns_too(journal):
     journal.task("track", TRACK, 10_000)
     journal.task("render", RENDER, 10_000)
     journal.gate.set()
-    while len(journal.steps) < 100:
-        time.sleep(0.01)
+    journal.until(lambda: len(journal.steps) >= 100)
     assert 25 < journal.steps[:100].count("render") < 75
 
 

@@ -19,6 +19,7 @@ def main() -> dict:
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     scene = bpy.context.scene
     scene.render.fps = 24
+    scene.mimaface.engine = os.environ.get("MIMAFACE_ENGINE", scene.mimaface.engine)
     scene.frame_start, scene.frame_end = 1, 10
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     rig = scene.mimaface.rig

@@ -19,6 +19,7 @@ def main() -> dict:
     drive.enable()
     bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / "kill.blend"))
     scene = bpy.context.scene
+    scene.mimaface.engine, scene.mimaface.size = "proxy", 256  # 60 of these take some seconds
     scene.frame_start, scene.frame_end = 1, 60
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     drive.key(scene.mimaface.rig, "jawOpen", {1: 0.0, 60: 0.8})

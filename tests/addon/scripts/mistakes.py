@@ -17,6 +17,7 @@ def main() -> dict:
     drive.enable()
     bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / "mistakes.blend"))
     scene = bpy.context.scene
+    scene.mimaface.engine, scene.mimaface.size = "proxy", 64
     runtime = drive.part("session").session()
     said = {}
 

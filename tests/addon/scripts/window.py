@@ -29,6 +29,7 @@ def enable():
     bpy.ops.preferences.addon_enable(module="mimaface_addon")
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
+    bpy.context.scene.mimaface.engine, bpy.context.scene.mimaface.size = "proxy", 64
     bpy.context.scene.frame_end = 8
     bpy.ops.wm.save_as_mainfile(filepath=str(WORK / "window.blend"))
     bpy.ops.mimaface.load_portrait(filepath=os.environ["MIMAFACE_PORTRAIT"])
