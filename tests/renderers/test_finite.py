@@ -22,9 +22,9 @@ SMALL = RenderSettings(engine="demo", size=96, seed=4)
 
 
 def tiny(target, parts, seed=0):
-    """A model of random weights: 64² pictures, clips of 4 frames that overlap by 1."""
+    """A model of random weights: 32² pictures, clips of 4 frames that overlap by 1."""
     torch.manual_seed(seed)
-    model = MimaFaceModel(models.tiny_configuration(image_size=64, guidance=1.0, **parts))
+    model = MimaFaceModel(models.tiny_configuration(image_size=32, guidance=1.0, **parts))
     models.awaken(model)
     model.save_pretrained(target)
     return target

@@ -10,6 +10,7 @@ import torch
 from conftest import CASES, motion_of, nod
 from mimaface.animate import DEMO_MODEL, model_frames
 from mimaface.drivers import open_motion
+from mimaface.engines.pool import EnginePool
 from mimaface.face.pose import poses_for
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.settings import RenderSettings
@@ -18,12 +19,13 @@ from mimaface.reprojection.renderer import ProxyRenderer, choose_frame
 from training_fixtures import models
 
 SMALL = RenderSettings(engine="demo", size=160, seed=4)
+POOL = EnginePool()
 
 
 def tiny(target: Path, parts: dict) -> Path:
-    """A model of random weights: 64² pictures, clips of 4 frames that overlap by 1."""
+    """A model of random weights: 32² pictures, clips of 4 frames that overlap by 1."""
     torch.manual_seed(0)
-    model = MimaFaceModel(models.tiny_configuration(image_size=64, guidance=1.0, **parts))
+    model = MimaFaceModel(models.tiny_configuration(image_size=32, guidance=1.0, **parts))
     models.awaken(model)
     model.save_pretrained(target)
     return target
@@ -39,9 +41,9 @@ def plain_folder(tmp_path_factory) -> Path:
     return tiny(tmp_path_factory.mktemp("plain"), models.FOUR_CONDITIONS)
 
 
-def run(folder, portrait, motion, settings=SMALL, start=0, memory=None):
+def run(folder, portrait, motion, settings=SMALL, start=0, memory=None, pool=POOL):
     poses = poses_for(portrait.fit, motion)
-    found = model_frames(folder, portrait, poses, settings, start, {} if memory is None else memory)
+    found = model_frames(folder, portrait, poses, settings, start, {} if memory is None else memory, pool)
     return {step.index: step.image for step in found if step is not None}
 
 
@@ -56,18 +58,22 @@ def test_a_shot_of_any_length_has_every_frame_once(folder, portrait, count):
 
 
 def test_equal_seeds_give_equal_bytes_and_others_do_not(folder, portrait):
-    one, two = run(folder, portrait, nod(3)), run(folder, portrait, nod(3))
+    one, two = (run(folder, portrait, nod(3), pool=EnginePool()) for _ in range(2))
     other = run(folder, portrait, nod(3), RenderSettings(engine="demo", size=160, seed=5))
     assert all(np.array_equal(one[i], two[i]) for i in one)
     assert not np.array_equal(one[1], other[1])
 
 
+@pytest.fixture(scope="module")
+def whole(folder, portrait):
+    return run(folder, portrait, nod(9))
+
+
 @pytest.mark.parametrize("start", [0, 2, 4, 5, 8])
-def test_a_resumed_shot_goes_on_to_the_byte(folder, portrait, start):
-    whole = run(folder, portrait, nod(9))
+def test_a_resumed_shot_goes_on_to_the_byte(folder, portrait, whole, start):
     memory: dict[str, bytes] = {}
     poses = poses_for(portrait.fit, nod(9))
-    for step in model_frames(folder, portrait, poses, SMALL, 0, memory):
+    for step in model_frames(folder, portrait, poses, SMALL, 0, memory, POOL):
         if step is not None and step.index == start:  # killed right after this frame
             break
     for remembered in (memory, {}):  # and when what was remembered is lost
@@ -80,7 +86,7 @@ def test_what_is_remembered_saves_the_clips_before(folder, portrait):
     memory: dict[str, bytes] = {}
     run(folder, portrait, nod(13), memory=memory)
     poses = poses_for(portrait.fit, nod(13))
-    steps = [sum(1 for _ in model_frames(folder, portrait, poses, SMALL, 12, dict(kept))) for kept in (memory, {})]
+    steps = [sum(1 for _ in model_frames(folder, portrait, poses, SMALL, 12, dict(kept), POOL)) for kept in (memory, {})]
     assert steps[0] < steps[1] / 2
     assert len(memory) == 2, "memory does not grow with the shot"
 
@@ -125,7 +131,7 @@ def test_the_shipped_model_holds_a_pose_to_the_pixel(hopper):
     """Hat badge, collar and glasses crept from frame to frame."""
     motion = open_motion(CASES / "held_pose.csv")
     poses = poses_for(hopper.fit, motion)[:14]  # past the first border of clips
-    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {})
+    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {}, POOL)
     frames = [step.image for step in found if step is not None]
     assert np.abs(frames[1].astype(int) - frames[0]).max() > 30, "it is another pose than the photograph's"
     assert [np.abs(frame.astype(int) - frames[1]).max() for frame in frames[1:]] == [0] * 13
@@ -138,7 +144,7 @@ def test_a_nearly_held_pose_does_not_flicker(hopper):
     poses = poses_for(hopper.fit, motion_of(*tremble))
     renderer = ProxyRenderer(hopper, 192)
     posed = np.stack([renderer.render(pose) for pose in poses]).astype(float)
-    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {})
+    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {}, POOL)
     frames = np.stack([step.image for step in found if step is not None]).astype(float)
     assert np.abs(np.diff(frames, axis=0)).mean() < 1.2 * np.abs(np.diff(posed, axis=0)).mean()
 
@@ -151,7 +157,7 @@ def test_far_from_the_face_the_proxy_s_frame_is_untouched(decoder, portrait, req
     generated = run(folder, portrait, nod(2), settings)[1]
     renderer = ProxyRenderer(portrait, 256, "photo")
     proxy = renderer.render(pose)
-    left, top, side = window_in(renderer.frame, choose_frame(portrait, 64, "face"))
+    left, top, side = window_in(renderer.frame, choose_frame(portrait, 32, "face"))
     outside = np.ones(proxy.shape[:2], bool)
     outside[top : top + side, left : left + side] = False
     assert outside.sum() > 2000
