@@ -7,6 +7,7 @@ import resource
 import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from concurrent.futures import CancelledError
@@ -34,6 +35,7 @@ from mimaface.protocol.errors import (
     Replaced,
     TooMany,
 )
+from mimaface.serving.strangers import Strangers
 
 from .conftest import Backend, fit, receive, submit, wait_for
 
@@ -250,6 +252,21 @@ def test_silent_connections_cost_the_job_no_handles(tmp_path):
         for stranger in held:
             stranger.close()
         backend.close()
+
+
+def test_the_watch_of_strangers_ends_with_its_monitor():
+    """It was waited for in vain, two seconds whenever a backend ended."""
+    context = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    router.bind("tcp://127.0.0.1:*")
+    before = set(threading.enumerate())
+    strangers = Strangers(router)
+    (thread,) = set(threading.enumerate()) - before
+    router.disable_monitor()
+    strangers.join()
+    assert not thread.is_alive()
+    router.close(0)
+    context.term()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")

@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import os
 import signal
+import threading
 from pathlib import Path
 
 from mimaface import __version__
@@ -31,15 +32,21 @@ def serve(
     logging.raiseExceptions = False  # a full disk stops the log, not the work
     folder, file = root or default_folder(), connection or default_folder() / "connection.json"
     with held(folder / LOCK_NAME, file.exists), held(file.with_name(f"{file.name}.lock"), file.exists):
-        _run(Server(file, folder, host, allow_remote, parent), folder)
+        asked = threading.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):  # the connection file invites to send them before the server can take them
+            signal.signal(name, lambda *_: asked.set())
+        _run(Server(file, folder, host, allow_remote, parent), folder, asked)
 
 
-def _run(server: Server, folder: Path) -> None:
+def _run(server: Server, folder: Path, asked: threading.Event) -> None:
+    """Serve; ``asked`` is set when it was to end before it began."""
     handler = logging.handlers.RotatingFileHandler(folder / LOG_NAME, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: server.stop())
+    if asked.is_set():
+        server.stop()
     log.info("mimaface %s serves %s at %s", __version__, folder, server.connection.endpoint)
     server.run()

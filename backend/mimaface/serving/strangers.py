@@ -20,7 +20,7 @@ WANTED_HANDLES, LEAST_HANDLES = 65_536, 48
 # Connections that have said nothing with our key: a real one takes milliseconds until it does, so that it is never among the oldest.
 # More would take handles from the job where only 1024 are allowed.
 MOST_STRANGERS = 256
-WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_MONITOR_STOPPED
 SAID_EVERY = 60.0  # seconds between two lines of the log
 
 
