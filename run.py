@@ -8,6 +8,7 @@ python3 run.py test       install, then every check and test (more arguments go 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -32,6 +34,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 6e9
 CUDA_BYTES = 8e9  # that a CUDA build of PyTorch needs besides: 3 GB of downloads, 5 GB unpacked
 MOST_WORKERS = 4  # processes of the tests, each with a core and about 3 GB of its own, its Blender and backend included
+NO_NETWORK = ("Temporary failure", "Connection", "getaddrinfo", "lookup address", "No matching distribution")  # in pip's output
 WINDOWS = sys.platform == "win32"
 
 
@@ -41,21 +44,23 @@ class Stopped(Exception):
 
 def main(arguments: list[str]) -> int:
     command, rest = (arguments or ["help"])[0], arguments[1:]
-    commands = {"install": lambda: install(), "demo": lambda: demo(), "test": lambda: test(rest)}
-    if command not in commands:
-        print(__doc__)
-        return 0 if command in ("help", "-h", "--help") else 2
     try:
-        return commands[command]() or 0
+        if command == "install":
+            install()
+        elif command == "demo":
+            demo()
+        elif command == "test":
+            return test(rest)
+        else:
+            print(__doc__)
+            return 0 if command in ("help", "-h", "--help") else 2
+        return 0
     except Stopped as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("run.py: stopped; run it again to go on", file=sys.stderr)
         return 130
-
-
-# installing
 
 
 def install(all_blenders: bool = False) -> list[str]:
@@ -79,22 +84,23 @@ def install_blenders(every: bool) -> list[str]:
 
     One that is installed comes first, then one for the Python that runs this; only where no Python fits any, one is fetched.
     """
-    here, ready, problems = f"{sys.version_info[0]}.{sys.version_info[1]}", [], []
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    ready: list[str] = []
+    problems: list[Stopped] = []
     order = sorted(BLENDERS, key=lambda version: (not blender_folder(version).exists(), BLENDERS[version][0] != here))
-    found = [version for version in order if any(blender_python(version))]
-    for version in found or order[:1]:
+    there = [version for version in order if has_python(version)]
+    for version in there or order[:1]:
         try:
             install_blender(version)
+            ready.append(version)
         except Stopped as error:
             problems.append(error)
-            continue
-        ready.append(version)
-        if not every:
+        if ready and not every:
             break
     if not ready and not every:
         raise problems[0]
-    for error in problems:
-        print(f"note: {error}", flush=True)
+    for problem in problems:
+        print(f"note: {problem}", flush=True)
     return ready
 
 
@@ -105,24 +111,23 @@ def install_blender(version: str) -> None:
         try:
             pip(folder, packages[0], *packages)
         except Stopped as error:
-            raise Stopped(
-                f"{error} (there may be no {packages[0]} wheel for {platform.system()} {platform.machine()})"
-            ) from error
+            machine = f"{platform.system()} {platform.machine()}"
+            raise Stopped(f"{error} (there may be no {packages[0]} wheel for {machine})") from error
 
     make_environment(blender_folder(version), (python,), f"Blender {version}", " ".join(packages), fill)
 
 
-def blender_python(version: str) -> tuple[bool, str | None]:
-    """Whether its environment has its Python, and where else this machine has it."""
+def has_python(version: str) -> bool:
+    """Whether this machine has the Python that a Blender needs, in its environment or anywhere else."""
     wanted = BLENDERS[version][:1]
-    return usable(blender_folder(version), wanted), find_python(wanted)
+    return usable(blender_folder(version), wanted) or find_python(wanted) is not None
 
 
 def blender_folder(version: str) -> Path:
     return ROOT / f".venv-blender-{version}"
 
 
-def make_environment(folder: Path, pythons: tuple[str, ...], what: str, content: str, fill) -> None:
+def make_environment(folder: Path, pythons: tuple[str, ...], what: str, content: str, fill: Callable[[Path], None]) -> None:
     """Make a virtual environment and fill it, unless its marker says that this was done for the same content."""
     marker = folder / ".complete"
     digest = hashlib.sha256(f"{content}{ROOT}".encode()).hexdigest()
@@ -149,24 +154,17 @@ def install_torch(folder: Path) -> None:
                 raise
             if shutil.disk_usage(ROOT).free < NEEDED_BYTES + CUDA_BYTES:
                 raise Stopped(f"{error}; the build for GPUs would need {CUDA_BYTES / 1e9:.0f} GB more of disk") from error
-            print(
-                f"note: {CPU_INDEX} gives no PyTorch: the build for GPUs, a download of about 3 GB, is taken instead", flush=True
-            )
+            print(f"note: {CPU_INDEX} gives no PyTorch: taking the build for GPUs, a download of about 3 GB", flush=True)
 
 
 def torch_choices(folder: Path) -> list[list[str]]:
     """What to tell pip, the best first, so that a machine without an NVIDIA GPU gets no CUDA packages."""
     resolved = ""
-    if not has_nvidia() and sys.platform == "linux":
-        report = subprocess.run(
-            [str(program(folder)), "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", "--no-deps", TORCH],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        if report.returncode == 0:
-            try:
-                resolved = json.loads(report.stdout)["install"][0]["metadata"]["version"]
-            except (ValueError, KeyError, IndexError):
-                resolved = ""
+    if sys.platform == "linux" and not has_nvidia():
+        asked = [str(program(folder)), "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", "--no-deps", TORCH]
+        report = subprocess.run(asked, capture_output=True, text=True).stdout
+        with contextlib.suppress(ValueError, KeyError, IndexError):
+            resolved = str(json.loads(report)["install"][0]["metadata"]["version"])
     return choose_torch(sys.platform, has_nvidia(), resolved)
 
 
@@ -181,34 +179,24 @@ def has_nvidia() -> bool:
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
 
 
-# Pythons
-
-
 def find_python(versions: tuple[str, ...]) -> str | None:
     """A Python of one of these versions that can make virtual environments: this one, else one that is on this machine."""
-    candidates = [sys.executable] if f"{sys.version_info[0]}.{sys.version_info[1]}" in versions else []
-    for version in versions:
-        candidates += places_of_python(version)
+    own = [sys.executable] if f"{sys.version_info[0]}.{sys.version_info[1]}" in versions else []
+    candidates = own + [path for version in versions for path in places_of_python(version)]
     return next((path for path in candidates if path and version_of(path) in versions), None)
 
 
 def places_of_python(version: str) -> list[str]:
     """Where installers put a Python of this version, whether or not that is on the PATH."""
     home, found = Path.home(), [shutil.which(f"python{version}") or ""]
-    launcher = shutil.which("py") if WINDOWS else None
-    if launcher:
-        asked = subprocess.run(
-            [launcher, f"-{version}", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True
-        )
-        found.append(asked.stdout.strip() if asked.returncode == 0 else "")
+    if WINDOWS and (launcher := shutil.which("py")):
+        asked = [launcher, f"-{version}", "-c", "import sys; print(sys.executable)"]
+        found.append(subprocess.run(asked, capture_output=True, text=True).stdout.strip())
     program = "python.exe" if WINDOWS else f"bin/python{version}"
     pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / ("pyenv-win/versions" if WINDOWS else "versions")
     managed = home / ("AppData/Roaming/uv/python" if WINDOWS else ".local/share/uv/python")
-    for folder, pattern in (
-        (pyenv, f"{version}.*"),
-        (managed, f"cpython-{version}.*"),
-        (ROOT / ".venv-python", f"cpython-{version}.*"),
-    ):
+    kept = ((pyenv, f"{version}.*"), (managed, f"cpython-{version}.*"), (ROOT / ".venv-python", f"cpython-{version}.*"))
+    for folder, pattern in kept:
         found += [str(path / program) for path in sorted(folder.glob(pattern), reverse=True)]
     if not WINDOWS:
         found += [f"{prefix.format(version=version)}/python{version}" for prefix in PREFIXES]
@@ -235,33 +223,24 @@ def usable(folder: Path, versions: tuple[str, ...]) -> bool:
 
 def fetch_python(versions: tuple[str, ...], what: str) -> str:
     """A Python from uv, in a folder of this project's own."""
-    version = versions[0]
-    print(
-        f"{what} needs Python {' or '.join(versions)}, which this machine has not: fetching {version} into .venv-python (about 30 MB)",
-        flush=True,
-    )
-    tool, folder = ROOT / ".venv-uv", ROOT / ".venv-python"
+    version, tool, folder = versions[0], ROOT / ".venv-uv", ROOT / ".venv-python"
+    needed = f"{what} needs Python {' or '.join(versions)}, which this machine has not"
+    print(f"{needed}: fetching {version} into .venv-python (about 30 MB)", flush=True)
     if not version_of(sys.executable):
-        raise Stopped(
-            f"{sys.executable} cannot make virtual environments: install its venv package, or Python {version}, and run again"
-        )
+        lacking = f"{sys.executable} cannot make virtual environments"
+        raise Stopped(f"{lacking}: install its venv package, or Python {version}, and run again")
     try:
         if not usable(tool, (version_of(sys.executable),)):
             run([sys.executable, "-m", "venv", "--clear", str(tool)], "making a virtual environment")
         pip(tool, "uv", UV)
-        run(
-            [str(program(tool)), "-m", "uv", "python", "install", "--no-bin", "--install-dir", str(folder), version],
-            f"fetching Python {version}",
-        )
+        fetch = [str(program(tool)), "-m", "uv", "python", "install", "--no-bin", "--install-dir", str(folder), version]
+        run(fetch, f"fetching Python {version}")
     except Stopped as error:
         raise Stopped(f"{error}; or install Python {version} yourself and run again") from error
     python = find_python((version,))
     if python is None:
         raise Stopped(f"the Python {version} that was fetched does not run: install Python {version} yourself and run again")
     return python
-
-
-# the machine
 
 
 def check_folder() -> None:
@@ -273,8 +252,7 @@ def check_folder() -> None:
         raise Stopped(f"{ROOT} cannot be written ({error.strerror}): copy it to a folder of your own") from error
     if (ROOT / ".venv" / ".complete").exists():
         return
-    free = shutil.disk_usage(ROOT).free
-    if free < NEEDED_BYTES:
+    if (free := shutil.disk_usage(ROOT).free) < NEEDED_BYTES:
         raise Stopped(f"{free / 1e9:.1f} GB are free, {NEEDED_BYTES / 1e9:.0f} GB are needed: make room and run again")
 
 
@@ -302,22 +280,15 @@ def run(command: list[str], what: str) -> None:
     if process.returncode:
         lines = [line for line in output.splitlines() if line.strip() and not line.startswith("WARNING")]
         last = lines[-1].strip().removeprefix("cause: ") if lines else "no message"
-        network = any(
-            word in output
-            for word in ("Temporary failure", "Connection", "getaddrinfo", "lookup address", "No matching distribution")
-        )
-        hint = ": is the network up" if network else ""
+        hint = ": is the network up" if any(word in output for word in NO_NETWORK) else ""
         raise Stopped(f"{what} failed{hint}: {last}")
     print(f"\r  {what}: {time.monotonic() - started:.0f} s", flush=True)
 
 
 def note_interpreter(path: Path) -> None:
     """Tell the add-on where the backend's Python is."""
-    output = subprocess.run(
-        [str(path), "-c", "from mimaface.protocol.connection import default_folder; print(default_folder())"],
-        capture_output=True,
-        text=True,
-    )
+    asked = [str(path), "-c", "from mimaface.protocol.connection import default_folder; print(default_folder())"]
+    output = subprocess.run(asked, capture_output=True, text=True)
     if output.returncode:
         raise Stopped(f"the backend does not start: {output.stderr.strip().splitlines()[-1]}")
     folder = Path(output.stdout.strip())
@@ -328,10 +299,7 @@ def note_interpreter(path: Path) -> None:
         print(f"note: {folder} cannot be written ({error.strerror}); set the backend's Python in the add-on's preferences")
 
 
-# running
-
-
-def demo() -> int:
+def demo() -> None:
     blender = install()[0]
     started = time.monotonic()
     folder = ROOT / "demo"
@@ -350,7 +318,6 @@ def demo() -> int:
     call([str(program(blender_folder(blender))), "blender_addon/demo.py"], environment)
     call([str(backend), "blender_addon/demo_pictures.py", str(folder)])
     print(f"the demo took {time.monotonic() - started:.0f} s")
-    return 0
 
 
 def test(arguments: list[str]) -> int:
@@ -360,9 +327,8 @@ def test(arguments: list[str]) -> int:
     backend = str(program(ROOT / ".venv"))
     checks = (["-m", "ruff", "check", "."], ["-m", "mypy"], ["-c", "from importlinter.cli import lint_imports_command as c; c()"])
     failed = [check for check in checks if subprocess.run([backend, *check], cwd=ROOT, env=clean_environment()).returncode]
-    subprocess.run(
-        [backend, "blender_addon/build.py"], cwd=ROOT, env=clean_environment()
-    )  # once, before several workers want its wheels
+    build = [backend, "blender_addon/build.py"]  # once, before several workers want its wheels
+    subprocess.run(build, cwd=ROOT, env=clean_environment())
     workers = str(min(os.cpu_count() or 1, MOST_WORKERS))
     command = [backend, "-m", "pytest", "-n", workers, "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
     code = subprocess.run(command, cwd=ROOT, env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode

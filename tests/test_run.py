@@ -161,6 +161,20 @@ def test_the_build_for_gpus_is_taken_where_no_other_can_be_had_and_there_is_room
         run.install_torch(tmp_path)
 
 
+def test_the_exit_code_says_whether_it_went_well(monkeypatch, capsys):
+    monkeypatch.setattr(run, "install", lambda all_blenders=False: ["5.0"])
+    assert run.main(["install"]) == 0
+    assert run.main(["help"]) == 0 and run.main([]) == 0
+    assert run.main(["instal"]) == 2
+
+    def no_room(all_blenders=False):
+        raise run.Stopped("no room")
+
+    monkeypatch.setattr(run, "install", no_room)
+    assert run.main(["install"]) == 1
+    assert capsys.readouterr().err == "run.py: no room\n"
+
+
 def test_failures_are_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(run.Stopped, match=r"trying failed: boom"):
         run.run([sys.executable, "-c", "import sys; print('boom'); sys.exit(3)"], "trying")
