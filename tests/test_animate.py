@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import motion_of, nod
-from mimaface.animate import ENGINES, animate, steps
+from mimaface.animation import ENGINES, animate, steps
 from mimaface.protocol.errors import Cancelled, InvalidInput, InvalidMotion
 from mimaface.protocol.settings import RenderSettings
 

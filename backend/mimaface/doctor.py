@@ -74,7 +74,7 @@ def _gpu() -> str:
 
 def _engines() -> Iterator[tuple[str, bool, str]]:
     try:
-        from mimaface.animate import engine_states
+        from mimaface.animation import engine_states
     except ImportError as error:
         yield "engines", False, f"cannot be loaded: {error}"
         return

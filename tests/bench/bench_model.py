@@ -16,7 +16,7 @@ from measure import median_ms, report
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conftest import COLLINS, nod
-from mimaface.animate import DEMO_MODEL, animate
+from mimaface.animation import DEMO_MODEL, animate
 from mimaface.data.samples import write_shard
 from mimaface.data.synthetic import SyntheticConfig, make_samples
 from mimaface.engines.torch_engine import TorchEngine

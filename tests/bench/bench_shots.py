@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter, median_filter, percentile_filter
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conftest import COLLINS, HOPPER, motion_of
-from mimaface.animate import DEMO_MODEL, proxy_frames
+from mimaface.animation import DEMO_MODEL, proxy_frames
 from mimaface.data.synthetic import SyntheticConfig, make_sample
 from mimaface.engines.pool import EnginePool
 from mimaface.engines.torch_engine import TorchEngine

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import nod
-from mimaface.animate import model_frames
+from mimaface.animation import model_frames
 from mimaface.engines.finite import finite
 from mimaface.engines.pool import EnginePool
 from mimaface.engines.torch_engine import TorchEngine

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import CASES, motion_of, nod
-from mimaface.animate import DEMO_MODEL, model_frames
+from mimaface.animation import DEMO_MODEL, model_frames
 from mimaface.drivers import open_motion
 from mimaface.engines.pool import EnginePool
 from mimaface.face.pose import poses_for

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from basel_heads import made_up
 from conftest import motion_of, nod
-from mimaface.animate import animate, engine_build, engine_states, steps
+from mimaface.animation import animate, engine_build, engine_states, steps
 from mimaface.basel.bfm import BaselFace
 from mimaface.basel.transfer import GazeAdapter
 from mimaface.protocol.errors import InvalidInput

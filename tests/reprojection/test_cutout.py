@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from conftest import CASES, HOPPER, motion_of
-from mimaface.animate import animate
+from mimaface.animation import animate
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.settings import RenderSettings

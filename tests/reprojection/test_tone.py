@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from conftest import CASES, HOPPER, motion_of
-from mimaface.animate import DEMO_MODEL, model_frames
+from mimaface.animation import DEMO_MODEL, model_frames
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.settings import RenderSettings

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from conftest import COLLINS, nod
-from mimaface.animate import engine_build
+from mimaface.animation import engine_build
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, OutOfResources, UnknownJob
 from mimaface.protocol.settings import RenderSettings

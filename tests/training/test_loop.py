@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mimaface.animate import DEMO_MODEL
+from mimaface.animation import DEMO_MODEL
 from mimaface.engines.precision import fast_dtype
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
 from mimaface.training.config import STAGES, TrainingConfig

@@ -58,13 +58,13 @@ def motion_steps(
 
 
 def open_motion(
-    path: Path,
+    path: Path | str,
     settings: RetargetSettings | None = None,
     progress: Callable[[int], None] | None = None,
     reading: ReadingSettings | None = None,
 ) -> MotionClip:
     """:func:`motion_steps` at one go. Raises :class:`InvalidMotion` or :class:`InvalidInput`."""
-    *_, clip = motion_steps(path, settings, progress, reading)
+    *_, clip = motion_steps(Path(path), settings, progress, reading)
     assert clip is not None
     return clip
 

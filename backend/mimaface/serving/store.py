@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mimaface.animate import engine_build
+from mimaface.animation import engine_build
 from mimaface.protocol.errors import DiskFull, InternalError, InvalidInput, MimaFaceError, NotWritable, OutOfResources, UnknownJob
 from mimaface.protocol.files import write_whole
 from mimaface.protocol.settings import RenderSettings

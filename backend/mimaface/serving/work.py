@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mimaface.animate import check, engine_build, engine_states, steps
+from mimaface.animation import check, engine_build, engine_states, steps
 from mimaface.drivers import ReadingSettings, motion_steps
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.engines.pool import EnginePool
