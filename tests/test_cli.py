@@ -144,7 +144,7 @@ def test_version_and_help():
 
 
 def test_large_frames_are_announced_with_their_time():
-    from mimaface.cli import _about_size
+    from mimaface.cli.animate import _about_size
 
     assert _about_size(6300, 5400, 60, 0) == "frames of 5400 x 6300 pixels take about 27 s each, 27 min in all; --size 1280 is quicker"
     assert _about_size(6300, 5400, 60, 1280) == ""

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, CLIPVisionModel
 
 from mimaface.cli import main
+from mimaface.cli.train import add_arguments, opened
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.instances import INSTANCES, PAPER_SD15
 from mimaface.model.motion_unet import to_animatediff
 from mimaface.protocol.errors import InvalidCheckpoint
-from mimaface.training.commands import add_arguments, opened
 from mimaface.weights.start_paper import start_paper
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

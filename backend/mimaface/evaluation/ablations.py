@@ -3,15 +3,16 @@ evaluated on the same samples."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.files import write_whole
 
 if TYPE_CHECKING:
     from mimaface.training.config import TrainingConfig
@@ -39,85 +40,77 @@ VARIANTS = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``mimaface ablate``."""
-    parser.add_argument(
-        "--model", required=True, help="folder to start from: after the autoencoder, or a whole model to train on"
-    )
-    parser.add_argument("--images", type=Path, required=True, help="shards of the image stage")
-    parser.add_argument("--videos", type=Path, required=True, help="shards of the video stage, neighbouring frames")
-    parser.add_argument("--held-out", type=Path, required=True, help="shards of neighbouring frames, never trained on")
-    parser.add_argument("--recipe", type=Path, help="folder of image.json and video.json (default: those of the shipped model)")
-    parser.add_argument("--image-steps", type=int, default=600)
-    parser.add_argument("--video-steps", type=int, default=150)
-    parser.add_argument("--samples", type=int, default=16)
-    parser.add_argument(
-        "--variants", help="only these, separated by commas, so that several machines share the work (default: all)"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs; the table is in ablations.json there")
-    parser.add_argument("--readme", type=Path, help="Markdown file whose ablation table is written anew")
+@dataclass(frozen=True)
+class Ablation:
+    """What all variants share.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Train and evaluate every variant that has no results yet; returns 0. The table has all that have some.
-
-    Raises :class:`InvalidInput` for a variant of no such name.
+    model        folder to start from: after the autoencoder, or a whole model
+    images, videos, held_out  folders of shards of the two stages and of the evaluation; the last two hold neighbouring frames
+    recipe       folder of image.json and video.json
+    image_steps, video_steps  optimiser steps of the two stages
+    samples      people of the evaluation
     """
-    from rich.console import Console
-    from rich.markdown import Markdown
 
-    from .tables import replace_between, table
+    model: str
+    images: Path
+    videos: Path
+    held_out: Path
+    recipe: Path
+    image_steps: int = 600
+    video_steps: int = 150
+    samples: int = 16
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    names = [variant.name for variant in VARIANTS]
-    wanted = arguments.variants.split(",") if arguments.variants else names
-    if unknown := set(wanted) - set(names):
-        raise InvalidInput(f"no variant {', '.join(sorted(unknown))}", f"use: {', '.join(names)}")
+
+def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
+    """The variants of these names, all for none. Raises :class:`InvalidInput` for a variant of no such name."""
+    known = [variant.name for variant in VARIANTS]
+    if unknown := set(names) - set(known):
+        raise InvalidInput(f"no variant {', '.join(sorted(unknown))}", f"use: {', '.join(known)}")
+    return tuple(variant for variant in VARIANTS if not names or variant.name in names)
+
+
+def ablate(ablation: Ablation, variants: Sequence[Variant], folder: Path) -> dict[str, Any]:
+    """Train and evaluate every variant that has no results in ``folder`` yet; returns the rows of all that have some, by name."""
     rows = {}
     for variant in VARIANTS:
-        path = arguments.out / variant.name.replace(" ", "-") / "results.json"
-        if variant.name in wanted and not path.exists():
+        path = folder / variant.name.replace(" ", "-") / "results.json"
+        if variant in variants and not path.exists():
             log.info("variant: %s", variant.name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(_measure(variant, arguments, path.parent), indent=1) + "\n")
+            results = _measure(ablation, variant, path.parent)
+            write_whole(path, (json.dumps(results, indent=1) + "\n").encode())
         if path.exists():
             rows[variant.name] = json.loads(path.read_text())["results"]["model"]
-    summary: dict[str, Any] = {"image_steps": arguments.image_steps, "video_steps": arguments.video_steps, "results": rows}
-    (arguments.out / "ablations.json").write_text(json.dumps(summary, indent=1) + "\n")
-    text = table(rows)
-    Console().print(Markdown(text))
-    if arguments.readme:
-        replace_between(arguments.readme, "ablations", text)
-    return 0
+    summary = {"image_steps": ablation.image_steps, "video_steps": ablation.video_steps, "results": rows}
+    write_whole(folder / "ablations.json", (json.dumps(summary, indent=1) + "\n").encode())
+    return rows
 
 
-def _measure(variant: Variant, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def _measure(ablation: Ablation, variant: Variant, folder: Path) -> dict[str, Any]:
     import torch
 
-    from mimaface.animate import DEMO_MODEL
     from mimaface.data.samples import read_shards, shards_in
     from mimaface.engines.precision import best_device
     from mimaface.engines.torch_engine import TorchEngine
-    from mimaface.training.commands import make_stage, open_model
     from mimaface.training.config import TrainingConfig
     from mimaface.training.loop import train
+    from mimaface.training.stages import make_stage, open_model
 
     from .evaluate import evaluate
     from .model_frames import model_generator
 
-    recipe = arguments.recipe or DEMO_MODEL / "training"
-    budgets = {"image": (arguments.image_steps, arguments.images), "video": (arguments.video_steps, arguments.videos)}
-    start = arguments.model
+    budgets = {"image": (ablation.image_steps, ablation.images), "video": (ablation.video_steps, ablation.videos)}
+    start = ablation.model
     for stage_name, (steps, data) in budgets.items():
-        config = variant_of(TrainingConfig.load(recipe / f"{stage_name}.json"), variant, steps)
+        config = variant_of(TrainingConfig.load(ablation.recipe / f"{stage_name}.json"), variant, steps)
         torch.manual_seed(0)
         out = folder / config.stage
-        stage = make_stage(open_model(start), config, data, arguments.held_out)
+        stage = make_stage(open_model(start), config, data, ablation.held_out)
         train(stage, config, out)
         start = str(out / "model")
     engine = TorchEngine.open(start, best_device())
     generate = model_generator(engine, photo=False, affinity="affinity" not in variant.without, without=variant.without)
-    samples = islice(read_shards(shards_in(arguments.held_out)), arguments.samples)
+    samples = islice(read_shards(shards_in(ablation.held_out)), ablation.samples)
     return evaluate(samples, {"model": generate}, (engine.config.clip_length, engine.config.overlap))
 
 

@@ -153,7 +153,7 @@ def convert(
     release: Release | None = None,
     dtype: torch.dtype | None = None,
     overwrite: bool = False,
-    say: Callable[[str], None] = lambda words: None,
+    report: Callable[[str], None] = lambda sentence: None,
 ) -> bool:
     """Write the checkpoint folder ``target`` from published files; False where it is made from them already.
 
@@ -171,7 +171,7 @@ def convert(
         raise InvalidCheckpoint("the autoencoder sd-vae-ft-mse is not among the files", "name its folder or file with --vae")
     if not vae.exists():
         raise InvalidInput(f"{vae} does not exist", "give the folder or file of sd-vae-ft-mse")
-    say("comparing with what is installed")
+    report("comparing with what is installed")
     origin = _origin(sources, vae, dtype)
     if target.exists() and not overwrite:
         if _is_from(target, origin):
@@ -185,9 +185,9 @@ def convert(
     _check_space(target.parent, sources, dtype)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        _write(sources, vae, part, release, dtype, say)
+        _write(sources, vae, part, release, dtype, report)
         checkpoint.write_json(part / ORIGIN, origin)
-        say("checksums")
+        report("checksums")
         checksums.write(part)
         _put(part, target)
     finally:
@@ -196,7 +196,7 @@ def convert(
 
 
 def _write(
-    sources: Mapping[str, Path], vae: Path, folder: Path, release: Release, dtype: torch.dtype | None, say: Callable[[str], None]
+    sources: Mapping[str, Path], vae: Path, folder: Path, release: Release, dtype: torch.dtype | None, report: Callable[[str], None]
 ) -> None:
     """All parts, checked, into a new folder."""
     vae_config, vae_weights, vae_file = read_autoencoder(vae, release.base.vae)
@@ -204,7 +204,7 @@ def _write(
     wanted = next(signal.size for signal in config.appearance.signals if signal.name == "identity")
     if wanted != release.identity.deep_size:
         raise InvalidCheckpoint(f"the identity net gives {release.identity.deep_size} numbers, the appearance takes {wanted}")
-    say("reading and checking")
+    report("reading and checking")
     model = checkpoint.without_memory(lambda: MimaFaceModel(config))
     checkpoint.load_weights(model.unet, _unet_weights(model, sources["unet"], sources["video"]), str(sources["unet"]))
     checkpoint.load_weights(model.vae, vae_weights, str(vae_file))
@@ -222,7 +222,7 @@ def _write(
         checkpoint.load_weights(network, plain_weights(sources[role]), str(sources[role]))
     arrays = read_mat(sources["face model"])
     BaselFace.from_arrays(arrays, str(sources["face model"]))
-    say("writing")
+    report("writing")
     model.save_pretrained(folder, dtype)
     index = checkpoint.read_json(folder / "model_index.json")
     for name, (network, sizes) in networks.items():

@@ -21,7 +21,12 @@ VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 DOWNLOADS = ".downloads"
 TIMEOUT_S = 10.0
 OFFLINE_HINT = "connect and repeat, what has arrived is kept; or download it elsewhere and run mimaface models convert FOLDER"
-Say = Callable[[str], None]
+Report = Callable[[str], None]  # takes one sentence about what is being done
+
+
+
+def ignore(sentence: str) -> None:
+    """The :data:`Report` of a caller that wants none."""
 
 
 def models_folder() -> Path:
@@ -95,7 +100,7 @@ def remove(name: str) -> InstalledModel:
 
 
 def convert(
-    places: Sequence[Path], autoencoder: Path | None = None, dtype: str = "", overwrite: bool = False, say: Say = print
+    places: Sequence[Path], autoencoder: Path | None = None, dtype: str = "", overwrite: bool = False, report: Report = ignore
 ) -> tuple[Path, bool]:
     """Install the released checkpoint from its published files; the VAE from the hub where they lack it.
 
@@ -109,13 +114,13 @@ def convert(
     target = models_folder() / RELEASED
     convert.find_sources(places)  # before anything is downloaded
     if autoencoder is None and convert.find_autoencoder(places) is None:
-        autoencoder = download(HUB_VAE, lambda names: VAE_FILES, models_folder() / DOWNLOADS / "sd-vae-ft-mse", say)
+        autoencoder = download(HUB_VAE, lambda names: VAE_FILES, models_folder() / DOWNLOADS / "sd-vae-ft-mse", report)
     stored = getattr(torch, dtype) if dtype else None
-    return target, convert.convert(places, target, autoencoder, dtype=stored, overwrite=overwrite, say=say)
+    return target, convert.convert(places, target, autoencoder, dtype=stored, overwrite=overwrite, report=report)
 
 
 def pull(
-    name: str, autoencoder: Path | None = None, dtype: str = "", overwrite: bool = False, say: Say = print
+    name: str, autoencoder: Path | None = None, dtype: str = "", overwrite: bool = False, report: Report = ignore
 ) -> tuple[Path, bool]:
     """Download a published model and install it; False where it is installed already. Raises as :func:`convert`.
 
@@ -129,10 +134,10 @@ def pull(
         if wrong:
             raise InvalidInput(f"{target} is damaged: {', '.join(wrong[:3])}", "add --overwrite to replace it")
         return target, False
-    folder = download(HUB, published_files, downloads / "MIMAFace", say)
+    folder = download(HUB, published_files, downloads / "MIMAFace", report)
     if autoencoder is None:
-        autoencoder = download(HUB_VAE, lambda names: VAE_FILES, downloads / "sd-vae-ft-mse", say)
-    done = convert([folder], autoencoder, dtype, overwrite, say)
+        autoencoder = download(HUB_VAE, lambda names: VAE_FILES, downloads / "sd-vae-ft-mse", report)
+    done = convert([folder], autoencoder, dtype, overwrite, report)
     shutil.rmtree(downloads, ignore_errors=True)
     return done
 
@@ -151,7 +156,7 @@ def published_files(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(path) for path in [*wanted, *sorted(configurations & set(paths))])
 
 
-def download(repository: str, choose: Callable[[Sequence[str]], Sequence[str]], folder: Path, say: Say = print) -> Path:
+def download(repository: str, choose: Callable[[Sequence[str]], Sequence[str]], folder: Path, report: Report = ignore) -> Path:
     """Fetch files of a hub repository into a folder, resuming, and compare each with the hub's checksum.
 
     choose picks the wanted ones from the names in the repository. Raises :class:`NotReachable` without a network,
@@ -176,7 +181,7 @@ def download(repository: str, choose: Callable[[Sequence[str]], Sequence[str]], 
         raise NotReachable(f"the model hub cannot be reached for {page}", OFFLINE_HINT) from error
     siblings = {item.rfilename: item for item in info.siblings or ()}
     wanted = choose(list(siblings))
-    say(f"fetching {page}, under its authors' licence")
+    report(f"fetching {page}, under its authors' licence")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -8,34 +8,35 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mimaface.protocol.errors import DiskFull, InvalidInput, NotWritable
 
+from .terminal import Commands, counting_bar
 
-def add_commands(commands: Any) -> None:
-    """Add ``data`` with its sub-commands to the sub-parsers of the command line."""
-    data = commands.add_parser("data", help="make training samples: synthetic heads, or from videos")
+
+def add(commands: Commands) -> None:
+    """Add ``data`` with its kinds."""
+    data = commands.add_parser("data", help="make training samples from synthetic heads or from videos")
     kinds = data.add_subparsers(title="kinds", required=True, metavar="KIND")
 
-    synthetic = kinds.add_parser("synthetic", help="random people in random studios")
-    synthetic.add_argument("folder", type=Path)
-    synthetic.add_argument("--samples", type=_positive, required=True)
-    synthetic.add_argument("--seed", type=int, default=0)
-    synthetic.add_argument("--size", type=_positive, default=256)
-    synthetic.add_argument("--frames", type=_positive, help="of a sample (default: 8, with --video 20)")
-    synthetic.add_argument("--video", action="store_true", help="frames are neighbours in time")
-    synthetic.add_argument("--pictures", type=Path, help="a folder of photographs to use as backgrounds")
-    synthetic.add_argument("--workers", type=_positive, default=os.cpu_count() or 1)
+    synthetic = kinds.add_parser("synthetic", help="render random people in random studios")
+    synthetic.add_argument("folder", type=Path, help="the folder for the shards")
+    synthetic.add_argument("--samples", type=_positive, required=True, help="number of people")
+    synthetic.add_argument("--seed", type=int, default=0, help="the same seed gives the same people")
+    synthetic.add_argument("--size", type=_positive, default=256, help="pixels of a side")
+    synthetic.add_argument("--frames", type=_positive, help="frames of a sample (default: 8, with --video 20)")
+    synthetic.add_argument("--video", action="store_true", help="make neighbouring frames, for the video stage")
+    synthetic.add_argument("--pictures", type=Path, help="a folder of photographs for the backgrounds")
+    synthetic.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="number of processes")
     synthetic.set_defaults(command=_synthetic)
 
-    video = kinds.add_parser("video", help="videos of people, in folders as in VoxCeleb2 or all in one")
-    video.add_argument("videos", type=Path)
-    video.add_argument("folder", type=Path)
-    video.add_argument("--shard", type=_share, default=(1, 1), metavar="I/N", help="do part I of N, for several machines")
-    video.add_argument("--size", type=_positive, default=256)
-    video.add_argument("--frames", type=_positive, default=20)
-    video.add_argument("--workers", type=_positive, default=1)
+    video = kinds.add_parser("video", help="cut and align videos of people")
+    video.add_argument("videos", type=Path, help="a folder of videos, nested as in VoxCeleb2 or flat")
+    video.add_argument("folder", type=Path, help="the folder for the shards")
+    video.add_argument("--shard", type=_share, default=(1, 1), metavar="I/N", help="process part I of N, for several machines")
+    video.add_argument("--size", type=_positive, default=256, help="pixels of a side")
+    video.add_argument("--frames", type=_positive, default=20, help="frames of a sample")
+    video.add_argument("--workers", type=_positive, default=1, help="number of processes")
     video.set_defaults(command=_video)
 
 
@@ -62,14 +63,8 @@ def _writing(folder: Path) -> Iterator[None]:
         raise NotWritable(f"{folder} cannot be written ({error.strerror or error})", "choose another folder") from error
 
 
-def _progress() -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True)
-
-
 def _synthetic(parsed: argparse.Namespace) -> int:
-    from .synthetic import VIDEO, SyntheticConfig, make_shards
+    from mimaface.data.synthetic import VIDEO, SyntheticConfig, make_shards
 
     if parsed.pictures is not None and not parsed.pictures.is_dir():
         raise InvalidInput(f"{parsed.pictures} is not a folder", "name a folder of photographs")
@@ -79,7 +74,7 @@ def _synthetic(parsed: argparse.Namespace) -> int:
     pictures = "" if parsed.pictures is None else str(parsed.pictures)
     config = SyntheticConfig(parsed.size, parsed.frames or start.frames, start.stride, pictures)
     per_shard = 64
-    with _writing(parsed.folder), _progress() as bar:
+    with _writing(parsed.folder), counting_bar() as bar:
         shards = make_shards(parsed.folder, parsed.seed, parsed.samples, config, per_shard, parsed.workers)
         count = sum(1 for _ in bar.track(shards, -(-parsed.samples // per_shard), description="shards"))
     print(f"{parsed.folder}: {parsed.samples} samples of {config.frames} frames in {count} shards")
@@ -87,11 +82,11 @@ def _synthetic(parsed: argparse.Namespace) -> int:
 
 
 def _video(parsed: argparse.Namespace) -> int:
-    from .recorded import RecordedConfig, clips_in, make_shards
+    from mimaface.data.recorded import RecordedConfig, clips_in, make_shards
 
     number, count = parsed.shard
     total = len(clips_in(parsed.videos)[number - 1 :: count])
-    with _writing(parsed.folder), _progress() as bar:
+    with _writing(parsed.folder), counting_bar() as bar:
         task = bar.add_task("clips", total=total)
         config = RecordedConfig(parsed.size, parsed.frames)
         report = make_shards(parsed.videos, parsed.folder, config, parsed.shard, parsed.workers, lambda _: bar.advance(task))

@@ -1,0 +1,49 @@
+"""The ``mimaface`` command: one module per group of commands. The command that runs imports the heavy modules that it needs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+
+from mimaface import __version__
+from mimaface.protocol.errors import MimaFaceError
+from mimaface.shortage import shortage
+
+from . import ablate, animate, data, doctor, evaluate, golden, models, serve, track, train
+from .terminal import INTERRUPTED, USER_ERROR, warn
+
+GROUPS = (animate, track, serve, doctor, models, data, train, evaluate, ablate, golden)  # in the order of --help
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 a check failed, 2 a mistake explained, 130 stopped by Ctrl-C."""
+    parsed = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its warnings about damaged tags help nobody
+    command: Callable[[argparse.Namespace], int] = parsed.command
+    try:
+        return command(parsed)
+    except MimaFaceError as error:
+        warn(str(error))
+        return USER_ERROR
+    except KeyboardInterrupt:
+        warn("stopped")
+        return INTERRUPTED
+    except Exception as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        warn(str(short))
+        return USER_ERROR
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``parsed.command`` is the function that runs the chosen one."""
+    whole = argparse.ArgumentParser(prog="mimaface", description="Animate one portrait photo with controls, mocap or video.")
+    whole.add_argument("--version", action="version", version=f"mimaface {__version__}")
+    whole.add_argument("-v", "--verbose", action="store_true", help="print progress messages and information")
+    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for group in GROUPS:
+        group.add(commands)
+    return whole

@@ -1,0 +1,136 @@
+"""``mimaface animate``: a portrait and a motion become PNG files or a video."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mimaface.protocol.errors import Cancelled, InvalidInput
+from mimaface.protocol.settings import RenderSettings
+
+from . import motion
+from .terminal import INTERRUPTED, Commands, counting_bar, warn
+
+if TYPE_CHECKING:
+    from mimaface.face.portrait import Portrait
+    from mimaface.output.sound import Sound
+    from mimaface.protocol.motion import MotionClip
+
+SECONDS_A_MEGAPIXEL = 0.8  # of a frame by the proxy engine, measured with 34 megapixels on two cores
+SLOW = 5.0  # seconds a frame from which on the expected time is printed before rendering starts
+
+
+def add(commands: Commands) -> None:
+    """Add ``animate``."""
+    animate = commands.add_parser("animate", help="turn a portrait and a motion into frames or a video")
+    animate.add_argument("portrait", type=Path, help="a photograph of a face")
+    animate.add_argument("motion", type=Path, help="a .motion.npz, a Live Link Face .csv, or a video")
+    animate.add_argument("-o", "--output", type=Path, required=True, help="a folder for PNG files, or an .mp4 file")
+    animate.add_argument("--fps", type=float, default=0, help="frames per second of the output (default: the motion's own)")
+    animate.add_argument("--size", type=int, default=0, help="pixels of the longer side (default: the photograph's)")
+    animate.add_argument(
+        "--framing", choices=("photo", "face"), default="photo", help="the whole photograph, or the square around the head"
+    )
+    animate.add_argument("--transparent", action="store_true", help="write PNG files in which all but the person is transparent")
+    animate.add_argument(
+        "--engine",
+        default="demo",
+        help="demo: the shipped diffusion model; proxy: the projected photo, fast; released: the authors' checkpoint",
+    )
+    animate.add_argument("--seed", type=int, default=0, help="seed of the diffusion model's noise")
+    animate.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
+    animate.add_argument(
+        "--absolute", action="store_true", help="apply the motion as recorded, not relative to its neutral frame"
+    )
+    animate.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    motion.add_options(animate)
+    animate.set_defaults(command=_animate)
+
+
+def _animate(parsed: argparse.Namespace) -> int:
+    from mimaface.animation import check
+    from mimaface.face.portrait import Portrait
+    from mimaface.output.sinks import is_film
+
+    is_video = is_film(parsed.output)
+    if parsed.transparent and is_video:
+        raise InvalidInput(f"{parsed.output.name}: an .mp4 file cannot be transparent", "choose a folder for PNG files as output")
+    settings = RenderSettings(
+        parsed.engine, parsed.size, parsed.framing, parsed.transparent, parsed.absolute, parsed.seed, parsed.face
+    )
+    clip = motion.open_motion(parsed, parsed.motion)
+    check(clip, settings)
+    clip, rate = _at_output_rate(clip, parsed)
+    sound = _sound(parsed.motion, clip, rate, is_video)
+    portrait = Portrait.open(parsed.portrait, parsed.face)
+    for warning in portrait.warnings:
+        warn(warning)
+    if portrait.alpha is not None and is_video:
+        warn(f"{parsed.portrait.name}: what is see-through is black in an .mp4 file; a folder of PNG files keeps it see-through")
+    height, width = portrait.image.shape[:2]
+    if words := _about_size(height, width, len(clip), parsed.size):
+        warn(words)
+    return _write(parsed, portrait, clip, settings, rate, sound)
+
+
+def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[MotionClip, float]:
+    """The clip at the output's rate, and that rate in frames per second: --fps, else the motion's own."""
+    from mimaface.drivers.rates import standard_rate
+    from mimaface.output.sinks import exact_rate
+
+    rate, words = (parsed.fps, "") if parsed.fps else standard_rate(clip)
+    if words:
+        warn(f"{parsed.motion.name}: {words}")
+    rate = float(exact_rate(rate))
+    return clip.at_rate(rate), rate
+
+
+def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound | None:
+    """The sound of the driving video for an .mp4 file; None, with a warning, for a folder of pictures."""
+    from mimaface.output.sound import Sound, has_sound
+
+    if not has_sound(source):
+        return None
+    if is_video:
+        return Sound(source, float(clip.time[0]), len(clip) / rate)
+    warn(f"{source.name}: its sound cannot go into a folder of pictures; an .mp4 file would have it")
+    return None
+
+
+def _about_size(height: int, width: int, frames: int, size: int) -> str:
+    """The expected time of frames so large that they take seconds each; else ""."""
+    share = min(size / max(height, width), 1.0) if size else 1.0
+    seconds = SECONDS_A_MEGAPIXEL * height * width * share**2 / 1e6
+    if seconds < SLOW:
+        return ""
+    return (
+        f"frames of {round(width * share)} x {round(height * share)} pixels take about {seconds:.0f} s each, "
+        f"{seconds * frames / 60:.0f} min in all; --size 1280 is quicker"
+    )
+
+
+def _write(
+    parsed: argparse.Namespace, portrait: Portrait, clip: MotionClip, settings: RenderSettings, rate: float, sound: Sound | None
+) -> int:
+    from mimaface.animation import animate
+    from mimaface.output.sinks import is_film, open_sink
+
+    started, done = time.monotonic(), 0
+    stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        with open_sink(parsed.output, rate, parsed.overwrite, sound) as sink, counting_bar() as bar:
+            for frame in bar.track(animate(portrait, clip, settings, stop.is_set), len(clip), description="frames"):
+                sink.write(frame.index, frame.image)
+                done += 1
+    except Cancelled:
+        kept = done > 0 and not is_film(parsed.output)
+        warn(f"stopped; {f'{done} of {len(clip)} frames are in {parsed.output}' if kept else 'nothing was kept'}")
+        return INTERRUPTED
+    seconds = time.monotonic() - started
+    print(f"{parsed.output}: {done} frames in {seconds:.1f} s ({done / seconds:.1f} frames/s)")
+    return 0

@@ -1,0 +1,69 @@
+"""Reading motion for ``animate`` and ``track``: the options of both, and the clip with its warnings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mimaface.protocol.errors import InvalidInput
+
+from .terminal import warn
+
+if TYPE_CHECKING:
+    from mimaface.drivers import RetargetSettings
+    from mimaface.protocol.motion import MotionClip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change how motion is read and retargeted."""
+    motion = parser.add_argument_group("how the motion is read")
+    motion.add_argument("--neutral", default="", help='the frame that counts as neutral: "rest", "auto" or a frame number')
+    motion.add_argument(
+        "--gain", action="append", default=[], metavar="NAME=FACTOR",
+        help="multiply an action, head, position or gaze by a factor; repeatable",
+    )  # fmt: skip
+    motion.add_argument(
+        "--flip", action="append", default=[], metavar="CHANNEL",
+        help="reverse the sign of head_yaw, head_pitch, … or of one pair, such as mouthLeft; repeatable",
+    )  # fmt: skip
+    motion.add_argument(
+        "--exchange", action="append", default=[], metavar="A=B",
+        help="exchange two channels, such as head_yaw=head_roll; repeatable",
+    )  # fmt: skip
+    motion.add_argument("--swap", action="store_true", help="exchange left and right")
+    motion.add_argument("--smoothing", type=float, default=0.0, help="strength of the smoothing over time, 0 to 1")
+    motion.add_argument(
+        "--timecode-rate", type=float, default=0.0, help="frames per second of a take's timecode (default: detected from it)"
+    )
+    motion.add_argument("--angles", default="", help="unit of a take's angles: degrees or radians (default: detected)")
+    motion.add_argument("--values", default="", help="unit of a take's actions: percent or shares of 1 (default: detected)")
+
+
+def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
+    """The retargeted motion of a file, read under a progress bar; its warnings are printed."""
+    from rich.progress import Progress
+
+    from mimaface import drivers
+
+    reading = drivers.ReadingSettings(parsed.timecode_rate, parsed.angles, parsed.values)
+    with Progress(transient=True) as bar:
+        task = bar.add_task(f"reading {path.name}", total=None)
+        motion = drivers.open_motion(path, _retargeting(parsed), lambda done: bar.update(task, completed=done), reading)
+    for warning in motion.meta.get("warnings", []):
+        warn(f"{path.name}: {warning}")
+    return motion
+
+
+def _retargeting(parsed: argparse.Namespace) -> RetargetSettings:
+    from mimaface.drivers import RetargetSettings
+
+    gains = {}
+    for text in parsed.gain:
+        name, _, factor = text.partition("=")
+        try:
+            gains[name] = float(factor)
+        except ValueError as error:
+            raise InvalidInput(f"--gain {text}: not NAME=FACTOR", "for example --gain jawOpen=1.3") from error
+    neutral = int(parsed.neutral) if parsed.neutral.isdecimal() else parsed.neutral
+    return RetargetSettings(neutral, gains, tuple(parsed.flip), parsed.swap, parsed.smoothing, tuple(parsed.exchange))

@@ -1,0 +1,27 @@
+"""What all commands share: exit codes, warnings and progress bars."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def warn(words: str) -> None:
+    """Print a warning or a decision beside the result; letters that the terminal's encoding lacks become "?"."""
+    encoding = sys.stderr.encoding or "utf-8"
+    print(f"mimaface: {words}".encode(encoding, "replace").decode(encoding), file=sys.stderr)
+
+
+def counting_bar() -> Progress:
+    """A progress bar that shows how many are done of how many, and the time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True)

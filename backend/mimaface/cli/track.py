@@ -1,0 +1,34 @@
+"""``mimaface track``: a video or mocap take becomes a motion file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mimaface.protocol.errors import InvalidInput, NotWritable
+
+from . import motion
+from .terminal import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add ``track``."""
+    track = commands.add_parser("track", help="turn a video or mocap take into a .motion.npz file")
+    track.add_argument("source", type=Path, help="a video, a Live Link Face .csv, or a .motion.npz to retarget")
+    track.add_argument("-o", "--output", type=Path, required=True, help="the .motion.npz file to write")
+    track.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    motion.add_options(track)
+    track.set_defaults(command=_track)
+
+
+def _track(parsed: argparse.Namespace) -> int:
+    if not parsed.output.name.endswith(".motion.npz"):
+        raise InvalidInput(f"{parsed.output.name}: motion files end in .motion.npz", "rename the output")
+    if parsed.output.exists() and not parsed.overwrite:
+        raise InvalidInput(f"{parsed.output} exists", "choose another name or add --overwrite")
+    if not parsed.output.parent.is_dir():
+        raise NotWritable(f"the folder {parsed.output.parent} does not exist", "make it or choose another")
+    clip = motion.open_motion(parsed, parsed.source)
+    clip.save(parsed.output)
+    print(f"{parsed.output}: {len(clip)} frames, {clip.duration:.2f} s")
+    return 0

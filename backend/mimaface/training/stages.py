@@ -1,0 +1,86 @@
+"""The model that a run trains and the stage that trains it. torch is imported when a model is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mimaface.model.instances import INSTANCES, named
+from mimaface.protocol.errors import InvalidInput
+
+from .config import TrainingConfig
+
+if TYPE_CHECKING:
+    from mimaface.model.family import MimaFaceModel
+
+    from .loop import Stage
+
+FRESH = "demo"  # the one configuration that is small enough to learn from random weights
+PAPER = "paper-sd15"
+PARTS = {  # the published weights from which ``paper-sd15`` starts, by option of the command line
+    "--stable-diffusion": "folder of Stable Diffusion v1-5, of which unet/ is read",
+    "--clip": "folder of CLIP ViT-L/14",
+    "--vae": "folder of sd-vae-ft-mse",
+    "--motion-modules": "folder or file of AnimateDiff v3, from which the video stage goes on (default: new motion modules)",
+}
+
+
+def open_model(
+    name: str,
+    stable_diffusion: Path | None = None,
+    clip: Path | None = None,
+    autoencoder: Path | None = None,
+    motion: Path | None = None,
+) -> MimaFaceModel:
+    """A model to train, in float32: the small one fresh, the paper's from published weights, or a folder's.
+
+    The parts are those of :func:`start_paper`, and of no other model. Raises :class:`InvalidCheckpoint` or :class:`InvalidInput`.
+    """
+    import torch
+
+    from mimaface.model.family import MimaFaceModel
+    from mimaface.weights.start_paper import start_paper
+
+    given = dict(zip(PARTS, (stable_diffusion, clip, autoencoder, motion)))
+    if name != PAPER and any(given.values()):
+        raise InvalidInput(
+            f"{', '.join(option for option, path in given.items() if path)} is for {PAPER}, not {name}", "leave it out"
+        )
+    if name == FRESH:
+        return MimaFaceModel(named(name))
+    if name == PAPER:
+        if stable_diffusion is None or clip is None or autoencoder is None:
+            missing = [option for option in list(PARTS)[:3] if given[option] is None]
+            raise InvalidInput(f"{PAPER} starts from published weights: {', '.join(missing)} missing", _parts_hint(missing))
+        return start_paper(stable_diffusion, clip, autoencoder, motion, base=named(PAPER), dtype=torch.float32)
+    if not Path(name).is_dir():
+        known = f"train {FRESH}, {PAPER} or the folder of a model"
+        raise InvalidInput(
+            f"{name} cannot be trained from nothing" if name in INSTANCES else f"{name} is no model and no folder", known
+        )
+    return MimaFaceModel.from_pretrained(name, torch.float32)
+
+
+def _parts_hint(missing: list[str]) -> str:
+    return "give " + ", ".join(f"{option} FOLDER ({PARTS[option].removeprefix('folder of ')})" for option in missing)
+
+
+def make_stage(
+    model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path, photographs: Path | None = None
+) -> Stage:
+    """The stage that the configuration names, on folders of shards; photographs are for the autoencoder."""
+    from mimaface.data.samples import shards_in
+
+    if config.stage == "autoencoder":
+        from .autoencoding import AutoencoderStage
+
+        return AutoencoderStage(model, config, data, held_out, photographs)
+    if config.stage == "decoder":
+        from .redrawing import DecoderStage
+
+        return DecoderStage(model, config, data, held_out)
+    from .denoising import DenoisingStage, encoder_of
+    from .latents import prepare_latents
+
+    stores = [prepare_latents(model, shards_in(folder), encoder_of(model)) for folder in (data, held_out)]
+    return DenoisingStage(model, config, *stores)
