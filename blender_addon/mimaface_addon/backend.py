@@ -32,6 +32,7 @@ class Backend:
         self.client: Client | None = None
         self.state = "stopped"
         self.problem = ""
+        self.began = 0.0  # when it was started last, on the monotonic clock
         self.step_age = 0.0  # seconds that the backend has been in its present step, as it says
         self._process: subprocess.Popen[bytes] | None = None
         self._ending: threading.Thread | None = None
@@ -44,6 +45,8 @@ class Backend:
         """Use a running backend of this folder, else start one with ``python``. Returns at once; call :meth:`poll`."""
         self.stop_client()
         self.problem, self.step_age, self._python = "", 0.0, python
+        if self.state != "starting":
+            self.began = time.monotonic()
         if self._ending is not None and self._ending.is_alive():
             self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll goes on when the one before is gone
             return

@@ -7,6 +7,7 @@ import blf
 import bpy
 
 from . import bake, compat, options, portraits, strips
+from .activity import seconds_since
 from .preferences import backend_python
 from .protocol.arkit import ACTION_NAMES
 from .rig import GAZE_CHANNELS
@@ -14,7 +15,7 @@ from .session import session
 from .takes import ACTIVE
 
 LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
-WORDS = {"ready": "Ready", "starting": "Starting", "stopped": "Stopped", "lost": "Not running"}
+WORDS = {"ready": "Ready", "starting": "Starting the backend", "stopped": "Stopped", "lost": "Not running"}
 STATES = {
     "done": "CHECKMARK",
     "rendering": "RENDER_ANIMATION",
@@ -24,6 +25,7 @@ STATES = {
     "interrupted": "ERROR",
 }
 NARROW = 240.0  # pixels of a sidebar as Blender opens it
+BUTTON = 22.0  # pixels of a button with a sign only
 MARGIN = 66.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
 
 
@@ -48,12 +50,12 @@ def lines_of(text: str, pixels: float) -> list[str]:
     return [*lines, line]
 
 
-def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
-    """A sentence over as many lines as it needs in the sidebar that is being drawn."""
+def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE", taken: float = 0.0) -> None:
+    """A sentence over as many lines as it needs in the sidebar that is being drawn; ``taken``: pixels beside it."""
     scale, region = bpy.context.preferences.system.ui_scale, bpy.context.region
     width = region.width if region is not None and region.width > 1 else NARROW * scale
     column = layout.column(align=True)
-    for index, part in enumerate(lines_of(text, width - MARGIN * scale)):
+    for index, part in enumerate(lines_of(text, width - (MARGIN + taken) * scale)):
         column.label(text=part, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
@@ -61,20 +63,25 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     runtime = session()
     state = runtime.backend.state
     row = layout.row()
-    row.label(text=WORDS[state], icon=LIGHTS[state])
+    since = seconds_since(runtime.backend.began) if state == "starting" else ""
+    row.label(text=f"{WORDS[state]}{since}", icon=LIGHTS[state])
     if state in ("stopped", "lost"):
         row.operator("mimaface.start", text="Start")
     else:
         row.operator("mimaface.stop", text="Stop")
     if backend_python() is None and state != "ready":
         wrapped(layout, "No backend is installed: run “python3 run.py install” in MIMAFace's folder", "INFO")
-    if runtime.busy:
-        wrapped(layout, runtime.busy, "SORTTIME")
+    for activity in runtime.activities:
+        row = layout.row(align=True)
+        wrapped(row, activity.sentence(), "SORTTIME", BUTTON)
+        row.operator("mimaface.cancel_request", text="", icon="X").number = activity.number
     text = runtime.backend.problem or runtime.last_error
     if text:
         box = layout.box()
         wrapped(box, text, "ERROR")
         box.operator("mimaface.copy_report", icon="COPYDOWN")
+    if runtime.notice:
+        wrapped(layout, runtime.notice, "INFO")
 
 
 def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -113,11 +120,9 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    item, runtime = portraits.current(context), session()
+    item = portraits.current(context)
     options.draw(layout, context.scene.mimaface)
     layout.operator("mimaface.import_motion", icon="ANIM")
-    if runtime.notice:
-        wrapped(layout, runtime.notice, "INFO")
     if item is not None:
         layout.prop(item, '["mocap_influence"]', text="Influence", slider=True)
 
@@ -151,6 +156,8 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     take = settings.takes[settings.active_take]
     if take.message:
         wrapped(layout, take.message, "INFO")
+    if take.state in ACTIVE and session().stage(take):
+        wrapped(layout, session().stage(take), "SORTTIME")
     if take.state in ACTIVE:
         layout.operator("mimaface.cancel", icon="X")
     elif take.state != "done":

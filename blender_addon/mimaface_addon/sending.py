@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import photo
+from .activity import Activity
 from .delivery import MOTION, note, read_manifest
 from .takes import find_take, take_folder
 
@@ -105,16 +106,12 @@ def send_photo(runtime, portrait: str, then: Callable[[], None], failed: Callabl
             "put that photo beside the .blend, or add the portrait again"
         )
         return
-    runtime.busy = f"Sending {photo.name(portrait)} again"
-
-    def done(message) -> None:
-        runtime.busy = ""
-        then()
-
-    runtime.ask("portrait.fit", {"face": photo.face(portrait)}, [content], done, failed)
+    activity = Activity("Fitting the head again to", photo.name(portrait))
+    runtime.ask("portrait.fit", {"face": photo.face(portrait)}, [content], lambda _: then(), failed, activity)
 
 
 def _failed(runtime, identity: str, text: str, state: str = "") -> None:
     """A take that the backend refused has failed; one that could not be sent waits to be resumed."""
-    refused = getattr(text, "code", "") not in ("", UNKNOWN, "not_reachable")
-    runtime.end(identity, state or ("failed" if refused else "interrupted"), text)
+    code = getattr(text, "code", "")
+    state = state or {"": "interrupted", UNKNOWN: "interrupted", "not_reachable": "interrupted", "cancelled": "cancelled"}.get(code, "failed")
+    runtime.end(identity, state, text)

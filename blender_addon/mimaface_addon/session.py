@@ -10,23 +10,25 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
 from . import saving, sending, strips, undo
+from .activity import Activity, seconds_since
 from .backend import Backend
 from .delivery import MOTION, Writer, first_missing
 from .preferences import backend_python
-from .protocol.client import Message
+from .protocol.client import Message, Request
 from .protocol.connection import default_folder
-from .protocol.errors import MimaFaceError
+from .protocol.errors import Cancelled, MimaFaceError
 from .protocol.messages import CREDIT
 from .takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
 REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip
+STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a job, before its frames come
 STOPPED = "the backend was stopped; resume the take any time"
 
 
@@ -41,6 +43,17 @@ class Problem(str):
         return made
 
 
+@dataclass(eq=False)
+class Asked:
+    """A request without an answer yet; it has no future while the backend is starting."""
+
+    send: Callable[[], Request]
+    done: Callable[[Message], None]
+    failed: Callable[[str], None]
+    activity: Activity | None
+    future: Request | None = None
+
+
 class Session:
     def __init__(self) -> None:
         self.backend = Backend(default_folder())
@@ -48,14 +61,13 @@ class Session:
         self.steps = undo.Steps()
         self.last_error = ""
         self.notice = ""  # what the last import wrote, and what is odd about its file
-        self.busy = ""
+        self.stages: dict[str, str] = {}  # what the backend is at, by job
         self.main_thread_seconds: list[float] = []
         self.under_way: dict[str, float] = {}  # takes asked for or received, and when their strip was last refreshed
         self.removed: set[str] = set()  # takes that the artist removed since the file was opened
         self.reconcile_due = self.opened = False
         self.file_number = 0  # of the files opened one after another
-        self._pending: list[tuple[Future[Message], Callable[[Message], None], Callable[[str], None]]] = []
-        self._when_ready: list[tuple[Callable[[], None], Callable[[str], None]]] = []
+        self._asked: list[Asked] = []
         self._asked_at = 0.0
         self._healed: set[str] = set()  # takes whose photograph was sent again after their job had failed
         self._known: dict[str, object] = {}
@@ -68,31 +80,55 @@ class Session:
             if self.backend.state == "lost":
                 self.fail(self.backend.problem)
 
-    def ask(
-        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None], timeout: float = 60.0,
-    ) -> None:  # fmt: skip
-        """Send a request as soon as the backend is ready; ``done`` or ``failed`` (with a :class:`Problem`) is called by :meth:`pump`."""
+    @property
+    def activities(self) -> list[Activity]:
+        """What the artist waits for."""
+        return [asked.activity for asked in self._asked if asked.activity is not None]
 
-        def send() -> None:
-            client = self.backend.client
-            if client is None:
-                failed(Problem(self.backend.problem or "the backend is not running"))
-                return
+    @property
+    def busy(self) -> str:
+        """What the artist waits for, in words; "" when nothing."""
+        return "; ".join(activity.sentence() for activity in self.activities)
+
+    def ask(
+        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None],
+        activity: Activity | None = None,
+    ) -> None:  # fmt: skip
+        """Send a request as soon as the backend is ready; ``done`` or ``failed`` (with a :class:`Problem`) is called by :meth:`pump`.
+
+        ``activity``: what the panels say meanwhile, with a button that cancels it.
+        """
+
+        def send() -> Request:
             self._asked_at = time.monotonic()
-            self._pending.append((client.request(kind, fields, parts, timeout), done, failed))
+            return self.backend.client.request(kind, fields, parts)
 
         self.ensure_backend()
+        asked = Asked(send, done, failed, activity)
         if self.backend.state == "ready":
-            send()
-        elif self.backend.state == "starting":
-            self._when_ready.append((send, failed))
-        else:
+            asked.future = send()
+        elif self.backend.state != "starting":
             failed(Problem(self.backend.problem))
+            return
+        self._asked.append(asked)
+
+    def cancel(self, number: int) -> None:
+        """Cancel the activity of this number, here and in the backend; one that has ended meanwhile is let be."""
+        for asked in [asked for asked in self._asked if asked.activity is not None and asked.activity.number == number]:
+            self._forget(asked)
+            asked.failed(Problem(Cancelled(f"{asked.activity.title} {asked.activity.name} was cancelled")))
+
+    def _forget(self, asked: Asked) -> None:
+        self._asked.remove(asked)
+        if asked.future is not None:
+            asked.future.cancel()
 
     def fail(self, text: str) -> None:
-        """Keep an error for the panels and *Copy Report*."""
-        self.last_error = text
-        self.busy = ""
+        """Keep an error for the panels and *Copy Report*; what the artist cancelled is none."""
+        if getattr(text, "code", "") == Cancelled.code:
+            self.notice = text
+        else:
+            self.last_error = text
 
     def stop(self) -> None:
         """Stop the backend; what was under way can be resumed."""
@@ -116,31 +152,32 @@ class Session:
         """Everything that is due on the main thread, and nothing that waits."""
         started = time.perf_counter()
         before = self.backend.state
-        self.backend.poll(self._asked_at if self._pending or self._receiving() else None)
-        if self.backend.state == "ready" and self._when_ready:
-            waiting, self._when_ready = self._when_ready, []
-            for send, _ in waiting:
-                send()
+        self.backend.poll(self._asked_at if self._asked or self._receiving() else None)
+        if self.backend.state == "ready":
+            for asked in self._asked:
+                if asked.future is None:
+                    asked.future = asked.send()
         if self.backend.state == "lost" and before != "lost":
             self._drop(self.backend.problem)
             self.fail(self.backend.problem)
-        for item in [item for item in self._pending if item[0].done()]:
-            if item in self._pending:  # an answer before may have dropped all others
-                self._pending.remove(item)
-                self._answer(*item)
+        for asked in [asked for asked in self._asked if asked.future is not None and asked.future.done()]:
+            if asked in self._asked:  # an answer before may have dropped all others
+                self._asked.remove(asked)
+                self._answer(asked.future, asked.done, asked.failed)
         self._look_for_copies()
         if self.reconcile_due:
             self.reconcile()
         delivered = self._events() + self.collect_written()
         self.steps.pump()
-        shown = (self.backend.state, self.backend.problem, self.busy, self.last_error)
+        starting = seconds_since(self.backend.began) if self.backend.state == "starting" else ""
+        shown = (self.backend.state, self.backend.problem, starting, self.busy, self.last_error, self.notice, tuple(self.stages.values()))
         if delivered or shown != self._drawn:
             self._drawn = shown
             redraw()
         if delivered:
             self.main_thread_seconds.append(time.perf_counter() - started)
 
-    def _answer(self, future: Future[Message], done: Callable[[Message], None], failed: Callable[[str], None]) -> None:
+    def _answer(self, future: Request, done: Callable[[Message], None], failed: Callable[[str], None]) -> None:
         try:
             message = future.result()
         except MimaFaceError as error:
@@ -163,9 +200,7 @@ class Session:
         for event in client.events():
             job = event.fields.get("job", event.fields.get("subject", ""))
             if event.kind == "progress":
-                if event.fields["total"] == 0 and self.busy:
-                    self.busy = f"Reading: frame {event.fields['done']}"
-                self.backend.step_age = float(event.fields.get("step_age", 0.0))
+                self._progress(job, event.fields)
                 continue
             folders = set()
             for _, take in takes_of_job(job):
@@ -179,6 +214,21 @@ class Session:
                 elif event.kind == "failed":
                     self._failed(take.uuid, event)
         return count
+
+    def _progress(self, subject: str, fields: dict) -> None:
+        stage = fields.get("stage", "")
+        for activity in self.activities:
+            if activity.subject == subject:
+                activity.told(stage, fields["done"], fields["total"])
+        if "step_age" in fields:  # of a job
+            self.backend.step_age = float(fields["step_age"])
+            self.stages[subject] = stage
+
+    def stage(self, take) -> str:
+        """What the backend does for a take that is being made, in words."""
+        if self.backend.state == "starting":
+            return f"Starting the backend{seconds_since(self.backend.began)}"
+        return STAGES.get(self.stages.get(take.job, ""), "")
 
     def _failed(self, identity: str, event: Message) -> None:
         message, hint = event.fields["message"], event.fields["hint"]
@@ -278,27 +328,27 @@ class Session:
 
     def _drop(self, reason: str) -> None:
         """Nothing that was asked will be answered: every request fails, every take that was made is interrupted."""
-        pending, self._pending = self._pending, []
-        waiting, self._when_ready = self._when_ready, []
-        for _, _, failed in pending:
-            failed(Problem(reason))
-        for _, failed in waiting:
-            failed(Problem(reason))
+        dropped, self._asked = self._asked, []
+        for asked in dropped:
+            asked.failed(Problem(reason))
         self.under_way.clear()
+        self.stages.clear()
         self._healed.clear()
         for _, take in all_takes():
             if take.state in ACTIVE:
                 take.state, take.message = "interrupted", reason
-        self.busy = self.last_error = ""
+        self.last_error = ""
 
     def file_opened(self) -> None:
         """Answers for the file before have nowhere to go; its takes are found by their folders when it is opened again."""
         self.file_number += 1
+        for asked in [asked for asked in self._asked if asked.activity is not None]:
+            self._forget(asked)
         self.under_way.clear()
         self.removed.clear()
         self._healed.clear()
         self._known, self._scenes = {}, ()
-        self.busy = self.last_error = ""
+        self.last_error = self.notice = ""
         self.reconcile_due = self.opened = True
 
     def _look_for_copies(self) -> None:
@@ -343,8 +393,12 @@ def close() -> None:
 
 
 def redraw() -> None:
-    """Repaint our panels; there is no window manager in background scripts without windows."""
+    """Repaint our panels, and sequencers with their filling strips; the 3D view beside a panel is not drawn again for a counter."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "SEQUENCE_EDITOR"):
+            if area.type == "SEQUENCE_EDITOR":
                 area.tag_redraw()
+            elif area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

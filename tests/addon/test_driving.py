@@ -81,3 +81,23 @@ def test_every_fourth_frame_is_shown_for_four(said):
     assert (found["frames"], found["rate"], found["length"]) == (3, 6.0, 12)
     assert found["elements"] == [name for name in files for _ in range(4)]
     assert found["adopted"] == [12], "also when the take was found again"
+
+
+def test_a_video_is_counted_and_can_be_cancelled(said):
+    found = said["watching"]
+    counts = [text for text in found["heard"] if text.startswith("Reading driver.mp4: frame ")]
+    assert counts, found["heard"]
+    assert {text.rpartition(" of ")[2] for text in counts} == {str(found_frames(counts))}, "one total from the first frame on"
+    assert found["heard"][-1].startswith("Following the face in driver.mp4: frame ")
+    assert found["notice"] == "Reading driver.mp4 was cancelled"
+    assert (found["busy"], found["error"]) == ("", "")
+    assert found["given up"], "the backend is told"
+    assert found["same curves"]
+    assert "keys on" in found["afterwards"]
+
+
+def found_frames(counts: list[str]) -> int:
+    """The total that the last count names; the driver is half a second long."""
+    total = int(counts[-1].rpartition(" of ")[2])
+    assert 10 <= total <= 31
+    return total

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from mimaface.drivers import open_motion
-from mimaface.drivers.video import video_frames
+from mimaface.drivers.video import frame_count, video_frames
 from mimaface.face.head import ASSETS
 from mimaface.output.sinks import contact_sheet, open_sink
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
@@ -34,11 +34,11 @@ def test_real_timestamps_are_kept(film):
 
 def test_a_video_becomes_motion(film):
     seen = []
-    clip = open_motion(film, progress=seen.append)
+    clip = open_motion(film, progress=lambda *words: seen.append(words))
     assert len(clip) == 8
     assert clip.valid[:, 0].all()
-    assert seen[0] == 1
-    assert len(seen) >= 8
+    assert [words for words in seen if words[0] == "reading"] == [("reading", count, 8) for count in range(1, 9)]
+    assert [words for words in seen if words[0] == "following"][1:] == [("following", count, 8) for count in range(1, 9)]
     np.testing.assert_allclose(np.diff(clip.landmarks[:, :468, 0].mean(1)), 2, atol=0.7)
 
 
@@ -90,3 +90,18 @@ def test_contact_sheet_is_in_rows():
     assert sheet.shape == (40, 20, 3)
     assert sheet[30, 5, 0] == 30
     assert sheet[30, 15, 0] == 255
+
+
+@pytest.mark.parametrize(("name", "codec", "expected"), [
+    ("a.mp4", "libx264", 9), ("a.mkv", "mjpeg", 9), ("a.avi", "mjpeg", 9), ("a.webm", "libvpx", 9), ("a.gif", "gif", 9), ("a.ts", "mpeg2video", 9),
+    ("a.mjpeg", "mjpeg", 0),
+])  # fmt: skip
+def test_the_container_tells_how_many_frames_there_are(tmp_path, name, codec, expected):
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
+        for index in range(9):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * index, np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    assert frame_count(tmp_path / name) == expected

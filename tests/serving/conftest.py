@@ -9,7 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import COLLINS
 from mimaface.protocol.client import Client
@@ -106,6 +109,21 @@ def fit(client: Client) -> str:
 def submit(client: Client, portrait: str, motion: MotionClip, **settings: object) -> str:
     fields = {"portrait": portrait, "settings": {"engine": "proxy", "size": 192, **settings}, "name": "test"}
     return client.call("job.submit", fields, [motion.to_bytes()]).fields["job"]
+
+
+def video(path: Path, frames: int) -> Path:
+    """A video of the portrait, pushed to the side by up to four pixels."""
+    picture = np.asarray(Image.open(COLLINS).convert("RGB").resize((256, 256)))
+    with av.open(str(path), "w") as box:
+        stream = box.add_stream("mjpeg", rate=25)
+        stream.width = stream.height = 256
+        stream.pix_fmt = "yuvj420p"
+        for index in range(frames):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.roll(picture, index % 5, 1), "rgb24")):
+                box.mux(packet)
+        for packet in stream.encode():
+            box.mux(packet)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,9 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import zmq
-from PIL import Image
 
 from conftest import COLLINS, nod
 from mimaface.protocol.arkit import ACTION_NAMES
@@ -37,7 +35,7 @@ from mimaface.protocol.errors import (
 )
 from mimaface.serving.strangers import Strangers
 
-from .conftest import Backend, fit, receive, submit, wait_for
+from .conftest import Backend, fit, receive, submit, video, wait_for
 
 
 @contextmanager
@@ -72,20 +70,6 @@ def motion_file(path: Path, names=ACTION_NAMES, meta="{}") -> Path:
             out = io.BytesIO()
             np.lib.format.write_array(out, np.asarray(value), allow_pickle=False)
             archive.writestr(f"{name}.npy", out.getvalue())
-    return path
-
-
-def video(path: Path, frames: int) -> Path:
-    picture = np.asarray(Image.open(COLLINS).convert("RGB").resize((256, 256)))
-    with av.open(str(path), "w") as box:
-        stream = box.add_stream("mjpeg", rate=25)
-        stream.width = stream.height = 256
-        stream.pix_fmt = "yuvj420p"
-        for index in range(frames):
-            for packet in stream.encode(av.VideoFrame.from_ndarray(np.roll(picture, index % 5, 1), "rgb24")):
-                box.mux(packet)
-        for packet in stream.encode():
-            box.mux(packet)
     return path
 
 

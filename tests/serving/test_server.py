@@ -29,7 +29,7 @@ from mimaface.protocol.errors import (
     VersionMismatch,
 )
 
-from .conftest import Backend, fit, receive, submit, wait_for
+from .conftest import Backend, fit, receive, submit, video, wait_for
 
 
 def picture(content: bytes) -> np.ndarray:
@@ -89,6 +89,23 @@ def test_errors_come_back_as_themselves(shared):
     with pytest.raises(InvalidMessage):
         client.call("job.status", {})
     assert client.call("capabilities").fields, "and it still answers"
+
+
+def test_progress_says_what_the_backend_is_at(backend, tmp_path):
+    client = backend.client()
+    job = submit(client, fit(client), nod(1), engine="demo", size=32)
+    client.call("job.attach", {"job": job, "from_frame": 0, "credit": 8})
+    told = []
+    wait_for(lambda: told.extend(client.events()) or any(event.kind == "done" for event in told), 60, "the frame")
+    stages = [event.fields["stage"] for event in told if event.kind == "progress"]
+    assert "loading" in stages, "seconds without a frame are explained"
+    assert stages.index("loading") < len(stages) - 1 - stages[::-1].index("rendering"), "then it renders"
+    path = video(tmp_path / "told.mkv", 6)
+    client.call("track", {"path": str(path)})
+    told = [event.fields for event in client.events() if event.kind == "progress"]
+    assert {fields["subject"] for fields in told} == {str(path)}
+    assert [fields["done"] for fields in told if (fields["stage"], fields["total"]) == ("reading", 6)] == [1, 2, 3, 4, 5, 6]
+    assert [fields["done"] for fields in told if (fields["stage"], fields["total"]) == ("following", 6)] == [0, 1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(("engine", "count", "limit"), [("proxy", 40, 7), ("demo", 20, 13)])  # in the second clip

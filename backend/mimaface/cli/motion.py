@@ -49,7 +49,11 @@ def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
     reading = drivers.ReadingSettings(parsed.timecode_rate, parsed.angles, parsed.values)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"reading {path.name}", total=None)
-        motion = drivers.open_motion(path, _retargeting(parsed), lambda done: bar.update(task, completed=done), reading)
+
+        def counted(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{stage} {path.name}", completed=done, total=total or None)
+
+        motion = drivers.open_motion(path, _retargeting(parsed), counted, reading)
     for warning in motion.meta.get("warnings", []):
         warn(f"{path.name}: {warning}")
     return motion

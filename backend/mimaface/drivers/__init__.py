@@ -18,17 +18,18 @@ from .reading import ReadingSettings
 from .retarget import RetargetSettings, retarget
 from .table import LARGEST_FILE, decoded
 
-__all__ = ["ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget"]
+__all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget"]
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a .motion.npz begins
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
+Progress = Callable[[str, int, int], None]  # told what :func:`.video.track_steps` says
 KINDS = "use .motion.npz, a .csv with the columns of Live Link Face, or a video"
 
 
 def motion_steps(
     path: Path,
     settings: RetargetSettings | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     reading: ReadingSettings | None = None,
 ) -> Iterator[MotionClip | None]:
     """Read ``path`` by its content: None after every frame of a video, the retargeted motion last."""
@@ -48,10 +49,8 @@ def motion_steps(
     if clip is None:
         from .video import track_steps
 
-        for done, clip in enumerate(track_steps(path), 1):
+        for clip in track_steps(path, progress) if progress is not None else track_steps(path):
             if clip is None:
-                if progress is not None:
-                    progress(done)
                 yield None
     assert clip is not None
     yield retarget(_with_holes_said(clip), settings or RetargetSettings())
@@ -60,7 +59,7 @@ def motion_steps(
 def open_motion(
     path: Path | str,
     settings: RetargetSettings | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     reading: ReadingSettings | None = None,
 ) -> MotionClip:
     """:func:`motion_steps` at one go. Raises :class:`InvalidMotion` or :class:`InvalidInput`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,15 @@ from .display import shown_size, turn_of, turned, without_combs
 
 Array = NDArray[Any]
 HINT = "use a video file such as .mp4, .mov or .webm"
+MICROSECONDS = 1_000_000  # in which FFmpeg counts the length of a container
 MOST_PIXELS = 8192 * 8192  # of a frame, as of a portrait
 # what FFmpeg takes for a video but is a single picture, a list of other files, or a text
 NO_VIDEOS = {"image2", "image2pipe", "concat", "hls", "dash", "sdp", "rtsp", "rtp", "sap", "imf", "tty", "lavfi", "bin", "xbin", "adf", "idf"}
 
 
-def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
-    """Seconds from the first frame and RGB (H, W, 3) uint8 as the file says it is to be shown, a frame at a time, all of one size.
-
-    Raises :class:`InvalidInput` for what is not a video or too large and :class:`NotInstalled` without PyAV.
-    """
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The container and its picture track. Raises :class:`InvalidInput` for what is not a video and :class:`NotInstalled` without PyAV."""
     try:
         import av
     except ImportError as error:
@@ -37,39 +37,68 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
         with av.open(str(path), options=options) as container:
             if not container.streams.video:
                 raise InvalidInput(f"{path.name}: no picture track in the file", HINT)
-            stream = container.streams.video[0]
-            if stream.width * stream.height > MOST_PIXELS:
-                raise InvalidInput(
-                    f"{path.name}: frames of {stream.width} × {stream.height} pixels are too large", "scale the video to 8192 pixels or less"
-                )
-            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-            stream.thread_type = "AUTO"
-            shape = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-            size: tuple[int, int] | None = None
-            start, last, count = None, -1.0, 0
-            for frame in container.decode(stream):
-                seconds = float(frame.time) if frame.time is not None else count / float(stream.average_rate or 25)
-                start = seconds if start is None else start
-                count += 1
-                if seconds - start <= last:
-                    continue
-                if count > MAX_FRAMES:
-                    raise InvalidInput(f"{path.name}: more than {MAX_FRAMES} frames", "cut the video into shorter ones")
-                last = seconds - start
-                size = size or shown_size(frame.width, frame.height, shape)
-                image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-                image = without_combs(image) if frame.interlaced_frame and size[1] == frame.height else image
-                yield last, turned(image, turn_of(frame))
-            if count == 0:
-                raise InvalidInput(f"{path.name}: the video has no frames", HINT)
+            yield container, container.streams.video[0]
     except (av.error.FFmpegError, OSError) as error:
         raise InvalidInput(f"{path.name}: cannot be read as a video ({error.strerror or error})", HINT) from error
 
 
-def track_steps(path: Path) -> Iterator[MotionClip | None]:
-    """Follow the face through a video: None after every frame, the motion last."""
-    tracker = Tracker()
-    for seconds, image in video_frames(path):
+def frame_count(path: Path) -> int:
+    """How many frames a video has by its header or, where that does not count them, by its duration and rate; 0: it does not tell.
+
+    Raises as :func:`video_frames`.
+    """
+    with _opened(path) as (container, stream):
+        count = stream.frames
+        if count <= 0 and stream.average_rate:
+            known = stream.duration and stream.time_base
+            seconds = float(stream.duration * stream.time_base) if known else (container.duration or 0) / MICROSECONDS
+            count = round(seconds * float(stream.average_rate))
+    return count if 0 < count <= MAX_FRAMES else 0
+
+
+def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
+    """Seconds from the first frame and RGB (H, W, 3) uint8 as the file says it is to be shown, a frame at a time, all of one size.
+
+    Raises :class:`InvalidInput` for what is not a video or too large and :class:`NotInstalled` without PyAV.
+    """
+    with _opened(path) as (container, stream):
+        if stream.width * stream.height > MOST_PIXELS:
+            raise InvalidInput(
+                f"{path.name}: frames of {stream.width} × {stream.height} pixels are too large", "scale the video to 8192 pixels or less"
+            )
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+        stream.thread_type = "AUTO"
+        shape = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+        size: tuple[int, int] | None = None
+        start, last, count = None, -1.0, 0
+        for frame in container.decode(stream):
+            seconds = float(frame.time) if frame.time is not None else count / float(stream.average_rate or 25)
+            start = seconds if start is None else start
+            count += 1
+            if seconds - start <= last:
+                continue
+            if count > MAX_FRAMES:
+                raise InvalidInput(f"{path.name}: more than {MAX_FRAMES} frames", "cut the video into shorter ones")
+            last = seconds - start
+            size = size or shown_size(frame.width, frame.height, shape)
+            image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            image = without_combs(image) if frame.interlaced_frame and size[1] == frame.height else image
+            yield last, turned(image, turn_of(frame))
+        if count == 0:
+            raise InvalidInput(f"{path.name}: the video has no frames", HINT)
+
+
+def track_steps(path: Path, progress: Callable[[str, int, int], None] = lambda stage, done, total: None) -> Iterator[MotionClip | None]:
+    """Follow the face through a video: None after every frame, the motion last.
+
+    ``progress`` is told the stage, "reading" and then "following", the frames done and how many there are; 0 where nobody knows.
+    """
+    tracker, total = Tracker(), frame_count(path)
+    for done, (seconds, image) in enumerate(video_frames(path), 1):
         tracker.add(seconds, image)
+        progress("reading", done, total if done <= total else 0)
         yield None
-    yield from tracker.finish(path.name)
+    for done, clip in enumerate(tracker.finish(path.name)):
+        if clip is None:
+            progress("following", done, tracker.faces)
+        yield clip

@@ -60,6 +60,11 @@ class Tracker:
         return found is not None
 
     @property
+    def faces(self) -> int:
+        """How many of the frames show a face."""
+        return sum(found is not None for found in self._found)
+
+    @property
     def last_points(self) -> Array | None:
         """Landmarks (478, 3) of the frame that was added last, None where no face was seen in it."""
         return None if self._last is None else self._last.points

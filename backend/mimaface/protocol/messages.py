@@ -70,7 +70,7 @@ SCHEMAS: dict[str, Schema] = {
     "shutdown.reply": _schema(),
     "error": _schema(code=str, message=str, hint=str),
     "frame": _schema(parts=1, job=str, index=int, frames=int, sha256=str),
-    "progress": _schema(subject=str, done=int, total=int, optional={"steps": int, "step_age": NUMBER}),
+    "progress": _schema(subject=str, done=int, total=int, optional={"steps": int, "step_age": NUMBER, "stage": str}),
     "done": _schema(job=str),
     "failed": _schema(job=str, code=str, message=str, hint=str),
     "busy": _schema(request=int, subject=str, seconds=NUMBER),

@@ -93,5 +93,5 @@ class Delivery:
         steps, age = self._scheduler.steps, self._scheduler.step_age
         for identity, name in list(self._attached):
             job = self._store.job(name)
-            fields = {"subject": name, "done": job.done, "total": job.frames, "steps": steps, "step_age": age}
+            fields = {"subject": name, "done": job.done, "total": job.frames, "steps": steps, "step_age": age, "stage": self._renders.stage(name)}
             self._outbox.event(identity, Message("progress", fields))

@@ -17,8 +17,7 @@ from .work import Work
 
 log = logging.getLogger(__name__)
 SERVER = b""  # the client name under which jobs continue after a restart
-
-
+PREPARED = 2  # steps within which every engine loads its networks and prepares the portrait
 # A job that lacks file handles begins again so often, after so many seconds, before it waits for the user: others give handles back soon.
 TRIES, TRY_EVERY = 10, 2.0
 
@@ -29,6 +28,7 @@ class Renders:
     def __init__(self, store: Store, work: Work, scheduler: Scheduler, later: Callable[[Callable[[], object]], None]) -> None:
         self._store, self._work, self._scheduler, self._later = store, work, scheduler, later
         self._tasks: dict[str, Task] = {}
+        self._prepared: set[str] = set()  # jobs whose engine is ready
         self._tries: dict[str, int] = {}  # beginnings of a job that lacked file handles
 
     def __bool__(self) -> bool:
@@ -44,7 +44,10 @@ class Renders:
 
         def run() -> Iterator[object]:
             self._store.begin(job.id)
-            for finished_frame in self._work.render(job):
+            self._prepared.discard(job.id)
+            for step, finished_frame in enumerate(self._work.render(job)):
+                if step + 1 >= PREPARED:
+                    self._prepared.add(job.id)
                 if finished_frame is not None:
                     self._later(lambda: None)  # wakes the loop, which delivers
                 yield finished_frame
@@ -52,6 +55,15 @@ class Renders:
         task = Task(RENDER, client, run, lambda error: self._later(lambda: self._ended(job.id, task, error)))
         self._tasks[job.id] = task
         self._scheduler.add(task)
+
+    def stage(self, job: str) -> str:
+        """What a job is at: "waiting" for its turn, "loading" the engine, "rendering", or "" when it has ended."""
+        task = self._tasks.get(job)
+        if task is None:
+            return ""
+        if task.generator is None:
+            return "waiting"
+        return "rendering" if job in self._prepared else "loading"
 
     def cancel(self, job: str) -> None:
         task = self._tasks.pop(job, None)
@@ -62,6 +74,7 @@ class Renders:
         if self._tasks.get(job) is not task:
             return
         del self._tasks[job]
+        self._prepared.discard(job)
         if error is None:
             self._tries.pop(job, None)
             self.start(SERVER, self._store.finish(job))

@@ -266,8 +266,8 @@ class Server:
     def _track(self, identity: bytes, message: Message) -> None:
         path = message.fields["path"]
 
-        def progress(done: int) -> None:
-            event = Message("progress", {"subject": path, "done": done, "total": 0})
+        def progress(stage: str, done: int, total: int) -> None:
+            event = Message("progress", {"subject": path, "done": done, "total": total, "stage": stage})
             self._later(partial(self._outbox.event, identity, event))
 
         def work() -> Iterator[Any]:

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.animation import check, engine_build, engine_states, steps
-from mimaface.drivers import ReadingSettings, motion_steps
+from mimaface.drivers import Progress, ReadingSettings, motion_steps
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
@@ -108,7 +108,7 @@ class Work:
             clip = MotionClip.from_bytes(motion, "preview")
         return renderer.render(poses_for(portrait.fit, clip, settings.absolute)[0])
 
-    def track(self, path: Path, options: dict[str, Any], progress: Callable[[int], None]) -> Iterator[MotionClip | None]:
+    def track(self, path: Path, options: dict[str, Any], progress: Progress) -> Iterator[MotionClip | None]:
         """Read a mocap file or follow the face in a video; None after every frame, the motion last."""
         retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
         with enough_memory(self.forget), readable(InvalidMotion, path.name):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Start and stop the backend, and report what happened."""
 
-from __future__ import annotations
-
+# annotations are evaluated: Blender reads the properties from them
 import platform
 
 import bpy
+from bpy.props import IntProperty
 
 from ..session import session
 from .base import Operator, Refused
@@ -51,4 +51,15 @@ class MIMAFACE_OT_copy_report(Operator):
         self.report({"INFO"}, "The report is on the clipboard")
 
 
-CLASSES = (MIMAFACE_OT_start, MIMAFACE_OT_stop, MIMAFACE_OT_copy_report)
+class MIMAFACE_OT_cancel_request(Operator):
+    """Stop waiting for this; nothing in the scene has changed yet"""
+
+    bl_idname = "mimaface.cancel_request"
+    bl_label = "Cancel"
+    number: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def work(self, context: bpy.types.Context) -> None:
+        session().cancel(self.number)
+
+
+CLASSES = (MIMAFACE_OT_start, MIMAFACE_OT_stop, MIMAFACE_OT_cancel_request, MIMAFACE_OT_copy_report)

@@ -9,6 +9,7 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from .. import bake, options, strips
+from ..activity import Activity
 from ..protocol.motion import MotionClip
 from ..session import session
 from .base import Operator, Refused, current_rig
@@ -47,10 +48,8 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
         if path.suffix.lower() == ".npz":
             del wanted["neutral"]
         label, runtime = self.bl_label, session()
-        runtime.busy = f"Reading {path.name}"
 
         def done(message) -> None:
-            runtime.busy = ""
             target, scene = _find(identity), bpy.data.scenes.get(scene_name)
             if target is None or scene is None:
                 runtime.fail(f"{path.name} was read, but the rig is gone: select a portrait rig and import it again")
@@ -64,7 +63,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
             runtime.steps.push(label)
 
-        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail)
+        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, Activity("Reading", path.name, str(path)))
 
 
 def writable_rig(context: bpy.types.Context) -> bpy.types.Object:

@@ -11,6 +11,7 @@ from bpy.props import IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from .. import compat, photo, portraits
+from ..activity import Activity
 from ..session import session
 from .base import Operator, Refused, current_rig
 
@@ -31,10 +32,8 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
         content = path.read_bytes()
         label, face, key, runtime = self.bl_label, self.face, compat.scene_key(context.scene), session()
         file = runtime.file_number
-        runtime.busy = f"Fitting the head to {path.name}"
 
         def done(message) -> None:
-            runtime.busy = ""
             scene = compat.find_scene(key)
             if file != runtime.file_number or scene is None:
                 runtime.fail(f"the scene for which {path.name} was chosen is no longer open: add the portrait again")
@@ -51,7 +50,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
             runtime.notice = f"{path.name}: {'; '.join(warnings)}" if warnings else ""
             runtime.steps.push(label)
 
-        runtime.ask("portrait.fit", {"face": face}, [content], done, runtime.fail)
+        runtime.ask("portrait.fit", {"face": face}, [content], done, runtime.fail, Activity("Fitting the head to", path.name))
 
 
 class MIMAFACE_OT_pin(Operator):

@@ -85,6 +85,22 @@ def steps() -> dict:
     return said
 
 
+def watching() -> dict:
+    """A video is counted while it is read, and can be cancelled: nothing changes, and the next one is read."""
+    runtime, path = drive.part("session").session(), drive.WORK / "driver.mp4"
+    before, heard = curves(), []
+    assert bpy.ops.mimaface.import_motion(filepath=str(path)) == {"FINISHED"}
+    drive.pump(lambda: heard.append(runtime.busy) or runtime.activities[0].stage == "following", what="the second stage")
+    heard.append(runtime.busy)
+    request = runtime._asked[0].future
+    bpy.ops.mimaface.cancel_request(number=runtime.activities[0].number)
+    said = {"heard": list(dict.fromkeys(heard)), "busy": runtime.busy, "notice": runtime.notice, "error": runtime.last_error}
+    said |= {"given up": request.cancelled(), "same curves": curves() == before}
+    bpy.ops.mimaface.cancel_request(number=1)  # of an activity that has ended
+    drive.import_motion(path)
+    return said | {"afterwards": runtime.notice}
+
+
 def main() -> dict:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     drive.enable()
@@ -94,7 +110,7 @@ def main() -> dict:
     scene.render.fps, scene.render.fps_base, scene.frame_end = 24, 1, 5
     drive.load_portrait(drive.WORK / "two_pages.tif")
     said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
-    said |= {case.__name__: case() for case in (video, reading, steps)}
+    said |= {case.__name__: case() for case in (video, reading, watching, steps)}
     drive.part("session").session().backend.stop()
     return said
 
