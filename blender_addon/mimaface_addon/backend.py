@@ -15,6 +15,8 @@ from .protocol.client import Client
 from .protocol.connection import Connection
 from .protocol.errors import MimaFaceError
 
+AGAIN = "press Start to try again, or choose another Python in the preferences"
+NONE_INSTALLED = "no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set its Python in the preferences"
 START_TIMEOUT = 60.0  # seconds: the first start compiles
 HUNG_AFTER = 20.0  # seconds in one step
 # seconds without a word while something is asked: progress comes twice a second, fitting a head takes up to 8
@@ -61,7 +63,7 @@ class Backend:
     def _launch(self) -> None:
         python = self._python
         if python is None:
-            self._fail("no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set it in the preferences")
+            self._fail(NONE_INSTALLED)
             return
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
         command = [str(python), "-m", "mimaface.cli", "serve", "--connection", str(self.connection_file)]
@@ -76,7 +78,7 @@ class Backend:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self.folder, **hidden
                 )
         except OSError as error:
-            self._fail(f"the backend cannot be started with {python}: {error.strerror}")
+            self._fail(f"the backend cannot be started with {python} ({error.strerror}): choose another Python in the preferences")
             return
         self._found_running = False
         self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT
@@ -86,7 +88,7 @@ class Backend:
         if self.state == "starting":
             self._poll_start()
         elif self.state == "ready" and self.client is not None and self.client.state == "lost":
-            self._fail(f"{self.client.problem}; frames made so far are kept")
+            self._fail(f"{self.client.problem}; frames made so far are kept: press Start, then resume the take")
         elif self.state == "ready" and self.client is not None:
             silent = 0.0 if asked is None else time.monotonic() - max(asked, self.client.last_heard)
             if silent > SILENT_AFTER:
@@ -111,17 +113,17 @@ class Backend:
         elif self._found_running and self.client is not None and (late or self.client.state == "lost"):
             self._start_afresh(self.client.problem or "the backend does not answer")
         elif self.client is not None and self.client.state == "lost":
-            self._fail(self.client.problem)
+            self._fail(f"{self.client.problem}: {AGAIN}")
         elif self._process is not None and self._process.poll() is not None:
-            self._fail(f"the backend ended while starting: {self._said() or 'no message'}")
+            self._fail(f"the backend ended while starting ({self._said() or 'no message'}): {AGAIN}")
         elif late:
-            self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds: {self._said()}")
+            self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds ({self._said() or 'no message'}): {AGAIN}")
 
     def _start_afresh(self, problem: str) -> None:
         """What the connection file named is gone, hangs or is not ours: one start of our own instead of a second press."""
         self.stop_client()
         if self._python is None:
-            self._fail(problem)
+            self._fail(f"{problem}, and {NONE_INSTALLED}")
         else:
             self._launch()
 

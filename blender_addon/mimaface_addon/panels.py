@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import re
+
 import blf
 import bpy
 
-from . import bake, compat, options, portraits, strips
+from . import bake, compat, face, options, portraits, strips
 from .activity import seconds_since
-from .preferences import backend_python
+from .backend import NONE_INSTALLED
+from .preferences import PACKAGE, backend_python
 from .protocol.arkit import ACTION_NAMES
 from .rig import GAZE_CHANNELS
 from .session import session
@@ -24,6 +27,8 @@ STATES = {
     "failed": "ERROR",
     "interrupted": "ERROR",
 }
+NAMES_SHARE = 0.4  # of a line of the Face panel that the slider's name takes: enough for "Lower Down" in a sidebar as Blender opens it
+NAMED = ("tongue", "cheek", "nose")  # parts that share a group with another part
 NARROW = 240.0  # pixels of a sidebar as Blender opens it
 BUTTON = 22.0  # pixels of a button with a sign only
 MARGIN = 66.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
@@ -69,16 +74,18 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.operator("mimaface.start", text="Start")
     else:
         row.operator("mimaface.stop", text="Stop")
-    if backend_python() is None and state != "ready":
-        wrapped(layout, "No backend is installed: run “python3 run.py install” in MIMAFace's folder", "INFO")
     for activity in runtime.activities:
         row = layout.row(align=True)
         wrapped(row, activity.sentence(), "SORTTIME", BUTTON)
         row.operator("mimaface.cancel_request", text="", icon="X").number = activity.number
     text = runtime.backend.problem or runtime.last_error
+    if not text and state != "ready" and backend_python() is None:
+        text = NONE_INSTALLED
     if text:
         box = layout.box()
         wrapped(box, text, "ERROR")
+        if "preferences" in text:
+            box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = PACKAGE
         box.operator("mimaface.copy_report", icon="COPYDOWN")
     if runtime.notice:
         wrapped(layout, runtime.notice, "INFO")
@@ -106,17 +113,41 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.label(text="No portrait selected", icon="INFO")
         return
     wrapped(layout, f"{item.name}: pose the handles, or key these sliders")
-    column = layout.column(align=True)
-    column.label(text="Gaze")
-    for name in GAZE_CHANNELS:
-        if name in item:
-            column.prop(item, f'["{name}"]', text=name.removeprefix("gaze_").replace("_", " ").title(), slider=True)
-    for title, starts in bake.GROUPS:
+    row = layout.row(align=True)
+    for name in ("reset_face", "mirror_face", "key_face"):
+        row.operator(f"mimaface.{name}")
+    names = set(face.sliders(item))
+    groups = [("Gaze", [name for name in GAZE_CHANNELS if name in names])]
+    groups += [(title, [name for name in ACTION_NAMES if name.startswith(starts) and name in names]) for title, starts in bake.GROUPS]
+    for title, found in groups:
         column = layout.column(align=True)
-        column.label(text=title)
-        for action in ACTION_NAMES:
-            if action.startswith(starts):
-                column.prop(item, f'["{action}"]', text=action, slider=True)
+        row = _sides(column, title)
+        row.label(text="Right")
+        row.label(text="Left")
+        for name in found:
+            other = face.mirrored_slider(name)[0]
+            if other == name or other not in names:
+                _sides(column, plain(name)).prop(item, f'["{name}"]', text="", slider=True)
+            elif found.index(name) < found.index(other):
+                row = _sides(column, plain(name))
+                for side in sorted((name, other), key=lambda side: "left" in side.lower()):
+                    row.prop(item, f'["{side}"]', text="", slider=True)
+
+
+def _sides(layout: bpy.types.UILayout, text: str) -> bpy.types.UILayout:
+    """A line with a name, and the room beside it for the subject's right and left, as they are seen from the front."""
+    split = layout.split(factor=NAMES_SHARE, align=True)
+    split.label(text=text)
+    return split.row(align=True)
+
+
+def plain(name: str) -> str:
+    """What a slider is called below the title of its group: ``mouthLowerDownLeft`` is *Lower Down*."""
+    words = re.sub("([A-Z])", r" \1", name.replace("_", " ")).split()
+    sides = ("Left", "Right", "left", "right") if len(words) > 2 or words[0] == "gaze" else ()
+    kept = [word for word in words[1:] if word not in sides]
+    kept = [words[0], *kept] if words[0] in NAMED else kept
+    return " ".join(word.capitalize() for word in kept) if len(words) > 2 or words[1] not in ("Left", "Right") else "Sideways"
 
 
 def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -11,6 +11,7 @@ import bpy
 
 from .protocol.connection import default_folder
 
+PACKAGE = __package__  # the name under which Blender knows the add-on
 MARKER = "python.txt"  # written by ``run.py`` and by installers: the path of the backend's interpreter
 
 

@@ -30,7 +30,8 @@ def before_saving(runtime, target: str) -> dict[str, Path]:
             try:
                 moved[folder] = move_folder(folder, Path(target).parent / "mimaface")
             except OSError as error:
-                runtime.fail(f"the frames in {folder} stay there, since they cannot be moved beside the file: {error.strerror}")
+                why = f"since they cannot be moved beside the file ({error.strerror})"
+                runtime.fail(f"the frames in {folder} stay there, {why}: make its folder writable and save again")
         folders = {identity: moved.get(folder, folder) for identity, folder in folders.items()}
     if target:
         _point(folders, target)

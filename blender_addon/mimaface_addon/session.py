@@ -187,7 +187,7 @@ class Session:
             done(message)
         except (MimaFaceError, OSError, RuntimeError) as error:
             log.exception("an answer could not be used")
-            failed(Problem(f"the answer could not be used: {error}"))
+            failed(Problem(f"the answer could not be used ({error}): try again; if that stays, use Copy Report"))
 
     def _receiving(self) -> bool:
         return self.backend.state == "ready" and bool(self.under_way)

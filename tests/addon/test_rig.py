@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from conftest import CASES, COLLINS, HOPPER
 from mimaface.face.portrait import Portrait
+from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.serving.work import head_mesh
 
 specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
@@ -152,3 +153,24 @@ def test_a_rig_of_an_earlier_version_is_brought_up_to_date(seen):
     assert result["place"] == pytest.approx([0.05, 0.02, -0.1], abs=1e-5)
     assert result["gaze"] == pytest.approx(25, abs=0.01)
     assert (result["drivers"], result["invalid"]) == (62, 0)
+
+
+def test_the_whole_pose_is_mirrored_reset_and_keyed(seen):
+    found = seen["face"]
+    before, after = found["actions"]
+    assert before[ACTION_INDEX["mouthSmileLeft"]] == pytest.approx(0.7, abs=1e-3)
+    assert before[ACTION_INDEX["browOuterUpLeft"]] == pytest.approx(0.5, abs=1e-3), "a handle at half its way"
+    for name in ACTION_NAMES:
+        assert after[ACTION_INDEX[mirror_name(name)]] == pytest.approx(before[ACTION_INDEX[name]], abs=1e-4), name
+    np.testing.assert_allclose(found["gaze"][1], np.array(found["gaze"][0])[::-1] * (-1, 1), atol=1e-4)
+    assert np.abs(found["gaze"][0]).max() > 0.1
+    w, x, y, z = found["head"][0]
+    assert min(abs(x), abs(y), abs(z)) > 0.02
+    np.testing.assert_allclose(found["head"][1], [w, x, -y, -z], atol=1e-5)
+    assert found["twice"] < 1e-4, "mirrored twice is as before"
+    sliders, bones = 52 + 4, 3 * 16 + 2 * 4
+    assert len(found["keyed"]) == sliders + bones
+    assert found["sets"] == ["MIMAFace Portrait"]
+    assert found["by set"] == found["keyed"], "Blender's own Insert Keyframe with the set keys the same"
+    assert found["rested"][:2] == [0, 0]
+    assert found["rested"][2] < 0.99, "the head stays turned"

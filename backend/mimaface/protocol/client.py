@@ -198,7 +198,7 @@ class Client:
         elif message.kind == "error":
             error = error_from_wire(message.fields["code"], message.fields["message"], message.fields["hint"])
             self.problem = str(error)
-            self._fail_all(error if isinstance(error, VersionMismatch) else NotReachable(str(error)))
+            self._fail_all(error if isinstance(error, VersionMismatch) else NotReachable(error.message, error.hint))
             self.state = "lost"
 
     def _answered(self, message: Message) -> None:

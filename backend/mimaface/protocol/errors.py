@@ -37,15 +37,16 @@ def plain(text: str, longest: int = LONGEST) -> str:
 
 
 class MimaFaceError(Exception):
-    """Base of all errors. ``message`` is one sentence for the user, ``hint`` (may be empty) the next step to take.
+    """Base of all errors. ``message`` is one sentence for the user, ``hint`` the next step to take; without one, that of the class.
 
     Both are :func:`plain`, whatever a file or message that they quote may hold.
     """
 
     code = "error"
+    next_step = "try it again; if it stays, look at the log (Copy Report)"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        self.message, self.hint = plain(message), plain(hint)
+        self.message, self.hint = plain(message), plain(hint or self.next_step)
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -54,74 +55,92 @@ class MimaFaceError(Exception):
 
 class InvalidInput(MimaFaceError):
     code = "invalid_input"
+    next_step = "check the file and the settings, then try again"
 
 
 class InvalidImage(InvalidInput):
     code = "invalid_image"
+    next_step = "choose another picture, or save this one anew as PNG or JPEG"
 
 
 class InvalidMotion(InvalidInput):
     code = "invalid_motion"
+    next_step = "record or export the motion again"
 
 
 class InvalidMessage(InvalidInput):
     code = "invalid_message"
+    next_step = "update the add-on and the backend to the same release"
 
 
 class InvalidCheckpoint(InvalidInput):
     code = "invalid_checkpoint"
+    next_step = "install the model again"
 
 
 class NoFaceFound(MimaFaceError):
     code = "no_face"
+    next_step = "use a picture in which the whole face is visible"
 
 
 class NotInstalled(MimaFaceError):
     code = "not_installed"
+    next_step = "install MIMAFace again"
 
 
 class NotWritable(MimaFaceError):
     code = "not_writable"
+    next_step = "choose another folder"
 
 
 class DiskFull(MimaFaceError):
     code = "disk_full"
+    next_step = "free space on the disk, then resume"
 
 
 class OutOfResources(MimaFaceError):
     code = "out_of_resources"
+    next_step = "close other programs, then try again"
 
 
 class NotFinite(MimaFaceError):
     code = "not_finite"
+    next_step = "choose another engine"
 
 
 class UnknownJob(MimaFaceError):
     code = "unknown_job"
+    next_step = "generate it again"
 
 
 class VersionMismatch(MimaFaceError):
     code = "version_mismatch"
+    next_step = "update the add-on and the backend to the same release"
 
 
 class NotReachable(MimaFaceError):
     code = "not_reachable"
+    next_step = "start the backend again"
 
 
 class Cancelled(MimaFaceError):
     code = "cancelled"
+    next_step = ""  # the user asked for it
 
 
 class Replaced(MimaFaceError):
     code = "replaced"
+    next_step = ""  # nobody waits for it any more
 
 
 class TooMany(MimaFaceError):
     code = "too_many"
+    next_step = "wait until some are answered"
 
 
 class InternalError(MimaFaceError):
     code = "internal"
+    next_step = "see the backend's log (Copy Report)"
 
 
 def _tree(root: type[MimaFaceError]) -> dict[str, type[MimaFaceError]]:

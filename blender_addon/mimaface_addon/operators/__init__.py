@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import backend, motion, portrait, takes
+from . import backend, face, motion, portrait, takes
 
-CLASSES = (*backend.CLASSES, *portrait.CLASSES, *motion.CLASSES, *takes.CLASSES)
+CLASSES = (*backend.CLASSES, *portrait.CLASSES, *face.CLASSES, *motion.CLASSES, *takes.CLASSES)
 
 
 def _menu(self, context: bpy.types.Context) -> None:

@@ -18,7 +18,7 @@ class Operator(bpy.types.Operator):
     """Turns mistakes into a report and keeps the sentence for the panels."""
 
     def work(self, context: bpy.types.Context) -> None:
-        raise Refused(f"{self.bl_label}: nothing to do")
+        raise NotImplementedError
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -27,7 +27,8 @@ class Operator(bpy.types.Operator):
         except (Refused, MimaFaceError) as error:
             return self.refuse(str(error))
         except OSError as error:
-            return self.refuse(f"{error.filename or 'a file'}: {error.strerror}")
+            what = f"{error.filename or 'a file'} cannot be used ({error.strerror})"
+            return self.refuse(f"{what}: check that it may be read and written, then try again")
         return {"FINISHED"}
 
     def refuse(self, text: str) -> set[str]:
@@ -47,4 +48,20 @@ def current_rig(context: bpy.types.Context) -> bpy.types.Object:
         raise Refused("there is no portrait rig in the scene: add one first")
     if not rig.bring_up_to_date(item):
         raise Refused(f"{item.name} was made by an earlier version: open its own file, generate there once, save it, and reload it here")
+    return item
+
+
+def writable_rig(context: bpy.types.Context) -> bpy.types.Object:
+    """The current rig, if keys on it are kept when the file is saved. Raises :class:`Refused`."""
+    item = current_rig(context)
+    if item.library is not None:
+        raise Refused(
+            f"{item.name} is linked from {bpy.path.basename(item.library.filepath)}, so keys on it would be lost: "
+            "make a library override of it first (Object > Library Override > Make)"
+        )
+    if item.override_library is not None and getattr(item.override_library, "is_system_override", False):
+        raise Refused(
+            f"{item.name} is an override that is not editable, so keys on it would be lost: "
+            "make it editable in the Outliner (Library Override > Make > Selected)"
+        )
     return item

@@ -12,7 +12,7 @@ from .. import bake, options, strips
 from ..activity import Activity
 from ..protocol.motion import MotionClip
 from ..session import session
-from .base import Operator, Refused, current_rig
+from .base import Operator, Refused, writable_rig
 
 
 class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
@@ -64,22 +64,6 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             runtime.steps.push(label)
 
         runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, Activity("Reading", path.name, str(path)))
-
-
-def writable_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """The current rig, if keys on it are kept when the file is saved. Raises :class:`Refused`."""
-    item = current_rig(context)
-    if item.library is not None:
-        raise Refused(
-            f"{item.name} is linked from {bpy.path.basename(item.library.filepath)}, so keys on it would be lost: "
-            "make a library override of it first (Object > Library Override > Make)"
-        )
-    if item.override_library is not None and getattr(item.override_library, "is_system_override", False):
-        raise Refused(
-            f"{item.name} is an override that is not editable, so keys on it would be lost: "
-            "make it editable in the Outliner (Library Override > Make > Selected)"
-        )
-    return item
 
 
 def _key(item: bpy.types.Object) -> tuple[str, str]:

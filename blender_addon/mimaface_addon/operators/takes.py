@@ -92,7 +92,7 @@ class MIMAFACE_OT_cancel(Operator):
     def work(self, context: bpy.types.Context) -> None:
         _, take = active_take(context)
         if take.state not in ACTIVE:
-            raise Refused(f"{take.name} is not being made")
+            raise Refused(f"{take.name} is not being made: there is nothing to cancel, and Resume goes on with it")
         cancel(take)
 
 
@@ -119,7 +119,7 @@ class MIMAFACE_OT_resume(Operator):
             strips.show(scene, take, folder)
             return
         if take.uuid in session().under_way:
-            raise Refused(f"{take.name} is being made already")
+            raise Refused(f"{take.name} is being made already: wait, or cancel it first")
         if not take.job and not (folder / MOTION).is_file():
             raise Refused(f"{take.name} was never accepted by the backend: generate it again")
         sending.resume(session(), take.uuid)
@@ -148,7 +148,7 @@ class MIMAFACE_OT_place_take(Operator):
     def work(self, context: bpy.types.Context) -> None:
         scene, take = active_take(context)
         if strips.find(scene, take.uuid) is not None:
-            raise Refused(f"{take.name} has a strip already")
+            raise Refused(f"{take.name} has a strip already: delete that one first")
         take.placed = False
         if not strips.show(scene, take, take_folder(take)):
             raise Refused(f"{take.name} has no frame yet: resume it")
@@ -164,7 +164,7 @@ class MIMAFACE_OT_open_take_folder(Operator):
     def work(self, context: bpy.types.Context) -> None:
         folder = take_folder(active_take(context)[1])
         if not folder.is_dir():
-            raise Refused(f"{folder} is not there")
+            raise Refused(f"{folder} is not there: look for it elsewhere with Find Takes")
         bpy.ops.wm.path_open(filepath=str(folder))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
 import bpy
+import mathutils
 import numpy as np
 
 import drive
@@ -349,8 +350,51 @@ def earlier() -> dict:
     }  # fmt: skip
 
 
+def face() -> dict:
+    """The whole pose mirrored, reset, keyed by the button and by Blender's own command with the keying set."""
+    scene, (rig,) = scene_with("collins")
+    select(rig)
+    for name, value in (("mouthSmileLeft", 0.7), ("jawLeft", 0.3), ("jawOpen", 0.5), ("gaze_left_yaw", 0.2), ("gaze_left_pitch", 0.1)):
+        set_slider(rig, name, value)
+    bones = rig.pose.bones
+    bones["brow.L"].location = (0, 0.006, 0)
+    bones["jaw"].location = (0.01, -0.015, 0)
+    bones["head"].rotation_quaternion = mathutils.Euler((0.1, 0.2, 0.3)).to_quaternion()
+    before = motion_of(rig, 1, 1)
+    bpy.ops.mimaface.mirror_face()
+    after = motion_of(rig, 1, 1)
+    said = {"actions": [before.actions[0].tolist(), after.actions[0].tolist()], "gaze": [before.gaze[0].tolist(), after.gaze[0].tolist()]}
+    said["head"] = [clip.head_quat[0].tolist() for clip in (before, after)]
+    bpy.ops.mimaface.mirror_face()
+    said["twice"] = float(np.abs(motion_of(rig, 1, 1).actions - before.actions).max())
+    bpy.ops.mimaface.key_face()
+    said["keyed"] = keyed(rig)
+    scene.frame_set(11)
+    bpy.ops.mimaface.reset_face()
+    rested = motion_of(rig, 11, 11)
+    said["rested"] = [float(np.abs(rested.actions).max()), float(np.abs(rested.gaze).max()), abs(rested.head_quat[0][0])]
+    rig.animation_data.action = None
+    said["sets"] = [item.bl_label for item in scene.keying_sets_all if "MIMAFace" in item.bl_label]
+    window = bpy.context.window_manager.windows[0]
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    with bpy.context.temp_override(window=window, area=area):
+        bpy.ops.anim.keyframe_insert_by_name(type="MIMAFACE_KS_portrait")
+    said["by set"] = keyed(rig)
+    return said
+
+
+def keyed(rig) -> list[str]:
+    """Data paths of the curves in the rig's action, each with its keys, in order."""
+    action = rig.animation_data.action
+    if hasattr(action, "layers"):
+        found = [curve for layer in action.layers for strip in layer.strips for bag in strip.channelbags for curve in bag.fcurves]
+    else:
+        found = action.fcurves
+    return sorted(f"{curve.data_path} {curve.array_index}" for curve in found if len(curve.keyframe_points) == 1)
+
+
 def main() -> dict:
-    cases = (eyes, limits, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier)
+    cases = (eyes, limits, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier, face)
     wanted = sys.argv[1:] or [case.__name__ for case in cases]
     return {"version": bpy.app.version_string} | {case.__name__: case() for case in cases if case.__name__ in wanted}
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artist's whole pose of a portrait – sliders, handles, head and gaze – to rest, mirrored, and keyed.
+
+Blender's own tools for poses know bones only; sliders are properties of the rig.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import bpy
+from mathutils import Matrix
+
+from . import bake, rig
+from .protocol.arkit import ACTION_NAMES, mirror_name
+
+BONES = (rig.ROOT, rig.HEAD, rig.GAZE, *rig.HANDLES)
+TURNING = (rig.ROOT, rig.HEAD)  # all others only move
+ACROSS = Matrix.Diagonal((-1, 1, 1, 1))  # left and right of the head exchanged
+TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}  # all other modes are angles
+
+
+def sliders(item: bpy.types.Object) -> list[str]:
+    """The artist's sliders that the rig has; those of earlier versions may have fewer."""
+    return [name for name in (*ACTION_NAMES, *rig.GAZE_CHANNELS) if name in item]
+
+
+def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.types.PoseBone, str, str]]:
+    """(owner, its property, group of curves) of everything that the artist poses."""
+    for name in rig.GAZE_CHANNELS:
+        if name in item:
+            yield item, f'["{name}"]', "Gaze"
+    for group, starts in bake.GROUPS:
+        for name in ACTION_NAMES:
+            if name.startswith(starts) and name in item:
+                yield item, f'["{name}"]', group
+    for bone in [item.pose.bones[name] for name in BONES]:
+        yield bone, "location", bone.name
+        if bone.name in TURNING:
+            yield bone, TURNS.get(bone.rotation_mode, "rotation_euler"), bone.name
+
+
+def reset(item: bpy.types.Object) -> None:
+    """Sliders and handles to rest; the head stays as it is turned."""
+    for name in sliders(item):
+        item[name] = 0.0
+    for name in (rig.GAZE, *rig.HANDLES):
+        item.pose.bones[name].location = (0, 0, 0)
+    item.update_tag()
+
+
+def key_all(item: bpy.types.Object, frame: float) -> int:
+    """Key everything that the artist poses at ``frame``; how many channels that were."""
+    found = list(channels(item))
+    for owner, path, group in found:
+        owner.keyframe_insert(path, frame=frame, group=group)
+    return len(found)
+
+
+def mirror(item: bpy.types.Object) -> None:
+    """Exchange left and right of the pose: sliders, handles, head and gaze."""
+    values = {name: item[name] for name in sliders(item)}
+    for name, value in values.items():
+        other, sign = mirrored_slider(name)
+        if other in values:
+            item[other] = sign * value
+    places = {name: item.pose.bones[name].matrix_basis.copy() for name in BONES}
+    for name, place in places.items():
+        item.pose.bones[mirrored_bone(name)].matrix_basis = ACROSS @ place @ ACROSS
+    item.update_tag()
+
+
+def mirrored_slider(name: str) -> tuple[str, int]:
+    """The slider that has this one's value in a mirror, and the sign it gets."""
+    if name in rig.GAZE_CHANNELS:
+        _, eye, axis = name.split("_")
+        return f"gaze_{'right' if eye == 'left' else 'left'}_{axis}", -1 if axis == "yaw" else 1
+    return mirror_name(name), 1
+
+
+def mirrored_bone(name: str) -> str:
+    return f"{name[:-1]}{'R' if name.endswith('L') else 'L'}" if name.endswith((".L", ".R")) else name
