@@ -3,16 +3,6 @@
 
 from __future__ import annotations
 
-bl_info = {
-    "name": "MIMAFace Animator",
-    "author": "The MIMAFace Animator authors",
-    "version": (0, 1, 0),
-    "blender": (3, 4, 0),
-    "location": "3D View and Sequencer > Sidebar > MIMAFace",
-    "description": "Animate a portrait photo and get it back as image strips",
-    "category": "Animation",
-}
-
 
 def register() -> None:
     from . import handlers, operators, panels, parts, preferences, properties

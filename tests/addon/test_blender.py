@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -184,8 +185,30 @@ def test_the_zip_is_whole_the_same_twice_and_valid(tmp_path, extension):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_each_platform_can_have_a_zip_of_its_own(tmp_path):
+    module = build_module()
+    whole = set()
+    for platform in module.PLATFORMS:
+        with zipfile.ZipFile(module.build(tmp_path, platform=platform)) as archive:
+            names = archive.namelist()
+            manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
+        wheels = {name for name in names if name.endswith(".whl")}
+        assert manifest["platforms"] == [platform]
+        assert {f"./{name}" for name in wheels} == set(manifest["wheels"])
+        assert len(wheels) == 4, "two packages for two Pythons"
+        assert {"LICENSE", "NOTICE", "protocol/LICENSE"} <= set(names), "GPL, what is inside under other licenses, Apache"
+        assert "network" not in manifest["permissions"], "it talks to this computer only"
+        whole |= wheels
+    with zipfile.ZipFile(module.build(tmp_path)) as archive:
+        assert {name for name in archive.namelist() if name.endswith(".whl")} == whole, "together they are the zip for all"
+        assert b"bl_info" not in archive.read("__init__.py"), "the manifest is enough from 4.2 on"
+    with zipfile.ZipFile(module.build(tmp_path, legacy=True)) as archive:
+        assert b"bl_info = {" in archive.read("mimaface_addon/__init__.py")
+        assert not any("manifest" in name or "wheel" in name for name in archive.namelist())
+
+
 def test_threads_hold_no_bpy():
-    for name in ("backend.py", "delivery.py"):
+    for name in ("backend.py", "delivery.py", "activity.py"):
         tree = ast.parse((ROOT / "blender_addon" / "mimaface_addon" / name).read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         assert "bpy" not in imported, name
