@@ -16,11 +16,13 @@ class Activity:
     """A request that has a name for the artist and can be cancelled.
 
     title: what is done, to ``name``. subject: what the backend's progress calls it; its ``stage``, ``done`` and ``total`` are kept.
+    target: what it changes; a newer request for the same takes its place.
     """
 
     title: str
     name: str
     subject: str = ""
+    target: object = None
     stage: str = ""
     done: int = 0
     total: int = 0

@@ -103,6 +103,9 @@ class Session:
             self._asked_at = time.monotonic()
             return self.backend.client.request(kind, fields, parts)
 
+        target = activity.target if activity is not None else None
+        for older in [other for other in self._asked if target is not None and other.activity is not None and other.activity.target == target]:
+            self._forget(older)
         self.ensure_backend()
         asked = Asked(send, done, failed, activity)
         if self.backend.state == "ready":

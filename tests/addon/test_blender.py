@@ -12,12 +12,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-import tomllib
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomllib
 from PIL import Image
 
 from conftest import COLLINS
@@ -129,31 +129,25 @@ def test_mistakes_are_sentences_and_nothing_stays_dead(tmp_path, extension):
     assert result["done"] == 2
 
 
-def test_the_panels_show_in_a_real_window(tmp_path):
+def in_window(script: str, work: Path, width: int = 1600) -> None:
+    """Run a script in a real window of Debian's Blender until it ends by itself."""
     if shutil.which("blender") is None or shutil.which("xvfb-run") is None:
         pytest.skip("the window test needs the programs blender and xvfb-run (Debian packages blender and xvfb)")
-    legacy = build_module().build(tmp_path / "dist", legacy=True)
-    addons = tmp_path / "user" / "scripts" / "addons"
-    addons.mkdir(parents=True)
-    zipfile.ZipFile(legacy).extractall(addons)
-    variables = environment(tmp_path, legacy) | {
-        "LIBGL_ALWAYS_SOFTWARE": "1",
-        "BLENDER_USER_SCRIPTS": str(tmp_path / "user" / "scripts"),
-    }
+    legacy = build_module().build(work / "dist", legacy=True)
+    scripts = work / "user" / "scripts"
+    zipfile.ZipFile(legacy).extractall(scripts / "addons")
     # an embedded Python looks for its home along PATH: another Python of the same version before Blender's would be taken
-    variables["PATH"] = f"{Path(shutil.which('blender')).parent}{os.pathsep}{variables['PATH']}"
-    command = [
-        "xvfb-run",
-        "-a",
-        "-s",
-        "-screen 0 1600x1000x24",
-        "blender",
-        "--factory-startup",
-        "--python",
-        str(SCRIPTS / "window.py"),
-    ]
+    variables = environment(work, legacy) | {
+        "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_SCRIPTS": str(scripts),
+        "PATH": f"{Path(shutil.which('blender')).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    command = ["xvfb-run", "-a", "-s", f"-screen 0 {width}x1000x24", "blender", "--factory-startup", "--python", str(SCRIPTS / script)]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_the_panels_show_in_a_real_window(tmp_path):
+    in_window("window.py", tmp_path)
     panels = (tmp_path / "panels.txt").read_text().split()
     assert len(panels) == 12, panels
     ARTEFACTS.mkdir(exist_ok=True)

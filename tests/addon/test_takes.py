@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import shutil
-import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -144,22 +140,25 @@ def test_a_folder_that_cannot_be_made_is_said_with_its_next_step(said):
 
 
 def test_undo_and_redo_in_a_real_window(tmp_path):
-    if shutil.which("blender") is None or shutil.which("xvfb-run") is None:
-        pytest.skip("the window test needs the programs blender and xvfb-run (Debian packages blender and xvfb)")
-    legacy = blender_runs.build_module().build(tmp_path / "dist", legacy=True)
-    zipfile.ZipFile(legacy).extractall(tmp_path / "user" / "scripts" / "addons")
-    variables = blender_runs.environment(tmp_path, legacy) | {
-        "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_SCRIPTS": str(tmp_path / "user" / "scripts"),
-        "PATH": f"{Path(shutil.which('blender')).parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
-    script = blender_runs.SCRIPTS / "window_undo.py"
-    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", "blender", "--factory-startup", "--python", str(script)]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    blender_runs.in_window("window_undo.py", tmp_path)
     said = json.loads((tmp_path / "said.json").read_text())
-    expected = {"takes": [["one", "done"]], "strips": ["one"], "rigs": 1}
-    assert said["rig undone"]["rigs"] == 0
-    assert said["rig redone"]["rigs"] == 1, "redo brings the rig back"
+    expected = {"takes": [["one", "done"]], "strips": ["one"], "rigs": 1, "parts": 4, "curves": 0}
+    assert said["rig undone"] == {"takes": [], "strips": [], "rigs": 0, "parts": 0, "curves": 0}
+    assert said["rig redone"] == {"takes": [], "strips": [], "rigs": 1, "parts": 4, "curves": 0}, "redo brings the rig back"
+    assert said["moved"] != [0, 0, 0], "keys arrive"
     for name in ("later edit undone", "generate undone", "keys undone", "redone"):
         assert said[name] == expected, name
-    assert said["strip deleted"] == expected | {"strips": []}, "undo of a later edit leaves it deleted"
+    expected["strips"] = []
+    assert said["strip deleted"] == expected, "undo of a later edit leaves it deleted"
+    assert said["imported"]["curves"] == said["import redone"]["curves"] == 62
+    assert said["import undone"] == expected, "the adjusted import is one step"
+    assert said["last operator"] == "MIMAFACE_OT_import_motion", "it is in the redo panel"
+    assert said["asked at once"] == 1, "dragging a slider there leaves one import"
+    assert said["half"] == pytest.approx(said["full"] / 2, rel=1e-3)
+    assert said["adjusted"]["curves"] == 62
+    assert said["undone for good"] == expected
+    assert (said["deleted"]["rigs"], said["deleted"]["parts"]) == (0, 0), "X takes head, eyes and photo along"
+    assert said["delete undone"] == expected
+    for name in ("duplicated", "duplicate redone"):
+        assert (said[name]["rigs"], said[name]["parts"]) == (2, 8), f"{name}: the copy has its own"
+    assert said["duplicate undone"] == expected

@@ -63,7 +63,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
             runtime.steps.push(label)
 
-        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, Activity("Reading", path.name, str(path)))
+        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, Activity("Reading", path.name, str(path), identity))
 
 
 def _key(item: bpy.types.Object) -> tuple[str, str]:

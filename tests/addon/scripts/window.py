@@ -2,36 +2,22 @@
 
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import bpy
 
-WORK = Path(os.environ["MIMAFACE_WORK"])
-steps = []
-bpy.context.preferences.view.show_splash = False
-
-
-def step(wait):
-    def keep(function):
-        steps.append((wait, function))
-        return function
-
-    return keep
-
-
-def session():
-    return sys.modules["mimaface_addon.session"].session()
+sys.path.insert(0, str(Path(__file__).parent))
+import windows
+from windows import WORK, in_view, run, step
 
 
 @step(0.5)
 def enable():
-    bpy.ops.preferences.addon_enable(module="mimaface_addon")
+    windows.enable()
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
     bpy.context.scene.mimaface.engine, bpy.context.scene.mimaface.size = "proxy", 64
     bpy.context.scene.frame_end = 8
-    bpy.ops.wm.save_as_mainfile(filepath=str(WORK / "window.blend"))
     bpy.ops.mimaface.load_portrait(filepath=os.environ["MIMAFACE_PORTRAIT"])
 
 
@@ -61,11 +47,9 @@ def look():
     area = next(area for area in screen.areas if area.type == "VIEW_3D")
     area.spaces[0].show_region_ui = True
     area.spaces[0].shading.type = "MATERIAL"
-    region = next(region for region in area.regions if region.type == "WINDOW")
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
-        bpy.ops.view3d.view_axis(type="FRONT")
-        bpy.ops.view3d.view_all()
-        bpy.ops.view3d.zoom(delta=1)
+    in_view(bpy.ops.view3d.view_axis, type="FRONT")
+    in_view(bpy.ops.view3d.view_all)
+    in_view(bpy.ops.view3d.zoom, delta=1)
     # before 4.2 the tab cannot be chosen by a script: leave ours as the only one
     for name in dir(bpy.types):
         panel = getattr(bpy.types, name)
@@ -89,22 +73,6 @@ def shoot():
     bpy.ops.screen.screenshot(filepath=str(WORK / "window.png"))
     panels = [name for name in dir(bpy.types) if "PT_mimaface" in name]
     (WORK / "panels.txt").write_text("\n".join(panels))
-    session().backend.stop()
-    sys.stdout.flush()
-    os._exit(0)
 
 
-def run():
-    if not steps:
-        return None
-    try:
-        if steps[0][1]() is False:
-            return 0.2
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    steps.pop(0)
-    return steps[0][0] if steps else None
-
-
-bpy.app.timers.register(run, first_interval=1.0, persistent=True)
+run()

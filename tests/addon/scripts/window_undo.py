@@ -1,59 +1,71 @@
-"""Undo and redo in a real window, where operators, timers and the undo stack meet as they do for an artist."""
+"""Undo and redo with keys in a real window, where operators, timers and the undo stack meet as they do for an artist."""
 
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import bpy
 
-WORK = Path(os.environ["MIMAFACE_WORK"])
-steps, said = [], {}
-bpy.context.preferences.view.show_splash = False
+sys.path.insert(0, str(Path(__file__).parent))
+from windows import WORK, Keyboard, enable, end, in_view, part, run, step
+
+keyboard, said = Keyboard(), {}
+UNDO, REDO = ("Control_L", "z"), ("Control_L", "Shift_L", "z")
 
 
-def step(wait):
-    def keep(function):
-        steps.append((wait, function))
-        return function
-
-    return keep
+def rigs():
+    return [item for item in bpy.context.scene.objects if "mimaface" in item]
 
 
-def part(name):
-    return sys.modules[f"mimaface_addon.{name}"]
+def parts():
+    return len([item for item in bpy.context.scene.objects if "mimaface_part" in item])
 
 
-def in_view(operator, *arguments, **options):
-    window = bpy.context.window_manager.windows[0]
-    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
-    region = next(region for region in area.regions if region.type == "WINDOW")
-    with bpy.context.temp_override(window=window, area=area, region=region):
-        return operator(*arguments, **options)
+def mocap_keys():
+    action = rigs()[0].animation_data.action if rigs() and rigs()[0].animation_data else None
+    return sum("mocap_" in curve.data_path for curve in action.fcurves) if action is not None else 0
 
 
 def state():
     settings = bpy.context.scene.mimaface
     editor = bpy.context.scene.sequence_editor
     return {
-        "rigs": len([item for item in bpy.context.scene.objects if "mimaface" in item]),
+        "rigs": len(rigs()), "parts": parts(), "curves": mocap_keys(),
         "takes": [[take.name, take.state] for take in settings.takes],
         "strips": [strip.name for strip in part("compat").all_strips(editor)] if editor else [],
-    }
+    }  # fmt: skip
 
 
 def note(name):
     said[name] = state()
 
 
+def pressing(*keys, wait=0.6):
+    """A step that presses keys together."""
+    step(wait)(lambda: keyboard.press(*keys))
+
+
+def noting(name, wait=0.8):
+    """A step that notes the state under this name."""
+    step(wait)(lambda: note(name))
+
+
+def only_rig():
+    """Select the rig and nothing else."""
+    for item in bpy.context.selected_objects:
+        item.select_set(False)
+    rigs()[0].select_set(True)
+    bpy.context.view_layer.objects.active = rigs()[0]
+
+
 @step(0.5)
-def enable():
-    bpy.ops.preferences.addon_enable(module="mimaface_addon")
+def begin():
+    enable()
     bpy.context.scene.frame_end = 4
-    bpy.ops.wm.save_as_mainfile(filepath=str(WORK / "window.blend"))
     bpy.context.scene.mimaface.engine, bpy.context.scene.mimaface.size = "proxy", 64
     in_view(bpy.ops.ed.undo_push, message="settings")
+    keyboard.point()
     in_view(bpy.ops.mimaface.load_portrait, filepath=os.environ["MIMAFACE_PORTRAIT"])
 
 
@@ -62,16 +74,10 @@ def rig_is_there():
     return bpy.context.scene.mimaface.rig is not None
 
 
-@step(0.5)
-def undo_rig():
-    in_view(bpy.ops.ed.undo)
-    note("rig undone")
-
-
-@step(0.5)
-def redo_rig():
-    in_view(bpy.ops.ed.redo)
-    note("rig redone")
+pressing(*UNDO)
+noting("rig undone")
+pressing(*REDO)
+noting("rig redone")
 
 
 @step(0.5)
@@ -89,31 +95,20 @@ def frames_are_there():
     return bpy.context.scene.mimaface.takes[0].state == "done"
 
 
-@step(0.5)
-def move_and_undo():
-    in_view(bpy.ops.transform.translate, "EXEC_DEFAULT", True, value=(1, 0, 0))
-    in_view(bpy.ops.ed.undo)
-    note("later edit undone")
-
-
-@step(0.5)
-def undo_generate():
-    in_view(bpy.ops.ed.undo)
-    note("generate undone")
-
-
-@step(0.5)
-def undo_keys():
-    in_view(bpy.ops.ed.undo)
-    note("keys undone")
-
-
-@step(0.5)
-def redo_all():
-    for _ in range(3):
-        if in_view(bpy.ops.ed.redo.poll):
-            in_view(bpy.ops.ed.redo)
-    note("redone")
+step(0.5)(only_rig)
+pressing("g")
+pressing("1")
+pressing("Return")
+step(0.5)(lambda: said.update(moved=list(rigs()[0].location)))
+pressing(*UNDO)
+noting("later edit undone")
+pressing(*UNDO)
+noting("generate undone")
+pressing(*UNDO)
+noting("keys undone")
+for _ in range(3):
+    pressing(*REDO)
+noting("redone")
 
 
 @step(0.5)
@@ -122,27 +117,79 @@ def delete_strip():
     in_view(bpy.ops.ed.undo_push, message="deleted")
     in_view(bpy.ops.transform.translate, "EXEC_DEFAULT", True, value=(1, 0, 0))
     in_view(bpy.ops.transform.translate, "EXEC_DEFAULT", True, value=(1, 0, 0))
-    in_view(bpy.ops.ed.undo)
+
+
+pressing(*UNDO)
+noting("strip deleted")
 
 
 @step(0.5)
-def after_deleting():
-    note("strip deleted")
+def import_motion():
+    only_rig()
+    in_view(bpy.ops.mimaface.import_motion, "EXEC_DEFAULT", True, filepath=os.environ["MIMAFACE_TAKE"])
+
+
+@step(0.2)
+def curves_are_there():
+    return mocap_keys() > 0
+
+
+noting("imported")
+def strength():
+    action = rigs()[0].animation_data.action
+    curve = next(curve for curve in action.fcurves if curve.data_path == '["mocap_yaw"]')
+    return max(abs(point.co[1]) for point in curve.keyframe_points)
+
+
+@step(0.5)
+def adjust():
+    """What the redo panel does when its sliders are dragged: undo, and the operator again with other options, several times."""
+    said["full"] = strength()
+    operator = bpy.context.window_manager.operators[-1]
+    said["last operator"] = operator.bl_idname
+    for gain in (0.9, 0.7, 0.5):
+        operator.gain = gain
+        in_view(bpy.ops.ed.undo_redo)
+    said["asked at once"] = len(part("session").session().activities)
+
+
+@step(0.2)
+def adjusted():
+    return not part("session").session().busy
+
+
+@step(0.8)
+def note_adjusted():
+    said["half"] = strength()
+    note("adjusted")
+
+
+pressing(*UNDO)
+noting("import undone")
+pressing(*REDO)
+noting("import redone")
+pressing(*UNDO)
+noting("undone for good")
+step(0.5)(only_rig)
+pressing("x")
+pressing("Return")
+noting("deleted")
+pressing(*UNDO)
+noting("delete undone")
+step(0.5)(only_rig)
+pressing("Shift_L", "d")
+pressing("Return")
+noting("duplicated")
+pressing(*UNDO)
+noting("duplicate undone")
+pressing(*REDO)
+noting("duplicate redone")
+
+
+@step(0.5)
+def finish():
     (WORK / "said.json").write_text(json.dumps(said))
-    part("session").session().backend.stop()
-    sys.stdout.flush()
-    os._exit(0)
+    end()
 
 
-def run():
-    try:
-        if steps[0][1]() is False:
-            return 0.2
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    steps.pop(0)
-    return steps[0][0] if steps else None
-
-
-bpy.app.timers.register(run, first_interval=1.0, persistent=True)
+run()
