@@ -8,12 +8,13 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 import windows
-from windows import WORK, in_view, run, step
+from windows import WORK, in_view, part, run, step
 
 
 @step(0.5)
 def enable():
     windows.enable()
+    (WORK / "panels.txt").write_text("\n".join(name for name in dir(bpy.types) if "PT_mimaface" in name))
     for item in list(bpy.data.objects):
         bpy.data.objects.remove(item)
     bpy.context.scene.mimaface.engine, bpy.context.scene.mimaface.size = "proxy", 64
@@ -55,11 +56,7 @@ def look():
         panel = getattr(bpy.types, name)
         if getattr(panel, "bl_region_type", "") == "UI" and getattr(panel, "bl_category", "") not in ("", "MIMAFace"):
             bpy.utils.unregister_class(panel)
-    for panel in sys.modules["mimaface_addon.panels"].CLASSES:
-        if getattr(panel, "bl_space_type", "") == "VIEW_3D":
-            bpy.utils.unregister_class(panel)
-            panel.bl_category = "Item"
-            bpy.utils.register_class(panel)
+    show("setup", "portrait", "generate", "takes")
     other = next((area for area in screen.areas if area.type == "PROPERTIES"), None)
     if other is not None:
         other.type = "SEQUENCE_EDITOR"
@@ -71,8 +68,35 @@ def look():
 @step(6.0)
 def shoot():
     bpy.ops.screen.screenshot(filepath=str(WORK / "window.png"))
-    panels = [name for name in dir(bpy.types) if "PT_mimaface" in name]
-    (WORK / "panels.txt").write_text("\n".join(panels))
+    show("face")
+
+
+@step(2.0)
+def shoot_face():
+    bpy.ops.screen.screenshot(filepath=str(WORK / "window_face.png"))
+    session = part("session")
+    activity = part("activity").Activity("Reading", "performance.mp4")
+    activity.told("reading", 120, 288)
+    session.session()._asked.append(session.Asked(None, print, print, activity, session.Request()))
+    session.session().notice = "performance.mp4: 288 keys on 62 channels, to frame 288; its sound is on channel 2"
+    bpy.context.scene.mimaface.takes[0].message = "3 of 8 frames are on disk: resume the take"
+    show("setup", "mocap", "takes")
+
+
+@step(2.0)
+def shoot_others():
+    bpy.ops.screen.screenshot(filepath=str(WORK / "window_others.png"))
+
+
+def show(*names):
+    """Leave these sections in the 3D view's sidebar, opened."""
+    for panel in part("panels").CLASSES:
+        if getattr(panel, "bl_space_type", "") == "VIEW_3D":
+            if panel.is_registered:
+                bpy.utils.unregister_class(panel)
+            if panel.__name__.rpartition("_")[2] in names:
+                panel.bl_category, panel.bl_options = "Item", set()
+                bpy.utils.register_class(panel)
 
 
 run()
