@@ -93,7 +93,7 @@ def test_errors_come_back_as_themselves(shared):
 
 def test_progress_says_what_the_backend_is_at(backend, tmp_path):
     client = backend.client()
-    job = submit(client, fit(client), nod(1), engine="demo", size=32)
+    job = submit(client, fit(client), nod(1), engine="demo", size=64)
     client.call("job.attach", {"job": job, "from_frame": 0, "credit": 8})
     told = []
     wait_for(lambda: told.extend(client.events()) or any(event.kind == "done" for event in told), 60, "the frame")
