@@ -50,15 +50,16 @@ def require(bytes_needed: int) -> None:
 
     Known on Linux: the process's limit (``ulimit -v``) and the memory and swap space that are free.
     """
-    left = _left()
-    if left is not None and left < bytes_needed:
+    free = left()
+    if free is not None and free < bytes_needed:
         raise OutOfResources(
-            f"this needs about {bytes_needed >> 20} MB of memory, and {left >> 20} MB are left",
+            f"this needs about {bytes_needed >> 20} MB of memory, and {free >> 20} MB are left",
             "close other programs, then try again",
+            bytes_needed,
         )
 
 
-def _left() -> int | None:
+def left() -> int | None:
     """Bytes of address space that this process can still have; None where that is not known."""
     if sys.platform != "linux":
         return None
@@ -66,9 +67,9 @@ def _left() -> int | None:
 
     try:
         status, machine = _fields(Path("/proc/self/status")), _fields(Path("/proc/meminfo"))
-        left = int((machine["MemAvailable"] + machine["SwapFree"]) / FILLED)
+        free = int((machine["MemAvailable"] + machine["SwapFree"]) / FILLED)
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        return left if limit == resource.RLIM_INFINITY else min(left, limit - status["VmSize"])
+        return free if limit == resource.RLIM_INFINITY else min(free, limit - status["VmSize"])
     except (OSError, KeyError, ValueError):
         return None
 

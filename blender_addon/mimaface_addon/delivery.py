@@ -8,6 +8,7 @@ frame is there, ``motion.npz``, with which it can be made anywhere.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from .protocol.files import write_whole
 
 MANIFEST, MOTION = "take.json", "motion.npz"
 FRAME = re.compile(r"\d{6,}\.png")
+SPARE = 1 << 20  # bytes of disk to be free beyond a frame before frames are asked for again; less lets them be sent for nothing
 
 
 def frame_name(index: int) -> str:
@@ -95,12 +97,20 @@ def delete_folder(folder: Path) -> None:
         folder.rmdir()
 
 
+def has_space(folder: Path, size: int) -> bool:
+    """Whether the disk of a take's folder has room for a frame of so many bytes."""
+    try:
+        return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.is_dir())).free >= size + SPARE
+    except (OSError, StopIteration):
+        return False
+
+
 class Writer:
-    """Writes frames in the background. :meth:`results` gives (take, index, "" or what went wrong) for the main thread."""
+    """Writes frames in the background. :meth:`results` gives (take, index, "" or what went wrong, bytes that the disk lacked room for)."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[tuple[str, Path, int, bytes, str] | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[tuple[str, int, str]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[str, int, str, int]] = queue.SimpleQueue()
         self._unwritten = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="mimaface-writer", daemon=True)
@@ -111,7 +121,7 @@ class Writer:
             self._unwritten += 1
         self._work.put((take, folder, index, content, sha256))
 
-    def results(self) -> list[tuple[str, int, str]]:
+    def results(self) -> list[tuple[str, int, str, int]]:
         found = []
         while not self._results.empty():
             found.append(self._results.get())
@@ -134,7 +144,7 @@ class Writer:
             if item is None:
                 return
             take, folder, index, content, sha256 = item
-            problem = ""
+            problem, lacking = "", 0
             if hashlib.sha256(content).hexdigest() != sha256:
                 problem = f"frame {index} was damaged on the way; resume the take"
             else:
@@ -142,10 +152,12 @@ class Writer:
                     folder.mkdir(parents=True, exist_ok=True)
                     write_whole(folder / frame_name(index), content)
                 except OSError as error:
-                    problem = (
-                        f"frame {index} cannot be written to {folder}: {error.strerror}; free space or make the folder writable, "
-                        "then resume the take"
-                    )
-            self._results.put((take, index, problem))
+                    problem = f"frame {index} cannot be written to {folder}: {error.strerror}"
+                    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                        lacking = len(content)
+                        problem += "; free some space: it goes on by itself when there is room"
+                    else:
+                        problem += "; make the folder writable, then resume the take"
+            self._results.put((take, index, problem, lacking))
             with self._lock:
                 self._unwritten -= 1

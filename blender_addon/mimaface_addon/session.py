@@ -18,17 +18,19 @@ import bpy
 from . import saving, sending, strips, undo
 from .activity import Activity, seconds_since
 from .backend import Backend
-from .delivery import MOTION, Writer, first_missing
+from .delivery import MOTION, Writer, first_missing, has_space
 from .preferences import backend_python
 from .protocol.client import Message, Request
 from .protocol.connection import default_folder
-from .protocol.errors import Cancelled, MimaFaceError
+from .protocol.errors import Cancelled, MimaFaceError, is_shortage
 from .protocol.messages import CREDIT
 from .takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
 REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip
 STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a job, before its frames come
+LOOK_EVERY = 4.0  # seconds between looks at a full disk; more lets a take wait longer after there is room
+PAUSED = "paused: "
 STOPPED = "the backend was stopped; resume the take any time"
 
 
@@ -64,6 +66,7 @@ class Session:
         self.stages: dict[str, str] = {}  # what the backend is at, by job
         self.main_thread_seconds: list[float] = []
         self.under_way: dict[str, float] = {}  # takes asked for or received, and when their strip was last refreshed
+        self.no_space: dict[str, tuple[float, int]] = {}  # takes on a full disk: when to look again, bytes of the frame that did not fit
         self.removed: set[str] = set()  # takes that the artist removed since the file was opened
         self.reconcile_due = self.opened = False
         self.file_number = 0  # of the files opened one after another
@@ -168,6 +171,7 @@ class Session:
                 self._asked.remove(asked)
                 self._answer(asked.future, asked.done, asked.failed)
         self._look_for_copies()
+        self._look_for_space()
         if self.reconcile_due:
             self.reconcile()
         delivered = self._events() + self.collect_written()
@@ -237,8 +241,31 @@ class Session:
         message, hint = event.fields["message"], event.fields["hint"]
         text = Problem(f"{message} – {hint}" if hint else message)
         text.code = event.fields["code"]
-        if not self._heal(identity, text):
+        if is_shortage(text.code):  # the backend goes on by itself and sends the frames to come
+            self._pause(identity, text)
+        elif not self._heal(identity, text):
             self.end(identity, "cancelled" if text.code == "cancelled" else "failed", text)
+
+    def _pause(self, identity: str, text: str) -> None:
+        found = find_take(identity)
+        if found is not None and found[1].state in ACTIVE:
+            found[1].message = PAUSED + text
+            redraw()
+
+    def _look_for_space(self) -> None:
+        """Ask for the frames again that did not fit on a take's disk, once there is room."""
+        now = time.monotonic()
+        for identity, (due, size) in list(self.no_space.items()):
+            if now < due:
+                continue
+            found = find_take(identity)
+            if found is None or found[1].state not in ACTIVE:
+                del self.no_space[identity]
+            elif has_space(take_folder(found[1]), size):
+                del self.no_space[identity]
+                self.receive(*found)
+            else:
+                self.no_space[identity] = (now + LOOK_EVERY, size)
 
     def _heal(self, identity: str, text: str) -> bool:
         """Once for each take: when the backend has lost what a job needs, send it again."""
@@ -252,9 +279,13 @@ class Session:
     def collect_written(self) -> int:
         """Take note of the frames that are on disk now."""
         results = self.writer.results()
-        for identity, index, problem in results:
+        for identity, index, problem, lacking in results:
             found = find_take(identity)
             if found is None or found[1].state not in ACTIVE:
+                continue
+            if lacking:
+                self.no_space.setdefault(identity, (time.monotonic() + LOOK_EVERY, lacking))
+                self._pause(identity, problem)
                 continue
             if problem:
                 self.end(identity, "interrupted", problem)
@@ -269,6 +300,8 @@ class Session:
 
     def _count(self, scene: bpy.types.Scene, take, folder: Path, done: int) -> None:
         take.done = max(take.done, done)
+        if take.message.startswith(PAUSED) and take.uuid not in self.no_space:
+            take.message = ""
         now = time.monotonic()
         if take.done >= take.frames:
             self._complete(take.uuid)
@@ -336,6 +369,7 @@ class Session:
             asked.failed(Problem(reason))
         self.under_way.clear()
         self.stages.clear()
+        self.no_space.clear()
         self._healed.clear()
         for _, take in all_takes():
             if take.state in ACTIVE:
@@ -348,6 +382,7 @@ class Session:
         for asked in [asked for asked in self._asked if asked.activity is not None]:
             self._forget(asked)
         self.under_way.clear()
+        self.no_space.clear()
         self.removed.clear()
         self._healed.clear()
         self._known, self._scenes = {}, ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def test_stop_interrupts_and_resume_completes(said):
     assert found["resumed"] == [[["long", "done", 80]], True]
     assert "Fitting" in found["busy"]
     assert found["busy after stop"] == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs the limits of a process and a small disk")
+def test_a_take_goes_on_by_itself_when_there_is_room(said):
+    found = said["paused"]
+    assert found["handles"][0] == "rendering" and found["handles"][1].endswith("it goes on by itself when there is room")
+    assert found["gone on"] == [[["long", "done", 80]], "", True]
+    if found["disk"] is None:
+        pytest.skip("mounting is not allowed here")
+    assert found["disk"][0] == "rendering"
+    assert "cannot be written" in found["disk"][1] and found["disk"][1].endswith("it goes on by itself when there is room")
+    assert found["disk gone on"] == [[["full", "done", 80]], "", True]
 
 
 def test_switching_the_add_on_off_and_on_leaves_no_dead_state(said):

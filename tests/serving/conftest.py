@@ -19,6 +19,12 @@ from mimaface.protocol.client import Client
 from mimaface.protocol.motion import MotionClip
 
 
+def serve(root: Path, *arguments: str, file: Path | None = None) -> list[str]:
+    """The command of a backend on one root folder."""
+    file = file or root / "connection.json"
+    return [sys.executable, "-m", "mimaface.cli", "serve", "--connection", str(file), "--root", str(root), *arguments]
+
+
 class Backend:
     """``mimaface serve`` on one root folder, which outlives it; ``handles`` limits the files that it may have open."""
 
@@ -31,18 +37,8 @@ class Backend:
         self.start()
 
     def start(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "mimaface.cli",
-            "serve",
-            "--connection",
-            str(self.file),
-            "--root",
-            str(self.root),
-            *self.arguments,
-        ]
         self.file.unlink(missing_ok=True)
+        command = serve(self.root, *self.arguments)
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=self._limit if self.handles else None)
         wait_for(lambda: self.file.exists() or self.process.poll() is not None, 30, "the backend starts")
         assert self.process.poll() is None, self.process.stderr.read().decode()
@@ -82,8 +78,13 @@ def wait_for(condition, seconds: float, what: str) -> None:
 def receive(
     client: Client, job: str, from_frame: int = 0, seconds: float = 60, limit: int | None = None
 ) -> tuple[dict[int, bytes], object]:
-    """Frames by index until the job ends (or ``limit`` frames came), and the message that ended it."""
+    """Attach to a job, then :func:`collect`."""
     client.call("job.attach", {"job": job, "from_frame": from_frame, "credit": 8})
+    return collect(client, job, seconds, limit)
+
+
+def collect(client: Client, job: str, seconds: float = 60, limit: int | None = None) -> tuple[dict[int, bytes], object]:
+    """Frames by index until the job ends or pauses (or ``limit`` frames came), and the message that says so."""
     frames: dict[int, bytes] = {}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -140,6 +141,35 @@ def shared(standing):
     assert standing.process.poll() is None, "it lives"
     while standing.clients:
         standing.clients.pop().close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that makes the folder of a disk of so many megabytes, or changes its size."""
+    folder = tmp_path / "disk"
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("needs root to mount a small disk")
+
+    def of(megabytes: int) -> Path:
+        known = folder.exists()
+        folder.mkdir(exist_ok=True)
+        options = f"{'remount,' if known else ''}size={megabytes}m"
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True).returncode:
+            pytest.skip("mounting is not allowed here")
+        return folder
+
+    yield of
+    subprocess.run(["umount", "-l", str(folder)], capture_output=True)
+
+
+def fill(folder: Path, left: int = 0) -> Path:
+    """Fill a disk as another program does, up to ``left`` bytes; the file that takes the space."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(filler, filler.stat().st_size - left)
+    return filler
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What artists' files, other programs and attackers did to the backend: each ended it, or somebody's work, once."""
 
+import contextlib
 import io
 import json
 import os
@@ -35,7 +36,7 @@ from mimaface.protocol.errors import (
 )
 from mimaface.serving.strangers import Strangers
 
-from .conftest import Backend, fit, receive, submit, video, wait_for
+from .conftest import Backend, fit, receive, serve, submit, video, wait_for
 
 
 @contextmanager
@@ -255,9 +256,8 @@ def test_the_watch_of_strangers_ends_with_its_monitor():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_too_few_handles_are_a_sentence(tmp_path):
-    command = [sys.executable, "-m", "mimaface.cli", "serve", "--connection", str(tmp_path / "c.json"), "--root", str(tmp_path)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (28, 28))
+        serve(tmp_path), capture_output=True, text=True, timeout=60, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (28, 28))
     )
     assert done.returncode == 2
     assert "files open at once" in done.stderr
@@ -289,6 +289,43 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_backend(shared, tmp_p
         client.call("capabilities")
     assert time.monotonic() - started < 4
     client.close()
+
+
+def stays_silent(connection):
+    connection.recv(1)  # until the other end gives up
+    while connection.recv(4096):
+        pass
+
+
+def echoes(connection):
+    while content := connection.recv(4096):
+        connection.sendall(content)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [stays_silent, lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n") or stays_silent(connection), echoes, lambda _: None],
+    ids=["silent", "another protocol", "echo", "hangs up"],
+)
+def test_a_stranger_on_the_backend_s_port_is_known_before_the_greeting_is_given_up(shared, tmp_path, behave):
+    def serve_strangely():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    behave(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        strangers = [threading.Thread(target=serve_strangely, daemon=True) for _ in range(4)]
+        for stranger in strangers:
+            stranger.start()
+        values = {**json.loads(shared.file.read_text()), "port": listener.getsockname()[1]}
+        (tmp_path / "old.json").write_text(json.dumps(values))
+        client = Client(tmp_path / "old.json")
+        with pytest.raises(NotReachable, match="no backend answers"):
+            client.call("capabilities")
+        client.close()
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_it_stays_for_a_second_blender_and_ends_after_it(tmp_path):

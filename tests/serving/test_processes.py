@@ -2,31 +2,20 @@
 
 import os
 import subprocess
-import sys
 from functools import partial
 
 import pytest
 
 from conftest import COLLINS, HOPPER, nod
 from mimaface.protocol.connection import Connection
-from mimaface.protocol.errors import DiskFull, UnknownJob
+from mimaface.protocol.errors import UnknownJob
 
-from .conftest import Backend, fit, receive, submit, wait_for
+from .conftest import Backend, fit, receive, serve, submit, wait_for
 
 
 def start(root, file=None):
     """Another ``mimaface serve``, without waiting for it."""
-    command = [
-        sys.executable,
-        "-m",
-        "mimaface.cli",
-        "serve",
-        "--connection",
-        str(file or root / "connection.json"),
-        "--root",
-        str(root),
-    ]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(serve(root, file=file), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def refused(process):
@@ -132,49 +121,6 @@ def test_a_job_that_kills_the_backend_twice_waits_and_others_go_on(backend):
 
 def is_running(client, job):
     return client.call("job.status", {"job": job}).fields["state"] == "running"
-
-
-needs_a_small_disk = pytest.mark.skipif(
-    os.name == "nt" or os.geteuid() != 0 or sys.platform != "linux", reason="needs root to mount a small disk"
-)
-
-
-@needs_a_small_disk
-@pytest.mark.parametrize("left", [0, 65536])
-def test_another_program_fills_the_disk_and_the_job_goes_on_when_there_is_space(tmp_path, left):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
-        running = Backend(disk)
-        try:
-            client = running.client()
-            portrait = fit(client)
-            job = submit(client, portrait, nod(150), size=128)
-            before, _ = receive(client, job, limit=5)
-            filler = disk / "filler"
-            with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
-                while True:
-                    file.write(bytes(4096))
-            os.truncate(filler, filler.stat().st_size - left)
-            wait_for(lambda: client.call("job.status", {"job": job}).fields["state"] == "paused", 30, "it pauses")
-            told = client.call("job.status", {"job": job}).fields
-            assert told["code"] == "disk_full"
-            assert "bytes left" in told["message"] and told["hint"] == "free some space, then resume"
-            with pytest.raises(DiskFull, match=r"the disk of .* has .* left"):
-                client.call("portrait.fit", {}, [HOPPER.read_bytes()])
-            assert client.call("job.cancel", {"job": job}).fields["state"] == "cancelled"
-            filler.unlink()
-            client.call("job.resume", {"job": job})
-            frames, end = receive(running.client(), job)
-            assert (sorted(frames), end.kind) == (list(range(150)), "done")
-            assert all(frames[index] == content for index, content in before.items())
-            assert running.process.poll() is None
-        finally:
-            running.close()
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a user's folder is private there")

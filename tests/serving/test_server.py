@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import socket
 import sqlite3
 import subprocess
@@ -29,7 +28,7 @@ from mimaface.protocol.errors import (
     VersionMismatch,
 )
 
-from .conftest import Backend, fit, receive, submit, video, wait_for
+from .conftest import Backend, fit, receive, serve, submit, video, wait_for
 
 
 def picture(content: bytes) -> np.ndarray:
@@ -314,47 +313,10 @@ def test_it_ends_with_its_parent_but_finishes_its_jobs(tmp_path):
 def test_it_does_not_start_where_it_should_not(tmp_path, arguments, words):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
-    command = [
-        sys.executable,
-        "-m",
-        "mimaface.cli",
-        "serve",
-        "--connection",
-        str(tmp_path / "c.json"),
-        "--root",
-        str(tmp_path / "root"),
-    ]
+    command = serve(tmp_path / "root", file=tmp_path / "c.json")
     done = subprocess.run(
         [*command, *(item.format(blocked=blocked) for item in arguments)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs root to mount a small disk")
-def test_a_full_disk_pauses_the_job_and_says_so(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
-        running = Backend(disk)
-        try:
-            client = running.client()
-            job = submit(client, fit(client), nod(60), size=400)
-            frames, end = receive(client, job)
-            assert (end.kind, end.fields["code"]) == ("failed", "disk_full")
-            assert "bytes" in end.fields["message"]
-            status = client.call("job.status", {"job": job}).fields
-            assert status["state"] == "paused"
-            assert status["done"] == len(frames) > 0
-            subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-            client.call("job.resume", {"job": job})
-            rest, end = receive(client, job, from_frame=len(frames))
-            assert end.kind == "done"
-            assert len(frames) + len(rest) == 60
-        finally:
-            running.close()
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)

@@ -294,7 +294,7 @@ def test_a_database_without_space_takes_states_and_refuses_jobs_with_a_sentence(
     store.set_state(job.id, "running")
     pages = store._database.execute("PRAGMA page_count").fetchone()[0]
     store._database.execute(f"PRAGMA max_page_count={pages}")  # SQLite then says that the disk is full
-    with pytest.raises(DiskFull, match=r"the disk of .* has .* left – free some space, then resume"):
+    with pytest.raises(DiskFull, match=r"the disk of .* has .* left – free some space, then try again"):
         for seed in range(1000):
             store.submit(job.portrait, RenderSettings(engine="proxy", size=64, seed=seed), "n" * 200, MOTION, 4)
     for state in ("paused", "cancelled"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -18,6 +19,7 @@ from .codec import Codec, Message
 from .connection import Connection
 from .errors import InvalidMessage, NotReachable, VersionMismatch, error_from_wire
 from .messages import CREDIT, OLDEST_VERSION, VERSION
+from .probe import Probe
 
 log = logging.getLogger(__name__)
 HEARTBEAT, LOST_AFTER = 250, 1000  # milliseconds
@@ -55,6 +57,7 @@ class Client:
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._waiting: dict[int, Request] = {}
         self._refused_since = 0.0
+        self._shook_hands = False
         self._number = 0
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -143,22 +146,33 @@ class Client:
         poller.register(socket, zmq.POLLIN)
         poller.register(monitor, zmq.POLLIN)
         greeted_by = time.monotonic() + GREETING_TIMEOUT
-        while not self._closing.is_set() and self.state != "lost":
-            ready = dict(poller.poll(POLL))
-            if socket in ready:
-                self._receive(socket)
-            if monitor in ready:
-                self._watch(monitor)
-            if self.state == "connecting":
+        with contextlib.closing(Probe(connection.host, connection.port)) as probe:
+            while self._is_open():
+                self._turn(socket, monitor, poller)
+                if self.state != "connecting":
+                    break
                 if self._refused_since and time.monotonic() - self._refused_since > REFUSED_AFTER:
                     self._lose(
                         f"no backend answers at {connection.endpoint}: it has ended, or the connection file is not its own"
                     )
+                elif not self._shook_hands and probe.is_silent():
+                    self._lose(f"no backend answers at {connection.endpoint}: it hangs, or has ended and another program listens there")
                 elif time.monotonic() > greeted_by:
                     self._lose("the backend does not answer")
-            if self.state == "ready":
-                self._send_waiting(socket)
-            self._expire()
+        while self._is_open():
+            self._turn(socket, monitor, poller)
+            self._send_waiting(socket)
+
+    def _is_open(self) -> bool:
+        return not self._closing.is_set() and self.state != "lost"
+
+    def _turn(self, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], poller: zmq.Poller) -> None:
+        ready = dict(poller.poll(POLL))
+        if socket in ready:
+            self._receive(socket)
+        if monitor in ready:
+            self._watch(monitor)
+        self._expire()
 
     def _watch(self, monitor: zmq.Socket[bytes]) -> None:
         """What became of the connection; before the greeting it is tried again for a while."""
@@ -166,6 +180,8 @@ class Client:
             event = recv_monitor_message(monitor)["event"]
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH or (event == zmq.EVENT_DISCONNECTED and self.state != "connecting"):
                 self._lose("the backend has gone away or refused the connection")
+            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._shook_hands = True
             elif event in (zmq.EVENT_DISCONNECTED, zmq.EVENT_CONNECT_RETRIED, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
                 self._refused_since = self._refused_since or time.monotonic()
 

@@ -9,8 +9,9 @@ MimaFaceError                 code "error"
 ├── NoFaceFound               "no_face"
 ├── NotInstalled              "not_installed"     an optional part is missing; the hint names the command
 ├── NotWritable               "not_writable"      a folder that cannot be written
-├── DiskFull                  "disk_full"
-├── OutOfResources            "out_of_resources"  too little memory or too few file handles now: it can go on later
+├── Shortage                  "shortage"          something lacks now: it can go on later
+│   ├── DiskFull              "disk_full"
+│   └── OutOfResources        "out_of_resources"  too little memory or too few file handles
 ├── NotFinite                 "not_finite"        a network that predicts what is no number
 ├── UnknownJob                "unknown_job"
 ├── VersionMismatch           "version_mismatch"  the two ends speak no common protocol version
@@ -93,12 +94,22 @@ class NotWritable(MimaFaceError):
     next_step = "choose another folder"
 
 
-class DiskFull(MimaFaceError):
+class Shortage(MimaFaceError):
+    """needed: bytes of disk or memory that are to be free to go on; 0 where that is not known. It does not travel."""
+
+    code = "shortage"
+
+    def __init__(self, message: str, hint: str = "", needed: int = 0) -> None:
+        super().__init__(message, hint)
+        self.needed = needed
+
+
+class DiskFull(Shortage):
     code = "disk_full"
     next_step = "free space on the disk, then resume"
 
 
-class OutOfResources(MimaFaceError):
+class OutOfResources(Shortage):
     code = "out_of_resources"
     next_step = "close other programs, then try again"
 
@@ -151,6 +162,11 @@ def _tree(root: type[MimaFaceError]) -> dict[str, type[MimaFaceError]]:
 
 
 ERROR_OF_CODE: dict[str, type[MimaFaceError]] = _tree(MimaFaceError)
+
+
+def is_shortage(code: str) -> bool:
+    """Whether this code is of a lack that passes: a job that is paused for it goes on by itself when there is room."""
+    return issubclass(ERROR_OF_CODE.get(code, MimaFaceError), Shortage)
 
 
 def error_from_wire(code: str, message: str, hint: str = "") -> MimaFaceError:

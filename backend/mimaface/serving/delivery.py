@@ -9,6 +9,7 @@ from mimaface.protocol.codec import Message
 from mimaface.protocol.errors import OutOfResources, UnknownJob
 from mimaface.protocol.messages import CREDIT
 
+from .jobs import Job
 from .outbox import Outbox
 from .renders import Renders
 from .scheduler import Scheduler
@@ -25,6 +26,7 @@ class Attachment:
 
     next: int
     credit: int
+    told: str = ""  # the words in which it was told why the job is paused
 
 
 class Delivery:
@@ -61,11 +63,12 @@ class Delivery:
                 ended = True
             except OutOfResources:  # a frame that cannot be read now: at another turn
                 ended = False
+                self._say_that_it_waits(identity, self._store.job(name), attachment)
             if ended:
                 self._attached.pop((identity, name), None)
 
     def _frames(self, identity: bytes, name: str, attachment: Attachment) -> bool:
-        """True once the end of the job has been sent."""
+        """True once the end of the job has been sent. A job that waits for room has not ended: its client gets the frames to come."""
         job = self._store.job(name)
         while attachment.credit > 0 and attachment.next < job.done:
             found = self._store.frame(name, attachment.next)
@@ -80,10 +83,16 @@ class Delivery:
         ended = job.state in FINISHED and name not in self._renders
         if not ended or (attachment.next < job.done and job.state != "cancelled"):
             return False
-        event = Message("done", {"job": name})
-        if job.state != "done":
-            event = Message("failed", {"job": name, "code": job.code, "message": job.message, "hint": job.hint})
+        if job.waits_for_room:
+            self._say_that_it_waits(identity, job, attachment)
+            return False
+        event = Message("done", {"job": name}) if job.state == "done" else failure(job)
         return self._outbox.event(identity, event)
+
+    def _say_that_it_waits(self, identity: bytes, job: Job, attachment: Attachment) -> None:
+        """Once for each sentence. The client stays attached: the job goes on by itself, and the frames to come follow."""
+        if job.waits_for_room and job.message != attachment.told and self._outbox.event(identity, failure(job)):
+            attachment.told = job.message
 
     def send_progress(self) -> None:
         now = time.monotonic()
@@ -95,3 +104,8 @@ class Delivery:
             job = self._store.job(name)
             fields = {"subject": name, "done": job.done, "total": job.frames, "steps": steps, "step_age": age, "stage": self._renders.stage(name)}
             self._outbox.event(identity, Message("progress", fields))
+
+
+def failure(job: Job) -> Message:
+    """The event that says why a job is not done."""
+    return Message("failed", {"job": job.id, "code": job.code, "message": job.message, "hint": job.hint})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mimaface.protocol.errors import MimaFaceError
+from mimaface.protocol.errors import MimaFaceError, is_shortage
 from mimaface.protocol.files import write_whole
 from mimaface.protocol.settings import RenderSettings
 
@@ -44,6 +44,10 @@ class Job:
     motion: str = ""
     build: str = ""
     starts: int = 0
+
+    @property
+    def waits_for_room(self) -> bool:
+        return self.state == "paused" and is_shortage(self.code)
 
     def to_wire(self) -> dict[str, Any]:
         return {

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import threading
 from collections.abc import Callable, Iterator
 
-from mimaface.protocol.errors import DiskFull, InternalError, MimaFaceError, OutOfResources
+from mimaface.protocol.errors import DiskFull, InternalError, MimaFaceError, Shortage
 from mimaface.shortage import shortage
 
 from .jobs import ACTIVE, Job
+from .room import Room
 from .scheduler import RENDER, Scheduler, Task
 from .store import Store
 from .work import Work
@@ -18,8 +17,7 @@ from .work import Work
 log = logging.getLogger(__name__)
 SERVER = b""  # the client name under which jobs continue after a restart
 PREPARED = 2  # steps within which every engine loads its networks and prepares the portrait
-# A job that lacks file handles begins again so often, after so many seconds, before it waits for the user: others give handles back soon.
-TRIES, TRY_EVERY = 10, 2.0
+BY_ITSELF = "it goes on by itself when there is room"
 
 
 class Renders:
@@ -29,7 +27,7 @@ class Renders:
         self._store, self._work, self._scheduler, self._later = store, work, scheduler, later
         self._tasks: dict[str, Task] = {}
         self._prepared: set[str] = set()  # jobs whose engine is ready
-        self._tries: dict[str, int] = {}  # beginnings of a job that lacked file handles
+        self._room = Room(store.root)
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
@@ -54,6 +52,7 @@ class Renders:
 
         task = Task(RENDER, client, run, lambda error: self._later(lambda: self._ended(job.id, task, error)))
         self._tasks[job.id] = task
+        self._room.begins(job.id)
         self._scheduler.add(task)
 
     def stage(self, job: str) -> str:
@@ -65,7 +64,22 @@ class Renders:
             return "waiting"
         return "rendering" if job in self._prepared else "loading"
 
+    def wait_for_room(self, job: Job) -> None:
+        """Go on by itself with a job that an earlier start of the backend paused for a shortage; a no-op for any other."""
+        if job.waits_for_room:
+            self._room.wait(job)
+
+    def go_on(self) -> None:
+        """Queue the jobs for which there is room again."""
+        for name in self._room.due():
+            if self._store.job(name).waits_for_room:
+                self._store.set_state(name, "queued")
+                self.start(SERVER, self._store.job(name))
+            else:
+                self._room.forget(name)
+
     def cancel(self, job: str) -> None:
+        self._room.forget(job)
         task = self._tasks.pop(job, None)
         if task is not None:
             self._scheduler.cancel(task)
@@ -76,29 +90,17 @@ class Renders:
         del self._tasks[job]
         self._prepared.discard(job)
         if error is None:
-            self._tries.pop(job, None)
+            self._room.forget(job)
             self.start(SERVER, self._store.finish(job))
             return
         known = as_known(error)
-        if lacks_handles(error) and self._tries.get(job, 0) < TRIES:
-            self._tries[job] = self._tries.get(job, 0) + 1
-            self._store.set_state(job, "queued")
-            again = threading.Timer(TRY_EVERY, lambda: self._later(lambda: self.start(SERVER, self._store.job(job))))
-            again.daemon = True
-            again.start()
-            return
-        self._tries.pop(job, None)
-        state = "paused" if isinstance(known, (DiskFull, OutOfResources)) else "failed"
-        self._store.set_state(job, state, known.code, known.message, known.hint)
-
-
-def lacks_handles(error: BaseException | None) -> bool:
-    """Whether an error came of a lack of file handles, which passes by itself."""
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        if isinstance(known, Shortage):
+            what = "free some space" if isinstance(known, DiskFull) else "close other programs"
+            self._store.set_state(job, "paused", known.code, known.message, f"{what}: {BY_ITSELF}")
+            self._room.wait(self._store.job(job), known)
+        else:
+            self._room.forget(job)
+            self._store.set_state(job, "failed", known.code, known.message, known.hint)
 
 
 def as_known(error: BaseException) -> MimaFaceError:

@@ -90,6 +90,8 @@ class Server:
         try:
             for job in self.store.interrupted():
                 self._renders.start(SERVER, job)
+            for job in self.store.jobs("paused"):
+                self._renders.wait_for_room(job)
             while not self._stopping.is_set():
                 ready = dict(poller.poll(POLL_WHEN_WAITING if self._outbox.waiting else POLL))
                 if self._bell in ready:
@@ -98,7 +100,7 @@ class Server:
                 self._guarded(self._do_todo)
                 if self._socket in ready:
                     self._receive()
-                for act in (self._outbox.flush, self._delivery.deliver, self._delivery.send_progress, self._say_busy):
+                for act in (self._renders.go_on, self._outbox.flush, self._delivery.deliver, self._delivery.send_progress, self._say_busy):
                     self._guarded(act)
                 if self._is_left_alone():
                     log.info("the parent process has ended, no job is left and nobody is connected")

@@ -181,7 +181,7 @@ class Store:
         except DiskFull as error:
             left = self.job(identity).frames - number
             raise DiskFull(
-                f"{error.message}; the {left} frames to come need about {in_words(left * len(content))}", error.hint
+                f"{error.message}; the {left} frames to come need about {in_words(left * len(content))}", error.hint, error.needed
             ) from error
         return digest
 
@@ -260,12 +260,12 @@ class Store:
             except OSError:
                 free = "nothing"
             needs = f"needs {in_words(size)}" if size else "has to grow"
-            return DiskFull(f"{what} {needs}, the disk of {self.root} has {free} left", "free some space, then resume")
+            return DiskFull(f"{what} {needs}, the disk of {self.root} has {free} left", "free some space, then try again", size)
         if number in (errno.EMFILE, errno.ENFILE):
-            return OutOfResources(f"{what} cannot be written now: this computer has too many files open", "resume it in a while")
+            return OutOfResources(f"{what} cannot be written now: this computer has too many files open", "try again in a while")
         if number == errno.ENOMEM or code == sqlite3.SQLITE_NOMEM:
             return OutOfResources(
-                f"{what} cannot be written now: there is not enough memory", "close other programs, then resume"
+                f"{what} cannot be written now: there is not enough memory", "close other programs, then try again"
             )
         why = error.strerror if isinstance(error, OSError) else str(error)
         return NotWritable(
@@ -318,7 +318,7 @@ def read(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise OutOfResources(f"{path} cannot be read now: {error.strerror}", "resume it in a while") from error
+            raise OutOfResources(f"{path} cannot be read now: {error.strerror}", "try again in a while") from error
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -243,6 +244,49 @@ def switched_off() -> dict:
     ops().mimaface.resume()
     until_done()
     return said | {"resumed": (takes(), whole(scene().mimaface.takes[0])), "same backend": session().backend.pid == pid}
+
+
+def until_paused(take) -> list[str]:
+    drive.pump(lambda: take.message.startswith("paused: "), what="the pause")
+    return [take.state, take.message]
+
+
+@case
+def paused() -> dict:
+    """The backend lacks file handles, then the disk of the takes is full; each passes, and nobody resumes."""
+    import resource
+    import shutil
+    import subprocess
+
+    folder = begin("paused")
+    scene().mimaface.size = 256  # so that the backend is not done before it lacks something
+    take = start_long_take("long", 8)
+    pid = session().backend.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (12, limits[1]))
+    said = {"handles": until_paused(take)}
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    until_done()
+    said["gone on"] = (takes(), take.message, whole(take))
+    disk = folder / "mimaface"
+    shutil.rmtree(disk)
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True).returncode:
+        return said | {"disk": None}
+    try:
+        scene().mimaface.takes.clear()
+        scene().mimaface.size = 64
+        take = start_long_take("full", 9)
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        said["disk"] = until_paused(take)
+        filler.unlink()
+        until_done()
+        return said | {"disk gone on": (takes(), take.message, whole(take))}
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
 @case
