@@ -66,9 +66,7 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, list[list[tu
     """Vertices (19158, 3) in decimetres, texture coordinates, and per group the faces as (vertex, texture) corners."""
     vertices, textures, faces, group = [], [], {}, ""
     for line in path.read_text().splitlines():
-        words = line.split()
-        if not words:
-            continue
+        words = line.split() or [""]
         if words[0] == "v":
             vertices.append([float(word) for word in words[1:4]])
         elif words[0] == "vt":
@@ -165,11 +163,6 @@ def mirror_index(vertices: np.ndarray) -> np.ndarray:
 
     _, index = cKDTree(vertices).query(vertices * [-1, 1, 1])
     return index.astype(np.int32)
-
-
-def symmetric(field: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """Average a displacement field (V, 3) with its mirror image."""
-    return 0.5 * (field + field[mirror] * [-1, 1, 1])
 
 
 def vertex_mask(data: Path, name: str, corners: dict[int, tuple[float, float]]) -> np.ndarray:

@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from mimaface.data.camcorder import Camcorder
 from mimaface.data.people import random_person
-from mimaface.data.studio import Camcorder, Studio, random_studio
+from mimaface.data.studio import Studio, random_studio
 from mimaface.face.pose import FacePose
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.rotation import head_angles_to_matrix

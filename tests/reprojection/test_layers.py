@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from conftest import motion_of
+from mimaface.data.camcorder import Camcorder
 from mimaface.data.people import random_person
-from mimaface.data.studio import Camcorder, random_studio
+from mimaface.data.studio import random_studio
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.face.pose import FacePose, poses_for

@@ -26,11 +26,12 @@ from mimaface.pictures import load_pictures
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 from mimaface.reprojection.renderer import ProxyRenderer
 
+from .camcorder import Camcorder
 from .motions import RATE, random_poses
 from .people import Person, random_person
 from .renders import head_box, render_albedo
 from .samples import Sample, write_shard
-from .studio import Camcorder, Studio, random_studio
+from .studio import Studio, random_studio
 
 Array = NDArray[Any]
 # what the fit of a photograph is off by, so that training sees projections as good as they are in use, and no better

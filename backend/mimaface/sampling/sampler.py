@@ -57,7 +57,7 @@ class GeneratedClip:
         return self.latents[len(self.latents) - overlap :]
 
 
-def generate_clips(
+def generate_clips(  # house: four of the nine are options that are given by name
     engine: TorchEngine,
     plan: ClipPlan,
     source: VisionTokens,

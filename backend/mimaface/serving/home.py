@@ -14,7 +14,8 @@ from pathlib import Path
 from mimaface.protocol.errors import NotWritable
 
 log = logging.getLogger(__name__)
-LOCK_NAME = "backend.lock"
+LOCK_NAME, LOG_NAME = "backend.lock", "backend.log"
+LONGEST_TAIL = 400, 15_000  # lines and letters of the log in one answer: a control part takes them
 ENDING = 10.0  # seconds that a start waits for a backend that is about to end, or for one that started in the same moment
 LOCKED_BYTE = 1 << 30  # beyond the process id, which Windows would lock with it
 
@@ -69,6 +70,16 @@ def _locked(descriptor: int) -> bool:
     except OSError as error:
         log.warning("the file system knows no locks (%s): start one backend only", error.strerror)
     return True
+
+
+def last_of_log(root: Path, lines: int) -> str:
+    """The last lines of the root's log, at most 400 lines and 15,000 letters; "" where there is none."""
+    try:
+        text = (root / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    most, letters = LONGEST_TAIL
+    return "\n".join(text[-min(max(lines, 1), most) :])[-letters:]
 
 
 def keep_private(root: Path, folders: tuple[str, ...], files: tuple[str, ...]) -> None:

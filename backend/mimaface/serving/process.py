@@ -12,8 +12,8 @@ from pathlib import Path
 from mimaface import __version__
 from mimaface.protocol.connection import default_folder
 
-from .home import LOCK_NAME, held
-from .server import LOG_NAME, Server
+from .home import LOCK_NAME, LOG_NAME, held
+from .server import Server
 from .strangers import enough_handles
 
 log = logging.getLogger(__name__)

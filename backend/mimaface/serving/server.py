@@ -22,6 +22,7 @@ from mimaface.protocol.messages import CREDIT, OLDEST_VERSION, REQUESTS, VERSION
 from mimaface.protocol.settings import RenderSettings
 
 from .delivery import Delivery
+from .home import last_of_log
 from .jobs import ACTIVE, Job
 from .outbox import Outbox, newest_that_fit, warnings_to_send
 from .renders import SERVER, Renders, as_known
@@ -37,7 +38,6 @@ POLL, POLL_WHEN_WAITING = 50, 5  # milliseconds, the second while replies wait f
 PARENT_CHECK = 0.5  # seconds
 AT_ONCE = 64  # messages received before frames and replies are sent again
 LISTED = 200  # jobs of ``job.list``
-LOG_NAME = "backend.log"
 Answer = tuple[dict[str, Any], tuple[bytes, ...]]  # fields and parts of a reply
 
 
@@ -343,12 +343,7 @@ class Server:
         self._outbox.reply(identity, message, {"request": number, "state": "unknown" if task is None else "cancelled"})
 
     def _log_tail(self, identity: bytes, message: Message) -> None:
-        try:
-            lines = (self.store.root / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            lines = []
-        count = min(max(message.fields.get("lines", 60), 1), 400)
-        self._outbox.reply(identity, message, {"text": "\n".join(lines[-count:])[-15_000:]})
+        self._outbox.reply(identity, message, {"text": last_of_log(self.store.root, message.fields.get("lines", 60))})
 
     def _shutdown(self, identity: bytes, message: Message) -> None:
         self._outbox.reply(identity, message, {})
