@@ -70,7 +70,6 @@ class Camcorder:
         neutral = np.concatenate([head.posed(person.identity, np.zeros(head.expression_size), np.zeros((2, 2))), self._worn])
         self._resting = neutral @ body.T + studio.translation
         self._lip = float(np.percentile(neutral[: len(head.vertices)][head.region("lips"), 2], 60))
-
         light = studio.light
         lamps = np.stack([light.key, light.key_colour, light.rim, light.rim_colour, light.sky, light.ground]).astype(np.float32)
         iris_size = IRIS_RADIUS / head.eye_radius
