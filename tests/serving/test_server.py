@@ -27,6 +27,7 @@ from mimaface.protocol.errors import (
     UnknownJob,
     VersionMismatch,
 )
+from mimaface.serving.home import last_of_log
 
 from .conftest import Backend, fit, receive, serve, submit, video, wait_for
 
@@ -54,6 +55,14 @@ def test_a_job_from_picture_to_frames(shared):
     ).fields
     assert (again["job"], again["state"], again["done"]) == (job, "done", 6), "the same request is the same job"
     assert [listed["job"] for listed in client.call("job.list").fields["jobs"]].count(job) == 1
+
+
+def test_the_end_of_the_log_is_sent(shared, tmp_path):
+    found = shared.client().call("log.tail", {"lines": 1}).fields["text"]
+    assert len(found.splitlines()) == 1 and found in (shared.root / "backend.log").read_text()
+    assert last_of_log(tmp_path, 2) == "", "no log yet"
+    (tmp_path / "backend.log").write_text("first\n" + "x" * 20_000)
+    assert last_of_log(tmp_path, 2) == "x" * 15_000
 
 
 def jobs(client: Client) -> set[str]:
