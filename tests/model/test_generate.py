@@ -1,4 +1,4 @@
-"""The clip loop: any length, resumable, fresh noise per clip; and the golden of two clips."""
+"""The clip loop: any length, resumable, fresh noise per clip; and the golden noise levels."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ import torch
 from torch import Tensor
 
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.evaluation.golden import fill_weights
-from mimaface.model.appearance import repeat_frames
-from mimaface.model.checkpoint import load_weights, without_memory
-from mimaface.model.conditioning import Affinity, hand_over, stack_input
 from mimaface.model.family import MimaFaceModel
-from mimaface.model.motion_unet import build_motion_unet, from_animatediff
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, NotFinite
 from mimaface.sampling import schedule
 from mimaface.sampling.clips import Clip, ClipPlan
 from mimaface.sampling.sampler import ClipInputs, GeneratedClip, clip_noise, generate_clips
 
-from .conftest import assert_close_to_golden, golden, golden_keys, signals, tokens
-from .test_motion_unet import GOLDEN_UNET
+from .conftest import golden, signals, tokens
 
 
 @pytest.fixture
@@ -43,28 +37,12 @@ def run(engine: TorchEngine, frames: int, seed: int = 1, **options: object) -> l
     return [clip for clip in steps if clip is not None]
 
 
-def test_golden_of_two_clips() -> None:
-    unet = without_memory(lambda: build_motion_unet(GOLDEN_UNET))
-    load_weights(unet, from_animatediff(fill_weights(golden_keys("motion_unet_small"))), "golden")
+def test_golden_noise_levels_and_timesteps() -> None:
+    """The latents of two clips denoised by them are compared in test_golden_check, by ``mimaface golden`` itself."""
     values = golden("sampler")
-    alphas = schedule.scaled_linear_schedule()
-    points = schedule.euler_points(alphas, schedule.linspace_timesteps(25))
+    points = schedule.euler_points(schedule.scaled_linear_schedule(), schedule.linspace_timesteps(25))
     assert torch.allclose(torch.tensor([point.noise for point in points]), values["sigmas"], atol=1e-4)
     assert torch.equal(torch.tensor([point.timestep for point in points[:-1]]), values["timesteps"])
-    previous: Tensor | None = None
-    for index in (0, 1):
-        affinity = hand_over(previous, values["noise"])
-        render = values[f"render.{index}"]
-
-        def model(x: Tensor, timestep: Tensor, context: Tensor, render: Tensor = render, known: Affinity = affinity) -> Tensor:
-            copies = [value.expand(len(x), -1, -1, -1, -1) for value in (render, *known)]
-            return unet(stack_input(x, {"render": copies[0]}, Affinity(*copies[1:]), (("render", 4),)), timestep, context)
-
-        guided = schedule.guidance(model, repeat_frames(values[f"context.{index}"], 10), 5.0)
-        with torch.no_grad():
-            *_, result = schedule.euler(schedule.from_epsilon(guided), values["noise"], points)
-        assert_close_to_golden(result[0].transpose(0, 1), values[f"latents.{index}"], tolerance=1e-3)
-        previous = result[:, :, -3:]
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 5, 9])

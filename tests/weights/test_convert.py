@@ -145,7 +145,8 @@ def test_its_u_net_is_exported_and_equals_torch(tmp_path: Path) -> None:
     unet = load_unet(tmp_path / "m")
     sizes = Sizes(batch=2, frames=3, height=16, width=32, tokens=5)
     export_motion_unet(unet, tmp_path / "unet.onnx", sizes=sizes)
-    assert max(compare_with_torch(unet, tmp_path / "unet.onnx", (sizes, Sizes(1, 2, 32, 16, 7)))) < 1e-3
+    others = Sizes(1, 2, 32, 16, 7), Sizes(2, 5, 8, 16, 7), Sizes(1, 1, 8, 8, 3), Sizes(4, 32, 4, 4, 2)
+    assert max(compare_with_torch(unet, tmp_path / "unet.onnx", (sizes, *others))) < 1e-3
 
 
 def test_again_nothing_is_done_and_something_else_is_not_overwritten_unasked(published: Path, copy: Path, tmp_path: Path) -> None:
