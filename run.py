@@ -34,6 +34,8 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 6e9
 CUDA_BYTES = 8e9  # that a CUDA build of PyTorch needs besides: 3 GB of downloads, 5 GB unpacked
 MOST_WORKERS = 4  # processes of the tests, each with a core and about 3 GB of its own, its Blender and backend included
+COMPILE = """from mimaface import *  # a frame compiles its kernels for all workers; each would take half a minute for it
+next(animate(Portrait.open("portrait.png"), open_motion("take.csv"), RenderSettings(engine="proxy", size=64)))"""
 NO_NETWORK = ("Temporary failure", "Connection", "getaddrinfo", "lookup address", "No matching distribution")  # in pip's output
 WINDOWS = sys.platform == "win32"
 
@@ -66,8 +68,7 @@ def main(arguments: list[str]) -> int:
 def install(all_blenders: bool = False) -> list[str]:
     """The backend's environment and Blender's; returns the Blenders that are ready, or the one to use first."""
     check_folder()
-    lock = ROOT / "backend" / "requirements.txt"
-    content = lock.read_text() + (ROOT / "pyproject.toml").read_text() + TORCH
+    content = (ROOT / "backend" / "requirements.txt").read_text() + (ROOT / "pyproject.toml").read_text() + TORCH
     make_environment(ROOT / ".venv", PYTHONS, "the backend", content, install_backend)
     note_interpreter(program(ROOT / ".venv"))
     return install_blenders(all_blenders)
@@ -237,8 +238,7 @@ def fetch_python(versions: tuple[str, ...], what: str) -> str:
         run(fetch, f"fetching Python {version}")
     except Stopped as error:
         raise Stopped(f"{error}; or install Python {version} yourself and run again") from error
-    python = find_python((version,))
-    if python is None:
+    if (python := find_python((version,))) is None:
         raise Stopped(f"the Python {version} that was fetched does not run: install Python {version} yourself and run again")
     return python
 
@@ -321,19 +321,19 @@ def demo() -> None:
 
 
 def test(arguments: list[str]) -> int:
-    missing = sorted(set(BLENDERS) - set(install(all_blenders=True)))
-    if missing:
+    if missing := sorted(set(BLENDERS) - set(install(all_blenders=True))):
         print(f"note: without Blender {', '.join(missing)}: the tests in it will be skipped", flush=True)
     backend = str(program(ROOT / ".venv"))
     checks = (["-m", "ruff", "check", "."], ["-m", "mypy"], ["-c", "from importlinter.cli import lint_imports_command as c; c()"])
+    compiling = subprocess.Popen([backend, "-c", COMPILE], cwd=ROOT / "backend/mimaface/assets", env=clean_environment())
     failed = [check for check in checks if subprocess.run([backend, *check], cwd=ROOT, env=clean_environment()).returncode]
-    build = [backend, "blender_addon/build.py"]  # once, before several workers want its wheels
-    subprocess.run(build, cwd=ROOT, env=clean_environment())
+    subprocess.run([backend, "blender_addon/build.py"], cwd=ROOT, env=clean_environment())  # before workers want its wheels
+    compiling.wait()
     workers = str(min(os.cpu_count() or 1, MOST_WORKERS))
-    command = [backend, "-m", "pytest", "-n", workers, "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
+    command = [backend, "-m", "pytest", "-n", workers, "--dist", "loadfile", "--no-loadscope-reorder"]
+    command += arguments or ["--cov", "--cov-report", "term"]  # a part of the tests covers a part
     code = subprocess.run(command, cwd=ROOT, env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode
-    for check in failed:
-        print(f"failed: {' '.join(check)}", file=sys.stderr)
+    print("".join(f"failed: {' '.join(check)}\n" for check in failed), end="", file=sys.stderr)
     return code or len(failed)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mimaface.face.head import ASSETS, Head
 from mimaface.face.portrait import Portrait
+from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import ACTION_INDEX
@@ -19,6 +22,17 @@ from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaterni
 COLLINS = ASSETS / "portrait.png"
 HOPPER = Path(__file__).parent / "data" / "grace_hopper.jpg"
 CASES = Path(__file__).parent / "cases"
+# Files that take longest, in order: they begin first, so that no worker is left alone with one of them at the end.
+LONGEST = (
+    "addon/test_blender.py", "addon/test_takes.py", "serving/test_server.py", "serving/test_processes.py", "weights/test_convert.py",
+    "training/test_loop.py", "renderers/test_generated.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest files first; the rest in its order."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +48,33 @@ def hopper() -> Portrait:
 @pytest.fixture(scope="session", params=[COLLINS, HOPPER], ids=["collins", "hopper"])
 def each_portrait(request: pytest.FixtureRequest) -> Portrait:
     return Portrait.open(request.param)
+
+
+@dataclass(frozen=True, eq=False)
+class Sitter:
+    """A synthetic person before a camera: the portrait, and how the head stood, degrees yaw, pitch, roll."""
+
+    portrait: Portrait
+    angles: tuple[float, float, float]
+
+
+PEOPLE = {  # seeds of people unlike each other in skin, hair, age and attire, from fair to dark
+    "fair, glasses": 39, "fair, grey, stubble": 44, "freckles, red hair": 46, "beard, glasses, long hair": 9, "brown, white hair": 8,
+    "dark, short hair": 7,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session", params=PEOPLE.values(), ids=PEOPLE)
+def sitter(request: pytest.FixtureRequest) -> Sitter:
+    from mimaface.data.people import random_person
+    from mimaface.data.studio import Camcorder, random_studio
+
+    random, angles = np.random.default_rng(request.param), (6.0, -3.0, 2.0)
+    person, studio = random_person(random), random_studio(random, 320, [])
+    pose = FacePose(np.zeros(52), head_angles_to_matrix(np.radians(angles)), studio.translation, np.zeros((2, 2)))
+    content = io.BytesIO()
+    Image.fromarray(Camcorder(person, studio, np.eye(3), request.param).take(pose)).save(content, "PNG")
+    return Sitter(Portrait.open(content.getvalue()), angles)
 
 
 def motion_of(*frames: dict, rate: float = 24.0) -> MotionClip:
