@@ -52,10 +52,10 @@ def installed(home):
 def test_installed_it_animates_any_number_of_frames(installed, portrait):
     assert engine_states()["released"] == ""
     settings = RenderSettings(engine="released", seed=3)
-    frames = {frame.index: frame.image for frame in animate(portrait, nod(14), settings)}
-    assert list(frames) == list(range(14))
+    frames = {frame.index: frame.image for frame in animate(portrait, nod(8), settings)}
+    assert list(frames) == list(range(8))
     assert {image.shape for image in frames.values()} == {portrait.image.shape}
-    again = [frame.image for frame in animate(portrait, nod(14), settings)]
+    again = [frame.image for frame in animate(portrait, nod(8), settings)]
     assert all(np.array_equal(frames[i], image) for i, image in enumerate(again))
     assert not np.array_equal(frames[3], frames[4])
     face = next(animate(portrait, nod(1), RenderSettings(engine="released", framing="face", size=128))).image
@@ -75,12 +75,12 @@ def test_a_calibrated_gaze_is_used_and_makes_other_jobs(installed, portrait):
 
 def test_a_resumed_shot_goes_on_to_the_byte_without_the_clips_before(installed, portrait):
     settings, memory = RenderSettings(engine="released", seed=3), {}
-    whole = list(steps(portrait, nod(14), settings, 0, memory))
+    whole = list(steps(portrait, nod(8), settings, 0, memory))
     last = next(step for step in reversed(whole) if step is not None)
-    assert last.index == 13 and len(memory) == 2
-    resumed = list(steps(portrait, nod(14), settings, 13, dict(memory)))
-    afresh = list(steps(portrait, nod(14), settings, 13, {}))
+    assert last.index == 7 and len(memory) == 2
+    resumed = list(steps(portrait, nod(8), settings, 7, dict(memory)))
+    afresh = list(steps(portrait, nod(8), settings, 7, {}))
     for run in (resumed, afresh):
         (frame,) = [step for step in run if step is not None]
-        assert frame.index == 13 and np.array_equal(frame.image, last.image)
+        assert frame.index == 7 and np.array_equal(frame.image, last.image)
     assert len(resumed) < 0.6 * len(afresh)

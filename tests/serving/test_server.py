@@ -116,7 +116,7 @@ def test_progress_says_what_the_backend_is_at(backend, tmp_path):
     assert [fields["done"] for fields in told if (fields["stage"], fields["total"]) == ("following", 6)] == [0, 1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize(("engine", "count", "limit"), [("proxy", 40, 7), ("demo", 20, 13)])  # in the second clip
+@pytest.mark.parametrize(("engine", "count", "limit"), [("proxy", 40, 7), ("demo", 16, 13)])  # in the second clip
 def test_kill_and_restart_continues_to_the_same_bytes(shared, backend, engine, count, limit):
     motion = nod(count)
     client = backend.client()
