@@ -76,14 +76,14 @@ def wait_for(condition, seconds: float, what: str) -> None:
 
 
 def receive(
-    client: Client, job: str, from_frame: int = 0, seconds: float = 60, limit: int | None = None
+    client: Client, job: str, from_frame: int = 0, seconds: float = 120, limit: int | None = None
 ) -> tuple[dict[int, bytes], object]:
     """Attach to a job, then :func:`collect`."""
     client.call("job.attach", {"job": job, "from_frame": from_frame, "credit": 8})
     return collect(client, job, seconds, limit)
 
 
-def collect(client: Client, job: str, seconds: float = 60, limit: int | None = None) -> tuple[dict[int, bytes], object]:
+def collect(client: Client, job: str, seconds: float = 120, limit: int | None = None) -> tuple[dict[int, bytes], object]:
     """Frames by index until the job ends or pauses (or ``limit`` frames came), and the message that says so."""
     frames: dict[int, bytes] = {}
     deadline = time.monotonic() + seconds
