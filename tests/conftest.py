@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mimaface.engines.pool import EnginePool
 from mimaface.face.head import ASSETS, Head
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
@@ -18,6 +19,7 @@ from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
+from mimaface.renderers.generated import Generated
 
 COLLINS = ASSETS / "portrait.png"
 HOPPER = Path(__file__).parent / "data" / "grace_hopper.jpg"
@@ -95,6 +97,12 @@ def motion_of(*frames: dict, rate: float = 24.0) -> MotionClip:
 def nod(frames: int) -> MotionClip:
     """A little of everything, different in every frame."""
     return motion_of(*[{"angles": (i % 7, -i % 5, 0), "jawOpen": (i % 4) / 4, "gaze": (i % 9, 0)} for i in range(frames)])
+
+
+def generated(folder, portrait, motion, settings, start=0, memory=None, pool=None):
+    """The frames by a model folder, and None after every step that finished none."""
+    session = Generated("demo", folder).open(portrait, settings, pool or EnginePool())
+    return session.shot(motion, start, {} if memory is None else memory)
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,11 +74,11 @@ def _gpu() -> str:
 
 def _engines() -> Iterator[tuple[str, bool, str]]:
     try:
-        from mimaface.animation import engine_states
+        from mimaface.renderers.registry import states
     except ImportError as error:
         yield "engines", False, f"cannot be loaded: {error}"
         return
-    for name, reason in engine_states().items():
+    for name, reason in states().items():
         yield f"engine {name}", True, reason or "works"
 
 

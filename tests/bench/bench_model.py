@@ -16,7 +16,7 @@ from measure import median_ms, report
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conftest import COLLINS, nod
-from mimaface.animation import DEMO_MODEL, animate
+from mimaface.animation import animate
 from mimaface.data.samples import write_shard
 from mimaface.data.synthetic import SyntheticConfig, make_samples
 from mimaface.engines.torch_engine import TorchEngine
@@ -24,7 +24,8 @@ from mimaface.face.portrait import Portrait
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.photo_decoder import redraw
 from mimaface.protocol.settings import RenderSettings
-from mimaface.renderers.generated import open_engine
+from mimaface.renderers.generated import SHIPPED
+from mimaface.renderers.generated_session import open_engine
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage, encoder_of
 from mimaface.training.latents import prepare_latents
@@ -38,7 +39,7 @@ def training_speed(folder: Path) -> dict[str, float]:
     write_shard(folder / "a.tar", make_samples(1, 0, 4, SyntheticConfig(frames=12, stride=(1 / 24, 1 / 24)), 1))
     figures = {}
     for stage, batch, frames in (("image", BATCH, 2), ("video", 2, 12)):
-        model = MimaFaceModel.from_pretrained(DEMO_MODEL, torch.float32)
+        model = MimaFaceModel.from_pretrained(SHIPPED, torch.float32)
         data = prepare_latents(model, [folder / "a.tar"], encoder_of(model))
         config = TrainingConfig(stage, 2, batch, frames, evaluate_every=1000, save_every=1000)
         learner = DenoisingStage(model, config, data, data)
@@ -53,7 +54,7 @@ def training_speed(folder: Path) -> dict[str, float]:
 
 def network_share(portrait: Portrait) -> dict[str, float]:
     """Time of ``animate`` with the shipped model, and how much of it passes inside the networks."""
-    engine = open_engine(DEMO_MODEL)
+    engine = open_engine(SHIPPED)
     inside = 0.0
 
     def timed(name: str) -> None:
@@ -79,30 +80,30 @@ def network_share(portrait: Portrait) -> dict[str, float]:
 
 def unet_ms(engine: TorchEngine, runs: int = 15) -> float:
     """Median milliseconds of one U-Net call on a clip, per frame."""
-    config, side = engine.config, engine.model.latent_size
+    config, side = engine.config, engine._model.latent_size
     frames = config.clip_length
     sample = torch.randn(1, config.input_channels, frames, side, side)
     tokens = engine.encode_source(torch.zeros(1, 3, config.image_size, config.image_size))
     signals = {signal.name: torch.zeros(frames, signal.size) for signal in config.appearance.signals}
     context, step = engine.context(tokens, signals), torch.tensor(500.0)
-    return median_ms(lambda: engine.network(sample, step, context), runs, 1) / frames
+    return median_ms(lambda: engine.denoise(sample, step, context), runs, 1) / frames
 
 
 def main() -> None:
-    engine = TorchEngine.open(DEMO_MODEL)
-    model = engine.model
-    others = {dtype: unet_ms(TorchEngine.open(DEMO_MODEL, dtype=dtype), 3) for dtype in (torch.float32, torch.bfloat16)}
+    engine = TorchEngine.open(SHIPPED)
+    model = engine._model
+    others = {dtype: unet_ms(TorchEngine.open(SHIPPED, dtype=dtype), 3) for dtype in (torch.float32, torch.bfloat16)}
     side, size = model.latent_size, engine.config.image_size
     picture = torch.zeros(1, 3, size, size)
     latents = engine.encode_images(picture)
     inputs = {
         **dict.fromkeys(("latents", "render", "source"), latents),
         "picture": picture,
-        "origin": torch.full((1, 3, 2 * side, 2 * side), 1 / 3),
+        "provenance": torch.full((1, 3, 2 * side, 2 * side), 1 / 3),
         "normals": torch.zeros(1, 4, 2 * side, 2 * side),
         "source_normals": torch.zeros(1, 4, side, side),
     }
-    change, large = engine.redrawing(**inputs), torch.zeros(1, 3, 512, 512)
+    change, large = engine.refine(**inputs), torch.zeros(1, 3, 512, 512)
     with tempfile.TemporaryDirectory() as folder:
         training = training_speed(Path(folder))
     report(
@@ -112,7 +113,7 @@ def main() -> None:
             "unet_ms_per_frame_and_step": unet_ms(engine),
             "unet_speed_of_bfloat16_over_float32": others[torch.float32] / others[torch.bfloat16],
             "encode_ms": median_ms(lambda: engine.encode_images(picture)),
-            "photo_decoder_ms": median_ms(lambda: engine.redrawing(**inputs)),
+            "photo_decoder_ms": median_ms(lambda: engine.refine(**inputs)),
             "redraw_512_ms": median_ms(lambda: redraw(large, change, size)),
             "plain_decoder_ms": median_ms(lambda: engine.decode_latents(latents)),
             **training,

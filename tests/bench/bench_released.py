@@ -55,14 +55,14 @@ def load_and_run(folder: Path) -> dict[str, float]:
     started = time.perf_counter()
     engine = TorchEngine.open(folder, dtype=torch.bfloat16)
     seconds, peak = time.perf_counter() - started, memory("VmHWM")
-    weights = sum(value.numel() * value.element_size() for value in engine.model.parameters())
+    weights = sum(value.numel() * value.element_size() for value in engine._model.parameters())
     config = engine.config
-    side, frames = engine.model.latent_size, config.clip_length
+    side, frames = engine._model.latent_size, config.clip_length
     sample = torch.randn(1, config.input_channels, frames, side, side)
     tokens = 7 + 1 + (config.vision["image_size"] // config.vision["patch_size"]) ** 2
     context = torch.randn(frames, tokens, config.appearance.context_width)
     started = time.perf_counter()
-    engine.network(sample, torch.tensor(500.0), context)
+    engine.denoise(sample, torch.tensor(500.0), context)
     return {
         "weights_gb": weights / 1e9,
         "load_s": seconds,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,17 @@ from scipy.ndimage import gaussian_filter, median_filter, percentile_filter
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conftest import COLLINS, HOPPER, motion_of
-from mimaface.animation import DEMO_MODEL, proxy_frames
+from mimaface.animation import animate
 from mimaface.data.synthetic import SyntheticConfig, make_sample
-from mimaface.engines.pool import EnginePool
+from mimaface.engines.precision import fast_dtype
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.evaluation.metrics import descriptor, inter_clip_jump_with_placebo, read_face
 from mimaface.face.portrait import Portrait
-from mimaface.face.pose import FacePose, poses_for
+from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
-from mimaface.renderers.generated import PortraitGenerator, open_engine
+from mimaface.renderers.generated import SHIPPED
+from mimaface.renderers.generated_session import GeneratedSession, open_engine
 
 SECONDS, RATE, EVERY = 10, 24, 12
 SETTINGS = RenderSettings(engine="demo", size=384, framing="face")
@@ -78,24 +80,21 @@ def identity(portrait: Portrait, frames: list[np.ndarray]) -> float:
     return float(np.mean([own @ descriptor(frame, face) for frame, face in faces if face is not None]))
 
 
-def generated(engine: TorchEngine, portrait: Portrait, poses: list[FacePose]) -> list[np.ndarray]:
+def generated(engine: TorchEngine, portrait: Portrait, motion: MotionClip) -> list[np.ndarray]:
     """All frames by the model."""
-    return [done[1] for done in PortraitGenerator(engine, portrait, SETTINGS).frames(poses, 0, {}) if done is not None]
+    return [done.image for done in GeneratedSession(engine, portrait, SETTINGS).shot(motion, 0, {}) if done is not None]
 
 
 def measured(portrait: Portrait, motion: MotionClip) -> tuple[dict[str, float], np.ndarray]:
     """Figures of one portrait, and a sheet: proxy above model."""
-    engine = open_engine(DEMO_MODEL)
+    engine = open_engine(SHIPPED)
     length, overlap = engine.config.clip_length, engine.config.overlap
-    poses = poses_for(portrait.fit, motion)
-    proxy = [frame.image for frame in proxy_frames(portrait, motion, SETTINGS, 0, {}, EnginePool()) if frame is not None]
-    made = generated(engine, portrait, poses)
+    proxy = [frame.image for frame in animate(portrait, motion, replace(SETTINGS, engine="proxy"))]
+    made = generated(engine, portrait, motion)
     with_ica, placebo = inter_clip_jump_with_placebo(np.stack(made), length, overlap)
-    engine.model.config = engine.config.but(overlap=0)
-    try:
-        without_ica, _ = inter_clip_jump_with_placebo(np.stack(generated(engine, portrait, poses)), length, 0)
-    finally:
-        engine.model.config = engine.config.but(overlap=overlap)
+    model = MimaFaceModel.from_pretrained(SHIPPED, fast_dtype("cpu"))
+    model.config = model.config.but(overlap=0)
+    without_ica, _ = inter_clip_jump_with_placebo(np.stack(generated(TorchEngine(model), portrait, motion)), length, 0)
     chosen = list(range(0, len(made), len(made) // 8))[:8]
     sheet = np.concatenate([np.concatenate([rows[i] for i in chosen], 1) for rows in (proxy, made)], 0)
     figures = {

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from mimaface.cli import main
 from mimaface.data import synthetic
+from mimaface.data.boxes import head_box
 from mimaface.data.camcorder import Camcorder
 from mimaface.data.motions import random_poses
 from mimaface.data.people import random_person
-from mimaface.data.renders import head_box, render_albedo
 from mimaface.data.samples import SIGNALS, read_shards, shards_in
 from mimaface.data.studio import random_studio
 from mimaface.data.synthetic import VIDEO, SyntheticConfig, make_sample, make_samples, make_shards, measured_fit, relative
+from mimaface.face.albedo import render_albedo
 from mimaface.face.fit import fit_landmarks
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.pose import FacePose, motion_signals
@@ -28,7 +29,7 @@ CONFIG = SyntheticConfig(size=96, frames=2)
 
 
 def assert_equal(one, other):
-    for name in ("source", "driven", "projected", "origin", "albedo", "normals", "source_normals", "identity", "box"):
+    for name in ("source", "driven", "projected", "provenance", "albedo", "normals", "source_normals", "identity", "box"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
     for name in SIGNALS:
         np.testing.assert_array_equal(one.signals[name], other.signals[name], name)

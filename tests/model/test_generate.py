@@ -76,7 +76,7 @@ def test_the_clip_before_shows_unless_w_cond_is_zero(engine: TorchEngine) -> Non
     other = torch.randn(1, 4, 8, 8)
     assert not torch.allclose(run(engine, 7, first=1, previous=other)[0].latents, run(engine, 7)[1].latents, atol=1e-3)
     with torch.no_grad():
-        engine.model.unet.conv_in.weight[:, -5:] = 0
+        engine._model.unet.conv_in.weight[:, -5:] = 0
     assert torch.equal(run(engine, 7, first=1, previous=other)[0].latents, run(engine, 7)[1].latents)
 
 
@@ -99,13 +99,13 @@ def test_the_same_seed_gives_the_same_bytes(engine: TorchEngine) -> None:
 @pytest.mark.parametrize(("guidance", "batch"), [(1.0, 1), (3.0, 2)])
 def test_guidance_of_one_runs_the_network_once_a_step(engine: TorchEngine, guidance: float, batch: int) -> None:
     seen: list[int] = []
-    network = engine.network
+    network = engine.denoise
 
     def watched(sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         seen.append(len(sample))
         return network(sample, timestep, context)
 
-    engine.network = watched  # type: ignore[method-assign]
+    engine.denoise = watched  # type: ignore[method-assign]
     run(engine, 4, guidance=guidance, steps=3)
     assert seen == [batch] * 3
 
@@ -148,7 +148,7 @@ def test_an_engine_opens_a_folder_in_bfloat16(tiny_model: MimaFaceModel, tmp_pat
     assert latents.shape == (3, 4, 8, 8)
     assert latents.dtype == torch.float32
     assert engine.decode_latents(latents).shape == images.shape
-    assert engine.model.unet.time_embedding.linear_1.weight.dtype == torch.float32
+    assert engine._model.unet.time_embedding.linear_1.weight.dtype == torch.float32
     source = engine.encode_source(images[:1])
     plan = ClipPlan(5, 4, 1)
     clips = [clip for clip in generate_clips(engine, plan, source, driven, 1) if clip is not None]
@@ -165,7 +165,7 @@ def test_a_number_of_steps_out_of_range_is_refused(engine: TorchEngine, steps: i
 
 def spoil(monkeypatch: pytest.MonkeyPatch, calls: range, value: float) -> None:
     """Of the network's calls by number, one latent of the clip's third frame is not a number."""
-    real, count = TorchEngine.network, [0]
+    real, count = TorchEngine.denoise, [0]
 
     def spoiled(engine: TorchEngine, *arguments: Tensor) -> Tensor:
         found = real(engine, *arguments).clone()
@@ -174,7 +174,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, calls: range, value: float) -> None:
             found[0, 1, 2, 3, 4] = value
         return found
 
-    monkeypatch.setattr(TorchEngine, "network", spoiled)
+    monkeypatch.setattr(TorchEngine, "denoise", spoiled)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -30,16 +30,16 @@ def inputs(count: int, seed: int = 0) -> dict[str, Tensor]:
     latents = {name: torch.randn(count, 4, 16, 16, generator=draw) for name in ("latents", "render", "source", "source_normals")}
     picture = torch.rand(count, 3, SIDE, SIDE, generator=draw) * 2 - 1
     normals = torch.randn(count, 4, 32, 32, generator=draw)
-    origin = torch.rand(count, 3, 32, 32, generator=draw)
-    return {**latents, "picture": picture, "normals": normals, "origin": origin / origin.sum(1, keepdim=True)}
+    provenance = torch.rand(count, 3, 32, 32, generator=draw)
+    return {**latents, "picture": picture, "normals": normals, "provenance": provenance / provenance.sum(1, keepdim=True)}
 
 
 def from_one(which: int, count: int = 2) -> Tensor:
-    """The origin of pictures whose left half is all photographed person, made up or background; the right half is background."""
-    origin = torch.zeros(count, 3, 32, 32)
-    origin[:, which, :, :16] = 1
-    origin[:, 2, :, 16:] = 1
-    return origin
+    """The provenance of pictures whose left half is all photographed person, made up or background; the right half is background."""
+    provenance = torch.zeros(count, 3, 32, 32)
+    provenance[:, which, :, :16] = 1
+    provenance[:, 2, :, 16:] = 1
+    return provenance
 
 
 def still(count: int = 1, places: int = 32) -> Redrawing:
@@ -80,7 +80,7 @@ def test_pictures_of_a_batch_are_drawn_as_one_by_one(decoder: PhotoDecoder) -> N
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["latents", "render", "source", "picture", "normals", "source_normals", "origin"])
+@pytest.mark.parametrize("name", ["latents", "render", "source", "picture", "normals", "source_normals", "provenance"])
 def test_every_input_counts(decoder: PhotoDecoder, name: str) -> None:
     given, other = inputs(1), inputs(1, seed=1)
     assert not torch.allclose(decoder(**given).shift, decoder(**{**given, name: other[name]}).shift)
@@ -96,7 +96,7 @@ def test_changes_are_bounded_whatever_the_weights(
 ) -> None:
     """The head that no photograph shows may become any colour, the person lighter or darker; the background only moves."""
     given = {name: 100 * value for name, value in inputs(2).items()}
-    given["normals"][:, 3], given["origin"] = cover, from_one(which)
+    given["normals"][:, 3], given["provenance"] = cover, from_one(which)
     change = decoder(**given)
     assert change.shift.abs().max() <= FARTHEST and change.shift.abs().max() > 1
     for value, most in ((change.gain.log(), gain), (change.tint, tint)):

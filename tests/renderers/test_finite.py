@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import nod
-from mimaface.animation import model_frames
+from conftest import generated, nod
 from mimaface.engines.finite import finite
 from mimaface.engines.pool import EnginePool
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.face.pose import poses_for
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import NotFinite
 from mimaface.protocol.settings import RenderSettings
@@ -30,17 +28,17 @@ def tiny(target, parts, seed=0):
     return target
 
 
-@pytest.fixture(scope="module", params=[models.WITH_PHOTO_DECODER, models.FOUR_CONDITIONS], ids=["redrawing", "decode_latents"])
+@pytest.fixture(scope="module", params=[models.WITH_PHOTO_DECODER, models.FOUR_CONDITIONS], ids=["refine", "decode_latents"])
 def shot(request, tmp_path_factory, portrait):
     """A shot of one clip: what runs it, its frames, and which method of the engine makes pictures."""
     folder, pool = tiny(tmp_path_factory.mktemp("tiny"), request.param), EnginePool()
 
     def run():
-        for step in model_frames(folder, portrait, poses_for(portrait.fit, nod(3)), SMALL, 0, {}, pool):
+        for step in generated(folder, portrait, nod(3), SMALL, pool=pool):
             if step is not None:
                 yield step.index, step.image
 
-    return run, dict(run()), "redrawing" if request.param is models.WITH_PHOTO_DECODER else "decode_latents"
+    return run, dict(run()), "refine" if request.param is models.WITH_PHOTO_DECODER else "decode_latents"
 
 
 def spoil(monkeypatch, method, calls, value=float("nan")):
@@ -104,7 +102,7 @@ def test_weights_that_are_replaced_are_loaded_anew(tmp_path, portrait):
     folder, pool = tiny(tmp_path / "model", models.WITH_PHOTO_DECODER), EnginePool()
 
     def frame():
-        found = model_frames(folder, portrait, poses_for(portrait.fit, nod(2)), replace(SMALL, seed=1), 0, {}, pool)
+        found = generated(folder, portrait, nod(2), replace(SMALL, seed=1), pool=pool)
         return next(step.image for step in found if step is not None and step.index == 1)
 
     before = frame()

@@ -1,5 +1,6 @@
 """Frames by a diffusion model: any number, resumable to the byte, pasted into the whole photograph."""
 
+import itertools
 import threading
 from pathlib import Path
 
@@ -7,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import CASES, motion_of, nod
-from mimaface.animation import DEMO_MODEL, model_frames
+from conftest import CASES, generated, motion_of, nod
 from mimaface.drivers import open_motion
 from mimaface.engines.pool import EnginePool
 from mimaface.face.pose import poses_for
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.settings import RenderSettings
-from mimaface.renderers.generated import PortraitGenerator, open_engine, window_in
+from mimaface.renderers.generated import SHIPPED
+from mimaface.renderers.generated_session import GeneratedSession, open_engine, window_in
 from mimaface.reprojection.renderer import ProxyRenderer, choose_frame
 from training_fixtures import models
 
@@ -42,8 +43,7 @@ def plain_folder(tmp_path_factory) -> Path:
 
 
 def run(folder, portrait, motion, settings=SMALL, start=0, memory=None, pool=POOL):
-    poses = poses_for(portrait.fit, motion)
-    found = model_frames(folder, portrait, poses, settings, start, {} if memory is None else memory, pool)
+    found = generated(folder, portrait, motion, settings, start, memory, pool)
     return {step.index: step.image for step in found if step is not None}
 
 
@@ -72,8 +72,7 @@ def whole(folder, portrait):
 @pytest.mark.parametrize("start", [0, 2, 4, 5, 8])
 def test_a_resumed_shot_goes_on_to_the_byte(folder, portrait, whole, start):
     memory: dict[str, bytes] = {}
-    poses = poses_for(portrait.fit, nod(9))
-    for step in model_frames(folder, portrait, poses, SMALL, 0, memory, POOL):
+    for step in generated(folder, portrait, nod(9), SMALL, 0, memory, POOL):
         if step is not None and step.index == start:  # killed right after this frame
             break
     for remembered in (memory, {}):  # and when what was remembered is lost
@@ -85,8 +84,7 @@ def test_a_resumed_shot_goes_on_to_the_byte(folder, portrait, whole, start):
 def test_what_is_remembered_saves_the_clips_before(folder, portrait):
     memory: dict[str, bytes] = {}
     run(folder, portrait, nod(13), memory=memory)
-    poses = poses_for(portrait.fit, nod(13))
-    steps = [sum(1 for _ in model_frames(folder, portrait, poses, SMALL, 12, dict(kept), POOL)) for kept in (memory, {})]
+    steps = [sum(1 for _ in generated(folder, portrait, nod(13), SMALL, 12, dict(kept), POOL)) for kept in (memory, {})]
     assert steps[0] < steps[1] / 2
     assert len(memory) == 2, "memory does not grow with the shot"
 
@@ -130,9 +128,8 @@ def test_a_held_pose_stands_still(decoder, seed, motion, held, portrait, request
 def test_the_shipped_model_holds_a_pose_to_the_pixel(hopper):
     """Hat badge, collar and glasses crept from frame to frame."""
     motion = open_motion(CASES / "held_pose.csv")
-    poses = poses_for(hopper.fit, motion)[:14]  # past the first border of clips
-    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {}, POOL)
-    frames = [step.image for step in found if step is not None]
+    found = generated(SHIPPED, hopper, motion, RenderSettings(engine="demo", size=192), pool=POOL)
+    frames = list(itertools.islice((step.image for step in found if step is not None), 14))  # past the first border of clips
     assert np.abs(frames[1].astype(int) - frames[0]).max() > 30, "it is another pose than the photograph's"
     assert [np.abs(frame.astype(int) - frames[1]).max() for frame in frames[1:]] == [0] * 13
 
@@ -141,10 +138,9 @@ def test_a_nearly_held_pose_does_not_flicker(hopper):
     """Trembling by a twentieth of a degree, as a still head that is followed: frames change hardly more than the posed photograph."""
     random = np.random.default_rng(0)
     tremble = [{"angles": tuple(np.array([8, 4, 2]) + random.normal(0, 0.05, 3)), "jawOpen": 0.3} for _ in range(12)]
-    poses = poses_for(hopper.fit, motion_of(*tremble))
-    renderer = ProxyRenderer(hopper, 192)
-    posed = np.stack([renderer.render(pose) for pose in poses]).astype(float)
-    found = model_frames(DEMO_MODEL, hopper, poses, RenderSettings(engine="demo", size=192), 0, {}, POOL)
+    motion, renderer = motion_of(*tremble), ProxyRenderer(hopper, 192)
+    posed = np.stack([renderer.render(pose) for pose in poses_for(hopper.fit, motion)]).astype(float)
+    found = generated(SHIPPED, hopper, motion, RenderSettings(engine="demo", size=192), pool=POOL)
     frames = np.stack([step.image for step in found if step is not None]).astype(float)
     assert np.abs(np.diff(frames, axis=0)).mean() < 1.2 * np.abs(np.diff(posed, axis=0)).mean()
 
@@ -174,16 +170,16 @@ def test_transparent_frames_keep_their_alpha(folder, portrait):
 
 
 def test_a_job_that_is_left_does_not_wait_for_frames_being_drawn(folder, portrait):
-    generator = PortraitGenerator(open_engine(folder), portrait, RenderSettings(engine="demo", size=96))
-    poses, drawn, release = poses_for(portrait.fit, nod(12)), generator._drawn, threading.Event()
+    session = GeneratedSession(open_engine(folder), portrait, RenderSettings(engine="demo", size=96))
+    poses, drawn, release = poses_for(portrait.fit, nod(12)), session._drawn, threading.Event()
 
     def slow(pose):
-        if pose is poses[7]:  # of the clip ahead
+        if np.array_equal(pose.rotation, poses[7].rotation):  # of the clip ahead
             assert release.wait(60)
         return drawn(pose)
 
-    generator._drawn = slow
-    frames = generator.frames(poses, 0, {})
+    session._drawn = slow
+    frames = session.shot(nod(12), 0, {})
     while next(frames) is None:
         pass
     frames.close()

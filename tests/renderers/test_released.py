@@ -8,11 +8,12 @@ from safetensors.numpy import save_file
 
 from basel_heads import made_up
 from conftest import motion_of, nod
-from mimaface.animation import animate, engine_build, engine_states, steps
+from mimaface.animation import animate, steps
 from mimaface.basel.bfm import BaselFace
 from mimaface.basel.transfer import GazeAdapter
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers import registry
 from mimaface.renderers.gaze_calibration import keep
 from mimaface.weights import library
 from mimaface.weights.convert import FACE_FILE, convert
@@ -37,7 +38,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_it_says_how_to_install_it(home, portrait):
-    assert engine_states()["released"] == "not installed: mimaface models pull released"
+    assert registry.states()["released"] == "not installed: mimaface models pull released"
     with pytest.raises(InvalidInput, match="models pull released"):
         next(animate(portrait, nod(1), RenderSettings(engine="released")))
 
@@ -50,7 +51,7 @@ def installed(home):
 
 
 def test_installed_it_animates_any_number_of_frames(installed, portrait):
-    assert engine_states()["released"] == ""
+    assert registry.states()["released"] == ""
     settings = RenderSettings(engine="released", seed=3)
     frames = {frame.index: frame.image for frame in animate(portrait, nod(8), settings)}
     assert list(frames) == list(range(8))
@@ -66,11 +67,11 @@ def test_installed_it_animates_any_number_of_frames(installed, portrait):
 
 def test_a_calibrated_gaze_is_used_and_makes_other_jobs(installed, portrait):
     motion, settings = motion_of({"gaze": (0, 0)}, {"gaze": (20, 5)}), RenderSettings(engine="released")
-    plain, build = [frame.image for frame in animate(portrait, motion, settings)], engine_build("released")
+    plain, build = [frame.image for frame in animate(portrait, motion, settings)], registry.build("released")
     keep(GazeAdapter(-3 * np.eye(4), np.zeros(4), fitted=True), "around.mp4")
     again = [frame.image for frame in animate(portrait, motion, settings)]
     assert not np.array_equal(plain[1], again[1])
-    assert engine_build("released") != build
+    assert registry.build("released") != build
 
 
 def test_a_resumed_shot_goes_on_to_the_byte_without_the_clips_before(installed, portrait):

@@ -159,16 +159,16 @@ def test_the_origin_of_every_pixel_is_told(each_portrait, framing):
     poses = poses_for(each_portrait.fit, motion_of({"angles": (0, 0, 0)}, {"angles": (9, 0, 0)}, {"angles": (24, 0, 0)}))
     made_up = []
     for pose in poses:
-        picture, origin = renderer.render_with_origin(pose)
+        picture, provenance, _ = renderer.posed(pose)
         np.testing.assert_array_equal(picture, renderer.render(pose))
-        assert origin.shape == picture.shape and origin.dtype == np.uint8
-        assert np.abs(origin.sum(-1, dtype=int) - 255).max() <= 2
-        assert 0.05 < (origin[..., 0] > 250).mean() < 0.9
-        background = origin[..., 2] == 255
+        assert provenance.shape == picture.shape and provenance.dtype == np.uint8
+        assert np.abs(provenance.sum(-1, dtype=int) - 255).max() <= 2
+        assert 0.05 < (provenance[..., 0] > 250).mean() < 0.9
+        background = provenance[..., 2] == 255
         assert background.mean() > 0.05
         off = picture[background].astype(int) - renderer.image[background]
         assert np.abs(off).max() <= 2  # of resampling
-        made_up.append((origin[..., 1] / 255).mean())
+        made_up.append((provenance[..., 1] / 255).mean())
     assert made_up[0] == 0 < made_up[1] < made_up[2] < 0.2
 
 
@@ -176,14 +176,14 @@ def test_pixels_said_to_be_the_person_are_photographed(portrait):
     """They, but for the eyes, are darker where all that the photograph shows of the person is; what is made up is not."""
     pose = poses_for(portrait.fit, motion_of({"angles": (15, 5, 0)}))[0]
     renderer = ProxyRenderer(portrait, 256, "face")
-    before, origin = renderer.render_with_origin(pose)
+    before, provenance, _ = renderer.posed(pose)
     projection = renderer.projection
     renderer._sheet._person[..., :3] *= 0.5
     renderer.projection = replace(projection, person=projection.person // 2, inner_person=projection.inner_person // 2)
     after = renderer.render(pose)
     ratio = after.sum(-1) / np.maximum(before.sum(-1, dtype=float), 1)
     bright = before.min(-1) > 40
-    person, made_up = (ratio[(origin[..., channel] > 250) & bright] for channel in (0, 1))
+    person, made_up = (ratio[(provenance[..., channel] > 250) & bright] for channel in (0, 1))
     assert (np.abs(person - 0.5) < 0.03).mean() > 0.95
     assert (made_up > 0.6).mean() > 0.3
 

@@ -7,9 +7,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from conftest import CASES, HOPPER, motion_of
-from mimaface.animation import DEMO_MODEL, model_frames
+from mimaface.animation import animate
 from mimaface.face.portrait import Portrait
-from mimaface.face.pose import poses_for
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.renderer import ProxyRenderer
 from mimaface.reprojection.tone import BRIGHTNESS, tone_of
@@ -39,12 +38,7 @@ def opened(image: np.ndarray) -> Portrait:
 
 
 def drawn(portrait: Portrait, engine: str, size: int = 224) -> list[np.ndarray]:
-    poses = poses_for(portrait.fit, PAINTED)
-    if engine == "proxy":
-        renderer = ProxyRenderer(portrait, size)
-        return [renderer.render(pose) for pose in poses]
-    found = model_frames(DEMO_MODEL, portrait, poses, RenderSettings(engine="demo", size=size), 0, {})
-    return [step.image for step in found if step is not None]
+    return [frame.image for frame in animate(portrait, PAINTED, RenderSettings(engine=engine, size=size))]
 
 
 @pytest.mark.parametrize("engine", ["proxy", "demo"])

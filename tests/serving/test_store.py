@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from conftest import COLLINS, nod
-from mimaface.animation import engine_build
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, OutOfResources, UnknownJob
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers import registry
 from mimaface.serving.store import Store
 from mimaface.serving.work import Work
 from mimaface.shortage import shortage
@@ -329,24 +329,24 @@ def test_too_little_memory_has_one_sentence(error):
 
 def test_a_job_s_name_covers_threads_and_type_where_bytes_depend_on_them(monkeypatch):
     threads = torch.get_num_threads()
-    before = {name: engine_build(name) for name in ("demo", "proxy")}
+    before = {name: registry.build(name) for name in ("demo", "proxy")}
     try:
         torch.set_num_threads(threads + 1)
-        assert engine_build("demo") != before["demo"]
-        assert engine_build("proxy") == before["proxy"], "the proxy gives the same bytes on any"
+        assert registry.build("demo") != before["demo"]
+        assert registry.build("proxy") == before["proxy"], "the proxy gives the same bytes on any"
     finally:
         torch.set_num_threads(threads)
-    assert engine_build("demo") == before["demo"]
+    assert registry.build("demo") == before["demo"]
     monkeypatch.setattr("mimaface.engines.precision._cpu_computes_bfloat16", lambda: True)
     sys.modules["mimaface.engines.precision"].fast_dtype.cache_clear()
-    assert engine_build("demo") != before["demo"]
+    assert registry.build("demo") != before["demo"]
     monkeypatch.undo()
     sys.modules["mimaface.engines.precision"].fast_dtype.cache_clear()
 
 
 def test_a_job_that_was_begun_with_other_weights_is_not_mixed(store, monkeypatch):
     job = filled(store, 2)
-    monkeypatch.setattr("mimaface.serving.work.engine_build", lambda name: "other")
+    monkeypatch.setattr("mimaface.renderers.registry.build", lambda name: "other")
     with pytest.raises(InvalidCheckpoint, match="would not look the same from here on – press Generate"):
         list(Work(store).render(job))
     assert store.job(job.id).done == 2 and store.frame(job.id, 1)[0] == PICTURES[1], "what there is stays"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from mimaface.animation import DEMO_MODEL
 from mimaface.engines.precision import fast_dtype
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
+from mimaface.renderers.generated import SHIPPED
 from mimaface.training.config import STAGES, TrainingConfig
 from mimaface.training.loop import train
 from training_fixtures import settings, stage, tiny_model, weights
@@ -189,7 +189,7 @@ def test_the_robust_loss_is_the_norm_of_large_errors_and_the_square_of_small_one
 
 def test_the_settings_of_the_shipped_model_can_be_read():
     for name in STAGES:
-        assert TrainingConfig.load(DEMO_MODEL / "training" / f"{name}.json").stage == name
+        assert TrainingConfig.load(SHIPPED / "training" / f"{name}.json").stage == name
 
 
 def test_a_correction_that_costs_more_than_it_can_save_is_not_made(tmp_path, store):

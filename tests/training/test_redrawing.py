@@ -95,7 +95,7 @@ def test_what_is_drawn_depends_on_the_sample_alone(folder):
     one, again, other = (drawn_row(engine, sample) for sample in (samples[0], samples[0], samples[1]))
     assert torch.equal(one["latents"], again["latents"])
     assert not torch.equal(one["latents"], other["latents"])
-    assert one["normals"].shape == (2, 4, 64, 64) and one["origin"].shape == (2, 3, 64, 64)
+    assert one["normals"].shape == (2, 4, 64, 64) and one["provenance"].shape == (2, 3, 64, 64)
     assert one["latents"].shape == (2, 4, 32, 32)
 
 

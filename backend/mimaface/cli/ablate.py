@@ -34,13 +34,13 @@ def _ablate(parsed: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from mimaface.animation import DEMO_MODEL
     from mimaface.evaluation.ablations import Ablation, ablate, choose_variants
     from mimaface.evaluation.tables import replace_between, table
+    from mimaface.renderers.generated import SHIPPED
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     variants = choose_variants(list(filter(None, parsed.variants.split(","))))
-    folders = (parsed.images, parsed.videos, parsed.held_out, parsed.recipe or DEMO_MODEL / "training")
+    folders = (parsed.images, parsed.videos, parsed.held_out, parsed.recipe or SHIPPED / "training")
     ablation = Ablation(parsed.model, *folders, parsed.image_steps, parsed.video_steps, parsed.samples)
     text = table(ablate(ablation, variants, parsed.out))
     Console().print(Markdown(text))

@@ -31,9 +31,9 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from rich.markdown import Markdown
     from rich.progress import Progress
 
-    from mimaface.animation import DEMO_MODEL
     from mimaface.data.samples import read_shards, shards_in
     from mimaface.model.family import load_config
+    from mimaface.renderers.generated import SHIPPED
 
     try:
         from mimaface.evaluation.evaluate import evaluate, generators_of, write_results
@@ -41,7 +41,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         raise NotInstalled(f"evaluation needs {error.name}", 'pip install "mimaface[evaluate]"') from error
     from mimaface.evaluation.tables import read_results, replace_between, table
 
-    folder = parsed.model or DEMO_MODEL
+    folder = parsed.model or SHIPPED
     shards = shards_in(parsed.data)
     samples = islice(read_shards(shards), parsed.samples)
     config = load_config(folder)

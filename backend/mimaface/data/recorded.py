@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.drivers.video import video_frames
+from mimaface.face.albedo import PLAIN_LIGHT, render_albedo
 from mimaface.face.fit import fit_landmarks
 from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
@@ -32,18 +33,13 @@ from mimaface.geometry.threads import one_thread
 from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound
 from mimaface.reprojection.renderer import ProxyRenderer, cut_out
 
+from .boxes import head_box
 from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
-from .renders import head_box, render_albedo
 from .samples import Sample, write_shard
-from .studio import Light
 
 Array = NDArray[Any]
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 VERSION = 2  # of the processing; a folder keeps to one
-_WHITE = np.ones(3)
-PLAIN_LIGHT = Light(
-    np.array([0.0, 0.35, 0.94]), 0.55 * _WHITE, np.array([0.0, 0.0, -1.0]), 0 * _WHITE, 0.5 * _WHITE, 0.3 * _WHITE, 0.2
-)
 
 
 @dataclass(frozen=True)
@@ -139,16 +135,16 @@ def make_sample(clip: Clip, config: RecordedConfig) -> Sample:
         every = poses_for(fit, motion)
         poses = [every[index] for index in choice.driven]
         camera = fit.camera.window(frame.left, frame.top, frame.scale, frame.width, frame.height)
-        projected, origin = (np.stack(pictures) for pictures in zip(*(renderer.render_with_origin(pose) for pose in poses)))
+        posed = [renderer.posed(pose) for pose in poses]
         return Sample(
             clip.key, clip.person, np.ascontiguousarray(renderer.image),
             np.stack([cut_out(images[index], frame) for index in choice.driven]),
-            projected, origin,
+            np.stack([each.picture for each in posed]), np.stack([each.provenance for each in posed]),
             np.stack([render_albedo(fit.identity, pose, camera, PLAIN_LIGHT) for pose in poses]),
-            np.stack([render_normals(renderer.pose_vertices(pose), camera) for pose in poses]),
+            np.stack([render_normals(each.vertices, camera) for each in posed]),
             render_normals(renderer.projection.still, camera),
             motion_signals(poses, fit), fit.identity.astype(np.float32),
-            np.stack([head_box(renderer.pose_vertices(pose), camera) for pose in poses]).astype(np.float32), choice.rate,
+            np.stack([head_box(each.vertices, camera) for each in posed]).astype(np.float32), choice.rate,
         )  # fmt: skip
 
 

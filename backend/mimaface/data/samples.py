@@ -20,9 +20,9 @@ from PIL import Image
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
 Array = NDArray[Any]
-PICTURES = ("driven", "projected", "origin", "albedo", "normals")  # of every frame
+PICTURES = ("driven", "projected", "provenance", "albedo", "normals")  # of every frame
 SOURCES = ("source", "source_normals")  # one of each
-MAPS = ("origin", "normals", "source_normals")  # not photographs: thresholds are put on their values, so they are kept exactly
+MAPS = ("provenance", "normals", "source_normals")  # not photographs: thresholds are put on their values, so they are kept exactly
 SIGNALS = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
 QUALITY = 95  # of the JPEGs in a shard; maps are PNG
 TAR_END = 1024  # bytes of zeros after the last member
@@ -35,7 +35,7 @@ class Sample:
     key       unique in the data set; person: equal for samples of the same person
     source    (S, S, 3) uint8; driven, projected, albedo (F, S, S, 3) uint8: the truth, the source's pixels on the posed head
               over the source (the ``proxy`` picture), and the posed head in plain colours and light (the paper's I_R)
-    origin    (F, S, S, 3) uint8: where the pixels of ``projected`` are from, as ``ProxyRenderer.render_with_origin`` says
+    provenance (F, S, S, 3) uint8 of ``projected``, see ``reprojection.renderer.PosedFrame``
     normals   (F, S, S, 3) uint8: the fitted head, posed, as ``face.normals.render_normals`` shows it; source_normals (S, S, 3)
               uint8: the same as it is in the source
     signals   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
@@ -49,7 +49,7 @@ class Sample:
     source: Array
     driven: Array
     projected: Array
-    origin: Array
+    provenance: Array
     albedo: Array
     normals: Array
     source_normals: Array
@@ -109,7 +109,7 @@ def from_members(members: dict[str, Any]) -> Sample:
             box=arrays["box"],
             rate=meta["rate"],
         )
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, StopIteration, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidCheckpoint(f"training sample {key} is damaged ({error})", "make the shard anew") from error
 
 
@@ -164,6 +164,7 @@ def _encoded(picture: Array, kind: str, **options: int) -> bytes:
 
 
 def _picture(members: dict[str, Any], name: str) -> Array:
-    """A picture of a sample; shards made before maps were PNG have JPEGs of everything."""
-    content = members[f"{name}.png"] if f"{name}.png" in members else members[f"{name}.jpg"]
+    """A picture of a sample; older shards have JPEGs of everything, and call the provenance "origin"."""
+    names = [name, "origin"] if name == "provenance" else [name]
+    content = next(members[file] for known in names for file in (f"{known}.png", f"{known}.jpg") if file in members)
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from mimaface.face.albedo import Light
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 
@@ -16,19 +17,6 @@ from .attire import muted
 from .noise import fractal_noise
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Light:
-    """Directions (3,) point to the lamps; colours (3,) are linear; sky and ground light what faces up and down."""
-
-    key: Array
-    key_colour: Array
-    rim: Array
-    rim_colour: Array
-    sky: Array
-    ground: Array
-    softness: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.face.albedo import render_albedo
 from mimaface.face.fit import IRIS, FittedFace, LandmarkModel
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.normals import render_normals
@@ -26,10 +27,10 @@ from mimaface.pictures import load_pictures
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 from mimaface.reprojection.renderer import ProxyRenderer
 
+from .boxes import head_box
 from .camcorder import Camcorder
 from .motions import RATE, random_poses
 from .people import Person, random_person
-from .renders import head_box, render_albedo
 from .samples import Sample, write_shard
 from .studio import Studio, random_studio
 
@@ -73,14 +74,15 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
     fit = measured_fit(random, person, studio, source)
     renderer = ProxyRenderer(Portrait(photo, fit, key), 0, "photo")
     away = [relative(pose, source, fit) for pose in poses]
-    projected, origin = (np.stack(pictures) for pictures in zip(*(renderer.render_with_origin(pose) for pose in away)))
+    frames = [renderer.posed(pose) for pose in away]
+    projected, provenance = (np.stack([getattr(frame, name) for frame in frames]) for name in ("picture", "provenance"))
     albedo = np.stack([render_albedo(person.identity, pose, studio.camera, studio.light) for pose in poses])
     box = np.stack([head_box(camcorder.vertices(pose), studio.camera) for pose in poses]).astype(np.float32)
     neighbours = RATE if stride == 1 / RATE else 0.0
-    normals = np.stack([render_normals(renderer.pose_vertices(pose), fit.camera) for pose in away])
+    normals = np.stack([render_normals(frame.vertices, fit.camera) for frame in frames])
     still = render_normals(renderer.projection.still, fit.camera)
     return Sample(
-        key, key, photo, driven, projected, origin, albedo, normals, still, motion_signals(away, fit),
+        key, key, photo, driven, projected, provenance, albedo, normals, still, motion_signals(away, fit),
         person.identity.astype(np.float32), box, neighbours,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Runs the networks of a model with torch."""
+"""Runs the networks of a model with torch; the interface is :class:`mimaface.engines.base.Engine`."""
 
 from __future__ import annotations
 
@@ -25,36 +25,37 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, model: MimaFaceModel) -> None:
-        self.model = model
-        if model.photo_decoder is not None:
-            model.photo_decoder.float()  # small, and rounded differently in every frame, pixels would tremble
-        networks: tuple[Any, ...] = (model.unet, model.vae, model.photo_decoder)
-        for part in filter(None, networks):
-            part.to(memory_format=torch.channels_last)
-        if self.device.type == "cpu":
-            model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)
+        self._model = model
 
     @classmethod
     def open(cls, folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> TorchEngine:
         """Load a checkpoint folder; dtype None takes what is fast on the device.
 
-        Steps between timesteps are small beside their size, so the time embedding stays float32; and so does an
-        autoencoder in float16, where Stable Diffusion's overflows (spec 6.3).
+        Steps between timesteps are small beside their size, so the time embedding stays float32; so does an autoencoder in
+        float16, where Stable Diffusion's overflows (spec 6.3); and so does the photo decoder, which is cheap: bfloat16 rounding
+        flickers from frame to frame. Raises :class:`InvalidCheckpoint`.
         """
         dtype = dtype or fast_dtype(torch.device(device).type)
         model = MimaFaceModel.from_pretrained(folder, dtype, device)
         model.unet.time_embedding.float()
         if dtype == torch.float16:
             model.vae.float()
+        if model.photo_decoder is not None:
+            model.photo_decoder.float()
+        lay_out(model)
         return cls(model)
 
     @property
     def config(self) -> MimaFaceConfig:
-        return self.model.config
+        return self._model.config
 
     @property
     def device(self) -> torch.device:
-        return self.model.unet.conv_in.weight.device
+        return self._model.unet.conv_in.weight.device
+
+    @property
+    def has_refiner(self) -> bool:
+        return self._model.photo_decoder is not None
 
     def _put(self, value: Tensor, part: torch.nn.Module) -> Tensor:
         weight = next(part.parameters())
@@ -63,17 +64,17 @@ class TorchEngine:
     @torch.inference_mode()
     def encode_images(self, images: Tensor) -> Tensor:
         """RGB in [−1, 1] (N, 3, H, W) → float32 latents (N, C, h, w), one picture at a time."""
-        return torch.cat([self.model.encode_images(self._put(image[None], self.model.vae)) for image in images]).float()
+        return torch.cat([self._model.encode_images(self._put(image[None], self._model.vae)) for image in images]).float()
 
     @torch.inference_mode()
     def decode_latents(self, latents: Tensor) -> Tensor:
         """latents (N, C, h, w) → float32 RGB in [−1, 1] (N, 3, H, W), one picture at a time."""
-        return torch.cat([self.model.decode_latents(self._put(each[None], self.model.vae)) for each in latents]).float()
+        return torch.cat([self._model.decode_latents(self._put(each[None], self._model.vae)) for each in latents]).float()
 
     @torch.inference_mode()
-    def redrawing(self, **inputs: Tensor) -> Redrawing:
-        """What the photo decoder says of its inputs; see :meth:`PhotoDecoder.forward`. Only for models that have one."""
-        decoder = self.model.photo_decoder
+    def refine(self, **inputs: Tensor) -> Redrawing:
+        """The photo decoder; see :meth:`PhotoDecoder.forward`. Only for models that have one."""
+        decoder = self._model.photo_decoder
         assert decoder is not None
         change: Redrawing = decoder(**{name: self._put(value, decoder) for name, value in inputs.items()})
         return change
@@ -81,18 +82,27 @@ class TorchEngine:
     @torch.inference_mode()
     def encode_source(self, image: Tensor) -> VisionTokens:
         """One portrait, RGB in [−1, 1] (1, 3, H, W) → its tokens; keep them for the whole shot."""
-        return self.model.encode_source(image.to(self.device))
+        return self._model.encode_source(image.to(self.device))
 
     @torch.inference_mode()
     def context(self, source: VisionTokens, signals: Mapping[str, Tensor]) -> Tensor:
         """Tokens of one portrait and the signals of a clip, name → (F, n) or (n,) → context (F, L, D)."""
-        batched = {name: self._put(value, self.model.appearance)[None] for name, value in signals.items()}
-        tokens = VisionTokens(*(self._put(value, self.model.appearance) for value in source))
-        return self.model.context(tokens, batched)
+        batched = {name: self._put(value, self._model.appearance)[None] for name, value in signals.items()}
+        tokens = VisionTokens(*(self._put(value, self._model.appearance) for value in source))
+        return self._model.context(tokens, batched)
 
     @torch.inference_mode()
-    def network(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+    def denoise(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         """The U-Net on stacked input channels (B, C, F, h, w), context (B·F, L, D) → float32 (B, C, F, h, w)."""
-        unet = self.model.unet
+        unet = self._model.unet
         prediction: Tensor = unet(self._put(sample, unet), timestep, self._put(context, unet))
         return prediction.float()
+
+
+def lay_out(model: MimaFaceModel) -> None:
+    """Put a model's weights where the device reads them fastest, and let it attend the fastest way; its values stay."""
+    networks: tuple[Any, ...] = (model.unet, model.vae, model.photo_decoder)
+    for part in filter(None, networks):
+        part.to(memory_format=torch.channels_last)
+    if model.unet.conv_in.weight.device.type == "cpu":
+        model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)

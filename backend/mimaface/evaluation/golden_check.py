@@ -27,12 +27,12 @@ from mimaface.basel.curricularface import CurricularFace, CurricularFaceConfig
 from mimaface.basel.reconstruction import ReconstructionConfig, ReconstructionNet
 from mimaface.model.appearance import RELEASED_SIGNAL_NAMES, build_appearance, from_released, repeat_frames, to_released
 from mimaface.model.checkpoint import load_weights, without_memory
-from mimaface.model.conditioning import Affinity, hand_over, stack_input
 from mimaface.model.instances import RELEASED_SD15, SD15_UNET
 from mimaface.model.motion_unet import MotionUNet, build_motion_unet, from_animatediff, to_animatediff
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, MimaFaceError
 from mimaface.sampling import schedule
+from mimaface.sampling.sampler import sample_clips
 
 from .golden import fill_networks
 
@@ -259,17 +259,11 @@ def _sampler(golden: Golden, values: Arrays) -> Found:
         if not name.startswith("latents."):
             continue
         number = name.removeprefix("latents.")
-        render, affinity = values[f"render.{number}"], hand_over(previous, noise)
-
-        def model(x: Tensor, timestep: Tensor, context: Tensor, render: Tensor = render, known: Affinity = affinity) -> Tensor:
-            copies = [value.expand(len(x), -1, -1, -1, -1) for value in (render, *known)]
-            conditions = {"render": copies[0]}
-            stacked = stack_input(x, conditions, Affinity(*copies[1:]), (("render", render.shape[1]),))
-            return golden.unet(stacked, timestep, context)
-
+        conditions = {"render": values[f"render.{number}"]}
+        config = RELEASED_SD15.but(conditions=(("render", conditions["render"].shape[1]),))
         context = values[f"context.{number}"]
-        guided = schedule.guidance(model, repeat_frames(context, frames) if len(context) == 1 else context, GUIDANCE)
-        *_, result = schedule.euler(schedule.from_epsilon(guided), noise, points)
+        context = repeat_frames(context, frames) if len(context) == 1 else context
+        *_, result = sample_clips(golden.unet, config, noise, conditions, context, previous, steps, GUIDANCE)
         yield name, result[0].transpose(0, 1)
         previous = result[:, :, -OVERLAP:]
 

@@ -13,9 +13,10 @@ from mimaface.data.samples import SIGNALS, Sample
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.photo_decoder import feathered, redraw
 from mimaface.sampling.clips import Clip, ClipPlan
-from mimaface.sampling.images import as_images, as_pictures, normals_condition, origin_condition
+from mimaface.sampling.conditions import Conditions, blanked
+from mimaface.sampling.images import as_images, as_pictures
 from mimaface.sampling.sampler import ClipInputs, generate_clips
-from mimaface.training.latents import look_of
+from mimaface.training.latents import conditions_of
 
 Array = NDArray[Any]
 
@@ -30,56 +31,44 @@ def model_generator(
 ) -> Callable[[Sample], Array]:
     """The model; frames that are no neighbours in time are clips of their own. ``photo``: by its photo decoder, if it has one.
     ``without`` as in ``TrainingConfig``."""
-    model = engine.model
 
     def generate(sample: Sample) -> Array:
-        rendered = as_images(getattr(sample, look_of(model.config))).to(engine.device)
-        render = engine.encode_images(rendered)
-        latents = generate_latents(engine, sample, render, steps, affinity, without)
-        if not photo or model.photo_decoder is None:
+        shown = conditions_of(engine.encode_images, sample, engine.config, engine.device)
+        latents = generate_latents(engine, sample, shown, steps, affinity, without)
+        if not photo or not engine.has_refiner:
             return as_pictures(engine.decode_latents(latents))
-        side, count = rendered.shape[-1], len(sample)
-        still = normals_condition(sample.source_normals[None], model.latent_size)
-        change = engine.redrawing(
-            latents=latents, render=render, picture=rendered, normals=normals_condition(sample.normals, 2 * model.latent_size),
-            origin=origin_condition(sample.origin, 2 * model.latent_size),
-            source=engine.encode_images(as_images(sample.source[None])).expand(count, -1, -1, -1),
-            source_normals=still.expand(count, -1, -1, -1),
-        )  # fmt: skip
-        return as_pictures(redraw(rendered, feathered(change, side), side))
+        side = shown.picture.shape[-1]
+        change = engine.refine(**shown.refiner_inputs(latents))
+        return as_pictures(redraw(shown.picture, feathered(change, side), side))
 
     return generate
 
 
 def generate_latents(
-    engine: TorchEngine, sample: Sample, render: Tensor, steps: int | None, affinity: bool = True, without: tuple[str, ...] = ()
+    engine: TorchEngine,
+    sample: Sample,
+    shown: Conditions,
+    steps: int | None,
+    affinity: bool = True,
+    without: tuple[str, ...] = (),
 ) -> Tensor:
-    """Latents (F, C, h, w) of a sample's frames from its ``render`` latents (F, C, h, w)."""
-    photo = as_images(sample.source[None])
-    tokens, source = engine.encode_source(photo), engine.encode_images(photo)
-    normals, still = (
-        normals_condition(pictures, render.shape[-1]).to(render.device)
-        for pictures in (sample.normals, sample.source_normals[None])
-    )
+    """Latents (F, C, h, w) of a sample's frames, of which ``shown`` are the conditions."""
+    tokens = engine.encode_source(as_images(sample.source[None]))
+    config = engine.config
+    conditions = shown.channels(dict(config.conditions))
     if "render" in without:
-        render, normals = torch.zeros_like(render), torch.zeros_like(normals)
+        conditions = blanked(conditions)
     signals = {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS}
     if "coefficients" in without:
         signals = {name: torch.zeros_like(value) for name, value in signals.items()}
-    config = engine.config
     length = min(config.clip_length, len(sample)) if sample.rate else 1
     overlap = config.overlap if affinity and length == config.clip_length and length > config.overlap else 0
     plan = ClipPlan(len(sample), length, overlap)
 
     def inputs(clip: Clip) -> ClipInputs:
         frames = list(clip.frames)
-        conditions = {
-            "render": render[frames],
-            "source": source.expand(len(frames), -1, -1, -1),
-            "normals": normals[frames],
-            "source_normals": still.expand(len(frames), -1, -1, -1),
-        }
-        return ClipInputs(conditions, {name: value[frames] for name, value in signals.items()})
+        spatial, driven = ({name: value[frames] for name, value in each.items()} for each in (conditions, signals))
+        return ClipInputs(spatial, driven)
 
     made = [clip.new for clip in generate_clips(engine, plan, tokens, inputs, 0, steps=steps) if clip is not None]
     return torch.cat(made)

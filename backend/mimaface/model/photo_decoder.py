@@ -42,7 +42,7 @@ class PhotoDecoder(nn.Module):
     def __init__(self, latent_channels: int, block: int, fine_width: int = 24, width: int = 42) -> None:
         super().__init__()
         self.block = block
-        self.begin = nn.Conv2d(3 * block**2 + 4 + 3, fine_width, 1)  # picture, normals, origin
+        self.begin = nn.Conv2d(3 * block**2 + 4 + 3, fine_width, 1)  # picture, normals, provenance
         self.look = nn.Conv2d(fine_width, fine_width, 3, padding=1)
         self.picture_down = nn.Conv2d(4 * fine_width, width, 1)
         self.latents_in = nn.Conv2d(3 * latent_channels + 4, width, 1)
@@ -61,15 +61,15 @@ class PhotoDecoder(nn.Module):
         render: Tensor,
         source: Tensor,
         picture: Tensor,
-        origin: Tensor,
+        provenance: Tensor,
         normals: Tensor,
         source_normals: Tensor,
     ) -> Redrawing:
         """latents, and those of the posed photograph and of the source (N, C, h, w); the posed photograph, RGB in [−1, 1]
-        (N, 3, S, S), and where it is from (N, 3, 2·h, 2·w) as ``engines.pictures.origin_condition`` has it; normals of the head in it
+        (N, 3, S, S), and its provenance (N, 3, 2·h, 2·w), see :func:`mimaface.sampling.images.provenance_condition`; normals of the head in it
         (N, 4, 2·h, 2·w) and in the source (N, 4, h, w), whose last channel is how much of a place the head covers → changes at
         (2·h, 2·w); the background keeps its light."""
-        fine = self.begin(torch.cat([functional.pixel_unshuffle(picture, self.block), normals, origin], 1))
+        fine = self.begin(torch.cat([functional.pixel_unshuffle(picture, self.block), normals, provenance], 1))
         fine = functional.silu(self.look(functional.silu(fine)))
         x = self.picture_down(functional.pixel_unshuffle(fine, 2))
         x = self.middle(x + self.latents_in(torch.cat([latents - render, render, source, source_normals], 1)))
@@ -78,8 +78,8 @@ class PhotoDecoder(nn.Module):
         fine = fine + functional.pixel_shuffle(self.up(functional.silu(x)), 2)
         output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float().contiguous()  # enlarged faster
         shift = FARTHEST * torch.tanh(output[:, :2] * (STEEPNESS / FARTHEST))
-        strength, person = output[:, 2:5].mean(1, keepdim=True), origin[:, :1].float()
-        made_up = (origin[:, 1:2] * normals[:, 3:]).float()  # of the head
+        strength, person = output[:, 2:5].mean(1, keepdim=True), provenance[:, :1].float()
+        made_up = (provenance[:, 1:2] * normals[:, 3:]).float()  # of the head
         light = (person * GAIN + made_up * PAINTED_GAIN) * torch.tanh(strength + HUE * (output[:, 2:5] - strength))
         return Redrawing(shift, light.exp(), (person * TINT + made_up * PAINTED_TINT) * torch.tanh(output[:, 5:8]))
 

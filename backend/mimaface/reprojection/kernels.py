@@ -222,15 +222,15 @@ def lift(picture: Array, found: Array, weights: Array, triangles: Array, places:
 
 @numba.njit(cache=True, nogil=True)
 def compose(behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array) -> tuple[Array, Array, Array]:
-    """Four layers → picture and origin (h, w, 3) uint8, and how much of the hindmost is covered (h, w). From the back they are
+    """Four layers → picture and provenance (h, w, 3) uint8, and how much of the hindmost is covered (h, w). From the back they are
     ``behind`` (h, w, 3), of which ``invented`` (h, w) is no photograph, ``shell`` (h, w, 5), ``sheet`` (h, w, 4) and ``over`` (h, w, 4 or more).
 
     Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
-    shows where the shell is below it. The origin says how much of a pixel is the photographed person, how much is shown by no
+    shows where the shell is below it. The provenance says how much of a pixel is the photographed person, how much is shown by no
     pixel of the photograph, and how much is the photographed background.
     """
     height, width = kept.shape
-    result, origin = np.empty((height, width, 3), np.uint8), np.empty((height, width, 3), np.uint8)
+    result, provenance = np.empty((height, width, 3), np.uint8), np.empty((height, width, 3), np.uint8)
     cover = np.empty((height, width), np.float32)
     for y in range(height):
         for x in range(width):
@@ -240,12 +240,12 @@ def compose(behind: Array, invented: Array, shell: Array, sheet: Array, kept: Ar
             cover[y, x] = 1 - through * (1 - below)
             unseen = through * (below * shell[y, x, 4] + (1 - below) * invented[y, x])
             rest = through * (1 - below) * (1 - invented[y, x])
-            origin[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
-            origin[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
-            origin[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
+            provenance[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
+            provenance[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
+            provenance[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
             for channel in range(3):
                 value = behind[y, x, channel] + below * (shell[y, x, channel] - behind[y, x, channel])
                 value = value * (1 - share * sheet[y, x, 3]) + share * sheet[y, x, channel]
                 value += top * (over[y, x, channel] - value)
                 result[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
-    return result, origin, cover
+    return result, provenance, cover

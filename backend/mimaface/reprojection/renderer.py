@@ -8,7 +8,7 @@ face, which opens and closes, with what no photograph shows painted (:mod:`mimaf
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,19 @@ class Look:
     lids: Array
 
 
+class PosedFrame(NamedTuple):
+    """The photograph on the posed head: ``picture`` (H, W, 3 or 4) uint8, its colours over the photograph's background even where it has
+    an alpha; its ``provenance`` (H, W, 3) uint8; and the head's ``vertices`` (V, 3), metres, camera frame.
+
+    Red of the provenance is the share of each pixel that is the photographed person, green what is inpainted, for no pixel of the
+    photograph shows it, blue the photographed background. The middle of the face, with eyes and teeth, counts as photographed.
+    """
+
+    picture: Array
+    provenance: Array
+    vertices: Array
+
+
 class ProxyRenderer:
     """Renders one portrait under any pose at one output size. Build once (0.3 s at 512²), then call :meth:`render`."""
 
@@ -110,21 +123,19 @@ class ProxyRenderer:
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; RGBA (H, W, 4) with ``transparent``, in which only the person is opaque, and with a
         photograph that has an alpha."""
-        return self.finished(self.render_with_origin(pose, transparent)[0], transparent)
+        return self.finished(self.posed(pose, transparent).picture, transparent)
 
     def finished(self, picture: Array, transparent: bool) -> Array:
-        """A picture as :meth:`render_with_origin` returns it, (H, W, 3 or 4) uint8, without what shines through its alpha."""
+        """A picture of :meth:`posed`, (H, W, 3 or 4) uint8, without what shines through its alpha."""
         return picture if picture.shape[2] == 3 else self._cutout(transparent).straight(picture)
 
-    def render_with_origin(self, pose: FacePose, transparent: bool = False) -> tuple[Array, Array]:
-        """What :meth:`render` returns, its colours still over the photograph's background, and where its pixels are from (H, W, 3)
-        uint8: in red how much of each is the photographed person, in green how much is made up, for no pixel of the photograph shows
-        it, in blue how much is the photographed background. The middle of the face, with eyes and teeth, counts as photographed."""
+    def posed(self, pose: FacePose, transparent: bool = False) -> PosedFrame:
+        """The frame of one pose, with an alpha as :meth:`render` has it."""
         with one_thread():
-            return self._render(pose, transparent)
+            vertices = self.pose_vertices(pose)
+            return PosedFrame(*self._render(pose, vertices, transparent), vertices)
 
-    def _render(self, pose: FacePose, transparent: bool) -> tuple[Array, Array]:
-        posed = self.pose_vertices(pose)
+    def _render(self, pose: FacePose, posed: Array, transparent: bool) -> tuple[Array, Array]:
         if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
             return self._at_rest(transparent)
         rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
@@ -132,21 +143,21 @@ class ProxyRenderer:
         sheet, kept = self._sheet.render(pose, posed - rigid, self.view)
         shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept)
         behind, invented = (values[top:bottom, left:right] for values in (self._sheet.behind, self._sheet.invented))
-        picture, origin, cover = compose(behind, invented, shell, sheet, kept, face)
-        return self._pasted(picture, origin, cover, transparent)
+        picture, provenance, cover = compose(behind, invented, shell, sheet, kept, face)
+        return self._pasted(picture, provenance, cover, transparent)
 
     def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
         left, top, right, bottom = self.view
         person = np.round(255 * self._sheet.opacity[top:bottom, left:right]).astype(np.uint8)
-        origin = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
-        return self._pasted(self.image[self._part], origin, None, transparent)
+        provenance = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
+        return self._pasted(self.image[self._part], provenance, None, transparent)
 
-    def _pasted(self, picture: Array, origin: Array, cover: Array | None, transparent: bool) -> tuple[Array, Array]:
-        """The whole output, and its origin, around the rendered part (h, w, 3), of which the person covers ``cover`` (h, w)."""
+    def _pasted(self, picture: Array, provenance: Array, cover: Array | None, transparent: bool) -> tuple[Array, Array]:
+        """The whole output, and its provenance, around the rendered part (h, w, 3), of which the person covers ``cover`` (h, w)."""
         result, whole = self.image.copy(), np.zeros_like(self.image)
         result[self._part] = picture
         whole[..., 2] = 255
-        whole[self._part] = origin
+        whole[self._part] = provenance
         if not transparent and self._alpha is None:
             return result, whole
         return np.dstack([result, self._cutout(transparent).alpha(self._part, cover)]), whole

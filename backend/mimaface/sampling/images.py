@@ -29,7 +29,7 @@ def as_pictures(images: Tensor) -> Array:
 
 
 def normals_condition(pictures: Array, side: int) -> Tensor:
-    """Pictures of normals (N, S, S, 3) uint8, as ``face.normals`` renders them → (N, 4, side, side) float32 in [−1, 1].
+    """Pictures of normals (N, S, S, 3) uint8, as ``face.normals`` draws them → (N, 4, side, side) float32 in [−1, 1].
 
     Of every one of its pixels the mean normal, zero where the head is not, and how much of it the head covers.
     """
@@ -38,9 +38,9 @@ def normals_condition(pictures: Array, side: int) -> Tensor:
     return functional.adaptive_avg_pool2d(torch.cat([normals * covered, covered], 1), side)
 
 
-def origin_condition(pictures: Array, side: int) -> Tensor:
-    """Where pixels are from (N, S, S, 3) uint8, as ``ProxyRenderer.render_with_origin`` says → (N, 3, side, side) float32: the shares
-    in [0, 1] of photographed person, of what is made up, and of photographed background."""
+def provenance_condition(pictures: Array, side: int) -> Tensor:
+    """Provenance masks (N, S, S, 3) uint8, as ``ProxyRenderer.posed`` draws them → (N, 3, side, side) float32: the
+    shares in [0, 1] of photographed person, of inpainted pixels, and of photographed background."""
     return functional.adaptive_avg_pool2d((as_images(pictures) + 1) / 2, side)
 
 

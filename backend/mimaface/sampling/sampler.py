@@ -11,10 +11,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from mimaface.engines.base import Engine
 from mimaface.engines.finite import HINT, first_not_finite
-from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.conditioning import Affinity, corrected, hand_over, stack_input
-from mimaface.model.config import SamplerConfig
+from mimaface.model.config import MimaFaceConfig, SamplerConfig
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, NotFinite
 
@@ -22,6 +22,8 @@ from . import schedule
 from .clips import Clip, ClipPlan
 
 log = logging.getLogger(__name__)
+# the U-Net: stacked channels (B, channels, F, h, w), timestep, context (B·F, L, D) → (B, C, F, h, w)
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]
 # pixels of the generated picture that the head moves while 63 % of what is changed in it is renewed. More: calmer, but the change
 # belongs to a pose further back. From 1 on a face that trembles by 0.05° flickers hardly more (10 %) than its posed photograph.
 WAY = 2.0
@@ -58,7 +60,7 @@ class GeneratedClip:
 
 
 def generate_clips(  # house: four of the nine are options that are given by name
-    engine: TorchEngine,
+    engine: Engine,
     plan: ClipPlan,
     source: VisionTokens,
     inputs: Callable[[Clip], ClipInputs],
@@ -79,14 +81,16 @@ def generate_clips(  # house: four of the nine are options that are given by nam
     """
     if first > 0 and plan.overlap > 0 and (previous is None or len(previous) != plan.overlap):
         raise InvalidInput(f"clip {first} needs the {plan.overlap} latents before it", "resume from an earlier clip")
-    sampler = engine.config.sampler
     for index in range(first, len(plan)):
         clip = plan[index]
         driven = inputs(clip)
         noise = clip_noise(seed, clip, driven, engine.config.latent_channels).to(engine.device)
         latents = noise
-        sample = partial(sample_clip, engine, source, driven, noise, previous, sampler, steps, guidance)
-        for step in finite_steps(sample, clip, steps or sampler.steps):
+        context = engine.context(source, driven.signals)
+        conditions = {name: value.transpose(0, 1)[None].to(noise) for name, value in driven.conditions.items()}
+        handed = None if previous is None else previous.transpose(0, 1)[None].to(noise)  # (1, C, k, h, w)
+        start = partial(sample_clips, engine.denoise, engine.config, noise, conditions, context, handed, steps, guidance)
+        for step in finite_steps(start, clip, steps or engine.config.sampler.steps):
             latents = step
             yield None
         finished = GeneratedClip(clip, along_the_way(latents[0].transpose(0, 1), driven, engine.config.corrects, previous))
@@ -115,14 +119,14 @@ def along_the_way(latents: Tensor, inputs: ClipInputs, corrects: str, previous: 
     return result
 
 
-def finite_steps(sample: Callable[[], Iterator[Tensor]], clip: Clip, count: int) -> Iterator[Tensor]:
+def finite_steps(start: Callable[[], Iterator[Tensor]], clip: Clip, count: int) -> Iterator[Tensor]:
     """x (1, C, F, h, w) after every one of ``count`` steps; a clip in which one is not finite is sampled once more, from its noise.
 
     Raises :class:`NotFinite` that names the step and the frame.
     """
     where = ""
     for _ in range(2):
-        for number, x in enumerate(sample(), 1):
+        for number, x in enumerate(start(), 1):
             place = first_not_finite(x)
             if place is not None:
                 where = f"step {number} of {count} gave, for frame {clip.frames[place]},"
@@ -143,34 +147,35 @@ def clip_noise(seed: int, clip: Clip, inputs: ClipInputs, channels: int) -> Tens
     return schedule.gaussian(shape, generator, torch.device("cpu"), torch.float32)
 
 
-def sample_clip(
-    engine: TorchEngine,
-    source: VisionTokens,
-    inputs: ClipInputs,
+def sample_clips(
+    network: Network,
+    config: MimaFaceConfig,
     noise: Tensor,
-    previous: Tensor | None,
-    sampler: SamplerConfig,
+    conditions: Mapping[str, Tensor],
+    context: Tensor,
+    previous: Tensor | None = None,
     steps: int | None = None,
     guidance: float | None = None,
 ) -> Iterator[Tensor]:
-    """Denoise one clip from noise (1, C, F, h, w), handing over ``previous`` (k, C, h, w); yields x after every step."""
-    handed = None if previous is None else previous.transpose(0, 1)[None].to(noise)  # (1, C, k, h, w)
-    affinity = hand_over(handed, noise)
-    conditions = {name: value.transpose(0, 1)[None].to(noise) for name, value in inputs.conditions.items()}
+    """Denoise B clips from ``noise`` (B, C, F, h, w); yields x (B, C, F, h, w) after every step.
+
+    conditions: name → (B, c, F, h, w); context (B·F, L, D); previous (B, C, k, h, w): the latents that the clips before hand over,
+    None for first clips. steps and guidance default to the model's own. Raises :class:`InvalidInput`.
+    """
+    affinity = hand_over(previous, noise)
 
     def model(x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
-        copies = x.shape[0]  # 2 under guidance; the conditions are the same for both
-        expanded = {name: value.expand(copies, -1, -1, -1, -1) for name, value in conditions.items()}
-        known = Affinity(*(value.expand(copies, -1, -1, -1, -1) for value in affinity))
-        output = engine.network(stack_input(x, expanded, known, engine.config.conditions), timestep, context)
-        return corrected(output, expanded, engine.config.corrects)
+        copies = len(x) // len(noise)  # 2 under guidance; the conditions are the same for both
+        expanded = {name: value.repeat(copies, 1, 1, 1, 1) for name, value in conditions.items()}
+        known = Affinity(*(value.repeat(copies, 1, 1, 1, 1) for value in affinity))
+        output = network(stack_input(x, expanded, known, config.conditions), timestep, context)
+        return corrected(output, expanded, config.corrects)
 
-    scale = engine.config.guidance if guidance is None else guidance
-    guided = schedule.guidance(model, engine.context(source, inputs.signals), scale)
-    return start_sampling(sampler, guided, noise, steps)
+    guided = schedule.guidance(model, context, config.guidance if guidance is None else guidance)
+    return _start(config.sampler, guided, noise, steps)
 
 
-def start_sampling(sampler: SamplerConfig, model: schedule.Model, noise: Tensor, steps: int | None = None) -> Iterator[Tensor]:
+def _start(sampler: SamplerConfig, model: schedule.Model, noise: Tensor, steps: int | None = None) -> Iterator[Tensor]:
     """The sampler that a configuration names, on a network that predicts what the configuration says."""
     alphas = schedule.scaled_linear_schedule(
         sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr

@@ -26,7 +26,7 @@ LONGEST_NAME = 200  # letters; a list of 200 jobs has to fit into one message
 class Job:
     """state: queued, running, paused, done, failed or cancelled; done: frames finished from the start without a gap.
 
-    motion: SHA-256 of the motion file; build: what made the frames (:func:`mimaface.animation.engine_build`), empty in jobs of old stores;
+    motion: SHA-256 of the motion file; build: what made the frames (:func:`mimaface.renderers.registry.build`), empty in jobs of old stores;
     starts: how often rendering was begun since the last finished frame or orderly end.
     """
 

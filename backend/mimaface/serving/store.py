@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mimaface.animation import engine_build
 from mimaface.protocol.errors import DiskFull, InternalError, InvalidInput, MimaFaceError, NotWritable, OutOfResources, UnknownJob
 from mimaface.protocol.files import write_whole
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers import registry
 
 from .database import open_database
 from .home import keep_private
@@ -83,7 +83,7 @@ class Store:
         """Accept a job, named by what decides its frames: the same request is the same job. What is damaged of it becomes whole."""
         text, build, digest = (
             json.dumps(settings.to_wire(), sort_keys=True),
-            engine_build(settings.engine),
+            registry.build(settings.engine),
             hashlib.sha256(motion).hexdigest(),
         )
         identity = identity_of(portrait, digest, text, build, frames)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mimaface.animation import check, engine_build, engine_states, steps
+from mimaface.animation import check, steps
 from mimaface.drivers import Progress, ReadingSettings, motion_steps
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.engines.pool import EnginePool
@@ -29,6 +29,7 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidImage, InvalidInp
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers import registry
 from mimaface.reprojection.renderer import ProxyRenderer
 from mimaface.shortage import WORK, enough_memory, require, shortage
 
@@ -56,7 +57,7 @@ class Work:
         self._lock = threading.Lock()  # of what is kept
 
     def capabilities(self) -> list[dict[str, Any]]:
-        return [{"name": name, "works": not reason, "why_not": reason} for name, reason in engine_states().items()]
+        return [{"name": name, "works": not reason, "why_not": reason} for name, reason in registry.states().items()]
 
     def portrait(self, identity: str) -> Portrait:
         """The fitted portrait of an id ``<sha256>-<face>`` as :meth:`fit` gives out."""
@@ -200,7 +201,7 @@ def readable(error: type[MimaFaceError], what: str) -> Iterator[None]:
 
 def same_build(job: Job) -> None:
     """Raise :class:`InvalidCheckpoint` where frames made now would not belong to those that the job has; old stores do not tell."""
-    if job.build not in ("", engine_build(job.settings.engine)):
+    if job.build not in ("", registry.build(job.settings.engine)):
         raise InvalidCheckpoint(
             "this take was begun with another version, other weights or on another device, and would not look the same from here on",
             "press Generate to make it anew",

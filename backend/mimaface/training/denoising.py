@@ -14,15 +14,16 @@ from torch import Tensor, nn
 
 from mimaface.data.samples import SIGNALS
 from mimaface.engines.precision import autocast
-from mimaface.engines.torch_engine import SMALL_LATENTS, TorchEngine
+from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
 from mimaface.model.conditioning import Affinity, corrected, hand_over, sample_affinity
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
 from mimaface.sampling import schedule
+from mimaface.sampling.conditions import MOVING, STILL, blanked
 from mimaface.sampling.images import as_images
-from mimaface.sampling.sampler import start_sampling
+from mimaface.sampling.sampler import sample_clips
 
 from .adversary import Adversary, adversarial_losses
 from .config import TrainingConfig
@@ -156,10 +157,7 @@ class DenoisingStage:
     def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: LatentStore, held_out: LatentStore) -> None:
         self.model, self.config, self.data, self.held_out = model, config, data, held_out
         freeze(model, config.stage)
-        unet: Any = model.unet  # diffusers does not declare what its own to() takes
-        unet.to(memory_format=torch.channels_last)
-        if not torch.cuda.is_available():
-            model.unet.attend_by_matmul(spatial=model.latent_size <= SMALL_LATENTS)
+        lay_out(model)
         if config.checkpoint_gradients:
             cast(Any, model.unet.enable_gradient_checkpointing)()
         self.trainee = Denoising(model, config)
@@ -204,7 +202,7 @@ class DenoisingStage:
         empty = torch.zeros(self.bank.width)
         return {
             "driven": driven,
-            **conditions_of(row, config.without),
+            **stored_conditions(row, config.without),
             "signals": {name: row[name] for name in SIGNALS},
             "portrait": portrait,
             "augmented": augment(portrait, draws),
@@ -289,39 +287,38 @@ def sample_latents(
     """Sample B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w), where ``row`` is."""
     samples, frames = row["driven"].shape[:2]
     device = trainee.channel_weight.device
+    unet: Any = model.unet
+
+    def network(x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        prediction: Tensor = unet(x, timestep, context)
+        return prediction.float()
+
     results = []
     for i in range(samples):
         with autocast(config.precision, device):
             portrait = as_images(row["portrait"][i : i + 1].numpy()).to(device)
             signals = {name: row[name][i : i + 1].to(device) for name in SIGNALS}
             context = trainee.context(model.encode_source(portrait), signals, frames)
-            conditions = conditions_of({name: value[i : i + 1] for name, value in row.items()}, config.without)
-            conditions = {name: conditions[name].to(device) for name, _ in model.config.conditions}
-            noise = torch.randn(conditions["render"].shape, generator=torch.Generator().manual_seed(seed + i)).to(device)
-
-            def network(
-                x: Tensor, timestep: Tensor, conditions: dict[str, Tensor] = conditions, context: Tensor = context
-            ) -> Tensor:
-                return cast(Tensor, model(x, timestep, conditions, hand_over(None, x), context)).float()
-
-            *_, latents = start_sampling(model.config.sampler, network, noise)
+            stored = stored_conditions({name: value[i : i + 1] for name, value in row.items()}, config.without)
+            conditions = {name: stored[name].to(device) for name, _ in model.config.conditions}
+            draw = torch.Generator().manual_seed(seed + i)
+            noise = torch.randn(row["driven"][i : i + 1].transpose(1, 2).shape, generator=draw).to(device)
+            *_, latents = sample_clips(network, model.config, noise, conditions, context)
         results.append(latents.transpose(1, 2).to(row["driven"].device))
     return torch.cat(results)
 
 
-def conditions_of(row: dict[str, Tensor], without: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """Items of a ``LatentStore``, stacked (B, …), → conditions (B, c, F, h, w); an ablation of the "render" blanks the posed head's
-    normals, too."""
+def stored_conditions(row: dict[str, Tensor], without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Items of a ``LatentStore``, stacked (B, …), → conditions (B, c, F, h, w), with the ablations ``without``."""
     frames = row["render"].shape[1]
-    moving = {name: row[name].transpose(1, 2) for name in ("render", "normals")}
-    if "render" in without:
-        moving = {name: torch.zeros_like(value) for name, value in moving.items()}
-    still = {name: row[name][:, :, None].expand(-1, -1, frames, -1, -1) for name in ("source", "source_normals")}
-    return {**moving, **still}
+    conditions = {name: row[name].transpose(1, 2) for name in MOVING}
+    conditions |= {name: row[name][:, :, None].expand(-1, -1, frames, -1, -1) for name in STILL}
+    return blanked(conditions) if "render" in without else conditions
 
 
 def encoder_of(model: MimaFaceModel) -> Callable[[Tensor], Tensor]:
     """A fast encoder of pictures, (N, 3, H, W) in [−1, 1] → latents float32, for ``prepare_latents``."""
+    lay_out(model)
     engine = TorchEngine(model)
 
     def encode(images: Tensor) -> Tensor:

@@ -21,23 +21,24 @@ from mimaface.data.samples import SIGNALS, Sample, read_shards
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint
-from mimaface.sampling.images import as_images, normals_condition
+from mimaface.sampling.conditions import MOVING, STILL, Conditions, Encode, SourceConditions, is_reprojected
+from mimaface.sampling.images import as_images
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
-FIELDS = b"with normals and origin"  # what an encoded shard has beside what its autoencoder made: changes with its format
+ROW_FORMAT = b"2: maps are pooled at twice the latents' size first"  # cache version; change it when the row format changes
 
 
 class LatentStore:
     """Samples by number: latents float16, signals float32, the source and one driven frame as pictures.
 
     Item fields: ``driven``, the ``render`` that the model is conditioned on (F, C, h, w), ``source`` latents (C, h, w),
-    ``normals`` (F, 4, h, w) and ``source_normals`` (4, h, w) as ``engines.pictures.normals_condition`` has them,
+    ``normals`` (F, 4, h, w) and ``source_normals`` (4, h, w) as :mod:`mimaface.sampling.conditions` makes them,
     ``portrait`` and ``partner`` pictures (S, S, 3) uint8 of the same person, and the signals (F, n).
     """
 
-    still: tuple[str, ...] = ("source", "source_normals", "portrait", "partner")
-    moving: tuple[str, ...] = ("driven", "render", "normals", *SIGNALS)
+    still: tuple[str, ...] = (*STILL, "portrait", "partner")
+    moving: tuple[str, ...] = ("driven", *MOVING, *SIGNALS)
 
     def __init__(self, files: list[Path]) -> None:
         self._files = [_open(path) for path in files]
@@ -61,8 +62,7 @@ class LatentStore:
         wanted = [frame - low for frame in frames]
         for name in self.moving:
             item[name] = file.get_slice(name)[row, low:high][wanted].float()
-        item["source"], item["source_normals"] = item["source"].float(), item["source_normals"].float()
-        return item
+        return {**item, **{name: item[name].float() for name in STILL}}
 
     def _rows(self, file: Any, path: Path) -> int:
         if self.moving[0] not in file.keys():  # noqa: SIM118 - not a dict
@@ -70,29 +70,40 @@ class LatentStore:
         return int(file.get_slice(self.moving[0]).get_shape()[0])
 
 
-def look_of(config: MimaFaceConfig) -> str:
-    """The pictures of a sample that are a model's render: "projected" where it is given the source, too, else the paper's "albedo"."""
-    return "projected" if "source" in dict(config.conditions) else "albedo"
+def conditioning_render(config: MimaFaceConfig) -> str:
+    """The field of a sample that a model's condition "render" depicts."""
+    return "projected" if is_reprojected(config) else "albedo"
 
 
-def prepare_latents(model: MimaFaceModel, shards: list[Path], encode: Callable[[Tensor], Tensor]) -> LatentStore:
-    """Encode the shards that are not encoded yet, next to them, and open all."""
-    look, side = look_of(model.config), int(model.config.vision["image_size"])
+def conditions_of(encode: Encode, sample: Sample, config: MimaFaceConfig, device: torch.device | str = "cpu") -> Conditions:
+    """The conditions of a sample's F frames, as they are in use."""
+    source = SourceConditions.of(encode, as_images(sample.source[None]).to(device), sample.source_normals)
+    picture = as_images(getattr(sample, conditioning_render(config))).to(device)
+    return Conditions.of(encode, picture, sample.normals, sample.provenance, source)
 
-    def row_of(sample: Sample) -> dict[str, Tensor]:
-        clean = encode(as_images(sample.driven)).half()
+
+def row_of(encode: Encode, config: MimaFaceConfig) -> Callable[[Sample], dict[str, Tensor]]:
+    """What a :class:`LatentStore` holds of a sample."""
+    side = int(config.vision["image_size"])
+
+    def row(sample: Sample) -> dict[str, Tensor]:
+        conditions = conditions_of(encode, sample, config).channels((*MOVING, *STILL))
         return {
-            "driven": clean,
-            "render": encode(as_images(getattr(sample, look))).half(),
-            "source": encode(as_images(sample.source[None]))[0].half(),
-            "normals": normals_condition(sample.normals, clean.shape[-1]).half(),
-            "source_normals": normals_condition(sample.source_normals[None], clean.shape[-1])[0].half(),
+            "driven": encode(as_images(sample.driven)).half(),
+            **{name: conditions[name].half() for name in MOVING},
+            **{name: conditions[name][0].half() for name in STILL},
             "portrait": smaller(sample.source, side),
             "partner": smaller(sample.driven[len(sample) // 2], side),
             **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.signals.items()},
         }
 
-    return LatentStore(prepare(shards, f"{look}-{code_of(model.vae)}", row_of))
+    return row
+
+
+def prepare_latents(model: MimaFaceModel, shards: list[Path], encode: Encode) -> LatentStore:
+    """Encode the shards that are not encoded yet, next to them, and open all."""
+    suffix = f"{conditioning_render(model.config)}-{weights_digest(model.vae)}"
+    return LatentStore(prepare(shards, suffix, row_of(encode, model.config)))
 
 
 def prepare(shards: list[Path], suffix: str, row_of: Callable[[Sample], dict[str, Tensor]]) -> list[Path]:
@@ -107,9 +118,9 @@ def prepare(shards: list[Path], suffix: str, row_of: Callable[[Sample], dict[str
     return files
 
 
-def code_of(*networks: nn.Module) -> str:
+def weights_digest(*networks: nn.Module) -> str:
     """Eight letters that change with the weights of these networks, and with the fields of an encoded shard."""
-    digest = hashlib.sha256(FIELDS)
+    digest = hashlib.sha256(ROW_FORMAT)
     for network in networks:
         for name, value in sorted(network.state_dict().items()):
             digest.update(name.encode())

@@ -1,21 +1,45 @@
-"""What every training sample holds beside its pictures, whether it is synthetic or recorded: plain renders, boxes."""
+"""The paper's I_R: the posed head in the head model's own colours under plain light."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.head import Head
-from mimaface.face.normals import hairless_triangles
-from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 
-from .studio import Light
+from .head import Head
+from .normals import hairless_triangles
+from .pose import FacePose
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """Directions (3,) point to the lamps; colours (3,) are linear; sky and ground light what faces up and down."""
+
+    key: Array
+    key_colour: Array
+    rim: Array
+    rim_colour: Array
+    sky: Array
+    ground: Array
+    softness: float
+
+
+PLAIN_LIGHT = Light(
+    key=np.array([0.0, 0.35, 0.94]),
+    key_colour=np.full(3, 0.55),
+    rim=np.array([0.0, 0.0, -1.0]),
+    rim_colour=np.zeros(3),
+    sky=np.full(3, 0.5),
+    ground=np.full(3, 0.3),
+    softness=0.2,
+)
 
 
 def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light) -> Array:
@@ -29,13 +53,3 @@ def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light)
     raster = rasterise(camera.project(posed), triangles, camera.height, camera.width)
     colour = raster.interpolate(triangles, (head.albedo * np.clip(grey, 0, 1.5) ** (1 / 2.2)).astype(np.float32))
     return np.asarray((np.clip(colour, 0, 1) * 255).round().astype(np.uint8))
-
-
-def head_box(vertices: Array, camera: Camera) -> Array:
-    """left, top, right, bottom (4,) pixels around the skin of the head above the neck, within the picture."""
-    head = Head.load()
-    skin = head.region("face", "scalp", "ears")
-    points = camera.project(vertices[: len(head.vertices)][skin])[:, :2]
-    return np.asarray(
-        np.clip(np.concatenate([np.floor(points.min(0)), np.ceil(points.max(0))]), 0, [camera.width, camera.height] * 2)
-    )

@@ -1,0 +1,23 @@
+"""Where in a picture the head is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.head import Head
+from mimaface.geometry.camera import Camera
+
+Array = NDArray[Any]
+
+
+def head_box(vertices: Array, camera: Camera) -> Array:
+    """left, top, right, bottom (4,) pixels around the skin of the head above the neck, within the picture."""
+    head = Head.load()
+    skin = head.region("face", "scalp", "ears")
+    points = camera.project(vertices[: len(head.vertices)][skin])[:, :2]
+    return np.asarray(
+        np.clip(np.concatenate([np.floor(points.min(0)), np.ceil(points.max(0))]), 0, [camera.width, camera.height] * 2)
+    )

@@ -1,0 +1,59 @@
+"""Photographs animated with the authors' checkpoint: its networks opened, and its frames cut to the wanted framing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import functional
+
+from mimaface.basel.transfer import transfer
+from mimaface.engines.precision import best_device
+from mimaface.engines.torch_engine import TorchEngine
+from mimaface.face.portrait import Portrait
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.gaze_calibration import kept
+from mimaface.reprojection.renderer import choose_frame, cut_out
+from mimaface.sampling.clips import Memory
+from mimaface.weights.convert import FaceNetworks
+from mimaface.weights.library import models_folder
+
+from .base import Frame
+from .released_shot import ReleasedEngine
+
+
+def open_released(folder: Path) -> ReleasedEngine:
+    """All networks of the converted release, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`.
+
+    The transfer from ARKit actions is solved once and kept beside the models.
+    """
+    device = best_device()
+    networks = FaceNetworks.load(folder, device)
+    identity = networks.identity.float()
+
+    def identify(images: Tensor) -> Tensor:
+        side = identity.config.side
+        if images.shape[-1] != side:  # the release's is 112, as the crop
+            images = functional.interpolate(images, (side, side), mode="bilinear", align_corners=False)
+        deep: Tensor = identity(images).deep
+        return deep
+
+    solved = transfer(networks.face, models_folder() / ".transfer")
+    engine = TorchEngine.open(folder, device)
+    return ReleasedEngine(engine, networks.face, networks.reconstruction.float(), identify, solved)
+
+
+class ReleasedSession:
+    """One portrait at one output size; see :class:`mimaface.renderers.base.Session`."""
+
+    def __init__(self, engine: ReleasedEngine, portrait: Portrait, settings: RenderSettings) -> None:
+        self._engine, self._portrait, self._settings = engine, portrait, settings
+
+    def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
+        portrait, settings = self._portrait, self._settings
+        shot = self._engine.shot(portrait, motion, settings.absolute, kept())
+        window = choose_frame(portrait, settings.size, settings.framing)
+        for done in self._engine.frames([shot], settings.seed, start=start, memory=memory):
+            yield None if done is None else Frame(done[0], cut_out(done[1], window))

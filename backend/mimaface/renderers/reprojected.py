@@ -1,0 +1,43 @@
+"""The ``proxy`` engine: the photograph on the posed head, each frame by itself, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mimaface.engines.pool import EnginePool
+from mimaface.face.portrait import Portrait
+from mimaface.face.pose import poses_for
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.settings import RenderSettings
+from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.sampling.clips import Memory
+
+from .base import Frame
+
+
+class Reprojected:
+    """See :class:`mimaface.renderers.base.Renderer`."""
+
+    name = "proxy"
+
+    def state(self) -> str:
+        return ""
+
+    def build(self) -> str:
+        return ""
+
+    def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> ReprojectedSession:
+        return ReprojectedSession(portrait, settings)
+
+
+class ReprojectedSession:
+    """See :class:`mimaface.renderers.base.Session`."""
+
+    def __init__(self, portrait: Portrait, settings: RenderSettings) -> None:
+        self._portrait, self._settings = portrait, settings
+        self._renderer = ProxyRenderer(portrait, settings.size, settings.framing)
+
+    def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
+        poses = poses_for(self._portrait.fit, motion, self._settings.absolute)
+        for index in range(start, len(poses)):
+            yield Frame(index, self._renderer.render(poses[index], self._settings.transparent))
