@@ -259,5 +259,20 @@ def test_damage_is_a_sentence(photo, kind):
             assert error.hint
 
 
+def test_pictures_in_one_file_that_is_cut_after_the_first_show_the_first(photo):
+    first, second = (Image.fromarray(picture).convert("P") for picture in (photo, photo[::-1]))
+    whole = saved(first, "GIF", save_all=True, append_images=[second])
+    shown, said = load_picture(whole), []
+    for length in range(len(whole) // 3, len(whole), 61):
+        try:
+            picture, _ = open_picture(whole[:length])
+        except InvalidImage:
+            assert not said, "only while the first is not whole"
+            continue
+        np.testing.assert_array_equal(picture.image, shown)
+        said.append(any("several pictures" in warning for warning in picture.warnings))
+    assert len(said) > 200 and said[-1]
+
+
 def test_the_plain_photograph_is_as_it_was():
     np.testing.assert_array_equal(load_picture(COLLINS), np.asarray(Image.open(COLLINS).convert("RGB")))

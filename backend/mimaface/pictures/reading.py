@@ -137,7 +137,7 @@ def _unknown(content: bytes, name: str) -> InvalidImage:
 
 def _converted(picture: Image.Image, content: bytes, name: str) -> Picture:
     said: list[str] = []
-    if getattr(picture, "is_animated", False) and picture.format != "MPO":  # there the others are previews and depth
+    if _has_several(picture):
         said.append(f"{name} holds several pictures: the first is used")
     width, height = picture.size
     try:
@@ -164,6 +164,13 @@ def _converted(picture: Image.Image, content: bytes, name: str) -> Picture:
         part, by = image[rows : rows + 256], share[rows : rows + 256]
         part[:] = (part * by + np.array(MATTE, np.uint16) * (255 - by) + 127) // 255
     return Picture(image, opacity, tuple(said))
+
+
+def _has_several(picture: Image.Image) -> bool:
+    try:
+        return getattr(picture, "is_animated", False) and picture.format != "MPO"  # there the others are previews and depth
+    except Exception:  # what comes after the first is damaged
+        return True
 
 
 def _upright(picture: Image.Image, name: str, said: list[str]) -> Image.Image:
