@@ -17,6 +17,7 @@ from .protocol.arkit import ACTION_NAMES, mirror_name
 BONES = (rig.ROOT, rig.HEAD, rig.GAZE, *rig.HANDLES)
 TURNING = (rig.ROOT, rig.HEAD)  # all others only move
 ACROSS = Matrix.Diagonal((-1, 1, 1, 1))  # left and right of the head exchanged
+POSE_FRAME = 1  # of the keys in a pose asset
 TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}  # all other modes are angles
 
 
@@ -55,6 +56,23 @@ def key_all(item: bpy.types.Object, frame: float) -> int:
     for owner, path, group in found:
         owner.keyframe_insert(path, frame=frame, group=group)
     return len(found)
+
+
+def pose_asset(item: bpy.types.Object, name: str) -> bpy.types.Action:
+    """A pose asset of the whole pose: Blender's pose library applies sliders that are in one, but leaves them out of those it makes."""
+    data = item.animation_data or item.animation_data_create()
+    before, slot = data.action, getattr(data, "action_slot", None)
+    data.action = None
+    try:
+        key_all(item, POSE_FRAME)
+        action = data.action
+    finally:
+        data.action = before
+        if slot is not None:
+            data.action_slot = slot
+    action.name = name
+    action.asset_mark()
+    return action
 
 
 def mirror(item: bpy.types.Object) -> None:

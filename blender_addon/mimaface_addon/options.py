@@ -62,7 +62,8 @@ def draw(layout, data) -> None:
     column.prop(data, "swap")
     column.label(text="Flip")
     column.column(align=True).prop(data, "flip")
-    column.prop(data, "exchange")
+    column.label(text="Exchange")
+    column.prop(data, "exchange", text="")
     column.label(text="Takes (CSV)")
     for name in ("timecode_rate", "angles", "values"):
         column.prop(data, name)

@@ -30,6 +30,7 @@ STATES = {
 NAMES_SHARE = 0.4  # of a line of the Face panel that the slider's name takes: enough for "Lower Down" in a sidebar as Blender opens it
 NAMED = ("tongue", "cheek", "nose")  # parts that share a group with another part
 NARROW = 240.0  # pixels of a sidebar as Blender opens it
+BOX = 18.0  # pixels of a line that the frame of a box takes
 BUTTON = 22.0  # pixels of a button with a sign only
 MARGIN = 66.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
 
@@ -83,7 +84,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         text = NONE_INSTALLED
     if text:
         box = layout.box()
-        wrapped(box, text, "ERROR")
+        wrapped(box, text, "ERROR", BOX)
         if "preferences" in text:
             box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = PACKAGE
         box.operator("mimaface.copy_report", icon="COPYDOWN")
@@ -113,15 +114,16 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.label(text="No portrait selected", icon="INFO")
         return
     wrapped(layout, f"{item.name}: pose the handles, or key these sliders")
-    row = layout.row(align=True)
-    for name in ("reset_face", "mirror_face", "key_face"):
-        row.operator(f"mimaface.{name}")
+    for names in (("reset_face", "mirror_face"), ("key_face", "save_pose")):
+        row = layout.row(align=True)
+        for name in names:
+            row.operator(f"mimaface.{name}")
     names = set(face.sliders(item))
     groups = [("Gaze", [name for name in GAZE_CHANNELS if name in names])]
     groups += [(title, [name for name in ACTION_NAMES if name.startswith(starts) and name in names]) for title, starts in bake.GROUPS]
     for title, found in groups:
         column = layout.column(align=True)
-        row = _sides(column, title)
+        row = _sides(column, title.replace(" and", ","))
         row.label(text="Right")
         row.label(text="Left")
         for name in found:
@@ -203,8 +205,10 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 class MIMAFACE_UL_takes(bpy.types.UIList):
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index) -> None:
         layout.prop(item, "name", text="", emboss=False, icon=STATES.get(item.state, "DOT"))
-        layout.label(text=f"{item.done} of {item.frames}")
-        layout.prop(item, "hidden", text="", emboss=False, icon="HIDE_ON" if item.hidden else "HIDE_OFF")
+        row = layout.row(align=True)
+        row.alignment = "RIGHT"
+        row.label(text=str(item.frames) if item.state == "done" else f"{item.done}/{item.frames}")
+        row.prop(item, "hidden", text="", emboss=False, icon="HIDE_ON" if item.hidden else "HIDE_OFF")
 
 
 SECTIONS = (

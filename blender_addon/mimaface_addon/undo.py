@@ -83,24 +83,35 @@ def _put_strips(scene: bpy.types.Scene, own: Carried, before: dict[str, bool], r
 
 
 class Steps:
-    """Undo steps that wait for their moment: a step is pushed when its result is there, never amid what the artist does."""
+    """Undo steps that wait for their moment: a step is pushed when its result is there, never amid what the artist does.
+
+    An operator with a redo panel has a step of its own from Blender, before its result is there. ``finishing`` names the operator of
+    the same label that is grouped with it: its step takes the place of that one.
+    """
 
     def __init__(self) -> None:
-        self._due: list[str] = []
+        self._due: list[tuple[str, str]] = []
 
-    def push(self, name: str) -> None:
-        self._due.append(name)
+    def push(self, name: str, finishing: str = "") -> None:
+        self._due.append((name, finishing))
         self.pump()
 
     def pump(self) -> None:
         """Push what is due unless the artist is dragging something."""
         if not self._due or compat.editing():
             return
-        names, self._due = dict.fromkeys(self._due), []
+        due, self._due = dict.fromkeys(self._due), []
         windows = bpy.context.window_manager.windows
-        for name in names:
+        for name, finishing in due:
             if windows and bpy.context.window is None:
                 with bpy.context.temp_override(window=windows[0]):
-                    bpy.ops.ed.undo_push(message=name)
+                    _push(name, finishing)
             else:
-                bpy.ops.ed.undo_push(message=name)
+                _push(name, finishing)
+
+
+def _push(name: str, finishing: str) -> None:
+    if finishing:
+        getattr(bpy.ops.mimaface, finishing)("EXEC_DEFAULT", True)
+    else:
+        bpy.ops.ed.undo_push(message=name)

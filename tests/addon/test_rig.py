@@ -170,6 +170,9 @@ def test_the_whole_pose_is_mirrored_reset_and_keyed(seen):
     assert found["twice"] < 1e-4, "mirrored twice is as before"
     sliders, bones = 52 + 4, 3 * 16 + 2 * 4
     assert len(found["keyed"]) == sliders + bones
+    assert found["is asset"], "the pose library shows it"
+    assert found["action is kept"]
+    assert found["applied"] < 1e-4, "sliders, too"
     assert found["sets"] == ["MIMAFace Portrait"]
     assert found["by set"] == found["keyed"], "Blender's own Insert Keyframe with the set keys the same"
     assert found["rested"][:2] == [0, 0]

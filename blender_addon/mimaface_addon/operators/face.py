@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The artist's pose: rest, mirror, keys, and the keying set that Blender's own keying commands use."""
 
-from __future__ import annotations
-
+# annotations are evaluated: Blender reads the properties from them
 import bpy
+from bpy.props import StringProperty
 
 from .. import face, portraits
 from .base import Operator, current_rig, writable_rig
@@ -43,6 +43,22 @@ class MIMAFACE_OT_key_face(Operator):
         self.report({"INFO"}, f"{count} channels keyed")
 
 
+class MIMAFACE_OT_save_pose(Operator):
+    """Keep the whole pose, sliders too, as an asset of this file for Blender's pose library: any portrait can take it on"""
+
+    bl_idname = "mimaface.save_pose"
+    bl_label = "Save Pose"
+    bl_options = {"REGISTER", "UNDO"}
+    name: StringProperty(name="Name", description="Name of the pose", default="Pose")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(self)
+
+    def work(self, context: bpy.types.Context) -> None:
+        made = face.pose_asset(writable_rig(context), self.name)
+        self.report({"INFO"}, f"{made.name} is in the asset browser, under Current File")
+
+
 class MIMAFACE_KS_portrait(bpy.types.KeyingSetInfo):
     """All that the artist poses on a portrait: sliders, handles, head and gaze"""
 
@@ -62,4 +78,4 @@ class MIMAFACE_KS_portrait(bpy.types.KeyingSetInfo):
             keying_set.paths.add(data, whole, group_method="NAMED", group_name=group)
 
 
-CLASSES = (MIMAFACE_OT_reset_face, MIMAFACE_OT_mirror_face, MIMAFACE_OT_key_face, MIMAFACE_KS_portrait)
+CLASSES = (MIMAFACE_OT_reset_face, MIMAFACE_OT_mirror_face, MIMAFACE_OT_key_face, MIMAFACE_OT_save_pose, MIMAFACE_KS_portrait)

@@ -20,7 +20,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
 
     bl_idname = "mimaface.import_motion"
     bl_label = "Import Motion"
-    bl_options = {"REGISTER"}  # the undo step is made when the curves are there
+    bl_options = {"REGISTER", "UNDO"}
     filter_glob: StringProperty(
         default="*.csv;*.txt;*.npz;*.mp4;*.m4v;*.mov;*.webm;*.mkv;*.avi;*.mpg;*.mpeg;*.gif;*.mts;*.m2ts;*.3gp;*.wmv", options={"HIDDEN"}
     )
@@ -61,9 +61,20 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             if message.fields.get("sound"):
                 notes.append(strips.add_sound(scene, path, start, made.last))
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
-            runtime.steps.push(label)
+            runtime.steps.push(label, "motion_imported")
 
         runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, Activity("Reading", path.name, str(path), identity))
+
+
+class MIMAFACE_OT_motion_imported(bpy.types.Operator):
+    """The undo step of a result that is there now"""
+
+    bl_idname = "mimaface.motion_imported"
+    bl_label = MIMAFACE_OT_import_motion.bl_label
+    bl_options = {"UNDO_GROUPED", "INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return {"FINISHED"}
 
 
 def _key(item: bpy.types.Object) -> tuple[str, str]:
@@ -75,4 +86,4 @@ def _find(key: tuple[str, str]) -> bpy.types.Object | None:
     return next((item for item in bpy.data.objects if _key(item) == key), None)
 
 
-CLASSES = (MIMAFACE_OT_import_motion,)
+CLASSES = (MIMAFACE_OT_import_motion, MIMAFACE_OT_motion_imported)

@@ -21,7 +21,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
 
     bl_idname = "mimaface.load_portrait"
     bl_label = "Add Portrait Rig"
-    bl_options = {"REGISTER"}  # the undo step is pushed when the rig is there
+    bl_options = {"REGISTER", "UNDO"}
     filter_glob: StringProperty(default="*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp", options={"HIDDEN"})
     face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
 
@@ -48,9 +48,20 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
             portraits.show(item)
             warnings = message.fields.get("warnings", [])
             runtime.notice = f"{path.name}: {'; '.join(warnings)}" if warnings else ""
-            runtime.steps.push(label)
+            runtime.steps.push(label, "portrait_loaded")
 
         runtime.ask("portrait.fit", {"face": face}, [content], done, runtime.fail, Activity("Fitting the head to", path.name))
+
+
+class MIMAFACE_OT_portrait_loaded(bpy.types.Operator):
+    """The undo step of a result that is there now"""
+
+    bl_idname = "mimaface.portrait_loaded"
+    bl_label = MIMAFACE_OT_load_portrait.bl_label
+    bl_options = {"UNDO_GROUPED", "INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return {"FINISHED"}
 
 
 class MIMAFACE_OT_pin(Operator):
@@ -67,4 +78,4 @@ class MIMAFACE_OT_pin(Operator):
             settings.rig = current_rig(context)
 
 
-CLASSES = (MIMAFACE_OT_load_portrait, MIMAFACE_OT_pin)
+CLASSES = (MIMAFACE_OT_load_portrait, MIMAFACE_OT_portrait_loaded, MIMAFACE_OT_pin)

@@ -369,7 +369,17 @@ def face() -> dict:
     said["twice"] = float(np.abs(motion_of(rig, 1, 1).actions - before.actions).max())
     bpy.ops.mimaface.key_face()
     said["keyed"] = keyed(rig)
+    action, before = rig.animation_data.action, motion_of(rig, 1, 1)
+    bpy.ops.mimaface.save_pose(name="Smirk")
+    said["action is kept"] = rig.animation_data.action == action and motion_of(rig, 1, 1).actions[0].tolist() == before.actions[0].tolist()
+    rig.animation_data.action = None
     scene.frame_set(11)
+    bpy.ops.mimaface.reset_face()
+    pose = bpy.data.actions["Smirk"]
+    said["is asset"] = pose.asset_data is not None
+    rig.pose.blend_pose_from_action(pose, blend_factor=1.0, evaluation_time=1)  # what the pose library does
+    rig.update_tag()
+    said["applied"] = float(np.abs(motion_of(rig, 11, 11).actions - before.actions).max())
     bpy.ops.mimaface.reset_face()
     rested = motion_of(rig, 11, 11)
     said["rested"] = [float(np.abs(rested.actions).max()), float(np.abs(rested.gaze).max()), abs(rested.head_quat[0][0])]

@@ -10,7 +10,8 @@ import bpy
 
 WORK = Path(os.environ["MIMAFACE_WORK"])
 AGAIN = 0.2  # seconds until a step that is not ready is tried again
-_steps = []
+ROUNDS, ROUND = 4, 0.05  # of Blender's loop between two steps, seconds: a key is handled a round after it came, however slow that is
+_steps, _round = [], 0
 bpy.context.preferences.view.show_splash = False
 
 
@@ -87,6 +88,10 @@ def end():
 
 
 def _run():
+    global _round
+    _round += 1
+    if _round < ROUNDS:
+        return ROUND
     try:
         if _steps[0][1]() is False:
             return AGAIN
@@ -94,6 +99,7 @@ def _run():
         traceback.print_exc()
         os._exit(1)
     _steps.pop(0)
+    _round = 0
     return _steps[0][0] if _steps else end()
 
 
