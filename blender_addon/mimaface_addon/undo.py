@@ -111,7 +111,7 @@ class Steps:
 
 
 def _push(name: str, finishing: str) -> None:
-    if finishing:
+    if finishing and not bpy.app.background:  # there Blender has made no step, and a grouped one ends it
         getattr(bpy.ops.mimaface, finishing)("EXEC_DEFAULT", True)
     else:
         bpy.ops.ed.undo_push(message=name)
