@@ -130,8 +130,8 @@ def test_mistakes_are_sentences_and_nothing_stays_dead(tmp_path, extension):
     assert result["done"] == 2
 
 
-def in_window(script: str, work: Path, height: int = 1000) -> None:
-    """Run a script in a real window of Debian's Blender until it ends by itself."""
+def in_window(script: str, work: Path, size: str) -> None:
+    """Run a script in a real window of Debian's Blender until it ends by itself; a small one is drawn sooner."""
     if shutil.which("blender") is None or shutil.which("xvfb-run") is None:
         pytest.skip("the window test needs the programs blender and xvfb-run (Debian packages blender and xvfb)")
     legacy = build_module().build(work / "dist", legacy=True)
@@ -142,7 +142,7 @@ def in_window(script: str, work: Path, height: int = 1000) -> None:
         "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_SCRIPTS": str(scripts),
         "PATH": f"{Path(shutil.which('blender')).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
-    command = ["xvfb-run", "-a", "-s", f"-screen 0 1600x{height}x24", "blender", "--factory-startup", "--python", str(SCRIPTS / script)]
+    command = ["xvfb-run", "-a", "-s", f"-screen 0 {size}x24", "blender", "--factory-startup", "--python", str(SCRIPTS / script)]
     with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as running:
         try:
             said = running.communicate(timeout=280)[0]
@@ -153,7 +153,7 @@ def in_window(script: str, work: Path, height: int = 1000) -> None:
 
 
 def test_the_panels_show_in_a_real_window(tmp_path):
-    in_window("window.py", tmp_path, height=1600)  # all of a long panel
+    in_window("window.py", tmp_path, "1600x1600")  # all of a long panel
     panels = (tmp_path / "panels.txt").read_text().split()
     assert len(panels) == 12, panels
     ARTEFACTS.mkdir(exist_ok=True)

@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_made_is_said_with_its_next_step(said):
 
 
 def test_undo_and_redo_in_a_real_window(tmp_path):
-    blender_runs.in_window("window_undo.py", tmp_path)
+    blender_runs.in_window("window_undo.py", tmp_path, "800x600")
     said = json.loads((tmp_path / "said.json").read_text())
     expected = {"takes": [["one", "done"]], "strips": ["one"], "rigs": 1, "parts": 4, "curves": 0}
     assert said["rig undone"] == {"takes": [], "strips": [], "rigs": 0, "parts": 0, "curves": 0}

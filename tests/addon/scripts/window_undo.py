@@ -41,12 +41,12 @@ def note(name):
     said[name] = state()
 
 
-def pressing(*keys, wait=0.6):
+def pressing(*keys, wait=0.1):
     """A step that presses keys together."""
     step(wait)(lambda: keyboard.press(*keys))
 
 
-def noting(name, wait=0.8):
+def noting(name, wait=0.3):
     """A step that notes the state under this name."""
     step(wait)(lambda: note(name))
 

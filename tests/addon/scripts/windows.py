@@ -10,9 +10,10 @@ import bpy
 
 WORK = Path(os.environ["MIMAFACE_WORK"])
 AGAIN = 0.2  # seconds until a step that is not ready is tried again
-ROUNDS, ROUND = 4, 0.05  # of Blender's loop between two steps, seconds: a key is handled a round after it came, however slow that is
+ROUNDS, ROUND = 3, 0.05  # of Blender's loop between two steps, seconds: a key is handled a round after it came, however slow that is
 _steps, _round = [], 0
 bpy.context.preferences.view.show_splash = False
+bpy.context.preferences.system.viewport_aa = "OFF"  # with it a view is drawn eight times over
 
 
 def step(wait):
