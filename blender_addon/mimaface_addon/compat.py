@@ -115,3 +115,15 @@ def in_scene(scene: bpy.types.Scene) -> Iterator[None]:
         finally:
             if before != scene:
                 window.scene = before
+
+
+def redraw() -> None:
+    """Repaint our panels, and sequencers with their filling strips; the 3D view beside a panel is not drawn again for a counter."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "SEQUENCE_EDITOR":
+                area.tag_redraw()
+            elif area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

@@ -18,6 +18,7 @@ from .session import session
 from .takes import ACTIVE
 
 LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
+STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a take, before its frames come
 WORDS = {"ready": "Ready", "starting": "Starting the backend", "stopped": "Stopped", "lost": "Not running"}
 STATES = {
     "done": "CHECKMARK",
@@ -75,7 +76,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.operator("mimaface.start", text="Start")
     else:
         row.operator("mimaface.stop", text="Stop")
-    for activity in runtime.activities:
+    for activity in runtime.requests.activities:
         row = layout.row(align=True)
         wrapped(row, activity.sentence(), "SORTTIME", BUTTON)
         row.operator("mimaface.cancel_request", text="", icon="X").number = activity.number
@@ -189,8 +190,8 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     take = settings.takes[settings.active_take]
     if take.message:
         wrapped(layout, take.message, "INFO")
-    if take.state in ACTIVE and session().stage(take):
-        wrapped(layout, session().stage(take), "SORTTIME")
+    if take.state in ACTIVE and stage_of(take):
+        wrapped(layout, stage_of(take), "SORTTIME")
     if take.state in ACTIVE:
         layout.operator("mimaface.cancel", icon="X")
     elif take.state != "done":
@@ -200,6 +201,14 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if take.placed and not strips.find_all(take.id_data, take.uuid):
         row.operator("mimaface.place_take", text="Strip", icon="ADD")
     row.operator("mimaface.remove_take", text="Remove", icon="TRASH")
+
+
+def stage_of(take) -> str:
+    """What the backend does for a take that is being made, in words; "" while it makes frames."""
+    runtime = session()
+    if runtime.backend.state == "starting":
+        return f"{WORDS['starting']}{seconds_since(runtime.backend.began)}"
+    return STAGES.get(runtime.stages.get(take.job, ""), "")
 
 
 class MIMAFACE_UL_takes(bpy.types.UIList):

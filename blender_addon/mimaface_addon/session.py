@@ -10,55 +10,33 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
-from . import saving, sending, strips, undo
+from . import compat, saving, sending, strips, undo
 from .activity import Activity, seconds_since
+from .asking import Asked, Problem, Requests
 from .backend import Backend
 from .delivery import MOTION, Writer, first_missing, has_space
 from .preferences import backend_python
-from .protocol.client import Message, Request
+from .protocol.client import Message
 from .protocol.connection import default_folder
-from .protocol.errors import Cancelled, MimaFaceError, is_shortage
+from .protocol.errors import Cancelled, is_shortage
 from .protocol.messages import CREDIT
 from .takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
 REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip
-STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a job, before its frames come
 LOOK_EVERY = 4.0  # seconds between looks at a full disk; more lets a take wait longer after there is room
 PAUSED = "paused: "
 STOPPED = "the backend was stopped; resume the take any time"
 
 
-class Problem(str):
-    """A sentence of an error, with the ``code`` that never changes its meaning."""
-
-    code = ""
-
-    def __new__(cls, error: MimaFaceError | str) -> Problem:
-        made = super().__new__(cls, str(error))
-        made.code = getattr(error, "code", "")
-        return made
-
-
-@dataclass(eq=False)
-class Asked:
-    """A request without an answer yet; it has no future while the backend is starting."""
-
-    send: Callable[[], Request]
-    done: Callable[[Message], None]
-    failed: Callable[[str], None]
-    activity: Activity | None
-    future: Request | None = None
-
-
 class Session:
     def __init__(self) -> None:
         self.backend = Backend(default_folder())
+        self.requests = Requests(self.backend)
         self.writer = Writer()
         self.steps = undo.Steps()
         self.last_error = ""
@@ -70,8 +48,6 @@ class Session:
         self.removed: set[str] = set()  # takes that the artist removed since the file was opened
         self.reconcile_due = self.opened = False
         self.file_number = 0  # of the files opened one after another
-        self._asked: list[Asked] = []
-        self._asked_at = 0.0
         self._healed: set[str] = set()  # takes whose photograph was sent again after their job had failed
         self._known: dict[str, object] = {}
         self._scenes: tuple[int, ...] = ()
@@ -84,14 +60,9 @@ class Session:
                 self.fail(self.backend.problem)
 
     @property
-    def activities(self) -> list[Activity]:
-        """What the artist waits for."""
-        return [asked.activity for asked in self._asked if asked.activity is not None]
-
-    @property
     def busy(self) -> str:
         """What the artist waits for, in words; "" when nothing."""
-        return "; ".join(activity.sentence() for activity in self.activities)
+        return "; ".join(activity.sentence() for activity in self.requests.activities)
 
     def ask(
         self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None],
@@ -101,33 +72,8 @@ class Session:
 
         ``activity``: what the panels say meanwhile, with a button that cancels it.
         """
-
-        def send() -> Request:
-            self._asked_at = time.monotonic()
-            return self.backend.client.request(kind, fields, parts)
-
-        target = activity.target if activity is not None else None
-        for older in [other for other in self._asked if target is not None and other.activity is not None and other.activity.target == target]:
-            self._forget(older)
         self.ensure_backend()
-        asked = Asked(send, done, failed, activity)
-        if self.backend.state == "ready":
-            asked.future = send()
-        elif self.backend.state != "starting":
-            failed(Problem(self.backend.problem))
-            return
-        self._asked.append(asked)
-
-    def cancel(self, number: int) -> None:
-        """Cancel the activity of this number, here and in the backend; one that has ended meanwhile is let be."""
-        for asked in [asked for asked in self._asked if asked.activity is not None and asked.activity.number == number]:
-            self._forget(asked)
-            asked.failed(Problem(Cancelled(f"{asked.activity.title} {asked.activity.name} was cancelled")))
-
-    def _forget(self, asked: Asked) -> None:
-        self._asked.remove(asked)
-        if asked.future is not None:
-            asked.future.cancel()
+        self.requests.add(Asked(kind, fields, parts, done, failed, activity))
 
     def fail(self, text: str) -> None:
         """Keep an error for the panels and *Copy Report*; what the artist cancelled is none."""
@@ -158,18 +104,12 @@ class Session:
         """Everything that is due on the main thread, and nothing that waits."""
         started = time.perf_counter()
         before = self.backend.state
-        self.backend.poll(self._asked_at if self._asked or self._receiving() else None)
-        if self.backend.state == "ready":
-            for asked in self._asked:
-                if asked.future is None:
-                    asked.future = asked.send()
+        self.backend.poll(self.requests.last_sent if self.requests.waiting or self._receiving() else None)
+        self.requests.send()
         if self.backend.state == "lost" and before != "lost":
             self._drop(self.backend.problem)
             self.fail(self.backend.problem)
-        for asked in [asked for asked in self._asked if asked.future is not None and asked.future.done()]:
-            if asked in self._asked:  # an answer before may have dropped all others
-                self._asked.remove(asked)
-                self._answer(asked.future, asked.done, asked.failed)
+        self.requests.answer()
         self._look_for_copies()
         self._look_for_space()
         if self.reconcile_due:
@@ -180,21 +120,9 @@ class Session:
         shown = (self.backend.state, self.backend.problem, starting, self.busy, self.last_error, self.notice, tuple(self.stages.values()))
         if delivered or shown != self._drawn:
             self._drawn = shown
-            redraw()
+            compat.redraw()
         if delivered:
             self.main_thread_seconds.append(time.perf_counter() - started)
-
-    def _answer(self, future: Request, done: Callable[[Message], None], failed: Callable[[str], None]) -> None:
-        try:
-            message = future.result()
-        except MimaFaceError as error:
-            failed(Problem(error))
-            return
-        try:
-            done(message)
-        except (MimaFaceError, OSError, RuntimeError) as error:
-            log.exception("an answer could not be used")
-            failed(Problem(f"the answer could not be used ({error}): try again; if that stays, use Copy Report"))
 
     def _receiving(self) -> bool:
         return self.backend.state == "ready" and bool(self.under_way)
@@ -224,18 +152,12 @@ class Session:
 
     def _progress(self, subject: str, fields: dict) -> None:
         stage = fields.get("stage", "")
-        for activity in self.activities:
+        for activity in self.requests.activities:
             if activity.subject == subject:
                 activity.told(stage, fields["done"], fields["total"])
         if "step_age" in fields:  # of a job
             self.backend.step_age = float(fields["step_age"])
             self.stages[subject] = stage
-
-    def stage(self, take) -> str:
-        """What the backend does for a take that is being made, in words."""
-        if self.backend.state == "starting":
-            return f"Starting the backend{seconds_since(self.backend.began)}"
-        return STAGES.get(self.stages.get(take.job, ""), "")
 
     def _failed(self, identity: str, event: Message) -> None:
         message, hint = event.fields["message"], event.fields["hint"]
@@ -250,7 +172,7 @@ class Session:
         found = find_take(identity)
         if found is not None and found[1].state in ACTIVE:
             found[1].message = PAUSED + text
-            redraw()
+            compat.redraw()
 
     def _look_for_space(self) -> None:
         """Ask for the frames again that did not fit on a take's disk, once there is room."""
@@ -364,9 +286,7 @@ class Session:
 
     def _drop(self, reason: str) -> None:
         """Nothing that was asked will be answered: every request fails, every take that was made is interrupted."""
-        dropped, self._asked = self._asked, []
-        for asked in dropped:
-            asked.failed(Problem(reason))
+        self.requests.drop(reason)
         self.under_way.clear()
         self.stages.clear()
         self.no_space.clear()
@@ -379,8 +299,7 @@ class Session:
     def file_opened(self) -> None:
         """Answers for the file before have nowhere to go; its takes are found by their folders when it is opened again."""
         self.file_number += 1
-        for asked in [asked for asked in self._asked if asked.activity is not None]:
-            self._forget(asked)
+        self.requests.forget_activities()
         self.under_way.clear()
         self.no_space.clear()
         self.removed.clear()
@@ -428,15 +347,3 @@ def close() -> None:
     if _session is not None:
         _session.close()
         _session = None
-
-
-def redraw() -> None:
-    """Repaint our panels, and sequencers with their filling strips; the 3D view beside a panel is not drawn again for a counter."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "SEQUENCE_EDITOR":
-                area.tag_redraw()
-            elif area.type == "VIEW_3D":
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()

@@ -209,7 +209,7 @@ def test_each_platform_can_have_a_zip_of_its_own(tmp_path):
 
 
 def test_threads_hold_no_bpy():
-    for name in ("backend.py", "delivery.py", "activity.py"):
+    for name in ("backend.py", "delivery.py", "activity.py", "asking.py"):
         tree = ast.parse((ROOT / "blender_addon" / "mimaface_addon" / name).read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         assert "bpy" not in imported, name

@@ -59,7 +59,7 @@ class MIMAFACE_OT_cancel_request(Operator):
     number: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def work(self, context: bpy.types.Context) -> None:
-        session().cancel(self.number)
+        session().requests.cancel(self.number)
 
 
 CLASSES = (MIMAFACE_OT_start, MIMAFACE_OT_stop, MIMAFACE_OT_cancel_request, MIMAFACE_OT_copy_report)

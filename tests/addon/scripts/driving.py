@@ -90,10 +90,10 @@ def watching() -> dict:
     runtime, path = drive.part("session").session(), drive.WORK / "driver.mp4"
     before, heard = curves(), []
     assert bpy.ops.mimaface.import_motion(filepath=str(path)) == {"FINISHED"}
-    drive.pump(lambda: heard.append(runtime.busy) or runtime.activities[0].stage == "following", what="the second stage")
+    drive.pump(lambda: heard.append(runtime.busy) or runtime.requests.activities[0].stage == "following", what="the second stage")
     heard.append(runtime.busy)
-    request = runtime._asked[0].future
-    bpy.ops.mimaface.cancel_request(number=runtime.activities[0].number)
+    request = runtime.requests.waiting[0].future
+    bpy.ops.mimaface.cancel_request(number=runtime.requests.activities[0].number)
     said = {"heard": list(dict.fromkeys(heard)), "busy": runtime.busy, "notice": runtime.notice, "error": runtime.last_error}
     said |= {"given up": request.cancelled(), "same curves": curves() == before}
     bpy.ops.mimaface.cancel_request(number=1)  # of an activity that has ended

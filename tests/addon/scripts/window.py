@@ -74,11 +74,11 @@ def shoot():
 @step(2.0)
 def shoot_face():
     bpy.ops.screen.screenshot(filepath=str(WORK / "window_face.png"))
-    session = part("session")
+    session, asking = part("session").session(), part("asking")
     activity = part("activity").Activity("Reading", "performance.mp4")
     activity.told("reading", 120, 288)
-    session.session()._asked.append(session.Asked(None, print, print, activity, session.Request()))
-    session.session().notice = "performance.mp4: 288 keys on 62 channels, to frame 288; its sound is on channel 2"
+    session.requests.waiting.append(asking.Asked("track", {}, [], print, print, activity, asking.Request()))
+    session.notice = "performance.mp4: 288 keys on 62 channels, to frame 288; its sound is on channel 2"
     bpy.context.scene.mimaface.takes[0].message = "3 of 8 frames are on disk: resume the take"
     show("setup", "mocap", "takes")
 
