@@ -40,19 +40,6 @@ def sample_into(colour: Array, image: Array, u: float, v: float) -> None:
         colour[channel] = above * (1 - fy) + below * fy
 
 
-@numba.njit(cache=True, nogil=True)
-def sample(image: Array, places: Array, known: Array) -> Array:
-    """``image`` (H, W, C) at ``places`` (h, w, 2) u, v, where ``known`` (h, w) → (h, w, C) float32."""
-    height, width = known.shape
-    result = np.zeros((height, width, image.shape[2]), np.float32)
-    for row in range(height):
-        for column in range(width):
-            if known[row, column]:
-                for channel in range(image.shape[2]):
-                    result[row, column, channel] = bilinear(image, places[row, column, 0], places[row, column, 1], channel)
-    return result
-
-
 def fill_holes(image: Array, known: Array) -> Array:
     """Fill where ``known`` (H, W) is False from around, smoothly: push–pull pyramid (Gortler et al. 1996, "The Lumigraph").
 

@@ -1,0 +1,67 @@
+"""The fast kernels of layers beside plain numpy and scipy that say the same slowly."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates
+
+from mimaface.geometry.rasterise import rasterise
+from mimaface.reprojection.kernels import compose, lift
+
+
+def looked_up(picture, u, v):
+    """``picture`` (H, W, C) at pixel positions (N,), whose centres are at halves; the border repeats."""
+    channels = [
+        map_coordinates(picture[..., c].astype(float), [v - 0.5, u - 0.5], order=1, mode="nearest")
+        for c in range(picture.shape[2])
+    ]
+    return np.stack(channels, -1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_lifted_picture_is_the_picture_at_each_place(seed):
+    """Also at places beyond its border."""
+    random = np.random.default_rng(seed)
+    picture = random.uniform(0, 255, (20, 30, 4)).astype(np.float32)
+    points = np.column_stack([random.uniform(-4, 28, (12, 2)), random.uniform(0.5, 2, 12)])
+    triangles = random.permutation(12).reshape(4, 3)
+    raster = rasterise(points, triangles, 24, 24)
+    depth = random.uniform(0.5, 2, 12)
+    places = np.column_stack([random.uniform(-3, 33, 12) * depth, random.uniform(-3, 23, 12) * depth, depth]).astype(np.float32)
+    kept = random.uniform(size=12).astype(np.float32)
+    found, share = lift(picture, raster.triangle, raster.barycentric, triangles, places, kept)
+    covered = raster.triangle >= 0
+    assert covered.sum() > 20
+    assert not found[~covered].any() and not share[~covered].any()
+    corners, weights = triangles[raster.triangle[covered]], raster.barycentric[covered]
+    uz, vz, z = np.einsum("nk,nkc->cn", weights, places[corners])
+    np.testing.assert_allclose(found[covered], looked_up(picture, uz / z, vz / z), atol=0.02)
+    np.testing.assert_allclose(share[covered], (weights * kept[corners]).sum(1), atol=1e-5)
+
+
+def over(below, colour, opacity):
+    return below + opacity[..., None] * (colour - below)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_four_layers_lie_over_each_other(seed):
+    random = np.random.default_rng(seed)
+
+    def layer(channels, zeros=0.3):
+        values = random.uniform(size=(9, 11, channels))
+        values[..., :3] *= 255
+        values[..., 3:] *= random.uniform(size=(9, 11, 1)) > zeros  # some show nothing
+        return values.astype(np.float32)
+
+    behind, shell, sheet, front = (layer(channels) for channels in (3, 5, 4, 4))
+    sheet[..., :3] *= sheet[..., 3:]
+    invented, kept = random.uniform(size=(2, 9, 11)).astype(np.float32)
+    picture, origin, cover = compose(behind, invented, shell, sheet, kept, front)
+    share = 1 - shell[..., 3] * (1 - kept)
+    own = np.divide(sheet[..., :3], sheet[..., 3:], out=np.zeros_like(sheet[..., :3]), where=sheet[..., 3:] > 0)
+    expected = over(over(over(behind, shell[..., :3], shell[..., 3]), own, share * sheet[..., 3]), front[..., :3], front[..., 3])
+    assert np.abs(picture - expected).max() <= 0.51, "rounded"
+    through = (1 - front[..., 3]) * (1 - share * sheet[..., 3])
+    np.testing.assert_allclose(cover, 1 - through * (1 - shell[..., 3]), atol=1e-6)
+    unseen = through * over(invented[..., None], shell[..., 4:], shell[..., 3])[..., 0]
+    rest = through * (1 - shell[..., 3]) * (1 - invented)
+    assert np.abs(origin - 255 * np.stack([1 - unseen - rest, unseen, rest], -1)).max() <= 0.51
