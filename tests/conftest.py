@@ -68,8 +68,9 @@ PEOPLE = {  # seeds of people unlike each other in skin, hair, age and attire, f
 
 @pytest.fixture(scope="session", params=PEOPLE.values(), ids=PEOPLE)
 def sitter(request: pytest.FixtureRequest) -> Sitter:
+    from mimaface.data.camcorder import Camcorder
     from mimaface.data.people import random_person
-    from mimaface.data.studio import Camcorder, random_studio
+    from mimaface.data.studio import random_studio
 
     random, angles = np.random.default_rng(request.param), (6.0, -3.0, 2.0)
     person, studio = random_person(random), random_studio(random, 320, [])
