@@ -175,5 +175,5 @@ def test_the_whole_pose_is_mirrored_reset_and_keyed(seen):
     assert found["applied"] < 1e-4, "sliders, too"
     assert found["sets"] == ["MIMAFace Portrait"]
     assert found["by set"] == found["keyed"], "Blender's own Insert Keyframe with the set keys the same"
-    assert found["rested"][:2] == [0, 0]
+    assert max(found["rested"][:2]) < 1e-5
     assert found["rested"][2] < 0.99, "the head stays turned"
