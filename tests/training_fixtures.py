@@ -22,7 +22,7 @@ def tiny_model(seed: int = 3) -> MimaFaceModel:
     model = MimaFaceModel(
         models.tiny_configuration(
             conditions=(("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
-            corrects="render",
+            residual_of="render",
             sampler=SamplerConfig(method="ddim", steps=2, prediction="sample", zero_terminal_snr=True),
             unet=models.tiny_unet(in_channels=25),
         )

@@ -22,7 +22,7 @@ from mimaface.data.synthetic import SyntheticConfig, make_samples
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.face.portrait import Portrait
 from mimaface.model.family import MimaFaceModel
-from mimaface.model.photo_decoder import redraw
+from mimaface.model.refiner import refined
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers.generated import SHIPPED
 from mimaface.renderers.generated_session import open_engine
@@ -113,8 +113,8 @@ def main() -> None:
             "unet_ms_per_frame_and_step": unet_ms(engine),
             "unet_speed_of_bfloat16_over_float32": others[torch.float32] / others[torch.bfloat16],
             "encode_ms": median_ms(lambda: engine.encode_images(picture)),
-            "photo_decoder_ms": median_ms(lambda: engine.refine(**inputs)),
-            "redraw_512_ms": median_ms(lambda: redraw(large, change, size)),
+            "refiner_ms": median_ms(lambda: engine.refine(**inputs)),
+            "redraw_512_ms": median_ms(lambda: refined(large, change, size)),
             "plain_decoder_ms": median_ms(lambda: engine.decode_latents(latents)),
             **training,
             **network_share(Portrait.open(COLLINS)),

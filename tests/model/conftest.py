@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mimaface.model.config import MimaFaceConfig, SamplerConfig
+from mimaface.model.config import MimaFaceConfig, RefinerConfig, SamplerConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.instances import PAPER_SD15
 from mimaface.model.vision import VisionTokens
@@ -75,7 +75,7 @@ FOUR_CONDITIONS: dict[str, Any] = {
     "conditions": (("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
     "unet": tiny_unet(in_channels=25),
 }
-WITH_PHOTO_DECODER: dict[str, Any] = {**FOUR_CONDITIONS, "photo_decoder": {"fine_width": 8, "width": 8}}
+WITH_REFINER: dict[str, Any] = {**FOUR_CONDITIONS, "refiner": RefinerConfig(fine_width=8, width=8)}
 
 
 def awaken(model: torch.nn.Module, std: float = 0.2) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from mimaface.model.family import PARTS, MimaFaceModel, load_unet
 from mimaface.model.motion_unet import build_motion_unet
 from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
 
-from .conftest import WITH_PHOTO_DECODER, signals, tiny_configuration
+from .conftest import WITH_REFINER, signals, tiny_configuration
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def folder(tiny_model: MimaFaceModel, tmp_path: Path) -> Path:
 @pytest.fixture
 def whole_folder(tmp_path: Path) -> Path:
     """A model that has every part."""
-    MimaFaceModel(tiny_configuration(**WITH_PHOTO_DECODER)).save_pretrained(tmp_path)
+    MimaFaceModel(tiny_configuration(**WITH_REFINER)).save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -67,9 +68,23 @@ def test_the_folder_looks_like_a_diffusers_pipeline(whole_folder: Path) -> None:
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".json", ".safetensors"}
 
 
-def test_a_model_without_a_photo_decoder_has_no_folder_for_one(folder: Path) -> None:
-    assert not (folder / "photo_decoder").exists()
-    assert MimaFaceModel.from_pretrained(folder).photo_decoder is None
+def test_a_checkpoint_of_an_earlier_version_opens(whole_folder: Path, tmp_path: Path) -> None:
+    """The refiner was called photo decoder, and what a prediction is a residual of was "corrects"."""
+    earlier = tmp_path / "earlier"
+    shutil.copytree(whole_folder, earlier)
+    (earlier / "refiner").rename(earlier / "photo_decoder")
+    values = json.loads((earlier / "config.json").read_text())
+    values["photo_decoder"], values["corrects"] = {"fine_width": 8, "width": 8}, values.pop("residual_of")
+    assert values.pop("refiner")["gain"] == 0.4
+    (earlier / "config.json").write_text(json.dumps(values))
+    found, expected = (MimaFaceModel.from_pretrained(path) for path in (earlier, whole_folder))
+    assert found.config == expected.config
+    assert all(torch.equal(a, b) for a, b in zip(found.refiner.parameters(), expected.refiner.parameters()))
+
+
+def test_a_model_without_a_refiner_has_no_folder_for_one(folder: Path) -> None:
+    assert not (folder / "refiner").exists()
+    assert MimaFaceModel.from_pretrained(folder).refiner is None
 
 
 def test_transformers_reads_the_vision_part_by_itself(tiny_model: MimaFaceModel, folder: Path) -> None:

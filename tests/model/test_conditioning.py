@@ -6,7 +6,7 @@ import torch
 from mimaface.model.conditioning import (
     PREVIOUS_NOISE,
     Affinity,
-    corrected,
+    add_residual,
     hand_over,
     sample_affinity,
     stack_input,
@@ -44,9 +44,9 @@ def test_a_missing_or_misshapen_condition_is_named() -> None:
 def test_a_correction_is_added_to_the_condition_that_is_named() -> None:
     render, source, output = clip(seed=1), clip(seed=2), clip(seed=3)
     conditions = {"source": source, "render": render}
-    assert torch.equal(corrected(output, conditions, "render"), render + output)
-    assert torch.equal(corrected(output, conditions, "source"), source + output)
-    assert torch.equal(corrected(output, conditions, ""), output), "a network that says everything is believed"
+    assert torch.equal(add_residual(output, conditions, "render"), render + output)
+    assert torch.equal(add_residual(output, conditions, "source"), source + output)
+    assert torch.equal(add_residual(output, conditions, ""), output), "a network that says everything is believed"
 
 
 def test_the_first_clip_knows_nothing() -> None:

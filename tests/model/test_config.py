@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mimaface.model.checkpoint import without_memory
-from mimaface.model.config import AppearanceConfig, MimaFaceConfig, SamplerConfig, Signal
+from mimaface.model.config import AppearanceConfig, MimaFaceConfig, RefinerConfig, SamplerConfig, Signal
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.instances import DEMO, INSTANCES, PAPER_SD15, RELEASED_SD15, named
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
@@ -42,13 +42,13 @@ def test_released_tokens_are_in_the_order_of_the_checkpoint() -> None:
     ("change", "named_part"),
     [
         ({"overlap": 12}, "overlap"),
-        ({"corrects": "render"}, "predicts the clean latents"),
-        ({"corrects": "photo"}, "corrects"),
+        ({"residual_of": "render"}, "predicts the clean latents"),
+        ({"residual_of": "photo"}, "residual_of"),
         ({"unet": {**PAPER_SD15.unet, "out_channels": 5}}, "out_channels"),
         ({"clip_length": 40}, "clip_length"),
         ({"conditions": (("render", 3),)}, "in_channels"),
         ({"motion_space": "flame"}, "motion_space"),
-        ({"photo_decoder": {"width": 8}}, "normals, source, source_normals"),
+        ({"refiner": RefinerConfig(width=8)}, "normals, source, source_normals"),
         ({"vae": {**PAPER_SD15.vae, "latent_channels": 8}}, "in_channels"),
         ({"vision": {**PAPER_SD15.vision, "hidden_size": 768}}, "hidden_size"),
         ({"unet": {**PAPER_SD15.unet, "cross_attention_dim": 1024}}, "cross_attention_dim"),

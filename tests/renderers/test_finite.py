@@ -28,7 +28,7 @@ def tiny(target, parts, seed=0):
     return target
 
 
-@pytest.fixture(scope="module", params=[models.WITH_PHOTO_DECODER, models.FOUR_CONDITIONS], ids=["refine", "decode_latents"])
+@pytest.fixture(scope="module", params=[models.WITH_REFINER, models.FOUR_CONDITIONS], ids=["refine", "decode_latents"])
 def shot(request, tmp_path_factory, portrait):
     """A shot of one clip: what runs it, its frames, and which method of the engine makes pictures."""
     folder, pool = tiny(tmp_path_factory.mktemp("tiny"), request.param), EnginePool()
@@ -38,7 +38,7 @@ def shot(request, tmp_path_factory, portrait):
             if step is not None:
                 yield step.index, step.image
 
-    return run, dict(run()), "refine" if request.param is models.WITH_PHOTO_DECODER else "decode_latents"
+    return run, dict(run()), "refine" if request.param is models.WITH_REFINER else "decode_latents"
 
 
 def spoil(monkeypatch, method, calls, value=float("nan")):
@@ -99,7 +99,7 @@ def test_a_tensor_or_several_are_looked_at_and_no_picture_is_made_of_others():
 
 def test_weights_that_are_replaced_are_loaded_anew(tmp_path, portrait):
     """Under a running backend: what is generated belongs to the weights that the job is named by."""
-    folder, pool = tiny(tmp_path / "model", models.WITH_PHOTO_DECODER), EnginePool()
+    folder, pool = tiny(tmp_path / "model", models.WITH_REFINER), EnginePool()
 
     def frame():
         found = generated(folder, portrait, nod(2), replace(SMALL, seed=1), pool=pool)
@@ -107,9 +107,9 @@ def test_weights_that_are_replaced_are_loaded_anew(tmp_path, portrait):
 
     before = frame()
     engine = pool.get(folder, lambda folder: pytest.fail("it is loaded already"))
-    tiny(folder, models.WITH_PHOTO_DECODER, seed=1)
+    tiny(folder, models.WITH_REFINER, seed=1)
     after = frame()
     assert pool.get(folder, lambda folder: pytest.fail("it is loaded already")) is not engine
     assert not np.array_equal(after, before)
-    tiny(folder, models.WITH_PHOTO_DECODER)
+    tiny(folder, models.WITH_REFINER)
     assert np.array_equal(frame(), before)

@@ -34,7 +34,7 @@ def tiny(target: Path, parts: dict) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return tiny(tmp_path_factory.mktemp("tiny"), models.WITH_PHOTO_DECODER)
+    return tiny(tmp_path_factory.mktemp("tiny"), models.WITH_REFINER)
 
 
 @pytest.fixture(scope="module")

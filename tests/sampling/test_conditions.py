@@ -27,7 +27,7 @@ SIZE, FRAMES = 64, 3
 @pytest.fixture(scope="module", params=["reprojected", "plain"])
 def engine(request):
     """A model of random weights that is given the reprojected photograph, and one that is given the paper's plain render."""
-    parts = models.WITH_PHOTO_DECODER if request.param == "reprojected" else {}
+    parts = models.WITH_REFINER if request.param == "reprojected" else {}
     torch.manual_seed(0)
     return TorchEngine(MimaFaceModel(models.tiny_configuration(image_size=SIZE, guidance=1.0, **parts)).eval())
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimaface.model.config import MimaFaceConfig
-from mimaface.model.photo_decoder import Redrawing
+from mimaface.model.refiner import Refinement
 from mimaface.model.vision import VisionTokens
 
 
@@ -26,7 +26,7 @@ class Engine(Protocol):
 
     @property
     def has_refiner(self) -> bool:
-        """Whether the model has a photo decoder, so that :meth:`refine` can be called."""
+        """Whether the model has a refiner, so that :meth:`refine` can be called."""
 
     def encode_images(self, images: Tensor) -> Tensor:
         """RGB in [−1, 1] (N, 3, S, S) → latents (N, C, h, h)."""
@@ -43,5 +43,5 @@ class Engine(Protocol):
     def decode_latents(self, latents: Tensor) -> Tensor:
         """latents (N, C, h, h) → RGB in [−1, 1] (N, 3, S, S)."""
 
-    def refine(self, **inputs: Tensor) -> Redrawing:
-        """The photo decoder on :meth:`mimaface.sampling.conditions.Conditions.refiner_inputs`."""
+    def refine(self, **inputs: Tensor) -> Refinement:
+        """The refiner on :meth:`mimaface.sampling.conditions.Conditions.refiner_inputs`."""

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.instances import DEMO
-from mimaface.model.photo_decoder import Redrawing
+from mimaface.model.refiner import Refinement
 from mimaface.model.vision import VisionTokens
 
 
@@ -51,8 +51,8 @@ class MockEngine:
         self._count("decode_latents")
         return functional.interpolate(latents[:, :3], (self.config.image_size,) * 2, mode="nearest")
 
-    def refine(self, **inputs: Tensor) -> Redrawing:
+    def refine(self, **inputs: Tensor) -> Refinement:
         self._count("refine")
         count, _, height, width = inputs["normals"].shape
         flow = torch.zeros(count, 2, height, width)
-        return Redrawing(flow, torch.full((count, 3, height, width), self.gain), torch.zeros(count, 3, height, width))
+        return Refinement(flow, torch.full((count, 3, height, width), self.gain), torch.zeros(count, 3, height, width))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
-from mimaface.model.photo_decoder import Redrawing
+from mimaface.model.refiner import Refinement
 from mimaface.model.vision import VisionTokens
 
 from .precision import fast_dtype
@@ -32,7 +32,7 @@ class TorchEngine:
         """Load a checkpoint folder; dtype None takes what is fast on the device.
 
         Steps between timesteps are small beside their size, so the time embedding stays float32; so does an autoencoder in
-        float16, where Stable Diffusion's overflows (spec 6.3); and so does the photo decoder, which is cheap: bfloat16 rounding
+        float16, where Stable Diffusion's overflows (spec 6.3); and so does the refiner, which is cheap: bfloat16 rounding
         flickers from frame to frame. Raises :class:`InvalidCheckpoint`.
         """
         dtype = dtype or fast_dtype(torch.device(device).type)
@@ -40,8 +40,8 @@ class TorchEngine:
         model.unet.time_embedding.float()
         if dtype == torch.float16:
             model.vae.float()
-        if model.photo_decoder is not None:
-            model.photo_decoder.float()
+        if model.refiner is not None:
+            model.refiner.float()
         lay_out(model)
         return cls(model)
 
@@ -55,7 +55,7 @@ class TorchEngine:
 
     @property
     def has_refiner(self) -> bool:
-        return self._model.photo_decoder is not None
+        return self._model.refiner is not None
 
     def _put(self, value: Tensor, part: torch.nn.Module) -> Tensor:
         weight = next(part.parameters())
@@ -72,11 +72,11 @@ class TorchEngine:
         return torch.cat([self._model.decode_latents(self._put(each[None], self._model.vae)) for each in latents]).float()
 
     @torch.inference_mode()
-    def refine(self, **inputs: Tensor) -> Redrawing:
-        """The photo decoder; see :meth:`PhotoDecoder.forward`. Only for models that have one."""
-        decoder = self._model.photo_decoder
+    def refine(self, **inputs: Tensor) -> Refinement:
+        """The refiner; see :meth:`Refiner.forward`. Only for models that have one."""
+        decoder = self._model.refiner
         assert decoder is not None
-        change: Redrawing = decoder(**{name: self._put(value, decoder) for name, value in inputs.items()})
+        change: Refinement = decoder(**{name: self._put(value, decoder) for name, value in inputs.items()})
         return change
 
     @torch.inference_mode()
@@ -101,7 +101,7 @@ class TorchEngine:
 
 def lay_out(model: MimaFaceModel) -> None:
     """Put a model's weights where the device reads them fastest, and let it attend the fastest way; its values stay."""
-    networks: tuple[Any, ...] = (model.unet, model.vae, model.photo_decoder)
+    networks: tuple[Any, ...] = (model.unet, model.vae, model.refiner)
     for part in filter(None, networks):
         part.to(memory_format=torch.channels_last)
     if model.unet.conv_in.weight.device.type == "cpu":

@@ -1,4 +1,4 @@
-"""A model on samples whose conditions are rendered already: clip by clip as in use, by its photo decoder or the plain one."""
+"""A model on samples whose conditions are rendered already: clip by clip as in use, by its refiner or the plain one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mimaface.data.samples import SIGNALS, Sample
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.model.photo_decoder import feathered, redraw
+from mimaface.model.refiner import feathered, refined
 from mimaface.sampling.clips import Clip, ClipPlan
 from mimaface.sampling.conditions import Conditions, blanked
 from mimaface.sampling.images import as_images, as_pictures
@@ -29,7 +29,7 @@ def autoencoder_generator(engine: TorchEngine) -> Callable[[Sample], Array]:
 def model_generator(
     engine: TorchEngine, steps: int | None = None, photo: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
 ) -> Callable[[Sample], Array]:
-    """The model; frames that are no neighbours in time are clips of their own. ``photo``: by its photo decoder, if it has one.
+    """The model; frames that are no neighbours in time are clips of their own. ``photo``: by its refiner, if it has one.
     ``without`` as in ``TrainingConfig``."""
 
     def generate(sample: Sample) -> Array:
@@ -39,7 +39,7 @@ def model_generator(
             return as_pictures(engine.decode_latents(latents))
         side = shown.picture.shape[-1]
         change = engine.refine(**shown.refiner_inputs(latents))
-        return as_pictures(redraw(shown.picture, feathered(change, side), side))
+        return as_pictures(refined(shown.picture, feathered(change, side), side))
 
     return generate
 

@@ -39,8 +39,8 @@ def stack_input(
     return torch.cat([*parts, affinity.latents.to(noisy.dtype), affinity.mask.to(noisy.dtype)], dim=1)
 
 
-def corrected(output: Tensor, conditions: Mapping[str, Tensor], name: str) -> Tensor:
-    """The prediction (B, C, F, h, w): a network's output (B, C, F, h, w), added to the condition ``name`` if one is named."""
+def add_residual(output: Tensor, conditions: Mapping[str, Tensor], name: str) -> Tensor:
+    """The prediction (B, C, F, h, w): the condition ``name`` plus the network's output (B, C, F, h, w); the output itself for ""."""
     return conditions[name].to(output.dtype) + output if name else output
 
 

@@ -7,7 +7,7 @@ diffusers and transformers themselves; in a checkpoint each lies in its part's o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from mimaface.protocol.errors import InvalidCheckpoint
@@ -15,6 +15,7 @@ from mimaface.protocol.errors import InvalidCheckpoint
 MOTION_SIGNALS = ("rotation", "translation", "expression", "gaze")
 MOTION_SPACES = ("anny", "bfm2009")
 PARTS = ("unet", "vae", "vision")
+EARLIER_NAMES = {"corrects": "residual_of", "photo_decoder": "refiner"}  # of fields, in checkpoints of earlier versions
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,29 @@ class SamplerConfig:
 
 
 @dataclass(frozen=True)
+class RefinerConfig:
+    """The refiner's widths, and the ranges that its output is scaled to: they belong to its weights.
+
+    fine_width, width  channels at twice the latents' size and at their size
+    flow               largest displacement, pixels of the generated picture
+    steepness          of displacements against the network's output, so that they are learned as fast as light
+    gain, bias         on the photographed person: largest |log| of the factor, largest amount added to RGB in [0, 1]
+    inpainted_gain, inpainted_bias  the same for the head's inpainted pixels: any colour
+    hue                scale of the gain's chroma; larger values gave coloured speckles in hair
+    """
+
+    fine_width: int = 24
+    width: int = 42
+    flow: float = 12.0
+    steepness: float = 4.0
+    gain: float = 0.4
+    bias: float = 0.3
+    inpainted_gain: float = 2.5
+    inpainted_bias: float = 1.0
+    hue: float = 0.3
+
+
+@dataclass(frozen=True)
 class MimaFaceConfig:
     """The whole model. Raises :class:`InvalidCheckpoint` where two parts do not fit together.
 
@@ -97,8 +121,8 @@ class MimaFaceConfig:
     motion_space    "anny" (ARKit actions) or "bfm2009" (64 expression coefficients)
     conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; after
                     them come the latents and the mask of the previous clip (ICA), always last
-    corrects        the condition that the network's output is added to; "" for a network that says everything itself
-    photo_decoder   widths of the decoder that draws with the photograph's pixels; empty for a model that has none
+    residual_of     condition to which the prediction is a residual; "" for direct prediction
+    refiner         the network that warps and relights the reprojected photograph; None for a model that has none
     """
 
     name: str
@@ -113,20 +137,20 @@ class MimaFaceConfig:
     unet: Mapping[str, Any]
     vae: Mapping[str, Any]
     vision: Mapping[str, Any]
-    corrects: str = ""
-    photo_decoder: Mapping[str, int] = field(default_factory=dict)
+    residual_of: str = ""
+    refiner: RefinerConfig | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conditions", tuple((str(name), int(count)) for name, count in self.conditions))
         for part in PARTS:
             object.__setattr__(self, part, {key: _frozen(value) for key, value in getattr(self, part).items()})
         _one_of("motion_space", self.motion_space, MOTION_SPACES)
-        _one_of("corrects", self.corrects, ("", *(name for name, count in self.conditions if count == self.latent_channels)))
-        if self.corrects and self.sampler.prediction != "sample":
-            raise InvalidCheckpoint("corrects needs a sampler that predicts the clean latents", 'set prediction to "sample"')
+        _one_of("residual_of", self.residual_of, ("", *(name for name, count in self.conditions if count == self.latent_channels)))
+        if self.residual_of and self.sampler.prediction != "sample":
+            raise InvalidCheckpoint("residual_of needs a sampler that predicts the clean latents", 'set prediction to "sample"')
         needed = {"render", "source", "normals", "source_normals"} - {name for name, _ in self.conditions}
-        if self.photo_decoder and needed:
-            raise InvalidCheckpoint(f"photo_decoder needs the conditions {', '.join(sorted(needed))}")
+        if self.refiner and needed:
+            raise InvalidCheckpoint(f"refiner needs the conditions {', '.join(sorted(needed))}")
         if not 0 <= self.overlap < self.clip_length:
             raise InvalidCheckpoint(f"overlap {self.overlap} must be less than clip_length {self.clip_length}")
         if self.clip_length > self.unet["motion_max_seq_length"]:
@@ -166,6 +190,7 @@ class MimaFaceConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], where: str) -> MimaFaceConfig:
         """Rebuild from ``config.json`` and the parts' own configurations. Raises :class:`InvalidCheckpoint`."""
+        values = {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
         expected = {item.name for item in fields(cls)} - set(PARTS)
         wrong = sorted(expected ^ set(values))
         if wrong:
@@ -177,6 +202,7 @@ class MimaFaceConfig:
             nested = {
                 "appearance": AppearanceConfig(**values["appearance"]),
                 "sampler": SamplerConfig(**values["sampler"]),
+                "refiner": RefinerConfig(**values["refiner"]) if values["refiner"] else None,
             }
             everything: dict[str, Any] = {**values, **nested, **parts}
             return cls(**everything)

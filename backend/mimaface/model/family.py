@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from . import checkpoint
 from .appearance import build_appearance
 from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
-from .conditioning import Affinity, corrected, stack_input
-from .config import MimaFaceConfig
+from .conditioning import Affinity, add_residual, stack_input
+from .config import EARLIER_NAMES, MimaFaceConfig
 from .motion_unet import MotionUNet, build_motion_unet, initialise_for_training
-from .photo_decoder import PhotoDecoder
+from .refiner import Refiner
 from .vision import VisionTokens, build_vision, encode_source, vision_keys
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ PARTS = {
     "vae": Part(checkpoint.DIFFUSERS_WEIGHTS, "diffusers"),
     "vision": Part(checkpoint.TRANSFORMERS_WEIGHTS, "transformers"),
     "appearance": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.appearance"),
-    "photo_decoder": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.photo_decoder"),  # if a model has one
+    "refiner": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.refiner"),  # if a model has one
 }
 
 
@@ -51,12 +51,12 @@ class MimaFaceModel(nn.Module):
         self.vae = build_autoencoder(config.vae)
         self.vision = build_vision(config.vision)
         self.appearance = build_appearance(config.appearance)
-        self.photo_decoder: PhotoDecoder | None = None
-        if config.photo_decoder:
+        self.refiner: Refiner | None = None
+        if config.refiner:
             block = downsampling(self.vae) // 2
-            self.photo_decoder = PhotoDecoder(config.latent_channels, block, **config.photo_decoder)
+            self.refiner = Refiner(config.latent_channels, block, config.refiner)
         if not self.unet.conv_in.weight.is_meta:
-            initialise_for_training(self.unet, config.affinity_channels, bool(config.corrects))
+            initialise_for_training(self.unet, config.affinity_channels, bool(config.residual_of))
 
     def parts(self) -> dict[str, nn.Module]:
         """The networks that this model has, by name."""
@@ -88,12 +88,12 @@ class MimaFaceModel(nn.Module):
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
         """The network's prediction (B, C, F, h, w) for noisy latents (B, C, F, h, w); the other shapes as in conditioning."""
-        return corrected(self.network(noisy, timestep, conditions, affinity, context), conditions, self.config.corrects)
+        return add_residual(self.network(noisy, timestep, conditions, affinity, context), conditions, self.config.residual_of)
 
     def network(
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
-        """What the U-Net itself says (B, C, F, h, w): a prediction, or what ``corrected`` makes one of."""
+        """Raw U-Net output (B, C, F, h, w), before the residual is added."""
         output: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
         return output
 
@@ -127,7 +127,7 @@ class MimaFaceModel(nn.Module):
         config = load_config(source)
         model = checkpoint.without_memory(lambda: cls(config))
         for name, module in model.parts().items():
-            path = source / name / PARTS[name].file
+            path = _folder_of(source, name) / PARTS[name].file
             weights = checkpoint.read_weights(path, dtype)
             if name == "vision":
                 weights = vision_keys(weights, module.state_dict())
@@ -135,6 +135,12 @@ class MimaFaceModel(nn.Module):
             module.to(device)
         log.info("loaded %s from %s", config.name, source)
         return model.eval()
+
+
+def _folder_of(checkpoint_folder: Path, part: str) -> Path:
+    """Where a part lies, also in checkpoints of earlier versions."""
+    earlier = [old for old, new in EARLIER_NAMES.items() if new == part and (checkpoint_folder / old).is_dir()]
+    return checkpoint_folder / (earlier[0] if earlier else part)
 
 
 def load_config(folder: Path) -> MimaFaceConfig:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mimaface.protocol.errors import InvalidInput
 
-from .config import AppearanceConfig, MimaFaceConfig, SamplerConfig, Signal
+from .config import AppearanceConfig, MimaFaceConfig, RefinerConfig, SamplerConfig, Signal
 
 SD15_UNET: dict[str, Any] = {
     "sample_size": 64,
@@ -124,7 +124,7 @@ DEMO = MimaFaceConfig(
         adapter_heads=4,
     ),
     conditions=(("render", 16), ("source", 16), ("normals", 4), ("source_normals", 4)),
-    corrects="render",
+    residual_of="render",
     clip_length=12,
     overlap=3,
     sampler=SamplerConfig(method="ddim", steps=1, prediction="sample", spacing="trailing", zero_terminal_snr=True),
@@ -151,7 +151,7 @@ DEMO = MimaFaceConfig(
         "encoder_blocks": (0, 1, 2),
         "decoder_blocks": (1, 2, 4),
     },
-    photo_decoder={"fine_width": 24, "width": 42},
+    refiner=RefinerConfig(),
     vision={
         "hidden_size": 160,
         "intermediate_size": 640,

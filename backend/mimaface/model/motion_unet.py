@@ -118,13 +118,13 @@ def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
     return unet
 
 
-def initialise_for_training(unet: MotionUNet, affinity_channels: int, corrects: bool = False) -> None:
+def initialise_for_training(unet: MotionUNet, affinity_channels: int, residual: bool = False) -> None:
     """Zero the output of every motion module and W_cond, so that training starts from the image model (spec 1.3, 1.4).
 
-    The output of a network that ``corrects`` a condition starts at zero, too.
+    The output of a network that predicts a ``residual`` starts at zero, too.
     """
     with torch.no_grad():
-        if corrects:
+        if residual:
             nn.init.zeros_(unet.conv_out.weight)
             nn.init.zeros_(cast(Tensor, unet.conv_out.bias))
         for module in unet.motion_parts():

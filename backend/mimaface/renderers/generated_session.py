@@ -26,7 +26,7 @@ from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, motion_signals, poses_for
 from mimaface.geometry.interpolation import smoothstep
-from mimaface.model.photo_decoder import feather, feathered, redraw
+from mimaface.model.refiner import feather, feathered, refined
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.renderer import Frame as CropWindow
@@ -171,7 +171,7 @@ class GeneratedSession:
         engine, away, where = self.engine, frame.drawn.away, f"the decoder gave, for frame {index},"
         if engine.has_refiner:
             change = finite(lambda: engine.refine(**frame.conditions.refiner_inputs(latents)), where)
-            return self._toned(window, redraw(window, feathered(change, self.size, away), self.size))
+            return self._toned(window, refined(window, feathered(change, self.size, away), self.size))
         decoded = finite(lambda: engine.decode_latents(latents), where)
         painted = resized(decoded, (window.shape[-2], window.shape[-1]))
         return self._toned(window, window + away * feather(window.shape[-1], self.size).to(window) * (painted - window))

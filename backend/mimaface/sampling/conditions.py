@@ -87,7 +87,7 @@ class Conditions(NamedTuple):
         return {name: every[name] for name in names}
 
     def refiner_inputs(self, latents: Tensor) -> dict[str, Tensor]:
-        """What the photo decoder needs beside generated ``latents`` (N, C, h, w); see ``PhotoDecoder.forward``."""
+        """What the refiner needs beside generated ``latents`` (N, C, h, w); see ``Refiner.forward``."""
         still = self.channels(STILL)
         return {
             "latents": latents, "render": self.latents, "picture": self.picture, "provenance": self.provenance,

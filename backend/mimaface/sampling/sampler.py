@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mimaface.engines.base import Engine
 from mimaface.engines.finite import HINT, first_not_finite
-from mimaface.model.conditioning import Affinity, corrected, hand_over, stack_input
+from mimaface.model.conditioning import Affinity, add_residual, hand_over, stack_input
 from mimaface.model.config import MimaFaceConfig, SamplerConfig
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, NotFinite
@@ -93,16 +93,16 @@ def generate_clips(  # house: four of the nine are options that are given by nam
         for step in finite_steps(start, clip, steps or engine.config.sampler.steps):
             latents = step
             yield None
-        finished = GeneratedClip(clip, along_the_way(latents[0].transpose(0, 1), driven, engine.config.corrects, previous))
+        finished = GeneratedClip(clip, along_the_way(latents[0].transpose(0, 1), driven, engine.config.residual_of, previous))
         previous = finished.tail(plan.overlap) if plan.overlap else None
         yield finished
 
 
-def along_the_way(latents: Tensor, inputs: ClipInputs, corrects: str, previous: Tensor | None) -> Tensor:
+def along_the_way(latents: Tensor, inputs: ClipInputs, residual_of: str, previous: Tensor | None) -> Tensor:
     """Latents (F, C, h, w) of a clip in which a frame takes over what was changed in the frame before, the more so the less its
     pose has moved on: all of it while a pose is held, so that held poses stand still to the bit.
 
-    What is taken over is the change of the condition that the model ``corrects``, or all of the latents where it corrects none.
+    What is taken over is the change of the condition ``residual_of``, or all of the latents where it is "".
     ``previous`` (k, C, h, w) are the latents handed over: they stay as they were shown, and the first new frame goes on from them.
     """
     if inputs.moved is None:
@@ -111,7 +111,7 @@ def along_the_way(latents: Tensor, inputs: ClipInputs, corrects: str, previous: 
     given = 0 if previous is None else len(previous)
     if previous is not None:
         result[:given] = previous.to(result)
-    base = inputs.conditions[corrects].to(result) if corrects else torch.zeros_like(result)
+    base = inputs.conditions[residual_of].to(result) if residual_of else torch.zeros_like(result)
     fresh = 1 - torch.exp(-inputs.moved.to(result) / WAY)
     for place in range(max(given, 1), len(result)):
         carried = result[place - 1] + (base[place] - base[place - 1])  # to the bit what it was where neither moved
@@ -169,7 +169,7 @@ def sample_clips(
         expanded = {name: value.repeat(copies, 1, 1, 1, 1) for name, value in conditions.items()}
         known = Affinity(*(value.repeat(copies, 1, 1, 1, 1) for value in affinity))
         output = network(stack_input(x, expanded, known, config.conditions), timestep, context)
-        return corrected(output, expanded, config.corrects)
+        return add_residual(output, expanded, config.residual_of)
 
     guided = schedule.guidance(model, context, config.guidance if guidance is None else guidance)
     return _start(config.sampler, guided, noise, steps)

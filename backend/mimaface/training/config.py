@@ -9,7 +9,7 @@ from typing import Any
 
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
-STAGES = ("autoencoder", "image", "video", "decoder")
+STAGES = ("autoencoder", "image", "video", "refiner")
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 
 

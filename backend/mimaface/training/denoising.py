@@ -16,7 +16,7 @@ from mimaface.data.samples import SIGNALS
 from mimaface.engines.precision import autocast
 from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
-from mimaface.model.conditioning import Affinity, corrected, hand_over, sample_affinity
+from mimaface.model.conditioning import Affinity, add_residual, hand_over, sample_affinity
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
@@ -70,7 +70,7 @@ class Denoising(nn.Module):
         affinity = Affinity(tensors["known"], tensors["mask"])
         run = _frame_by_frame if config.stage == "image" else MimaFaceModel.network
         output = run(model, noisy, timesteps, conditions, affinity, context)
-        prediction = corrected(output, conditions, model.config.corrects)
+        prediction = add_residual(output, conditions, model.config.residual_of)
         kind = model.config.sampler.prediction
         target = schedule.training_target(kind, self.alphas, clean, noise, timesteps)
         weight = schedule.min_snr_weight(kind, self.alphas, timesteps, config.snr_gamma)
@@ -79,7 +79,7 @@ class Denoising(nn.Module):
             error = (error + config.huber**2).sqrt() - config.huber
         denoising = (weight * error.mean((1, 2, 3))).mean()
         losses = {"loss": denoising, "denoising": denoising, "remember": tokens.class_token.detach()}
-        if model.config.corrects:
+        if model.config.residual_of:
             correction = (self._squared(output.float()) + 1e-6).sqrt()  # the root's slope ends at 0
             losses["correction"] = (weight * correction.mean((1, 2, 3))).mean()
             losses["loss"] = losses["loss"] + config.correction_weight * losses["correction"]

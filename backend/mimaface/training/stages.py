@@ -75,10 +75,10 @@ def make_stage(
         from .autoencoding import AutoencoderStage
 
         return AutoencoderStage(model, config, data, held_out, photographs)
-    if config.stage == "decoder":
-        from .redrawing import DecoderStage
+    if config.stage == "refiner":
+        from .refining import RefinerStage
 
-        return DecoderStage(model, config, data, held_out)
+        return RefinerStage(model, config, data, held_out)
     from .denoising import DenoisingStage, encoder_of
     from .latents import prepare_latents
 

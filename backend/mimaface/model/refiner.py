@@ -15,32 +15,31 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .autoencoder import ResidualBlock
+from .config import RefinerConfig
 
-FARTHEST = 12.0  # pixels of the generated picture that a pixel may be off
-STEEPNESS = 4.0  # of displacements against the network's output, so that they learn as fast as light
-GAIN, TINT = 0.4, 0.3  # on the person: largest |log| of the light's factor, largest amount that is added to RGB in [0, 1]
-PAINTED_GAIN, PAINTED_TINT = 2.5, 1.0  # the same where the head is made up: any colour
-HUE = 0.3  # of the network's output about the light's hue against that about its strength, so that hair gets no coloured speckles
-FEATHER = 20  # pixels of the generated picture over which nothing changes at its border
+# pixels of the generated picture over which nothing changes at its border; fewer show the border as a line where light changes
+FEATHER = 20
 
 
-class Redrawing(NamedTuple):
-    """How a picture changes: ``shift`` (N, 2, y, x), where in it a pixel is taken from, in pixels of the generated picture to the
-    right and down; the factor ``gain`` (N, 3, y, x) and what is added, ``tint`` (N, 3, y, x), both for RGB in [0, 1]."""
+class Refinement(NamedTuple):
+    """How a picture changes: ``flow`` (N, 2, y, x) to where in it a pixel is taken from, in pixels of the generated picture to the
+    right and down; the factor ``gain`` (N, 3, y, x) and what is added, ``bias`` (N, 3, y, x), both for RGB in [0, 1]."""
 
-    shift: Tensor
+    flow: Tensor
     gain: Tensor
-    tint: Tensor
+    bias: Tensor
 
 
-class PhotoDecoder(nn.Module):
-    """Latents, and the posed photograph that they refine → :class:`Redrawing`. A fresh one changes nothing.
+class Refiner(nn.Module):
+    """Latents, and the posed photograph that they refine → :class:`Refinement`. A fresh one changes nothing.
 
     It works at twice the latents' size, where it sees the picture in blocks of ``block`` pixels, and at once and half that size.
     """
 
-    def __init__(self, latent_channels: int, block: int, fine_width: int = 24, width: int = 42) -> None:
+    def __init__(self, latent_channels: int, block: int, config: RefinerConfig) -> None:
         super().__init__()
+        self.config = config
+        fine_width, width = config.fine_width, config.width
         self.block = block
         self.begin = nn.Conv2d(3 * block**2 + 4 + 3, fine_width, 1)  # picture, normals, provenance
         self.look = nn.Conv2d(fine_width, fine_width, 3, padding=1)
@@ -64,7 +63,7 @@ class PhotoDecoder(nn.Module):
         provenance: Tensor,
         normals: Tensor,
         source_normals: Tensor,
-    ) -> Redrawing:
+    ) -> Refinement:
         """latents, and those of the posed photograph and of the source (N, C, h, w); the posed photograph, RGB in [−1, 1]
         (N, 3, S, S), and its provenance (N, 3, 2·h, 2·w), see :func:`mimaface.sampling.images.provenance_condition`; normals of the head in it
         (N, 4, 2·h, 2·w) and in the source (N, 4, h, w), whose last channel is how much of a place the head covers → changes at
@@ -77,26 +76,27 @@ class PhotoDecoder(nn.Module):
         x = x + functional.interpolate(low, x.shape[-2:], mode="bilinear", align_corners=False)
         fine = fine + functional.pixel_shuffle(self.up(functional.silu(x)), 2)
         output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float().contiguous()  # enlarged faster
-        shift = FARTHEST * torch.tanh(output[:, :2] * (STEEPNESS / FARTHEST))
+        scale = self.config
+        flow = scale.flow * torch.tanh(output[:, :2] * (scale.steepness / scale.flow))
         strength, person = output[:, 2:5].mean(1, keepdim=True), provenance[:, :1].float()
-        made_up = (provenance[:, 1:2] * normals[:, 3:]).float()  # of the head
-        light = (person * GAIN + made_up * PAINTED_GAIN) * torch.tanh(strength + HUE * (output[:, 2:5] - strength))
-        return Redrawing(shift, light.exp(), (person * TINT + made_up * PAINTED_TINT) * torch.tanh(output[:, 5:8]))
+        inpainted = (provenance[:, 1:2] * normals[:, 3:]).float()  # of the head
+        light = (person * scale.gain + inpainted * scale.inpainted_gain) * torch.tanh(strength + scale.hue * (output[:, 2:5] - strength))
+        return Refinement(flow, light.exp(), (person * scale.bias + inpainted * scale.inpainted_bias) * torch.tanh(output[:, 5:8]))
 
 
-def redraw(pictures: Tensor, change: Redrawing, side: int) -> Tensor:
+def refined(pictures: Tensor, change: Refinement, side: int) -> Tensor:
     """Posed photographs (N, 3, H, H), RGB in [−1, 1], changed; ``side`` is that of the generated picture that they show at any size."""
-    shift, gain, tint = (_resized(value, pictures.shape[-1]) for value in change)
+    flow, gain, bias = (_resized(value, pictures.shape[-1]) for value in change)
     place = (torch.arange(pictures.shape[-1], device=pictures.device, dtype=torch.float32) * 2 + 1) / pictures.shape[-1] - 1
-    grid = torch.stack([place.expand(len(place), -1) + shift[:, 0] * (2 / side), place[:, None] + shift[:, 1] * (2 / side)], -1)
+    grid = torch.stack([place.expand(len(place), -1) + flow[:, 0] * (2 / side), place[:, None] + flow[:, 1] * (2 / side)], -1)
     moved = functional.grid_sample(pictures, grid, mode="bicubic", padding_mode="border", align_corners=False)
-    return (moved + 1) * gain - 1 + 2 * tint
+    return (moved + 1) * gain - 1 + 2 * bias
 
 
-def feathered(change: Redrawing, side: int, share: float = 1.0) -> Redrawing:
+def feathered(change: Refinement, side: int, share: float = 1.0) -> Refinement:
     """``share`` of a change, and nothing of it at the border of a generated picture of ``side`` pixels."""
-    inside = share * feather(change.shift.shape[-1], side).to(change.shift)
-    return Redrawing(inside * change.shift, 1 + inside * (change.gain - 1), inside * change.tint)
+    inside = share * feather(change.flow.shape[-1], side).to(change.flow)
+    return Refinement(inside * change.flow, 1 + inside * (change.gain - 1), inside * change.bias)
 
 
 def feather(count: int, side: int) -> Tensor:

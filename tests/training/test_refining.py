@@ -1,4 +1,4 @@
-"""The stage of the photo decoder: learns what is off, moves nothing else, resumes to the bit."""
+"""The stage of the refiner: learns what is off, moves nothing else, resumes to the bit."""
 
 from dataclasses import replace
 
@@ -12,17 +12,17 @@ from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidInput
 from mimaface.training.loop import train
-from mimaface.training.redrawing import DecoderStage, drawn_row, inputs_of
+from mimaface.training.refining import RefinerStage, inputs_of, refiner_row
 from model import conftest as models
 from training_fixtures import settings, weights
 
 DOWN = 3  # pixels by which the truth lies below its render
-CONFIG = {"stage": "decoder", "batch": 3, "frames": 2, "learning_rate": 1e-2}
+CONFIG = {"stage": "refiner", "batch": 3, "frames": 2, "learning_rate": 1e-2}
 
 
 def tiny_model() -> MimaFaceModel:
     torch.manual_seed(1)
-    return MimaFaceModel(models.tiny_configuration(image_size=64, **models.WITH_PHOTO_DECODER))
+    return MimaFaceModel(models.tiny_configuration(image_size=64, **models.WITH_REFINER))
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def folder(tmp_path_factory):
     return found
 
 
-def stage(folder, config) -> DecoderStage:
-    return DecoderStage(tiny_model(), config, folder, folder)
+def stage(folder, config) -> RefinerStage:
+    return RefinerStage(tiny_model(), config, folder, folder)
 
 
 def test_it_learns_where_pixels_come_from_and_how_they_are_lit(tmp_path, folder):
@@ -56,17 +56,17 @@ def test_it_learns_where_pixels_come_from_and_how_they_are_lit(tmp_path, folder)
     assert after["psnr"] > before["psnr"] + 3
     assert sheet.shape == (3 * 64, 3 * 64, 3)
     assert change.gain.mean() < 0.95
-    assert change.shift[:, 1].mean() < -0.5 and abs(change.shift[:, 0].mean()) < 0.5, "from above, not from the side"
+    assert change.flow[:, 1].mean() < -0.5 and abs(change.flow[:, 0].mean()) < 0.5, "from above, not from the side"
 
 
-def test_only_the_photo_decoder_moves(tmp_path, folder):
+def test_only_the_refiner_moves(tmp_path, folder):
     config = settings(**CONFIG)
     learner, before = stage(folder, config), tiny_model()
     train(learner, config, tmp_path / "run")
     saved = MimaFaceModel.from_pretrained(tmp_path / "run" / "model")
     for name, part in before.parts().items():
         same = np.array_equal(weights(part), weights(saved.parts()[name]))
-        assert same == (name != "photo_decoder"), name
+        assert same == (name != "refiner"), name
 
 
 def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, folder):
@@ -92,14 +92,14 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, folder):
 def test_what_is_drawn_depends_on_the_sample_alone(folder):
     samples = list(make_samples(5, 0, 2, SyntheticConfig(size=64, frames=2), 1))
     engine = TorchEngine(tiny_model().eval())
-    one, again, other = (drawn_row(engine, sample) for sample in (samples[0], samples[0], samples[1]))
+    one, again, other = (refiner_row(engine, sample) for sample in (samples[0], samples[0], samples[1]))
     assert torch.equal(one["latents"], again["latents"])
     assert not torch.equal(one["latents"], other["latents"])
     assert one["normals"].shape == (2, 4, 64, 64) and one["provenance"].shape == (2, 3, 64, 64)
     assert one["latents"].shape == (2, 4, 32, 32)
 
 
-def test_a_model_without_a_photo_decoder_is_refused(folder):
+def test_a_model_without_a_refiner_is_refused(folder):
     model = MimaFaceModel(models.tiny_configuration())
-    with pytest.raises(InvalidInput, match="no photo decoder"):
-        DecoderStage(model, settings(**CONFIG), folder, folder)
+    with pytest.raises(InvalidInput, match="no refiner"):
+        RefinerStage(model, settings(**CONFIG), folder, folder)

@@ -1,4 +1,4 @@
-"""The stage that trains the photo decoder: generated latents and the posed photograph of a frame, against its true picture."""
+"""The stage that trains the refiner: generated latents and the posed photograph of a frame, against its true picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from mimaface.data.samples import SIGNALS, Sample, shards_in
 from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.family import MimaFaceModel
-from mimaface.model.photo_decoder import PhotoDecoder, redraw
+from mimaface.model.refiner import Refiner, refined
 from mimaface.protocol.errors import InvalidInput
 from mimaface.sampling.conditions import STILL
 from mimaface.sampling.images import as_images
@@ -28,38 +28,38 @@ from .pictures import rows_of_pictures
 
 PIXEL_EDGE, BAND_EDGE = 0.05, 0.02  # of RGB in [−1, 1]: errors above count linearly, so that an outline is not hedged
 SMOOTHNESS = 0.01  # of the shift's total variation, per pixel
-# total variation of the light, that is the logarithm of its factor and the tint; mean size of the former where it is photographed
+# total variation of the light, that is the logarithm of its factor and the bias; mean size of the former where it is photographed
 LIGHT_SMOOTHNESS, LIGHT_PRICE = 0.1, 0.02
-TINT_PRICE = 0.5  # of the mean tint of what is photographed: a factor keeps black black, and what is added hazes it
+BIAS_PRICE = 0.5  # of the mean bias of what is photographed: a factor keeps black black, and what is added hazes it
 SHEET = 8  # pictures in a row of the contact sheet
 
 
-class DrawnStore(LatentStore):
-    """What the photo decoder is given, and ``truth`` and ``picture`` (F, S, S, 3), 0 to 255."""
+class RefinerStore(LatentStore):
+    """What the refiner is given, and ``truth`` and ``picture`` (F, S, S, 3), 0 to 255."""
 
     still = STILL
     moving = ("latents", "render", "provenance", "normals", "picture", "truth")
 
 
-class Redrawer(nn.Module):
-    """The photo decoder with its loss, on pictures at half their size, where errors in place and light show just as well."""
+class RefinerLoss(nn.Module):
+    """The refiner with its loss, on pictures at half their size, where errors in place and light show just as well."""
 
-    def __init__(self, decoder: PhotoDecoder, side: int) -> None:
+    def __init__(self, decoder: Refiner, side: int) -> None:
         super().__init__()
         self.decoder, self.side = decoder, side
 
     def forward(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Inputs of :meth:`PhotoDecoder.forward` and truth (N, 3, S, S), RGB in [−1, 1] → losses."""
+        """Inputs of :meth:`Refiner.forward` and truth (N, 3, S, S), RGB in [−1, 1] → losses."""
         truth = functional.avg_pool2d(tensors["truth"], 2)
         change = self.decoder(**{name: value for name, value in tensors.items() if name != "truth"})
-        result = redraw(functional.avg_pool2d(tensors["picture"], 2), change, self.side)
+        result = refined(functional.avg_pool2d(tensors["picture"], 2), change, self.side)
         pixels = _robust(result - truth, PIXEL_EDGE)
         bands = sum(_robust(a - b, BAND_EDGE) for a, b in zip(laplacian(result), laplacian(truth)))
         light, photographed = change.gain.log(), 1 - tensors["provenance"][:, 1:2]
-        tint = (photographed * change.tint).abs().mean()
-        rough = SMOOTHNESS * _variation(change.shift) + LIGHT_SMOOTHNESS * (_variation(light) + _variation(change.tint))
-        price = LIGHT_PRICE * (photographed * light).abs().mean() + TINT_PRICE * tint
-        return {"loss": pixels + bands + rough + price, "pixels": pixels, "roughness": rough, "price": price, "tint": tint}
+        bias = (photographed * change.bias).abs().mean()
+        rough = SMOOTHNESS * _variation(change.flow) + LIGHT_SMOOTHNESS * (_variation(light) + _variation(change.bias))
+        price = LIGHT_PRICE * (photographed * light).abs().mean() + BIAS_PRICE * bias
+        return {"loss": pixels + bands + rough + price, "pixels": pixels, "roughness": rough, "price": price, "bias": bias}
 
 
 def _robust(error: Tensor, edge: float) -> Tensor:
@@ -72,21 +72,21 @@ def _variation(values: Tensor) -> Tensor:
     return _robust(values.diff(dim=-1), 0.01) + _robust(values.diff(dim=-2), 0.01)
 
 
-class DecoderStage:
-    """Trains ``photo_decoder``; all other networks are finished."""
+class RefinerStage:
+    """Trains ``refiner``; all other networks are finished."""
 
     def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path) -> None:
-        if model.photo_decoder is None:
-            raise InvalidInput(f"{model.config.name} has no photo decoder", "train the demo configuration")
+        if model.refiner is None:
+            raise InvalidInput(f"{model.config.name} has no refiner", "train the demo configuration")
         self.model, self.config = model, config
         model.requires_grad_(False)
-        model.photo_decoder.requires_grad_(True)
+        model.refiner.requires_grad_(True)
         lay_out(model)
-        self.trainee = Redrawer(model.photo_decoder, model.config.image_size)
+        self.trainee = RefinerLoss(model.refiner, model.config.image_size)
         engine = TorchEngine(model)
         suffix = f"drawn-{weights_digest(model.vae, model.unet, model.vision, model.appearance)}"
         self.data, self.held_out = (
-            DrawnStore(prepare(shards_in(folder), suffix, lambda sample: drawn_row(engine, sample)))
+            RefinerStore(prepare(shards_in(folder), suffix, lambda sample: refiner_row(engine, sample)))
             for folder in (data, held_out)
         )
 
@@ -110,7 +110,7 @@ class DecoderStage:
         for index in range(len(self.held_out)):
             inputs = {name: value.to(device) for name, value in inputs_of(self.held_out.item(index, [0])).items()}
             truth, picture = inputs.pop("truth"), inputs["picture"]
-            result = redraw(picture, self.trainee.decoder(**inputs), self.trainee.side).clamp(-1, 1)
+            result = refined(picture, self.trainee.decoder(**inputs), self.trainee.side).clamp(-1, 1)
             found.append([-10 * float(((x - truth) / 2).square().mean().log10()) for x in (picture, result)])
             rows.append(torch.cat([picture, result, truth]).cpu())
         before, after = torch.tensor(found).mean(0).tolist()
@@ -127,7 +127,7 @@ class DecoderStage:
 
 
 def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
-    """An item of a ``DrawnStore`` of F frames → inputs of the photo decoder, and "truth", pictures as RGB in [−1, 1] (F, 3, S, S)."""
+    """An item of a ``RefinerStore`` of F frames → inputs of the refiner, and "truth", pictures as RGB in [−1, 1] (F, 3, S, S)."""
     frames = len(item["latents"])
     pictures = {name: item[name].movedim(-1, 1) / 127.5 - 1 for name in ("picture", "truth")}
     still = {name: item[name][None].expand(frames, *[-1] * item[name].ndim) for name in STILL}
@@ -135,8 +135,8 @@ def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def drawn_row(engine: TorchEngine, sample: Sample) -> dict[str, Tensor]:
-    """What a ``DrawnStore`` holds of a sample: every frame generated by itself, from noise that depends on the sample's name."""
+def refiner_row(engine: TorchEngine, sample: Sample) -> dict[str, Tensor]:
+    """What a ``RefinerStore`` holds of a sample: every frame generated by itself, from noise that depends on the sample's name."""
     config = engine.config
     shown = conditions_of(engine.encode_images, sample, config, engine.device)
     single = {name: value[:, :, None] for name, value in shown.channels(dict(config.conditions)).items()}  # F clips of one frame

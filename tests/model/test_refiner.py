@@ -1,4 +1,4 @@
-"""The photo decoder moves and lights the photograph, at any size, and adds nothing that blurs it."""
+"""The refiner moves and lights the photograph, at any size, and adds nothing that blurs it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from mimaface.model.photo_decoder import (
-    FARTHEST,
+from mimaface.model.config import RefinerConfig
+from mimaface.model.refiner import (
     FEATHER,
-    GAIN,
-    PAINTED_GAIN,
-    PAINTED_TINT,
-    TINT,
-    PhotoDecoder,
-    Redrawing,
+    Refinement,
+    Refiner,
     feather,
     feathered,
-    redraw,
+    refined,
 )  # fmt: skip
 
 from .conftest import awaken
@@ -42,8 +38,8 @@ def from_one(which: int, count: int = 2) -> Tensor:
     return provenance
 
 
-def still(count: int = 1, places: int = 32) -> Redrawing:
-    return Redrawing(
+def still(count: int = 1, places: int = 32) -> Refinement:
+    return Refinement(
         torch.zeros(count, 2, places, places), torch.ones(count, 3, places, places), torch.zeros(count, 3, places, places)
     )
 
@@ -56,62 +52,62 @@ def texture(side: int, scale: float = 1.0) -> Tensor:
 
 
 @pytest.fixture
-def decoder() -> PhotoDecoder:
+def refiner() -> Refiner:
     torch.manual_seed(2)
-    found = PhotoDecoder(4, 2, fine_width=8, width=8).eval()
+    found = Refiner(4, 2, RefinerConfig(fine_width=8, width=8)).eval()
     awaken(found, 0.5)
     return found
 
 
 @torch.no_grad()
-def test_a_fresh_decoder_changes_nothing() -> None:
+def test_a_fresh_refiner_changes_nothing() -> None:
     given = inputs(2)
-    change = PhotoDecoder(4, 2, fine_width=8, width=8)(**given)
-    assert change.shift.shape == (2, 2, 32, 32)
-    assert torch.allclose(redraw(given["picture"], change, SIDE), given["picture"], atol=1e-5)
+    change = Refiner(4, 2, RefinerConfig(fine_width=8, width=8))(**given)
+    assert change.flow.shape == (2, 2, 32, 32)
+    assert torch.allclose(refined(given["picture"], change, SIDE), given["picture"], atol=1e-5)
 
 
 @torch.no_grad()
-def test_pictures_of_a_batch_are_drawn_as_one_by_one(decoder: PhotoDecoder) -> None:
+def test_pictures_of_a_batch_are_drawn_as_one_by_one(refiner: Refiner) -> None:
     given = inputs(3)
-    together = redraw(given["picture"], decoder(**given), SIDE)
-    alone = [redraw(given["picture"][i : i + 1], decoder(**{k: v[i : i + 1] for k, v in given.items()}), SIDE) for i in range(3)]
+    together = refined(given["picture"], refiner(**given), SIDE)
+    alone = [refined(given["picture"][i : i + 1], refiner(**{k: v[i : i + 1] for k, v in given.items()}), SIDE) for i in range(3)]
     assert torch.allclose(together, torch.cat(alone), atol=1e-3), "noise, that a millionth of a pixel changes"
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["latents", "render", "source", "picture", "normals", "source_normals", "provenance"])
-def test_every_input_counts(decoder: PhotoDecoder, name: str) -> None:
+def test_every_input_counts(refiner: Refiner, name: str) -> None:
     given, other = inputs(1), inputs(1, seed=1)
-    assert not torch.allclose(decoder(**given).shift, decoder(**{**given, name: other[name]}).shift)
+    assert not torch.allclose(refiner(**given).flow, refiner(**{**given, name: other[name]}).flow)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    ("which", "cover", "gain", "tint"),
-    [(0, 1, GAIN, TINT), (0, 0, GAIN, TINT), (1, 1, PAINTED_GAIN, PAINTED_TINT), (1, 0, 0.0, 0.0), (2, 1, 0.0, 0.0)],
+    ("which", "cover", "gain", "bias"),
+    [(0, 1, 0.4, 0.3), (0, 0, 0.4, 0.3), (1, 1, 2.5, 1.0), (1, 0, 0.0, 0.0), (2, 1, 0.0, 0.0)],
 )
 def test_changes_are_bounded_whatever_the_weights(
-    decoder: PhotoDecoder, which: int, cover: float, gain: float, tint: float
+    refiner: Refiner, which: int, cover: float, gain: float, bias: float
 ) -> None:
     """The head that no photograph shows may become any colour, the person lighter or darker; the background only moves."""
     given = {name: 100 * value for name, value in inputs(2).items()}
     given["normals"][:, 3], given["provenance"] = cover, from_one(which)
-    change = decoder(**given)
-    assert change.shift.abs().max() <= FARTHEST and change.shift.abs().max() > 1
-    for value, most in ((change.gain.log(), gain), (change.tint, tint)):
+    change = refiner(**given)
+    assert change.flow.abs().max() <= 12 and change.flow.abs().max() > 1
+    for value, most in ((change.gain.log(), gain), (change.bias, bias)):
         assert value[..., :16].abs().max() == pytest.approx(most, rel=0.01)
         assert not value[..., 16:].any()
-    assert change.shift[..., 16:].any()
+    assert change.flow[..., 16:].any()
 
 
 @pytest.mark.parametrize("size", [64, 128, 192])
 def test_a_shift_is_the_same_part_of_the_scene_at_any_size(size: int) -> None:
     """3 and 1 pixels of the generated picture are as many times more of a larger one; axes are not swapped."""
     change = still()
-    change.shift[:, 0], change.shift[:, 1] = 3.0, -1.0
+    change.flow[:, 0], change.flow[:, 1] = 3.0, -1.0
     picture, k = texture(size), size // SIDE
-    moved = redraw(picture, change, SIDE)
+    moved = refined(picture, change, SIDE)
     assert torch.allclose(moved[:, :, 2 * k : -8 * k, 2 * k : -8 * k], picture[:, :, k : -9 * k, 5 * k : -5 * k], atol=1e-4)
 
 
@@ -119,20 +115,20 @@ def test_gain_keeps_black_black_and_grain_sharp() -> None:
     change = still()._replace(gain=torch.full((1, 3, 32, 32), 0.7))
     picture = 0.5 * texture(128, 8.0) - 0.5
     picture[:, :, 40:60] = -1
-    lit = redraw(picture, change, SIDE)
+    lit = refined(picture, change, SIDE)
     assert torch.allclose(lit + 1, 0.7 * (picture + 1), atol=1e-5)
     assert (lit[:, :, 40:60] == -1).all()
 
 
-def test_tint_adds_to_rgb_between_0_and_1() -> None:
-    change = still()._replace(tint=torch.full((1, 3, 32, 32), 0.1))
-    assert torch.allclose(redraw(texture(64), change, SIDE), texture(64) + 0.2, atol=1e-5)
+def test_bias_adds_to_rgb_between_0_and_1() -> None:
+    change = still()._replace(bias=torch.full((1, 3, 32, 32), 0.1))
+    assert torch.allclose(refined(texture(64), change, SIDE), texture(64) + 0.2, atol=1e-5)
 
 
 def test_nothing_changes_at_the_border() -> None:
-    change = Redrawing(torch.full((1, 2, 32, 32), 5.0), torch.full((1, 3, 32, 32), 1.4), torch.full((1, 3, 32, 32), 0.2))
+    change = Refinement(torch.full((1, 2, 32, 32), 5.0), torch.full((1, 3, 32, 32), 1.4), torch.full((1, 3, 32, 32), 0.2))
     picture = texture(128)
-    result = redraw(picture, feathered(change, SIDE), SIDE)
+    result = refined(picture, feathered(change, SIDE), SIDE)
     for edge in (result[..., 0, :] - picture[..., 0, :], result[..., -1] - picture[..., -1]):
         assert edge.abs().max() < 0.02
     middle = feathered(still()._replace(gain=torch.full((1, 3, 32, 32), 1.4)), 2 * FEATHER + 8).gain[..., 15:17, 15:17]
