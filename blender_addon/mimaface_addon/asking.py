@@ -46,7 +46,8 @@ class Requests:
     def __init__(self, backend: Backend) -> None:
         self.waiting: list[Asked] = []
         self.last_sent = 0.0  # on the monotonic clock
-        self._backend = backend
+        self.lacking: dict[str, str] = {}  # engines that do not work in this backend, and why
+        self._backend, self._greeted = backend, backend.client
 
     @property
     def activities(self) -> list[Activity]:
@@ -69,10 +70,16 @@ class Requests:
         client = self._backend.client
         if self._backend.state != "ready" or client is None:
             return
+        if client is not self._greeted:
+            self._greeted = client
+            self.waiting.append(Asked("capabilities", {}, [], self._learn, lambda _: None, None))
         for asked in self.waiting:
             if asked.future is None:
                 self.last_sent = time.monotonic()
                 asked.future = client.request(asked.kind, asked.fields, asked.parts)
+
+    def _learn(self, message: Message) -> None:
+        self.lacking = {engine["name"]: engine["why_not"] for engine in message.fields["engines"] if not engine["works"]}
 
     def answer(self) -> None:
         """Tell every answer that has come to the one that asked."""

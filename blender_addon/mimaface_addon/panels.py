@@ -165,6 +165,9 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     settings, scene, item = context.scene.mimaface, context.scene, portraits.current(context)
     column = layout.column(align=True)
     column.prop(settings, "engine", text="")
+    lacking = session().requests.lacking.get(settings.engine, "")
+    if lacking:
+        wrapped(column, f"Cannot be used here: {lacking}", "ERROR")
     column.prop(settings, "framing", text="")
     column.prop(settings, "size")
     if item is not None and 0 < portraits.photo_size(item) < settings.size:
@@ -177,7 +180,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         wrapped(layout, f"Frames {frames[0]} to {frames[-1]} of {part}{step}", "PREVIEW_RANGE")
     row = layout.row()
     row.scale_y = 1.5
-    row.enabled = item is not None
+    row.enabled = item is not None and not lacking
     row.operator("mimaface.generate", icon="RENDER_ANIMATION", text=f"Generate {len(frames)} Frames")
 
 

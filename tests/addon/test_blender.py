@@ -128,6 +128,7 @@ def test_mistakes_are_sentences_and_nothing_stays_dead(tmp_path, extension):
         assert words in result["said"][name], (name, result["said"][name])
         assert "Traceback" not in result["said"][name]
     assert result["done"] == 2
+    assert result["lacking"] == {"released": "not installed: mimaface models pull released"}, "the panel says why it cannot be used"
 
 
 def in_window(script: str, work: Path, size: str) -> None:

@@ -56,8 +56,9 @@ def main() -> dict:
     blocked.unlink()
     take = drive.generate(name="after all that")
     attempt("copy report", ops.copy_report)
+    lacking = dict(runtime.requests.lacking)
     runtime.backend.stop()
-    return {"said": said, "done": take.done}
+    return {"said": said, "done": take.done, "lacking": lacking}
 
 
 drive.run(main)
