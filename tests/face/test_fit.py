@@ -142,3 +142,12 @@ def test_small_faces_in_large_pictures_are_found(each_portrait):
     assert len(found) == 1
     away = np.linalg.norm(found[0].points[:, :2] - [1300, 700] - each_portrait.fit.landmarks[:, :2], axis=1)
     assert away.mean() < 0.015 * np.ptp(each_portrait.fit.landmarks[:468, 0]), away.mean()
+
+
+def test_what_a_fit_with_a_fixed_identity_leaves_out_changes_nothing(portrait):
+    fit = portrait.fit
+    estimate = Estimate(fit.rotation, fit.translation, fit.identity, fit.actions)
+    free, fixed = (linearise(fit.landmarks, fit.camera, estimate, LandmarkModel.load(), identity) for identity in (True, False))
+    for a, b in zip(free[:3], fixed[:3]):
+        assert a.tobytes() == b.tobytes()
+    assert free[3].shape == (len(free[0]), 80) and fixed[3].shape == (len(free[0]), 0)

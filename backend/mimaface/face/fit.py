@@ -84,7 +84,7 @@ class LandmarkModel:
         corners = head.triangles[triangle]
 
         def under(values: Array) -> Array:
-            return np.asarray(np.einsum("kc,...kcd->...kd", weights, values[..., corners, :].astype(np.float64)))
+            return np.ascontiguousarray(np.einsum("kc,...kcd->...kd", weights, values[..., corners, :].astype(np.float64)))
 
         row = {int(landmark): k for k, landmark in enumerate(index)}
         pairs = np.array([(row[a], row[b]) for a, b in OPENINGS if a in row and b in row])
@@ -171,8 +171,8 @@ def gauss_newton_step(
 ) -> Estimate:
     """One bounded step. ``actions_prior`` (values (52,), standard deviation) pulls toward an earlier frame."""
     model = LandmarkModel.load()
-    residual, pose, by_action, by_identity = linearise(points, camera, estimate, model)
-    jacobian = np.concatenate([pose, by_action, by_identity] if free_identity else [pose, by_action], axis=1)
+    residual, pose, by_action, by_identity = linearise(points, camera, estimate, model, free_identity)
+    jacobian = np.concatenate([pose, by_action, by_identity], axis=1)
     hessian, gradient = jacobian.T @ jacobian, jacobian.T @ residual
     first, last = 6, 6 + len(ACTION_NAMES)
     add_action_prior(hessian, gradient, estimate.actions, actions_prior)
@@ -192,8 +192,10 @@ def gauss_newton_step(
     return Estimate(rotation, translation, identity, np.clip(estimate.actions + step[first:last], 0, 1))
 
 
-def linearise(points: Array, camera: Camera, estimate: Estimate, model: LandmarkModel) -> tuple[Array, Array, Array, Array]:
-    """Weighted residual (M,) and its derivatives by pose (M, 6), actions (M, 52) and identity (M, 80)."""
+def linearise(
+    points: Array, camera: Camera, estimate: Estimate, model: LandmarkModel, free_identity: bool = True
+) -> tuple[Array, Array, Array, Array]:
+    """Weighted residual (M,) and its derivatives by pose (M, 6), actions (M, 52) and identity (M, 80; M, 0 where it is not free)."""
     turned = model.points(estimate.identity, estimate.actions) @ estimate.rotation.T
     x, y, z = (turned + estimate.translation).T
     inverse = camera.focal / z
@@ -208,7 +210,6 @@ def linearise(points: Array, camera: Camera, estimate: Estimate, model: Landmark
     pose = np.concatenate([screen @ spin, screen], axis=2)
     by_head = screen @ estimate.rotation
     by_action = np.einsum("kij,akj->kia", by_head, model.actions, optimize=True)
-    by_identity = np.einsum("kij,akj->kia", by_head, model.identity, optimize=True)
     difference = seen - points[model.index, :2]
 
     pixels = camera.focal / -estimate.translation[2]
@@ -222,7 +223,11 @@ def linearise(points: Array, camera: Camera, estimate: Estimate, model: Landmark
         opening = ((spread[upper] - spread[lower]) * weight_pairs).reshape(-1, spread.shape[-1])
         return np.concatenate([plain, opening])
 
-    return rows(difference)[:, 0], rows(pose), rows(by_action), rows(by_identity)
+    residual = rows(difference)[:, 0]
+    if not free_identity:
+        return residual, rows(pose), rows(by_action), np.empty((len(residual), 0))
+    by_identity = np.einsum("kij,akj->kia", by_head, model.identity, optimize=True)
+    return residual, rows(pose), rows(by_action), rows(by_identity)
 
 
 @functools.cache
