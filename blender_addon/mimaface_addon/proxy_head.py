@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 
 from .protocol.arkit import ACTION_NAMES
+from .protocol.mouth import PARTING, PRESSED
 from .rig import EYES, HEAD, PART, to_blender
 
 SKIN = (0.5, 0.32, 0.24, 1.0)  # linear RGB and alpha of the head in views without textures; not grey, so that it is seen to be one
@@ -97,6 +98,21 @@ def _add_actions(head: bpy.types.Object, rig: bpy.types.Object, mesh: dict[str, 
         variable.targets[0].id = rig
         variable.targets[0].data_path = f'["out_{action}"]'
         driver.expression = f"min(max(a+{float(mesh['source_actions'][index]):.4f},0),1)"
+    _close_no_further(head, float(mesh["source_actions"][ACTION_NAMES.index("mouthClose")]))
+
+
+def _close_no_further(head: bpy.types.Object, own: float) -> None:
+    """The shape key ``mouthClose`` ends where the lips meet, as in the frames; the portrait's ``own`` presses them more."""
+    keys = head.data.shape_keys
+    curve = next(curve for curve in keys.animation_data.drivers if curve.data_path == 'key_blocks["mouthClose"].value')
+    terms = ""
+    for index, (action, share) in enumerate(PARTING.items()):
+        variable = curve.driver.variables.new()
+        variable.name = "bcdefghi"[index]
+        target = variable.targets[0]
+        target.id_type, target.id, target.data_path = "KEY", keys, f'key_blocks["{action}"].value'
+        terms += f"+{share:g}*{variable.name}"
+    curve.driver.expression = f"min({curve.driver.expression},{PRESSED + own:.4f}{terms})"
 
 
 def _turn(ball: bpy.types.Object, rig: bpy.types.Object, eye: str, source: np.ndarray) -> None:

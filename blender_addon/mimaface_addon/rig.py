@@ -193,7 +193,8 @@ def _add_properties(rig: bpy.types.Object) -> None:
         rig.property_overridable_library_set(f'["{name}"]', not name.startswith("out_"))
 
     for action in ACTION_NAMES:
-        add(action, -1.0, 2.0, f"{action}: added to the portrait's own expression; 1 is all of it")
+        closes = ", or closes the lips, whatever parts them" if action == "mouthClose" else ""
+        add(action, -1.0, 2.0, f"{action}: added to the portrait's own expression; 1 is all of it{closes}, below 0 takes the portrait's away")
         add(f"mocap_{action}", -2.0, 2.0, "Written by mocap imports")
         add(f"out_{action}", -1.0, 1.0, "Sum of slider, handles and mocap: do not edit")
     for name in HEAD_CHANNELS:

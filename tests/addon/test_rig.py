@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from conftest import CASES, COLLINS, HOPPER
+from conftest import CASES, COLLINS, HOPPER, motion_of
 from mimaface.face.portrait import Portrait
+from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
 from mimaface.serving.work import head_mesh
 
@@ -56,6 +57,17 @@ def test_handles_end_where_their_actions_do(seen):
     assert result["smile"] == pytest.approx(0.5, abs=1e-3)
     assert result["gaze"] == pytest.approx([1, 0], abs=1e-6)
     assert np.linalg.norm(result["place"]) == pytest.approx(np.hypot(0.03, 0.03), abs=1e-6), "3 cm down and 3 cm out"
+
+
+def test_lips_close_until_they_meet_whatever_parts_them(seen, portrait):
+    result = seen["mouth"]
+    assert result["invalid"] == 0
+    for name, extra in (("alone", 0.0), ("open", 0.4)):
+        shown = np.array([list(result[name].values())])
+        frames = poses_for(portrait.fit, motion_of({"mouthClose": 1.0, "jawOpen": extra}))[0].actions
+        assert shown[0] == pytest.approx(frames, abs=2e-3), "the proxy head and the frames are one"
+        assert 0.1 < result[name]["mouthClose"] < 0.85
+    assert result["back"]["jawOpen"] == 0.0, "the photograph's own opening can be taken away"
 
 
 def test_a_hidden_rig_moves_and_one_that_cannot_is_a_sentence(seen):

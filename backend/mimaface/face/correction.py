@@ -17,8 +17,9 @@ from scipy.sparse import coo_array, csr_array, diags_array, vstack
 from scipy.sparse.linalg import SuperLU, splu
 
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
 
 from .fit import FittedFace, LandmarkModel
 from .head import ASSETS, Head
@@ -30,6 +31,10 @@ LANDMARK_WEIGHT, RIM_WEIGHT = 1.0, 1.5
 LANDMARK_SHARE = 0.8
 ROUNDS = 4
 RIM_SIDE = 192  # pixels of the small pictures in which rims are looked for
+LEAST_PARTED = 0.001  # metres: lips that the fit has less apart are closed, and what is missed of them is no opening
+TOUCH = -0.0008  # metres that closed lips are nearer than the model's, which leaves slits: raised toward 0, teeth are seen in them
+BETWEEN_WEIGHT = 8.0  # of two closed lips: raised, the field opens them less
+MOUTH_REACH = 0.035, 0.055  # metres from the middle of the mouth: what parts the lips is whole up to the first, gone from the second
 LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face
 
 
@@ -55,17 +60,24 @@ EYE_RIMS = (
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """Offsets in the head frame, metres: always (V, 3), and what lids add while they are open, left and right (2, V, 3)."""
+    """Offsets in the head frame, metres: always (V, 3), what lids add while they are open, left and right (2, V, 3), and what is taken
+    off while the lips close (V, 3); of the photograph, blink (2,), the fitted actions (52,) and by how much they part the lips, metres.
+    """
 
     always: Array
     lids: Array
+    lips: Array
     blink: Array
+    parted: float
+    fitted: Array
 
     def at(self, actions: Array) -> Array:
-        """The offset (V, 3) under ``actions`` (52,): closed lids meet where the model lets them meet."""
+        """The offset (V, 3) under ``actions`` (52,): closed lids and lips meet where the model lets them meet."""
         now = np.array([actions[ACTION_INDEX["eyeBlinkLeft"]], actions[ACTION_INDEX["eyeBlinkRight"]]])
         openness = np.clip((1 - now) / np.maximum(1 - self.blink, 0.2), 0, 1)
-        return np.asarray(self.always + openness[0] * self.lids[0] + openness[1] * self.lids[1])
+        change = (np.asarray(actions, np.float64) - self.fitted) @ lip_response()
+        closed = np.clip(-change / max(self.parted, LEAST_PARTED), 0, 1)
+        return np.asarray(self.always + openness[0] * self.lids[0] + openness[1] * self.lids[1] - closed * self.lips)
 
 
 def correct(fit: FittedFace) -> Correction:
@@ -93,9 +105,14 @@ def correct(fit: FittedFace) -> Correction:
         lids[side, ~near[side]] = 0.0
     lids[0, head.vertices[:, 0] <= 0] = 0.0
     lids[1, head.vertices[:, 0] > 0] = 0.0
+    parted = float(fit.actions @ lip_response())
+    closed_targets = _closed_lips(targets)
+    closed_targets[_lip_pairs()[1]] = TOUCH * fit.rotation[:, 1]
+    closed = _closed_lips_system().solve(closed_targets) @ fit.rotation
+    lips = (_near_mouth() * smoothstep(0, LEAST_PARTED, np.array(parted)))[:, None] * (whole - closed)
     always = whole - lids.sum(0)
     blink = np.array([fit.actions[ACTION_INDEX["eyeBlinkLeft"]], fit.actions[ACTION_INDEX["eyeBlinkRight"]]])
-    return Correction(always, lids, blink)
+    return Correction(always, lids, lips, blink, parted, fit.actions)
 
 
 def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
@@ -129,6 +146,50 @@ def _landmark_systems() -> tuple[FieldSystem, FieldSystem]:
     """The fields that landmarks off the lids ask for, and all landmarks: factorised once for all faces."""
     (rows, weights), off_lids = _landmarks_on_mesh(), ~_on_lids()
     return FieldSystem.of(rows[off_lids], weights[off_lids]), FieldSystem.of(rows, weights)
+
+
+@functools.cache
+def lip_response() -> Array:
+    """(52,) metres by which each action parts the lips, mean along the mouth, as the landmarker sees it: smiling lips stay apart."""
+    model = LandmarkModel.load()
+    upper, lower = _lip_pairs()
+    parting = (model.actions[:, upper, 1] - model.actions[:, lower, 1]).mean(1)
+    return np.asarray(np.where([name.startswith(("jaw", "mouth")) for name in ACTION_NAMES], parting, 0.0))
+
+
+@functools.cache
+def _lip_pairs() -> tuple[Array, Array]:
+    """(P,) rows of the landmarks of the upper lip's inner edge without the corners, and of those opposite on the lower lip's."""
+    row = {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}
+    pairs = [(row[a], row[b]) for a, b in zip(MOUTH_RIM.upper[1:-1], MOUTH_RIM.lower[1:-1]) if a in row and b in row]
+    upper, lower = np.array(pairs).T
+    return upper, lower
+
+
+def _closed_lips(values: Any) -> Any:
+    """Of landmarks (K, …), opposite ones on the lips' inner edges become their middle and what is between them."""
+    upper, lower = _lip_pairs()
+    turn = np.eye(values.shape[0])
+    turn[upper, lower] = turn[upper, upper] = 0.5
+    turn[lower, upper], turn[lower, lower] = 1.0, -1.0
+    return csr_array(turn) @ values
+
+
+@functools.cache
+def _closed_lips_system() -> FieldSystem:
+    """The field that leaves the lips as far apart as the model has them: factorised once for all faces."""
+    rows, weights = _landmarks_on_mesh()
+    weights = weights.copy()
+    weights[_lip_pairs()[1]] = BETWEEN_WEIGHT
+    return FieldSystem.of(csr_array(_closed_lips(rows)), weights)
+
+
+@functools.cache
+def _near_mouth() -> Array:
+    """(V,) 1 at the lips, falling to 0 before nose and chin end."""
+    head = Head.load()
+    middle = head.vertices[head.region("lips")].mean(0)
+    return np.asarray(1 - smoothstep(*MOUTH_REACH, np.linalg.norm(head.vertices - middle, axis=1)))
 
 
 def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array, Array]:

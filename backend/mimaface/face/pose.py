@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.mouth import closed_no_further
 from mimaface.protocol.rotation import (
     matrix_to_head_angles,
     matrix_to_quaternion,
@@ -39,7 +40,8 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
     Relative (default): the motion away from its neutral is added to the portrait's own pose, expression and gaze; a clip that
     stays at its neutral gives back the portrait. Rotation and position act in the portrait's levelled frame, so that a shake of a
     lying head is a shake: R = L · ΔR · L⁻¹ · R_source, with ΔR of :meth:`MotionClip.relative` and L the portrait's tilt.
-    Absolute: as recorded; the position is kept from the portrait where the motion has none.
+    Absolute: as recorded; the position is kept from the portrait where the motion has none. In both, mouthClose closes lips until
+    they meet, and no further.
     """
     if absolute:
         rotation = quaternion_to_matrix(motion.head_quat)
@@ -56,7 +58,7 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         rotation[still] = fit.rotation
         places = fit.translation + away.head_pos @ quaternion_to_matrix(tilt).T
         actions, gaze = fit.actions + away.actions, fit.gaze + away.gaze
-    actions = np.clip(actions, 0.0, 1.0)
+    actions = closed_no_further(np.clip(actions, 0.0, 1.0), fit.actions)
     gaze = np.clip(gaze, -1.0, 1.0)
     return [FacePose(*values) for values in zip(actions, rotation, places, gaze)]
 

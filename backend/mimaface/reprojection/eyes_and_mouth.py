@@ -24,6 +24,9 @@ IRIS_RADIUS = 0.0059  # metres, the same in everyone within 4 %
 LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022  # metres: down in a blink, and off the eyeball, of a lid's edge
 LID_REACH = 0.026  # metres around an eye's centre
 LASHES, LASH_WIDTH = 0.42, 0.0016  # brightness of the line that a closed lid ends in, and how wide it is in metres
+LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they close with is seen
+LIPS_LINE = 0.45  # of the light is lost in it
+UPPER_LIP, LOWER_LIP = -0.008, -0.020  # metres that the open jaw takes a lip down: less than the first, more than the second
 WHITE = np.array([1.035, 1.0, 0.965])  # the hue of a white against its grey
 WHITE_LOW, WHITE_HIGH = 0.62, 1.15  # brightness of the white of an eye against the skin: shadow and highlight are neither
 PALE = 0.5  # saturation against the skin's: if half of what is at most so is brighter than WHITE_HIGH, it is white, the skin dark
@@ -134,6 +137,24 @@ def upper_lid_edge() -> tuple[Array, Array]:
         off = np.linalg.norm(head.vertices - head.eye_centres[side], axis=1) - head.eye_radius
         edges.append(np.flatnonzero(head.region("lids") & (down > LASH_TRAVEL) & (off > LASH_NEAR) & (off < LASH_FAR)))
     return edges[0], edges[1]
+
+
+@functools.cache
+def lips() -> tuple[Array, Array]:
+    """Vertices of the upper and of the lower lip, without the corners of the mouth."""
+    head = Head.load()
+    down, both = head.actions[ACTION_INDEX["jawOpen"]][:, 1], head.region("lips")
+    return np.flatnonzero(both & (down > UPPER_LIP)), np.flatnonzero(both & (down < LOWER_LIP))
+
+
+def lips_shadow(shape: Array) -> Array:
+    """(V,) how much light reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch."""
+    upper, lower = lips()
+    away = np.linalg.norm(shape[upper][:, None] - shape[lower][None], axis=2)
+    result = np.ones(len(shape))
+    for lip, distance in ((upper, away.min(1)), (lower, away.min(0))):
+        result[lip] -= LIPS_LINE * np.exp(-((distance / LIPS_TOUCH) ** 2))
+    return result
 
 
 def lid_tables(shape: Array, centres: Array) -> Array:

@@ -32,6 +32,7 @@ MOUTH_PARTS = ("tongue", "mouth_inside")
 TEETH_PARTS = ("teeth_upper", "teeth_lower")
 FACING_LOW, FACING_HIGH = 0.02, 0.16  # cosine between surface and line of sight
 SURE_MARGIN = 4.5  # pixels as in RIM: skin this far from eyes and mouth has its own colour
+LIP_MARGIN = 1.5  # pixels as in RIM: a lip this far from the opening has its own colour; it has few pixels
 LID_SKIN = 0.4  # share of the face's mean colour in the skin of closed lids
 CHIN = -0.088  # metres below the eyes; skin that faces down below this is the underside of the chin
 NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres below the eyes: the neck rests below, turns with the head above
@@ -193,7 +194,10 @@ def _fallback_colours(
     inside = (source_kind[row, column] == SKIN) & (margin[row, column, SKIN] > SURE_MARGIN * MARGIN_UNIT)
     sure = (trust > 0.6) & ~head.region("lids") & inside
     result = eyes_and_mouth.spread(len(trust), triangles[kind == SKIN], seen, sure)
-    result = _hair_colours(head, result, triangles[kind == SKIN], seen, (trust > 0.6) & (source_kind[row, column] == SKIN))
+    on_skin = (trust > 0.6) & (source_kind[row, column] == SKIN)
+    result = _hair_colours(head, result, triangles[kind == SKIN], seen, on_skin)
+    near = on_skin & (margin[row, column, SKIN] > LIP_MARGIN * MARGIN_UNIT)
+    result = _own_colours(head.region("lips"), result, triangles[kind == SKIN], seen, _unshaded(seen, near & head.region("lips")))
     light = eyes_and_mouth.light_of(image, head, place, sure)
     inner, colours = eyes_and_mouth.mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light)
     result[inner] = colours
@@ -212,10 +216,22 @@ def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Ar
 
     seen (V, 3): the picture at each vertex, right where ``sure`` (V,); skin (N, 3): triangles.
     """
-    scalp = head.region("scalp")
     mirror = head.mirror
-    own, other = sure & scalp, (sure & scalp)[mirror]
+    return _own_colours(
+        head.region("scalp"), colours, skin, np.where(sure[:, None], seen, seen[mirror]), sure | (sure & head.region("scalp"))[mirror]
+    )
+
+
+def _unshaded(seen: Array, sure: Array) -> Array:
+    """The brighter half of ``sure`` (V,), by colours (V, 3): lips are dark where they turn inwards."""
+    bright = seen.sum(1)
+    return np.asarray(sure & (bright >= np.median(bright[sure]))) if sure.any() else sure
+
+
+def _own_colours(region: Array, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
+    """``colours`` (V, 3) with those of ``region`` (V,) spread from where it is seen for sure over it alone."""
+    own = sure & region
     if not own.any():
         return colours
-    spread = eyes_and_mouth.spread(len(colours), skin[scalp[skin].all(1)], np.where(own[:, None], seen, seen[mirror]), own | other)
-    return np.asarray(np.where(scalp[:, None], spread, colours))
+    spread = eyes_and_mouth.spread(len(colours), skin[region[skin].all(1)], seen, own)
+    return np.asarray(np.where(region[:, None], spread, colours))

@@ -24,7 +24,7 @@ from mimaface.pictures import MATTE
 
 from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
-from .eyes_and_mouth import around_eyes, lid_tables, surface_coordinates
+from .eyes_and_mouth import around_eyes, lid_tables, lips_shadow, surface_coordinates
 from .kernels import INNER, MOUTH, OPACITY, RIM, SKIN, compose, texture
 from .matte import OPAQUE, background_behind
 from .person_warp import HALO, Sheet
@@ -60,6 +60,7 @@ class Look:
     """What shading needs of one frame; see :func:`mimaface.reprojection.kernels.texture` for shapes."""
 
     factors: Array
+    fallback: Array
     turns: Array
     lids: Array
 
@@ -216,7 +217,8 @@ class ProxyRenderer:
             [trust, projection.mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
             axis=1,
         )
-        look = Look(factors, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
+        fallback = projection.fallback * lips_shadow(shape)[:, None]
+        look = Look(factors, fallback, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
         left, top, right, bottom = self.view
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
         kept = kept * (1 - seams(sheet, raster.covered, self._seam))
@@ -268,7 +270,7 @@ class ProxyRenderer:
         return np.asarray(
             texture(
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-                look.factors, projection.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
+                look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
                 projection.margin, RIM,
                 projection.eyes, look.turns, look.lids, projection.dark, projection.gum, metres,
             )

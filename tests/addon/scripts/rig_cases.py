@@ -88,6 +88,19 @@ def limits() -> dict:
     }  # fmt: skip
 
 
+def mouth() -> dict:
+    """mouthClose at 1 on a portrait whose lips are parted, then with its jaw open, too; and the jaw as far back as it goes."""
+    _, (rig,) = scene_with("collins")
+    head = part(rig, "Head")
+    seen = {}
+    for name, values in (("alone", {"mouthClose": 1.0}), ("open", {"jawOpen": 0.4}), ("back", {"jawOpen": -1.0, "mouthClose": 0.0})):
+        for action, value in values.items():
+            set_slider(rig, action, value)
+        keys = posed(head).data.shape_keys.key_blocks
+        seen[name] = {action: keys[action].value for action in drive.part("protocol.arkit").ACTION_NAMES}
+    return seen | {"invalid": sum(not curve.driver.is_valid for curve in head.data.shape_keys.animation_data.drivers)}
+
+
 def hidden() -> dict:
     _, (rig,) = scene_with("collins")
     drive.key(rig, "jawOpen", {1: 0.0, 3: 1.0})
@@ -404,7 +417,7 @@ def keyed(rig) -> list[str]:
 
 
 def main() -> dict:
-    cases = (eyes, limits, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier, face)
+    cases = (eyes, limits, mouth, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier, face)
     wanted = sys.argv[1:] or [case.__name__ for case in cases]
     return {"version": bpy.app.version_string} | {case.__name__: case() for case in cases if case.__name__ in wanted}
 
