@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mimaface.pictures import open_picture
 
+from .drawing import WARNING, is_flat
 from .fit import FittedFace, fit_portrait
 
 Array = NDArray[Any]
@@ -34,4 +35,5 @@ class Portrait:
         """Open a picture and fit its ``face``-th largest face. Raises :class:`InvalidImage` or :class:`NoFaceFound`."""
         picture, content = open_picture(source)
         fit = fit_portrait(picture.image, face)
-        return cls(picture.image, fit, hashlib.sha256(content).hexdigest(), picture.alpha, picture.warnings)
+        drawn = (WARNING,) if is_flat(picture.image, fit.landmarks[:468, :2]) else ()
+        return cls(picture.image, fit, hashlib.sha256(content).hexdigest(), picture.alpha, (*picture.warnings, *drawn))

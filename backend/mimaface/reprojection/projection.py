@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.correction import Correction, correct
+from mimaface.face.drawing import is_flat
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
@@ -49,6 +50,7 @@ class Projection:
     partner in the photograph; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255 where no pixel is known;
     inner (V,): 1 where the head is drawn even so; above_chin (V,): 0 on the chin's underside;
     follow (V,): 1 moves with the head, 0 stays (base of the neck);
+    flat: whether it is a drawing in flat colours;
     eyes (2, S, S, 3): see ``eyes_and_mouth.eye_pictures``; dark (3,): RGB where no light comes; gum (3,): RGB against that of teeth; tone:
     the photograph's, which all that is painted has;
     at the source pixels: depth and source_kind (H, W), margin (H, W, 5) int8: quarters of a pixel to the nearest other surface,
@@ -73,6 +75,7 @@ class Projection:
     fallback: Array
     inner: Array
     above_chin: Array
+    flat: bool
     eyes: Array
     dark: Array
     gum: Array
@@ -142,7 +145,8 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     seen = trust * _seen(place, raster.depth)
     neutral = head.vertices
     low = neutral[:, 1] + 0.6 * np.maximum(neutral[:, 2], 0)
-    fallback, light, skin = _fallback_colours(head, person, place, seen, triangles, kind, source_kind, margin)
+    flat = is_flat(image, place[head.region("face"), :2])
+    fallback, light, skin = _fallback_colours(head, person, place, seen, triangles, kind, source_kind, margin, 1.0 if flat else LID_SKIN)
     pictures = eyes_and_mouth.eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
     tone = tone_of(image, matte)
     ivory = eyes_and_mouth.IVORY * light
@@ -159,7 +163,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     return Projection(
         head, camera, correction, image, matte, person, eyes_and_mouth.continue_mouth(person, margin[..., MOUTH] / MARGIN_UNIT),
         triangles, kind, head.triangle_part[drawn], still, place, place[mirror], trust, mirror_trust,
-        tone.painted(fallback).astype(np.float32), inner, above_chin, tone.painted(pictures).astype(np.float32),
+        tone.painted(fallback).astype(np.float32), inner, above_chin, flat, tone.painted(pictures).astype(np.float32),
         tone.painted(eyes_and_mouth.DARK * light), gum, tone, smoothstep(NECK_LOW, NECK_HIGH, low), raster.depth, source_kind, margin,
     )  # fmt: skip
 
@@ -184,8 +188,9 @@ def _seen(place: Array, depth: Array) -> Array:
 
 
 def _fallback_colours(
-    head: Head, image: Array, place: Array, trust: Array, triangles: Array, kind: Array, source_kind: Array, margin: Array
-) -> tuple[Array, Array, Array]:
+    head: Head, image: Array, place: Array, trust: Array, triangles: Array, kind: Array, source_kind: Array, margin: Array,
+    lid_skin: float,
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """Colours (V, 3) for points that no pixel shows, the light on the face (3,) and the colour of its skin (3,)."""
     height, width = image.shape[:2]
     column = np.clip(place[:, 0].astype(int), 0, width - 1)
@@ -204,7 +209,7 @@ def _fallback_colours(
     face = sure & head.region("face")
     skin = np.median(seen[face], axis=0) if face.any() else 0.6 * light
     near = eyes_and_mouth.around_eyes()
-    result[near] += LID_SKIN * (skin - result[near])  # sockets are darker than the lids that close over them
+    result[near] += lid_skin * (skin - result[near])  # sockets are darker than the lids that close over them
     lids = head.region("lids")
     edge = eyes_and_mouth.surface_coordinates()[lids, 0] / eyes_and_mouth.LASH_WIDTH
     result[lids] *= (1 - (1 - eyes_and_mouth.LASHES) * np.exp(-(edge**2)))[:, None]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mimaface.face.head import gaze_rotation
+from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.geometry.interpolation import smoothstep
@@ -33,6 +33,7 @@ from .projection import Projection, project_portrait
 Array = NDArray[Any]
 SAME_LOW, SAME_HIGH = 0.0006, 0.0025  # metres that a point has moved on the head: below it has its own expression
 OPENED = 0.0008, 0.0030  # metres that most of the lips have moved: from the second on the mouth's inside is not as it was
+LIDS_LOW, LIDS_HIGH = 0.0015, 0.004  # metres that the lids of a drawing have moved: from the second on the drawn eye is gone
 AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph
 STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is its own photograph
 MOUTH_LIT, MOUTH_DARK = 0.009, 0.020  # metres behind the lips: lit up to the first, and how fast it gets dark from there
@@ -211,10 +212,14 @@ class ProxyRenderer:
         changed = np.where(inside, np.maximum(changed, opened), changed)
         calm = np.where(inside, calm * (1 - opened), calm)
         unfolded = self._lids.unfolded(posed) * changed
+        mirror_trust = projection.mirror_trust
+        if projection.flat:  # a drawn eye is larger than its lids: all the skin around it takes its place as they move
+            unfolded = np.maximum(unfolded, _around_closing_eyes(moved))
+            calm, mirror_trust = calm * (1 - unfolded), mirror_trust * (1 - unfolded)
         trust = projection.trust * (1 - unfolded)
         shape = (posed - pose.translation) @ pose.rotation
         factors = np.stack(
-            [trust, projection.mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
+            [trust, mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
             axis=1,
         )
         fallback = projection.fallback * lips_shadow(shape)[:, None]
@@ -318,6 +323,15 @@ class Lids:
             total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
             stretched = total[self.triangles].mean(1)
         return np.asarray(total)
+
+
+def _around_closing_eyes(moved: Array) -> Array:
+    """(V,) 1 on the skin around an eye most of whose lids have ``moved`` (V,) by LIDS_HIGH metres, 0 up to LIDS_LOW."""
+    head = Head.load()
+    result = np.zeros(len(moved))
+    for side in (head.vertices[:, 0] > 0, head.vertices[:, 0] <= 0):
+        result[around_eyes() & side] = smoothstep(LIDS_LOW, LIDS_HIGH, np.percentile(moved[head.region("lids") & side], 75))
+    return result
 
 
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
