@@ -25,6 +25,7 @@ LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022  # metres: down in a bl
 LID_REACH = 0.026  # metres around an eye's centre
 LASHES, LASH_WIDTH = 0.42, 0.0016  # brightness of the line that a closed lid ends in, and how wide it is in metres
 LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they close with is seen
+LIPS_PARTED = 0.003, 0.006  # metres: up to the first a photograph shows the line itself, from the second on it is painted
 LIPS_LINE = 0.45  # of the light is lost in it
 UPPER_LIP, LOWER_LIP = -0.008, -0.020  # metres that the open jaw takes a lip down: less than the first, more than the second
 WHITE = np.array([1.035, 1.0, 0.965])  # the hue of a white against its grey
@@ -147,13 +148,17 @@ def lips() -> tuple[Array, Array]:
     return np.flatnonzero(both & (down > UPPER_LIP)), np.flatnonzero(both & (down < LOWER_LIP))
 
 
-def lips_shadow(shape: Array) -> Array:
-    """(V,) how much light reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch."""
+def lips_shadow(shape: Array, parted: float) -> Array:
+    """(V,) how much light reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch.
+
+    parted: metres by which the photograph's lips are; closed ones bring their own line.
+    """
+    lost = LIPS_LINE * smoothstep(*LIPS_PARTED, np.array(parted))
     upper, lower = lips()
     away = np.linalg.norm(shape[upper][:, None] - shape[lower][None], axis=2)
     result = np.ones(len(shape))
     for lip, distance in ((upper, away.min(1)), (lower, away.min(0))):
-        result[lip] -= LIPS_LINE * np.exp(-((distance / LIPS_TOUCH) ** 2))
+        result[lip] -= lost * np.exp(-((distance / LIPS_TOUCH) ** 2))
     return result
 
 

@@ -222,7 +222,7 @@ class ProxyRenderer:
             [trust, mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
             axis=1,
         )
-        fallback = projection.fallback * lips_shadow(shape)[:, None]
+        fallback = projection.fallback * lips_shadow(shape, projection.correction.parted)[:, None]
         look = Look(factors, fallback, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
         left, top, right, bottom = self.view
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
