@@ -70,7 +70,7 @@ def test_mouth_close_closes_it_and_no_further(opened, close):
     still, pose = pose_of(portrait), pose_of(portrait, mouthClose=close)
     assert opening(renderer, pose) <= 0.05 * opening(renderer, still)
     image = renderer.render(pose)
-    assert lip_gap(image) < 0.5 * lip_gap(portrait.image)
+    assert lip_gap(image) < 0.05, "lips that meet, as the landmarker sees them: up to 0.03"
     nose, lip = (FaceLandmarker.load().faces(image)[0].points[k, 1] for k in (2, 0))
     own_nose, own_lip = (portrait.fit.landmarks[k, 1] for k in (2, 0))
     assert lip - nose > 0.6 * (own_lip - own_nose), "the upper lip stays under the nose"
