@@ -124,19 +124,26 @@ class Backend:
         self.stop_client()
         if self._python is None:
             self._fail(f"{problem}, and {NONE_INSTALLED}")
+        elif self._process is not None and self._process.poll() is None:  # our own, and it hangs: it would keep the folder's lock
+            self._end_in_thread(None)
+            self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll goes on when it is gone
         else:
             self._launch()
 
     def stop(self, wait: bool = True) -> None:
         """Ask the backend to end, and forget it; with ``wait`` False a thread sees to it."""
-        client, process = self.client, self._process
-        self.client, self._process, self.state, self.problem = None, None, "stopped", ""
-        if client is None and process is None:
+        client, self.client, self.state, self.problem = self.client, None, "stopped", ""
+        if client is None and self._process is None:
             return
+        ending = self._end_in_thread(client)
+        if wait:
+            ending.join()
+
+    def _end_in_thread(self, client: Client | None) -> threading.Thread:
+        process, self._process = self._process, None
         self._ending = threading.Thread(target=_end, args=(client, process), name="mimaface-stop", daemon=True)
         self._ending.start()
-        if wait:
-            self._ending.join()
+        return self._ending
 
     def release(self) -> None:
         """Forget the backend. One that this program started ends now if nobody has a job in it, else with this program."""

@@ -100,6 +100,7 @@ def test_a_killed_backend_is_noticed_and_resume_completes(version, tmp_path, ext
     assert result["files"] == [f"{index:06d}.png" for index in range(60)] + ["take.json"], "none lost, none doubled, no halves"
     pictures = {(Path(result["folder"]) / name).read_bytes() for name in result["files"][:-1]}
     assert len(pictures) == 60
+    assert result["hung"] == {"state": "done", "done": 70, "message": "", "another": True}, "one press of Resume"
 
 
 def test_a_killed_blender_leaves_the_job_finishing(tmp_path, extension):

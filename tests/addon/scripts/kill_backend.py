@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -49,8 +50,29 @@ def main() -> dict:
         "slowest_ms": 1000 * slowest, "message": message, "kept": kept, "done": take.done, "strips": len(strip.elements),
         "files": sorted(path.name for path in folder.iterdir()), "folder": str(folder),
     }  # fmt: skip
+    hung = hang(drive, scene, runtime)
     runtime.backend.stop()
-    return result
+    return {**result, "hung": hung}
+
+
+def hang(drive, scene, runtime) -> dict:
+    """The backend stops answering in the middle of a take: one press of Resume ends it, starts another and completes the take."""
+    import bpy
+
+    scene.frame_end = 70
+    assert bpy.ops.mimaface.generate() == {"FINISHED"}
+    take = scene.mimaface.takes[1]
+    drive.pump(lambda: take.done >= 3, what="the first frames")
+    first = runtime.backend.pid
+    os.kill(first, signal.SIGSTOP)
+    try:
+        drive.pump(lambda: take.state == "interrupted", 20, "the hang to be noticed")
+        assert bpy.ops.mimaface.resume() == {"FINISHED"}
+        drive.pump(lambda: take.state in ("done", "failed"), 90, "resume")
+        return {"state": take.state, "done": take.done, "message": take.message, "another": runtime.backend.pid != first}
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, signal.SIGCONT)
 
 
 drive.run(main)
