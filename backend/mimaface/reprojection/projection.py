@@ -146,7 +146,10 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     neutral = head.vertices
     low = neutral[:, 1] + 0.6 * np.maximum(neutral[:, 2], 0)
     flat = is_flat(image, place[head.region("face"), :2])
-    fallback, light, skin = _fallback_colours(head, person, place, seen, triangles, kind, source_kind, margin, 1.0 if flat else LID_SKIN)
+    fallback, light, skin = _fallback_colours(
+        head, person, place, seen, triangles, kind, source_kind, margin,
+        1.0 if flat else LID_SKIN, correction.parted,
+    )  # fmt: skip
     pictures = eyes_and_mouth.eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
     tone = tone_of(image, matte)
     ivory = eyes_and_mouth.IVORY * light
@@ -189,9 +192,12 @@ def _seen(place: Array, depth: Array) -> Array:
 
 def _fallback_colours(
     head: Head, image: Array, place: Array, trust: Array, triangles: Array, kind: Array, source_kind: Array, margin: Array,
-    lid_skin: float,
+    lid_skin: float, parted: float,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """Colours (V, 3) for points that no pixel shows, the light on the face (3,) and the colour of its skin (3,)."""
+    """Colours (V, 3) for points that no pixel shows, the light on the face (3,) and the colour of its skin (3,).
+
+    lid_skin: share of that in closed lids; parted: metres by which the lips are: closed ones show all of their colours.
+    """
     height, width = image.shape[:2]
     column = np.clip(place[:, 0].astype(int), 0, width - 1)
     row = np.clip(place[:, 1].astype(int), 0, height - 1)
@@ -202,7 +208,8 @@ def _fallback_colours(
     on_skin = (trust > 0.6) & (source_kind[row, column] == SKIN)
     result = _hair_colours(head, result, triangles[kind == SKIN], seen, on_skin)
     near = on_skin & (margin[row, column, SKIN] > LIP_MARGIN * MARGIN_UNIT)
-    result = _own_colours(head.region("lips"), result, triangles[kind == SKIN], seen, _unshaded(seen, near & head.region("lips")))
+    lips = _own_colours(head.region("lips"), result, triangles[kind == SKIN], seen, _unshaded(seen, near & head.region("lips")))
+    result = result + smoothstep(*eyes_and_mouth.LIPS_PARTED, np.array(parted)) * (lips - result)
     light = eyes_and_mouth.light_of(image, head, place, sure)
     inner, colours = eyes_and_mouth.mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light)
     result[inner] = colours
