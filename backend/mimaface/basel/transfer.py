@@ -6,11 +6,9 @@ by ``exBase`` in regularised least squares. Solved once on the user's machine an
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import logging
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from mimaface.face.head import ASSETS, Head
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import ACTION_NAMES
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+from mimaface.protocol.files import replacing
 
 from .bfm import EXPRESSION, BaselFace
 from .correspondence import Similarity, correspond
@@ -147,15 +146,11 @@ def _write(path: Path, key: str, solved: Transfer) -> None:
         "matrix": solved.matrix, "metric": solved.metric, "unexplained": solved.unexplained,
         "scale": solved.placed.scale, "rotation": solved.placed.rotation, "offset": solved.placed.offset,
     }  # fmt: skip
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             np.savez(file, key=np.array(key), **arrays)
-        os.replace(part, path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         log.warning("the transfer to the BFM cannot be kept in %s (%s); it is solved again next time", path.parent, error)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from mimaface.face.track import Tracker
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound
+from mimaface.protocol.files import write_whole
 from mimaface.reprojection.renderer import ProxyRenderer, cut_out
 
 from .boxes import head_box
@@ -256,6 +256,4 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     if path.exists() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".json.part")
-    part.write_text(text)
-    os.replace(part, path)
+    write_whole(path, text.encode())

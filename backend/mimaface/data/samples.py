@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+from mimaface.protocol.files import replacing
 
 Array = NDArray[Any]
 PICTURES = ("driven", "projected", "provenance", "albedo", "normals")  # of every frame
@@ -116,13 +116,11 @@ def from_members(members: dict[str, Any]) -> Sample:
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     """Write one shard, whole or not at all; returns how many samples it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
     count = 0
-    with part.open("wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
+    with replacing(path) as part, part.open("wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
         for sample in samples:
             writer.write(to_members(sample))
             count += 1
-    os.replace(part, path)
     return count
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, NotWritable
+from mimaface.protocol.files import replacing
 
 from .motion_unet import sinusoids
 
@@ -117,11 +118,10 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], dtype: torch.dtype 
 
 
 def _replacing(path: Path, write: Callable[[Path], Any]) -> None:
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        part.replace(path)
+        with replacing(path) as part:
+            write(part)
     except (OSError, SafetensorError) as error:
         raise NotWritable(f"cannot write {path}: {error}", "choose another folder or free some space") from error
 

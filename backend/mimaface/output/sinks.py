@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from PIL import Image
 
 from mimaface.pictures import encode_png, is_ours
 from mimaface.protocol.errors import DiskFull, InvalidInput, NotInstalled, NotWritable
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.files import replacing, write_whole
 
 from .sound import Sound
 
@@ -158,21 +157,15 @@ def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = No
         if path.is_dir() or (path.exists() and not overwrite):
             raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("w+b", buffering=0) as raw:
-                file = _Written(raw)
-                sink = Mp4(file, exact_rate(rate), sound)
-                try:
-                    yield sink
-                    sink.finish()
-                except BaseException as error:
-                    sink.abandon()
-                    raise (file.failure or error) from None
-            part.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+        with replacing(path) as part, part.open("w+b", buffering=0) as raw:
+            file = _Written(raw)
+            sink = Mp4(file, exact_rate(rate), sound)
+            try:
+                yield sink
+                sink.finish()
+            except BaseException as error:
+                sink.abandon()
+                raise (file.failure or error) from None
 
 
 def is_film(path: Path) -> bool:

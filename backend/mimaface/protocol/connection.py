@@ -15,6 +15,7 @@ from typing import Any
 from zmq.utils import z85
 
 from .errors import NotReachable, NotWritable
+from .files import write_whole
 
 KEY_LENGTH = 40  # letters of a CURVE key in Z85
 LARGEST_FILE = 64 * 1024  # bytes: no connection file is larger
@@ -40,14 +41,9 @@ class Connection:
 
     def write(self, path: Path) -> None:
         """Write with mode 0600 to a temporary name, then rename. Raises :class:`NotWritable`."""
-        part = path.with_name(path.name + ".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.unlink(missing_ok=True)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(self), file)
-            os.replace(part, path)
+            write_whole(path, json.dumps(asdict(self)).encode(), private=True)
         except OSError as error:
             raise NotWritable(f"cannot write the connection file {path}: {error.strerror}", "choose another folder") from error
 

@@ -6,7 +6,6 @@ What the net's four numbers mean is published nowhere; an affine map from our ga
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from mimaface.basel.transfer import GazeAdapter
 from mimaface.face.track import Tracker
 from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
+from mimaface.protocol.files import write_whole
 from mimaface.renderers.released_shot import net_input, net_output
 from mimaface.weights.convert import FaceNetworks
 from mimaface.weights.library import gaze_file
@@ -48,12 +48,10 @@ def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], nam
 def keep(adapter: GazeAdapter, name: str) -> None:
     """Store the calibration for all later renders. Raises :class:`NotWritable`."""
     path = gaze_file()
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     content = {"video": name, "matrix": adapter.matrix.tolist(), "offset": adapter.offset.tolist()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
         raise NotWritable(f"cannot write {path}: {error.strerror}", "choose another MIMAFACE_HOME") from error
 

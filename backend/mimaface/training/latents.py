@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mimaface.data.samples import SIGNALS, Sample, read_shards
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.protocol.files import replacing
 from mimaface.sampling.conditions import MOVING, STILL, Conditions, Encode, SourceConditions, is_reprojected
 from mimaface.sampling.images import as_images
 
@@ -136,10 +136,9 @@ def _write_rows(shard: Path, target: Path, row_of: Callable[[Sample], dict[str, 
         persons.append(sample.person)
         for name, value in row_of(sample).items():
             columns.setdefault(name, []).append(value)
-    part = target.with_suffix(".part")
     tensors = {name: torch.stack(values).contiguous() for name, values in columns.items()}
-    save_file(tensors, part, metadata={"names": json.dumps(names), "persons": json.dumps(persons)})
-    os.replace(part, target)
+    with replacing(target) as part:
+        save_file(tensors, part, metadata={"names": json.dumps(names), "persons": json.dumps(persons)})
 
 
 def smaller(picture: Array, side: int) -> Tensor:
