@@ -13,7 +13,7 @@ from mimaface.basel import transfer as module
 from mimaface.basel.align import applied, five_points, inverted, similarity
 from mimaface.basel.bfm import BaselFace, row_rotation
 from mimaface.basel.correspondence import Similarity, correspond
-from mimaface.basel.pose import Apparent, SourceFace, angles_of, drive, from_network, seen, to_network, unseen
+from mimaface.basel.pose import Apparent, SourceFace, angles_of, drive, from_apparent, from_network, to_apparent, to_network
 from mimaface.basel.transfer import GazeAdapter, solve, transfer
 from mimaface.face.head import Head
 from mimaface.face.pose import poses_for
@@ -202,11 +202,11 @@ def test_a_pose_comes_back_from_the_nets_convention(pose, tilt, roll, canvas_siz
     camera = Camera(900.0, (310.0, 395.0), 600, 800)
     canvas = similarity_of(canvas_size, tilt, (40, -30))
     placed = Similarity(0.104, head_angles_to_matrix([0.02, -0.1, 0.01]), np.array([0.0, -0.03, 0.08]))
-    apparent = seen(rotation, translation, camera, canvas, placed)
+    apparent = to_apparent(rotation, translation, camera, canvas, placed)
     crop = similarity_of(crop_size, roll, (0, 0))
     crop[:, 2] = [140, 150] - crop[:, :2] @ apparent.position  # crops have the face in their middle
     angles, place = to_network(apparent, crop)
-    back = unseen(from_network(angles, place, crop), camera, canvas, placed)
+    back = from_apparent(from_network(angles, place, crop), camera, canvas, placed)
     np.testing.assert_allclose(back[0], rotation, atol=1e-9)
     np.testing.assert_allclose(back[1], translation, atol=1e-9)
     # and both cameras see the same: points near the BFM's origin fall on the same pixels of the canvas
@@ -228,7 +228,7 @@ def test_angles_are_those_of_the_rotation(angles):
     ids=["left", "down", "right tilt"],
 )
 def test_signs_are_deep3dfaces(ours, axis, sign):
-    facing = seen(head_angles_to_matrix(ours), [0, 0, -1], Camera(800.0, (256, 256), 512, 512), similarity_of(1, 0, (0, 0)),
+    facing = to_apparent(head_angles_to_matrix(ours), [0, 0, -1], Camera(800.0, (256, 256), 512, 512), similarity_of(1, 0, (0, 0)),
                   Similarity(0.1, np.eye(3), np.zeros(3)))  # fmt: skip
     angles, _ = to_network(facing, similarity_of(1, 0, (-128, -128)))
     np.testing.assert_allclose(angles, 0.2 * sign * np.eye(3)[axis], atol=1e-9)
@@ -281,7 +281,7 @@ def test_absolute_takes_expression_rotation_and_gaze_as_recorded(portrait, sourc
     np.testing.assert_allclose(found.expression[0], 0.5 * shared_transfer.matrix[ACTION_INDEX["jawOpen"]], atol=1e-6)
     np.testing.assert_allclose(found.gaze[0], np.radians([10, 5, 10, 5]), atol=1e-6)
     turned = from_network(found.rotation[0], found.translation[0], found.crop[0])
-    expected = seen(head_angles_to_matrix(np.radians([10, 0, 0])), portrait.fit.translation, portrait.fit.camera, source.canvas,
+    expected = to_apparent(head_angles_to_matrix(np.radians([10, 0, 0])), portrait.fit.translation, portrait.fit.camera, source.canvas,
                     shared_transfer.placed)  # fmt: skip
     np.testing.assert_allclose(turned.rotation, expected.rotation, atol=1e-6)
     assert isinstance(turned, Apparent)

@@ -22,8 +22,8 @@ from mimaface.reprojection import projection
 SAMPLES = 16
 STAGES = {
     "truth_render": [(synthetic.Camcorder, "take")],
-    "prepare_proxy": [(synthetic.ProxyRenderer, "__init__")],
-    "proxy_render": [(synthetic.ProxyRenderer, "render")],
+    "prepare_proxy": [(synthetic.Reprojector, "__init__")],
+    "proxy_render": [(synthetic.Reprojector, "render")],
     "albedo_render": [(synthetic, "render_albedo")],
     "person_and_studio": [(synthetic, "random_person"), (synthetic, "random_studio")],
     "measured_fit": [(synthetic, "measured_fit")],

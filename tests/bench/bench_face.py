@@ -21,7 +21,7 @@ from mimaface.face.track import track_frames
 from mimaface.geometry.rasterise import rasterise, rasterise_reference
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.rotation import matrix_to_head_angles
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 
 def errors_on_renders(count: int = 60) -> dict[str, float]:
@@ -55,7 +55,7 @@ def errors_on_renders(count: int = 60) -> dict[str, float]:
 def main() -> None:
     portrait = Portrait.open(ASSETS / "portrait.png")
     landmarker, fit = FaceLandmarker.load(), portrait.fit
-    renderer = ProxyRenderer(portrait)
+    renderer = Reprojector(portrait)
     poses = poses_for(fit, open_motion(ASSETS / "take.csv"))[:40]
     images = [renderer.render(pose) for pose in poses]
     film = [(index / 24, image) for index, image in enumerate(images)]
@@ -79,7 +79,7 @@ def main() -> None:
             "fit_error_px": fit.error,
             "fit_error_px_in_512_face_crop": fit.error * crop,
             "track_fps": 1000 * len(film) / median_ms(lambda: track_frames(film), 3, 1),
-            "proxy_prepare_ms": median_ms(lambda: ProxyRenderer(portrait), 5, 1),
+            "proxy_prepare_ms": median_ms(lambda: Reprojector(portrait), 5, 1),
             "proxy_fps": 1000 / proxy,
             "rasterise_ms": fast,
             "rasterise_speed_over_reference": ratio,

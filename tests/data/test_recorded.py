@@ -20,7 +20,7 @@ from mimaface.data.recorded import Clip, RecordedConfig, clips_in, examine, make
 from mimaface.data.samples import read_shards, shards_in
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
-from mimaface.reprojection.renderer import Frame
+from mimaface.reprojection.crops import CropWindow
 
 from .conftest import RATE, SIDE, shoot, write_film
 
@@ -209,7 +209,7 @@ def test_windows_against_a_plain_loop(good, data, frames, step):
 
 
 def test_the_crop_is_measured_in_pixels_of_the_video():
-    frame = Frame(10.0, 20.0, 0.5, 50, 50)  # shows 10–110, 20–120
+    frame = CropWindow(10.0, 20.0, 0.5, 50, 50)  # shows 10–110, 20–120
     inside = np.tile([[11.0, 21.0], [109.0, 119.0]], (3, 10, 1))
     check_inside(inside, frame, Limits())
     inside[2, 4] = [111.0, 50.0]  # one of 20 points of one frame

@@ -112,7 +112,7 @@ def test_no_motion_is_the_source_itself():
     signals = motion_signals([away], fit)
     np.testing.assert_array_equal(signals["translation"], 0)
     np.testing.assert_allclose(signals["expression"][0], fit.actions, rtol=1e-6)
-    renderer = synthetic.ProxyRenderer(synthetic.Portrait(camcorder.take(pose), fit, ""), 0, "photo")
+    renderer = synthetic.Reprojector(synthetic.Portrait(camcorder.take(pose), fit, ""), 0, "photo")
     np.testing.assert_array_equal(renderer.render(away), camcorder.take(pose), "a projection at rest is the photograph")
 
 

@@ -12,7 +12,7 @@ from mimaface.face.pose import poses_for
 from mimaface.face.track import track_frames
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix, tilt_of
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_second_person_moves_and_the_first_stands_still():
     portrait = Portrait.open(CASES / "two_near_far.jpg", face=1)
     np.testing.assert_allclose(portrait.fit.landmarks[:468, :2].mean(0), (613, 331), atol=6)
     (pose,) = poses_for(portrait.fit, motion_of({"angles": (15, 0, 0), "jawOpen": 0.5}))
-    changed = np.abs(ProxyRenderer(portrait).render(pose).astype(int) - portrait.image).max(-1) > 20
+    changed = np.abs(Reprojector(portrait).render(pose).astype(int) - portrait.image).max(-1) > 20
     assert changed[:, 450:].sum() > 1000
     assert changed[:, :400].sum() == 0
 
@@ -75,7 +75,7 @@ def shaken_and_nodding(picture: Image.Image, tilt: float) -> np.ndarray:
     """(3, 4): :func:`degrees` of a photograph, and of its frames shaking and nodding, these turned back by ``tilt`` degrees."""
     image = np.asarray(picture)
     portrait = Portrait(image, fit_portrait(image), "")
-    renderer = ProxyRenderer(portrait, 400)
+    renderer = Reprojector(portrait, 400)
     poses = poses_for(portrait.fit, motion_of({"angles": (15, 0, 0)}, {"angles": (0, 12, 0)}))
     frames = [Image.fromarray(renderer.render(pose)).rotate(-tilt, Image.Resampling.BICUBIC, expand=True) for pose in poses]
     fits = [portrait.fit, *(fit_portrait(np.asarray(frame)) for frame in frames)]

@@ -7,7 +7,7 @@ from mimaface.face.track import track_frames
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 FRAMES = 30
 
@@ -22,7 +22,7 @@ def film(portrait):
             for p in phase
         ]
     )
-    renderer = ProxyRenderer(portrait)
+    renderer = Reprojector(portrait)
     times = np.cumsum(np.random.default_rng(0).uniform(0.03, 0.05, FRAMES))
     return times, [renderer.render(pose) for pose in poses_for(portrait.fit, truth)], truth
 

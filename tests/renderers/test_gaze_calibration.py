@@ -9,7 +9,7 @@ from mimaface.basel.bfm import BaselFace
 from mimaface.basel.transfer import GazeAdapter
 from mimaface.cli import main
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, NoFaceFound
-from mimaface.renderers.gaze_calibration import calibrate, keep, kept
+from mimaface.renderers.gaze_calibration import calibrate, load_calibration, save_calibration
 from mimaface.weights.convert import FaceNetworks
 from mimaface.weights.library import gaze_file
 
@@ -55,22 +55,22 @@ def test_the_map_is_found_on_frames_and_kept(film):
     spread = numbers.std(0).mean()
     assert np.abs(adapter(ahead) - truth).mean() < 0.35 * spread, "as exact as our tracker is on renders"
     assert np.abs(GazeAdapter.assumed()(ahead) - truth).mean() > 0.9 * spread
-    keep(adapter, "film")
-    again = kept()
+    save_calibration(adapter, "film")
+    again = load_calibration()
     assert again is not None and again.fitted
     np.testing.assert_array_equal(again(ahead), adapter(ahead))
 
 
 def test_without_a_calibration_there_is_none():
-    assert kept() is None
+    assert load_calibration() is None
 
 
 @pytest.mark.parametrize("content", ["{", '{"matrix": [[1]], "offset": [1]}', '{"offset": [0, 0, 0, 0]}'])
 def test_a_damaged_one_is_said(content):
-    keep(GazeAdapter.assumed(), "x")
+    save_calibration(GazeAdapter.assumed(), "x")
     gaze_file().write_text(content)
     with pytest.raises(InvalidCheckpoint, match=r"damaged.*"):
-        kept()
+        load_calibration()
 
 
 def test_eyes_that_never_move_and_films_without_a_face_are_refused(film):

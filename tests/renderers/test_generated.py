@@ -16,7 +16,8 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers.generated import SHIPPED
 from mimaface.renderers.generated_session import GeneratedSession, open_engine, window_in
-from mimaface.reprojection.renderer import ProxyRenderer, choose_frame
+from mimaface.reprojection.crops import choose_window
+from mimaface.reprojection.reprojector import Reprojector
 from training_fixtures import models
 
 SMALL = RenderSettings(engine="demo", size=160, seed=4)
@@ -93,7 +94,7 @@ def test_at_rest_it_is_the_photograph_and_near_it_hardly_less(folder, portrait):
     """Whatever the networks say – these have random weights."""
     motion = motion_of({}, {"angles": (0.1, 0, 0)}, {"angles": (8, 0, 0)})
     poses = poses_for(portrait.fit, motion)
-    renderer = ProxyRenderer(portrait, 160)
+    renderer = Reprojector(portrait, 160)
     frames = run(folder, portrait, motion)
     change = [np.abs(frames[i].astype(float) - renderer.render(pose)).mean() for i, pose in enumerate(poses)]
     assert change[0] == 0
@@ -138,7 +139,7 @@ def test_a_nearly_held_pose_does_not_flicker(hopper):
     """Trembling by a twentieth of a degree, as a still head that is followed: frames change hardly more than the posed photograph."""
     random = np.random.default_rng(0)
     tremble = [{"angles": tuple(np.array([8, 4, 2]) + random.normal(0, 0.05, 3)), "jawOpen": 0.3} for _ in range(12)]
-    motion, renderer = motion_of(*tremble), ProxyRenderer(hopper, 192)
+    motion, renderer = motion_of(*tremble), Reprojector(hopper, 192)
     posed = np.stack([renderer.render(pose) for pose in poses_for(hopper.fit, motion)]).astype(float)
     found = generated(SHIPPED, hopper, motion, RenderSettings(engine="demo", size=192), pool=POOL)
     frames = np.stack([step.image for step in found if step is not None]).astype(float)
@@ -151,9 +152,9 @@ def test_far_from_the_face_the_proxy_s_frame_is_untouched(decoder, portrait, req
     settings = RenderSettings(engine="demo", size=256)
     pose = poses_for(portrait.fit, nod(2))[1]
     generated = run(folder, portrait, nod(2), settings)[1]
-    renderer = ProxyRenderer(portrait, 256, "photo")
+    renderer = Reprojector(portrait, 256, "photo")
     proxy = renderer.render(pose)
-    left, top, side = window_in(renderer.frame, choose_frame(portrait, 32, "face"))
+    left, top, side = window_in(renderer.crop, choose_window(portrait, 32, "face"))
     outside = np.ones(proxy.shape[:2], bool)
     outside[top : top + side, left : left + side] = False
     assert outside.sum() > 2000

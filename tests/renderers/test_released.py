@@ -14,7 +14,7 @@ from mimaface.basel.transfer import GazeAdapter
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import registry
-from mimaface.renderers.gaze_calibration import keep
+from mimaface.renderers.gaze_calibration import save_calibration
 from mimaface.weights import library
 from mimaface.weights.convert import FACE_FILE, convert
 from release import SMALL, write_release
@@ -68,7 +68,7 @@ def test_installed_it_animates_any_number_of_frames(installed, portrait):
 def test_a_calibrated_gaze_is_used_and_makes_other_jobs(installed, portrait):
     motion, settings = motion_of({"gaze": (0, 0)}, {"gaze": (20, 5)}), RenderSettings(engine="released")
     plain, build = [frame.image for frame in animate(portrait, motion, settings)], registry.build("released")
-    keep(GazeAdapter(-3 * np.eye(4), np.zeros(4), fitted=True), "around.mp4")
+    save_calibration(GazeAdapter(-3 * np.eye(4), np.zeros(4), fitted=True), "around.mp4")
     again = [frame.image for frame in animate(portrait, motion, settings)]
     assert not np.array_equal(plain[1], again[1])
     assert registry.build("released") != build

@@ -12,7 +12,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.cutout import Cutout, whole_person, within_alpha
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 TURNED = motion_of({}, {"angles": (15, 0, 0)})
 
@@ -24,7 +24,7 @@ def person():
     out = io.BytesIO()
     small.save(out, "PNG")
     portrait = Portrait.open(out.getvalue())
-    return ProxyRenderer(portrait).render(poses_for(portrait.fit, motion_of({}))[0], transparent=True)
+    return Reprojector(portrait).render(poses_for(portrait.fit, motion_of({}))[0], transparent=True)
 
 
 def opened(picture):

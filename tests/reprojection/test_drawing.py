@@ -9,7 +9,7 @@ from PIL import Image
 from conftest import CASES, motion_of
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 CARTOON = CASES / "cartoon.png"
 
@@ -34,13 +34,13 @@ def test_a_drawing_is_said_to_be_one(source):
 
 def test_photographs_are_none(each_portrait):
     assert each_portrait.warnings == ()
-    assert not ProxyRenderer(each_portrait).projection.flat
+    assert not Reprojector(each_portrait).projection.flat
 
 
 @pytest.mark.parametrize("close", [("Left",), ("Left", "Right")])
 def test_a_drawn_eye_closes_in_the_drawings_skin(close):
     portrait = Portrait.open(CARTOON)
-    image = ProxyRenderer(portrait).render(poses_for(portrait.fit, motion_of({f"eyeBlink{side}": 1.0 for side in close}))[0])
+    image = Reprojector(portrait).render(poses_for(portrait.fit, motion_of({f"eyeBlink{side}": 1.0 for side in close}))[0])
     for side, iris in (("Left", 473), ("Right", 468)):
         u, v = portrait.fit.landmarks[iris, :2].astype(int)
         eye = np.s_[v - 18 : v + 19, u - 18 : u + 19]

@@ -8,7 +8,7 @@ import pytest
 from mimaface.protocol.arkit import ACTION_INDEX
 from mimaface.reprojection.eyes_and_mouth import WHITE_HIGH, WHITE_LOW, saturation, white_of_eye
 from mimaface.reprojection.kernels import SKIN
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 LIGHT = np.array([200.0, 195.0, 190.0])
 DARK_SKIN, LIGHT_SKIN = np.array([72.0, 49.0, 40.0]), np.array([195.0, 158.0, 130.0])
@@ -54,7 +54,7 @@ def test_an_eye_that_was_closed_opens_without_its_lid(portrait):
     actions = portrait.fit.actions.copy()
     actions[[ACTION_INDEX["eyeBlinkLeft"], ACTION_INDEX["eyeBlinkRight"]]] = 1.0
     closed = replace(portrait, fit=replace(portrait.fit, actions=actions))
-    opened, shut = (ProxyRenderer(each, 512, "face").projection for each in (portrait, closed))
+    opened, shut = (Reprojector(each, 512, "face").projection for each in (portrait, closed))
     middle = np.s_[:, 60:68, 60:68]
     skin = np.median(opened.image[opened.source_kind == SKIN], axis=0)
     assert np.ptp(shut.eyes[middle], axis=(1, 2)).max() < 12, "nothing of the photograph"

@@ -17,8 +17,8 @@ from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.reprojection.edges import seams
 from mimaface.reprojection.hair import hair_offset, skin_triangles
 from mimaface.reprojection.matte import background_behind, person_colours, person_matte
-from mimaface.reprojection.person_warp import Sheet
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.person_warp import PersonWarp
+from mimaface.reprojection.reprojector import Reprojector
 
 SIDE = 256
 
@@ -130,7 +130,7 @@ def test_a_person_and_a_background_make_the_photograph():
 
 
 def test_the_background_stays_when_the_head_turns(each_portrait):
-    renderer = ProxyRenderer(each_portrait)
+    renderer = Reprojector(each_portrait)
     poses = poses_for(each_portrait.fit, motion_of({"angles": (18, 4, 3)}, {"angles": (-18, -4, -3)}))
     left, top, right, bottom = renderer.view
     part = renderer._part
@@ -146,7 +146,7 @@ def test_the_background_stays_when_the_head_turns(each_portrait):
 
 @pytest.mark.parametrize("scale", [1.0, 1.5])
 def test_stretch_is_measured_in_its_own_direction(portrait, scale):
-    sheet: Sheet = ProxyRenderer(portrait, 256, "face")._sheet
+    sheet: PersonWarp = Reprojector(portrait, 256, "face")._sheet
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     stretched = sheet._knots @ turn * [scale, 0.7] @ turn.T
     assert np.allclose(sheet._stretch(stretched), max(scale, 0.7))
@@ -155,7 +155,7 @@ def test_stretch_is_measured_in_its_own_direction(portrait, scale):
 @pytest.mark.parametrize("framing", ["photo", "face"])
 def test_the_origin_of_every_pixel_is_told(each_portrait, framing):
     """At rest nothing is made up, and the more the head turns the more is; what is said to be photographed background is it."""
-    renderer = ProxyRenderer(each_portrait, 256, framing)
+    renderer = Reprojector(each_portrait, 256, framing)
     poses = poses_for(each_portrait.fit, motion_of({"angles": (0, 0, 0)}, {"angles": (9, 0, 0)}, {"angles": (24, 0, 0)}))
     made_up = []
     for pose in poses:
@@ -175,7 +175,7 @@ def test_the_origin_of_every_pixel_is_told(each_portrait, framing):
 def test_pixels_said_to_be_the_person_are_photographed(portrait):
     """They, but for the eyes, are darker where all that the photograph shows of the person is; what is made up is not."""
     pose = poses_for(portrait.fit, motion_of({"angles": (15, 5, 0)}))[0]
-    renderer = ProxyRenderer(portrait, 256, "face")
+    renderer = Reprojector(portrait, 256, "face")
     before, provenance, _ = renderer.posed(pose)
     projection = renderer.projection
     renderer._sheet._person[..., :3] *= 0.5

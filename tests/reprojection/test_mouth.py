@@ -17,7 +17,7 @@ from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
 from mimaface.protocol.mouth import PARTING
 from mimaface.reprojection.kernels import MOUTH
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 JAW, CLOSE = ACTION_INDEX["jawOpen"], ACTION_INDEX["mouthClose"]
 OPEN = {
@@ -28,14 +28,14 @@ OPEN = {
 
 
 @pytest.fixture(scope="module", params=OPEN)
-def opened(request) -> tuple[Portrait, ProxyRenderer]:
+def opened(request) -> tuple[Portrait, Reprojector]:
     """A photograph of an open mouth, made by opening the mouth of another."""
     path, actions = OPEN[request.param]
     closed = Portrait.open(path)
     file = io.BytesIO()
-    Image.fromarray(ProxyRenderer(closed).render(poses_for(closed.fit, motion_of(actions))[0])).save(file, "PNG")
+    Image.fromarray(Reprojector(closed).render(poses_for(closed.fit, motion_of(actions))[0])).save(file, "PNG")
     portrait = Portrait.open(file.getvalue())
-    return portrait, ProxyRenderer(portrait)
+    return portrait, Reprojector(portrait)
 
 
 def pose_of(portrait, absolute=False, **actions):
@@ -117,7 +117,7 @@ def test_a_smile_does_not_close_it(opened):
 
 
 def test_closed_lips_are_corrected_as_ever(hopper):
-    correction = ProxyRenderer(hopper).projection.correction
+    correction = Reprojector(hopper).projection.correction
     changed = hopper.fit.actions.copy()
     changed[JAW] = 0.5
     np.testing.assert_array_equal(correction.at(changed), correction.at(hopper.fit.actions))

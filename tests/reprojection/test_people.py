@@ -9,7 +9,7 @@ from mimaface.face.fit import lid_opening
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.pose import poses_for
 from mimaface.protocol.rotation import matrix_to_head_angles
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 EYES = ((33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
         (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382))  # fmt: skip
@@ -18,7 +18,7 @@ EYES = ((33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 16
 @pytest.fixture(scope="module")
 def shown(sitter):
     """The frame of a pose, at the size of the portrait."""
-    renderer = ProxyRenderer(sitter.portrait)
+    renderer = Reprojector(sitter.portrait)
 
     def draw(**values) -> np.ndarray:
         return renderer.render(poses_for(sitter.portrait.fit, motion_of(values))[0])

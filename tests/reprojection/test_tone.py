@@ -10,7 +10,7 @@ from conftest import CASES, HOPPER, motion_of
 from mimaface.animation import animate
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.settings import RenderSettings
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 from mimaface.reprojection.tone import BRIGHTNESS, tone_of
 
 # mouth wide open with tongue and gums, an ear that no pixel shows, whites of eyes, lids
@@ -46,7 +46,7 @@ def test_a_grey_photograph_gives_grey_frames(engine):
     portrait = Portrait.open(CASES / "grey.jpg")
     for frame in drawn(portrait, engine):
         assert np.ptp(frame, axis=-1).max() == 0
-        assert np.abs(frame.astype(int) - ProxyRenderer(portrait, 224).image).max() > 60
+        assert np.abs(frame.astype(int) - Reprojector(portrait, 224).image).max() > 60
 
 
 SEPIA, CYANOTYPE, SPLIT = (
@@ -73,7 +73,7 @@ def off_the_tint(frame: np.ndarray, curve: np.ndarray) -> np.ndarray:
 )
 def test_a_print_of_one_tint_keeps_it(engine, image):
     portrait = opened(image)
-    renderer = ProxyRenderer(portrait, 224)
+    renderer = Reprojector(portrait, 224)
     curve = renderer.projection.tone.curve
     allowed = off_the_tint(renderer.image, curve).max() + 8  # a photograph's own edges are off, too: 13 to 21
     for frame in drawn(portrait, engine):
@@ -88,7 +88,7 @@ def test_grain_is_no_colour(noise):
 
 
 def test_a_photograph_in_colour_keeps_its_red_tongue(each_portrait):
-    assert ProxyRenderer(each_portrait, 224).projection.tone.own == 1
+    assert Reprojector(each_portrait, 224).projection.tone.own == 1
 
 
 def test_a_drawing_in_few_colours_is_in_colour():

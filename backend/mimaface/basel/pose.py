@@ -36,7 +36,7 @@ class Apparent:
     scale: Array
 
 
-def seen(rotation: ArrayLike, translation: ArrayLike, camera: Camera, canvas: ArrayLike, placed: Similarity) -> Apparent:
+def to_apparent(rotation: ArrayLike, translation: ArrayLike, camera: Camera, canvas: ArrayLike, placed: Similarity) -> Apparent:
     """Our head → camera rotation (…, 3, 3) and translation (…, 3) metres, in the picture of ``camera``, as seen in the canvas.
 
     canvas (2, 3): similarity from the picture's pixels to the canvas's; placed: the BFM on our head.
@@ -51,8 +51,8 @@ def seen(rotation: ArrayLike, translation: ArrayLike, camera: Camera, canvas: Ar
     )
 
 
-def unseen(pose: Apparent, camera: Camera, canvas: ArrayLike, placed: Similarity) -> tuple[Array, Array]:
-    """The inverse of :func:`seen`: rotation (…, 3, 3) and translation (…, 3) metres."""
+def from_apparent(pose: Apparent, camera: Camera, canvas: ArrayLike, placed: Similarity) -> tuple[Array, Array]:
+    """The inverse of :func:`to_apparent`: rotation (…, 3, 3) and translation (…, 3) metres."""
     matrix = np.asarray(canvas, np.float64)
     size, angle = _size_and_angle(matrix)
     u, v = np.moveaxis(applied(inverted(matrix), pose.position[..., None, :])[..., 0, :], -1, 0)
@@ -161,8 +161,8 @@ def drive(
     """
     rotation, translation = np.stack([pose.rotation for pose in poses]), np.stack([pose.translation for pose in poses])
     actions, looks = np.stack([pose.actions for pose in poses]), np.stack([pose.gaze for pose in poses])
-    now = seen(rotation, translation, fit.camera, source.canvas, transfer.placed)
-    own = seen(fit.rotation, fit.translation, fit.camera, source.canvas, transfer.placed)
+    now = to_apparent(rotation, translation, fit.camera, source.canvas, transfer.placed)
+    own = to_apparent(fit.rotation, fit.translation, fit.camera, source.canvas, transfer.placed)
     told = from_network(source.rotation, source.translation, source.crop)
     growth = now.scale / own.scale
     position = now.position + growth[:, None] * (told.position - own.position)

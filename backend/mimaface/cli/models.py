@@ -89,7 +89,7 @@ def _gaze(parsed: argparse.Namespace) -> int:
 
     networks = FaceNetworks.load(library.find(library.RELEASED).folder)
     adapter, frames = gaze_calibration.calibrate(networks, video_frames(parsed.video), parsed.video.name)
-    gaze_calibration.keep(adapter, parsed.video.name)
+    gaze_calibration.save_calibration(adapter, parsed.video.name)
     print(f"the gaze of {library.RELEASED} is fitted to {frames} frames of {parsed.video.name}")
     return 0
 

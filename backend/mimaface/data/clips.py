@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import laplace
 
 from mimaface.protocol.motion import MotionClip
-from mimaface.reprojection.renderer import Frame
+from mimaface.reprojection.crops import CropWindow
 
 Array = NDArray[Any]
 SHARPNESS_SIDE = 96  # pixels to which a face is scaled before its sharpness is measured, so that large faces are not "blurred"
@@ -153,7 +153,7 @@ def choose_source(clip: Tracked, good: Array, driven: Array, seed: int) -> int:
     return int(np.random.default_rng(seed).choice(np.sort(calm)))
 
 
-def check_inside(points: Array, frame: Frame, limits: Limits) -> None:
+def check_inside(points: Array, frame: CropWindow, limits: Limits) -> None:
     """Raises :class:`Rejected` when landmarks (F, P, 2), pixels of the video, leave the crop in any frame."""
     side = np.array([frame.width, frame.height]) / frame.scale
     corner = np.array([frame.left, frame.top])

@@ -31,7 +31,8 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound
 from mimaface.protocol.files import write_whole
-from mimaface.reprojection.renderer import ProxyRenderer, cut_out
+from mimaface.reprojection.crops import cut_out
+from mimaface.reprojection.reprojector import Reprojector
 
 from .boxes import head_box
 from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
@@ -128,8 +129,8 @@ def make_sample(clip: Clip, config: RecordedConfig) -> Sample:
     if off > config.limits.fit:
         raise Rejected("fit error", f"{off:.3f} of the face, {config.limits.fit} is allowed")
     with one_thread():
-        renderer = ProxyRenderer(Portrait(images[choice.source], fit, clip.key), config.size, "face")
-        frame = renderer.frame
+        renderer = Reprojector(Portrait(images[choice.source], fit, clip.key), config.size, "face")
+        frame = renderer.crop
         check_inside(tracked.points[choice.driven], frame, config.limits)
         motion = tracked.motion.but(meta={**tracked.motion.meta, "neutral": choice.source})
         every = poses_for(fit, motion)

@@ -35,7 +35,7 @@ class Sample:
     key       unique in the data set; person: equal for samples of the same person
     source    (S, S, 3) uint8; driven, projected, albedo (F, S, S, 3) uint8: the truth, the source's pixels on the posed head
               over the source (the ``proxy`` picture), and the posed head in plain colours and light (the paper's I_R)
-    provenance (F, S, S, 3) uint8 of ``projected``, see ``reprojection.renderer.PosedFrame``
+    provenance (F, S, S, 3) uint8 of ``projected``, see ``reprojection.reprojector.PosedFrame``
     normals   (F, S, S, 3) uint8: the fitted head, posed, as ``face.normals.render_normals`` shows it; source_normals (S, S, 3)
               uint8: the same as it is in the source
     signals   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,

@@ -25,7 +25,7 @@ from mimaface.face.pose import FacePose, motion_signals
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import load_pictures
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 from .boxes import head_box
 from .camcorder import Camcorder
@@ -72,7 +72,7 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
     photo = camcorder.take(source)
     driven = np.stack([camcorder.take(pose) for pose in poses])
     fit = measured_fit(random, person, studio, source)
-    renderer = ProxyRenderer(Portrait(photo, fit, key), 0, "photo")
+    renderer = Reprojector(Portrait(photo, fit, key), 0, "photo")
     away = [relative(pose, source, fit) for pose in poses]
     frames = [renderer.posed(pose) for pose in away]
     projected, provenance = (np.stack([getattr(frame, name) for frame in frames]) for name in ("picture", "provenance"))

@@ -78,7 +78,9 @@ def rasterise_reference(points: Array, triangles: Array, height: int, width: int
 
 
 @numba.njit(cache=True, nogil=True)
-def _rasterise(points: Array, triangles: Array, height: int, width: int) -> tuple[Array, Array, Array]:
+def _rasterise(  # house: two passes over the same triangles that share their set-up, kept in one compiled function
+    points: Array, triangles: Array, height: int, width: int
+) -> tuple[Array, Array, Array]:
     """First which triangle is nearest, then its weights: most of what is drawn gets covered, and weights cost divisions.
 
     Triangles that face the camera go first, so that what lies behind them is turned down by one comparison.

@@ -45,7 +45,7 @@ def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], nam
     return GazeAdapter.fit(motion.gaze[sure], np.stack(said)[sure]), int(sure.sum())
 
 
-def keep(adapter: GazeAdapter, name: str) -> None:
+def save_calibration(adapter: GazeAdapter, name: str) -> None:
     """Store the calibration for all later renders. Raises :class:`NotWritable`."""
     path = gaze_file()
     content = {"video": name, "matrix": adapter.matrix.tolist(), "offset": adapter.offset.tolist()}
@@ -56,7 +56,7 @@ def keep(adapter: GazeAdapter, name: str) -> None:
         raise NotWritable(f"cannot write {path}: {error.strerror}", "choose another MIMAFACE_HOME") from error
 
 
-def kept() -> GazeAdapter | None:
+def load_calibration() -> GazeAdapter | None:
     """The calibration, None where there is none. Raises :class:`InvalidCheckpoint` for a damaged one."""
     path = gaze_file()
     if not path.exists():

@@ -29,8 +29,8 @@ from mimaface.geometry.interpolation import smoothstep
 from mimaface.model.refiner import feather, feathered, refined
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
-from mimaface.reprojection.renderer import Frame as CropWindow
-from mimaface.reprojection.renderer import PosedFrame, ProxyRenderer, choose_frame
+from mimaface.reprojection.crops import CropWindow, choose_window
+from mimaface.reprojection.reprojector import PosedFrame, Reprojector
 from mimaface.sampling.clips import Clip, ClipPlan, Memory
 from mimaface.sampling.conditions import Conditions, SourceConditions, is_reprojected
 from mimaface.sampling.images import as_images, as_pictures, resized
@@ -76,10 +76,10 @@ class GeneratedSession:
 
     def __init__(self, engine: Engine, portrait: Portrait, settings: RenderSettings) -> None:
         self.engine, self.settings, self.fit = engine, settings, portrait.fit
-        self.renderer = ProxyRenderer(portrait, settings.size, settings.framing)
+        self.renderer = Reprojector(portrait, settings.size, settings.framing)
         self.size = engine.config.image_size
-        face = choose_frame(portrait, self.size, "face")
-        self.place = window_in(self.renderer.frame, face)
+        face = choose_window(portrait, self.size, "face")
+        self.place = window_in(self.renderer.crop, face)
         self.camera = self.fit.camera.window(face.left, face.top, face.scale, self.size, self.size)
         photo = self._small(self._window(self.renderer.image))
         self.tokens = finite(lambda: engine.encode_source(photo), "the encoder gave, for the portrait,")

@@ -14,8 +14,8 @@ from mimaface.engines.torch_engine import TorchEngine
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
-from mimaface.renderers.gaze_calibration import kept
-from mimaface.reprojection.renderer import choose_frame, cut_out
+from mimaface.renderers.gaze_calibration import load_calibration
+from mimaface.reprojection.crops import choose_window, cut_out
 from mimaface.sampling.clips import Memory
 from mimaface.weights.convert import FaceNetworks
 from mimaface.weights.library import models_folder
@@ -53,7 +53,7 @@ class ReleasedSession:
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         portrait, settings = self._portrait, self._settings
-        shot = self._engine.shot(portrait, motion, settings.absolute, kept())
-        window = choose_frame(portrait, settings.size, settings.framing)
+        shot = self._engine.shot(portrait, motion, settings.absolute, load_calibration())
+        window = choose_window(portrait, settings.size, settings.framing)
         for done in self._engine.frames([shot], settings.seed, start=start, memory=memory):
             yield None if done is None else Frame(done[0], cut_out(done[1], window))

@@ -9,7 +9,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 from mimaface.sampling.clips import Memory
 
 from .base import Frame
@@ -35,7 +35,7 @@ class ReprojectedSession:
 
     def __init__(self, portrait: Portrait, settings: RenderSettings) -> None:
         self._portrait, self._settings = portrait, settings
-        self._renderer = ProxyRenderer(portrait, settings.size, settings.framing)
+        self._renderer = Reprojector(portrait, settings.size, settings.framing)
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         poses = poses_for(self._portrait.fit, motion, self._settings.absolute)

@@ -43,7 +43,7 @@ def mix(values: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, 
 
 
 @numba.njit(cache=True, nogil=True)
-def texture(
+def texture(  # house: compiled, so it takes the arrays of Projection and Look one by one
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
     surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, rim: Array, eyes: Array, turns: Array, lids: Array,
     dark: Array, gum: Array, pixel: float,
@@ -110,7 +110,7 @@ def texture(
 
 
 @numba.njit(cache=True, nogil=True)
-def look_up(
+def look_up(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
     table: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, mine: int, same: float, source_depth: Array,
     margin: Array, rim: Array,
 ) -> tuple[float, float, float]:  # fmt: skip
@@ -135,7 +135,7 @@ def look_up(
 
 
 @numba.njit(cache=True, nogil=True)
-def paint_eye(
+def paint_eye(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
     colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, eyes: Array, turns: Array, lids: Array
 ) -> None:
     """The eye's own picture at a direction from its centre, in the shadow of the upper lid."""
@@ -163,7 +163,7 @@ def paint_eye(
 
 
 @numba.njit(cache=True, nogil=True)
-def paint_tooth(
+def paint_tooth(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
     colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, gum_hue: Array, pixel: float
 ) -> float:
     """Crowns with gaps between them, rounded at their edge, gum above; lines thinner than a pixel are fainter, not thinner.

@@ -35,7 +35,7 @@ STRETCH_LOW, STRETCH_HIGH = 2.2, 3.8  # against the photograph: what is stretche
 SKIN_REACH = 0.12  # head widths over which what is beside the face follows its expression
 
 
-class Sheet:
+class PersonWarp:
     """Knots in the head frame, and how far each follows the head.
 
     On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull.

@@ -105,14 +105,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     alpha (H, W) uint8: what of it is opaque, if not all.
     """
     head = Head.load()
-    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in NOT_DRAWN]))
-    triangles = np.ascontiguousarray(head.triangles[drawn])
-    kind = np.full(len(drawn), SKIN, np.uint8)
-    for name in ("eye_left", "eye_right"):
-        kind[head.triangle_part[drawn] == head.parts.index(name)] = EYE
-    for names, value in ((MOUTH_PARTS, MOUTH), (TEETH_PARTS, TEETH)):
-        kind[np.isin(head.triangle_part[drawn], [head.parts.index(name) for name in names])] = value
-
+    drawn, triangles, kind = drawn_triangles(head)
     correction = correct(fit)
     bald = head.posed(fit.identity, fit.actions, fit.gaze) + correction.at(fit.actions)
     matte = person_matte(image, _face_in(bald, fit, camera))
@@ -124,16 +117,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     place = camera.project(still)
     raster = rasterise(place, triangles, camera.height, camera.width)
     source_kind = np.where(raster.covered, kind[raster.triangle], 0).astype(np.uint8)
-    margin = np.zeros((*source_kind.shape, 5), np.float32)
-    for value, alike in ((SKIN, (SKIN,)), (EYE, (EYE,)), (MOUTH, (MOUTH, TEETH))):
-        inside = np.isin(source_kind, alike)
-        margin[..., value] = distance_transform_edt(inside)
-        if value == MOUTH and inside.any():
-            margin[..., MOUTH] -= distance_transform_edt(~inside)
-    margin[..., TEETH] = np.where(source_kind == MOUTH, -np.inf, margin[..., MOUTH])
-    unit = MARGIN_UNIT * min(RIM_HEAD / max(float(np.ptp(place[:, 0])), 1.0), 1.0)
-    margin = np.clip(np.round(margin * unit), -128, 127).astype(np.int8)
-
+    margin = margins(source_kind, float(np.ptp(place[:, 0])))
     normals = vertex_normals(still, triangles)
     view = -still / np.linalg.norm(still, axis=1, keepdims=True)
     facing = (normals * view).sum(1)
@@ -147,9 +131,8 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     low = neutral[:, 1] + 0.6 * np.maximum(neutral[:, 2], 0)
     flat = is_flat(image, place[head.region("face"), :2])
     fallback, light, skin = _fallback_colours(
-        head, person, place, seen, triangles, kind, source_kind, margin,
-        1.0 if flat else LID_SKIN, correction.parted,
-    )  # fmt: skip
+        person, place, seen, triangles[kind == SKIN], source_kind, margin, 1.0 if flat else LID_SKIN, correction.parted
+    )
     pictures = eyes_and_mouth.eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
     tone = tone_of(image, matte)
     ivory = eyes_and_mouth.IVORY * light
@@ -191,24 +174,24 @@ def _seen(place: Array, depth: Array) -> Array:
 
 
 def _fallback_colours(
-    head: Head, image: Array, place: Array, trust: Array, triangles: Array, kind: Array, source_kind: Array, margin: Array,
-    lid_skin: float, parted: float,
-) -> tuple[Array, Array, Array]:  # fmt: skip
+    image: Array, place: Array, trust: Array, skin_triangles: Array, source_kind: Array, margin: Array, lid_skin: float, parted: float
+) -> tuple[Array, Array, Array]:
     """Colours (V, 3) for points that no pixel shows, the light on the face (3,) and the colour of its skin (3,).
 
     lid_skin: share of that in closed lids; parted: metres by which the lips are: closed ones show all of their colours.
     """
+    head = Head.load()
     height, width = image.shape[:2]
     column = np.clip(place[:, 0].astype(int), 0, width - 1)
     row = np.clip(place[:, 1].astype(int), 0, height - 1)
     seen = image[row, column].astype(np.float64)
     inside = (source_kind[row, column] == SKIN) & (margin[row, column, SKIN] > SURE_MARGIN * MARGIN_UNIT)
     sure = (trust > 0.6) & ~head.region("lids") & inside
-    result = eyes_and_mouth.spread(len(trust), triangles[kind == SKIN], seen, sure)
+    result = eyes_and_mouth.spread(len(trust), skin_triangles, seen, sure)
     on_skin = (trust > 0.6) & (source_kind[row, column] == SKIN)
-    result = _hair_colours(head, result, triangles[kind == SKIN], seen, on_skin)
+    result = _hair_colours(head, result, skin_triangles, seen, on_skin)
     near = on_skin & (margin[row, column, SKIN] > LIP_MARGIN * MARGIN_UNIT)
-    lips = _own_colours(head.region("lips"), result, triangles[kind == SKIN], seen, _unshaded(seen, near & head.region("lips")))
+    lips = _own_colours(head.region("lips"), result, skin_triangles, seen, _unshaded(seen, near & head.region("lips")))
     result = result + smoothstep(*eyes_and_mouth.LIPS_PARTED, np.array(parted)) * (lips - result)
     light = eyes_and_mouth.light_of(image, head, place, sure)
     inner, colours = eyes_and_mouth.mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light)
@@ -247,3 +230,26 @@ def _own_colours(region: Array, colours: Array, skin: Array, seen: Array, sure: 
         return colours
     spread = eyes_and_mouth.spread(len(colours), skin[region[skin].all(1)], seen, own)
     return np.asarray(np.where(region[:, None], spread, colours))
+
+
+def drawn_triangles(head: Head) -> tuple[Array, Array, Array]:
+    """Numbers (N,) of the head's triangles that are drawn, their corners (N, 3), and what each shows (N,): skin, eye, mouth or teeth."""
+    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in NOT_DRAWN]))
+    kind = np.full(len(drawn), SKIN, np.uint8)
+    for names, value in ((("eye_left", "eye_right"), EYE), (MOUTH_PARTS, MOUTH), (TEETH_PARTS, TEETH)):
+        kind[np.isin(head.triangle_part[drawn], [head.parts.index(name) for name in names])] = value
+    return drawn, np.ascontiguousarray(head.triangles[drawn]), kind
+
+
+def margins(source_kind: Array, head_width: float) -> Array:
+    """(H, W, 5) int8: for each kind of surface, how far inside its region of the photograph a pixel lies, in units of 1 / MARGIN_UNIT of
+    a pixel, coarser for heads wider than RIM_HEAD; source_kind (H, W) is what each pixel shows, 0 where that is not the head."""
+    margin = np.zeros((*source_kind.shape, 5), np.float32)
+    for value, alike in ((SKIN, (SKIN,)), (EYE, (EYE,)), (MOUTH, (MOUTH, TEETH))):
+        inside = np.isin(source_kind, alike)
+        margin[..., value] = distance_transform_edt(inside)
+        if value == MOUTH and inside.any():
+            margin[..., MOUTH] -= distance_transform_edt(~inside)
+    margin[..., TEETH] = np.where(source_kind == MOUTH, -np.inf, margin[..., MOUTH])
+    unit = MARGIN_UNIT * min(RIM_HEAD / max(head_width, 1.0), 1.0)
+    return np.asarray(np.clip(np.round(margin * unit), -128, 127).astype(np.int8))

@@ -39,7 +39,7 @@ def normals_condition(pictures: Array, side: int) -> Tensor:
 
 
 def provenance_condition(pictures: Array, side: int) -> Tensor:
-    """Provenance masks (N, S, S, 3) uint8, as ``ProxyRenderer.posed`` draws them → (N, 3, side, side) float32: the
+    """Provenance masks (N, S, S, 3) uint8, as ``Reprojector.posed`` draws them → (N, 3, side, side) float32: the
     shares in [0, 1] of photographed person, of inpainted pixels, and of photographed background."""
     return functional.adaptive_avg_pool2d((as_images(pictures) + 1) / 2, side)
 

@@ -30,7 +30,7 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import registry
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 from mimaface.shortage import WORK, enough_memory, require, shortage
 
 from .jobs import Job
@@ -52,7 +52,7 @@ class Work:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._portraits: OrderedDict[str, Portrait] = OrderedDict()
-        self._renderers: OrderedDict[tuple[str, int, str], ProxyRenderer] = OrderedDict()
+        self._renderers: OrderedDict[tuple[str, int, str], Reprojector] = OrderedDict()
         self._pool = EnginePool()
         self._lock = threading.Lock()  # of what is kept
 
@@ -100,7 +100,7 @@ class Work:
         with self._lock:
             renderer = self._renderers.get(key)
         if renderer is None:
-            renderer = ProxyRenderer(portrait, settings.size, settings.framing)
+            renderer = Reprojector(portrait, settings.size, settings.framing)
             with self._lock:
                 self._renderers[key] = renderer
                 while len(self._renderers) > CACHED:

@@ -14,7 +14,7 @@ from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix, tilt_of
-from mimaface.reprojection.renderer import ProxyRenderer
+from mimaface.reprojection.reprojector import Reprojector
 
 
 def shown(portrait, renderer, **values):
@@ -41,11 +41,11 @@ def fitted(portrait, points) -> Estimate:
 
 @pytest.fixture(scope="module")
 def renderer(portrait):
-    return ProxyRenderer(portrait)
+    return Reprojector(portrait)
 
 
 def test_no_motion_is_the_photograph(each_portrait):
-    image = shown(each_portrait, ProxyRenderer(each_portrait))
+    image = shown(each_portrait, Reprojector(each_portrait))
     assert np.abs(image.astype(int) - each_portrait.image).max() <= 2
 
 
@@ -69,7 +69,7 @@ def test_the_head_turns_as_it_is_keyed(portrait, renderer, angles):
 
 
 def test_lips_open_as_they_are_keyed(each_portrait):
-    renderer = ProxyRenderer(each_portrait)
+    renderer = Reprojector(each_portrait)
     gaps = [
         np.linalg.norm(np.diff(observed(each_portrait, shown(each_portrait, renderer, jawOpen=value))[0][[13, 14], :2], axis=0))
         for value in (0, 0.25, 0.5, 0.75, 1)
@@ -93,7 +93,7 @@ def test_one_eye_winks_alone(portrait, renderer):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_gaze_follows(each_portrait, axis):
-    renderer = ProxyRenderer(each_portrait)
+    renderer = Reprojector(each_portrait)
     keyed = np.array([-20, -10, 0, 10, 20]) if axis == 0 else np.array([-14, -7, 0, 7, 14])
     found = []
     for value in keyed:
@@ -107,14 +107,14 @@ def test_gaze_follows(each_portrait, axis):
 
 def test_same_input_same_bytes(portrait, renderer):
     pose = poses_for(portrait.fit, motion_of({"angles": (9, 3, 1), "jawOpen": 0.4}))[0]
-    assert renderer.render(pose).tobytes() == ProxyRenderer(portrait).render(pose).tobytes()
+    assert renderer.render(pose).tobytes() == Reprojector(portrait).render(pose).tobytes()
 
 
 @pytest.mark.parametrize(
     ("size", "framing", "shape"), [(0, "photo", (512, 512)), (256, "photo", (256, 256)), (300, "face", (300, 300))]
 )
 def test_sizes_and_framings(portrait, size, framing, shape):
-    renderer = ProxyRenderer(portrait, size, framing)
+    renderer = Reprojector(portrait, size, framing)
     image = shown(portrait, renderer, jawOpen=0.5)
     assert image.shape == (*shape, 3)
     assert len(FaceLandmarker.load().faces(image)) == 1
@@ -162,7 +162,7 @@ def test_teeth_stay_when_the_head_turns(portrait, renderer):
 
 
 def test_an_opening_mouth_is_dark_inside(each_portrait):
-    renderer = ProxyRenderer(each_portrait)
+    renderer = Reprojector(each_portrait)
     (left, right), (top, bottom) = mouth_box(each_portrait).astype(int)
     dark = [
         (shown(each_portrait, renderer, jawOpen=value)[top:bottom, left:right].mean(2) < 60).sum() for value in (0, 0.3, 0.6, 1)
@@ -202,9 +202,9 @@ def test_no_background_on_the_cheeks(portrait, renderer):
 
 def test_the_face_framing_is_a_part_of_the_photo_framing(each_portrait):
     """What lies beyond the crop comes into it when the head tilts."""
-    close, whole = ProxyRenderer(each_portrait, 0, "face"), ProxyRenderer(each_portrait)
+    close, whole = Reprojector(each_portrait, 0, "face"), Reprojector(each_portrait)
     pose = poses_for(each_portrait.fit, motion_of({"angles": (10, -5, 14)}))[0]
-    frame = close.frame
+    frame = close.crop
     box = (frame.left, frame.top, frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale)
     part = Image.fromarray(whole.render(pose)).resize((frame.width, frame.height), Image.Resampling.BILINEAR, box)
     assert np.abs(np.asarray(part, float) - close.render(pose)).mean() < 5
@@ -216,13 +216,13 @@ def test_far_from_the_head_nothing_is_touched(portrait):
     fit = portrait.fit
     camera = replace(fit.camera, centre=(fit.camera.centre[0] + 700, fit.camera.centre[1] + 300), width=1512, height=1312)
     wide = Portrait(image, replace(fit, camera=camera, landmarks=fit.landmarks + np.array([700, 300, 0])), "wide")
-    renderer = ProxyRenderer(wide)
+    renderer = Reprojector(wide)
     pose = poses_for(wide.fit, motion_of({"angles": (20, 5, 5), "jawOpen": 0.5}))[0]
     result = renderer.render(pose)
     assert renderer.camera.width * renderer.camera.height < 0.7 * 1512 * 1312
     changed = np.flatnonzero((result != image).any((0, 2)))
     assert changed.size and changed.min() > 400 and changed.max() < 1400
-    assert np.abs(result[300:812, 700:1212].astype(float) - ProxyRenderer(portrait).render(pose)).mean() < 4
+    assert np.abs(result[300:812, 700:1212].astype(float) - Reprojector(portrait).render(pose)).mean() < 4
 
 
 def test_memory_does_not_grow_with_frames(portrait, renderer):
@@ -241,6 +241,6 @@ def test_memory_does_not_grow_with_frames(portrait, renderer):
 def test_a_plain_background_stays_plain_around_a_drawing():
     """Nobody tells a drawn person from the background; lines of a box showed where the sheet ends."""
     portrait = Portrait.open(CASES / "cartoon.png")
-    image = shown(portrait, ProxyRenderer(portrait), angles=(20, 0, 0))
+    image = shown(portrait, Reprojector(portrait), angles=(20, 0, 0))
     for part in (np.s_[:, 350:], np.s_[:, :50], np.s_[:15]):
         assert np.abs(image[part].astype(int) - portrait.image[part]).max() <= 2

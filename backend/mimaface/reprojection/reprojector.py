@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from mimaface.face.head import Head, gaze_rotation
+from mimaface.face.head import gaze_rotation
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.geometry.interpolation import smoothstep
@@ -22,38 +21,30 @@ from mimaface.geometry.rasterise import Raster, rasterise, vertex_normals
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
 
+from .crops import choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
-from .eyes_and_mouth import around_eyes, lid_tables, lips_shadow, surface_coordinates
+from .eyes_and_mouth import lid_tables, lips_shadow, surface_coordinates
 from .kernels import INNER, MOUTH, OPACITY, RIM, SKIN, compose, texture
+from .lids import Lids, around_closing_eyes
 from .matte import OPAQUE, background_behind
-from .person_warp import HALO, Sheet
+from .person_warp import HALO, PersonWarp
 from .projection import Projection, project_portrait
 
 Array = NDArray[Any]
-SAME_LOW, SAME_HIGH = 0.0006, 0.0025  # metres that a point has moved on the head: below it has its own expression
-OPENED = 0.0008, 0.0030  # metres that most of the lips have moved: from the second on the mouth's inside is not as it was
-LIDS_LOW, LIDS_HIGH = 0.0015, 0.004  # metres that the lids of a drawing have moved: from the second on the drawn eye is gone
-AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph
-STILL_LOW, STILL_HIGH = 0.5, 3.0  # pixels that a point has moved: below it is its own photograph
-MOUTH_LIT, MOUTH_DARK = 0.009, 0.020  # metres behind the lips: lit up to the first, and how fast it gets dark from there
-UNFOLD_LOW, UNFOLD_HIGH = 1.8, 3.5  # area against what the photograph shows of it: skin that is stretched more has no pixels
-MOUTH_FRONT = 0.06  # metres in front of the skull's middle: what lies deeper in the mouth is never at its edge
-SEAM = 0.02  # head widths: what the sheet shows nearer to its edge is not all person
-TURNS_LOW, TURNS_HIGH = 0.3, 0.9  # of following the head: the neck below is left to the sheet
-CANVAS_REACH, CANVAS_AROUND = 2.3, 0.35  # face heights from its middle that may move; share of the frame that is kept around it
-FACE_MARGIN = 1.7  # the "face" framing: a square of so many face heights
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Which part of the photograph is shown, at which size: corner (left, top) and scale in pixels, then width × height."""
-
-    left: float
-    top: float
-    scale: float
-    width: int
-    height: int
+# metres of non-rigid motion between which a vertex loses its photographed pixel. Higher: wrinkles stay where the skin has moved away
+SAME_LOW, SAME_HIGH = 0.0006, 0.0025
+# metres that most of the lips have moved, between which the mouth's inside is drawn anew. Higher: the photograph's teeth stay longer
+OPENED = 0.0008, 0.0030
+AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph. Higher: slow motion begins with a jump
+# pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph
+STILL_LOW, STILL_HIGH = 0.5, 3.0
+# metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat
+MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
+MOUTH_FRONT = 0.06  # metres in front of the skull's middle, behind which nothing is at the mouth's edge. Higher: rougher edges of teeth
+SEAM = 0.02  # head widths at the warped person's edge that are not all person. Higher: more of the edge is the head's own render
+# share of following the head between which the warped person gives way to the head. Higher: more of the neck is the warp's
+TURNS_LOW, TURNS_HIGH = 0.3, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,34 +70,34 @@ class PosedFrame(NamedTuple):
     vertices: Array
 
 
-class ProxyRenderer:
+class Reprojector:
     """Renders one portrait under any pose at one output size. Build once (0.3 s at 512²), then call :meth:`render`."""
 
     def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo") -> None:
         fit = portrait.fit
         self.fit = fit
-        self.frame = choose_frame(portrait, size, framing)
-        self.image = cut_out(portrait.image, self.frame)
-        canvas = choose_canvas(portrait, self.frame)
-        left, top = round((canvas.left - self.frame.left) * canvas.scale), round((canvas.top - self.frame.top) * canvas.scale)
+        self.crop = choose_window(portrait, size, framing)
+        self.image = cut_out(portrait.image, self.crop)
+        canvas = choose_canvas(portrait, self.crop)
+        left, top = round((canvas.left - self.crop.left) * canvas.scale), round((canvas.top - self.crop.top) * canvas.scale)
         self.view = (
             max(-left, 0),
             max(-top, 0),
-            min(self.frame.width - left, canvas.width),
-            min(self.frame.height - top, canvas.height),
+            min(self.crop.width - left, canvas.width),
+            min(self.crop.height - top, canvas.height),
         )
         left, top = max(left, 0), max(top, 0)
         self._part = np.s_[top : top + self.view[3] - self.view[1], left : left + self.view[2] - self.view[0]]  # of the output
         self.camera = fit.camera.window(canvas.left, canvas.top, canvas.scale, canvas.width, canvas.height)
-        image = self.image if canvas == self.frame else cut_out(portrait.image, canvas)
-        self._alpha = None if portrait.alpha is None else cut_out(portrait.alpha, self.frame)
+        image = self.image if canvas == self.crop else cut_out(portrait.image, canvas)
+        self._alpha = None if portrait.alpha is None else cut_out(portrait.alpha, self.crop)
         alpha = None if portrait.alpha is None else cut_out(portrait.alpha, canvas)
         self._cutouts: dict[bool, Cutout] = {}
         self.projection = project_portrait(image, fit, self.camera, alpha)
         photo_width = portrait.image.shape[1]
         right = photo_width - canvas.left - canvas.width / canvas.scale
         held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
-        self._sheet = Sheet(self.projection, fit, held)
+        self._sheet = PersonWarp(self.projection, fit, held)
         self._kind = self.projection.kind_of_vertex
         self._seam = max(round(SEAM * self.projection.head_width), 1)  # pixels
         self._solid = solid_vertices(self.projection, self._kind)
@@ -214,7 +205,7 @@ class ProxyRenderer:
         unfolded = self._lids.unfolded(posed) * changed
         mirror_trust = projection.mirror_trust
         if projection.flat:  # a drawn eye is larger than its lids: all the skin around it takes its place as they move
-            unfolded = np.maximum(unfolded, _around_closing_eyes(moved))
+            unfolded = np.maximum(unfolded, around_closing_eyes(moved))
             calm, mirror_trust = calm * (1 - unfolded), mirror_trust * (1 - unfolded)
         trust = projection.trust * (1 - unfolded)
         shape = (posed - pose.translation) @ pose.rotation
@@ -295,45 +286,6 @@ class ProxyRenderer:
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Lids:
-    """Skin around the eyes that lies in folds: triangles (T, 3) and the area (T,) that each shows in the photograph, m²."""
-
-    triangles: Array
-    shown: Array
-    count: Array
-
-    @staticmethod
-    def around(projection: Projection) -> Lids:
-        """Of the source view of a portrait."""
-        near = around_eyes()
-        triangles = projection.triangles[projection.kind == SKIN]
-        triangles = triangles[near[triangles].all(1)]
-        a, b, c = (projection.place[triangles[:, corner]] for corner in range(3))
-        flat = np.abs((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
-        shown = flat * (a[:, 2] / projection.camera.focal) ** 2
-        return Lids(triangles, shown, np.maximum(np.bincount(triangles.ravel(), minlength=len(near)), 1))
-
-    def unfolded(self, posed: Array) -> Array:
-        """(V,) 1 where skin has unfolded from next to no pixels, 0 where it shows as it was."""
-        a, b, c = (posed[self.triangles[:, corner]] for corner in range(3))
-        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-        stretched = smoothstep(UNFOLD_LOW, UNFOLD_HIGH, area / np.maximum(self.shown, 1e-9))
-        for _ in range(2):  # over the mesh, so that no triangle stands out
-            total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
-            stretched = total[self.triangles].mean(1)
-        return np.asarray(total)
-
-
-def _around_closing_eyes(moved: Array) -> Array:
-    """(V,) 1 on the skin around an eye most of whose lids have ``moved`` (V,) by LIDS_HIGH metres, 0 up to LIDS_LOW."""
-    head = Head.load()
-    result = np.zeros(len(moved))
-    for side in (head.vertices[:, 0] > 0, head.vertices[:, 0] <= 0):
-        result[around_eyes() & side] = smoothstep(LIDS_LOW, LIDS_HIGH, np.percentile(moved[head.region("lids") & side], 75))
-    return result
-
-
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
     """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
     return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]
@@ -346,51 +298,3 @@ def solid_vertices(projection: Projection, kind: Array) -> Array:
     front = smoothstep(0.035, 0.062, depth) * (1 - smoothstep(0.04, 0.065, up)) * (1 - smoothstep(0.045, 0.062, np.abs(across)))
     solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * smoothstep(0.8, 1.0, projection.follow))
     return np.asarray(np.where(kind == SKIN, solid, 1.0))
-
-
-def choose_frame(portrait: Portrait, size: int, framing: str) -> Frame:
-    """The window of the photograph that a render shows, never larger than the photograph's own pixels."""
-    height, width = portrait.image.shape[:2]
-    if framing == "photo":
-        scale = 1.0 if size == 0 else min(size / max(width, height), 1.0)
-        return Frame(0.0, 0.0, scale, max(round(width * scale), 1), max(round(height * scale), 1))
-    points = portrait.fit.landmarks[:468, :2]
-    low, high = points.min(0), points.max(0)
-    side = min(FACE_MARGIN * float(max(high - low)), float(min(width, height)))
-    centre = (low + high) / 2 - [0, 0.08 * side]
-    left = float(np.clip(centre[0] - side / 2, 0, width - side))
-    top = float(np.clip(centre[1] - side / 2, 0, height - side))
-    target = round(side) if size == 0 else size
-    return Frame(left, top, target / side, target, target)
-
-
-def choose_canvas(portrait: Portrait, frame: Frame) -> Frame:
-    """The part of the photograph that moves with the head, on the pixel grid of ``frame``: all that a render has to touch."""
-    height, width = portrait.image.shape[:2]
-    points = portrait.fit.landmarks[:468, :2]
-    low, high = points.min(0), points.max(0)
-    reach = CANVAS_REACH * float(max(high - low))
-    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
-    around = CANVAS_AROUND * max(frame.width, frame.height) / frame.scale
-
-    def snapped(value: float, origin: float) -> int:
-        return round((value - origin) * frame.scale)
-
-    x0 = snapped(max((low + high)[0] / 2 - reach, frame.left - around), frame.left)
-    x1 = snapped(min((low + high)[0] / 2 + reach, right + around), frame.left)
-    y0 = snapped(max((low + high)[1] / 2 - reach, frame.top - around), frame.top)
-    y1 = snapped(min((low + high)[1] / 2 + reach, bottom + around), frame.top)
-    x0, y0 = max(x0, -int(frame.left * frame.scale)), max(y0, -int(frame.top * frame.scale))
-    x1 = min(x1, max(int((width - frame.left) * frame.scale), frame.width))
-    y1 = min(y1, max(int((height - frame.top) * frame.scale), frame.height))
-    return Frame(frame.left + x0 / frame.scale, frame.top + y0 / frame.scale, frame.scale, x1 - x0, y1 - y0)
-
-
-def cut_out(image: Array, frame: Frame) -> Array:
-    """The pixels of ``frame`` (height, width, 3) of a photograph, or of its alpha (height, width); not copied where they are its own."""
-    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
-    if frame.scale == 1 and frame.left == int(frame.left) and frame.top == int(frame.top):
-        return image[int(frame.top) : int(bottom), int(frame.left) : int(right)]
-    height, width = image.shape[:2]
-    box = (frame.left, frame.top, min(right, width), min(bottom, height))
-    return np.asarray(Image.fromarray(image).resize((frame.width, frame.height), Image.Resampling.LANCZOS, box))

@@ -1,0 +1,78 @@
+"""Which part of a photograph is shown, at which size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.face.portrait import Portrait
+
+Array = NDArray[Any]
+# face heights from the face's middle that may move with the head. Lower: long hair stays behind; higher: more pixels a frame
+CANVAS_REACH = 2.3
+# share of the shown part that is kept around it, so that what moves in from outside has pixels. Higher: more pixels a frame
+CANVAS_AROUND = 0.35
+FACE_MARGIN = 1.7  # face heights a side of the "face" framing's square
+
+
+@dataclass(frozen=True)
+class CropWindow:
+    """Which part of the photograph is shown, at which size: corner (left, top) and scale in pixels, then width × height."""
+
+    left: float
+    top: float
+    scale: float
+    width: int
+    height: int
+
+
+def choose_window(portrait: Portrait, size: int, framing: str) -> CropWindow:
+    """The window of the photograph that a render shows, never larger than the photograph's own pixels."""
+    height, width = portrait.image.shape[:2]
+    if framing == "photo":
+        scale = 1.0 if size == 0 else min(size / max(width, height), 1.0)
+        return CropWindow(0.0, 0.0, scale, max(round(width * scale), 1), max(round(height * scale), 1))
+    points = portrait.fit.landmarks[:468, :2]
+    low, high = points.min(0), points.max(0)
+    side = min(FACE_MARGIN * float(max(high - low)), float(min(width, height)))
+    centre = (low + high) / 2 - [0, 0.08 * side]
+    left = float(np.clip(centre[0] - side / 2, 0, width - side))
+    top = float(np.clip(centre[1] - side / 2, 0, height - side))
+    target = round(side) if size == 0 else size
+    return CropWindow(left, top, target / side, target, target)
+
+
+def choose_canvas(portrait: Portrait, frame: CropWindow) -> CropWindow:
+    """The part of the photograph that moves with the head, on the pixel grid of ``frame``: all that a render has to touch."""
+    height, width = portrait.image.shape[:2]
+    points = portrait.fit.landmarks[:468, :2]
+    low, high = points.min(0), points.max(0)
+    reach = CANVAS_REACH * float(max(high - low))
+    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
+    around = CANVAS_AROUND * max(frame.width, frame.height) / frame.scale
+
+    def snapped(value: float, origin: float) -> int:
+        return round((value - origin) * frame.scale)
+
+    x0 = snapped(max((low + high)[0] / 2 - reach, frame.left - around), frame.left)
+    x1 = snapped(min((low + high)[0] / 2 + reach, right + around), frame.left)
+    y0 = snapped(max((low + high)[1] / 2 - reach, frame.top - around), frame.top)
+    y1 = snapped(min((low + high)[1] / 2 + reach, bottom + around), frame.top)
+    x0, y0 = max(x0, -int(frame.left * frame.scale)), max(y0, -int(frame.top * frame.scale))
+    x1 = min(x1, max(int((width - frame.left) * frame.scale), frame.width))
+    y1 = min(y1, max(int((height - frame.top) * frame.scale), frame.height))
+    return CropWindow(frame.left + x0 / frame.scale, frame.top + y0 / frame.scale, frame.scale, x1 - x0, y1 - y0)
+
+
+def cut_out(image: Array, frame: CropWindow) -> Array:
+    """The pixels of ``frame`` (height, width, 3) of a photograph, or of its alpha (height, width); not copied where they are its own."""
+    right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
+    if frame.scale == 1 and frame.left == int(frame.left) and frame.top == int(frame.top):
+        return image[int(frame.top) : int(bottom), int(frame.left) : int(right)]
+    height, width = image.shape[:2]
+    box = (frame.left, frame.top, min(right, width), min(bottom, height))
+    return np.asarray(Image.fromarray(image).resize((frame.width, frame.height), Image.Resampling.LANCZOS, box))
