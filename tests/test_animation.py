@@ -3,9 +3,10 @@
 import pytest
 
 from conftest import motion_of, nod
-from mimaface.animation import ENGINES, animate, steps
+from mimaface.animation import animate, steps
 from mimaface.protocol.errors import Cancelled, InvalidInput, InvalidMotion
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.registry import RENDERERS
 
 SMALL = RenderSettings("proxy", size=128)
 
@@ -67,4 +68,4 @@ def test_what_cannot_be_rendered_is_said_before_any_frame(portrait, motion, sett
 def test_an_unknown_engine_lists_the_known_ones(portrait):
     with pytest.raises(InvalidInput) as caught:
         next(animate(portrait, nod(1), RenderSettings(engine="magic")))
-    assert all(name in caught.value.hint for name in ENGINES)
+    assert all(name in caught.value.hint for name in RENDERERS)
