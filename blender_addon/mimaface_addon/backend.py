@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from .protocol.client import Client
-from .protocol.connection import Connection
+from .protocol.connection import Connection, process_exists
 from .protocol.errors import MimaFaceError
 
 AGAIN = "press Start to try again, or choose another Python in the preferences"
@@ -21,6 +21,7 @@ START_TIMEOUT = 60.0  # seconds: the first start compiles
 HUNG_AFTER = 20.0  # seconds in one step
 # seconds without a word while something is asked: progress comes twice a second, fitting a head takes up to 8
 SILENT_AFTER = 10.0
+GONE_AFTER = 5.0  # seconds that a backend is given to end; more makes Start wait longer for one that hangs
 ANSWER_TIMEOUT = 7.0  # seconds for a backend that ran already; its greeting is given 5
 
 
@@ -141,7 +142,7 @@ class Backend:
 
     def _end_in_thread(self, client: Client | None) -> threading.Thread:
         process, self._process = self._process, None
-        self._ending = threading.Thread(target=_end, args=(client, process), name="mimaface-stop", daemon=True)
+        self._ending = threading.Thread(target=_end, args=(client, process, self.pid), name="mimaface-stop", daemon=True)
         self._ending.start()
         return self._ending
 
@@ -194,17 +195,29 @@ class Backend:
         self.state, self.problem = "lost", problem
 
 
-def _end(client: Client | None, process: subprocess.Popen[bytes] | None) -> None:
+def _end(client: Client | None, process: subprocess.Popen[bytes] | None, pid: int | None) -> None:
+    """Ask a backend to end and wait until it has; ``process`` is given, and killed if need be, if it is of this program."""
     if client is not None:
         with contextlib.suppress(MimaFaceError, TimeoutError):  # it is gone or hangs already: then it is ended below
             client.call("shutdown", timeout=2.0)
         client.close()
     if process is not None:
         try:
-            process.wait(5)
+            process.wait(GONE_AFTER)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    elif pid is not None:  # of another program, or of this add-on before it was switched off: it holds its folder for a moment
+        late = time.monotonic() + GONE_AFTER
+        while _runs(pid) and time.monotonic() < late:
+            time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    if sys.platform != "win32":
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # a child that nobody waits for would be there for ever
+    return process_exists(pid)
 
 
 def _release(client: Client, own: bool) -> None:
