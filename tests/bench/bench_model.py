@@ -25,7 +25,6 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.model.refiner import refined
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers.generated import SHIPPED
-from mimaface.renderers.generated_session import open_engine
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage, encoder_of
 from mimaface.training.latents import prepare_latents
@@ -54,7 +53,6 @@ def training_speed(folder: Path) -> dict[str, float]:
 
 def network_share(portrait: Portrait) -> dict[str, float]:
     """Time of ``animate`` with the shipped model, and how much of it passes inside the networks."""
-    engine = open_engine(SHIPPED)
     inside = 0.0
 
     def timed(name: str) -> None:
@@ -67,9 +65,9 @@ def network_share(portrait: Portrait) -> dict[str, float]:
             inside += time.perf_counter() - started
             return result
 
-        setattr(engine, name, call.__get__(engine))
+        setattr(TorchEngine, name, call)
 
-    for name in ("network", "encode_images", "redrawing", "encode_source", "context"):
+    for name in ("denoise", "encode_images", "refine", "encode_source", "context"):
         timed(name)
     list(animate(portrait, nod(3), RenderSettings(engine="demo")))
     inside, started = 0.0, time.perf_counter()
