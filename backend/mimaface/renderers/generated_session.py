@@ -32,7 +32,7 @@ from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import CropWindow, choose_window
 from mimaface.reprojection.reprojector import PosedFrame, Reprojector
 from mimaface.sampling.clips import Clip, ClipPlan, Memory
-from mimaface.sampling.conditions import Conditions, SourceConditions, is_reprojected
+from mimaface.sampling.conditions import Conditions, Encode, SourceConditions, is_reprojected
 from mimaface.sampling.images import as_images, as_pictures, resized
 from mimaface.sampling.memory import remember, resume_point
 from mimaface.sampling.sampler import ClipInputs, generate_clips
@@ -87,7 +87,7 @@ class GeneratedSession:
         self.source = SourceConditions.of(self._encoder("the portrait"), photo, render_normals(still, self.camera))
         self._at_rest = self.camera.project(still)[:, :2]
 
-    def _encoder(self, what: str) -> Any:
+    def _encoder(self, what: str) -> Encode:
         """The engine's encoder of pictures; what it gives is finite, or :class:`NotFinite` names ``what``."""
         return lambda images: finite(lambda: self.engine.encode_images(images), f"the encoder gave, for {what},")
 

@@ -22,8 +22,9 @@ SPARE = 1 << 20
 
 
 @dataclass
-class Waiting:
-    """code: of the error; needed: bytes of disk or memory, 0 where that is not known; done: frames that the job had when it was tried last."""
+class Lack:
+    """What a job waits for. code: of the error; needed: bytes of disk or memory, 0 where that is not known; done: frames that the job had
+    when it was tried last; due: monotonic seconds of its next try; pause: seconds until then."""
 
     code: str
     needed: int
@@ -37,14 +38,14 @@ class Room:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._waiting: dict[str, Waiting] = {}
-        self._tried: dict[str, Waiting] = {}
+        self._waiting: dict[str, Lack] = {}
+        self._tried: dict[str, Lack] = {}
         self._looked = 0.0
 
     def wait(self, job: Job, error: Shortage | None = None) -> None:
         """A job has come to its end for this shortage, or waits since before this start of the backend."""
         earlier = self._tried.pop(job.id, None)
-        found = Waiting(job.code, 0 if error is None else error.needed, job.done)
+        found = Lack(job.code, 0 if error is None else error.needed, job.done)
         if earlier is not None and earlier.done == job.done:  # the try was in vain
             found.pause = min(earlier.pause * 2, LONGEST)
         found.due = 0.0 if error is None else time.monotonic() + found.pause
@@ -75,7 +76,7 @@ class Room:
                 found.append(job)
         return found
 
-    def _is_there(self, waiting: Waiting) -> bool:
+    def _is_there(self, waiting: Lack) -> bool:
         try:
             if waiting.code == DiskFull.code:
                 return shutil.disk_usage(self._root).free >= waiting.needed + SPARE

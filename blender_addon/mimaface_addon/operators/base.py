@@ -18,6 +18,7 @@ class Operator(bpy.types.Operator):
     """Turns mistakes into a report and keeps the sentence for the panels."""
 
     def work(self, context: bpy.types.Context) -> None:
+        """What the operator does; every one has its own. Raises :class:`Refused`."""
         raise NotImplementedError
 
     def execute(self, context: bpy.types.Context) -> set[str]:
