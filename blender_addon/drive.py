@@ -77,7 +77,7 @@ def fresh_take(rig) -> None:
     rig.animation_data.action = None
     for bone in rig.pose.bones:
         bone.matrix_basis.identity()
-    for name in part("protocol.arkit").ACTION_NAMES:
+    for name in part("protocol.arkit").BLENDSHAPE_NAMES:
         rig[name] = 0.0
 
 

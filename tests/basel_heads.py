@@ -20,12 +20,12 @@ class MadeUp:
 
     bfm: BaselFace
     vertex: np.ndarray
-    actions: np.ndarray  # (52, V, 3), the head's, in this model's unit and axes
-    mixture: np.ndarray | None  # (51, 51) of the actions but tongueOut, where expression_basis[:51] is made of them
+    blendshapes: np.ndarray  # (52, V, 3), the head's, in this model's unit and axes
+    mixture: np.ndarray | None  # (51, 51) of the blendshapes but tongueOut, where expression_basis[:51] is made of them
 
 
 def made_up(seed: int, *, known: bool, person: float = 0.0, finer: bool = False, unit: float = 0.1, turn: float = 0.0) -> MadeUp:
-    """``known``: the expression basis mixes the actions; else it is random and smooth. ``unit``: metres per unit.
+    """``known``: the expression basis mixes the blendshapes; else it is random and smooth. ``unit``: metres per unit.
 
     ``person`` scales a random identity; ``finer`` splits every triangle in four; ``turn`` is a random rotation in radians.
     """
@@ -37,7 +37,7 @@ def made_up(seed: int, *, known: bool, person: float = 0.0, finer: bool = False,
     used = random.permutation(np.unique(triangles[kept]))
     place = np.full(len(shape), -1)
     place[used] = np.arange(len(used))
-    triangles, points, moves, vertex = place[triangles[kept]], shape[used], head.actions[:, used].astype(float), used
+    triangles, points, moves, vertex = place[triangles[kept]], shape[used], head.blendshapes[:, used].astype(float), used
     if finer:
         triangles, points, moves, vertex = _split(triangles, points, moves, vertex)
     marks = LandmarkModel.load()
@@ -53,7 +53,7 @@ def made_up(seed: int, *, known: bool, person: float = 0.0, finer: bool = False,
     points, moves = (points + random.normal(size=3)) @ rotation / unit, moves @ rotation / unit
     mixture = None
     if known:
-        mixture = 0.5 * np.linalg.qr(random.normal(size=(51, 51)))[0]  # so β of an action at 1 has length 2
+        mixture = 0.5 * np.linalg.qr(random.normal(size=(51, 51)))[0]  # so β of a blendshape at 1 has length 2
         smooth = _smooth_fields(random, points, 13, 0.001 / unit, (0.02 / unit, 0.05 / unit))
         expression = np.concatenate([np.tensordot(mixture, moves[:51], axes=1), smooth])
     else:

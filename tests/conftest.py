@@ -16,7 +16,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
 from mimaface.renderers.generated import Generated
@@ -81,9 +81,9 @@ def sitter(request: pytest.FixtureRequest) -> Sitter:
 
 
 def motion_of(*frames: dict, rate: float = 24.0) -> MotionClip:
-    """A clip whose frames set ``angles`` (degrees yaw, pitch, roll), ``gaze`` (degrees yaw, pitch) and actions by name."""
+    """A clip whose frames set ``angles`` (degrees yaw, pitch, roll), ``gaze`` (degrees yaw, pitch) and blendshapes by name."""
     clip = MotionClip.at_rest(np.arange(len(frames)) / rate)
-    actions, quaternion, gaze = clip.actions.copy(), clip.head_quat.copy(), clip.gaze.copy()
+    blendshapes, quaternion, gaze = clip.blendshapes.copy(), clip.head_quat.copy(), clip.gaze.copy()
     for index, values in enumerate(frames):
         for name, value in values.items():
             if name == "angles":
@@ -91,8 +91,8 @@ def motion_of(*frames: dict, rate: float = 24.0) -> MotionClip:
             elif name == "gaze":
                 gaze[index] = np.radians(value)
             else:
-                actions[index, ACTION_INDEX[name]] = value
-    return clip.but(actions=actions, head_quat=quaternion, gaze=gaze)
+                blendshapes[index, BLENDSHAPE_INDEX[name]] = value
+    return clip.but(blendshapes=blendshapes, head_quat=quaternion, gaze=gaze)
 
 
 def nod(frames: int) -> MotionClip:
@@ -113,16 +113,16 @@ class RenderedHead:
     image: np.ndarray
     camera: Camera
     identity: np.ndarray
-    actions: np.ndarray
+    blendshapes: np.ndarray
     rotation: np.ndarray
     gaze: np.ndarray
 
 
 def render_head(seed: int, side: int = 512, **values: object) -> RenderedHead:
-    """A random identity in a random light; ``angles``, ``gaze`` in degrees and actions by name as in :func:`motion_of`."""
+    """A random identity in a random light; ``angles``, ``gaze`` in degrees and blendshapes by name as in :func:`motion_of`."""
     random = np.random.default_rng(seed)
     head = Head.load()
-    actions = np.zeros(head.expression_size)
+    blendshapes = np.zeros(head.expression_size)
     angles, gaze = np.zeros(3), np.zeros(2)
     for name, value in values.items():
         if name == "angles":
@@ -130,14 +130,14 @@ def render_head(seed: int, side: int = 512, **values: object) -> RenderedHead:
         elif name == "gaze":
             gaze = np.radians(value)
         else:
-            actions[ACTION_INDEX[name]] = value
+            blendshapes[BLENDSHAPE_INDEX[name]] = value
     identity, rotation = random.normal(0, 0.6, head.identity_size), head_angles_to_matrix(angles)
     both = np.tile(gaze, (2, 1))
     camera = Camera.for_image(side, side)
-    vertices = head.posed(identity, actions, both) @ rotation.T + np.array([0.01, -0.02, -0.7])
+    vertices = head.posed(identity, blendshapes, both) @ rotation.T + np.array([0.01, -0.02, -0.7])
     triangles = head.triangles[~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])]
     raster = rasterise(camera.project(vertices), triangles, side, side)
     light = np.array([random.uniform(-0.3, 0.3), 0.3, 0.9])
     shade = 0.35 + 0.65 * np.clip(vertex_normals(vertices, head.triangles) @ light, 0, 1)
     colours = np.where(raster.covered[..., None], raster.interpolate(triangles, head.albedo * shade[:, None]), 0.5)
-    return RenderedHead((np.clip(colours, 0, 1) * 255).astype(np.uint8), camera, identity, actions, rotation, both)
+    return RenderedHead((np.clip(colours, 0, 1) * 255).astype(np.uint8), camera, identity, blendshapes, rotation, both)

@@ -14,7 +14,7 @@ from PIL import Image
 import mimaface
 from conftest import COLLINS
 from mimaface.drivers.live_link import write_live_link_csv
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.motion import MotionClip
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -60,7 +60,7 @@ def test_the_lines_of_the_readme_make_frames(lines, tmp_path):
     assert 'engine="proxy"' in lines
     Image.open(COLLINS).convert("RGB").resize((256, 256)).save(tmp_path / "portrait.jpg", quality=95)
     clip = MotionClip.at_rest(np.arange(4) / 30)
-    clip.actions[:, ACTION_INDEX["jawOpen"]] = np.linspace(0, 1, 4)
+    clip.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]] = np.linspace(0, 1, 4)
     (tmp_path / "take.csv").write_bytes(write_live_link_csv(clip))
     done = python(lines.replace("size=512", "size=96"), cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -21,7 +21,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from mimaface.protocol.arkit import ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES, mirror_name
 
 OUTPUT = HERE.parent / "mimaface" / "assets" / "head.npz"
 DECIMETRE = 0.1
@@ -226,7 +226,7 @@ class Baker:
             region[(off_eye < LID_REACH) & (place[:, 2] > centre[2])] = REGIONS.index("lids")
         return region
 
-    def actions(self, names: tuple[str, ...]) -> np.ndarray:
+    def blendshapes(self, names: tuple[str, ...]) -> np.ndarray:
         """Displacements (52, kept, 3). Targets are made mirror-symmetric, as each pair of them is meant to be."""
         folder = self.data / "faceunits01" / "targets" / "faceunits"
         raw = {name: read_target(folder / f"{name}.target", self.count)[self.kept] for name in names}
@@ -295,7 +295,7 @@ def bake(baker: Baker, output: Path) -> None:
     origin = np.array([0.0, eyes[:, 1].mean(), eyes[:, 2].mean() - 0.9])
     body = (mean[:-2] - origin) * DECIMETRE
     centres = (eyes - origin) * DECIMETRE
-    actions = baker.actions(ACTION_NAMES) * DECIMETRE
+    blendshapes = baker.blendshapes(BLENDSHAPE_NAMES) * DECIMETRE
     count, scalp = len(body), region == REGIONS.index("scalp")
     skin_triangles = baker.triangles[baker.parts == 0]
     hair, hair_offset, hair_triangles = hair_cap(body, skin_triangles, scalp)
@@ -310,7 +310,7 @@ def bake(baker: Baker, output: Path) -> None:
     parts = np.concatenate([parts, [1] * len(fans), [2] * len(fans), [PARTS.index("hair")] * len(hair_triangles)])
     per_eye = [np.repeat(basis[:, -2 + side, None], len(points), axis=1) for side in (0, 1)]
     identity = np.concatenate([basis[:, :-2], *per_eye, basis[:, hair]], axis=1)
-    moves = np.concatenate([actions, np.zeros((len(actions), 2 * len(points), 3)), actions[:, hair]], axis=1)
+    moves = np.concatenate([blendshapes, np.zeros((len(blendshapes), 2 * len(points), 3)), blendshapes[:, hair]], axis=1)
     albedo = np.array([SKIN_COLOURS.get(REGIONS[label], SKIN_COLOURS["face"]) for label in region])
     for name, colour in PART_COLOURS.items():
         albedo[np.unique(baker.triangles[baker.parts == PARTS.index(name)])] = colour
@@ -330,8 +330,8 @@ def bake(baker: Baker, output: Path) -> None:
         "vertex_region": np.concatenate([region, eye_region, np.full(len(hair), REGIONS.index("scalp"))]).astype(np.uint8),
         "region_names": np.array(REGIONS),
         "identity_basis": identity.astype(np.float16),
-        "actions": moves.astype(np.float16),
-        "action_names": np.array(ACTION_NAMES),
+        "blendshapes": moves.astype(np.float16),
+        "blendshape_names": np.array(BLENDSHAPE_NAMES),
         "eye_centres": centres.astype(np.float32),
         "eye_centre_basis": basis[:, -2:].astype(np.float16),
         "eye_radius": np.float32(EYE_RADIUS),

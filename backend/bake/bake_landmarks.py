@@ -21,7 +21,7 @@ from mimaface.face.head import ASSETS, Head
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.rotation import head_angles_to_matrix
 
 SIDE = 640
@@ -31,10 +31,10 @@ LIDS = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 
         263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)  # fmt: skip
 
 
-def render(head: Head, identity: np.ndarray, actions: np.ndarray, angles: np.ndarray, light: np.ndarray):
+def render(head: Head, identity: np.ndarray, blendshapes: np.ndarray, angles: np.ndarray, light: np.ndarray):
     """RGB (SIDE, SIDE, 3), the raster, and the triangles drawn (hair and lashes left out)."""
     camera = Camera(FOCAL, (SIDE / 2, SIDE / 2), SIDE, SIDE)
-    vertices = head.shape(identity, actions) @ head_angles_to_matrix(angles).T + np.array([0, 0.02, -0.085 - DISTANCE])
+    vertices = head.shape(identity, blendshapes) @ head_angles_to_matrix(angles).T + np.array([0, 0.02, -0.085 - DISTANCE])
     drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")]))
     raster = rasterise(camera.project(vertices), head.triangles[drawn], SIDE, SIDE)
     shade = 0.35 + 0.65 * np.clip(vertex_normals(vertices, head.triangles) @ light, 0, 1)
@@ -48,10 +48,12 @@ def observe(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Places (478, 3) on the mean head under the landmarks of one random render, NaN where none is near, and triangles."""
     angles = random.uniform(-1, 1, 3) * [0.22, 0.12, 0.06]
-    actions = np.zeros(head.expression_size)
-    actions[ACTION_INDEX["jawOpen"]] = jaw
+    blendshapes = np.zeros(head.expression_size)
+    blendshapes[BLENDSHAPE_INDEX["jawOpen"]] = jaw
     light = np.array([random.uniform(-0.5, 0.5), random.uniform(0, 0.5), 1.0])
-    image, raster, drawn = render(head, random.normal(0, 0.5, head.identity_size), actions, angles, light / np.linalg.norm(light))
+    image, raster, drawn = render(
+        head, random.normal(0, 0.5, head.identity_size), blendshapes, angles, light / np.linalg.norm(light)
+    )
     faces = landmarker.faces(image)
     if not faces:
         return None
@@ -65,22 +67,22 @@ def observe(
     return place, drawn[triangle]
 
 
-def response(head: Head, landmarker: FaceLandmarker, random: np.random.Generator, action: int, repeats: int) -> np.ndarray:
-    """How the landmarks (478, 2) move, in metres of the head frame's x and y, when the action goes from 0 to 1.
+def response(head: Head, landmarker: FaceLandmarker, random: np.random.Generator, blendshape: int, repeats: int) -> np.ndarray:
+    """How the landmarks (478, 2) move, in metres of the head frame's x and y, when the blendshape goes from 0 to 1.
 
     The network's idea of a landmark slides over the skin, so this is not the displacement of a skin point.
     """
     moves = []
     start = np.zeros(head.expression_size)
-    if action == ACTION_INDEX["mouthClose"]:  # ARKit's mouthClose undoes an open jaw
-        start[ACTION_INDEX["jawOpen"]] = 0.4
+    if blendshape == BLENDSHAPE_INDEX["mouthClose"]:  # ARKit's mouthClose undoes an open jaw
+        start[BLENDSHAPE_INDEX["jawOpen"]] = 0.4
     for _ in range(repeats):
         identity, light = random.normal(0, 0.4, head.identity_size), np.array([random.uniform(-0.3, 0.3), 0.3, 0.9])
         seen = []
         for weight in (0.0, 1.0):
-            actions = start.copy()
-            actions[action] += weight
-            faces = landmarker.faces(render(head, identity, actions, np.zeros(3), light)[0])
+            blendshapes = start.copy()
+            blendshapes[blendshape] += weight
+            faces = landmarker.faces(render(head, identity, blendshapes, np.zeros(3), light)[0])
             if faces:
                 seen.append(faces[0].points[:, :2])
         if len(seen) == 2:
@@ -115,8 +117,8 @@ def bake(output: Path, renders: int) -> None:
     spread = np.sqrt(np.nanmedian(((both - median) ** 2).sum(2), axis=0))
     kept = [k for k in range(468) if np.isfinite(median[k]).all() and spread[k] < 0.006]
     chosen = [surface_point(head, np.unique(triangles[:, k]), median[k]) for k in kept]
-    raw = [response(head, landmarker, random, action, 7) for action in range(head.expression_size)]
-    partner = [ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES]
+    raw = [response(head, landmarker, random, blendshape, 7) for blendshape in range(head.expression_size)]
+    partner = [BLENDSHAPE_INDEX[mirror_name(name)] for name in BLENDSHAPE_NAMES]
     moves = [0.5 * (one + raw[other][mirrored] * [-1, 1]) for one, other in zip(raw, partner)]
     np.savez_compressed(
         output,

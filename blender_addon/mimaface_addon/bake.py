@@ -11,13 +11,13 @@ import bpy
 import numpy as np
 
 from . import compat
-from .protocol.arkit import ACTION_NAMES
+from .protocol.arkit import BLENDSHAPE_NAMES
 from .protocol.errors import InvalidInput
 from .protocol.motion import MotionClip
 from .protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from .rig import EYES, GAZE_CHANNELS, HEAD_CHANNELS, LARGEST_GAZE, POSITION_CHANNELS, head_offset, head_rotation
 
-# (name of the group of curves, how its actions begin)
+# (name of the group of curves, how its blendshapes begin)
 GROUPS = (
     ("Eyes", ("eye",)), ("Brows", ("brow",)), ("Jaw", ("jaw", "tongue")), ("Mouth", ("mouth",)), ("Cheeks and Nose", ("cheek", "nose")),
 )  # fmt: skip
@@ -56,19 +56,19 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: r
             f"{rig.name} shows its rest position only", "switch it to Pose Position in the armature's properties, then generate"
         )
     scene, count = context.scene, len(frames)
-    actions, rotations = np.zeros((count, len(ACTION_NAMES))), np.zeros((count, 3, 3))
+    blendshapes, rotations = np.zeros((count, len(BLENDSHAPE_NAMES))), np.zeros((count, 3, 3))
     places, gaze = np.zeros((count, 3)), np.zeros((count, 2, 2))
     with _alone(scene, rig) as stage:
         for index, frame in enumerate(frames):
             stage.frame_set(frame)
             posed = rig.evaluated_get(stage.view_layers[0].depsgraph)
-            actions[index] = [posed[f"out_{action}"] for action in ACTION_NAMES]
+            blendshapes[index] = [posed[f"out_{name}"] for name in BLENDSHAPE_NAMES]
             rotations[index], places[index] = head_rotation(posed), head_offset(posed)
             gaze[index] = [[posed[f"out_gaze_{eye}_{axis}"] for axis in ("yaw", "pitch")] for eye in EYES]
     rate = frames_per_second(scene) / frames.step
     clip = MotionClip.at_rest(np.arange(count) / rate, source="blender", fps=rate)
     return clip.but(
-        actions=np.clip(actions, -1.0, 1.0), gaze=np.clip(gaze, -LARGEST_GAZE, LARGEST_GAZE),
+        blendshapes=np.clip(blendshapes, -1.0, 1.0), gaze=np.clip(gaze, -LARGEST_GAZE, LARGEST_GAZE),
         head_quat=matrix_to_quaternion(rotations), head_pos=places,
     )  # fmt: skip
 
@@ -103,8 +103,8 @@ def motion_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: Moti
     curves += [("Mocap Gaze", f"mocap_{item}", values) for item, values in zip(GAZE_CHANNELS, clip.gaze.reshape(count, 4).T)]
     for group, starts in GROUPS:
         curves += [
-            (f"Mocap {group}", f"mocap_{item}", clip.actions[:, index])
-            for index, item in enumerate(ACTION_NAMES)
+            (f"Mocap {group}", f"mocap_{item}", clip.blendshapes[:, index])
+            for index, item in enumerate(BLENDSHAPE_NAMES)
             if item.startswith(starts)
         ]
     action = compat.ensure_action(rig, name)

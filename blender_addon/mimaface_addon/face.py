@@ -12,7 +12,7 @@ import bpy
 from mathutils import Matrix
 
 from . import bake, rig
-from .protocol.arkit import ACTION_NAMES, mirror_name
+from .protocol.arkit import BLENDSHAPE_NAMES, mirror_name
 
 BONES = (rig.ROOT, rig.HEAD, rig.GAZE, *rig.HANDLES)
 TURNING = (rig.ROOT, rig.HEAD)  # all others only move
@@ -23,7 +23,7 @@ TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle
 
 def sliders(item: bpy.types.Object) -> list[str]:
     """The artist's sliders that the rig has; those of earlier versions may have fewer."""
-    return [name for name in (*ACTION_NAMES, *rig.GAZE_CHANNELS) if name in item]
+    return [name for name in (*BLENDSHAPE_NAMES, *rig.GAZE_CHANNELS) if name in item]
 
 
 def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.types.PoseBone, str, str]]:
@@ -32,7 +32,7 @@ def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.ty
         if name in item:
             yield item, f'["{name}"]', "Gaze"
     for group, starts in bake.GROUPS:
-        for name in ACTION_NAMES:
+        for name in BLENDSHAPE_NAMES:
             if name.startswith(starts) and name in item:
                 yield item, f'["{name}"]', group
     for bone in [item.pose.bones[name] for name in BONES]:

@@ -12,7 +12,7 @@ from . import bake, compat, face, options, portraits, strips
 from .activity import seconds_since
 from .backend import NONE_INSTALLED
 from .preferences import PACKAGE, backend_python
-from .protocol.arkit import ACTION_NAMES
+from .protocol.arkit import BLENDSHAPE_NAMES
 from .rig import GAZE_CHANNELS
 from .session import session
 from .takes import ACTIVE
@@ -121,7 +121,7 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
             row.operator(f"mimaface.{name}")
     names = set(face.sliders(item))
     groups = [("Gaze", [name for name in GAZE_CHANNELS if name in names])]
-    groups += [(title, [name for name in ACTION_NAMES if name.startswith(starts) and name in names]) for title, starts in bake.GROUPS]
+    groups += [(title, [name for name in BLENDSHAPE_NAMES if name.startswith(starts) and name in names]) for title, starts in bake.GROUPS]
     for title, found in groups:
         column = layout.column(align=True)
         row = _sides(column, title.replace(" and", ","))

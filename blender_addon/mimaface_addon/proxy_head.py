@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from .protocol.arkit import ACTION_NAMES
+from .protocol.arkit import BLENDSHAPE_NAMES
 from .protocol.mouth import PARTING, PRESSED
 from .rig import EYES, HEAD, PART, to_blender
 
@@ -22,7 +22,7 @@ def create(
     eye_of = mesh["eye_vertices"][triangles[:, 0]]
     head = _mesh_object(collection, f"{rig.name} Head", vertices, triangles[eye_of == 0], mesh["uv"], material)
     _ride(head, rig)
-    _add_actions(head, rig, mesh, np.unique(triangles[eye_of == 0]))
+    _add_blendshapes(head, rig, mesh, np.unique(triangles[eye_of == 0]))
     for label, eye in enumerate(EYES, 1):
         centre = to_blender(mesh["eye_centres"][label - 1])
         ball = _mesh_object(collection, f"{rig.name} Eye {eye}", vertices - centre, triangles[eye_of == label], mesh["uv"], material)
@@ -83,22 +83,22 @@ def _ride(item: bpy.types.Object, rig: bpy.types.Object) -> None:
     item.matrix_parent_inverse = tail.inverted()
 
 
-def _add_actions(head: bpy.types.Object, rig: bpy.types.Object, mesh: dict[str, np.ndarray], used: np.ndarray) -> None:
-    """One shape key per action, driven by the rig's sum plus the portrait's own expression."""
+def _add_blendshapes(head: bpy.types.Object, rig: bpy.types.Object, mesh: dict[str, np.ndarray], used: np.ndarray) -> None:
+    """One shape key per blendshape, driven by the rig's sum plus the portrait's own expression."""
     head.shape_key_add(name="neutral", from_mix=False)
     base = to_blender(mesh["vertices"])[used]
     moves = to_blender(mesh["actions"].astype(np.float32))[:, used]
-    for index, action in enumerate(ACTION_NAMES):
-        key = head.shape_key_add(name=action, from_mix=False)
+    for index, blendshape in enumerate(BLENDSHAPE_NAMES):
+        key = head.shape_key_add(name=blendshape, from_mix=False)
         key.data.foreach_set("co", np.ascontiguousarray(base + moves[index], np.float32).ravel())
         driver = key.driver_add("value").driver
         driver.type = "SCRIPTED"
         variable = driver.variables.new()
         variable.name = "a"
         variable.targets[0].id = rig
-        variable.targets[0].data_path = f'["out_{action}"]'
+        variable.targets[0].data_path = f'["out_{blendshape}"]'
         driver.expression = f"min(max(a+{float(mesh['source_actions'][index]):.4f},0),1)"
-    _close_no_further(head, float(mesh["source_actions"][ACTION_NAMES.index("mouthClose")]))
+    _close_no_further(head, float(mesh["source_actions"][BLENDSHAPE_NAMES.index("mouthClose")]))
 
 
 def _close_no_further(head: bpy.types.Object, own: float) -> None:
@@ -106,11 +106,11 @@ def _close_no_further(head: bpy.types.Object, own: float) -> None:
     keys = head.data.shape_keys
     curve = next(curve for curve in keys.animation_data.drivers if curve.data_path == 'key_blocks["mouthClose"].value')
     terms = ""
-    for index, (action, share) in enumerate(PARTING.items()):
+    for index, (blendshape, share) in enumerate(PARTING.items()):
         variable = curve.driver.variables.new()
         variable.name = "bcdefghi"[index]
         target = variable.targets[0]
-        target.id_type, target.id, target.data_path = "KEY", keys, f'key_blocks["{action}"].value'
+        target.id_type, target.id, target.data_path = "KEY", keys, f'key_blocks["{blendshape}"].value'
         terms += f"+{share:g}*{variable.name}"
     curve.driver.expression = f"min({curve.driver.expression},{PRESSED + own:.4f}{terms})"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The portrait rig: an armature with handles, and custom properties that everything else reads.
 
-For each ARKit action there are three properties on the armature object: ``jawOpen`` (keyed by the artist), ``mocap_jawOpen``
+For each ARKit blendshape there are three properties on the armature object: ``jawOpen`` (keyed by the artist), ``mocap_jawOpen``
 (written by imports) and ``out_jawOpen`` = artist + mocap × ``mocap_influence`` + handles, which proxy head and bake read.
 Gaze adds up likewise, and eyeLook sliders turn the eyes by the rule of :mod:`.protocol.gaze`.
 All bones stand upright, so a bone's own x, y, z are the head frame's: subject's left, up, out of the face.
@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from . import compat
-from .protocol.arkit import ACTION_NAMES
+from .protocol.arkit import BLENDSHAPE_NAMES
 from .protocol.gaze import LOOKS
 
 VERSION = 2  # of the rig's properties and drivers; raised, a local rig of an earlier one is brought up to date when it is used
@@ -37,7 +37,7 @@ HANDLES = {
     "lid.L": (0.032, 0.012, 0.125), "lid.R": (-0.032, 0.012, 0.125), "brow": (0.0, 0.03, 0.13), "brow.L": (0.038, 0.032, 0.125),
     "brow.R": (-0.038, 0.032, 0.125),
 }  # fmt: skip
-# (handle, axis, direction, actions): metres of travel for 1.0 is TRAVEL
+# (handle, axis, direction, blendshapes): metres of travel for 1.0 is TRAVEL
 TRAVEL = {"jaw": 0.03, "brow": 0.012, "brow.L": 0.012, "brow.R": 0.012, "lid.L": 0.012, "lid.R": 0.012}
 DEFAULT_TRAVEL = 0.015
 MOVES = (
@@ -150,7 +150,7 @@ def _shape_bones(rig: bpy.types.Object) -> None:
 
 
 def _limit_handles(rig: bpy.types.Object) -> None:
-    """A handle goes as far as its actions go, and in no direction that does nothing; drivers see the limited place."""
+    """A handle goes as far as its blendshapes go, and in no direction that does nothing; drivers see the limited place."""
     reach = {name: [[0.0, 0.0] for _ in "XYZ"] for name in HANDLES}
     for name, axis, direction, _ in MOVES:
         reach[name]["XYZ".index(axis)][direction > 0] = direction * TRAVEL.get(name, DEFAULT_TRAVEL)
@@ -192,11 +192,11 @@ def _add_properties(rig: bpy.types.Object) -> None:
         )
         rig.property_overridable_library_set(f'["{name}"]', not name.startswith("out_"))
 
-    for action in ACTION_NAMES:
-        closes = ", or closes the lips, whatever parts them" if action == "mouthClose" else ""
-        add(action, -1.0, 2.0, f"{action}: added to the portrait's own expression; 1 is all of it{closes}, below 0 takes the portrait's away")
-        add(f"mocap_{action}", -2.0, 2.0, "Written by mocap imports")
-        add(f"out_{action}", -1.0, 1.0, "Sum of slider, handles and mocap: do not edit")
+    for blendshape in BLENDSHAPE_NAMES:
+        closes = ", or closes the lips, whatever parts them" if blendshape == "mouthClose" else ""
+        add(blendshape, -1.0, 2.0, f"{blendshape}: added to the portrait's own expression; 1 is all of it{closes}, below 0 takes the portrait's away")
+        add(f"mocap_{blendshape}", -2.0, 2.0, "Written by mocap imports")
+        add(f"out_{blendshape}", -1.0, 1.0, "Sum of slider, handles and mocap: do not edit")
     for name in HEAD_CHANNELS:
         add(name, -3.2, 3.2, "Head rotation of the mocap layer in radians")
     for name in POSITION_CHANNELS:
@@ -211,13 +211,13 @@ def _add_properties(rig: bpy.types.Object) -> None:
 
 
 def _add_drivers(rig: bpy.types.Object) -> None:
-    terms: dict[str, list[tuple[str, str, str]]] = {action: [] for action in ACTION_NAMES}
-    for bone, axis, direction, actions in MOVES:
+    terms: dict[str, list[tuple[str, str, str]]] = {blendshape: [] for blendshape in BLENDSHAPE_NAMES}
+    for bone, axis, direction, blendshapes in MOVES:
         scale = direction / TRAVEL.get(bone, DEFAULT_TRAVEL)
-        for action in actions:
-            terms[action].append((bone, axis, f"max({scale:.4g}*{{}},0)"))
-    for action in ACTION_NAMES:
-        _sum_driver(rig, action, terms[action])
+        for blendshape in blendshapes:
+            terms[blendshape].append((bone, axis, f"max({scale:.4g}*{{}},0)"))
+    for blendshape in BLENDSHAPE_NAMES:
+        _sum_driver(rig, blendshape, terms[blendshape])
     for eye in EYES:
         _gaze_driver(rig, eye, "yaw", "X")
         _gaze_driver(rig, eye, "pitch", "Y")
@@ -232,29 +232,29 @@ def _add_drivers(rig: bpy.types.Object) -> None:
             _property(driver, rig, "i", "mocap_influence")
 
 
-def _sum_driver(rig: bpy.types.Object, action: str, terms: list[tuple[str, str, str]]) -> None:
-    driver = rig.driver_add(f'["out_{action}"]').driver
+def _sum_driver(rig: bpy.types.Object, blendshape: str, terms: list[tuple[str, str, str]]) -> None:
+    driver = rig.driver_add(f'["out_{blendshape}"]').driver
     expression = "a+b*i"
-    _property(driver, rig, "a", action)
-    _property(driver, rig, "b", f"mocap_{action}")
+    _property(driver, rig, "a", blendshape)
+    _property(driver, rig, "b", f"mocap_{blendshape}")
     _property(driver, rig, "i", "mocap_influence")
     for index, (bone, axis, term) in enumerate(terms):
         _location(driver, rig, f"h{index}", bone, axis)
         expression += "+" + term.format(f"h{index}")
-    look = _look_terms(action)
+    look = _look_terms(blendshape)
     if look is not None:
         axis, sign = look
         _location(driver, rig, "g", GAZE, axis)
         expression += f"+min(max({sign}*atan2(g,{GAZE_DISTANCE})/{LOOK},0),1)"
-    driver.expression = f"min(max({expression},-1),1)"  # more changes no picture: the portrait's own action is between 0 and 1
+    driver.expression = f"min(max({expression},-1),1)"  # more changes no picture: the portrait's own blendshape is between 0 and 1
 
 
-def _look_terms(action: str) -> tuple[str, int] | None:
-    """Lids follow the gaze target: its axis and direction for an ``eyeLook*`` action."""
-    if not action.startswith("eyeLook"):
+def _look_terms(blendshape: str) -> tuple[str, int] | None:
+    """Lids follow the gaze target: its axis and direction for an ``eyeLook*`` blendshape."""
+    if not blendshape.startswith("eyeLook"):
         return None
-    left = action.endswith("Left")
-    direction = action[len("eyeLook") :].removesuffix("Left").removesuffix("Right")
+    left = blendshape.endswith("Left")
+    direction = blendshape[len("eyeLook") :].removesuffix("Left").removesuffix("Right")
     if direction in ("Up", "Down"):
         return "Y", 1 if direction == "Up" else -1
     return "X", 1 if (direction == "Out") == left else -1

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from conftest import CASES, COLLINS, HOPPER, motion_of
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.serving.work import head_mesh
 
 specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
@@ -50,7 +50,7 @@ def test_eye_look_sliders_turn_the_eyes(seen):
     assert np.array(result["gaze"]) == pytest.approx(np.array([[30, 0.1 * 180 / np.pi], [30, 0]]), abs=0.01), "and in the frames"
 
 
-def test_handles_end_where_their_actions_do(seen):
+def test_handles_end_where_their_blendshapes_do(seen):
     result = seen["limits"]
     assert result["jaw"] == 1.0, "slider 2 and a jaw dragged 9 cm"
     assert result["forward"] == pytest.approx(1, abs=1e-3)
@@ -64,7 +64,7 @@ def test_lips_close_until_they_meet_whatever_parts_them(seen, portrait):
     assert result["invalid"] == 0
     for name, extra in (("alone", 0.0), ("open", 0.4)):
         shown = np.array([list(result[name].values())])
-        frames = poses_for(portrait.fit, motion_of({"mouthClose": 1.0, "jawOpen": extra}))[0].actions
+        frames = poses_for(portrait.fit, motion_of({"mouthClose": 1.0, "jawOpen": extra}))[0].blendshapes
         assert shown[0] == pytest.approx(frames, abs=2e-3), "the proxy head and the frames are one"
         assert 0.1 < result[name]["mouthClose"] < 0.85
     assert result["back"]["jawOpen"] == 0.0, "the photograph's own opening can be taken away"
@@ -169,11 +169,11 @@ def test_a_rig_of_an_earlier_version_is_brought_up_to_date(seen):
 
 def test_the_whole_pose_is_mirrored_reset_and_keyed(seen):
     found = seen["face"]
-    before, after = found["actions"]
-    assert before[ACTION_INDEX["mouthSmileLeft"]] == pytest.approx(0.7, abs=1e-3)
-    assert before[ACTION_INDEX["browOuterUpLeft"]] == pytest.approx(0.5, abs=1e-3), "a handle at half its way"
-    for name in ACTION_NAMES:
-        assert after[ACTION_INDEX[mirror_name(name)]] == pytest.approx(before[ACTION_INDEX[name]], abs=1e-4), name
+    before, after = found["blendshapes"]
+    assert before[BLENDSHAPE_INDEX["mouthSmileLeft"]] == pytest.approx(0.7, abs=1e-3)
+    assert before[BLENDSHAPE_INDEX["browOuterUpLeft"]] == pytest.approx(0.5, abs=1e-3), "a handle at half its way"
+    for name in BLENDSHAPE_NAMES:
+        assert after[BLENDSHAPE_INDEX[mirror_name(name)]] == pytest.approx(before[BLENDSHAPE_INDEX[name]], abs=1e-4), name
     np.testing.assert_allclose(found["gaze"][1], np.array(found["gaze"][0])[::-1] * (-1, 1), atol=1e-4)
     assert np.abs(found["gaze"][0]).max() > 0.1
     w, x, y, z = found["head"][0]

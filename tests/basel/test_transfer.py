@@ -18,7 +18,7 @@ from mimaface.basel.transfer import GazeAdapter, solve, transfer
 from mimaface.face.head import Head
 from mimaface.face.pose import poses_for
 from mimaface.geometry.camera import Camera
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.rotation import head_angles_to_matrix
 
@@ -62,30 +62,32 @@ def test_every_vertex_finds_its_own_place_on_the_head(known):
 def test_known_coefficients_are_recovered(known):
     model, solved = known
     product = solved.matrix[:51, :51] @ model.mixture  # the identity, were the transfer perfect
-    visible = np.linalg.norm(model.actions[:51], axis=2).mean(1) * solved.placed.scale > 0.0002  # metres; tiny lids are damped
+    visible = (
+        np.linalg.norm(model.blendshapes[:51], axis=2).mean(1) * solved.placed.scale > 0.0002
+    )  # metres; tiny lids are damped
     assert visible.sum() > 20
     assert np.abs(product - np.eye(51))[np.ix_(visible, visible)].max() < 0.16
-    assert np.abs(solved.matrix[ACTION_INDEX["tongueOut"]]).max() < 1e-6, "nothing of the tongue is skin"
+    assert np.abs(solved.matrix[BLENDSHAPE_INDEX["tongueOut"]]).max() < 1e-6, "nothing of the tongue is skin"
     assert solved.unexplained.max() < 0.15
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_inverse_finds_the_actions_behind_coefficients(known, seed):
+def test_the_inverse_finds_the_blendshapes_behind_coefficients(known, seed):
     model, solved = known
     random = np.random.default_rng(seed)
-    actions = random.uniform(size=(2, 52)) * (random.uniform(size=(2, 52)) < 0.3)
-    truth = np.concatenate([actions[:, :51] @ np.linalg.inv(model.mixture), np.zeros((2, 13))], axis=1)
-    found = solved.actions(truth)
+    blendshapes = random.uniform(size=(2, 52)) * (random.uniform(size=(2, 52)) < 0.3)
+    truth = np.concatenate([blendshapes[:, :51] @ np.linalg.inv(model.mixture), np.zeros((2, 13))], axis=1)
+    found = solved.blendshapes(truth)
     assert found.shape == (2, 52) and found.min() >= 0 and found.max() <= 1
-    large = [i for i, name in enumerate(ACTION_NAMES) if not name.startswith("eye") and name != "tongueOut"]
-    assert np.abs(found - actions)[:, large].max() < 0.12
-    assert np.abs(found - actions)[:, :51].mean() < 0.02
+    large = [i for i, name in enumerate(BLENDSHAPE_NAMES) if not name.startswith("eye") and name != "tongueOut"]
+    assert np.abs(found - blendshapes)[:, large].max() < 0.12
+    assert np.abs(found - blendshapes)[:, :51].mean() < 0.02
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-30, 30), min_size=64, max_size=64))
 def test_the_inverse_stays_within_bounds_for_any_coefficients(shared_transfer, values):
-    found = shared_transfer.actions(values)
+    found = shared_transfer.blendshapes(values)
     assert found.shape == (52,) and found.min() >= 0 and found.max() <= 1
 
 
@@ -100,12 +102,12 @@ def shared_transfer():
 
 
 def moved(bfm, solved, name, amount=1.0):
-    """Neutral vertices and where the action brings them, millimetres along the head's axes."""
-    beta = solved.expression(amount * np.eye(52)[ACTION_INDEX[name]])
+    """Neutral vertices and where the blendshape brings them, millimetres along the head's axes."""
+    beta = solved.expression(amount * np.eye(52)[BLENDSHAPE_INDEX[name]])
     return (1000 * solved.placed(bfm.geometry(np.zeros(80), values)) for values in (np.zeros(64), beta))
 
 
-def test_actions_do_on_any_bfm_what_they_say(any_bfm):
+def test_blendshapes_do_on_any_bfm_what_they_say(any_bfm):
     bfm, solved = any_bfm
     key = bfm.keypoints
     still, after = moved(bfm, solved, "jawOpen")
@@ -269,7 +271,7 @@ def test_position_size_and_roll_are_mostly_in_the_crop(portrait, source, shared_
     np.testing.assert_allclose(
         found.expression[4] - source.expression,
         shared_transfer.expression(
-            np.clip(portrait.fit.actions + np.eye(52)[ACTION_INDEX["jawOpen"]], 0, 1) - portrait.fit.actions
+            np.clip(portrait.fit.blendshapes + np.eye(52)[BLENDSHAPE_INDEX["jawOpen"]], 0, 1) - portrait.fit.blendshapes
         ),
         atol=1e-6,
     )
@@ -278,7 +280,7 @@ def test_position_size_and_roll_are_mostly_in_the_crop(portrait, source, shared_
 def test_absolute_takes_expression_rotation_and_gaze_as_recorded(portrait, source, shared_transfer):
     motion = motion_of({"jawOpen": 0.5, "gaze": (10, 5), "angles": (10, 0, 0)})
     found = drive(source, portrait.fit, poses_for(portrait.fit, motion, True), shared_transfer, GazeAdapter.assumed(), True)
-    np.testing.assert_allclose(found.expression[0], 0.5 * shared_transfer.matrix[ACTION_INDEX["jawOpen"]], atol=1e-6)
+    np.testing.assert_allclose(found.expression[0], 0.5 * shared_transfer.matrix[BLENDSHAPE_INDEX["jawOpen"]], atol=1e-6)
     np.testing.assert_allclose(found.gaze[0], np.radians([10, 5, 10, 5]), atol=1e-6)
     turned = from_network(found.rotation[0], found.translation[0], found.crop[0])
     expected = to_apparent(head_angles_to_matrix(np.radians([10, 0, 0])), portrait.fit.translation, portrait.fit.camera, source.canvas,

@@ -19,16 +19,16 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.face.track import track_frames
 from mimaface.geometry.rasterise import rasterise, rasterise_reference
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.reprojection.reprojector import Reprojector
 
 
 def errors_on_renders(count: int = 60) -> dict[str, float]:
-    """Mean absolute degrees of pose and the correlation of actions and gaze over random rendered heads."""
+    """Mean absolute degrees of pose and the correlation of blendshapes and gaze over random rendered heads."""
     random = np.random.default_rng(1)
     names = ("jawOpen", "mouthSmileLeft", "eyeBlinkLeft")
-    angles, gaze, actions = [], [], []
+    angles, gaze, blendshapes = [], [], []
     for seed in range(count):
         weights = random.uniform(0, 1, len(names)) * (random.uniform(0, 1, len(names)) < 0.5)
         weights[2] *= seed % 3 == 0  # closed eyes show no gaze
@@ -41,10 +41,10 @@ def errors_on_renders(count: int = 60) -> dict[str, float]:
             continue
         fit = fit_landmarks(found[0].points, truth.camera)
         angles.append(np.degrees(matrix_to_head_angles(fit.rotation) - matrix_to_head_angles(truth.rotation)))
-        actions.append([(weight, fit.actions[ACTION_INDEX[name]]) for name, weight in zip(names, weights)])
+        blendshapes.append([(weight, fit.blendshapes[BLENDSHAPE_INDEX[name]]) for name, weight in zip(names, weights)])
         if weights[2] < 0.3:
             gaze.append(np.concatenate([look, np.degrees(fit.gaze.mean(0))]))
-    mean, looks, seen = np.abs(angles).mean(0), np.array(gaze), np.array(actions)
+    mean, looks, seen = np.abs(angles).mean(0), np.array(gaze), np.array(blendshapes)
     result = {f"render_{name}_error_degrees": float(value) for name, value in zip(("yaw", "pitch", "roll"), mean)}
     result |= {
         f"render_gaze_{n}_r": float(np.corrcoef(looks[:, k], looks[:, 2 + k])[0, 1]) for k, n in enumerate(("yaw", "pitch"))

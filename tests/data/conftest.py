@@ -13,7 +13,7 @@ from mimaface.data.camcorder import Camcorder
 from mimaface.data.people import random_person
 from mimaface.data.studio import Studio, random_studio
 from mimaface.face.pose import FacePose
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.rotation import head_angles_to_matrix
 
 SIDE, RATE = 256, 25
@@ -35,12 +35,12 @@ def shoot(seed: int, frames: int = 22, sway: float = 18.0, talk: float = 0.5) ->
     studio = random_studio(random, SIDE, [])
     phase = 2 * np.pi * np.arange(frames) / frames
     angles = np.radians(np.stack([sway * np.sin(phase), 0.3 * sway * np.cos(phase), 0 * phase], axis=1))
-    actions = np.zeros((frames, len(ACTION_INDEX)))
-    actions[:, ACTION_INDEX["jawOpen"]] = talk * np.sin(phase) ** 2
+    blendshapes = np.zeros((frames, len(BLENDSHAPE_INDEX)))
+    blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]] = talk * np.sin(phase) ** 2
     camcorder = Camcorder(person, studio, np.eye(3), seed)
     images = [
-        camcorder.take(FacePose(action, head_angles_to_matrix(angle), studio.translation, np.zeros((2, 2))))
-        for action, angle in zip(actions, angles)
+        camcorder.take(FacePose(blendshape, head_angles_to_matrix(angle), studio.translation, np.zeros((2, 2))))
+        for blendshape, angle in zip(blendshapes, angles)
     ]
     return Shot(np.stack(images), angles, studio)
 

@@ -22,7 +22,7 @@ from mimaface.face.albedo import render_albedo
 from mimaface.face.fit import fit_landmarks
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.pose import FacePose, motion_signals
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 
 CONFIG = SyntheticConfig(size=96, frames=2)
@@ -41,10 +41,10 @@ def three():
     return [make_sample(9, index, CONFIG) for index in range(3)]
 
 
-def pose_of(studio, angles=(0, 0, 0), **actions):
-    values = np.zeros(len(ACTION_INDEX))
-    for name, value in actions.items():
-        values[ACTION_INDEX[name]] = value
+def pose_of(studio, angles=(0, 0, 0), **blendshapes):
+    values = np.zeros(len(BLENDSHAPE_INDEX))
+    for name, value in blendshapes.items():
+        values[BLENDSHAPE_INDEX[name]] = value
     return FacePose(values, head_angles_to_matrix(np.radians(angles)), studio.translation, np.zeros((2, 2)))
 
 
@@ -108,10 +108,10 @@ def test_no_motion_is_the_source_itself():
     fit = measured_fit(random, person, studio, pose)
     away = relative(pose, pose, fit)
     np.testing.assert_allclose(away.rotation, fit.rotation, atol=1e-12)
-    np.testing.assert_allclose(away.actions, fit.actions)
+    np.testing.assert_allclose(away.blendshapes, fit.blendshapes)
     signals = motion_signals([away], fit)
     np.testing.assert_array_equal(signals["translation"], 0)
-    np.testing.assert_allclose(signals["expression"][0], fit.actions, rtol=1e-6)
+    np.testing.assert_allclose(signals["expression"][0], fit.blendshapes, rtol=1e-6)
     renderer = synthetic.Reprojector(synthetic.Portrait(camcorder.take(pose), fit, ""), 0, "photo")
     np.testing.assert_array_equal(renderer.render(away), camcorder.take(pose), "a projection at rest is the photograph")
 
@@ -124,10 +124,10 @@ def test_performances_are_within_reach(seed, count, stride):
     again = random_poses(np.random.default_rng(seed), count, stride, place)
     assert len(poses) == count
     for pose, same in zip(poses, again, strict=True):
-        np.testing.assert_array_equal(pose.actions, same.actions)
-        assert pose.actions.shape == (52,)
-        assert pose.actions.min() >= 0
-        assert pose.actions.max() <= 1
+        np.testing.assert_array_equal(pose.blendshapes, same.blendshapes)
+        assert pose.blendshapes.shape == (52,)
+        assert pose.blendshapes.min() >= 0
+        assert pose.blendshapes.max() <= 1
         np.testing.assert_allclose(pose.rotation @ pose.rotation.T, np.eye(3), atol=1e-9)
         assert np.abs(pose.translation - place).max() < 0.1
         assert np.abs(pose.gaze).max() < 1.2

@@ -12,11 +12,11 @@ from mimaface.drivers import ReadingSettings, open_motion
 from mimaface.drivers.columns import POSES
 from mimaface.drivers.live_link import COLUMNS, read_live_link_csv, write_live_link_csv
 from mimaface.face.head import ASSETS
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
-JAW = ACTION_INDEX["jawOpen"]
+JAW = BLENDSHAPE_INDEX["jawOpen"]
 HEADER = ["Timecode", "BlendShapeCount", *COLUMNS.values(), *POSES]
 
 
@@ -51,8 +51,8 @@ def test_shapes_are_bound_by_name():
     shuffled = HEADER[:2] + HEADER[2:][::-1]
     for header in (HEADER, shuffled):
         clip = read_live_link_csv(take([{"JawOpen": 0.7, "EyeBlinkLeft": 0.4}], header), "a.csv")
-        assert clip.actions[0, ACTION_INDEX["jawOpen"]] == np.float32(0.7)
-        assert clip.actions[0, ACTION_INDEX["eyeBlinkLeft"]] == np.float32(0.4)
+        assert clip.blendshapes[0, BLENDSHAPE_INDEX["jawOpen"]] == np.float32(0.7)
+        assert clip.blendshapes[0, BLENDSHAPE_INDEX["eyeBlinkLeft"]] == np.float32(0.4)
 
 
 def test_frames_count_in_sixtieths_across_midnight_and_gaps():
@@ -121,7 +121,7 @@ def test_text_round_trip(frames):
     clip = nod(frames)
     back = read_live_link_csv(write_live_link_csv(clip), "a.csv")
     np.testing.assert_allclose(back.time, clip.time, atol=2e-5)
-    np.testing.assert_allclose(back.actions, clip.actions, atol=1e-6)
+    np.testing.assert_allclose(back.blendshapes, clip.blendshapes, atol=1e-6)
     np.testing.assert_allclose(angles(back), angles(clip), atol=1e-6)
     if np.abs(clip.gaze).max() > 0:
         np.testing.assert_allclose(back.gaze, clip.gaze, atol=1e-6)
@@ -131,7 +131,7 @@ def test_the_shipped_take_is_whole():
     clip = open_motion(ASSETS / "take.csv")
     assert len(clip) == 240
     assert clip.meta["warnings"] == []
-    assert clip.actions[:, ACTION_NAMES.index("jawOpen")].max() > 0.3
+    assert clip.blendshapes[:, BLENDSHAPE_NAMES.index("jawOpen")].max() > 0.3
 
 
 def moving(header=HEADER, rows=90):
@@ -146,7 +146,7 @@ def moving(header=HEADER, rows=90):
 
 
 def check_moving(clip, yaw=True):
-    np.testing.assert_allclose(clip.actions[:, JAW], np.linspace(0, 0.5, 90), atol=1e-5)
+    np.testing.assert_allclose(clip.blendshapes[:, JAW], np.linspace(0, 0.5, 90), atol=1e-5)
     np.testing.assert_allclose(clip.time, np.arange(90) / 30, atol=1e-9)
     if yaw:
         np.testing.assert_allclose(angles(clip)[:, 0], 0.4 * np.sin(np.arange(90) / 9), atol=1e-5)
@@ -183,7 +183,7 @@ def test_the_files_of_other_writers_are_read(name):
     clip = open_motion(CASES / f"{name}.csv")
     assert len(clip) == 24
     np.testing.assert_allclose(clip.time, np.arange(24) / 30, atol=1e-9)
-    assert clip.actions[-1, JAW] == pytest.approx(0.38333, abs=1e-4)
+    assert clip.blendshapes[-1, JAW] == pytest.approx(0.38333, abs=1e-4)
     assert degrees(clip)[:, 0].max() == pytest.approx(22.9, abs=0.1)
 
 
@@ -242,7 +242,7 @@ def test_takes_are_known_by_content_not_by_name(tmp_path):
 def test_degrees_and_percent_are_seen_and_said(name, yaw, word):
     clip = open_motion(CASES / f"{name}.csv")
     assert degrees(clip)[:, 0].max() == pytest.approx(yaw, abs=0.01)
-    assert clip.actions[:, JAW].max() == pytest.approx({"degrees": 0.2, "percent": 1.0}[name], abs=1e-4)
+    assert clip.blendshapes[:, JAW].max() == pytest.approx({"degrees": 0.2, "percent": 1.0}[name], abs=1e-4)
     assert word in clip.meta["warnings"][0]
     assert "say --" in clip.meta["warnings"][0]
 
@@ -260,10 +260,10 @@ def test_degrees_of_the_eyes_and_of_a_head_that_hardly_moves_are_seen():
 def test_how_numbers_are_meant_can_be_said():
     still = read_live_link_csv(moving(), "a.csv", ReadingSettings(angles="degrees", values="percent"))
     assert degrees(still)[:, 0].max() == pytest.approx(0.4, abs=0.01)
-    assert still.actions[:, JAW].max() == pytest.approx(0.005, abs=1e-5)
+    assert still.blendshapes[:, JAW].max() == pytest.approx(0.005, abs=1e-5)
     assert still.meta["warnings"] == []
     content = (CASES / "percent.csv").read_bytes()
-    assert read_live_link_csv(content, "a.csv", ReadingSettings(values="shares")).actions[:, JAW].max() == 100
+    assert read_live_link_csv(content, "a.csv", ReadingSettings(values="shares")).blendshapes[:, JAW].max() == 100
     fast = read_live_link_csv((CASES / "degrees.csv").read_bytes(), "a.csv", ReadingSettings(angles="radians"))
     assert degrees(fast)[3, 0] == pytest.approx(np.degrees((6.1803 + np.pi) % (2 * np.pi) - np.pi), abs=0.1)
     with pytest.raises(InvalidInput, match="gons"):
@@ -281,7 +281,7 @@ def test_rows_without_a_face_are_bridged_and_said():
     np.testing.assert_allclose(clip.time, np.arange(48) / 30, atol=1e-9)
     assert not clip.valid[19:27].any()
     assert clip.valid[:19].all() and clip.valid[27:].all()
-    np.testing.assert_allclose(clip.actions[:, JAW], np.arange(48) / 60, atol=1e-6)
+    np.testing.assert_allclose(clip.blendshapes[:, JAW], np.arange(48) / 60, atol=1e-6)
     assert np.abs(np.diff(degrees(clip)[:, 0])).max() < 5.0
     assert "no face in 8 of 48 frames" in clip.meta["warnings"][0]
     assert len(clip.meta["warnings"]) == 1
@@ -322,7 +322,7 @@ def test_a_head_that_was_lost_alone_is_bridged_alone():
 def test_two_takes_in_one_file_follow_each_other():
     clip = read_live_link_csv(moving() + moving(HEADER[:2] + HEADER[2:][::-1]), "a.csv")
     np.testing.assert_allclose(np.diff(clip.time), 1 / 30, atol=1e-9)
-    np.testing.assert_allclose(clip.actions[90:, JAW], np.linspace(0, 0.5, 90), atol=1e-5)
+    np.testing.assert_allclose(clip.blendshapes[90:, JAW], np.linspace(0, 0.5, 90), atol=1e-5)
     assert any("2 takes" in text for text in clip.meta["warnings"])
 
 

@@ -5,7 +5,7 @@ from conftest import CASES, motion_of, nod
 from mimaface.drivers import open_motion
 from mimaface.drivers.retarget import RetargetSettings, retarget, scale_rotation
 from mimaface.geometry.smoothing import one_euro
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
@@ -17,7 +17,7 @@ def degrees(clip):
 def test_doing_nothing_changes_nothing():
     clip = nod(6)
     same = retarget(clip, RetargetSettings())
-    np.testing.assert_array_equal(same.actions, clip.actions)
+    np.testing.assert_array_equal(same.blendshapes, clip.blendshapes)
     np.testing.assert_array_equal(same.head_quat, clip.head_quat)
     assert same.meta["neutral"] == clip.meta["neutral"]
 
@@ -27,8 +27,8 @@ def test_swapping_is_a_mirror_and_its_own_inverse():
     swap = RetargetSettings(swap=True)
     once = retarget(clip, swap)
     np.testing.assert_allclose(degrees(once)[0], [-10, 5, 4], atol=1e-6)
-    assert once.actions[0, ACTION_INDEX["eyeBlinkRight"]] == np.float32(0.8)
-    assert once.actions[0, ACTION_INDEX["jawRight"]] == np.float32(0.3)
+    assert once.blendshapes[0, BLENDSHAPE_INDEX["eyeBlinkRight"]] == np.float32(0.8)
+    assert once.blendshapes[0, BLENDSHAPE_INDEX["jawRight"]] == np.float32(0.3)
     np.testing.assert_allclose(once.gaze[0, 0], np.radians([-6, 2]), atol=1e-6)
     np.testing.assert_allclose(retarget(once, swap).head_quat, clip.head_quat, atol=1e-12)
 
@@ -44,7 +44,9 @@ def test_flips_change_one_axis(name, index):
 def test_gains_scale_one_channel():
     clip = motion_of({"jawOpen": 0.4, "mouthFunnel": 0.4, "angles": (10, 0, 0), "gaze": (8, 0)})
     done = retarget(clip, RetargetSettings(gains={"jawOpen": 1.5, "head": 0.5, "gaze": 2.0}))
-    np.testing.assert_allclose(done.actions[0, [ACTION_INDEX["jawOpen"], ACTION_INDEX["mouthFunnel"]]], [0.6, 0.4], atol=1e-6)
+    np.testing.assert_allclose(
+        done.blendshapes[0, [BLENDSHAPE_INDEX["jawOpen"], BLENDSHAPE_INDEX["mouthFunnel"]]], [0.6, 0.4], atol=1e-6
+    )
     np.testing.assert_allclose(degrees(done)[0], [5, 0, 0], atol=1e-6)
     np.testing.assert_allclose(np.degrees(done.gaze[0, 0]), [16, 0], atol=1e-4)
 
@@ -80,7 +82,7 @@ def test_one_pair_can_be_flipped_and_two_channels_exchanged():
     clip = motion_of({"angles": (20, 5, -10), "mouthLeft": 0.7, "mouthRight": 0.1, "jawLeft": 0.3, "gaze": (9, 2)})
 
     def values(settings, *names):
-        return [round(float(retarget(clip, settings).actions[0, ACTION_INDEX[name]]), 6) for name in names]
+        return [round(float(retarget(clip, settings).blendshapes[0, BLENDSHAPE_INDEX[name]]), 6) for name in names]
 
     for name in ("mouthLeft", "mouthRight"):
         assert values(RetargetSettings(flip=(name,)), "mouthLeft", "mouthRight", "jawLeft") == [0.1, 0.7, 0.3]

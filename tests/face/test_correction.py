@@ -7,7 +7,7 @@ import pytest
 
 from mimaface.face.correction import EYE_RIMS, LARGEST, MOUTH_RIM, correct, landmark_rows, rim_rows
 from mimaface.face.head import Head
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 
 @pytest.fixture(scope="module")
@@ -18,17 +18,17 @@ def corrected(each_portrait):
 def test_landmarks_come_closer(corrected):
     fit, correction = corrected
     rows, targets, _ = landmark_rows(fit)
-    left = targets - rows @ (correction.at(fit.actions) @ fit.rotation.T)
+    left = targets - rows @ (correction.at(fit.blendshapes) @ fit.rotation.T)
     assert np.linalg.norm(left, axis=1).mean() < 0.5 * np.linalg.norm(targets, axis=1).mean()
 
 
 def test_the_rims_of_eyes_and_mouth_are_where_the_landmarks_see_them(corrected):
     fit, correction = corrected
-    plain = Head.load().posed(fit.identity, fit.actions, fit.gaze)
+    plain = Head.load().posed(fit.identity, fit.blendshapes, fit.gaze)
     for rim in (*EYE_RIMS, MOUTH_RIM):
         before, after = (
             rim_rows(fit, shape @ fit.rotation.T + fit.translation, rim)[1][:, 1]
-            for shape in (plain, plain + correction.at(fit.actions))
+            for shape in (plain, plain + correction.at(fit.blendshapes))
         )
         if len(before):  # closed lips have no rim
             assert np.abs(after).mean() < 0.4e-3
@@ -37,8 +37,8 @@ def test_the_rims_of_eyes_and_mouth_are_where_the_landmarks_see_them(corrected):
 
 def test_closed_lids_are_left_to_the_model(corrected):
     fit, correction = corrected
-    closed = fit.actions.copy()
-    closed[[ACTION_INDEX["eyeBlinkLeft"], ACTION_INDEX["eyeBlinkRight"]]] = 1
+    closed = fit.blendshapes.copy()
+    closed[[BLENDSHAPE_INDEX["eyeBlinkLeft"], BLENDSHAPE_INDEX["eyeBlinkRight"]]] = 1
     assert np.abs(correction.lids).max() > 1e-4
     np.testing.assert_array_equal(correction.at(closed), correction.always)
 
@@ -54,7 +54,7 @@ def test_a_wild_landmark_stays_bounded(corrected):
     fit, _ = corrected
     points = fit.landmarks.copy()
     points[4] += [300, -200, 0]  # the tip of the nose
-    offset = correct(replace(fit, landmarks=points)).at(fit.actions)
+    offset = correct(replace(fit, landmarks=points)).at(fit.blendshapes)
     assert np.isfinite(offset).all()
     assert np.linalg.norm(offset, axis=1).max() < LARGEST
 

@@ -6,7 +6,7 @@ from mimaface.face.fit import Estimate, LandmarkModel, bounded_solve, fit_landma
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.networks import CHECKSUMS
 from mimaface.geometry.camera import Camera
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 from mimaface.reprojection.matte import PersonSegmenter
@@ -32,18 +32,18 @@ def test_derivatives_agree_with_differences():
         head_angles_to_matrix([0.2, -0.1, 0.1]), np.array([0.02, 0.01, -0.8]), random.normal(size=80), random.uniform(size=52)
     )
     points = random.uniform(100, 400, (478, 3))
-    residual, pose, by_action, by_identity = linearise(points, camera, start, model)
+    residual, pose, by_blendshape, by_identity = linearise(points, camera, start, model)
     step = 1e-6
 
     def moved(**change):
-        values = {name: getattr(start, name) for name in ("rotation", "translation", "identity", "actions")} | change
+        values = {name: getattr(start, name) for name in ("rotation", "translation", "identity", "blendshapes")} | change
         # the weights depend on depth; hold them by measuring at the same depth
         return linearise(points, camera, Estimate(**values), model)[0]
 
     for index in (0, 7, 51):
-        actions = start.actions.copy()
-        actions[index] += step
-        np.testing.assert_allclose((moved(actions=actions) - residual) / step, by_action[:, index], atol=1e-3)
+        blendshapes = start.blendshapes.copy()
+        blendshapes[index] += step
+        np.testing.assert_allclose((moved(blendshapes=blendshapes) - residual) / step, by_blendshape[:, index], atol=1e-3)
     for index in (0, 40, 79):
         identity = start.identity.copy()
         identity[index] += step
@@ -83,11 +83,11 @@ def test_pose_of_renders_is_recovered():
 
 
 @pytest.mark.parametrize("names", [("jawOpen",), ("mouthSmileLeft", "mouthSmileRight"), ("eyeBlinkLeft", "eyeBlinkRight")])
-def test_actions_of_renders_rise_with_the_truth(names):
+def test_blendshapes_of_renders_rise_with_the_truth(names):
     found = []
     for weight in (0.0, 0.35, 0.7, 1.0):
         fit, _ = measured(seed=4, **dict.fromkeys(names, weight))
-        found.append(np.mean([fit.actions[ACTION_INDEX[name]] for name in names]))
+        found.append(np.mean([fit.blendshapes[BLENDSHAPE_INDEX[name]] for name in names]))
     assert (np.diff(found) > 0.02).all(), found
 
 
@@ -105,14 +105,14 @@ def test_gaze_of_renders_is_recovered(axis, reach, seed):
 
 def test_closed_lips_stay_closed(each_portrait):
     fit = measured(seed=6)[0]
-    assert fit.actions[ACTION_INDEX["jawOpen"]] < 0.08
+    assert fit.blendshapes[BLENDSHAPE_INDEX["jawOpen"]] < 0.08
     assert lid_opening(fit.landmarks).min() > 0.15, "open eyes are open"
 
 
-def test_actions_stay_in_range_for_nonsense():
+def test_blendshapes_stay_in_range_for_nonsense():
     random = np.random.default_rng(9)
     fit = fit_landmarks(random.uniform(0, 500, (478, 3)), Camera.for_image(512, 512))
-    assert ((fit.actions >= 0) & (fit.actions <= 1)).all()
+    assert ((fit.blendshapes >= 0) & (fit.blendshapes <= 1)).all()
     assert np.isfinite(fit.translation).all()
 
 
@@ -120,9 +120,9 @@ def test_a_prior_pulls_toward_the_frame_before():
     truth = render_head(1, jawOpen=0.8)
     points = FaceLandmarker.load().faces(truth.image)[0].points
     free = fit_landmarks(points, truth.camera)
-    start = Estimate(free.rotation, free.translation, free.identity, free.actions)
+    start = Estimate(free.rotation, free.translation, free.identity, free.blendshapes)
     held = gauss_newton_step(points, truth.camera, start, False, (np.zeros(52), 0.01))
-    assert held.actions[ACTION_INDEX["jawOpen"]] < 0.5 * free.actions[ACTION_INDEX["jawOpen"]]
+    assert held.blendshapes[BLENDSHAPE_INDEX["jawOpen"]] < 0.5 * free.blendshapes[BLENDSHAPE_INDEX["jawOpen"]]
 
 
 def test_damaged_networks_are_refused(tmp_path):
@@ -146,7 +146,7 @@ def test_small_faces_in_large_pictures_are_found(each_portrait):
 
 def test_what_a_fit_with_a_fixed_identity_leaves_out_changes_nothing(portrait):
     fit = portrait.fit
-    estimate = Estimate(fit.rotation, fit.translation, fit.identity, fit.actions)
+    estimate = Estimate(fit.rotation, fit.translation, fit.identity, fit.blendshapes)
     free, fixed = (linearise(fit.landmarks, fit.camera, estimate, LandmarkModel.load(), identity) for identity in (True, False))
     for a, b in zip(free[:3], fixed[:3]):
         assert a.tobytes() == b.tobytes()

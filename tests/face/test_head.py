@@ -3,7 +3,7 @@ import pytest
 
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.geometry.rasterise import rasterise
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.reprojection.projection import NOT_DRAWN
 
@@ -13,10 +13,10 @@ def head() -> Head:
     return Head.load()
 
 
-def actions(**values: float) -> np.ndarray:
+def blendshapes(**values: float) -> np.ndarray:
     result = np.zeros(52)
     for name, value in values.items():
-        result[ACTION_INDEX[name]] = value
+        result[BLENDSHAPE_INDEX[name]] = value
     return result
 
 
@@ -55,26 +55,26 @@ def test_eyeballs_stay_spheres_and_turn_by_the_true_angle(head):
         np.testing.assert_allclose(looks, [np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in ACTION_NAMES if name.endswith(("Left", "Right"))])
-def test_left_actions_move_the_subjects_left(head, name):
+@pytest.mark.parametrize("name", [name for name in BLENDSHAPE_NAMES if name.endswith(("Left", "Right"))])
+def test_left_blendshapes_move_the_subjects_left(head, name):
     if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
-        mean = head.actions[ACTION_INDEX[name]][head.vertices_of("skin")].mean(0)[0]
+        mean = head.blendshapes[BLENDSHAPE_INDEX[name]][head.vertices_of("skin")].mean(0)[0]
         assert mean > 0 if name.endswith("Left") else mean < 0
         return
-    moved = np.linalg.norm(head.actions[ACTION_INDEX[name]], axis=1)
+    moved = np.linalg.norm(head.blendshapes[BLENDSHAPE_INDEX[name]], axis=1)
     centre = (moved * head.vertices[:, 0]).sum() / moved.sum()
     assert centre > 0.005 if name.endswith("Left") else centre < -0.005
 
 
-def test_actions_do_what_they_say(head):
+def test_blendshapes_do_what_they_say(head):
     lids = head.region("lids") & (head.vertices[:, 0] > 0)
-    blink = head.actions[ACTION_INDEX["eyeBlinkLeft"]][lids]
+    blink = head.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]][lids]
     assert blink[:, 1].min() < -0.005, "the upper lid comes down"
     teeth = head.vertices_of("teeth_lower")
-    assert head.actions[ACTION_INDEX["jawOpen"]][teeth, 1].mean() < -0.01
-    assert np.abs(head.actions[ACTION_INDEX["jawOpen"]][head.vertices_of("teeth_upper")]).max() < 0.002
+    assert head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][teeth, 1].mean() < -0.01
+    assert np.abs(head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][head.vertices_of("teeth_upper")]).max() < 0.002
     eyes = np.concatenate([head.vertices_of("eye_left"), head.vertices_of("eye_right")])
-    assert np.abs(head.actions[:, eyes]).max() == 0, "no action moves an eyeball"
+    assert np.abs(head.blendshapes[:, eyes]).max() == 0, "no blendshape moves an eyeball"
 
 
 def eye_pixels(head: Head, identity: np.ndarray, expression: np.ndarray) -> list[int]:
@@ -91,17 +91,17 @@ def eye_pixels(head: Head, identity: np.ndarray, expression: np.ndarray) -> list
 def test_a_blink_closes_its_own_eye_and_no_eyeball_pokes_through_the_lid(head, seed):
     identity = np.zeros(80) if seed is None else np.random.default_rng(seed).normal(size=80)
     weights = (0.0, 0.25, 0.5, 0.75, 1.0)
-    pixels = np.array([eye_pixels(head, identity, actions(eyeBlinkLeft=weight)) for weight in weights])
+    pixels = np.array([eye_pixels(head, identity, blendshapes(eyeBlinkLeft=weight)) for weight in weights])
     assert pixels[0].min() > 150, "both eyes start open"
     assert (np.diff(pixels[:, 0]) <= 0).all(), "the eye never opens again on the way"
     assert pixels[-1, 0] <= 2, "at weight 1 the lid covers the ball"
     assert (pixels[:, 1] == pixels[0, 1]).all(), "the right eye stays as it was"
 
 
-def test_left_and_right_actions_are_mirror_images(head):
-    for name in ACTION_NAMES:
-        mirrored = head.actions[ACTION_INDEX[name]][head.mirror] * [-1, 1, 1]
-        np.testing.assert_allclose(mirrored, head.actions[ACTION_INDEX[mirror_name(name)]], atol=1e-6, err_msg=name)
+def test_left_and_right_blendshapes_are_mirror_images(head):
+    for name in BLENDSHAPE_NAMES:
+        mirrored = head.blendshapes[BLENDSHAPE_INDEX[name]][head.mirror] * [-1, 1, 1]
+        np.testing.assert_allclose(mirrored, head.blendshapes[BLENDSHAPE_INDEX[mirror_name(name)]], atol=1e-6, err_msg=name)
 
 
 def test_batches_equal_single_heads(head):

@@ -17,7 +17,7 @@ from mimaface.protocol.rotation import (
 
 def test_no_motion_gives_back_the_portrait_exactly(portrait):
     pose = poses_for(portrait.fit, motion_of({}, {}))[1]
-    for name in ("actions", "rotation", "translation", "gaze"):
+    for name in ("blendshapes", "rotation", "translation", "gaze"):
         np.testing.assert_array_equal(getattr(pose, name), getattr(portrait.fit, name))
 
 
@@ -28,7 +28,7 @@ def test_a_neutral_frame_cancels_out(portrait, neutral):
     clip = motion_of(busy, calm)
     poses = poses_for(portrait.fit, clip.but(meta={"neutral": neutral}))
     np.testing.assert_allclose(poses[1].rotation, portrait.fit.rotation, atol=1e-9)
-    np.testing.assert_allclose(poses[1].actions, portrait.fit.actions, atol=1e-6)
+    np.testing.assert_allclose(poses[1].blendshapes, portrait.fit.blendshapes, atol=1e-6)
     turned = poses[0].rotation @ portrait.fit.rotation.T
     away = head_angles_to_matrix(np.radians((20, 0, 0))) @ head_angles_to_matrix(np.radians((5, -3, 2))).T
     level = quaternion_to_matrix(tilt_of(matrix_to_quaternion(portrait.fit.rotation))).T
@@ -41,7 +41,7 @@ def test_absolute_motion_is_taken_as_recorded(portrait):
     pose = poses_for(portrait.fit, clip, absolute=True)[0]
     np.testing.assert_allclose(np.degrees(matrix_to_head_angles(pose.rotation)), (12, 4, -6), atol=1e-6)
     np.testing.assert_allclose(pose.translation, portrait.fit.translation)
-    np.testing.assert_allclose(pose.actions, clip.actions[0], atol=1e-6)
+    np.testing.assert_allclose(pose.blendshapes, clip.blendshapes[0], atol=1e-6)
 
 
 def test_positions_move_the_head_where_they_are_known(portrait):

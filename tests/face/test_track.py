@@ -4,7 +4,7 @@ import pytest
 from conftest import motion_of
 from mimaface.face.pose import poses_for
 from mimaface.face.track import track_frames
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 from mimaface.reprojection.reprojector import Reprojector
@@ -38,8 +38,8 @@ def test_known_motion_is_tracked(film):
 
     assert np.corrcoef(yaw_of(clip), yaw_of(truth))[0, 1] > 0.98
     assert np.degrees(np.abs((yaw_of(clip) - yaw_of(clip)[0]) - (yaw_of(truth) - yaw_of(truth)[0]))).max() < 4
-    jaw = ACTION_INDEX["jawOpen"]
-    assert np.corrcoef(clip.actions[:, jaw], truth.actions[:, jaw])[0, 1] > 0.9
+    jaw = BLENDSHAPE_INDEX["jawOpen"]
+    assert np.corrcoef(clip.blendshapes[:, jaw], truth.blendshapes[:, jaw])[0, 1] > 0.9
     yaw, keyed = clip.gaze.mean(1)[:, 0], truth.gaze.mean(1)[:, 0]
     assert np.corrcoef(yaw, keyed)[0, 1] > 0.9
     assert 0.5 < np.polyfit(keyed, yaw, 1)[0] < 1.6, "and its size is about right"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import motion_of, nod
-from mimaface.protocol.arkit import ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import ACTION_INDEX, BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidInput, InvalidMotion, NotWritable
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
@@ -24,7 +24,7 @@ def random_clip(seed: int, frames: int) -> MotionClip:
     place[::3] = np.nan
     return MotionClip(
         time=np.cumsum(random.uniform(0.01, 0.05, frames)),
-        actions=random.normal(size=(frames, 52)),
+        blendshapes=random.normal(size=(frames, 52)),
         head_quat=quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True),
         head_pos=place,
         gaze=random.normal(size=(frames, 2, 2)),
@@ -40,27 +40,46 @@ def random_clip(seed: int, frames: int) -> MotionClip:
 def test_file_round_trip(seed, frames):
     clip = random_clip(seed, frames)
     back = MotionClip.from_bytes(clip.to_bytes())
-    for name in ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence", "gaze_d3dfr"):
+    for name in ("time", "blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence", "gaze_d3dfr"):
         np.testing.assert_array_equal(getattr(back, name), getattr(clip, name))
     assert back.meta == clip.meta
     assert back.landmarks is None
     assert back.to_bytes() == clip.to_bytes(), "equal clips give equal bytes"
 
 
-def test_actions_are_bound_by_name_not_by_order():
+def test_blendshapes_are_bound_by_name_not_by_order():
     clip = random_clip(1, 3)
     with np.load(io.BytesIO(clip.to_bytes())) as file:
         arrays = {name: file[name] for name in file.files}
-    arrays["actions"], arrays["action_names"] = arrays["actions"][:, ::-1], arrays["action_names"][::-1]
+    arrays["blendshapes"], arrays["blendshape_names"] = arrays["blendshapes"][:, ::-1], arrays["blendshape_names"][::-1]
     out = io.BytesIO()
     np.savez(out, **arrays)
-    np.testing.assert_array_equal(MotionClip.from_bytes(out.getvalue()).actions, clip.actions)
+    np.testing.assert_array_equal(MotionClip.from_bytes(out.getvalue()).blendshapes, clip.blendshapes)
+
+
+def test_the_first_schema_is_read_and_written_anew_as_the_second():
+    clip = random_clip(2, 3)
+    with np.load(io.BytesIO(clip.to_bytes())) as file:
+        arrays = {name: file[name] for name in file.files}
+    assert json.loads(str(arrays["meta"]))["schema"] == 2
+    arrays["actions"], arrays["action_names"] = arrays.pop("blendshapes")[:, ::-1], arrays.pop("blendshape_names")[::-1]
+    arrays["meta"] = np.array(json.dumps({**clip.meta, "schema": 1}))
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    back = MotionClip.from_bytes(out.getvalue())
+    assert back.to_bytes() == clip.to_bytes()
+
+
+def test_scripts_go_on_with_the_earlier_names_of_blendshapes():
+    clip = random_clip(3, 2)
+    assert ACTION_INDEX == BLENDSHAPE_INDEX and clip.actions is clip.blendshapes
+    np.testing.assert_array_equal(clip.but(actions=clip.actions * 0.5).blendshapes, clip.blendshapes * np.float32(0.5))
 
 
 def test_resampling_at_its_own_times_changes_nothing():
     clip = random_clip(2, 9).but(head_pos=np.ones((9, 3)))
     again = clip.resampled(clip.time)
-    np.testing.assert_allclose(again.actions, clip.actions, atol=1e-6)
+    np.testing.assert_allclose(again.blendshapes, clip.blendshapes, atol=1e-6)
     np.testing.assert_allclose(np.abs((again.head_quat * clip.head_quat).sum(1)), 1, atol=1e-9)
 
 
@@ -72,20 +91,20 @@ def test_a_neutral_frame_stays_the_same_moment():
 
 
 def stepped(*time: float) -> MotionClip:
-    """A clip whose actions are 0 in the first half of its frames and 1 in the second."""
+    """A clip whose blendshapes are 0 in the first half of its frames and 1 in the second."""
     values = np.repeat([0.0, 1.0], len(time) // 2)
-    return MotionClip.at_rest(np.array(time)).but(actions=np.tile(values[:, None], (1, 52)))
+    return MotionClip.at_rest(np.array(time)).but(blendshapes=np.tile(values[:, None], (1, 52)))
 
 
 def test_holes_are_crossed_evenly_and_marked():
     middle = stepped(0.0, 0.04, 0.74, 0.78).resampled(np.array([0.02, 0.215, 0.39, 0.565, 0.76, 0.9]))
-    np.testing.assert_allclose(middle.actions[:, 0], [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(middle.blendshapes[:, 0], [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-6)
     np.testing.assert_array_equal(middle.valid[:, 0], [True, False, False, False, True, False])
 
 
 def test_long_holes_are_held_until_two_seconds_are_left():
     middle = stepped(0.0, 0.04, 10.04, 10.08).resampled(np.array([1.0, 5.04, 8.04, 9.04, 10.04]))
-    np.testing.assert_allclose(middle.actions[:, 0], [0, 0, 0, 0.5, 1], atol=1e-6)
+    np.testing.assert_allclose(middle.blendshapes[:, 0], [0, 0, 0, 0.5, 1], atol=1e-6)
 
 
 def test_a_slow_take_has_no_holes():
@@ -99,10 +118,10 @@ def test_a_slow_take_has_no_holes():
     ("change", "words"),
     [
         ({"time": np.array([0.0, 0.1, 0.1])}, "frame 2: time"),
-        ({"actions": np.zeros((3, 51))}, "actions has shape"),
+        ({"blendshapes": np.zeros((3, 51))}, "blendshapes has shape"),
         ({"gaze": np.full((3, 2, 2), np.nan)}, "frame 0: gaze"),
         ({"head_quat": np.ones((3, 4))}, "not a unit quaternion"),
-        ({"actions": [["x"] * 52] * 3}, "does not hold numbers"),
+        ({"blendshapes": [["x"] * 52] * 3}, "does not hold numbers"),
         ({"time": np.zeros(0)}, "0 frames"),
     ],
 )
@@ -140,7 +159,7 @@ def test_files_that_are_not_motion_are_refused(tmp_path):
 
 
 def test_mirror_names_pair_up():
-    assert all(mirror_name(mirror_name(name)) == name and mirror_name(name) in ACTION_NAMES for name in ACTION_NAMES)
+    assert all(mirror_name(mirror_name(name)) == name and mirror_name(name) in BLENDSHAPE_NAMES for name in BLENDSHAPE_NAMES)
     assert mirror_name("jawLeft") == "jawRight"
 
 
@@ -215,18 +234,18 @@ def test_relative_motion_is_away_from_the_neutral_position_included():
     angles = np.degrees(matrix_to_head_angles(quaternion_to_matrix(away.head_quat)))[:, 0]
     np.testing.assert_allclose(angles, [15, 0, -5, -5], atol=1e-6)
     np.testing.assert_allclose(away.head_pos, [[0.08, 0, 0.1], [0, 0, 0], [0, 0, 0], [0, 0.03, 0]], atol=1e-12)
-    np.testing.assert_allclose(away.actions[:, ACTION_NAMES.index("jawOpen")], [0.5, 0, -0.1, -0.1], atol=1e-6)
+    np.testing.assert_allclose(away.blendshapes[:, BLENDSHAPE_NAMES.index("jawOpen")], [0.5, 0, -0.1, -0.1], atol=1e-6)
     assert away.neutral_frame() is None
-    np.testing.assert_array_equal(away.relative().actions, away.actions)
+    np.testing.assert_array_equal(away.relative().blendshapes, away.blendshapes)
     unseen = clip.but(head_pos=place, meta={"neutral": 2}).relative()
     np.testing.assert_allclose(unseen.head_pos[1], 0, err_msg="a neutral without a position takes the nearest known one")
 
 
 def test_another_rate_keeps_the_neutral_and_frames_that_fit():
     clip = aside(angles=(27, 0, 0)).but(meta={"neutral": "auto"})
-    np.testing.assert_array_equal(clip.at_rate(25).actions, clip.actions)
+    np.testing.assert_array_equal(clip.at_rate(25).blendshapes, clip.blendshapes)
     rounded = clip.but(time=np.round(clip.time, 3) - np.arange(100) * 1e-6)
-    np.testing.assert_array_equal(rounded.at_rate(25).actions, clip.actions, "clocks round: no frame is lost or mixed")
+    np.testing.assert_array_equal(rounded.at_rate(25).blendshapes, clip.blendshapes, "clocks round: no frame is lost or mixed")
     half = clip.at_rate(12.5)
     assert half.time[half.neutral_frame()] == pytest.approx(clip.time[clip.neutral_frame()], abs=0.041)
     np.testing.assert_allclose(half.relative().head_quat[5], [1, 0, 0, 0], atol=1e-6)
@@ -278,18 +297,18 @@ def test_too_large_arrays_are_refused_before_they_are_unpacked():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"actions": np.float32(3)},
-        {"actions": np.zeros(4)},
-        {"actions": np.array("text")},
+        {"blendshapes": np.float32(3)},
+        {"blendshapes": np.zeros(4)},
+        {"blendshapes": np.array("text")},
         {"time": np.float64(0)},
         {"meta": np.array(3.0)},
         {"meta": np.array("[1]")},
         {"meta": np.array('{"schema": "x"}')},
-        {"action_names": np.array(["jawOpen"] * 52)},
-        {"action_names": np.arange(52)},
+        {"blendshape_names": np.array(["jawOpen"] * 52)},
+        {"blendshape_names": np.arange(52)},
         {"meta": np.array("x" * (2 << 20))},
-        {"action_names": np.array(["x" * 300_000, *ACTION_NAMES[1:]])},
-        {"action_names": np.array(["bad\ud800name", *ACTION_NAMES[1:]])},
+        {"blendshape_names": np.array(["x" * 300_000, *BLENDSHAPE_NAMES[1:]])},
+        {"blendshape_names": np.array(["bad\ud800name", *BLENDSHAPE_NAMES[1:]])},
         {"gaze": np.zeros((4, 2, 2), "<c16")},
     ],
 )

@@ -182,7 +182,7 @@ def test_frames_without_a_face_are_filled_and_said(released, photo, caplog):
     valid = motion.valid.copy()
     valid[[1, 3, 4], 0] = False
     found, notes = filled(motion.but(valid=valid))
-    np.testing.assert_allclose(found.actions.max(1), [0.0, 0.2, 0.4, 1.6 / 3, 2 / 3, 0.8], atol=1e-6)
+    np.testing.assert_allclose(found.blendshapes.max(1), [0.0, 0.2, 0.4, 1.6 / 3, 2 / 3, 0.8], atol=1e-6)
     assert len(notes) == 1 and "no face in 3 of 6 frames (1, 3, 4)" in notes[0]
     shot = released.shot(photo, motion.but(valid=valid))
     assert shot.notes == tuple(notes) and notes[0] in caplog.text

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.reprojection.eyes_and_mouth import WHITE_HIGH, WHITE_LOW, saturation, white_of_eye
 from mimaface.reprojection.kernels import SKIN
 from mimaface.reprojection.reprojector import Reprojector
@@ -51,9 +51,9 @@ def test_saturation_is_free_of_brightness():
 
 def test_an_eye_that_was_closed_opens_without_its_lid(portrait):
     """Its iris is a plain dark one; that of the open eye is the photograph's."""
-    actions = portrait.fit.actions.copy()
-    actions[[ACTION_INDEX["eyeBlinkLeft"], ACTION_INDEX["eyeBlinkRight"]]] = 1.0
-    closed = replace(portrait, fit=replace(portrait.fit, actions=actions))
+    blendshapes = portrait.fit.blendshapes.copy()
+    blendshapes[[BLENDSHAPE_INDEX["eyeBlinkLeft"], BLENDSHAPE_INDEX["eyeBlinkRight"]]] = 1.0
+    closed = replace(portrait, fit=replace(portrait.fit, blendshapes=blendshapes))
     opened, shut = (Reprojector(each, 512, "face").projection for each in (portrait, closed))
     middle = np.s_[:, 60:68, 60:68]
     skin = np.median(opened.image[opened.source_kind == SKIN], axis=0)

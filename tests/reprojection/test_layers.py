@@ -47,7 +47,7 @@ def painted(fit: FittedFace, shape: np.ndarray, hair: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("thickness", [0.0, 0.015, 0.04])
 def test_the_shell_is_as_thick_as_the_hair(thickness):
     head, fit = Head.load(), bald_fit()
-    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    bald = head.posed(fit.identity, fit.blendshapes, fit.gaze)
     scalp = head.region("scalp")
     grown = bald + thickness * scalp[:, None] * vertex_normals(bald, skin_triangles())
     offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, scalp), covered(fit, grown).astype(np.float32))
@@ -60,7 +60,7 @@ def test_the_shell_is_as_thick_as_the_hair(thickness):
 @pytest.mark.parametrize("hidden", [False, True])
 def test_ears_are_hidden_when_they_look_like_hair(hidden):
     head, fit = Head.load(), bald_fit()
-    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    bald = head.posed(fit.identity, fit.blendshapes, fit.gaze)
     hair = head.region("scalp", "ears") if hidden else head.region("scalp")
     grown = bald + 0.03 * hair[:, None] * vertex_normals(bald, skin_triangles())
     offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, hair), covered(fit, grown).astype(np.float32))
@@ -70,7 +70,7 @@ def test_ears_are_hidden_when_they_look_like_hair(hidden):
 
 def test_a_person_who_fills_the_picture_has_no_shell():
     head, fit = Head.load(), bald_fit()
-    bald = head.posed(fit.identity, fit.actions, fit.gaze)
+    bald = head.posed(fit.identity, fit.blendshapes, fit.gaze)
     everywhere = np.ones((SIDE, SIDE), np.float32)
     assert np.abs(hair_offset(fit, fit.camera, bald, painted(fit, bald, head.region("scalp")), everywhere)).max() == 0
 

@@ -14,12 +14,12 @@ from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.geometry.rasterise import rasterise
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.mouth import PARTING
 from mimaface.reprojection.kernels import MOUTH
 from mimaface.reprojection.reprojector import Reprojector
 
-JAW, CLOSE = ACTION_INDEX["jawOpen"], ACTION_INDEX["mouthClose"]
+JAW, CLOSE = BLENDSHAPE_INDEX["jawOpen"], BLENDSHAPE_INDEX["mouthClose"]
 OPEN = {
     "speaking": (HOPPER, {"jawOpen": 0.6}),
     "laughing": (COLLINS, {"jawOpen": 0.3, "mouthSmileLeft": 0.3, "mouthSmileRight": 0.3}),
@@ -30,16 +30,16 @@ OPEN = {
 @pytest.fixture(scope="module", params=OPEN)
 def opened(request) -> tuple[Portrait, Reprojector]:
     """A photograph of an open mouth, made by opening the mouth of another."""
-    path, actions = OPEN[request.param]
+    path, blendshapes = OPEN[request.param]
     closed = Portrait.open(path)
     file = io.BytesIO()
-    Image.fromarray(Reprojector(closed).render(poses_for(closed.fit, motion_of(actions))[0])).save(file, "PNG")
+    Image.fromarray(Reprojector(closed).render(poses_for(closed.fit, motion_of(blendshapes))[0])).save(file, "PNG")
     portrait = Portrait.open(file.getvalue())
     return portrait, Reprojector(portrait)
 
 
-def pose_of(portrait, absolute=False, **actions):
-    return poses_for(portrait.fit, motion_of(actions), absolute)[0]
+def pose_of(portrait, absolute=False, **blendshapes):
+    return poses_for(portrait.fit, motion_of(blendshapes), absolute)[0]
 
 
 def opening(renderer, pose) -> int:
@@ -79,7 +79,7 @@ def test_mouth_close_closes_it_and_no_further(opened, close):
 @pytest.mark.parametrize("opened", ["speaking", "laughing"], indirect=True)
 def test_the_jaw_closes_what_it_opened(opened):
     portrait, renderer = opened
-    closed = pose_of(portrait, jawOpen=-float(portrait.fit.actions[JAW]))
+    closed = pose_of(portrait, jawOpen=-float(portrait.fit.blendshapes[JAW]))
     assert opening(renderer, closed) <= 0.12 * opening(renderer, pose_of(portrait))
 
 
@@ -103,7 +103,7 @@ def test_no_dark_and_no_teeth_of_the_open_mouth_lie_over_closed_lips(opened):
 
 def test_it_opens_again_without_a_jump(opened):
     portrait, renderer = opened
-    own = float(portrait.fit.actions[JAW])
+    own = float(portrait.fit.blendshapes[JAW])
     steps = np.arange(-own, 0.3, 0.05)
     openings = np.array([opening(renderer, pose_of(portrait, jawOpen=float(step))) for step in steps])
     assert (np.diff(openings) >= 0).all(), openings
@@ -118,27 +118,27 @@ def test_a_smile_does_not_close_it(opened):
 
 def test_closed_lips_are_corrected_as_ever(hopper):
     correction = Reprojector(hopper).projection.correction
-    changed = hopper.fit.actions.copy()
+    changed = hopper.fit.blendshapes.copy()
     changed[JAW] = 0.5
-    np.testing.assert_array_equal(correction.at(changed), correction.at(hopper.fit.actions))
+    np.testing.assert_array_equal(correction.at(changed), correction.at(hopper.fit.blendshapes))
 
 
 def test_the_rule_is_that_of_the_head():
-    """Metres by which actions part the lips, against those by which mouthClose brings them together."""
+    """Metres by which blendshapes part the lips, against those by which mouthClose brings them together."""
     model = LandmarkModel.load()
     rows = {int(landmark): row for row, landmark in enumerate(model.index)}
     upper, lower = ([rows[k] for k in edge[1:-1]] for edge in (MOUTH_RIM.upper, MOUTH_RIM.lower))
     with np.load(ASSETS / "landmarks.npz") as file:
         corners, inside = Head.load().triangles[file["triangle"]], file["barycentric"]
-    moved = np.einsum("kc,kcd->kd", inside, Head.load().actions[CLOSE][corners])[:, 1]
+    moved = np.einsum("kc,kcd->kd", inside, Head.load().blendshapes[CLOSE][corners])[:, 1]
     closing = (moved[lower] - moved[upper]).mean()
     for name, share in PARTING.items():
-        assert lip_response()[ACTION_INDEX[name]] / closing == pytest.approx(share, abs=2e-3), name
-    others = [n for n in ACTION_NAMES if n not in PARTING and n != "mouthClose"]
-    assert np.abs(lip_response()[[ACTION_INDEX[name] for name in others]]).max() < 0.025 * closing
+        assert lip_response()[BLENDSHAPE_INDEX[name]] / closing == pytest.approx(share, abs=2e-3), name
+    others = [n for n in BLENDSHAPE_NAMES if n not in PARTING and n != "mouthClose"]
+    assert np.abs(lip_response()[[BLENDSHAPE_INDEX[name] for name in others]]).max() < 0.025 * closing
 
 
 def test_recorded_lips_that_meet_still_do(hopper):
     """An open jaw behind closed lips, and half-way."""
     poses = poses_for(hopper.fit, motion_of({"jawOpen": 0.3, "mouthClose": 0.3}, {"jawOpen": 1.0, "mouthClose": 1.0}), absolute=True)
-    np.testing.assert_allclose([pose.actions[CLOSE] for pose in poses], [0.3, 1.0])
+    np.testing.assert_allclose([pose.blendshapes[CLOSE] for pose in poses], [0.3, 1.0])

@@ -22,7 +22,7 @@ def shown(portrait, renderer, **values):
 
 
 def observed(portrait, image) -> tuple[np.ndarray, Estimate]:
-    """Landmarks, and pose and actions with the portrait's identity."""
+    """Landmarks, and pose and blendshapes with the portrait's identity."""
     points = landmarks(image)
     return points, fitted(portrait, points)
 
@@ -33,7 +33,7 @@ def landmarks(image) -> np.ndarray:
 
 def fitted(portrait, points) -> Estimate:
     fit = portrait.fit
-    estimate = replace(initial_estimate(points, fit.camera, fit.identity), actions=fit.actions)
+    estimate = replace(initial_estimate(points, fit.camera, fit.identity), blendshapes=fit.blendshapes)
     for _ in range(8):
         estimate = gauss_newton_step(points, fit.camera, estimate, False)
     return estimate
@@ -52,8 +52,8 @@ def test_no_motion_is_the_photograph(each_portrait):
 def ideal_points(portrait, pose) -> np.ndarray:
     """Landmarks (478, 3) exactly where the posed head carries them: what a faultless render and landmarker would show."""
     fit, model = portrait.fit, LandmarkModel.load()
-    offset = landmark_rows(fit)[0] @ correct(fit).at(pose.actions)
-    place = fit.camera.project((model.points(fit.identity, pose.actions) + offset) @ pose.rotation.T + pose.translation)
+    offset = landmark_rows(fit)[0] @ correct(fit).at(pose.blendshapes)
+    place = fit.camera.project((model.points(fit.identity, pose.blendshapes) + offset) @ pose.rotation.T + pose.translation)
     points = fit.landmarks.copy()
     points[model.index, :2] = place[:, :2]
     return points

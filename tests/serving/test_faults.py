@@ -20,7 +20,7 @@ import pytest
 import zmq
 
 from conftest import COLLINS, nod
-from mimaface.protocol.arkit import ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.client import Client
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import Connection
@@ -62,10 +62,10 @@ def raw(file: Path, room: int = 1000):
         context.term()
 
 
-def motion_file(path: Path, names=ACTION_NAMES, meta="{}") -> Path:
+def motion_file(path: Path, names=BLENDSHAPE_NAMES, meta="{}") -> Path:
     clip = nod(3)
-    arrays = {name: getattr(clip, name) for name in ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence")}
-    arrays |= {"action_names": np.array(names), "meta": np.array(meta)}
+    arrays = {name: getattr(clip, name) for name in ("time", "blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")}
+    arrays |= {"blendshape_names": np.array(names), "meta": np.array(meta)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in arrays.items():
             out = io.BytesIO()
@@ -77,11 +77,11 @@ def motion_file(path: Path, names=ACTION_NAMES, meta="{}") -> Path:
 @pytest.mark.parametrize(
     ("names", "meta"),
     [
-        (["x" * 300_000, *ACTION_NAMES[1:]], "{}"),
-        (["bad\ud800name", *ACTION_NAMES[1:]], "{}"),
-        (ACTION_NAMES, '{"warnings": ["\\ud800"]}'),
-        (ACTION_NAMES, json.dumps({"warnings": ["ä" * 300_000] * 3})),
-        (ACTION_NAMES, json.dumps({"warnings": [f"column {index} " + "z" * 90 for index in range(5000)]})),
+        (["x" * 300_000, *BLENDSHAPE_NAMES[1:]], "{}"),
+        (["bad\ud800name", *BLENDSHAPE_NAMES[1:]], "{}"),
+        (BLENDSHAPE_NAMES, '{"warnings": ["\\ud800"]}'),
+        (BLENDSHAPE_NAMES, json.dumps({"warnings": ["ä" * 300_000] * 3})),
+        (BLENDSHAPE_NAMES, json.dumps({"warnings": [f"column {index} " + "z" * 90 for index in range(5000)]})),
     ],
     ids=["long name", "half a letter in a name", "half a letter", "long warnings", "many warnings"],
 )

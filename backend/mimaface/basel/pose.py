@@ -160,7 +160,7 @@ def drive(
     own, as the method was published; place and size stay calibrated on the portrait, whose identity is rendered.
     """
     rotation, translation = np.stack([pose.rotation for pose in poses]), np.stack([pose.translation for pose in poses])
-    actions, looks = np.stack([pose.actions for pose in poses]), np.stack([pose.gaze for pose in poses])
+    blendshapes, looks = np.stack([pose.blendshapes for pose in poses]), np.stack([pose.gaze for pose in poses])
     now = to_apparent(rotation, translation, fit.camera, source.canvas, transfer.placed)
     own = to_apparent(fit.rotation, fit.translation, fit.camera, source.canvas, transfer.placed)
     told = from_network(source.rotation, source.translation, source.crop)
@@ -168,13 +168,13 @@ def drive(
     position = now.position + growth[:, None] * (told.position - own.position)
     turn = now.rotation if absolute else now.rotation @ own.rotation.T @ told.rotation
 
-    before = five_points_of(fit, [FacePose(fit.actions, fit.rotation, fit.translation, fit.gaze)], source.canvas)[0]
+    before = five_points_of(fit, [FacePose(fit.blendshapes, fit.rotation, fit.translation, fit.gaze)], source.canvas)[0]
     five = five_points_of(fit, poses, source.canvas) + growth[:, None, None] * (source.five - before)
     crop = np.stack([face_affine(points) for points in five])
     angles, place = to_network(Apparent(turn, position, told.scale * growth), crop)
     if absolute:
-        return Driving(transfer.expression(actions), angles, place, gaze(looks), crop)
-    expression = source.expression + transfer.expression(actions - fit.actions)
+        return Driving(transfer.expression(blendshapes), angles, place, gaze(looks), crop)
+    expression = source.expression + transfer.expression(blendshapes - fit.blendshapes)
     return Driving(expression, angles, place, source.gaze + gaze(looks) - gaze(fit.gaze), crop)
 
 
@@ -184,7 +184,7 @@ def five_points_of(fit: FittedFace, poses: Sequence[FacePose], canvas: ArrayLike
     names = (*LEFT_EYE, *RIGHT_EYE, NOSE, *MOUTH)
     rows = [int(np.flatnonzero(model.index == name)[0]) for name in names]
     still = model.mean[rows] + np.tensordot(fit.identity, model.identity[:, rows], axes=1)
-    moved = still + np.tensordot(np.stack([pose.actions for pose in poses]), model.actions[:, rows], axes=1)
+    moved = still + np.tensordot(np.stack([pose.blendshapes for pose in poses]), model.blendshapes[:, rows], axes=1)
     turns, places = np.stack([pose.rotation for pose in poses]), np.stack([pose.translation for pose in poses])
     points = fit.camera.project(moved @ np.swapaxes(turns, -1, -2) + places[:, None])[..., :2]
     a, b, c, d, nose, left, right = np.moveaxis(applied(np.asarray(canvas), points), 1, 0)

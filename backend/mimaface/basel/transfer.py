@@ -1,6 +1,6 @@
-"""ARKit actions ↔ the 64 expression coefficients of a user's Basel face, and our gaze → the released net's four numbers (spec 3.2).
+"""ARKit blendshapes ↔ the 64 expression coefficients of a user's Basel face, and our gaze → the released net's four numbers (spec 3.2).
 
-Each action moves our head's skin; the displacement under every vertex of the BFM (:mod:`mimaface.basel.correspondence`) is explained
+Each blendshape moves our head's skin; the displacement under every vertex of the BFM (:mod:`mimaface.basel.correspondence`) is explained
 by ``exBase`` in regularised least squares. Solved once on the user's machine and kept on disk.
 """
 
@@ -20,7 +20,7 @@ from scipy.optimize import lsq_linear
 
 from mimaface.face.head import ASSETS, Head
 from mimaface.geometry.threads import one_thread
-from mimaface.protocol.arkit import ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.files import replacing
 
@@ -32,18 +32,18 @@ log = logging.getLogger(__name__)
 VERSION = 1  # of the method: a cache of another version is not read
 HEAD_FILE = ASSETS / "head.npz"
 NOISE, INDEPENDENT = 0.0005, 400  # metres by which a vertex's transferred displacement errs; how many err independently
-ACTION_SPREAD = 1.0  # standard deviation of an action in the inverse: weak, it decides only what the BFM does not show
+BLENDSHAPE_SPREAD = 1.0  # standard deviation of a blendshape in the inverse: weak, it decides only what the BFM does not show
 SHAPES = {
-    "matrix": (len(ACTION_NAMES), EXPRESSION), "metric": (EXPRESSION, EXPRESSION), "unexplained": (len(ACTION_NAMES),),
+    "matrix": (len(BLENDSHAPE_NAMES), EXPRESSION), "metric": (EXPRESSION, EXPRESSION), "unexplained": (len(BLENDSHAPE_NAMES),),
     "scale": (), "rotation": (3, 3), "offset": (3,),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """matrix (52, 64): β of each action at 1, in standard deviations; metric (64, 64): coefficients → metres RMS, as a factor.
+    """matrix (52, 64): β of each blendshape at 1, in standard deviations; metric (64, 64): coefficients → metres RMS, as a factor.
 
-    unexplained (52,): share of each action's displacement that the BFM cannot show; placed: the BFM's mean face on our head.
+    unexplained (52,): share of each blendshape's displacement that the BFM cannot show; placed: the BFM's mean face on our head.
     """
 
     matrix: Array
@@ -51,32 +51,32 @@ class Transfer:
     unexplained: Array
     placed: Similarity
 
-    def expression(self, actions: ArrayLike) -> Array:
-        """Actions, or differences of actions, (…, 52) → β (…, 64). Linear, so differences stay differences."""
-        values = np.asarray(actions, np.float64)
-        if values.shape[-1:] != (len(ACTION_NAMES),):
-            raise ValueError(f"actions have shape {values.shape}, expected (…, {len(ACTION_NAMES)})")
+    def expression(self, blendshapes: ArrayLike) -> Array:
+        """Blendshapes, or differences of blendshapes, (…, 52) → β (…, 64). Linear, so differences stay differences."""
+        values = np.asarray(blendshapes, np.float64)
+        if values.shape[-1:] != (len(BLENDSHAPE_NAMES),):
+            raise ValueError(f"blendshapes have shape {values.shape}, expected (…, {len(BLENDSHAPE_NAMES)})")
         return np.asarray(values @ self.matrix)
 
-    def actions(self, expression: ArrayLike) -> Array:
-        """β (…, 64) → the actions (…, 52) in [0, 1] whose surface comes closest: bounded least squares, never an inverse."""
+    def blendshapes(self, expression: ArrayLike) -> Array:
+        """β (…, 64) → the blendshapes (…, 52) in [0, 1] whose surface comes closest: bounded least squares, never an inverse."""
         values = np.asarray(expression, np.float64)
         if values.shape[-1:] != (EXPRESSION,) or not np.isfinite(values).all():
             raise ValueError(f"expression has shape {values.shape}, expected finite numbers (…, {EXPRESSION})")
-        system = np.concatenate([self.metric @ self.matrix.T, np.eye(len(ACTION_NAMES)) / ACTION_SPREAD])
-        rest = np.zeros(len(ACTION_NAMES))
+        system = np.concatenate([self.metric @ self.matrix.T, np.eye(len(BLENDSHAPE_NAMES)) / BLENDSHAPE_SPREAD])
+        rest = np.zeros(len(BLENDSHAPE_NAMES))
         with one_thread():
             found = [
                 lsq_linear(system, np.concatenate([self.metric @ each, rest]), (0.0, 1.0), method="bvls").x
                 for each in values.reshape(-1, EXPRESSION)
             ]
-        return np.clip(np.reshape(found, (*values.shape[:-1], len(ACTION_NAMES))), 0.0, 1.0)
+        return np.clip(np.reshape(found, (*values.shape[:-1], len(BLENDSHAPE_NAMES))), 0.0, 1.0)
 
 
 def solve(bfm: BaselFace, head: Head) -> Transfer:
     """Compute the transfer, about two seconds. Raises :class:`InvalidCheckpoint` where the BFM is no face in the usual axes."""
     found = correspond(bfm, head)
-    moves = found.carry(head.actions.astype(np.float64)).reshape(len(ACTION_NAMES), -1)  # in the BFM's unit
+    moves = found.carry(head.blendshapes.astype(np.float64)).reshape(len(BLENDSHAPE_NAMES), -1)  # in the BFM's unit
     basis = bfm.expression_basis.reshape(EXPRESSION, -1)
     if not np.isfinite(basis).all() or not (np.abs(basis) > 0).any():
         raise InvalidCheckpoint("the face model's exBase is empty or not finite", "use BFM09_model_info.mat of Deep3DFaceRecon")
@@ -89,7 +89,7 @@ def solve(bfm: BaselFace, head: Head) -> Transfer:
         values, vectors = np.linalg.eigh(gram)
     metric = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
     unexplained = np.sqrt(np.where(whole > 0, left / np.where(whole > 0, whole, 1.0), 0.0))
-    log.info("BFM aligned, median %.1f mm from our head; %.0f %% of the actions' movement is left unexplained",
+    log.info("BFM aligned, median %.1f mm from our head; %.0f %% of the blendshapes' movement is left unexplained",
              1000 * found.error, 100 * float(np.median(unexplained)))  # fmt: skip
     return Transfer(matrix, metric, unexplained, found.placed)
 

@@ -10,44 +10,44 @@ from .terminal import Commands
 
 
 def add(commands: Commands) -> None:
-    """Add ``models`` with its actions."""
+    """Add ``models`` with its blendshapes."""
     group = commands.add_parser("models", help="install, list, verify and remove models")
-    actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
+    blendshapes = group.add_subparsers(title="blendshapes", required=True, metavar="ACTION")
 
-    pull = actions.add_parser("pull", help="download a published model and install it")
+    pull = blendshapes.add_parser("pull", help="download a published model and install it")
     pull.add_argument("name", help="released: the checkpoint of the paper's authors")
     _add_installing(pull, _pull)
 
-    convert = actions.add_parser("convert", help="install the released model from files on this machine")
+    convert = blendshapes.add_parser("convert", help="install the released model from files on this machine")
     convert.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="the published folder, or its files one by one")
     _add_installing(convert, _convert)
 
-    listing = actions.add_parser("list", help="list the installed models")
+    listing = blendshapes.add_parser("list", help="list the installed models")
     listing.set_defaults(command=_list)
 
-    gaze = actions.add_parser("gaze", help="calibrate the released model's gaze with a video of a person who looks around")
+    gaze = blendshapes.add_parser("gaze", help="calibrate the released model's gaze with a video of a person who looks around")
     gaze.add_argument("video", type=Path)
     gaze.set_defaults(command=_gaze)
 
-    verify = actions.add_parser("verify", help="compare every file of a model with its checksum")
+    verify = blendshapes.add_parser("verify", help="compare every file of a model with its checksum")
     verify.add_argument("name")
     verify.set_defaults(command=_verify)
 
-    remove = actions.add_parser("remove", help="delete an installed model")
+    remove = blendshapes.add_parser("remove", help="delete an installed model")
     remove.add_argument("name")
     remove.set_defaults(command=_remove)
 
 
-def _add_installing(action: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int]) -> None:
-    action.add_argument("--vae", type=Path, help="the folder or file of sd-vae-ft-mse (default: among the files, or the hub)")
-    action.add_argument(
+def _add_installing(blendshape: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int]) -> None:
+    blendshape.add_argument("--vae", type=Path, help="the folder or file of sd-vae-ft-mse (default: among the files, or the hub)")
+    blendshape.add_argument(
         "--dtype",
         choices=("float32", "float16", "bfloat16"),
         default="",
         help="precision of the stored weights (default: as published)",
     )
-    action.add_argument("--overwrite", action="store_true", help="replace the model that is installed")
-    action.set_defaults(command=command)
+    blendshape.add_argument("--overwrite", action="store_true", help="replace the model that is installed")
+    blendshape.set_defaults(command=command)
 
 
 def _pull(parsed: argparse.Namespace) -> int:

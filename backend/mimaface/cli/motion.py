@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--neutral", default="", help='the frame that counts as neutral: "rest", "auto" or a frame number')
     motion.add_argument(
         "--gain", action="append", default=[], metavar="NAME=FACTOR",
-        help="multiply an action, head, position or gaze by a factor; repeatable",
+        help="multiply a blendshape, head, position or gaze by a factor; repeatable",
     )  # fmt: skip
     motion.add_argument(
         "--flip", action="append", default=[], metavar="CHANNEL",
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--timecode-rate", type=float, default=0.0, help="frames per second of a take's timecode (default: detected from it)"
     )
     motion.add_argument("--angles", default="", help="unit of a take's angles: degrees or radians (default: detected)")
-    motion.add_argument("--values", default="", help="unit of a take's actions: percent or shares of 1 (default: detected)")
+    motion.add_argument("--values", default="", help="unit of a take's blendshapes: percent or shares of 1 (default: detected)")
 
 
 def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:

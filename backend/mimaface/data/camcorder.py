@@ -85,7 +85,7 @@ class Camcorder:
 
     def vertices(self, pose: FacePose) -> Array:
         """All vertices (V, 3) in the camera frame: the head turns with the pose, the body stays."""
-        shape = Head.load().posed(self.person.identity, pose.actions, pose.gaze)
+        shape = Head.load().posed(self.person.identity, pose.blendshapes, pose.gaze)
         moved = np.concatenate([shape, self._worn]) @ pose.rotation.T + pose.translation
         return np.asarray(self._follow * moved + (1 - self._follow) * self._resting)
 

@@ -146,9 +146,9 @@ def choose_source(clip: Tracked, good: Array, driven: Array, seed: int) -> int:
     outside = good.copy()
     outside[driven] = False
     candidates = np.flatnonzero(outside if outside.any() else good)
-    # 2·|w| of a unit quaternion falls with the angle; actions count by their sum, so that a grimace is worse than a word
+    # 2·|w| of a unit quaternion falls with the angle; blendshapes count by their sum, so that a grimace is worse than a word
     turned = 1 - np.abs(clip.motion.head_quat[candidates, 0])
-    effort = turned * 20 + clip.motion.actions[candidates].sum(1) / 10
+    effort = turned * 20 + clip.motion.blendshapes[candidates].sum(1) / 10
     calm = candidates[np.argsort(effort, kind="stable")[: (len(candidates) + 1) // 2]]
     return int(np.random.default_rng(seed).choice(np.sort(calm)))
 

@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 from mimaface.drivers.live_link import read_live_link_csv
 from mimaface.face.head import ASSETS
 from mimaface.face.pose import FacePose
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, quaternion_to_matrix
 
@@ -27,12 +27,12 @@ def random_poses(random: np.random.Generator, count: int, stride: float, transla
     """``count`` poses, ``stride`` seconds apart, of one performance around ``translation`` (3,) metres."""
     time = np.arange(count) * stride
     if random.random() < SHARE_OF_TAKES:
-        actions, rotation, gaze = _take(random, time)
+        blendshapes, rotation, gaze = _take(random, time)
     else:
-        actions, gaze = _actions(random, time), _gaze(random, time)
+        blendshapes, gaze = _blendshapes(random, time), _gaze(random, time)
         rotation = head_angles_to_matrix(_angles(random, time))
     places = translation + _smooth(random, time, 3, 1.2) * [0.008, 0.006, 0.012]
-    return [FacePose(*values) for values in zip(actions, rotation, places, gaze)]
+    return [FacePose(*values) for values in zip(blendshapes, rotation, places, gaze)]
 
 
 def _smooth(random: np.random.Generator, time: Array, channels: int, pause: float) -> Array:
@@ -49,10 +49,10 @@ def _angles(random: np.random.Generator, time: Array) -> Array:
     return np.asarray(np.clip(curves, -LARGEST, LARGEST))
 
 
-def _actions(random: np.random.Generator, time: Array) -> Array:
-    """(T, 52): a few actions at a time, mostly the same on both sides."""
-    count = len(ACTION_NAMES)
-    mirror = np.array([ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES])
+def _blendshapes(random: np.random.Generator, time: Array) -> Array:
+    """(T, 52): a few blendshapes at a time, mostly the same on both sides."""
+    count = len(BLENDSHAPE_NAMES)
+    mirror = np.array([BLENDSHAPE_INDEX[mirror_name(name)] for name in BLENDSHAPE_NAMES])
     active = random.random(count) < random.uniform(0.08, 0.3)
     strength = active * random.beta(1.3, 1.8, count)
     symmetric = random.random(count) < 0.75
@@ -60,24 +60,26 @@ def _actions(random: np.random.Generator, time: Array) -> Array:
     curves = _smooth(random, time, count, random.uniform(0.25, 0.8))
     first = np.minimum(np.arange(count), mirror)
     curves = np.where(symmetric, curves[:, first], curves)
-    actions = strength * np.clip(0.5 + 0.6 * curves, 0, 1)
+    blendshapes = strength * np.clip(0.5 + 0.6 * curves, 0, 1)
     talk = random.choice([0.0, 0.5, 1.0], p=[0.25, 0.45, 0.3])
     syllables = np.clip(0.45 * _smooth(random, time, 1, 0.12)[:, 0] + 0.25, 0, 1) * talk
-    actions[:, ACTION_INDEX["jawOpen"]] = np.maximum(
-        actions[:, ACTION_INDEX["jawOpen"]] * 0.7, syllables * random.uniform(0.3, 1.0)
+    blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]] = np.maximum(
+        blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]] * 0.7, syllables * random.uniform(0.3, 1.0)
     )
-    actions[:, ACTION_INDEX["mouthClose"]] *= 0.5
-    actions[:, ACTION_INDEX["tongueOut"]] *= 0.3
+    blendshapes[:, BLENDSHAPE_INDEX["mouthClose"]] *= 0.5
+    blendshapes[:, BLENDSHAPE_INDEX["tongueOut"]] *= 0.3
     smile = np.clip(random.normal(0.1, 0.4) + 0.3 * _smooth(random, time, 1, 0.8)[:, 0], 0, 1)
     blink = _blinks(random, time)
     for side in ("Left", "Right"):
-        actions[:, ACTION_INDEX[f"mouthSmile{side}"]] = np.maximum(actions[:, ACTION_INDEX[f"mouthSmile{side}"]] * 0.6, smile)
-        actions[:, ACTION_INDEX[f"mouthFrown{side}"]] *= 1 - smile
-        closed = ACTION_INDEX[f"eyeBlink{side}"]
-        actions[:, closed] = np.clip(np.maximum(actions[:, closed] * 0.6, blink), 0, 1)
-        wide = ACTION_INDEX[f"eyeWide{side}"]
-        actions[:, wide] *= 1 - blink
-    return np.clip(actions, 0, 1)
+        blendshapes[:, BLENDSHAPE_INDEX[f"mouthSmile{side}"]] = np.maximum(
+            blendshapes[:, BLENDSHAPE_INDEX[f"mouthSmile{side}"]] * 0.6, smile
+        )
+        blendshapes[:, BLENDSHAPE_INDEX[f"mouthFrown{side}"]] *= 1 - smile
+        closed = BLENDSHAPE_INDEX[f"eyeBlink{side}"]
+        blendshapes[:, closed] = np.clip(np.maximum(blendshapes[:, closed] * 0.6, blink), 0, 1)
+        wide = BLENDSHAPE_INDEX[f"eyeWide{side}"]
+        blendshapes[:, wide] *= 1 - blink
+    return np.clip(blendshapes, 0, 1)
 
 
 def _blinks(random: np.random.Generator, time: Array) -> Array:
@@ -115,10 +117,10 @@ def _take(random: np.random.Generator, time: Array) -> tuple[Array, Array, Array
     moments = np.mod(random.uniform(0, take.duration) + time * speed, 2 * take.duration)
     moments = take.time[0] + np.where(moments > take.duration, 2 * take.duration - moments, moments)
     index = np.clip(np.searchsorted(take.time, moments), 0, len(take) - 1)
-    actions = np.clip(take.actions[index] * random.uniform(0.6, 1.3), 0, 1)
+    blendshapes = np.clip(take.blendshapes[index] * random.uniform(0.6, 1.3), 0, 1)
     rotation = head_angles_to_matrix(random.normal(0, 0.5, 3) * ANGLES) @ quaternion_to_matrix(take.head_quat[index])
     gaze = take.gaze[index].copy()
     if random.random() < 0.5:
-        actions = actions[:, [ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES]]
+        blendshapes = blendshapes[:, [BLENDSHAPE_INDEX[mirror_name(name)] for name in BLENDSHAPE_NAMES]]
         gaze[..., 0] *= -1
-    return actions, rotation, np.asarray(gaze)
+    return blendshapes, rotation, np.asarray(gaze)

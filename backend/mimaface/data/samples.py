@@ -39,7 +39,7 @@ class Sample:
     normals   (F, S, S, 3) uint8: the fitted head, posed, as ``face.normals.render_normals`` shows it; source_normals (S, S, 3)
               uint8: the same as it is in the source
     signals   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
-              camera frame, away from the source), expression (52 actions), gaze (radians)
+              camera frame, away from the source), expression (52 blendshapes), gaze (radians)
     identity  (80,) float32 standard deviations; box (F, 4) float32: left, top, right, bottom of the head in pixels
     rate      frames per second; 0 where the frames are not neighbours in time
     """

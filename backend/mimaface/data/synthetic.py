@@ -36,7 +36,7 @@ from .studio import Studio, random_studio
 
 Array = NDArray[Any]
 # what the fit of a photograph is off by, so that training sees projections as good as they are in use, and no better
-IDENTITY_ERROR, ACTION_ERROR, ANGLE_ERROR, GAZE_ERROR = 0.25, 0.03, np.radians(1.0), np.radians(2.0)
+IDENTITY_ERROR, BLENDSHAPE_ERROR, ANGLE_ERROR, GAZE_ERROR = 0.25, 0.03, np.radians(1.0), np.radians(2.0)
 LANDMARK_ERROR = 0.0006  # metres
 
 
@@ -90,7 +90,7 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
 def calmer(pose: FacePose, share: float) -> FacePose:
     """A portrait's pose: people who are photographed turn and grimace less."""
     angles = matrix_to_head_angles(pose.rotation) * (0.4 + 0.4 * share)
-    return FacePose(pose.actions * share, head_angles_to_matrix(angles), pose.translation, pose.gaze * 0.7)
+    return FacePose(pose.blendshapes * share, head_angles_to_matrix(angles), pose.translation, pose.gaze * 0.7)
 
 
 def measured_fit(random: np.random.Generator, person: Person, studio: Studio, pose: FacePose) -> FittedFace:
@@ -98,7 +98,7 @@ def measured_fit(random: np.random.Generator, person: Person, studio: Studio, po
     model, head = LandmarkModel.load(), Head.load()
     turned = head_angles_to_matrix(random.normal(0, ANGLE_ERROR, 3)) @ pose.rotation
     points = np.zeros((478, 3))
-    exact = model.points(person.identity, pose.actions)
+    exact = model.points(person.identity, pose.blendshapes)
     exact = (exact + random.normal(0, LANDMARK_ERROR, exact.shape)) @ pose.rotation.T + pose.translation
     points[:] = studio.camera.project(exact.mean(0))
     points[model.index] = studio.camera.project(exact)
@@ -108,15 +108,15 @@ def measured_fit(random: np.random.Generator, person: Person, studio: Studio, po
         points[iris] = studio.camera.project(ahead @ pose.rotation.T + pose.translation)
     share = random.uniform(0, 1)
     identity = person.identity + share * random.normal(0, IDENTITY_ERROR, len(person.identity))
-    actions = np.clip(pose.actions + share * random.normal(0, ACTION_ERROR, len(pose.actions)), 0, 1)
+    blendshapes = np.clip(pose.blendshapes + share * random.normal(0, BLENDSHAPE_ERROR, len(pose.blendshapes)), 0, 1)
     gaze = pose.gaze + share * random.normal(0, GAZE_ERROR, (1, 2))
-    return FittedFace(identity, actions, turned, pose.translation, gaze, studio.camera, points, 1.0, 1.0)
+    return FittedFace(identity, blendshapes, turned, pose.translation, gaze, studio.camera, points, 1.0, 1.0)
 
 
 def relative(pose: FacePose, source: FacePose, fit: FittedFace) -> FacePose:
     """The pose as a render of the fitted source sees it: the same motion away from the source."""
     return FacePose(
-        np.clip(fit.actions + pose.actions - source.actions, 0, 1), pose.rotation @ source.rotation.T @ fit.rotation,
+        np.clip(fit.blendshapes + pose.blendshapes - source.blendshapes, 0, 1), pose.rotation @ source.rotation.T @ fit.rotation,
         pose.translation, fit.gaze + pose.gaze - source.gaze,
     )  # fmt: skip
 

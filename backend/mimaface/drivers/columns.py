@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mimaface.protocol.arkit import ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 
 POSES = tuple(f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll"))
 TIME, COUNT = "Timecode", "BlendShapeCount"
@@ -23,12 +23,12 @@ def _key(text: str) -> str:
 def _spellings() -> dict[str, str]:
     """Every spelling without capitals and signs → our name of the column."""
     known = {}
-    for action in ACTION_NAMES:
-        known[action.lower()] = action
+    for blendshape in BLENDSHAPE_NAMES:
+        known[blendshape.lower()] = blendshape
         for side in ("Left", "Right"):
-            if action.endswith(side):
-                base = action.removesuffix(side).lower()
-                known |= {base + side[0].lower(): action, side.lower() + base: action}
+            if blendshape.endswith(side):
+                base = blendshape.removesuffix(side).lower()
+                known |= {base + side[0].lower(): blendshape, side.lower() + base: blendshape}
     for pose in POSES:
         known[pose.lower()] = pose
         part, axis = re.fullmatch("(Head|LeftEye|RightEye)(.*)", pose).groups()  # type: ignore[union-attr]

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.face.gaps import filled
-from mimaface.protocol.arkit import ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidMotion
-from mimaface.protocol.gaze import gaze_from_actions
+from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from mimaface.protocol.texts import shown, shown_list, some
@@ -32,11 +32,11 @@ from .units import as_shares, in_radians
 
 Array = NDArray[Any]
 log = logging.getLogger(__name__)
-COLUMNS = {name: name[0].upper() + name[1:] for name in ACTION_NAMES}
-OPTIONAL_ACTIONS = {"tongueOut"}  # some exports count 51
+COLUMNS = {name: name[0].upper() + name[1:] for name in BLENDSHAPE_NAMES}
+OPTIONAL_BLENDSHAPES = {"tongueOut"}  # some exports count 51
 EMPTY = ("", "null", "none", "na", "n/a", "-")  # what writers put into a cell that has no value
 EYES = [pose for pose in POSES[3:] if not pose.endswith("Roll")]  # the rolls of eyes are not needed
-FEWEST_KNOWN = 10  # names of actions that make a row a header; rows of numbers have none
+FEWEST_KNOWN = 10  # names of blendshapes that make a row a header; rows of numbers have none
 
 
 def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = ReadingSettings()) -> MotionClip:
@@ -59,9 +59,9 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
     time, kept, notes = _rising(time, rows, name)
     warnings += notes
     values, face = rows.values[kept], rows.face[kept]
-    actions, notes = as_shares(values[:, : len(ACTION_NAMES)], settings.values)
+    blendshapes, notes = as_shares(values[:, : len(BLENDSHAPE_NAMES)], settings.values)
     warnings += notes
-    angles = values[:, len(ACTION_NAMES) :]
+    angles = values[:, len(BLENDSHAPE_NAMES) :]
     head, eyes, notes = in_radians(angles[:, :3], angles[:, 3:].reshape(-1, 2, 2), time, settings.angles)
     warnings += notes
     has_head, has_eyes = bool(_largest(head) > 0), bool(_largest(eyes) > 0)
@@ -72,10 +72,10 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
     valid = np.stack([face, turned, looking], axis=1)
     clip = MotionClip(
         time=time,
-        actions=np.where(face[:, None], actions, 0.0),
+        blendshapes=np.where(face[:, None], blendshapes, 0.0),
         head_quat=matrix_to_quaternion(head_angles_to_matrix(np.where(turned[:, None], head, 0.0) * [1, 1, -1])),
         head_pos=np.full((len(time), 3), np.nan),
-        gaze=np.where(looking[:, None, None], -eyes if has_eyes else gaze_from_actions(actions), 0.0),
+        gaze=np.where(looking[:, None, None], -eyes if has_eyes else gaze_from_blendshapes(blendshapes), 0.0),
         valid=valid,
         confidence=valid.astype(float),
         meta={"source": name, "format": "live_link_face", "neutral": "auto", "timecode": rows.times[0] if rows.times else ""},
@@ -97,18 +97,18 @@ def write_live_link_csv(clip: MotionClip) -> bytes:
     head = matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)) * [1, 1, -1]
     zero = np.zeros((len(clip), 1))
     eyes = np.concatenate([-clip.gaze[:, 0], zero, -clip.gaze[:, 1], zero], axis=1)
-    values = np.concatenate([clip.actions, head, eyes], axis=1)
+    values = np.concatenate([clip.blendshapes, head, eyes], axis=1)
     for seconds, row in zip(clip.time, values):
         whole, thousandths = divmod(round(seconds * TICKS * 1000), TICKS * 1000)
         ticks, rest = divmod(thousandths, 1000)
         clock = f"{whole // 3600 % 24:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{ticks:02d}.{rest:03d}"
-        writer.writerow([clock, len(ACTION_NAMES), *(f"{value:.8f}" for value in row)])
+        writer.writerow([clock, len(BLENDSHAPE_NAMES), *(f"{value:.8f}" for value in row)])
     return out.getvalue().encode()
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the columns of a header are: indexes of time, count, and those wanted (52 actions, head, eyes), −1 where there is none."""
+    """Where the columns of a header are: indexes of time, count, and those wanted (52 blendshapes, head, eyes), −1 where there is none."""
 
     width: int
     time: int | None
@@ -118,7 +118,7 @@ class Layout:
 
     @classmethod
     def of(cls, header: list[str], line: int, name: str) -> Layout:
-        """Raises :class:`InvalidMotion` when a column is there twice, the jaw's is missing, or most of the actions' are."""
+        """Raises :class:`InvalidMotion` when a column is there twice, the jaw's is missing, or most of the blendshapes' are."""
         time = time_column(header)
         titles = [known_column(title) if index != time else "" for index, title in enumerate(header)]
         place: dict[str, int] = {}
@@ -129,8 +129,8 @@ class Layout:
                 )
             if title:
                 place[title] = index
-        missing = [action for action in ACTION_NAMES if action not in place]
-        if "jawOpen" in missing or len(missing) * 2 > len(ACTION_NAMES):
+        missing = [blendshape for blendshape in BLENDSHAPE_NAMES if blendshape not in place]
+        if "jawOpen" in missing or len(missing) * 2 > len(BLENDSHAPE_NAMES):
             first = COLUMNS["jawOpen" if "jawOpen" in missing else missing[0]]
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise InvalidMotion(
@@ -142,13 +142,13 @@ class Layout:
         other = [title for title in other if time_column([title]) is None]
         if other:
             notes.append(f"not known and left out: column {some(other)}")
-        absent = [COLUMNS[action] for action in missing if action not in OPTIONAL_ACTIONS]
+        absent = [COLUMNS[blendshape] for blendshape in missing if blendshape not in OPTIONAL_BLENDSHAPES]
         if absent:
             notes.append(f"taken for 0, as there is no column: {some(absent)}")
         if 0 < sum(pose in place for pose in EYES) < len(EYES):
             notes.append("not all columns of the eyes are there: gaze is taken from the EyeLook columns")
             place = {title: index for title, index in place.items() if title not in EYES}
-        wanted = [*ACTION_NAMES, *POSES[:3], *EYES]
+        wanted = [*BLENDSHAPE_NAMES, *POSES[:3], *EYES]
         return cls(len(header), time, place.get(COUNT), tuple(place.get(title, -1) for title in wanted), tuple(notes))
 
 
@@ -195,7 +195,7 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
         lines.append(line)
         times.append(when)
         values.append(np.full(len(layout.wanted), np.nan) if row is None else row)
-        faces.append(row is not None and bool(np.isfinite(row[: len(ACTION_NAMES)]).all()))
+        faces.append(row is not None and bool(np.isfinite(row[: len(BLENDSHAPE_NAMES)]).all()))
         fresh.append(again)
         again = False
     notes = [f"the header is repeated {headers} times: passed over"] if headers else []
@@ -216,7 +216,7 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
 
 
 def _row(cells: list[str], layout: Layout, line: int, name: str) -> Array:
-    """The wanted values of a row: 0 where there is no column, NaN in empty cells and, if all actions are, where a cell says nan."""
+    """The wanted values of a row: 0 where there is no column, NaN in empty cells and, if all blendshapes are, where a cell says nan."""
     try:
         row = np.array([float(cells[index]) if index >= 0 else 0.0 for index in layout.wanted])
         empty = False
@@ -225,9 +225,9 @@ def _row(cells: list[str], layout: Layout, line: int, name: str) -> Array:
         row = np.array([np.inf if number is None else number for number in numbers])
         empty = True
     odd = np.isinf(row)
-    actions = row[: len(ACTION_NAMES)]
-    if not empty and not np.isnan(actions).all():
-        odd[: len(ACTION_NAMES)] |= np.isnan(actions)
+    blendshapes = row[: len(BLENDSHAPE_NAMES)]
+    if not empty and not np.isnan(blendshapes).all():
+        odd[: len(BLENDSHAPE_NAMES)] |= np.isnan(blendshapes)
     if odd.any():
         index = layout.wanted[int(np.argmax(odd))]
         title = [*COLUMNS.values(), *POSES[:3], *EYES][int(np.argmax(odd))]

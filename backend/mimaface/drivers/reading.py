@@ -12,7 +12,7 @@ from mimaface.protocol.texts import shown
 @dataclass(frozen=True)
 class ReadingSettings:
     """timecode_rate: frames a second that a take's time column counts, 0: what the file shows; angles: "degrees" or "radians", values:
-    "percent" or "shares" of the actions, "": what the numbers show. They matter to tables only, not to videos."""
+    "percent" or "shares" of the blendshapes, "": what the numbers show. They matter to tables only, not to videos."""
 
     timecode_rate: float = 0.0
     angles: str = ""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.geometry.smoothing import one_euro
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import OPTIONAL, MotionClip
 from mimaface.protocol.rotation import (
@@ -23,16 +23,16 @@ from mimaface.protocol.texts import shown
 
 Array = NDArray[Any]
 HEAD, GAZE = ("head_yaw", "head_pitch", "head_roll"), ("gaze_yaw", "gaze_pitch")
-PAIRED = tuple(name for name in ACTION_NAMES if mirror_name(name) != name)
+PAIRED = tuple(name for name in BLENDSHAPE_NAMES if mirror_name(name) != name)
 FLIPS = (*HEAD, *GAZE, *PAIRED)
-GAINS = ("head", "position", "gaze", *ACTION_NAMES)
-ALIKE = (HEAD, GAZE, ACTION_NAMES)  # channels that can be exchanged for each other
+GAINS = ("head", "position", "gaze", *BLENDSHAPE_NAMES)
+ALIKE = (HEAD, GAZE, BLENDSHAPE_NAMES)  # channels that can be exchanged for each other
 
 
 @dataclass(frozen=True)
 class RetargetSettings:
-    """neutral: "" keeps the file's own, else "rest", "auto" or a frame index; gains by action name, "head", "position" or "gaze";
-    flip: angles that change their sign, or actions that are exchanged with the other side's; exchange: pairs "name=name" of
+    """neutral: "" keeps the file's own, else "rest", "auto" or a frame index; gains by blendshape name, "head", "position" or "gaze";
+    flip: angles that change their sign, or blendshapes that are exchanged with the other side's; exchange: pairs "name=name" of
     channels that were written into each other's place; swap: exchange left and right; smoothing: 0 (none) to 1 (heavy).
 
     "head" scales all that the head does, its position included, so that it stands still at 0; "position" scales that once more.
@@ -50,14 +50,14 @@ class RetargetSettings:
         if unknown:
             raise InvalidInput(
                 f"retargeting knows no channel {shown(unknown[0], 40)!r}",
-                f"gains: an action, head, position or gaze; flips: {', '.join(HEAD + GAZE)}, or an action of one side",
+                f"gains: a blendshape, head, position or gaze; flips: {', '.join(HEAD + GAZE)}, or a blendshape of one side",
             )
         for pair in self.exchange:
             first, _, second = pair.partition("=")
             if not any(first in group and second in group for group in ALIKE):
                 raise InvalidInput(
                     f"the channels {shown(pair, 60)!r} cannot be exchanged",
-                    "give two actions, two angles of the head or two of the gaze, such as head_yaw=head_roll",
+                    "give two blendshapes, two angles of the head or two of the gaze, such as head_yaw=head_roll",
                 )
         if any(not 0 <= gain <= 10 for gain in self.gains.values()):
             raise InvalidInput("a gain is out of range", "use 0 to 10")
@@ -90,10 +90,10 @@ class RetargetSettings:
 
 def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
     """Apply ``settings`` in this order: exchange, swap, flip, gains, smoothing; the neutral is noted, not subtracted."""
-    actions, quaternion, gaze, place = clip.actions.copy(), clip.head_quat.copy(), clip.gaze.copy(), clip.head_pos.copy()
-    actions, quaternion, gaze = _exchanged(actions, quaternion, gaze, settings.exchange)
+    blendshapes, quaternion, gaze, place = clip.blendshapes.copy(), clip.head_quat.copy(), clip.gaze.copy(), clip.head_pos.copy()
+    blendshapes, quaternion, gaze = _exchanged(blendshapes, quaternion, gaze, settings.exchange)
     if settings.swap:
-        actions = actions[:, [ACTION_INDEX[mirror_name(name)] for name in ACTION_NAMES]]
+        blendshapes = blendshapes[:, [BLENDSHAPE_INDEX[mirror_name(name)] for name in BLENDSHAPE_NAMES]]
         quaternion *= [1, 1, -1, -1]  # mirrored in x: yaw and roll change sign
         gaze = gaze[:, ::-1] * np.array([-1, 1], np.float32)
         place = place * [-1, 1, 1]
@@ -105,18 +105,18 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
         if name in settings.flip:
             gaze[..., component] *= -1
     for name in {min(name, mirror_name(name)) for name in settings.flip if name in PAIRED}:
-        pair = [ACTION_INDEX[name], ACTION_INDEX[mirror_name(name)]]
-        actions[:, pair] = actions[:, pair[::-1]]
+        pair = [BLENDSHAPE_INDEX[name], BLENDSHAPE_INDEX[mirror_name(name)]]
+        blendshapes[:, pair] = blendshapes[:, pair[::-1]]
     for name, gain in settings.gains.items():
         if name == "head":
             quaternion = scale_rotation(quaternion, gain)
         elif name == "gaze":
             gaze = gaze * np.float32(gain)
         elif name != "position":
-            actions[:, ACTION_INDEX[name]] *= gain
+            blendshapes[:, BLENDSHAPE_INDEX[name]] *= gain
     if settings.smoothing > 0:
         cutoff = 8.0 * (1 - settings.smoothing) + 0.4
-        actions = one_euro(actions, clip.time, cutoff, 1.0)
+        blendshapes = one_euro(blendshapes, clip.time, cutoff, 1.0)
         gaze = one_euro(gaze, clip.time, cutoff, 2.0)
         quaternion = one_euro(continuous_quaternions(quaternion), clip.time, cutoff, 2.0)
         quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
@@ -137,10 +137,10 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
         meta["neutral"] = settings.neutral
     meta["edits"] = [*clip.meta.get("edits", []), settings.to_wire()]
     native = dict.fromkeys(OPTIONAL) if settings != RetargetSettings(settings.neutral) else {}  # no longer what was recorded
-    return clip.but(actions=actions, head_quat=quaternion, gaze=gaze, head_pos=place, meta=meta, **native)
+    return clip.but(blendshapes=blendshapes, head_quat=quaternion, gaze=gaze, head_pos=place, meta=meta, **native)
 
 
-def _exchanged(actions: Array, quaternion: Array, gaze: Array, pairs: tuple[str, ...]) -> tuple[Array, Array, Array]:
+def _exchanged(blendshapes: Array, quaternion: Array, gaze: Array, pairs: tuple[str, ...]) -> tuple[Array, Array, Array]:
     for first, second in (pair.split("=") for pair in pairs):
         if first in HEAD:
             angles = matrix_to_head_angles(quaternion_to_matrix(quaternion))
@@ -149,9 +149,9 @@ def _exchanged(actions: Array, quaternion: Array, gaze: Array, pairs: tuple[str,
         elif first in GAZE:
             gaze[..., [GAZE.index(first), GAZE.index(second)]] = gaze[..., [GAZE.index(second), GAZE.index(first)]]
         else:
-            places = [ACTION_INDEX[first], ACTION_INDEX[second]]
-            actions[:, places] = actions[:, places[::-1]]
-    return actions, quaternion, gaze
+            places = [BLENDSHAPE_INDEX[first], BLENDSHAPE_INDEX[second]]
+            blendshapes[:, places] = blendshapes[:, places[::-1]]
+    return blendshapes, quaternion, gaze
 
 
 def scale_rotation(quaternion: Array, gain: float) -> Array:

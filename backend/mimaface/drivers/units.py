@@ -13,7 +13,7 @@ FURTHEST_HEAD, FURTHEST_EYE = 1.75, 1.6
 # radians a second, median of a take of half a second and more: no head keeps moving so fast, but one in degrees that hardly moves
 # would; talking heads have 0.1 to 0.5, shaking ones 2
 FASTEST_HEAD, LONG_ENOUGH = 3.0, 0.5
-LARGEST_SHARE = 2.0  # of an action, in half of the frames; 1 is nominal, raised takes reach 1.5
+LARGEST_SHARE = 2.0  # of a blendshape, in half of the frames; 1 is nominal, raised takes reach 1.5
 
 
 def in_radians(head: Array, eyes: Array, time: Array, wanted: str) -> tuple[Array, Array, list[str]]:
@@ -34,16 +34,16 @@ def in_radians(head: Array, eyes: Array, time: Array, wanted: str) -> tuple[Arra
     return (np.deg2rad(head) if turned else head), (np.deg2rad(eyes) if aside else eyes), notes
 
 
-def as_shares(actions: Array, wanted: str) -> tuple[Array, list[str]]:
-    """Actions (T, 52) as shares of 1, and a note when they were taken for percent or are large; NaN is passed over."""
-    strongest = np.nanmax(np.where(np.isfinite(actions), np.abs(actions), 0.0), axis=1)
+def as_shares(blendshapes: Array, wanted: str) -> tuple[Array, list[str]]:
+    """Blendshapes (T, 52) as shares of 1, and a note when they were taken for percent or are large; NaN is passed over."""
+    strongest = np.nanmax(np.where(np.isfinite(blendshapes), np.abs(blendshapes), 0.0), axis=1)
     largest = float(strongest.max())
     if wanted == "percent" or (wanted == "" and np.median(strongest) > LARGEST_SHARE):
-        note = f"the actions go up to {largest:.4g}: taken for percent; if they are shares of 1, say --values shares"
-        return actions / 100, [] if wanted else [note]
+        note = f"the blendshapes go up to {largest:.4g}: taken for percent; if they are shares of 1, say --values shares"
+        return blendshapes / 100, [] if wanted else [note]
     if largest > LARGEST_SHARE and not wanted:
-        return actions, [f"some actions go up to {largest:.4g}, far above 1; if they are percent, say --values percent"]
-    return actions, []
+        return blendshapes, [f"some blendshapes go up to {largest:.4g}, far above 1; if they are percent, say --values percent"]
+    return blendshapes, []
 
 
 def _largest(values: Array) -> float:

@@ -1,7 +1,7 @@
 """Metrics of the paper's Table 1. Every name says what measured it, for numbers of two extractors do not compare.
 
 psnr, ssim, psnr@head, ssim@head   torchmetrics; @head inside the box around the head
-exp@anny-fit, pose@anny-fit, gaze@anny-fit   mean Euclidean distance of actions, angles (radians) and gaze (radians) between the
+exp@anny-fit, pose@anny-fit, gaze@anny-fit   mean Euclidean distance of blendshapes, angles (radians) and gaze (radians) between the
                                    generated and the true frame, both read by fitting the embedded head
 csim@dlib                          cosine of dlib's face descriptors (King 2017) of generated frame and source
 lpips@alex, fid@inception          reported as absent: their weights are downloads
@@ -64,7 +64,7 @@ def motion_metrics(generated: FittedFace, truth: FittedFace) -> dict[str, float]
     """Distances between two readings."""
     turn = matrix_to_head_angles(generated.rotation) - matrix_to_head_angles(truth.rotation)
     return {
-        "exp@anny-fit": float(np.linalg.norm(generated.actions - truth.actions)),
+        "exp@anny-fit": float(np.linalg.norm(generated.blendshapes - truth.blendshapes)),
         "pose@anny-fit": float(np.linalg.norm((turn + np.pi) % (2 * np.pi) - np.pi)),
         "gaze@anny-fit": float(np.linalg.norm(generated.gaze.mean(0) - truth.gaze.mean(0))),
     }

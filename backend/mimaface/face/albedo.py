@@ -46,7 +46,7 @@ def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light)
     """The paper's I_R: the head of ``identity`` in the model's own colours under plain light, over black (H, W, 3) uint8."""
     head = Head.load()
     triangles = hairless_triangles()
-    posed = head.posed(identity, pose.actions, pose.gaze) @ pose.rotation.T + pose.translation
+    posed = head.posed(identity, pose.blendshapes, pose.gaze) @ pose.rotation.T + pose.translation
     normals = vertex_normals(posed, triangles)
     grey = light.sky.mean() * (0.5 + 0.5 * normals[:, 1:2]) + light.ground.mean() * (0.5 - 0.5 * normals[:, 1:2])
     grey = grey + np.clip(normals @ light.key, 0, None)[:, None] * light.key_colour.mean()

@@ -19,7 +19,7 @@ from scipy.sparse.linalg import SuperLU, splu
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 
 from .fit import FittedFace, LandmarkModel
 from .head import ASSETS, Head
@@ -61,7 +61,7 @@ EYE_RIMS = (
 @dataclass(frozen=True, eq=False)
 class Correction:
     """Offsets in the head frame, metres: always (V, 3), what lids add while they are open, left and right (2, V, 3), and what is taken
-    off while the lips close (V, 3); of the photograph, blink (2,), the fitted actions (52,) and by how much they part the lips, metres.
+    off while the lips close (V, 3); of the photograph, blink (2,), the fitted blendshapes (52,) and by how much they part the lips, metres.
     """
 
     always: Array
@@ -71,11 +71,11 @@ class Correction:
     parted: float
     fitted: Array
 
-    def at(self, actions: Array) -> Array:
-        """The offset (V, 3) under ``actions`` (52,): closed lids and lips meet where the model lets them meet."""
-        now = np.array([actions[ACTION_INDEX["eyeBlinkLeft"]], actions[ACTION_INDEX["eyeBlinkRight"]]])
+    def at(self, blendshapes: Array) -> Array:
+        """The offset (V, 3) under ``blendshapes`` (52,): closed lids and lips meet where the model lets them meet."""
+        now = np.array([blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]], blendshapes[BLENDSHAPE_INDEX["eyeBlinkRight"]]])
         openness = np.clip((1 - now) / np.maximum(1 - self.blink, 0.2), 0, 1)
-        change = (np.asarray(actions, np.float64) - self.fitted) @ lip_response()
+        change = (np.asarray(blendshapes, np.float64) - self.fitted) @ lip_response()
         closed = np.clip(-change / max(self.parted, LEAST_PARTED), 0, 1)
         return np.asarray(self.always + openness[0] * self.lids[0] + openness[1] * self.lids[1] - closed * self.lips)
 
@@ -83,7 +83,7 @@ class Correction:
 def correct(fit: FittedFace) -> Correction:
     """The offset of one fitted face; about 0.1 s the first time, then 40 ms."""
     head = Head.load()
-    still = head.posed(fit.identity, fit.actions, fit.gaze) @ fit.rotation.T + fit.translation
+    still = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation
     rows, missed, weights = landmark_rows(fit)
     targets = LANDMARK_SHARE * missed
     on_lids = _on_lids()
@@ -105,20 +105,20 @@ def correct(fit: FittedFace) -> Correction:
         lids[side, ~near[side]] = 0.0
     lids[0, head.vertices[:, 0] <= 0] = 0.0
     lids[1, head.vertices[:, 0] > 0] = 0.0
-    parted = float(fit.actions @ lip_response())
+    parted = float(fit.blendshapes @ lip_response())
     closed_targets = _closed_lips(targets)
     closed_targets[_lip_pairs()[1]] = TOUCH * fit.rotation[:, 1]
     closed = _closed_lips_system().solve(closed_targets) @ fit.rotation
     lips = (_near_mouth() * smoothstep(0, LEAST_PARTED, np.array(parted)))[:, None] * (whole - closed)
     always = whole - lids.sum(0)
-    blink = np.array([fit.actions[ACTION_INDEX["eyeBlinkLeft"]], fit.actions[ACTION_INDEX["eyeBlinkRight"]]])
-    return Correction(always, lids, lips, blink, parted, fit.actions)
+    blink = np.array([fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]], fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkRight"]]])
+    return Correction(always, lids, lips, blink, parted, fit.blendshapes)
 
 
 def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
     """Where the model's landmarks lie on the mesh (K, V), how far they have to move (K, 3) in the camera frame, weights (K,)."""
     model = LandmarkModel.load()
-    seen = fit.camera.project(model.points(fit.identity, fit.actions) @ fit.rotation.T + fit.translation)
+    seen = fit.camera.project(model.points(fit.identity, fit.blendshapes) @ fit.rotation.T + fit.translation)
     away = fit.landmarks[model.index, :2] - seen[:, :2]
     targets = _in_camera(away, seen[:, 2], fit.camera)
     rows, weights = _landmarks_on_mesh()
@@ -150,11 +150,11 @@ def _landmark_systems() -> tuple[FieldSystem, FieldSystem]:
 
 @functools.cache
 def lip_response() -> Array:
-    """(52,) metres by which each action parts the lips, mean along the mouth, as the landmarker sees it: smiling lips stay apart."""
+    """(52,) metres by which each blendshape parts the lips, mean along the mouth, as the landmarker sees it: smiling lips stay apart."""
     model = LandmarkModel.load()
     upper, lower = _lip_pairs()
-    parting = (model.actions[:, upper, 1] - model.actions[:, lower, 1]).mean(1)
-    return np.asarray(np.where([name.startswith(("jaw", "mouth")) for name in ACTION_NAMES], parting, 0.0))
+    parting = (model.blendshapes[:, upper, 1] - model.blendshapes[:, lower, 1]).mean(1)
+    return np.asarray(np.where([name.startswith(("jaw", "mouth")) for name in BLENDSHAPE_NAMES], parting, 0.0))
 
 
 @functools.cache

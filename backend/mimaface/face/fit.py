@@ -1,7 +1,7 @@
-"""Fit the embedded head to 478 landmarks: pose, identity, the 52 actions and gaze, by bounded Gauss–Newton.
+"""Fit the embedded head to 478 landmarks: pose, identity, the 52 blendshapes and gaze, by bounded Gauss–Newton.
 
 Residuals are pixels over the landmark noise, plus the openings of lips and lids, plus Gaussian priors on the coefficients.
-All derivatives are analytic. Actions stay in [0, 1] through an active set in every step (Nocedal and Wright 2006, ch. 16).
+All derivatives are analytic. Blendshapes stay in [0, 1] through an active set in every step (Nocedal and Wright 2006, ch. 16).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.threads import one_thread
-from mimaface.protocol.arkit import ACTION_INDEX, ACTION_NAMES, mirror_name
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import NoFaceFound
 
 from .head import ASSETS, Head
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 NOISE = 0.0012  # metres: standard deviation of a landmark on the face
 CORRELATION = 8.0  # neighbouring landmarks err together, so each counts less
 OPENING_NOISE = 0.0006  # metres: the distance between two lips or two lids is seen better than either
-ACTION_SPREAD, ASYMMETRY = 0.3, 0.5
+BLENDSHAPE_SPREAD, ASYMMETRY = 0.3, 0.5
 DEPTH_RANGE = 0.05, 50.0  # metres
 OPENINGS = (
     (13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (80, 88), (310, 318),
@@ -40,12 +40,12 @@ LID_PAIRS = ((386, 374), (159, 145))
 class FittedFace:
     """One face in one picture.
 
-    identity (80,) standard deviations; actions (52,) in [0, 1]; rotation (3, 3) head → camera; translation (3,) metres, camera
+    identity (80,) standard deviations; blendshapes (52,) in [0, 1]; rotation (3, 3) head → camera; translation (3,) metres, camera
     frame; gaze (2, 2) radians; landmarks (478, 3) pixels; error: mean landmark distance in pixels; confidence 0–1.
     """
 
     identity: Array
-    actions: Array
+    blendshapes: Array
     rotation: Array
     translation: Array
     gaze: Array
@@ -64,13 +64,13 @@ class FittedFace:
 class LandmarkModel:
     """The rows of the head under the K landmarks that have a place on it: mean (K, 3), bases (80, K, 3) and (52, K, 3).
 
-    In x and y the actions move landmarks as the network sees them move on renders: its landmarks slide over the skin.
+    In x and y the blendshapes move landmarks as the network sees them move on renders: its landmarks slide over the skin.
     """
 
     index: Array
     mean: Array
     identity: Array
-    actions: Array
+    blendshapes: Array
     weight: Array
     pairs: Array
 
@@ -89,13 +89,15 @@ class LandmarkModel:
         row = {int(landmark): k for k, landmark in enumerate(index)}
         pairs = np.array([(row[a], row[b]) for a, b in OPENINGS if a in row and b in row])
         noise = np.sqrt(NOISE**2 + (0.6 * spread) ** 2)
-        actions = under(head.actions)
-        actions[..., :2] = response
-        return LandmarkModel(index, under(head.vertices), under(head.identity_basis), actions, 1 / noise, pairs)
+        blendshapes = under(head.blendshapes)
+        blendshapes[..., :2] = response
+        return LandmarkModel(index, under(head.vertices), under(head.identity_basis), blendshapes, 1 / noise, pairs)
 
-    def points(self, identity: Array, actions: Array) -> Array:
+    def points(self, identity: Array, blendshapes: Array) -> Array:
         """Landmark places (K, 3) in the head frame."""
-        return np.asarray(self.mean + np.tensordot(identity, self.identity, axes=1) + np.tensordot(actions, self.actions, axes=1))
+        return np.asarray(
+            self.mean + np.tensordot(identity, self.identity, axes=1) + np.tensordot(blendshapes, self.blendshapes, axes=1)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ class Estimate:
     rotation: Array
     translation: Array
     identity: Array
-    actions: Array
+    blendshapes: Array
 
 
 def fit_portrait(image: Array, face: int = 0) -> FittedFace:
@@ -138,10 +140,10 @@ def _converge(points: Array, camera: Camera, estimate: Estimate) -> Estimate:
 def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float) -> FittedFace:
     """Add gaze and the mean error to an estimate."""
     model = LandmarkModel.load()
-    seen = camera.project(model.points(estimate.identity, estimate.actions) @ estimate.rotation.T + estimate.translation)
+    seen = camera.project(model.points(estimate.identity, estimate.blendshapes) @ estimate.rotation.T + estimate.translation)
     error = float(np.linalg.norm(seen[:, :2] - points[model.index, :2], axis=1).mean())
     return FittedFace(
-        estimate.identity, estimate.actions, estimate.rotation, estimate.translation,
+        estimate.identity, estimate.blendshapes, estimate.rotation, estimate.translation,
         gaze_from_irises(points, camera, estimate), camera, points, error, confidence,
     )  # fmt: skip
 
@@ -149,7 +151,7 @@ def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float)
 def initial_estimate(points: Array, camera: Camera, identity: Array) -> Estimate:
     """Pose from a weak-perspective similarity between landmarks and the neutral head (Umeyama 1991)."""
     model = LandmarkModel.load()
-    neutral = model.points(identity, np.zeros(len(ACTION_NAMES)))
+    neutral = model.points(identity, np.zeros(len(BLENDSHAPE_NAMES)))
     observed = points[model.index] * [1, -1, -1]
     a, b = neutral - neutral.mean(0), observed - observed.mean(0)
     u, s, vt = np.linalg.svd(b.T @ a)
@@ -159,7 +161,7 @@ def initial_estimate(points: Array, camera: Camera, identity: Array) -> Estimate
     depth = float(np.clip(camera.focal / scale, *DEPTH_RANGE))
     middle = points[model.index, :2].mean(0)
     place = np.array([middle[0] - camera.centre[0], camera.centre[1] - middle[1], -camera.focal]) * depth / camera.focal
-    return Estimate(rotation, place - rotation @ neutral.mean(0), identity, np.zeros(len(ACTION_NAMES)))
+    return Estimate(rotation, place - rotation @ neutral.mean(0), identity, np.zeros(len(BLENDSHAPE_NAMES)))
 
 
 def gauss_newton_step(
@@ -167,15 +169,15 @@ def gauss_newton_step(
     camera: Camera,
     estimate: Estimate,
     free_identity: bool,
-    actions_prior: tuple[Array, float] | None = None,
+    blendshapes_prior: tuple[Array, float] | None = None,
 ) -> Estimate:
-    """One bounded step. ``actions_prior`` (values (52,), standard deviation) pulls toward an earlier frame."""
+    """One bounded step. ``blendshapes_prior`` (values (52,), standard deviation) pulls toward an earlier frame."""
     model = LandmarkModel.load()
-    residual, pose, by_action, by_identity = linearise(points, camera, estimate, model, free_identity)
-    jacobian = np.concatenate([pose, by_action, by_identity], axis=1)
+    residual, pose, by_blendshape, by_identity = linearise(points, camera, estimate, model, free_identity)
+    jacobian = np.concatenate([pose, by_blendshape, by_identity], axis=1)
     hessian, gradient = jacobian.T @ jacobian, jacobian.T @ residual
-    first, last = 6, 6 + len(ACTION_NAMES)
-    add_action_prior(hessian, gradient, estimate.actions, actions_prior)
+    first, last = 6, 6 + len(BLENDSHAPE_NAMES)
+    add_blendshape_prior(hessian, gradient, estimate.blendshapes, blendshapes_prior)
     if free_identity:
         diagonal = np.arange(last, len(hessian))
         hessian[diagonal, diagonal] += 1.0
@@ -183,20 +185,20 @@ def gauss_newton_step(
     hessian[np.arange(6), np.arange(6)] *= 1 + 1e-6
     low = np.full(len(gradient), -np.inf)
     high = np.full(len(gradient), np.inf)
-    low[first:last], high[first:last] = -estimate.actions, 1 - estimate.actions
+    low[first:last], high[first:last] = -estimate.blendshapes, 1 - estimate.blendshapes
     step = bounded_solve(hessian, -gradient, low, high)
     rotation = rotation_vector(step[:3]) @ estimate.rotation
     translation = estimate.translation + step[3:6]
     translation[2] = -np.clip(-translation[2], *DEPTH_RANGE)
     identity = np.clip(estimate.identity + step[last:], -3.5, 3.5) if free_identity else estimate.identity
-    return Estimate(rotation, translation, identity, np.clip(estimate.actions + step[first:last], 0, 1))
+    return Estimate(rotation, translation, identity, np.clip(estimate.blendshapes + step[first:last], 0, 1))
 
 
 def linearise(
     points: Array, camera: Camera, estimate: Estimate, model: LandmarkModel, free_identity: bool = True
 ) -> tuple[Array, Array, Array, Array]:
-    """Weighted residual (M,) and its derivatives by pose (M, 6), actions (M, 52) and identity (M, 80; M, 0 where it is not free)."""
-    turned = model.points(estimate.identity, estimate.actions) @ estimate.rotation.T
+    """Weighted residual (M,) and its derivatives by pose (M, 6), blendshapes (M, 52) and identity (M, 80; M, 0 where it is not free)."""
+    turned = model.points(estimate.identity, estimate.blendshapes) @ estimate.rotation.T
     x, y, z = (turned + estimate.translation).T
     inverse = camera.focal / z
     seen = np.stack([camera.centre[0] - inverse * x, camera.centre[1] + inverse * y], axis=1)
@@ -209,7 +211,7 @@ def linearise(
     )  # d(turned) by a small rotation about the camera's axes: (K, 3 components, 3 axes)
     pose = np.concatenate([screen @ spin, screen], axis=2)
     by_head = screen @ estimate.rotation
-    by_action = np.einsum("kij,akj->kia", by_head, model.actions, optimize=True)
+    by_blendshape = np.einsum("kij,akj->kia", by_head, model.blendshapes, optimize=True)
     difference = seen - points[model.index, :2]
 
     pixels = camera.focal / -estimate.translation[2]
@@ -225,30 +227,30 @@ def linearise(
 
     residual = rows(difference)[:, 0]
     if not free_identity:
-        return residual, rows(pose), rows(by_action), np.empty((len(residual), 0))
+        return residual, rows(pose), rows(by_blendshape), np.empty((len(residual), 0))
     by_identity = np.einsum("kij,akj->kia", by_head, model.identity, optimize=True)
-    return residual, rows(pose), rows(by_action), rows(by_identity)
+    return residual, rows(pose), rows(by_blendshape), rows(by_identity)
 
 
 @functools.cache
 def _mirror_pairs() -> list[tuple[int, int]]:
-    return [(ACTION_INDEX[n], ACTION_INDEX[mirror_name(n)]) for n in ACTION_NAMES if n.endswith("Left")]
+    return [(BLENDSHAPE_INDEX[n], BLENDSHAPE_INDEX[mirror_name(n)]) for n in BLENDSHAPE_NAMES if n.endswith("Left")]
 
 
-def add_action_prior(hessian: Array, gradient: Array, actions: Array, prior: tuple[Array, float] | None) -> None:
-    """Actions are small, both sides act alike, and (when given) the frame before was like this one."""
-    block = np.arange(6, 6 + len(actions))
-    hessian[block, block] += 1 / ACTION_SPREAD**2
-    gradient[6 : 6 + len(actions)] += actions / ACTION_SPREAD**2
+def add_blendshape_prior(hessian: Array, gradient: Array, blendshapes: Array, prior: tuple[Array, float] | None) -> None:
+    """Blendshapes are small, both sides act alike, and (when given) the frame before was like this one."""
+    block = np.arange(6, 6 + len(blendshapes))
+    hessian[block, block] += 1 / BLENDSHAPE_SPREAD**2
+    gradient[6 : 6 + len(blendshapes)] += blendshapes / BLENDSHAPE_SPREAD**2
     for left, right in _mirror_pairs():
-        difference = (actions[left] - actions[right]) / ASYMMETRY**2
+        difference = (blendshapes[left] - blendshapes[right]) / ASYMMETRY**2
         for a, b, sign in ((left, right, 1.0), (right, left, -1.0)):
             hessian[6 + a, 6 + a] += 1 / ASYMMETRY**2
             hessian[6 + a, 6 + b] -= 1 / ASYMMETRY**2
             gradient[6 + a] += sign * difference
     if prior is not None:
         hessian[block, block] += 1 / prior[1] ** 2
-        gradient[6 : 6 + len(actions)] += (actions - prior[0]) / prior[1] ** 2
+        gradient[6 : 6 + len(blendshapes)] += (blendshapes - prior[0]) / prior[1] ** 2
 
 
 def bounded_solve(matrix: Array, right: Array, low: Array, high: Array) -> Array:

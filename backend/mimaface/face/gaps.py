@@ -10,7 +10,7 @@ from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
 
 # the columns of ``valid`` and the arrays that are nothing where they are false
-OBSERVED = (("face", ("actions", "expression_bfm")), ("head", ("head_quat", "head_pos")), ("gaze", ("gaze", "gaze_d3dfr")))
+OBSERVED = (("face", ("blendshapes", "expression_bfm")), ("head", ("head_quat", "head_pos")), ("gaze", ("gaze", "gaze_d3dfr")))
 
 
 def filled(motion: MotionClip) -> tuple[MotionClip, list[str]]:

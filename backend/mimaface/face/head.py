@@ -1,4 +1,4 @@
-"""The embedded head: MakeHuman's mesh with 80 identity components, the 52 ARKit actions and true eyeballs."""
+"""The embedded head: MakeHuman's mesh with 80 identity components, the 52 ARKit blendshapes and true eyeballs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mimaface.protocol.arkit import ACTION_NAMES
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidCheckpoint
 
 Array = NDArray[Any]
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 REQUIRED = (
-    "vertices", "triangles", "triangle_part", "part_names", "vertex_region", "region_names", "identity_basis", "actions",
-    "action_names", "eye_centres", "eye_centre_basis", "eye_radius", "albedo", "mirror", "uv", "uv_triangles",
+    "vertices", "triangles", "triangle_part", "part_names", "vertex_region", "region_names", "identity_basis", "blendshapes",
+    "blendshape_names", "eye_centres", "eye_centre_basis", "eye_radius", "albedo", "mirror", "uv", "uv_triangles",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ class Head:
     vertex_region: Array
     regions: tuple[str, ...]
     identity_basis: Array
-    actions: Array
+    blendshapes: Array
     eye_centres: Array
     eye_centre_basis: Array
     eye_radius: float
@@ -73,8 +73,8 @@ class Head:
                 arrays = {name: file[name] for name in REQUIRED}
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise InvalidCheckpoint(f"{path}: the head model cannot be read ({error})", hint) from error
-        if tuple(arrays.pop("action_names")) != ACTION_NAMES:
-            raise InvalidCheckpoint(f"{path}: the head model has other actions than this version", hint)
+        if tuple(arrays.pop("blendshape_names")) != BLENDSHAPE_NAMES:
+            raise InvalidCheckpoint(f"{path}: the head model has other blendshapes than this version", hint)
         return Head(
             parts=tuple(str(name) for name in arrays.pop("part_names")),
             regions=tuple(str(name) for name in arrays.pop("region_names")),
@@ -88,15 +88,15 @@ class Head:
 
     @property
     def expression_size(self) -> int:
-        return len(self.actions)
+        return len(self.blendshapes)
 
     def shape(self, identity: ArrayLike, expression: ArrayLike) -> Array:
-        """identity (…, 80) in standard deviations, the 52 actions (…, 52) → vertices (…, V, 3) with eyes straight ahead."""
+        """identity (…, 80) in standard deviations, the 52 blendshapes (…, 52) → vertices (…, V, 3) with eyes straight ahead."""
         coefficients = np.asarray(identity, np.float32), np.asarray(expression, np.float32)
         for name, value, size in zip(("identity", "expression"), coefficients, (self.identity_size, self.expression_size)):
             if value.shape[-1:] != (size,):
                 raise ValueError(f"{name} has shape {value.shape}, expected (…, {size})")
-        moved = coefficients[0] @ self._flat_identity + coefficients[1] @ self._flat_actions
+        moved = coefficients[0] @ self._flat_identity + coefficients[1] @ self._flat_blendshapes
         return np.asarray(moved.reshape(*moved.shape[:-1], -1, 3) + self.vertices)
 
     def eye_centres_for(self, identity: ArrayLike) -> Array:
@@ -138,8 +138,8 @@ class Head:
         return np.ascontiguousarray(self.identity_basis.reshape(self.identity_size, -1))
 
     @functools.cached_property
-    def _flat_actions(self) -> Array:
-        return np.ascontiguousarray(self.actions.reshape(self.expression_size, -1))
+    def _flat_blendshapes(self) -> Array:
+        return np.ascontiguousarray(self.blendshapes.reshape(self.expression_size, -1))
 
 
 def gaze_rotation(gaze: ArrayLike) -> Array:

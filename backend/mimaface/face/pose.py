@@ -26,9 +26,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class FacePose:
-    """actions (52,) in [0, 1]; rotation (3, 3) head → camera; translation (3,) metres; gaze (2, 2) radians."""
+    """blendshapes (52,) in [0, 1]; rotation (3, 3) head → camera; translation (3,) metres; gaze (2, 2) radians."""
 
-    actions: Array
+    blendshapes: Array
     rotation: Array
     translation: Array
     gaze: Array
@@ -47,7 +47,7 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         rotation = quaternion_to_matrix(motion.head_quat)
         known: Array = np.asarray(np.isfinite(motion.head_pos).all(1))
         places = np.where(known[:, None], motion.head_pos, fit.translation)
-        actions, gaze = motion.actions, motion.gaze
+        blendshapes, gaze = motion.blendshapes, motion.gaze
     else:
         away = motion.relative()
         source = matrix_to_quaternion(fit.rotation)
@@ -57,22 +57,22 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         still = np.flatnonzero(np.abs(turned[:, 0]) >= 1 - 1e-12)
         rotation[still] = fit.rotation
         places = fit.translation + away.head_pos @ quaternion_to_matrix(tilt).T
-        actions, gaze = fit.actions + away.actions, fit.gaze + away.gaze
-    actions = closed_no_further(np.clip(actions, 0.0, 1.0), fit.actions)
+        blendshapes, gaze = fit.blendshapes + away.blendshapes, fit.gaze + away.gaze
+    blendshapes = closed_no_further(np.clip(blendshapes, 0.0, 1.0), fit.blendshapes)
     gaze = np.clip(gaze, -1.0, 1.0)
-    return [FacePose(*values) for values in zip(actions, rotation, places, gaze)]
+    return [FacePose(*values) for values in zip(blendshapes, rotation, places, gaze)]
 
 
 def motion_signals(poses: list[FacePose], fit: FittedFace) -> dict[str, Array]:
     """What the networks of motion space ``anny`` are told of F poses, name → (F, n) float32.
 
     rotation: yaw, pitch, roll in radians; translation: metres in the camera frame, away from the portrait's; expression: the 52
-    actions; gaze: left yaw, left pitch, right yaw, right pitch in radians.
+    blendshapes; gaze: left yaw, left pitch, right yaw, right pitch in radians.
     """
     signals = {
         "rotation": np.stack([matrix_to_head_angles(pose.rotation) for pose in poses]),
         "translation": np.stack([pose.translation - fit.translation for pose in poses]),
-        "expression": np.stack([pose.actions for pose in poses]),
+        "expression": np.stack([pose.blendshapes for pose in poses]),
         "gaze": np.stack([pose.gaze.reshape(4) for pose in poses]),
     }
     return {name: value.astype(np.float32) for name, value in signals.items()}

@@ -1,4 +1,4 @@
-"""Follow one face through a video: identity shared by the clip, pose and actions per frame with a temporal prior."""
+"""Follow one face through a video: identity shared by the clip, pose and blendshapes per frame with a temporal prior."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .landmarks import MIN_PRESENCE, FaceLandmarker, Landmarks
 
 Array = NDArray[Any]
 IDENTITY_FRAMES = 10
-ACTION_DRIFT = 1.2  # per second: how fast an action is expected to change
+BLENDSHAPE_DRIFT = 1.2  # per second: how fast a blendshape is expected to change
 CLOSED_EYE = 0.12  # lid opening as a share of the eye's width below which the iris is not trusted
 GAZE_GAIN = 1 / np.array([0.83, 0.35])  # of the true yaw and pitch, the landmarker shows so much on renders
 GAZE_CUTOFF, GAZE_SPEED = 3.0, 4.0  # One-Euro: Hz, Hz per rad/s
@@ -94,7 +94,7 @@ class Tracker:
                 rounds = 6
             else:
                 step = max(self._times[frame] - self._times[before], 1e-3)
-                prior, rounds = (estimate.actions, float(ACTION_DRIFT * np.sqrt(step / 10))), 3
+                prior, rounds = (estimate.blendshapes, float(BLENDSHAPE_DRIFT * np.sqrt(step / 10))), 3
             for _ in range(rounds):
                 estimate = gauss_newton_step(points, camera, estimate, False, prior)
             estimates[frame] = estimate
@@ -135,7 +135,7 @@ class Tracker:
         bridged = f"bridged where it is gone for {BRIDGE:g} s and less, otherwise held"
         warnings = [f"no face found in {missed} of {count} frames: {bridged}"] if missed else []
         return MotionClip(
-            time=time - time[0], actions=fill(np.stack([item.actions for item in ordered])),
+            time=time - time[0], blendshapes=fill(np.stack([item.blendshapes for item in ordered])),
             head_quat=slerp(quaternions[before], quaternions[after], share),
             head_pos=fill(np.stack([item.translation for item in ordered])), gaze=fill(gaze), valid=valid,
             confidence=confidence, landmarks=landmarks,
@@ -179,11 +179,11 @@ def shared_identity(every: list[Array], camera: Camera) -> Array:
     model = LandmarkModel.load()
     fits = [fit_landmarks(points, camera) for points in every]
     identity = np.mean([fit.identity for fit in fits], axis=0)
-    estimates = [Estimate(fit.rotation, fit.translation, identity, fit.actions) for fit in fits]
+    estimates = [Estimate(fit.rotation, fit.translation, identity, fit.blendshapes) for fit in fits]
     for _ in range(3):
         hessian, gradient = np.eye(len(identity)), identity.copy()
         for index, points in enumerate(every):
-            start = Estimate(estimates[index].rotation, estimates[index].translation, identity, estimates[index].actions)
+            start = Estimate(estimates[index].rotation, estimates[index].translation, identity, estimates[index].blendshapes)
             estimates[index] = gauss_newton_step(points, camera, start, free_identity=False)
             residual, _, _, by_identity = linearise(points, camera, estimates[index], model)
             hessian += by_identity.T @ by_identity

@@ -118,7 +118,7 @@ class MimaFaceConfig:
     """The whole model. Raises :class:`InvalidCheckpoint` where two parts do not fit together.
 
     image_size      pixels of the square that is generated
-    motion_space    "anny" (ARKit actions) or "bfm2009" (64 expression coefficients)
+    motion_space    "anny" (ARKit blendshapes) or "bfm2009" (64 expression coefficients)
     conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; after
                     them come the latents and the mask of the previous clip (ICA), always last
     residual_of     condition to which the prediction is a residual; "" for direct prediction

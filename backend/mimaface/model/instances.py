@@ -46,7 +46,7 @@ CLIP_VIT_LARGE: dict[str, Any] = {
     "hidden_act": "quick_gelu",
 }
 
-# Rotation is yaw, pitch, roll in radians, translation metres in the camera frame, expression the 52 ARKit actions, gaze
+# Rotation is yaw, pitch, roll in radians, translation metres in the camera frame, expression the 52 ARKit blendshapes, gaze
 # [subject's left, right eye] × [yaw, pitch] in radians. The factors bring typical values to about unit size.
 ANNY_SIGNALS = (
     Signal("rotation", 3, 3.0),

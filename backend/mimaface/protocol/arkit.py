@@ -1,6 +1,6 @@
-"""The 52 ARKit face actions: canonical names, order and mirror partners. Always bind by name; vendors' orders differ."""
+"""The 52 ARKit face blendshapes: canonical names, order and mirror partners. Always bind by name; vendors' orders differ."""
 
-ACTION_NAMES: tuple[str, ...] = (
+BLENDSHAPE_NAMES: tuple[str, ...] = (
     "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
     "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
     "eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel",
@@ -12,11 +12,16 @@ ACTION_NAMES: tuple[str, ...] = (
     "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
 )  # fmt: skip
 
-ACTION_INDEX: dict[str, int] = {name: index for index, name in enumerate(ACTION_NAMES)}
+BLENDSHAPE_INDEX: dict[str, int] = {name: index for index, name in enumerate(BLENDSHAPE_NAMES)}
+
+ACTION_NAMES, ACTION_INDEX = (
+    BLENDSHAPE_NAMES,
+    BLENDSHAPE_INDEX,
+)  # their names before schema 2 of motion files, for scripts of users
 
 
 def mirror_name(name: str) -> str:
-    """The action that plays this one's part in a mirror: ``jawLeft`` → ``jawRight``; unpaired names map to themselves."""
+    """The blendshape that plays this one's part in a mirror: ``jawLeft`` → ``jawRight``; unpaired names map to themselves."""
     if name.endswith("Left"):
         return name[: -len("Left")] + "Right"
     if name.endswith("Right"):

@@ -1,4 +1,4 @@
-"""The one rule that turns ``eyeLook*`` actions into gaze, for mocap files without eye columns and for the rig in Blender."""
+"""The one rule that turns ``eyeLook*`` blendshapes into gaze, for mocap files without eye columns and for the rig in Blender."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arkit import ACTION_INDEX
+from .arkit import BLENDSHAPE_INDEX
 
 Array = NDArray[Any]
 LOOK_YAW, LOOK_PITCH = math.radians(30.0), math.radians(25.0)  # how far eyeLook* = 1 turns an eye; larger values turn it further
-# (eye, axis) in the order of ``MotionClip.gaze``: radians at 1, action that adds, action that takes away
+# (eye, axis) in the order of ``MotionClip.gaze``: radians at 1, blendshape that adds, blendshape that takes away
 LOOKS = {
     ("left", "yaw"): (LOOK_YAW, "eyeLookOutLeft", "eyeLookInLeft"),
     ("left", "pitch"): (LOOK_PITCH, "eyeLookUpLeft", "eyeLookDownLeft"),
@@ -21,7 +21,10 @@ LOOKS = {
 }
 
 
-def gaze_from_actions(actions: Array) -> Array:
-    """Gaze (T, 2, 2) in radians from the eyeLook* actions (T, 52) alone."""
-    columns = [most * (actions[:, ACTION_INDEX[plus]] - actions[:, ACTION_INDEX[minus]]) for most, plus, minus in LOOKS.values()]
-    return np.stack(columns, axis=1).reshape(len(actions), 2, 2)
+def gaze_from_blendshapes(blendshapes: Array) -> Array:
+    """Gaze (T, 2, 2) in radians from the eyeLook* blendshapes (T, 52) alone."""
+    columns = [
+        most * (blendshapes[:, BLENDSHAPE_INDEX[plus]] - blendshapes[:, BLENDSHAPE_INDEX[minus]])
+        for most, plus, minus in LOOKS.values()
+    ]
+    return np.stack(columns, axis=1).reshape(len(blendshapes), 2, 2)

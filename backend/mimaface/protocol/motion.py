@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arkit import ACTION_NAMES
+from .arkit import BLENDSHAPE_NAMES
 from .errors import InvalidInput, InvalidMotion, NotWritable
 from .files import write_whole
-from .motion_files import LARGEST_FILE, MAX_FRAMES, SCHEMA_VERSION, pack, unpack
+from .motion_files import FIRST_NAMES, LARGEST_FILE, MAX_FRAMES, SCHEMA_VERSION, pack, unpack
 from .neutral import calmest_frame
 from .rotation import (
     continuous_quaternions,
@@ -32,7 +32,7 @@ HOLE, HOLE_STEPS = 0.1, 2.5
 # Seconds: across a hole so long the motion goes evenly, as it does where a face was lost; across a longer one it is held until so much
 # is left. Raised: the face drifts for longer without cause; lowered: it freezes, then jumps. A head turns in 0.5 to 1 s.
 BRIDGE = 2.0
-REQUIRED = ("time", "actions", "head_quat", "head_pos", "gaze", "valid", "confidence")
+REQUIRED = ("time", "blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")
 OPTIONAL = ("landmarks", "expression_bfm", "gaze_d3dfr")
 SLOWEST, FASTEST = 1.0, 960.0  # frames per second that a motion can be shown at
 # Share of a frame: a clip whose frames are all so near to those wanted keeps them, and a last frame that ends so early is one. Clocks
@@ -62,7 +62,7 @@ class MotionClip:
     """Motion of one face over T frames. Raises :class:`InvalidMotion` when the arrays do not fit together.
 
     time (T,) float64           seconds from the start, strictly increasing (real timestamps)
-    actions (T, 52) float32     ARKit actions in the order of ``ACTION_NAMES``; nominal 0–1, not clamped
+    blendshapes (T, 52) float32     ARKit blendshapes in the order of ``BLENDSHAPE_NAMES``; nominal 0–1, not clamped
     head_quat (T, 4) float64    w, x, y, z; head → camera; neighbours have the same sign
     head_pos (T, 3) float64     metres, camera frame; NaN where unknown
     gaze (T, 2, 2) float32      radians, [subject's left eye, right eye] × [yaw, pitch], head frame
@@ -73,7 +73,7 @@ class MotionClip:
     """
 
     time: Array
-    actions: Array
+    blendshapes: Array
     head_quat: Array
     head_pos: Array
     gaze: Array
@@ -101,7 +101,7 @@ class MotionClip:
                 f"motion has {frames} frames; between 1 and {MAX_FRAMES} can be used", "record or select a longer take"
             )
         time = put("time", np.float64, (frames,))
-        actions = put("actions", np.float32, (frames, len(ACTION_NAMES)))
+        blendshapes = put("blendshapes", np.float32, (frames, len(BLENDSHAPE_NAMES)))
         quaternion = put("head_quat", np.float64, (frames, 4))
         put("head_pos", np.float64, (frames, 3))
         gaze = put("gaze", np.float32, (frames, 2, 2))
@@ -110,7 +110,7 @@ class MotionClip:
         for name, tail in zip(OPTIONAL, ((478, 3), (64,), (4,))):
             if getattr(self, name) is not None:
                 put(name, np.float32, (frames, *tail))
-        for name, value in (("time", time), ("actions", actions), ("head_quat", quaternion), ("gaze", gaze)):
+        for name, value in (("time", time), ("blendshapes", blendshapes), ("head_quat", quaternion), ("gaze", gaze)):
             wrong = ~np.isfinite(value).reshape(frames, -1).all(axis=1)
             if wrong.any():
                 raise InvalidMotion(f"motion frame {int(np.argmax(wrong))}: {name} is not a finite number")
@@ -122,7 +122,7 @@ class MotionClip:
             raise InvalidMotion(f"motion frame {int(np.argmax(np.abs(norms - 1)))}: head_quat is not a unit quaternion")
         exact = np.abs(norms - 1) < 1e-9  # left alone, so that a file keeps its bits
         object.__setattr__(self, "head_quat", continuous_quaternions(quaternion / np.where(exact, 1.0, norms)[:, None]))
-        object.__setattr__(self, "meta", {"schema": SCHEMA_VERSION, "neutral": "rest", **_fit_to_send(self.meta)})
+        object.__setattr__(self, "meta", {"neutral": "rest", **_fit_to_send(self.meta), "schema": SCHEMA_VERSION})
 
     def __len__(self) -> int:
         return len(self.time)
@@ -134,11 +134,11 @@ class MotionClip:
 
     @classmethod
     def at_rest(cls, time: Array, **meta: Any) -> MotionClip:
-        """A clip at the zero pose with zero actions for the given seconds (T,); fill the arrays of a copy with ``but``."""
+        """A clip at the zero pose with zero blendshapes for the given seconds (T,); fill the arrays of a copy with ``but``."""
         frames = len(time)
         return cls(
             time=time,
-            actions=np.zeros((frames, len(ACTION_NAMES))),
+            blendshapes=np.zeros((frames, len(BLENDSHAPE_NAMES))),
             head_quat=np.tile([1.0, 0.0, 0.0, 0.0], (frames, 1)),
             head_pos=np.full((frames, 3), np.nan),
             gaze=np.zeros((frames, 2, 2)),
@@ -147,9 +147,14 @@ class MotionClip:
             meta=meta,
         )
 
+    @property
+    def actions(self) -> Array:
+        """``blendshapes``, by the name that they had before schema 2: scripts of users go on working."""
+        return self.blendshapes
+
     def but(self, **changes: Any) -> MotionClip:
-        """A copy with some arrays or ``meta`` replaced, checked again."""
-        return replace(self, **changes)
+        """A copy with some arrays or ``meta`` replaced, checked again; ``blendshapes`` also by their earlier name ``actions``."""
+        return replace(self, **{FIRST_NAMES.get(name, name): value for name, value in changes.items()})
 
     def neutral_frame(self) -> int | None:
         """The frame that ``meta["neutral"]`` names: None for "rest"; "auto" is the calm one whose head is where it usually is.
@@ -160,7 +165,7 @@ class MotionClip:
         if neutral == "rest":
             return None
         if neutral == "auto":
-            return calmest_frame(self.actions, self.head_quat, self.head_pos, self.gaze, self.valid)
+            return calmest_frame(self.blendshapes, self.head_quat, self.head_pos, self.gaze, self.valid)
         if type(neutral) is int and 0 <= neutral < len(self):
             return neutral
         raise InvalidMotion(
@@ -172,21 +177,21 @@ class MotionClip:
         """The motion away from its neutral, which is "rest" then: what is added to a portrait's own pose.
 
         head_quat is R_motion · R_neutral⁻¹ and head_pos the difference, both in the levelled frame of the neutral, so that a shake
-        of a tilted head is a shake; actions and gaze are differences. A position that is not known is no move: 0. Native values of
+        of a tilted head is a shake; blendshapes and gaze are differences. A position that is not known is no move: 0. Native values of
         a source, which are absolute, are left out.
         """
         frame = self.neutral_frame()
-        turned, actions, gaze, moved = self.head_quat, self.actions, self.gaze, self.head_pos
+        turned, blendshapes, gaze, moved = self.head_quat, self.blendshapes, self.gaze, self.head_pos
         if frame is not None:
             level = quaternion_conjugate(tilt_of(turned[frame]))
             turned = turned_frame(level, quaternion_multiply(turned, quaternion_conjugate(turned[frame])))
-            actions, gaze = actions - actions[frame], gaze - gaze[frame]
+            blendshapes, gaze = blendshapes - blendshapes[frame], gaze - gaze[frame]
             known: Array = np.flatnonzero(np.isfinite(moved).all(axis=1))
             if len(known):
                 moved = (moved - moved[known[np.argmin(np.abs(known - frame))]]) @ quaternion_to_matrix(level).T
         somewhere = np.isfinite(moved).all(axis=1, keepdims=True)
         return self.but(
-            head_quat=turned, actions=actions, gaze=gaze, head_pos=np.where(somewhere, moved, 0.0),
+            head_quat=turned, blendshapes=blendshapes, gaze=gaze, head_pos=np.where(somewhere, moved, 0.0),
             meta={**self.meta, "neutral": "rest"}, **dict.fromkeys(OPTIONAL),
         )  # fmt: skip
 
@@ -242,7 +247,7 @@ class MotionClip:
         return replace(
             self,
             time=wanted,
-            actions=linear(self.actions),
+            blendshapes=linear(self.blendshapes),
             head_quat=slerp(self.head_quat[left], self.head_quat[right], fraction),
             head_pos=linear(self.head_pos),
             gaze=linear(self.gaze),

@@ -10,26 +10,27 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arkit import ACTION_NAMES
+from .arkit import BLENDSHAPE_NAMES
 from .errors import InvalidMotion
 from .texts import shown, some
 
 Array = NDArray[Any]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+FIRST_NAMES = {"actions": "blendshapes", "action_names": "blendshape_names"}  # what schema 1 called these arrays
 MAX_FRAMES = 200_000
-LARGEST_META = 4 << 20  # bytes unpacked of the texts; a clip's meta has some hundreds, its action names 5,000
+LARGEST_META = 4 << 20  # bytes unpacked of the texts; a clip's meta has some hundreds, its blendshape names 5,000
 LARGEST_FILE = 5 << 28  # bytes, packed or unpacked; 200,000 frames with landmarks have 1.2 GB
 # values of one frame, by array
 VALUES = {
-    "time": 1, "actions": len(ACTION_NAMES), "head_quat": 4, "head_pos": 3, "gaze": 4, "valid": 3, "confidence": 3,
+    "time": 1, "blendshapes": len(BLENDSHAPE_NAMES), "head_quat": 4, "head_pos": 3, "gaze": 4, "valid": 3, "confidence": 3,
     "landmarks": 478 * 3, "expression_bfm": 64, "gaze_d3dfr": 4,
 }  # fmt: skip
-TEXTS = ("meta", "action_names")
+TEXTS = ("meta", "blendshape_names")
 
 
 def pack(arrays: dict[str, Array], meta: dict[str, Any]) -> bytes:
     """The file's content; equal arrays give equal bytes."""
-    whole = {**arrays, "action_names": np.array(ACTION_NAMES), "meta": np.array(json.dumps(meta, sort_keys=True))}
+    whole = {**arrays, "blendshape_names": np.array(BLENDSHAPE_NAMES), "meta": np.array(json.dumps(meta, sort_keys=True))}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in whole.items():
@@ -40,18 +41,19 @@ def pack(arrays: dict[str, Array], meta: dict[str, Any]) -> bytes:
 
 
 def unpack(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Known arrays with the actions in our order, and meta; members of other names are not even unpacked.
+    """Known arrays with the blendshapes in our order, and meta; members of other names are not even unpacked.
 
     Raises :class:`InvalidMotion`, naming ``name``, for what is damaged, of a newer version, or larger than ``MAX_FRAMES`` frames are.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            found = {item.filename.removesuffix(".npy"): item for item in archive.infolist() if item.filename.endswith(".npy")}
+            members = {item.filename.removesuffix(".npy"): item for item in archive.infolist() if item.filename.endswith(".npy")}
+            found = {FIRST_NAMES[key]: item for key, item in members.items() if key in FIRST_NAMES} | members
             if sum(found[key].file_size for key in VALUES if key in found) > LARGEST_FILE:
                 raise InvalidMotion(f"{name} is too large for a motion of {MAX_FRAMES} frames", "use a shorter take")
             arrays = {key: _array(archive, found[key], key, name) for key in (*VALUES, *TEXTS) if key in found}
         meta = json.loads(str(arrays.pop("meta", "{}")))
-        names = [str(value) for value in arrays.pop("action_names", np.array(ACTION_NAMES)).reshape(-1)]
+        names = [str(value) for value in arrays.pop("blendshape_names", np.array(BLENDSHAPE_NAMES)).reshape(-1)]
     except InvalidMotion:
         raise
     except Exception as error:  # zip, npy headers and JSON each fail in their own many ways on damaged bytes
@@ -60,14 +62,14 @@ def unpack(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, Any]]
         raise InvalidMotion(f"{name}: not a motion file: meta is damaged")
     if meta.get("schema", 1) > SCHEMA_VERSION:
         raise InvalidMotion(f"{name}: written by a newer version (schema {shown(meta['schema'], 20)})", "update MIMAFace")
-    actions = arrays.get("actions")
-    unknown = sorted(set(names) - set(ACTION_NAMES))
-    if actions is not None:
-        if unknown or actions.ndim != 2 or actions.shape[1] != len(names) or len(set(names)) != len(names):
-            raise InvalidMotion(f"{name}: action names do not fit: {some(unknown) or 'wrong count'}")
-        by_name = np.zeros((len(actions), len(ACTION_NAMES)), np.float32)
-        by_name[:, [ACTION_NAMES.index(value) for value in names]] = actions
-        arrays["actions"] = by_name
+    blendshapes = arrays.get("blendshapes")
+    unknown = sorted(set(names) - set(BLENDSHAPE_NAMES))
+    if blendshapes is not None:
+        if unknown or blendshapes.ndim != 2 or blendshapes.shape[1] != len(names) or len(set(names)) != len(names):
+            raise InvalidMotion(f"{name}: blendshape names do not fit: {some(unknown) or 'wrong count'}")
+        by_name = np.zeros((len(blendshapes), len(BLENDSHAPE_NAMES)), np.float32)
+        by_name[:, [BLENDSHAPE_NAMES.index(value) for value in names]] = blendshapes
+        arrays["blendshapes"] = by_name
     return arrays, meta
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arkit import ACTION_INDEX
+from .arkit import BLENDSHAPE_INDEX
 
 Array = NDArray[Any]
-# how far each action at 1 parts the lips, mean along the mouth, as a share of the 22 mm by which mouthClose at 1 brings them together
+# how far each blendshape at 1 parts the lips, mean along the mouth, as a share of the 22 mm by which mouthClose at 1 brings them together
 PARTING = {
     "jawOpen": 0.965, "mouthUpperUpLeft": 0.14, "mouthUpperUpRight": 0.14, "mouthFunnel": 0.123, "mouthShrugUpper": 0.111,
     "mouthLowerDownLeft": 0.074, "mouthLowerDownRight": 0.074, "jawForward": 0.034,
@@ -18,10 +18,10 @@ PARTING = {
 PRESSED = 0.1  # of mouthClose beyond that, and what the portrait has: pressed lips; raised, they slide over each other, which looks torn
 
 
-def closed_no_further(actions: Array, own: Array) -> Array:
-    """``actions`` (T, 52) in [0, 1] with mouthClose held where the lips meet; a portrait whose ``own`` (52,) press them begins there."""
-    close = ACTION_INDEX["mouthClose"]
-    meet = actions[:, [ACTION_INDEX[name] for name in PARTING]] @ np.array(list(PARTING.values())) + PRESSED + own[close]
-    result = np.array(actions)
-    result[:, close] = np.minimum(actions[:, close], meet)
+def closed_no_further(blendshapes: Array, own: Array) -> Array:
+    """``blendshapes`` (T, 52) in [0, 1] with mouthClose held where the lips meet; a portrait whose ``own`` (52,) press them begins there."""
+    close = BLENDSHAPE_INDEX["mouthClose"]
+    meet = blendshapes[:, [BLENDSHAPE_INDEX[name] for name in PARTING]] @ np.array(list(PARTING.values())) + PRESSED + own[close]
+    result = np.array(blendshapes)
+    result[:, close] = np.minimum(blendshapes[:, close], meet)
     return result

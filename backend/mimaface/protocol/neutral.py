@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 
 Array = NDArray[Any]
-# How far the head may be from its usual pose for as much unrest as one whole action (a shut eye, an open jaw); twice as far counts
+# How far the head may be from its usual pose for as much unrest as one whole blendshape (a shut eye, an open jaw); twice as far counts
 # fourfold. Raised: the calmest face is taken, wherever the head is. A glance of the head aside is 20° and more, a talking head sways
 # by less than 8°.
 AWAY_ANGLE = np.deg2rad(8.0)  # radians of the head's rotation
@@ -18,10 +18,10 @@ AWAY_GAZE = np.deg2rad(8.0)  # radians, mean of both eyes; eyes dart by 10° and
 AWAY_PLACE = 0.04  # metres; a lean is 0.05 and more
 
 
-def calmest_frame(actions: Array, head_quat: Array, head_pos: Array, gaze: Array, valid: Array) -> int:
-    """The seen frame with little action whose head and gaze are near the take's medians; arrays as in ``MotionClip``."""
+def calmest_frame(blendshapes: Array, head_quat: Array, head_pos: Array, gaze: Array, valid: Array) -> int:
+    """The seen frame with weak blendshapes whose head and gaze are near the take's medians; arrays as in ``MotionClip``."""
     seen = valid[:, 0] if valid[:, 0].any() else np.ones(len(valid), bool)
-    unrest = np.abs(actions).sum(1).astype(np.float64)
+    unrest = np.abs(blendshapes).sum(1).astype(np.float64)
     turned = seen & valid[:, 1] if (seen & valid[:, 1]).any() else seen
     angles = matrix_to_head_angles(quaternion_to_matrix(head_quat))
     usual = matrix_to_quaternion(head_angles_to_matrix(np.median(angles[turned], axis=0)))

@@ -92,7 +92,7 @@ class ReleasedEngine:
     ) -> Shot:
         """Look at the portrait once and turn the motion into coefficients. Raises :class:`InvalidMotion` without any face.
 
-        ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, are used as they are instead of actions and gaze. Our gaze goes
+        ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, are used as they are instead of blendshapes and gaze. Our gaze goes
         through ``gaze_adapter``, by default the assumed one.
         """
         motion, notes = filled(motion)

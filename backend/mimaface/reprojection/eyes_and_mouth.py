@@ -14,7 +14,7 @@ from mimaface.face.fit import IRIS, FittedFace
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import fill_holes, smoothstep
-from mimaface.protocol.arkit import ACTION_INDEX
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from .kernels import EYE, EYE_REACH, LID_BINS, LID_SPAN, TEETH
 
@@ -134,7 +134,7 @@ def upper_lid_edge() -> tuple[Array, Array]:
     head = Head.load()
     edges = []
     for side, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
-        down = -head.actions[ACTION_INDEX[name]][:, 1]
+        down = -head.blendshapes[BLENDSHAPE_INDEX[name]][:, 1]
         off = np.linalg.norm(head.vertices - head.eye_centres[side], axis=1) - head.eye_radius
         edges.append(np.flatnonzero(head.region("lids") & (down > LASH_TRAVEL) & (off > LASH_NEAR) & (off < LASH_FAR)))
     return edges[0], edges[1]
@@ -144,7 +144,7 @@ def upper_lid_edge() -> tuple[Array, Array]:
 def lips() -> tuple[Array, Array]:
     """Vertices of the upper and of the lower lip, without the corners of the mouth."""
     head = Head.load()
-    down, both = head.actions[ACTION_INDEX["jawOpen"]][:, 1], head.region("lips")
+    down, both = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1], head.region("lips")
     return np.flatnonzero(both & (down > UPPER_LIP)), np.flatnonzero(both & (down < LOWER_LIP))
 
 

@@ -107,7 +107,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     head = Head.load()
     drawn, triangles, kind = drawn_triangles(head)
     correction = correct(fit)
-    bald = head.posed(fit.identity, fit.actions, fit.gaze) + correction.at(fit.actions)
+    bald = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
     matte = person_matte(image, _face_in(bald, fit, camera))
     matte = matte if alpha is None else within_alpha(matte, alpha)
     offset = hair_offset(fit, camera, bald, image, matte)

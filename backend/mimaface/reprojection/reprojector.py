@@ -178,8 +178,8 @@ class Reprojector:
 
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
-        shape = self.projection.head.posed(self.fit.identity, pose.actions, pose.gaze)
-        moved = (shape + self.projection.correction.at(pose.actions)) @ pose.rotation.T + pose.translation
+        shape = self.projection.head.posed(self.fit.identity, pose.blendshapes, pose.gaze)
+        moved = (shape + self.projection.correction.at(pose.blendshapes)) @ pose.rotation.T + pose.translation
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 

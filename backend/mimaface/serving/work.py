@@ -88,7 +88,7 @@ class Work:
         fit = portrait.fit
         fields = {
             "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
-            "confidence": fit.confidence, "actions": fit.actions.tolist(), "gaze": fit.gaze.tolist(),
+            "confidence": fit.confidence, "actions": fit.blendshapes.tolist(), "gaze": fit.gaze.tolist(),
             "angles": matrix_to_head_angles(fit.rotation).tolist(), "warnings": list(portrait.warnings),
         }  # fmt: skip
         return fields, head_mesh(portrait)
@@ -220,12 +220,13 @@ def head_mesh(portrait: Portrait) -> bytes:
     """The fitted head for Blender, as npz.
 
     vertices (V, 3) neutral, head frame, metres; triangles (N, 3) without hair and lashes; part (N,); uv (V, 2) in the
-    photograph, 0–1, v up; actions (52, V, 3); source_actions (52,); eye_centres (2, 3); eye_vertices (V,) 0 none, 1 left,
-    2 right; rotation (3, 3) and translation (3,) of the fit; picture: bytes of a PNG that shows the photograph as it was understood.
+    photograph, 0–1, v up; actions (52, V, 3), how each blendshape moves them; source_actions (52,), the portrait's own weights;
+    eye_centres (2, 3); eye_vertices (V,) 0 none, 1 left, 2 right; rotation (3, 3) and translation (3,) of the fit; picture: bytes of
+    a PNG that shows the photograph as it was understood.
     """
     head, fit = Head.load(), portrait.fit
     drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
-    posed = head.posed(fit.identity, fit.actions, fit.gaze) @ fit.rotation.T + fit.translation
+    posed = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation
     place = fit.camera.project(posed)
     height, width = portrait.image.shape[:2]
     eyes = np.zeros(len(head.vertices), np.uint8)
@@ -235,7 +236,7 @@ def head_mesh(portrait: Portrait) -> bytes:
         "vertices": head.shape(fit.identity, np.zeros(head.expression_size)), "triangles": head.triangles[drawn],
         "part": head.triangle_part[drawn], "part_names": np.array(head.parts), "eye_vertices": eyes,
         "uv": np.stack([place[:, 0] / width, 1 - place[:, 1] / height], axis=1).astype(np.float32),
-        "actions": head.actions.astype(np.float16), "source_actions": fit.actions, "source_gaze": fit.gaze,
+        "actions": head.blendshapes.astype(np.float16), "source_actions": fit.blendshapes, "source_gaze": fit.gaze,
         "eye_centres": head.eye_centres_for(fit.identity), "rotation": fit.rotation, "translation": fit.translation,
         "picture": np.frombuffer(reference_picture(portrait.image), np.uint8),
     }  # fmt: skip

@@ -53,8 +53,8 @@ def motion_of(rig, first: int = 1, last: int = 3):
     return drive.part("bake").scene_to_motion(bpy.context, rig, range(first, last + 1))
 
 
-def action_of(motion, name: str) -> list[float]:
-    return motion.actions[:, drive.part("protocol.arkit").ACTION_INDEX[name]].tolist()
+def blendshape_of(motion, name: str) -> list[float]:
+    return motion.blendshapes[:, drive.part("protocol.arkit").BLENDSHAPE_INDEX[name]].tolist()
 
 
 def part(rig, kind: str):
@@ -83,7 +83,7 @@ def limits() -> dict:
     motion = motion_of(rig)
     jaw = out.pose.bones["jaw"]
     return {
-        "jaw": action_of(motion, "jawOpen")[0], "forward": out["out_jawForward"], "smile": out["out_mouthSmileLeft"],
+        "jaw": blendshape_of(motion, "jawOpen")[0], "forward": out["out_jawForward"], "smile": out["out_mouthSmileLeft"],
         "gaze": motion.gaze[0, 0].tolist(), "place": list(jaw.matrix.translation - jaw.bone.matrix_local.translation),
     }  # fmt: skip
 
@@ -94,10 +94,10 @@ def mouth() -> dict:
     head = part(rig, "Head")
     seen = {}
     for name, values in (("alone", {"mouthClose": 1.0}), ("open", {"jawOpen": 0.4}), ("back", {"jawOpen": -1.0, "mouthClose": 0.0})):
-        for action, value in values.items():
-            set_slider(rig, action, value)
+        for blendshape, value in values.items():
+            set_slider(rig, blendshape, value)
         keys = posed(head).data.shape_keys.key_blocks
-        seen[name] = {action: keys[action].value for action in drive.part("protocol.arkit").ACTION_NAMES}
+        seen[name] = {item: keys[item].value for item in drive.part("protocol.arkit").BLENDSHAPE_NAMES}
     return seen | {"invalid": sum(not curve.driver.is_valid for curve in head.data.shape_keys.animation_data.drivers)}
 
 
@@ -108,7 +108,7 @@ def hidden() -> dict:
     seen = {}
 
     def note(name: str) -> None:
-        seen[name] = action_of(motion_of(rig), "jawOpen")
+        seen[name] = blendshape_of(motion_of(rig), "jawOpen")
 
     layer.exclude = True
     note("excluded")
@@ -144,7 +144,7 @@ def unkeyed() -> dict:
     set_slider(rig, "jawOpen", 0.9)
     bone.rotation_quaternion = (0.9, 0.1, 0.0, 0.0)
     motion = motion_of(rig)
-    return {"slider": rig["jawOpen"], "bone": bone.rotation_quaternion[1], "made": action_of(motion, "jawOpen"), "frame": scene.frame_current}
+    return {"slider": rig["jawOpen"], "bone": bone.rotation_quaternion[1], "made": blendshape_of(motion, "jawOpen"), "frame": scene.frame_current}
 
 
 def ranges() -> dict:
@@ -174,11 +174,11 @@ def clip(seconds: float = 1.0, rate: float = 30.0):
     count = int(seconds * rate) + 1
     motion = MotionClip.at_rest(np.arange(count) / rate, source="test")
     ramp = np.linspace(0, 1, count)
-    actions = motion.actions.copy()
-    actions[:, drive.part("protocol.arkit").ACTION_INDEX["jawOpen"]] = 0.5 * ramp
+    blendshapes = motion.blendshapes.copy()
+    blendshapes[:, drive.part("protocol.arkit").BLENDSHAPE_INDEX["jawOpen"]] = 0.5 * ramp
     half = 0.15 * ramp  # 0.3 radians of yaw at the end
     turned = np.stack([np.cos(half), 0 * half, np.sin(half), 0 * half], axis=1)
-    return motion.but(actions=actions, head_quat=turned, head_pos=np.stack([0.05 * ramp, 0.02 * ramp, -0.1 * ramp], axis=1))
+    return motion.but(blendshapes=blendshapes, head_quat=turned, head_pos=np.stack([0.05 * ramp, 0.02 * ramp, -0.1 * ramp], axis=1))
 
 
 def imported() -> dict:
@@ -192,7 +192,7 @@ def imported() -> dict:
     curves = curves_of(rig)
     return {
         "made": [made.keys, made.channels, made.last], "place": back.head_pos[-1].tolist(), "middle": back.head_pos[12].tolist(),
-        "jaw": action_of(back, "jawOpen")[-1], "quat": back.head_quat[-1].tolist(), "influence 0": without.head_pos[-1].tolist(),
+        "jaw": blendshape_of(back, "jawOpen")[-1], "quat": back.head_quat[-1].tolist(), "influence 0": without.head_pos[-1].tolist(),
         "groups": sorted({group for path, group in curves.items() if path.startswith('["mocap_')}), "curves": len(curves),
     }  # fmt: skip
 
@@ -376,15 +376,15 @@ def face() -> dict:
     before = motion_of(rig, 1, 1)
     bpy.ops.mimaface.mirror_face()
     after = motion_of(rig, 1, 1)
-    said = {"actions": [before.actions[0].tolist(), after.actions[0].tolist()], "gaze": [before.gaze[0].tolist(), after.gaze[0].tolist()]}
+    said = {"blendshapes": [before.blendshapes[0].tolist(), after.blendshapes[0].tolist()], "gaze": [before.gaze[0].tolist(), after.gaze[0].tolist()]}
     said["head"] = [clip.head_quat[0].tolist() for clip in (before, after)]
     bpy.ops.mimaface.mirror_face()
-    said["twice"] = float(np.abs(motion_of(rig, 1, 1).actions - before.actions).max())
+    said["twice"] = float(np.abs(motion_of(rig, 1, 1).blendshapes - before.blendshapes).max())
     bpy.ops.mimaface.key_face()
     said["keyed"] = keyed(rig)
     action, before = rig.animation_data.action, motion_of(rig, 1, 1)
     bpy.ops.mimaface.save_pose(name="Smirk")
-    said["action is kept"] = rig.animation_data.action == action and motion_of(rig, 1, 1).actions[0].tolist() == before.actions[0].tolist()
+    said["action is kept"] = rig.animation_data.action == action and motion_of(rig, 1, 1).blendshapes[0].tolist() == before.blendshapes[0].tolist()
     rig.animation_data.action = None
     scene.frame_set(11)
     bpy.ops.mimaface.reset_face()
@@ -392,10 +392,10 @@ def face() -> dict:
     said["is asset"] = pose.asset_data is not None
     rig.pose.blend_pose_from_action(pose, blend_factor=1.0, evaluation_time=1)  # what the pose library does
     rig.update_tag()
-    said["applied"] = float(np.abs(motion_of(rig, 11, 11).actions - before.actions).max())
+    said["applied"] = float(np.abs(motion_of(rig, 11, 11).blendshapes - before.blendshapes).max())
     bpy.ops.mimaface.reset_face()
     rested = motion_of(rig, 11, 11)
-    said["rested"] = [float(np.abs(rested.actions).max()), float(np.abs(rested.gaze).max()), abs(rested.head_quat[0][0])]
+    said["rested"] = [float(np.abs(rested.blendshapes).max()), float(np.abs(rested.gaze).max()), abs(rested.head_quat[0][0])]
     rig.animation_data.action = None
     said["sets"] = [item.bl_label for item in scene.keying_sets_all if "MIMAFace" in item.bl_label]
     window = bpy.context.window_manager.windows[0]
