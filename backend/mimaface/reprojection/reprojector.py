@@ -7,54 +7,29 @@ face, which opens and closes, with what no photograph shows painted (:mod:`mimaf
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.head import gaze_rotation
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
-from mimaface.geometry.interpolation import smoothstep
-from mimaface.geometry.rasterise import Raster, rasterise, vertex_normals
+from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
 
 from .crops import choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
-from .eyes_and_mouth import lid_tables, lips_shadow, surface_coordinates
-from .kernels import INNER, MOUTH, OPACITY, RIM, SKIN, compose, texture
-from .lids import Lids, around_closing_eyes
+from .kernels import MOUTH, compose
 from .matte import OPAQUE, background_behind
 from .person_warp import HALO, PersonWarp
-from .projection import Projection, project_portrait
+from .photograph import Look, Photograph
 
 Array = NDArray[Any]
-# metres of non-rigid motion between which a vertex loses its photographed pixel. Higher: wrinkles stay where the skin has moved away
-SAME_LOW, SAME_HIGH = 0.0006, 0.0025
-# metres that most of the lips have moved, between which the mouth's inside is drawn anew. Higher: the photograph's teeth stay longer
-OPENED = 0.0008, 0.0030
 AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph. Higher: slow motion begins with a jump
-# pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph
-STILL_LOW, STILL_HIGH = 0.5, 3.0
-# metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat
-MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
 MOUTH_FRONT = 0.06  # metres in front of the skull's middle, behind which nothing is at the mouth's edge. Higher: rougher edges of teeth
 SEAM = 0.02  # head widths at the warped person's edge that are not all person. Higher: more of the edge is the head's own render
-# share of following the head between which the warped person gives way to the head. Higher: more of the neck is the warp's
-TURNS_LOW, TURNS_HIGH = 0.3, 0.9
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What shading needs of one frame; see :func:`mimaface.reprojection.kernels.texture` for shapes."""
-
-    factors: Array
-    fallback: Array
-    turns: Array
-    lids: Array
 
 
 class PosedFrame(NamedTuple):
@@ -93,25 +68,16 @@ class Reprojector:
         self._alpha = None if portrait.alpha is None else cut_out(portrait.alpha, self.crop)
         alpha = None if portrait.alpha is None else cut_out(portrait.alpha, canvas)
         self._cutouts: dict[bool, Cutout] = {}
-        self.projection = project_portrait(image, fit, self.camera, alpha)
+        self._photograph = Photograph(image, fit, self.camera, alpha)
+        self.projection = self._photograph.projection
         photo_width = portrait.image.shape[1]
         right = photo_width - canvas.left - canvas.width / canvas.scale
         held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
         self._sheet = PersonWarp(self.projection, fit, held)
-        self._kind = self.projection.kind_of_vertex
         self._seam = max(round(SEAM * self.projection.head_width), 1)  # pixels
-        self._solid = solid_vertices(self.projection, self._kind)
-        self._whole = (self.projection.head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
-        self._still_head = (self.projection.still - fit.translation) @ fit.rotation
         head = self.projection.head
-        mouth = np.flatnonzero((self._kind >= MOUTH) & (head.vertices[:, 2] > MOUTH_FRONT))
+        mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > MOUTH_FRONT))
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
-        self._surface = surface_coordinates()
-        self._lids = Lids.around(self.projection)
-        self._eye_centres = self.projection.head.eye_centres_for(fit.identity)
-        place, partner = self.projection.place, self.projection.mirror_place
-        self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
-        self._partner = np.concatenate([partner[:, :2] * partner[:, 2:], partner[:, 2:]], axis=1)
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; RGBA (H, W, 4) with ``transparent``, in which only the person is opaque, and with a
@@ -131,7 +97,7 @@ class Reprojector:
     def _render(self, pose: FacePose, posed: Array, transparent: bool) -> tuple[Array, Array]:
         if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
             return self._at_rest(transparent)
-        rigid = self._still_head @ pose.rotation.T + pose.translation  # the portrait's own expression in this pose
+        rigid = self._photograph.in_pose(pose)
         left, top, right, bottom = self.view
         sheet, kept = self._sheet.render(pose, posed - rigid, self.view)
         shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept)
@@ -192,46 +158,17 @@ class Reprojector:
         """
         projection, camera = self.projection, self.camera
         points = camera.project(posed)
-        facing = self._facing(posed)
-        opacity = np.maximum(smoothstep(0.0, 0.25, facing), self._whole) * self._solid
         distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
-        calm = 1 - smoothstep(STILL_LOW, STILL_HIGH, distance)
-        moved = np.linalg.norm(posed - rigid, axis=1)
-        changed = smoothstep(SAME_LOW, SAME_HIGH, moved)
-        opened = smoothstep(*OPENED, np.percentile(moved[projection.head.region("lips")], 80))
-        inside = self._kind >= MOUTH
-        changed = np.where(inside, np.maximum(changed, opened), changed)
-        calm = np.where(inside, calm * (1 - opened), calm)
-        unfolded = self._lids.unfolded(posed) * changed
-        mirror_trust = projection.mirror_trust
-        if projection.flat:  # a drawn eye is larger than its lids: all the skin around it takes its place as they move
-            unfolded = np.maximum(unfolded, around_closing_eyes(moved))
-            calm, mirror_trust = calm * (1 - unfolded), mirror_trust * (1 - unfolded)
-        trust = projection.trust * (1 - unfolded)
-        shape = (posed - pose.translation) @ pose.rotation
-        factors = np.stack(
-            [trust, mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
-            axis=1,
-        )
-        fallback = projection.fallback * lips_shadow(shape, projection.correction.parted)[:, None]
-        look = Look(factors, fallback, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres))
+        look = self._photograph.look(posed, rigid, pose, distance)
         left, top, right, bottom = self.view
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
         kept = kept * (1 - seams(sheet, raster.covered, self._seam))
         wanted = Raster(np.where(sheet * kept < OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
-        shell = self._shade(wanted, replace(look, factors=self._opaque(factors)), 1.0)
+        shell = self._shade(wanted, look.opaque(projection.follow), 1.0)
         shell[..., 3] *= inner_edge(raster.covered)
         face = self._shade(raster, look, 1.0)
-        painted = np.maximum(unfolded, changed * (self._kind >= MOUTH))
-        self._smooth_edges(face, points - [left, top, 0], look, painted[projection.triangles].max(1) > 0.1)
+        self._smooth_edges(face, points - [left, top, 0], look, look.painted[projection.triangles].max(1) > 0.1)
         return shell, face, kept
-
-    def _opaque(self, factors: Array) -> Array:
-        """``factors`` (V, 7) of the head as a whole: opaque down to the neck, which does not turn with it."""
-        result = factors.copy()
-        result[:, OPACITY] = smoothstep(TURNS_LOW, TURNS_HIGH, self.projection.follow)
-        result[:, INNER] = 1.0
-        return result
 
     def _smooth_edges(self, face: Array, points: Array, look: Look, painted: Array) -> None:
         """Average four samples a pixel where parts meet around eyes and mouth, and on ``painted`` (N,) triangles.
@@ -254,29 +191,9 @@ class Reprojector:
             colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
             face[top:bottom, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
 
-    def _facing(self, posed: Array) -> Array:
-        """(V,) cosine between each vertex's normal and the line of sight."""
-        view = -posed / np.linalg.norm(posed, axis=1, keepdims=True)
-        return np.asarray((vertex_normals(posed, self.projection.triangles) * view).sum(1))
-
     def _shade(self, raster: Raster, look: Look, pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
-        projection = self.projection
-        metres = pixel * -float(self.fit.translation[2]) / self.camera.focal
-        return np.asarray(
-            texture(
-                raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-                look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
-                projection.margin, RIM,
-                projection.eyes, look.turns, look.lids, projection.dark, projection.gum, metres,
-            )
-        )  # fmt: skip
-
-    def _mouth_shade(self, shape: Array, facing: Array) -> Array:
-        """(V,) how much light reaches a point of ``shape`` (V, 3), head frame, that lies behind the lips."""
-        lips = np.percentile(shape[self.projection.head.region("lips"), 2], 60)
-        behind = np.maximum(lips - shape[:, 2] - MOUTH_LIT, 0)
-        return np.asarray(np.exp(-behind / MOUTH_DARK) * (0.65 + 0.35 * np.clip(facing, 0, 1)))
+        return self._photograph.shade(raster, look, pixel * -float(self.fit.translation[2]) / self.camera.focal)
 
     def _window(self, points: Array) -> tuple[int, int, int, int]:
         """left, top, right, bottom of the view's pixels around points (P, 3) of the view."""
@@ -289,12 +206,3 @@ class Reprojector:
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
     """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
     return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]
-
-
-def solid_vertices(projection: Projection, kind: Array) -> Array:
-    """(V,) 1 in the middle of the face, which opens and closes, falling to 0 at its sides, which the sheet carries better."""
-    head = projection.head
-    across, up, depth = head.vertices.T
-    front = smoothstep(0.035, 0.062, depth) * (1 - smoothstep(0.04, 0.065, up)) * (1 - smoothstep(0.045, 0.062, np.abs(across)))
-    solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * smoothstep(0.8, 1.0, projection.follow))
-    return np.asarray(np.where(kind == SKIN, solid, 1.0))
