@@ -5,14 +5,18 @@ from __future__ import annotations
 
 
 def register() -> None:
-    from . import handlers, operators, panels, parts, preferences, properties
+    from . import handlers, preferences
+    from .scene import parts
+    from .ui import operators, panels, properties
 
     for module in (preferences, properties, operators, panels, parts, handlers):
         module.register()
 
 
 def unregister() -> None:
-    from . import handlers, operators, panels, parts, preferences, properties
+    from . import handlers, preferences
+    from .scene import parts
+    from .ui import operators, panels, properties
 
     for module in (handlers, parts, panels, operators, properties, preferences):
         module.unregister()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import bpy
 
-from . import saving, undo
+from .scene import saving, undo
+from .scene.takes import all_takes
 from .session import close, running, session
-from .takes import all_takes
 
 log = logging.getLogger(__name__)
 INTERVAL = 0.05  # seconds between pumps

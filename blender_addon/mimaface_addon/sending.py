@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from . import photo
-from .activity import Activity
-from .delivery import MOTION, note, read_manifest
-from .takes import find_take, take_folder
+from .core.activity import Activity
+from .core.delivery import MOTION, note, read_manifest
+from .scene import photo
+from .scene.takes import find_take, take_folder
 
 UNKNOWN = "unknown_job"  # the backend's word for a job or a portrait that it does not have, or whose file is damaged
 LACKING = (UNKNOWN, "invalid_input")  # words with which a job ends whose portrait or motion is gone or damaged

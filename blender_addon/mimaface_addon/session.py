@@ -14,17 +14,18 @@ from pathlib import Path
 
 import bpy
 
-from . import compat, saving, sending, strips, undo
-from .activity import Activity, seconds_since
-from .asking import Asked, Problem, Requests
-from .backend import Backend
-from .delivery import MOTION, Writer, first_missing, has_space
+from . import sending
+from .core.activity import Activity, seconds_since
+from .core.asking import Asked, Problem, Requests
+from .core.backend import Backend
+from .core.delivery import MOTION, Writer, first_missing, has_space
 from .preferences import backend_python
 from .protocol.client import Message
 from .protocol.connection import default_folder
 from .protocol.errors import Cancelled, is_shortage
 from .protocol.messages import CREDIT
-from .takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
+from .scene import compat, saving, strips, undo
+from .scene.takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
 REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip

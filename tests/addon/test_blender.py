@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.util
 import json
@@ -208,10 +207,3 @@ def test_each_platform_can_have_a_zip_of_its_own(tmp_path):
     with zipfile.ZipFile(module.build(tmp_path, legacy=True)) as archive:
         assert b"bl_info = {" in archive.read("mimaface_addon/__init__.py")
         assert not any("manifest" in name or "wheel" in name for name in archive.namelist())
-
-
-def test_threads_hold_no_bpy():
-    for name in ("backend.py", "delivery.py", "activity.py", "asking.py"):
-        tree = ast.parse((ROOT / "blender_addon" / "mimaface_addon" / name).read_text())
-        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-        assert "bpy" not in imported, name

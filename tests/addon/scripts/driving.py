@@ -28,7 +28,7 @@ def curves() -> dict[str, list[float]]:
 
 def strips(kind: str) -> list:
     editor = bpy.context.scene.sequence_editor
-    return [strip for strip in drive.part("compat").all_strips(editor) if strip.type == kind] if editor else []
+    return [strip for strip in drive.part("scene.compat").all_strips(editor) if strip.type == kind] if editor else []
 
 
 def span(values: list[float]) -> float:
@@ -46,7 +46,7 @@ def video() -> dict:
     drive.import_motion(path)
     said["head 0"] = [span(curves()[name]) for name in ("x", "y", "z", "yaw", "pitch", "roll")]
     settings.gain = 1.0
-    begin = drive.part("compat").span_of
+    begin = drive.part("scene.compat").span_of
     said["sounds"] = [[strip.name, begin(strip)[0], Path(bpy.path.abspath(strip.sound.filepath)).name] for strip in strips("SOUND")]
     return said
 
@@ -63,7 +63,7 @@ def reading() -> dict:
     drive.import_motion(path)
     said["exchanged"] = [max(curves()[name]) for name in ("jawOpen", "mouthClose")]
     settings.exchange, settings.flip = "", {"mouthLeft"}
-    wire = drive.part("options").to_wire(settings)
+    wire = drive.part("ui.options").to_wire(settings)
     settings.flip = set()
     return said | {"flip": wire["flip"], "sounds": len(strips("SOUND"))}
 
@@ -74,13 +74,13 @@ def steps() -> dict:
     take = drive.generate(name="steps")
     (strip,) = strips("IMAGE")
     said = {
-        "frames": take.frames, "rate": drive.part("delivery").read_manifest(drive.part("takes").take_folder(take))["rate"],
-        "elements": [element.filename for element in strip.elements], "length": int(np.diff(drive.part("compat").span_of(strip))[0]),
+        "frames": take.frames, "rate": drive.part("core.delivery").read_manifest(drive.part("scene.takes").take_folder(take))["rate"],
+        "elements": [element.filename for element in strip.elements], "length": int(np.diff(drive.part("scene.compat").span_of(strip))[0]),
     }  # fmt: skip
     scene.mimaface.takes.clear()
-    drive.part("strips").remove(scene, [strip])
+    drive.part("scene.strips").remove(scene, [strip])
     drive.part("session").session().removed.clear()
-    drive.part("saving").adopt_all()
+    drive.part("scene.saving").adopt_all()
     said["adopted"] = [len(strip.elements) for strip in strips("IMAGE")]
     return said
 

@@ -58,7 +58,7 @@ def main() -> dict:
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(blend))
     scene = bpy.context.scene
-    strips = drive.part("strips")
+    strips = drive.part("scene.strips")
     found = []
     for take in scene.mimaface.takes:
         strip = strips.find(scene, take.uuid)

@@ -45,7 +45,7 @@ def main() -> dict:
     drive.pump(lambda: scene.mimaface.takes[0].state == "done", 90, "resume")
     take = scene.mimaface.takes[0]
     folder = drive.part("session").take_folder(take)
-    strip = drive.part("strips").find(scene, take.uuid)
+    strip = drive.part("scene.strips").find(scene, take.uuid)
     result = {
         "slowest_ms": 1000 * slowest, "message": message, "kept": kept, "done": take.done, "strips": len(strip.elements),
         "files": sorted(path.name for path in folder.iterdir()), "folder": str(folder),

@@ -29,7 +29,7 @@ def scene_with(*names: str, empty: bool = True):
 def portrait(name: str):
     mesh = dict(np.load(HEADS / f"{name}.npz"))
     reply = {"portrait": f"id-{name}", "width": int(mesh["size"][0]), "height": int(mesh["size"][1])}
-    return drive.part("portraits").build(bpy.context, bpy.context.scene, f"/photos/{name}.jpg", reply, mesh)
+    return drive.part("scene.portraits").build(bpy.context, bpy.context.scene, f"/photos/{name}.jpg", reply, mesh)
 
 
 def select(item) -> None:
@@ -50,7 +50,7 @@ def set_slider(rig, name: str, value: float) -> None:
 
 
 def motion_of(rig, first: int = 1, last: int = 3):
-    return drive.part("bake").scene_to_motion(bpy.context, rig, range(first, last + 1))
+    return drive.part("scene.bake").scene_to_motion(bpy.context, rig, range(first, last + 1))
 
 
 def blendshape_of(motion, name: str) -> list[float]:
@@ -149,7 +149,7 @@ def unkeyed() -> dict:
 
 def ranges() -> dict:
     scene, _ = scene_with()
-    frames = drive.part("bake").shot_frames
+    frames = drive.part("scene.bake").shot_frames
     scene.frame_start, scene.frame_end = 1, 9
     whole = list(frames(scene))
     scene.frame_step = 4
@@ -185,7 +185,7 @@ def imported() -> dict:
     scene, (rig,) = scene_with("collins")
     scene.render.fps, scene.render.fps_base = 24, 1
     drive.key(rig, "jawOpen", {1: 0.0, 25: 0.25})
-    made = drive.part("bake").motion_to_curves(scene, rig, clip(), "take", 1)
+    made = drive.part("scene.bake").motion_to_curves(scene, rig, clip(), "take", 1)
     back = motion_of(rig, 1, 25)
     set_slider(rig, "mocap_influence", 0.0)
     without = motion_of(rig, 25, 25)
@@ -211,18 +211,18 @@ def linked() -> dict:
     bpy.ops.wm.save_as_mainfile(filepath=shot)
     rig = next(item for item in bpy.data.objects if item.get("mimaface"))
     select(rig)
-    said["linked"] = refusal(lambda: drive.part("operators.motion").writable_rig(bpy.context))
+    said["linked"] = refusal(lambda: drive.part("ui.operators.motion").writable_rig(bpy.context))
     target.collections[0].override_hierarchy_create(scene, bpy.context.view_layer)
     over = next(item for item in bpy.data.objects if item.get("mimaface") and item.override_library)
     select(over)
-    said["system"] = refusal(lambda: drive.part("operators.motion").writable_rig(bpy.context))
+    said["system"] = refusal(lambda: drive.part("ui.operators.motion").writable_rig(bpy.context))
     over.override_library.is_system_override = False
     head = next(item for item in over.children if item.name.startswith(rig.name + " Head"))
-    current = drive.part("portraits").current
+    current = drive.part("scene.portraits").current
     found = current(bpy.context) == over
     select(head)
     by_head = current(bpy.context) == over
-    drive.part("bake").motion_to_curves(scene, over, clip(), "take", 1)
+    drive.part("scene.bake").motion_to_curves(scene, over, clip(), "take", 1)
     keyed = over.keyframe_insert('["mouthSmileLeft"]', frame=1)
     over["browInnerUp"] = 0.4
     before = len(curves_of(over))
@@ -248,7 +248,7 @@ def refusal(action) -> str:
 
 def two() -> dict:
     scene, (first, second) = scene_with("collins", "hopper")
-    portraits, found = drive.part("portraits"), {}
+    portraits, found = drive.part("scene.portraits"), {}
 
     def note(name: str) -> None:
         item = portraits.current(bpy.context)
@@ -270,13 +270,13 @@ def two() -> dict:
     scene.collection.objects.link(camera)
     scene.mimaface.rig = camera
     select(camera)
-    refused = refusal(lambda: drive.part("operators.base").current_rig(bpy.context))
+    refused = refusal(lambda: drive.part("ui.operators.base").current_rig(bpy.context))
     select(second)
     note("selected, with a camera in the field")
     bpy.data.objects.remove(first)
     bpy.data.objects.remove(second)
     bpy.context.view_layer.update()
-    none = refusal(lambda: drive.part("operators.base").current_rig(bpy.context))
+    none = refusal(lambda: drive.part("ui.operators.base").current_rig(bpy.context))
     return {"found": found, "camera": refused, "none": none}
 
 
@@ -288,7 +288,7 @@ def birth() -> dict:
     third_at = scene.cursor.location = (50.0, 0.0, 0.0)
     third = portrait("collins")
     other = bpy.data.scenes.new("Other")
-    elsewhere = drive.part("portraits").build(
+    elsewhere = drive.part("scene.portraits").build(
         bpy.context, other, "/photos/elsewhere.jpg", {"portrait": "id", "width": 4, "height": 4}, dict(np.load(HEADS / "collins.npz"))
     )
     image = part(first, "photo").data
@@ -320,7 +320,7 @@ def deleted() -> dict:
     bpy.context.view_layer.update()
     left = sorted(item.name for item in scene.objects)
     pointer = scene.mimaface.rig
-    current = drive.part("portraits").current(bpy.context)
+    current = drive.part("scene.portraits").current(bpy.context)
     select(first)
     bpy.ops.object.duplicate()
     bpy.context.view_layer.update()
@@ -334,7 +334,7 @@ def deleted() -> dict:
     photo = part(first, "photo")
     photo.parent = None
     bpy.data.objects.new("something", None)
-    drive.part("parts").tidy()
+    drive.part("scene.parts").tidy()
     kept = "collins photo" in bpy.data.objects
     return {"left": left, "pointer": pointer is None, "current": current.name, "keys": keys, "parts": parts, "photo kept": kept}
 
@@ -353,9 +353,9 @@ def earlier() -> dict:
         for constraint in list(bone.constraints):
             bone.constraints.remove(constraint)
     select(rig)
-    found = drive.part("operators.base").current_rig(bpy.context)
+    found = drive.part("ui.operators.base").current_rig(bpy.context)
     set_slider(found, "eyeLookUpLeft", 1.0)
-    drive.part("bake").motion_to_curves(bpy.context.scene, rig, clip(), "take", 1)
+    drive.part("scene.bake").motion_to_curves(bpy.context.scene, rig, clip(), "take", 1)
     motion = motion_of(rig, 1, 25)
     return {
         "jaw": rig["jawOpen"], "place": motion.head_pos[-1].tolist(), "gaze": math.degrees(motion.gaze[0, 0, 1]),

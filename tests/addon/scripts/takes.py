@@ -50,7 +50,7 @@ def takes(owner=None) -> list:
 
 def all_strips(owner=None) -> list:
     editor = (owner or scene()).sequence_editor
-    return list(drive.part("compat").all_strips(editor)) if editor else []
+    return list(drive.part("scene.compat").all_strips(editor)) if editor else []
 
 
 def strips(owner=None) -> list[str]:
@@ -65,8 +65,8 @@ def whole(take) -> bool:
     """Every frame is where the take says, and where its strip looks."""
     import bpy
 
-    folder = drive.part("takes").take_folder(take)
-    strip = drive.part("strips").find(take.id_data, take.uuid)
+    folder = drive.part("scene.takes").take_folder(take)
+    strip = drive.part("scene.strips").find(take.id_data, take.uuid)
     looks = Path(bpy.path.abspath(strip.directory)) if strip is not None else folder
     return looks == folder and len(list(folder.glob("*.png"))) == take.frames
 
@@ -177,7 +177,7 @@ def deleted_strip() -> dict:
 
     begin("deleted_strip")
     drive.generate(name="one")
-    drive.part("strips").remove(scene(), all_strips())
+    drive.part("scene.strips").remove(scene(), all_strips())
     push("deleted")
     push("other")
     push("another")
@@ -208,7 +208,7 @@ def deleted_strip() -> dict:
 def undo_of_deleting() -> dict:
     begin("undo_of_deleting")
     drive.generate(name="one")
-    drive.part("strips").remove(scene(), all_strips())
+    drive.part("scene.strips").remove(scene(), all_strips())
     push("deleted")
     ops().ed.undo()
     pump()
@@ -352,7 +352,7 @@ def unsaved() -> dict:
     turn(6)
     drive.generate(name="one")
     home = Path(os.environ["MIMAFACE_HOME"])
-    lies = drive.part("takes").take_folder(scene().mimaface.takes[0])
+    lies = drive.part("scene.takes").take_folder(scene().mimaface.takes[0])
     said = {
         "in the user's store": lies.is_relative_to(home),
         "kept by an uninstall": not lies.is_relative_to(drive.WORK / "user"),
@@ -469,7 +469,7 @@ def channels() -> dict:
     begin("channels")
     first = drive.generate(name="one")
     all_strips()[0].channel = 5
-    editor = drive.part("compat").strips(scene().sequence_editor)
+    editor = drive.part("scene.compat").strips(scene().sequence_editor)
     title = editor.new_effect(name="title", type="COLOR", channel=20, frame_start=1, **end(4))
     later = editor.new_effect(name="later", type="COLOR", channel=30, frame_start=100, **end(110))
     turn(11)

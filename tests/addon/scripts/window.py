@@ -74,8 +74,8 @@ def shoot():
 @step(2.0)
 def shoot_face():
     bpy.ops.screen.screenshot(filepath=str(WORK / "window_face.png"))
-    session, asking = part("session").session(), part("asking")
-    activity = part("activity").Activity("Reading", "performance.mp4")
+    session, asking = part("session").session(), part("core.asking")
+    activity = part("core.activity").Activity("Reading", "performance.mp4")
     activity.told("reading", 120, 288)
     session.requests.waiting.append(asking.Asked("track", {}, [], print, print, activity, asking.Request()))
     session.notice = "performance.mp4: 288 keys on 62 channels, to frame 288; its sound is on channel 2"
@@ -90,7 +90,7 @@ def shoot_others():
 
 def show(*names):
     """Leave these sections in the 3D view's sidebar, opened."""
-    for panel in part("panels").CLASSES:
+    for panel in part("ui.panels").CLASSES:
         if getattr(panel, "bl_space_type", "") == "VIEW_3D":
             if panel.is_registered:
                 bpy.utils.unregister_class(panel)

@@ -33,7 +33,7 @@ def state():
     return {
         "rigs": len(rigs()), "parts": parts(), "curves": mocap_keys(),
         "takes": [[take.name, take.state] for take in settings.takes],
-        "strips": [strip.name for strip in part("compat").all_strips(editor)] if editor else [],
+        "strips": [strip.name for strip in part("scene.compat").all_strips(editor)] if editor else [],
     }  # fmt: skip
 
 
@@ -113,7 +113,7 @@ noting("redone")
 
 @step(0.5)
 def delete_strip():
-    part("strips").remove(bpy.context.scene, list(part("compat").all_strips(bpy.context.scene.sequence_editor)))
+    part("scene.strips").remove(bpy.context.scene, list(part("scene.compat").all_strips(bpy.context.scene.sequence_editor)))
     in_view(bpy.ops.ed.undo_push, message="deleted")
     in_view(bpy.ops.transform.translate, "EXEC_DEFAULT", True, value=(1, 0, 0))
     in_view(bpy.ops.transform.translate, "EXEC_DEFAULT", True, value=(1, 0, 0))

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..protocol.client import Message, Request
+from ..protocol.errors import Cancelled, MimaFaceError
 from .activity import Activity
 from .backend import Backend
-from .protocol.client import Message, Request
-from .protocol.errors import Cancelled, MimaFaceError
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from ..protocol.arkit import BLENDSHAPE_NAMES
+from ..protocol.errors import InvalidInput
+from ..protocol.motion import MotionClip
+from ..protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from . import compat
-from .protocol.arkit import BLENDSHAPE_NAMES
-from .protocol.errors import InvalidInput
-from .protocol.motion import MotionClip
-from .protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from .rig import EYES, GAZE_CHANNELS, HEAD_CHANNELS, LARGEST_GAZE, POSITION_CHANNELS, head_offset, head_rotation
 
 # (name of the group of curves, how its blendshapes begin)

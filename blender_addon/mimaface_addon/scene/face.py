@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import bpy
 from mathutils import Matrix
 
+from ..protocol.arkit import BLENDSHAPE_NAMES, mirror_name
 from . import bake, rig
-from .protocol.arkit import BLENDSHAPE_NAMES, mirror_name
 
 BONES = (rig.ROOT, rig.HEAD, rig.GAZE, *rig.HANDLES)
 TURNING = (rig.ROOT, rig.HEAD)  # all others only move

@@ -8,14 +8,15 @@ import re
 import blf
 import bpy
 
-from . import bake, compat, face, options, portraits, strips
-from .activity import seconds_since
-from .backend import NONE_INSTALLED
-from .preferences import PACKAGE, backend_python
-from .protocol.arkit import BLENDSHAPE_NAMES
-from .rig import GAZE_CHANNELS
-from .session import session
-from .takes import ACTIVE
+from ..core.activity import seconds_since
+from ..core.backend import NONE_INSTALLED
+from ..preferences import PACKAGE, backend_python
+from ..protocol.arkit import BLENDSHAPE_NAMES
+from ..scene import bake, compat, face, portraits, strips
+from ..scene.rig import GAZE_CHANNELS
+from ..scene.takes import ACTIVE
+from ..session import session
+from . import options
 
 LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
 STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a take, before its frames come

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import bpy
 
+from ..core.delivery import MANIFEST, first_missing, move_folder, note, read_manifest
+from ..protocol.connection import process_exists
 from . import strips
-from .delivery import MANIFEST, first_missing, move_folder, note, read_manifest
-from .protocol.connection import process_exists
 from .takes import add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
 
 

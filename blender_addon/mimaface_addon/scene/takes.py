@@ -9,8 +9,8 @@ from pathlib import Path
 
 import bpy
 
+from ..protocol.connection import default_folder
 from . import compat, strips
-from .protocol.connection import default_folder
 
 ACTIVE = ("waiting", "rendering")
 FIELDS = ("name", "uuid", "job", "folder", "frames", "done", "start", "step", "channel", "state", "message", "placed")

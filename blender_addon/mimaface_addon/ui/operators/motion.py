@@ -8,10 +8,11 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import bake, options, strips
-from ..activity import Activity
-from ..protocol.motion import MotionClip
-from ..session import session
+from ...core.activity import Activity
+from ...protocol.motion import MotionClip
+from ...scene import bake, strips
+from ...session import session
+from .. import options
 from .base import Operator, Refused, writable_rig
 
 

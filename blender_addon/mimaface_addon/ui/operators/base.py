@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import bpy
 
-from .. import portraits, rig
-from ..protocol.errors import MimaFaceError
-from ..session import session
+from ...protocol.errors import MimaFaceError
+from ...scene import portraits, rig
+from ...session import session
 
 
 class Refused(Exception):

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .protocol.files import write_whole
+from ..protocol.files import write_whole
 
 MANIFEST, MOTION = "take.json", "motion.npz"
 FRAME = re.compile(r"\d{6,}\.png")

@@ -13,9 +13,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from ..protocol.arkit import BLENDSHAPE_NAMES
+from ..protocol.gaze import LOOKS
 from . import compat
-from .protocol.arkit import BLENDSHAPE_NAMES
-from .protocol.gaze import LOOKS
 
 VERSION = 2  # of the rig's properties and drivers; raised, a local rig of an earlier one is brought up to date when it is used
 GAZE_DISTANCE = 0.5  # metres from the eyes to the gaze target at rest

@@ -6,11 +6,11 @@
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
-from . import strips
-from .delivery import note
+from ..core.delivery import note
+from ..scene import strips
+from ..scene.rig import is_rig
+from ..scene.takes import take_folder
 from .options import ImportOptions
-from .rig import is_rig
-from .takes import take_folder
 
 
 def _renamed(take, context: bpy.types.Context) -> None:

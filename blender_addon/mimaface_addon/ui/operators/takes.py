@@ -10,11 +10,12 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from .. import bake, compat, saving, sending, strips
-from ..delivery import MOTION, delete_folder, first_missing, new_folder, note, read_manifest, write_manifest
-from ..protocol.files import write_whole
-from ..session import session
-from ..takes import ACTIVE, add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
+from ... import sending
+from ...core.delivery import MOTION, delete_folder, first_missing, new_folder, note, read_manifest, write_manifest
+from ...protocol.files import write_whole
+from ...scene import bake, compat, saving, strips
+from ...scene.takes import ACTIVE, add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
+from ...session import session
 from .base import Operator, Refused, current_rig
 
 

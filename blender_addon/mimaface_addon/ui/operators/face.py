@@ -5,7 +5,7 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import face, portraits
+from ...scene import face, portraits
 from .base import Operator, current_rig, writable_rig
 
 

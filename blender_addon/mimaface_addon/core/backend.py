@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-from .protocol.client import Client
-from .protocol.connection import Connection, process_exists
-from .protocol.errors import MimaFaceError
+from ..protocol.client import Client
+from ..protocol.connection import Connection, process_exists
+from ..protocol.errors import MimaFaceError
 
 AGAIN = "press Start to try again, or choose another Python in the preferences"
 NONE_INSTALLED = "no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set its Python in the preferences"

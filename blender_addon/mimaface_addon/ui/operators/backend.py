@@ -7,7 +7,7 @@ import platform
 import bpy
 from bpy.props import IntProperty
 
-from ..session import session
+from ...session import session
 from .base import Operator, Refused
 
 

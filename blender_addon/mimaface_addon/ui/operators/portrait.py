@@ -10,9 +10,9 @@ import numpy as np
 from bpy.props import IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import compat, photo, portraits
-from ..activity import Activity
-from ..session import session
+from ...core.activity import Activity
+from ...scene import compat, photo, portraits
+from ...session import session
 from .base import Operator, Refused, current_rig
 
 

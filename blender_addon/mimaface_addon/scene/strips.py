@@ -10,8 +10,8 @@ from pathlib import Path
 
 import bpy
 
+from ..core.delivery import frame_name
 from . import compat
-from .delivery import frame_name
 
 TAG = "mimaface_take"
 LAST_CHANNEL = 128  # Blender has no more
