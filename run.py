@@ -324,7 +324,8 @@ def test(arguments: list[str]) -> int:
     if missing := sorted(set(BLENDERS) - set(install(all_blenders=True))):
         print(f"note: without Blender {', '.join(missing)}: the tests in it will be skipped", flush=True)
     backend = str(program(ROOT / ".venv"))
-    checks = (["-m", "ruff", "check", "."], ["-m", "mypy"], ["-c", "from importlinter.cli import lint_imports_command as c; c()"])
+    contract = ["-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    checks = (["-m", "ruff", "check", "."], ["-m", "mypy"], ["-m", "mypy", "-p", "mimaface_addon"], contract)
     compiling = subprocess.Popen([backend, "-c", COMPILE], cwd=ROOT / "backend/mimaface/assets", env=clean_environment())
     failed = [check for check in checks if subprocess.run([backend, *check], cwd=ROOT, env=clean_environment()).returncode]
     subprocess.run([backend, "blender_addon/build.py"], cwd=ROOT, env=clean_environment())  # before workers want its wheels

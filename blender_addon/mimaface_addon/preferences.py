@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -18,7 +19,7 @@ MARKER = "python.txt"  # written by ``run.py`` and by installers: the path of th
 class MimaFacePreferences(bpy.types.AddonPreferences):
     bl_idname = __package__
 
-    python: bpy.props.StringProperty(  # type: ignore[valid-type]
+    python: bpy.props.StringProperty(
         name="Backend Python",
         description="The Python interpreter in which MIMAFace is installed. Empty: the one that the installer noted",
         subtype="FILE_PATH",
@@ -34,7 +35,7 @@ class MimaFacePreferences(bpy.types.AddonPreferences):
 
 def backend_python() -> Path | None:
     """The backend's interpreter: the preference, MIMAFACE_PYTHON, the installer's note, or a .venv beside the add-on's source."""
-    addon = bpy.context.preferences.addons.get(__package__)
+    addon: Any = bpy.context.preferences.addons.get(__package__)
     candidates = [addon.preferences.python if addon and addon.preferences else "", os.environ.get("MIMAFACE_PYTHON", "")]
     marker = default_folder() / MARKER
     if marker.is_file():

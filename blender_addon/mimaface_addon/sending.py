@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .core.activity import Activity
+from .core.asking import Problem
 from .core.delivery import MOTION, note, read_manifest
+from .protocol.codec import Message
 from .scene import photo
 from .scene.takes import find_take, take_folder
+
+if TYPE_CHECKING:
+    from .session import Session
 
 UNKNOWN = "unknown_job"  # the backend's word for a job or a portrait that it does not have, or whose file is damaged
 LACKING = (UNKNOWN, "invalid_input")  # words with which a job ends whose portrait or motion is gone or damaged
 
 
-def submit(runtime, identity: str, folder: Path, heal: bool = True) -> None:
+def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> None:
     """Submit a take whose folder holds its manifest and motion; receive it when the backend has accepted it."""
     manifest = read_manifest(folder) or {}
     try:
@@ -27,7 +33,7 @@ def submit(runtime, identity: str, folder: Path, heal: bool = True) -> None:
         _failed(runtime, identity, "its motion is not in its folder: generate it again")
         return
 
-    def done(message) -> None:
+    def done(message: Message) -> None:
         found = find_take(identity)
         note(folder if found is None else take_folder(found[1]), job=message.fields["job"])
         if found is None:
@@ -39,7 +45,7 @@ def submit(runtime, identity: str, folder: Path, heal: bool = True) -> None:
             return
         runtime.receive(owner, mine)
 
-    def failed(text) -> None:
+    def failed(text: Problem) -> None:
         if heal and text.code == UNKNOWN:
             send_photo(runtime, manifest["portrait"], lambda: submit(runtime, identity, folder, heal=False), report)
         else:
@@ -52,7 +58,7 @@ def submit(runtime, identity: str, folder: Path, heal: bool = True) -> None:
     runtime.ask("job.submit", fields, [motion], done, failed)
 
 
-def resume(runtime, identity: str) -> None:
+def resume(runtime: Session, identity: str) -> None:
     """Go on with a take; one that the backend does not know is submitted anew, for the frames that are not on disk."""
     found = find_take(identity)
     if found is None:
@@ -61,12 +67,12 @@ def resume(runtime, identity: str) -> None:
     folder = take_folder(take)
     can_submit = (folder / MOTION).is_file() and "settings" in (read_manifest(folder) or {})
 
-    def done(message) -> None:
+    def done(message: Message) -> None:
         now = find_take(identity)
         if now is not None:
             runtime.receive(*now)
 
-    def failed(text) -> None:
+    def failed(text: Problem) -> None:
         if text.code == UNKNOWN and can_submit:
             submit(runtime, identity, folder)
         elif text.code == UNKNOWN:
@@ -82,7 +88,7 @@ def resume(runtime, identity: str) -> None:
         submit(runtime, identity, folder)
 
 
-def send_again(runtime, identity: str) -> None:
+def send_again(runtime: Session, identity: str) -> None:
     """The backend lost something that a job of its own needs: give it the photograph and the motion again."""
     found = find_take(identity)
     folder = take_folder(found[1])
@@ -97,20 +103,18 @@ def send_again(runtime, identity: str) -> None:
     send_photo(runtime, portrait, sent, lambda text: _failed(runtime, identity, text))
 
 
-def send_photo(runtime, portrait: str, then: Callable[[], None], failed: Callable[[str], None]) -> None:
+def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed: Callable[[Problem], None]) -> None:
     """Give the backend the photograph of ``portrait`` again; nothing is built in the scene."""
     content = photo.find(portrait)
     if content is None:
-        failed(
-            f"this backend does not have the portrait and “{photo.name(portrait)}” is not the photo it was made from: "
-            "put that photo beside the .blend, or add the portrait again"
-        )
+        sentence = f"this backend does not have the portrait and “{photo.name(portrait)}” is not the photo it was made from"
+        failed(Problem(f"{sentence}: put that photo beside the .blend, or add the portrait again"))
         return
     activity = Activity("Fitting the head again to", photo.name(portrait))
     runtime.ask("portrait.fit", {"face": photo.face(portrait)}, [content], lambda _: then(), failed, activity)
 
 
-def _failed(runtime, identity: str, text: str, state: str = "") -> None:
+def _failed(runtime: Session, identity: str, text: str, state: str = "") -> None:
     """A take that the backend refused has failed; one that could not be sent waits to be resumed."""
     code = getattr(text, "code", "")
     state = state or {"": "interrupted", UNKNOWN: "interrupted", "not_reachable": "interrupted", "cancelled": "cancelled"}.get(code, "failed")

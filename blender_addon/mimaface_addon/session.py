@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -20,11 +21,12 @@ from .core.asking import Asked, Problem, Requests
 from .core.backend import Backend
 from .core.delivery import MOTION, Writer, first_missing, has_space
 from .preferences import backend_python
-from .protocol.client import Message
+from .protocol.codec import Message
 from .protocol.connection import default_folder
 from .protocol.errors import Cancelled, is_shortage
 from .protocol.messages import CREDIT
 from .scene import compat, saving, strips, undo
+from .scene.settings import Take, settings_of
 from .scene.takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ class Session:
         return "; ".join(activity.sentence() for activity in self.requests.activities)
 
     def ask(
-        self, kind: str, fields: dict, parts: list[bytes], done: Callable[[Message], None], failed: Callable[[str], None],
+        self, kind: str, fields: dict[str, Any], parts: list[bytes], done: Callable[[Message], None], failed: Callable[[Problem], None],
         activity: Activity | None = None,
     ) -> None:  # fmt: skip
         """Send a request as soon as the backend is ready; ``done`` or ``failed`` (with a :class:`Problem`) is called by :meth:`pump`.
@@ -88,14 +90,14 @@ class Session:
         self.backend.stop(wait=False)
         self._drop(STOPPED)
 
-    def receive(self, scene: bpy.types.Scene, take) -> None:
+    def receive(self, scene: bpy.types.Scene, take: Take) -> None:
         """Ask for the frames of a take from the first one that is not on disk."""
         identity = take.uuid
         take.state, take.message = "rendering", ""
         take.done = start = first_missing(take_folder(take), take.frames)
         self.under_way[identity] = 0.0
 
-        def failed(text: str) -> None:
+        def failed(text: Problem) -> None:
             if not self._heal(identity, text):
                 self.end(identity, "interrupted", text)
 
@@ -151,7 +153,7 @@ class Session:
                     self._failed(take.uuid, event)
         return count
 
-    def _progress(self, subject: str, fields: dict) -> None:
+    def _progress(self, subject: str, fields: dict[str, Any]) -> None:
         stage = fields.get("stage", "")
         for activity in self.requests.activities:
             if activity.subject == subject:
@@ -221,7 +223,7 @@ class Session:
                     self._count(scene, take, folder, index + 1)
         return len(results)
 
-    def _count(self, scene: bpy.types.Scene, take, folder: Path, done: int) -> None:
+    def _count(self, scene: bpy.types.Scene, take: Take, folder: Path, done: int) -> None:
         take.done = max(take.done, done)
         if take.message.startswith(PAUSED) and take.uuid not in self.no_space:
             take.message = ""
@@ -232,7 +234,7 @@ class Session:
             self.under_way[take.uuid] = now
             self._show(scene, take, folder)
 
-    def _show(self, scene: bpy.types.Scene, take, folder: Path) -> None:
+    def _show(self, scene: bpy.types.Scene, take: Take, folder: Path) -> None:
         if strips.show(scene, take, folder):
             self.steps.push("Generate")
 
@@ -311,7 +313,7 @@ class Session:
 
     def _look_for_copies(self) -> None:
         scenes = tuple(scene.as_pointer() for scene in bpy.data.scenes)
-        takes = sum(len(scene.mimaface.takes) for scene in bpy.data.scenes)
+        takes: int = sum(len(settings_of(scene).takes) for scene in bpy.data.scenes)
         if (*scenes, takes) == self._scenes:
             return
         self._scenes = (*scenes, takes)

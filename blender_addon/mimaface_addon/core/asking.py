@@ -7,8 +7,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from ..protocol.client import Message, Request
+from ..protocol.client import Request
+from ..protocol.codec import Message
 from ..protocol.errors import Cancelled, MimaFaceError
 from .activity import Activity
 from .backend import Backend
@@ -32,10 +34,10 @@ class Asked:
     """A request without an answer yet; it has no future while the backend is starting. ``done`` or ``failed`` is told the end."""
 
     kind: str
-    fields: dict
+    fields: dict[str, Any]
     parts: list[bytes]
     done: Callable[[Message], None]
-    failed: Callable[[str], None]
+    failed: Callable[[Problem], None]
     activity: Activity | None
     future: Request | None = None
 
@@ -84,15 +86,16 @@ class Requests:
     def answer(self) -> None:
         """Tell every answer that has come to the one that asked."""
         for asked in [asked for asked in self.waiting if asked.future is not None and asked.future.done()]:
-            if asked in self.waiting:  # an answer before may have dropped all others
+            if asked in self.waiting and asked.future is not None:  # an answer before may have dropped all others
                 self.waiting.remove(asked)
-                _answer(asked)
+                _answer(asked, asked.future)
 
     def cancel(self, number: int) -> None:
         """Cancel the activity of this number, here and in the backend; one that has ended meanwhile is let be."""
-        for asked in [asked for asked in self.waiting if asked.activity is not None and asked.activity.number == number]:
-            self.forget(asked)
-            asked.failed(Problem(Cancelled(f"{asked.activity.title} {asked.activity.name} was cancelled")))
+        for asked, activity in [(asked, asked.activity) for asked in self.waiting]:
+            if activity is not None and activity.number == number:
+                self.forget(asked)
+                asked.failed(Problem(Cancelled(f"{activity.title} {activity.name} was cancelled")))
 
     def forget(self, asked: Asked) -> None:
         """Give a request up without a word."""
@@ -112,9 +115,9 @@ class Requests:
             asked.failed(Problem(reason))
 
 
-def _answer(asked: Asked) -> None:
+def _answer(asked: Asked, future: Request) -> None:
     try:
-        message = asked.future.result()
+        message = future.result()
     except MimaFaceError as error:
         asked.failed(Problem(error))
         return

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from ..protocol.client import Client
 from ..protocol.connection import Connection, process_exists
@@ -69,7 +70,7 @@ class Backend:
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
         command = [str(python), "-m", "mimaface.cli", "serve", "--connection", str(self.connection_file)]
         command += ["--root", str(self.folder), "--parent-pid", str(os.getpid())]
-        hidden = {"creationflags": 0x08000000} if sys.platform == "win32" else {"start_new_session": True}
+        hidden: Any = {"creationflags": 0x08000000} if sys.platform == "win32" else {"start_new_session": True}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.connection_file.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def first_missing(folder: Path, frames: int) -> int:
     return next((index for index in range(frames) if frame_name(index) not in names), frames)
 
 
-def new_folder(parent: Path, names) -> Path:
+def new_folder(parent: Path, names: Iterable[str]) -> Path:
     """Make the first folder of these names that does not exist; two programs never get the same one. Raises :class:`OSError`."""
     parent.mkdir(parents=True, exist_ok=True)
     for name in names:

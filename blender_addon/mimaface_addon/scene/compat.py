@@ -5,28 +5,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import bpy
 
 
-def strips(editor: bpy.types.SequenceEditor):
+def strips(editor: bpy.types.SequenceEditor) -> Any:
     """The top-level strips: ``strips`` from 4.4 on, ``sequences`` before. An empty collection is falsy, so no ``or``."""
-    return editor.strips if hasattr(editor, "strips") else editor.sequences
+    return editor.strips if hasattr(editor, "strips") else editor.sequences  # type: ignore[attr-defined]
 
 
-def all_strips(editor: bpy.types.SequenceEditor):
+def all_strips(editor: bpy.types.SequenceEditor) -> Any:
     """The strips of all levels, inside meta strips too."""
-    return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
+    return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all  # type: ignore[attr-defined]
 
 
-def span_of(strip) -> tuple[int, int]:
+def span_of(strip: Any) -> tuple[int, int]:
     """The first frame that a strip shows and the one after its last; their names changed in 5.1."""
     if hasattr(strip, "left_handle"):
         return strip.left_handle, strip.right_handle
     return strip.frame_final_start, strip.frame_final_end
 
 
-def set_length(strip, frames: int) -> None:
+def set_length(strip: Any, frames: int) -> None:
     """Show ``frames`` frames of a strip from its first on."""
     if hasattr(strip, "right_handle"):
         strip.right_handle = strip.left_handle + frames
@@ -65,10 +66,12 @@ def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, g
         curve = action.fcurve_ensure_for_datablock(owner, path, group_name=group)
         curve.keyframe_points.clear()
         return curve
-    found = action.fcurves.find(path)
+    curves: Any = action.fcurves  # type: ignore[attr-defined]
+    found = curves.find(path)
     if found is not None:
-        action.fcurves.remove(found)
-    return action.fcurves.new(path, action_group=group)
+        curves.remove(found)
+    made: bpy.types.FCurve = curves.new(path, action_group=group)
+    return made
 
 
 def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -> None:

@@ -7,6 +7,7 @@ Blender's own tools for poses know bones only; sliders are properties of the rig
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import bpy
 from mathutils import Matrix
@@ -60,12 +61,12 @@ def key_all(item: bpy.types.Object, frame: float) -> int:
 
 def pose_asset(item: bpy.types.Object, name: str) -> bpy.types.Action:
     """A pose asset of the whole pose: Blender's pose library applies sliders that are in one, but leaves them out of those it makes."""
-    data = item.animation_data or item.animation_data_create()
+    data: Any = item.animation_data or item.animation_data_create()
     before, slot = data.action, getattr(data, "action_slot", None)
     data.action = None
     try:
         key_all(item, POSE_FRAME)
-        action = data.action
+        action: bpy.types.Action = data.action
     finally:
         data.action = before
         if slot is not None:

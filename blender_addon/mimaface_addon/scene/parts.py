@@ -9,6 +9,7 @@ import uuid
 import bpy
 
 from .rig import IDENTITY, PART, is_rig
+from .settings import settings_of
 
 LATER = 0.1  # seconds; objects are made and removed when no operator runs
 _last: tuple[int, str, int] | None = None  # objects in the file, scene, objects in its view layer
@@ -18,8 +19,8 @@ def tidy() -> None:
     """Remove parts without a rig, and give copies of a rig parts of their own. Linked and overridden ones are let be."""
     ours = [item for item in bpy.data.objects if item.library is None and item.override_library is None]
     for scene in bpy.data.scenes:
-        if scene.mimaface.rig is not None and not scene.mimaface.rig.users_collection:
-            scene.mimaface.rig = None
+        if settings_of(scene).rig is not None and not settings_of(scene).rig.users_collection:
+            settings_of(scene).rig = None
     used = {item[IDENTITY] for item in bpy.data.objects if is_rig(item) and IDENTITY in item and item.users_collection}
     gone = [item for item in ours if PART in item and item.get(IDENTITY, "") not in used | {""}]
     rigs: dict[str, bpy.types.Object] = {}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import bpy
 
+from .settings import settings_of
+
 TAG = "mimaface_portrait"
 
 
@@ -55,7 +57,7 @@ def name(portrait: str) -> str:
 
 def places() -> list[Path]:
     """Files that may be the photograph: where scenes and images say, and under the same names beside the .blend and its libraries."""
-    texts = [scene.mimaface.portrait for scene in bpy.data.scenes] + [image.filepath for image in bpy.data.images]
+    texts = [settings_of(scene).portrait for scene in bpy.data.scenes] + [image.filepath for image in bpy.data.images]
     found = [Path(bpy.path.abspath(text)) for text in dict.fromkeys(texts) if text]
     files = [bpy.data.filepath, *(bpy.path.abspath(library.filepath) for library in bpy.data.libraries)]
     names = [path.name.replace("\\", "/").rpartition("/")[2] for path in found]  # as another system wrote them, too

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 import numpy as np
 from mathutils import Vector
 
 from . import proxy_head, rig
+from .settings import settings_of
 
 PHOTO_SIZE = 0.4  # metres of the longer side of the reference photo, about one and a half heads
 PHOTO_PLACE = (0.4, 0.0, 0.0)  # metres from the rig to the photo: beside the head, not behind it
@@ -30,7 +32,7 @@ def current(context: bpy.types.Context) -> bpy.types.Object | None:
 
     It is the one pinned in the panel, else that of the active or selected objects, else the last one made, else the only one.
     """
-    scene, settings = context.scene, context.scene.mimaface
+    scene, settings = context.scene, settings_of(context.scene)
     last = settings.rig if rig.is_rig(settings.rig) and in_scene(settings.rig, scene) else None
     if settings.pinned and last is not None:
         return last
@@ -45,7 +47,7 @@ def current(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def in_scene(item: bpy.types.Object, scene: bpy.types.Scene) -> bool:
-    found = scene.objects.get(item.name)
+    found: bpy.types.Object | None = scene.objects.get(item.name)
     return found is not None and (found == item or any(item == other for other in scene.objects))  # linked ones may share a name
 
 
@@ -56,10 +58,10 @@ def photo_name(item: bpy.types.Object) -> str:
 
 def photo_size(item: bpy.types.Object) -> int:
     """Pixels of the longer side of the photo; 0 when the rig was made by a version that did not note it."""
-    return max(item.get("mimaface_photo_size", (0, 0)))
+    return int(max(item.get("mimaface_photo_size", (0, 0))))
 
 
-def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: dict, mesh: dict) -> bpy.types.Object:
+def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: dict[str, Any], mesh: dict[str, np.ndarray]) -> bpy.types.Object:
     """The portrait of the photo at ``path`` from the fields and arrays of ``portrait.fit.reply``; it becomes the selected one."""
     active = context.view_layer.objects.active
     if active is not None and active.mode != "OBJECT":
@@ -73,7 +75,8 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     item.location = place
     proxy_head.create(collection, item, mesh, image)
     photo = bpy.data.objects.new(f"{name} photo", None)
-    photo.empty_display_type, photo.data, photo.empty_display_size = "IMAGE", image, PHOTO_SIZE
+    photo.empty_display_type, photo.empty_display_size = "IMAGE", PHOTO_SIZE
+    photo.data = cast(Any, image)  # of an empty
     photo.rotation_euler, photo.location, photo.parent = (np.pi / 2, 0, 0), PHOTO_PLACE, item
     photo[rig.PART] = "photo"
     collection.objects.link(photo)
@@ -84,7 +87,7 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     if scene != context.scene:  # another one is shown since the photo was chosen
         context.scene.collection.children.unlink(collection)
         scene.collection.children.link(collection)
-    settings = scene.mimaface
+    settings = settings_of(scene)
     settings.portrait, settings.portrait_id, settings.rig = path, reply["portrait"], item
     settings.pinned = False
     return item
@@ -120,7 +123,8 @@ def _box(item: bpy.types.Object) -> tuple[Vector, Vector] | None:
     if item.type not in ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "ARMATURE") or rig.PART in item:
         return None
     corners = [item.matrix_world @ Vector(corner) for corner in item.bound_box]
-    return Vector(map(min, *corners)), Vector(map(max, *corners))
+    low, high = (Vector([pick(corner[axis] for corner in corners) for axis in range(3)]) for pick in (min, max))
+    return low, high
 
 
 def show(item: bpy.types.Object) -> None:
@@ -131,7 +135,7 @@ def show(item: bpy.types.Object) -> None:
         for area in window.screen.areas:
             if area.type != "VIEW_3D":
                 continue
-            shading = area.spaces.active.shading
+            shading = cast(bpy.types.SpaceView3D, area.spaces.active).shading
             if shading.type == "SOLID" and shading.color_type == "MATERIAL":
                 shading.color_type = "TEXTURE"
             region = next(region for region in area.regions if region.type == "WINDOW")

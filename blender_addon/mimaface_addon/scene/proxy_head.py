@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import bpy
 import numpy as np
 
@@ -27,7 +29,7 @@ def create(
         centre = to_blender(mesh["eye_centres"][label - 1])
         ball = _mesh_object(collection, f"{rig.name} Eye {eye}", vertices - centre, triangles[eye_of == label], mesh["uv"], material)
         _ride(ball, rig)
-        ball.location = centre
+        ball.location = centre.tolist()
         _turn(ball, rig, eye, mesh["source_gaze"][label - 1])
     return head
 
@@ -41,11 +43,11 @@ def _material(image: bpy.types.Image) -> bpy.types.Material:
     texture, emission, output = (
         nodes.new(kind) for kind in ("ShaderNodeTexImage", "ShaderNodeEmission", "ShaderNodeOutputMaterial")
     )
-    texture.image = image
+    cast(bpy.types.ShaderNodeTexImage, texture).image = image
     links.new(texture.outputs["Color"], emission.inputs["Color"])
     links.new(emission.outputs["Emission"], output.inputs["Surface"])
     nodes.active = texture
-    material.diffuse_color = SKIN
+    material.diffuse_color = cast(Any, SKIN)
     return material
 
 

@@ -9,6 +9,9 @@ All bones stand upright, so a bone's own x, y, z are the head frame's: subject's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
@@ -109,9 +112,9 @@ def bring_up_to_date(rig: bpy.types.Object) -> bool:
 def _add_bones(armature: bpy.types.Armature, eye_centres: np.ndarray) -> None:
     eye = eye_centres.mean(axis=0)
 
-    def add(name: str, place, length: float, parent: str | None) -> None:
+    def add(name: str, place: Sequence[float] | np.ndarray, length: float, parent: str | None) -> None:
         bone = armature.edit_bones.new(name)
-        bone.head = Vector(to_blender(np.asarray(place, float)))
+        bone.head = Vector(to_blender(np.asarray(place, float)).tolist())
         bone.tail = bone.head + Vector((0, 0, length))
         bone.roll = 0.0
         bone.parent = armature.edit_bones[parent] if parent else None
@@ -136,17 +139,15 @@ def _shape_bones(rig: bpy.types.Object) -> None:
         bone.custom_shape = ball
         bone.use_custom_shape_bone_size = False
         _scale_shape(bone, 0.02 if name == GAZE else 0.006)
-        bone.lock_rotation = (True, True, True)
+        bone.lock_rotation = cast(Any, (True, True, True))
         bone.lock_rotation_w = True
-        bone.lock_scale = (True, True, True)
+        bone.lock_scale = cast(Any, (True, True, True))
     head = rig.pose.bones[HEAD]
     head.custom_shape = ring
     head.use_custom_shape_bone_size = False
     _scale_shape(head, 0.13)
-    compat.bone_collection(rig.data, "Head", [ROOT, HEAD])
-    compat.bone_collection(rig.data, "Gaze", [GAZE])
-    compat.bone_collection(rig.data, "Face", list(HANDLES))
-    compat.bone_collection(rig.data, "Mocap", [MOCAP])
+    for name, bones in (("Head", [ROOT, HEAD]), ("Gaze", [GAZE]), ("Face", list(HANDLES)), ("Mocap", [MOCAP])):
+        compat.bone_collection(cast(bpy.types.Armature, rig.data), name, bones)
 
 
 def _limit_handles(rig: bpy.types.Object) -> None:
@@ -155,7 +156,7 @@ def _limit_handles(rig: bpy.types.Object) -> None:
     for name, axis, direction, _ in MOVES:
         reach[name]["XYZ".index(axis)][direction > 0] = direction * TRAVEL.get(name, DEFAULT_TRAVEL)
     for name, limits in (reach | {GAZE: GAZE_REACH}).items():
-        constraint = rig.pose.bones[name].constraints.new("LIMIT_LOCATION")
+        constraint = cast(bpy.types.LimitLocationConstraint, rig.pose.bones[name].constraints.new("LIMIT_LOCATION"))
         constraint.owner_space, constraint.use_transform_limit = "LOCAL", True
         for axis, (low, high) in zip("xyz", limits):
             for side, value in (("min", low), ("max", high)):
@@ -169,7 +170,7 @@ def _scale_shape(bone: bpy.types.PoseBone, size: float) -> None:
 
 def _widget(name: str, segments: int, second: float) -> bpy.types.Object:
     """A circle in x–z, with a second one in x–y when ``second`` is 1; shared by all rigs, not linked to a scene."""
-    found = bpy.data.objects.get(name)
+    found: bpy.types.Object | None = bpy.data.objects.get(name)
     if found is not None:
         return found
     turns = np.linspace(0, 2 * np.pi, segments, endpoint=False)
@@ -287,7 +288,7 @@ def _location(driver: bpy.types.Driver, rig: bpy.types.Object, variable: str, bo
     target = item.targets[0]
     target.id = rig
     target.bone_target = bone
-    target.transform_type = f"LOC_{axis}"
+    target.transform_type = cast(Any, f"LOC_{axis}")
     target.transform_space = "LOCAL_SPACE"
 
 

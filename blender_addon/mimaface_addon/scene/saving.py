@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, Protocol
 
 import bpy
 
@@ -19,7 +20,15 @@ from . import strips
 from .takes import add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
 
 
-def before_saving(runtime, target: str) -> dict[str, Path]:
+class Receiver(Protocol):
+    """The session, as saving needs it."""
+
+    def collect_written(self) -> int: ...
+
+    def fail(self, text: str) -> None: ...
+
+
+def before_saving(runtime: Receiver, target: str) -> dict[str, Path]:
     """Make the paths of takes those that are right in the file ``target``; returns the folder of every take by UUID."""
     folders = {take.uuid: take_folder(take) for _, take in all_takes()}
     homeless = {folder for folder in folders.values() if folder.parent == unsaved_folder() and folder.is_dir()}
@@ -60,7 +69,7 @@ def _point(folders: dict[str, Path], blend: str) -> None:
                 take.folder = stored
 
 
-def manifests(parent: Path) -> list[tuple[Path, dict]]:
+def manifests(parent: Path) -> list[tuple[Path, dict[str, Any]]]:
     """The folders in ``parent`` that hold a take, oldest first, with what their manifests say."""
     found = [(path.parent, read_manifest(path.parent)) for path in parent.glob(f"*/{MANIFEST}")]
     return sorted(((folder, values) for folder, values in found if values), key=lambda item: item[1].get("made", 0.0))
@@ -101,12 +110,12 @@ def adopt_all(folder: Path | None = None) -> int:
     return _adopt(found)
 
 
-def _used_elsewhere(manifest: dict) -> bool:
+def _used_elsewhere(manifest: dict[str, Any]) -> bool:
     process = manifest.get("blender")
     return isinstance(process, int) and process != os.getpid() and process > 0 and process_exists(process)
 
 
-def _adopt(found: list[tuple[Path, dict]]) -> int:
+def _adopt(found: list[tuple[Path, dict[str, Any]]]) -> int:
     known = {take.uuid for _, take in all_takes()}
     folders = {take_folder(take) for _, take in all_takes()}
     count = 0

@@ -7,38 +7,40 @@ A take gets its strip once (``placed``). After that the strip is the artist's: m
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 from ..core.delivery import frame_name
 from . import compat
+from .settings import Take
 
 TAG = "mimaface_take"
 LAST_CHANNEL = 128  # Blender has no more
 
 
-def find_all(scene: bpy.types.Scene, identity: str) -> list:
+def find_all(scene: bpy.types.Scene, identity: str) -> list[Any]:
     """The strips of a take: none, one, or the parts that it was cut into."""
     if scene.sequence_editor is None:
         return []
     return [strip for strip in compat.all_strips(scene.sequence_editor) if strip.get(TAG) == identity]
 
 
-def find(scene: bpy.types.Scene, identity: str):
+def find(scene: bpy.types.Scene, identity: str) -> Any:
     """The strip of a take, or None."""
     return next(iter(find_all(scene, identity)), None)
 
 
-def tagged(scene: bpy.types.Scene) -> dict[str, list]:
+def tagged(scene: bpy.types.Scene) -> dict[str, list[Any]]:
     """All strips of takes by UUID, in one walk."""
-    found: dict[str, list] = {}
+    found: dict[str, list[Any]] = {}
     for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor is not None else ():
         if TAG in strip:
             found.setdefault(strip[TAG], []).append(strip)
     return found
 
 
-def show(scene: bpy.types.Scene, take, folder: Path) -> bool:
+def show(scene: bpy.types.Scene, take: Take, folder: Path) -> bool:
     """Make the strip once frame 0 is on disk, else drop its cache so that new frames show. True when it was made."""
     found = find_all(scene, take.uuid)
     for strip in found:
@@ -50,7 +52,7 @@ def show(scene: bpy.types.Scene, take, folder: Path) -> bool:
     return True
 
 
-def place(scene: bpy.types.Scene, take, folder: Path, channel: int = 0) -> None:
+def place(scene: bpy.types.Scene, take: Take, folder: Path, channel: int = 0) -> None:
     """Make the strip of a take, on ``channel`` where that is free, else on top."""
     editor = compat.ensure_editor(scene)
     length = take.frames * take.step
@@ -84,14 +86,14 @@ def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
     return "its sound is in the sequencer"
 
 
-def follow(found: list, folder: Path) -> None:
+def follow(found: list[Any], folder: Path) -> None:
     """Point strips to the folder where their frames are now; what is right already keeps its cached pictures."""
     for strip in found:
         if Path(bpy.path.abspath(strip.directory)) != folder:
             strip.directory = directory(folder)
 
 
-def remove(scene: bpy.types.Scene, found: list) -> None:
+def remove(scene: bpy.types.Scene, found: list[Any]) -> None:
     """Delete strips, inside meta strips too."""
     metas = [strip for strip in compat.all_strips(scene.sequence_editor) if strip.type == "META"] if found else []
     for strip in found:

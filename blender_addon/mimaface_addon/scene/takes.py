@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from pathlib import Path
 
@@ -11,35 +10,36 @@ import bpy
 
 from ..protocol.connection import default_folder
 from . import compat, strips
+from .settings import Take, settings_of
 
 ACTIVE = ("waiting", "rendering")
 FIELDS = ("name", "uuid", "job", "folder", "frames", "done", "start", "step", "channel", "state", "message", "placed")
 
 
-def all_takes():
+def all_takes() -> list[tuple[bpy.types.Scene, Take]]:
     """(scene, take) of every scene."""
-    return [(scene, take) for scene in bpy.data.scenes for take in scene.mimaface.takes]
+    return [(scene, take) for scene in bpy.data.scenes for take in settings_of(scene).takes]
 
 
-def find_take(identity: str):
+def find_take(identity: str) -> tuple[bpy.types.Scene, Take] | None:
     """(scene, take) by UUID; looked up anew each time, since undo and reload replace what is behind references."""
     return next(((scene, take) for scene, take in all_takes() if take.uuid == identity), None)
 
 
-def takes_of_job(job: str):
+def takes_of_job(job: str) -> list[tuple[bpy.types.Scene, Take]]:
     return [(scene, take) for scene, take in all_takes() if take.job == job and take.state in ACTIVE]
 
 
-def add_take(scene: bpy.types.Scene, values: dict):
+def add_take(scene: bpy.types.Scene, values: dict[str, object]) -> Take:
     """Add a take with these fields and make it the active one."""
-    take = scene.mimaface.takes.add()
+    take: Take = settings_of(scene).takes.add()
     for name, value in values.items():
         setattr(take, name, value)
-    scene.mimaface.active_take = len(scene.mimaface.takes) - 1
+    settings_of(scene).active_take = len(settings_of(scene).takes) - 1
     return take
 
 
-def take_folder(take) -> Path:
+def take_folder(take: Take) -> Path:
     return Path(bpy.path.abspath(take.folder))
 
 
@@ -58,9 +58,10 @@ def stored_path(folder: Path, blend: str | None = None) -> str:
     blend = bpy.data.filepath if blend is None else blend
     if not blend:
         return str(folder)
-    with contextlib.suppress(ValueError):  # another drive of Windows
+    try:
         return bpy.path.relpath(str(folder), start=str(Path(blend).parent))
-    return str(folder)
+    except ValueError:  # another drive of Windows
+        return str(folder)
 
 
 def separate_copies(known: dict[str, object]) -> dict[str, list[str]]:
@@ -68,7 +69,7 @@ def separate_copies(known: dict[str, object]) -> dict[str, list[str]]:
 
     ``known`` says in which scene each take was seen and is brought up to date. Returns the new UUIDs by the UUID they replace.
     """
-    places: dict[str, list] = {}
+    places: dict[str, list[tuple[bpy.types.Scene, Take]]] = {}
     for scene, take in all_takes():
         places.setdefault(take.uuid, []).append((scene, take))
     made: dict[str, list[str]] = {}

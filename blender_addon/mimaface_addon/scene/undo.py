@@ -8,10 +8,12 @@ Blender's: those that the other state holds stay as they are there. Only a strip
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import bpy
 
 from . import compat, strips
+from .settings import settings_of
 from .takes import FIELDS, take_folder
 
 
@@ -20,7 +22,7 @@ class Carried:
     """The takes of one scene: values of FIELDS in order, the active number, and the channel of every strip that is there."""
 
     key: tuple[int, str]
-    takes: list[dict] = field(default_factory=list)
+    takes: list[dict[str, Any]] = field(default_factory=list)
     active: int = 0
     channels: dict[str, int] = field(default_factory=dict)
 
@@ -29,7 +31,7 @@ def read() -> list[Carried]:
     """The takes of all scenes as they are now."""
     found = []
     for scene in bpy.data.scenes:
-        settings = scene.mimaface
+        settings = settings_of(scene)
         takes = [{name: getattr(take, name) for name in FIELDS} for take in settings.takes]
         channels = {identity: parts[0].channel for identity, parts in strips.tagged(scene).items()} if takes else {}
         found.append(Carried(compat.scene_key(scene), takes, settings.active_take, channels))
@@ -39,7 +41,7 @@ def read() -> list[Carried]:
 def put_back(carried: list[Carried], removed: set[str]) -> None:
     """Make the takes of all scenes those of ``carried``; strips of takes in ``removed`` go away again."""
     for scene in bpy.data.scenes:
-        before = {take.uuid: take.placed for take in scene.mimaface.takes}
+        before = {take.uuid: take.placed for take in settings_of(scene).takes}
         own = _of_scene(carried, scene, before)
         if own is None:
             continue  # the scene came with this step: so did its takes
@@ -57,7 +59,7 @@ def _of_scene(carried: list[Carried], scene: bpy.types.Scene, before: dict[str, 
 
 
 def _put_takes(scene: bpy.types.Scene, own: Carried) -> None:
-    takes = scene.mimaface.takes
+    takes = settings_of(scene).takes
     if [take.uuid for take in takes] != [values["uuid"] for values in own.takes]:
         takes.clear()
         for _ in own.takes:
@@ -66,15 +68,15 @@ def _put_takes(scene: bpy.types.Scene, own: Carried) -> None:
         for name, value in values.items():
             if getattr(take, name) != value:
                 setattr(take, name, value)
-    if scene.mimaface.active_take != own.active:
-        scene.mimaface.active_take = own.active
+    if settings_of(scene).active_take != own.active:
+        settings_of(scene).active_take = own.active
 
 
 def _put_strips(scene: bpy.types.Scene, own: Carried, before: dict[str, bool], removed: set[str]) -> None:
     present = strips.tagged(scene) if own.takes or removed else {}
     for identity in removed & present.keys():
         strips.remove(scene, present.pop(identity))
-    for take in scene.mimaface.takes:
+    for take in settings_of(scene).takes:
         if take.uuid in present:
             strips.follow(present[take.uuid], take_folder(take))
             take.placed = True
@@ -112,6 +114,7 @@ class Steps:
 
 def _push(name: str, finishing: str) -> None:
     if finishing and not bpy.app.background:  # there Blender has made no step, and a grouped one ends it
-        getattr(bpy.ops.mimaface, finishing)("EXEC_DEFAULT", True)
+        operators: Any = bpy.ops
+        getattr(operators.mimaface, finishing)("EXEC_DEFAULT", True)
     else:
         bpy.ops.ed.undo_push(message=name)

@@ -3,6 +3,9 @@
 
 # annotations are evaluated: Blender reads the properties from them
 
+from typing import Any
+
+import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 FLIPS = (
@@ -52,7 +55,7 @@ class ImportOptions:
 NAMES = tuple(ImportOptions.__annotations__)
 
 
-def draw(layout, data) -> None:
+def draw(layout: bpy.types.UILayout, data: Any) -> None:
     """The options of ``data``, scene settings or operator, one under the other."""
     column = layout.column(align=True)
     column.label(text="Neutral")
@@ -69,7 +72,7 @@ def draw(layout, data) -> None:
         column.prop(data, name)
 
 
-def to_wire(data) -> dict:
+def to_wire(data: Any) -> dict[str, Any]:
     """The options of ``track`` that the operator or the scene's settings ask for."""
     return {
         "neutral": data.neutral, "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,

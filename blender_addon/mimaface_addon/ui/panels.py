@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import blf
 import bpy
@@ -14,14 +16,15 @@ from ..preferences import PACKAGE, backend_python
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..scene import bake, compat, face, portraits, strips
 from ..scene.rig import GAZE_CHANNELS
+from ..scene.settings import Take, settings_of
 from ..scene.takes import ACTIVE
 from ..session import session
 from . import options
 
-LIGHTS = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
+LIGHTS: dict[str, Any] = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
 STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a take, before its frames come
 WORDS = {"ready": "Ready", "starting": "Starting the backend", "stopped": "Stopped", "lost": "Not running"}
-STATES = {
+STATES: dict[str, Any] = {
     "done": "CHECKMARK",
     "rendering": "RENDER_ANIMATION",
     "waiting": "SORTTIME",
@@ -58,7 +61,7 @@ def lines_of(text: str, pixels: float) -> list[str]:
     return [*lines, line]
 
 
-def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE", taken: float = 0.0) -> None:
+def wrapped(layout: bpy.types.UILayout, text: str, icon: Any = "NONE", taken: float = 0.0) -> None:
     """A sentence over as many lines as it needs in the sidebar that is being drawn; ``taken``: pixels beside it."""
     scale, region = bpy.context.preferences.system.ui_scale, bpy.context.region
     width = region.width if region is not None and region.width > 1 else NARROW * scale
@@ -95,7 +98,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    settings, item = context.scene.mimaface, portraits.current(context)
+    settings, item = settings_of(context.scene), portraits.current(context)
     layout.operator("mimaface.load_portrait", icon="USER")
     if item is None:
         many = any(portraits.owner(other) is other for other in context.scene.objects)
@@ -120,9 +123,9 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row = layout.row(align=True)
         for name in names:
             row.operator(f"mimaface.{name}")
-    names = set(face.sliders(item))
-    groups = [("Gaze", [name for name in GAZE_CHANNELS if name in names])]
-    groups += [(title, [name for name in BLENDSHAPE_NAMES if name.startswith(starts) and name in names]) for title, starts in bake.GROUPS]
+    sliders = set(face.sliders(item))
+    groups = [("Gaze", [name for name in GAZE_CHANNELS if name in sliders])]
+    groups += [(title, [name for name in BLENDSHAPE_NAMES if name.startswith(starts) and name in sliders]) for title, starts in bake.GROUPS]
     for title, found in groups:
         column = layout.column(align=True)
         row = _sides(column, title.replace(" and", ","))
@@ -156,14 +159,14 @@ def plain(name: str) -> str:
 
 def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     item = portraits.current(context)
-    options.draw(layout, context.scene.mimaface)
+    options.draw(layout, settings_of(context.scene))
     layout.operator("mimaface.import_motion", icon="ANIM")
     if item is not None:
         layout.prop(item, '["mocap_influence"]', text="Influence", slider=True)
 
 
 def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    settings, scene, item = context.scene.mimaface, context.scene, portraits.current(context)
+    settings, scene, item = settings_of(context.scene), context.scene, portraits.current(context)
     column = layout.column(align=True)
     column.prop(settings, "engine", text="")
     lacking = session().requests.lacking.get(settings.engine, "")
@@ -186,7 +189,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
 
 
 def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    settings = compat.sequencer_scene(context).mimaface
+    settings = settings_of(compat.sequencer_scene(context))
     layout.template_list("MIMAFACE_UL_takes", "", settings, "takes", settings, "active_take", rows=3)
     layout.operator("mimaface.find_takes", icon="VIEWZOOM")
     if not 0 <= settings.active_take < len(settings.takes):
@@ -207,7 +210,7 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.operator("mimaface.remove_take", text="Remove", icon="TRASH")
 
 
-def stage_of(take) -> str:
+def stage_of(take: Take) -> str:
     """What the backend does for a take that is being made, in words; "" while it makes frames."""
     runtime = session()
     if runtime.backend.state == "starting":
@@ -216,7 +219,10 @@ def stage_of(take) -> str:
 
 
 class MIMAFACE_UL_takes(bpy.types.UIList):
-    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index) -> None:
+    def draw_item(  # house: Blender's own parameters
+        self, context: bpy.types.Context, layout: bpy.types.UILayout, data: Any, item: Any,
+        icon: Any, active_data: Any, active_property: Any, index: Any,
+    ) -> None:  # fmt: skip
         layout.prop(item, "name", text="", emboss=False, icon=STATES.get(item.state, "DOT"))
         row = layout.row(align=True)
         row.alignment = "RIGHT"
@@ -230,10 +236,10 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def _panel(space: str, name: str, title: str, draw, closed: bool) -> type:
+def _panel(space: str, name: str, title: str, draw: Callable[[bpy.types.UILayout, bpy.types.Context], None], closed: bool) -> type:
     """A panel class of one section for one editor."""
 
-    def draw_panel(self, context: bpy.types.Context) -> None:
+    def draw_panel(self: bpy.types.Panel, context: bpy.types.Context) -> None:
         draw(self.layout, context)
 
     prefix = "VIEW3D" if space == "VIEW_3D" else "SEQUENCER"

@@ -9,11 +9,12 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntPropert
 from ..core.delivery import note
 from ..scene import strips
 from ..scene.rig import is_rig
+from ..scene.settings import Take
 from ..scene.takes import take_folder
 from .options import ImportOptions
 
 
-def _renamed(take, context: bpy.types.Context) -> None:
+def _renamed(take: Take, context: bpy.types.Context) -> None:
     """The strip and the folder's own record take on the new name of a take."""
     if not take.uuid:
         return
@@ -23,12 +24,12 @@ def _renamed(take, context: bpy.types.Context) -> None:
         note(take_folder(take), name=take.name)
 
 
-def _hidden(take) -> bool:
+def _hidden(take: Take) -> bool:
     found = strips.find_all(take.id_data, take.uuid)
     return bool(found) and all(strip.mute for strip in found)
 
 
-def _hide(take, hidden: bool) -> None:
+def _hide(take: Take, hidden: bool) -> None:
     for strip in strips.find_all(take.id_data, take.uuid):
         strip.mute = hidden
 
@@ -91,10 +92,10 @@ CLASSES = (MimaFaceTake, MimaFaceScene)
 def register() -> None:
     for item in CLASSES:
         bpy.utils.register_class(item)
-    bpy.types.Scene.mimaface = PointerProperty(type=MimaFaceScene)
+    bpy.types.Scene.mimaface = PointerProperty(type=MimaFaceScene)  # type: ignore[attr-defined]
 
 
 def unregister() -> None:
-    del bpy.types.Scene.mimaface
+    del bpy.types.Scene.mimaface  # type: ignore[attr-defined]
     for item in reversed(CLASSES):
         bpy.utils.unregister_class(item)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from . import backend, face, motion, portrait, takes
@@ -10,17 +12,17 @@ from . import backend, face, motion, portrait, takes
 CLASSES = (*backend.CLASSES, *portrait.CLASSES, *face.CLASSES, *motion.CLASSES, *takes.CLASSES)
 
 
-def _menu(self, context: bpy.types.Context) -> None:
+def _menu(self: Any, context: Any) -> None:
     self.layout.operator(portrait.MIMAFACE_OT_load_portrait.bl_idname, text="Portrait Rig", icon="USER")
 
 
 def register() -> None:
     for item in CLASSES:
         bpy.utils.register_class(item)
-    bpy.types.VIEW3D_MT_add.append(_menu)
+    bpy.types.VIEW3D_MT_add.append(_menu)  # type: ignore[arg-type]
 
 
 def unregister() -> None:
-    bpy.types.VIEW3D_MT_add.remove(_menu)
+    bpy.types.VIEW3D_MT_add.remove(_menu)  # type: ignore[arg-type]
     for item in reversed(CLASSES):
         bpy.utils.unregister_class(item)

@@ -7,6 +7,7 @@ import bpy
 
 from ...protocol.errors import MimaFaceError
 from ...scene import portraits, rig
+from ...scene.settings import settings_of
 from ...session import session
 
 
@@ -40,7 +41,7 @@ class Operator(bpy.types.Operator):
 
 def current_rig(context: bpy.types.Context) -> bpy.types.Object:
     """The portrait rig that is meant, as :func:`portraits.current` says, at today's version. Raises :class:`Refused`."""
-    item, chosen = portraits.current(context), context.scene.mimaface.rig
+    item, chosen = portraits.current(context), settings_of(context.scene).rig
     if item is None and chosen is not None and not rig.is_rig(chosen):
         raise Refused(f"{chosen.name} is not a portrait rig: choose one in the Portrait panel, or add one")
     if item is None and any(rig.is_rig(other) for other in context.scene.objects):

@@ -52,7 +52,7 @@ class MIMAFACE_OT_save_pose(Operator):
     name: StringProperty(name="Name", description="Name of the pose", default="Pose")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_props_dialog(self)
+        return set[str](context.window_manager.invoke_props_dialog(self))
 
     def work(self, context: bpy.types.Context) -> None:
         made = face.pose_asset(writable_rig(context), self.name)

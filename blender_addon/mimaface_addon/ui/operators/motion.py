@@ -9,8 +9,10 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
+from ...protocol.codec import Message
 from ...protocol.motion import MotionClip
 from ...scene import bake, strips
+from ...scene.settings import settings_of
 from ...session import session
 from .. import options
 from .base import Operator, Refused, writable_rig
@@ -28,17 +30,17 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         for name in options.NAMES:
-            setattr(self, name, getattr(context.scene.mimaface, name))
+            setattr(self, name, getattr(settings_of(context.scene), name))
         return ImportHelper.invoke(self, context, event)
 
     def draw(self, context: bpy.types.Context) -> None:
         options.draw(self.layout, self)
 
     def work(self, context: bpy.types.Context) -> None:
-        path = Path(bpy.path.abspath(self.filepath))
+        path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]  # of ImportHelper
         if not path.is_file():
             raise Refused(f"{path} is not a file: choose a take or a video")
-        item, settings = writable_rig(context), context.scene.mimaface
+        item, settings = writable_rig(context), settings_of(context.scene)
         for name in options.NAMES:
             if self.properties.is_property_set(name):
                 setattr(settings, name, getattr(self, name))
@@ -50,8 +52,9 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             del wanted["neutral"]
         label, runtime = self.bl_label, session()
 
-        def done(message) -> None:
-            target, scene = _find(identity), bpy.data.scenes.get(scene_name)
+        def done(message: Message) -> None:
+            target: bpy.types.Object | None = _find(identity)
+            scene: bpy.types.Scene | None = bpy.data.scenes.get(scene_name)
             if target is None or scene is None:
                 runtime.fail(f"{path.name} was read, but the rig is gone: select a portrait rig and import it again")
                 return

@@ -11,12 +11,14 @@ from bpy.props import IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
+from ...protocol.codec import Message
 from ...scene import compat, photo, portraits
+from ...scene.settings import settings_of
 from ...session import session
 from .base import Operator, Refused, current_rig
 
 
-class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
+class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
     """Choose a portrait photo and build the rig for it"""
 
     bl_idname = "mimaface.load_portrait"
@@ -26,14 +28,14 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
     face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
 
     def work(self, context: bpy.types.Context) -> None:
-        path = Path(bpy.path.abspath(self.filepath))
+        path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]  # of ImportHelper
         if not path.is_file():
             raise Refused(f"{path} is not a file: choose a photo")
         content = path.read_bytes()
         label, face, key, runtime = self.bl_label, self.face, compat.scene_key(context.scene), session()
         file = runtime.file_number
 
-        def done(message) -> None:
+        def done(message: Message) -> None:
             scene = compat.find_scene(key)
             if file != runtime.file_number or scene is None:
                 runtime.fail(f"the scene for which {path.name} was chosen is no longer open: add the portrait again")
@@ -44,7 +46,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):
             with compat.in_scene(scene):
                 item = portraits.build(bpy.context, scene, str(path), message.fields, mesh)
             item["mimaface_photo"] = photo.keep(content, path, portrait)
-            scene.mimaface.face = face
+            settings_of(scene).face = face
             portraits.show(item)
             warnings = message.fields.get("warnings", [])
             runtime.notice = f"{path.name}: {'; '.join(warnings)}" if warnings else ""
@@ -71,7 +73,7 @@ class MIMAFACE_OT_pin(Operator):
     bl_label = "Pin Portrait"
 
     def work(self, context: bpy.types.Context) -> None:
-        settings = context.scene.mimaface
+        settings = settings_of(context.scene)
         if settings.pinned:
             settings.pinned = False
         else:

@@ -14,6 +14,7 @@ from ... import sending
 from ...core.delivery import MOTION, delete_folder, first_missing, new_folder, note, read_manifest, write_manifest
 from ...protocol.files import write_whole
 from ...scene import bake, compat, saving, strips
+from ...scene.settings import Take, settings_of
 from ...scene.takes import ACTIVE, add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
 from ...session import session
 from .base import Operator, Refused, current_rig
@@ -28,7 +29,7 @@ class MIMAFACE_OT_generate(Operator):
 
     def work(self, context: bpy.types.Context) -> None:
         scene = compat.sequencer_scene(context)
-        settings, item = context.scene.mimaface, current_rig(context)
+        settings, item = settings_of(context.scene), current_rig(context)
         frames = bake.shot_frames(context.scene)
         start, motion = frames[0], bake.scene_to_motion(context, item, frames)
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
@@ -57,7 +58,7 @@ def folder_of_new_take(scene: bpy.types.Scene, stem: str, numbered: bool) -> tup
 
     Beside the .blend, or in the user's own folder while the file has no name.
     """
-    taken = {take.name for take in scene.mimaface.takes}
+    taken = {take.name for take in settings_of(scene).takes}
     names = ([] if numbered else [stem]) + [f"{stem} {number:02d}" for number in range(1, 1000)]
     free = {bpy.path.clean_name(name): name for name in reversed(names) if name not in taken}
     parent = project_folder() or unsaved_folder()
@@ -75,10 +76,10 @@ def cannot_write(folder: Path, error: OSError) -> str:
     return f"the frames cannot be written to {folder}: {error.strerror}; save the .blend in a folder that you may write to"
 
 
-def active_take(context: bpy.types.Context):
+def active_take(context: bpy.types.Context) -> tuple[bpy.types.Scene, Take]:
     """(scene, take) that is active in the list."""
     scene = compat.sequencer_scene(context)
-    settings = scene.mimaface
+    settings = settings_of(scene)
     if not 0 <= settings.active_take < len(settings.takes):
         raise Refused("there is no take: generate one first")
     return scene, settings.takes[settings.active_take]
@@ -97,7 +98,7 @@ class MIMAFACE_OT_cancel(Operator):
         cancel(take)
 
 
-def cancel(take) -> None:
+def cancel(take: Take) -> None:
     take.state, take.message = "cancelled", "cancelled; resume it any time"
     session().under_way.pop(take.uuid, None)
     alone = not any(other.job == take.job and other.uuid != take.uuid and other.state in ACTIVE for _, other in all_takes())
@@ -177,7 +178,7 @@ class MIMAFACE_OT_remove_take(Operator):
     delete_files: BoolProperty(name="Delete Frames", description="Delete the pictures from the disk, too", options={"SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_props_dialog(self)
+        return set[str](context.window_manager.invoke_props_dialog(self))
 
     def work(self, context: bpy.types.Context) -> None:
         scene, take = active_take(context)
@@ -195,9 +196,9 @@ class MIMAFACE_OT_remove_take(Operator):
         else:
             note(folder, removed=True)
         strips.remove(scene, strips.find_all(scene, identity))
-        takes = scene.mimaface.takes
+        takes = settings_of(scene).takes
         takes.remove(next(index for index, item in enumerate(takes) if item.uuid == identity))
-        scene.mimaface.active_take = max(0, min(scene.mimaface.active_take, len(takes) - 1))
+        settings_of(scene).active_take = max(0, min(settings_of(scene).active_take, len(takes) - 1))
         session().removed.add(identity)
         session().steps.push(self.bl_label)
 

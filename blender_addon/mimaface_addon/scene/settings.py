@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the add-on keeps in a scene, as other modules see it; ``ui/properties.py`` registers it with Blender."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import bpy
+
+
+class Take(Protocol):
+    """One generated shot; what the fields mean is said in ``ui/properties.py``."""
+
+    name: str
+    uuid: str
+    job: str
+    folder: str
+    frames: int
+    done: int
+    start: int
+    step: int
+    channel: int
+    state: str
+    message: str
+    placed: bool
+    id_data: bpy.types.Scene
+
+
+class Settings(Protocol):
+    """The scene's own settings of the add-on."""
+
+    portrait: str
+    portrait_id: str
+    face: int
+    rig: bpy.types.Object
+    pinned: bool
+    takes: Any  # a collection of Take
+    active_take: int
+    engine: str
+    size: int
+    framing: str
+    transparent: bool
+
+
+def settings_of(scene: bpy.types.Scene) -> Settings:
+    settings: Settings = scene.mimaface  # type: ignore[attr-defined]  # registered by this add-on
+    return settings
