@@ -26,8 +26,8 @@ from .protocol.connection import default_folder
 from .protocol.errors import Cancelled, is_shortage
 from .protocol.messages import CREDIT
 from .scene import compat, saving, strips, undo
-from .scene.settings import Take, settings_of
-from .scene.takes import ACTIVE, all_takes, find_take, separate_copies, take_folder, takes_of_job
+from .scene.settings import Take
+from .scene.takes import ACTIVE, Copies, all_takes, find_take, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
 REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip
@@ -52,8 +52,7 @@ class Session:
         self.reconcile_due = self.opened = False
         self.file_number = 0  # of the files opened one after another
         self._healed: set[str] = set()  # takes whose photograph was sent again after their job had failed
-        self._known: dict[str, object] = {}
-        self._scenes: tuple[int, ...] = ()
+        self._copies = Copies()
         self._drawn: tuple[object, ...] = ()
 
     def ensure_backend(self) -> None:
@@ -113,7 +112,9 @@ class Session:
             self._drop(self.backend.problem)
             self.fail(self.backend.problem)
         self.requests.answer()
-        self._look_for_copies()
+        for old, new in self._copies.look().items():
+            if old in self.under_way:
+                self.under_way.update(dict.fromkeys(new, 0.0))
         self._look_for_space()
         if self.reconcile_due:
             self.reconcile()
@@ -307,19 +308,9 @@ class Session:
         self.no_space.clear()
         self.removed.clear()
         self._healed.clear()
-        self._known, self._scenes = {}, ()
+        self._copies = Copies()
         self.last_error = self.notice = ""
         self.reconcile_due = self.opened = True
-
-    def _look_for_copies(self) -> None:
-        scenes = tuple(scene.as_pointer() for scene in bpy.data.scenes)
-        takes: int = sum(len(settings_of(scene).takes) for scene in bpy.data.scenes)
-        if (*scenes, takes) == self._scenes:
-            return
-        self._scenes = (*scenes, takes)
-        for old, new in separate_copies(self._known).items():
-            if old in self.under_way:
-                self.under_way.update(dict.fromkeys(new, 0.0))
 
     def close(self) -> None:
         """The add-on is switched off: takes under way can be resumed, and the backend ends when nobody needs it any more."""

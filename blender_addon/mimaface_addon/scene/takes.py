@@ -87,3 +87,20 @@ def separate_copies(known: dict[str, object]) -> dict[str, list[str]]:
             for strip in strips.find_all(scene, identity) if scene != owner else []:
                 strip[strips.TAG] = take.uuid
     return made
+
+
+class Copies:
+    """Looks for takes that came with a copied scene whenever there are more scenes or takes than before."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, object] = {}  # the scene in which each take was seen
+        self._seen: tuple[int, ...] = ()
+
+    def look(self) -> dict[str, list[str]]:
+        """The new UUIDs by the UUID that they replace; see :func:`separate_copies`."""
+        takes = sum(len(settings_of(scene).takes) for scene in bpy.data.scenes)
+        seen = (*(scene.as_pointer() for scene in bpy.data.scenes), takes)
+        if seen == self._seen:
+            return {}
+        self._seen = seen
+        return separate_copies(self._known)
