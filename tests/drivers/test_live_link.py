@@ -372,7 +372,7 @@ def test_paths_that_cannot_be_are_a_short_sentence(tmp_path):
         (Path("/tmp/a\0b.csv"), "cannot read"),
         (Path("/dev/zero"), "not a file"),
         (tmp_path / "pipe.csv", "not a file"),
-        (tmp_path, "not a file"),
+        (tmp_path, "holds no pictures"),
     ):
         with pytest.raises(InvalidInput, match=words) as caught:
             open_motion(path)

@@ -28,8 +28,12 @@ def add(commands: Commands) -> None:
     """Add ``animate``."""
     animate = commands.add_parser("animate", help="turn a portrait and a motion into frames or a video")
     animate.add_argument("portrait", type=Path, help="a photograph of a face")
-    animate.add_argument("motion", type=Path, help="a .motion.npz, a Live Link Face .csv, or a video")
-    animate.add_argument("-o", "--output", type=Path, required=True, help="a folder for PNG files, or an .mp4 file")
+    animate.add_argument(
+        "motion", type=Path, help="a .motion.npz, a Live Link Face .csv, a video, a picture of a face, or a folder of pictures"
+    )
+    animate.add_argument(
+        "-o", "--output", type=Path, required=True, help="a folder for PNG files, an .mp4 file or, for one frame, a .png file"
+    )
     animate.add_argument("--fps", type=float, default=0, help="frames per second of the output (default: the motion's own)")
     animate.add_argument("--size", type=int, default=0, help="pixels of the longer side (default: the photograph's)")
     animate.add_argument(
@@ -54,17 +58,21 @@ def add(commands: Commands) -> None:
 def _animate(parsed: argparse.Namespace) -> int:
     from mimaface.animation import check
     from mimaface.face.portrait import Portrait
-    from mimaface.output.sinks import is_film
+    from mimaface.output.sinks import is_film, is_picture
 
     is_video = is_film(parsed.output)
     if parsed.transparent and is_video:
         raise InvalidInput(f"{parsed.output.name}: an .mp4 file cannot be transparent", "choose a folder for PNG files as output")
-    settings = RenderSettings(
-        parsed.engine, parsed.size, parsed.framing, parsed.transparent, parsed.absolute, parsed.seed, parsed.face
-    )
     clip = motion.open_motion(parsed, parsed.motion)
+    absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture shows a pose, and none that it is away from
+    settings = RenderSettings(parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face)
     check(clip, settings)
     clip, rate = _at_output_rate(clip, parsed)
+    if is_picture(parsed.output) and len(clip) > 1:
+        raise InvalidInput(
+            f"{parsed.output.name}: one picture cannot hold the motion's {len(clip)} frames",
+            "use a folder or an .mp4 file as output",
+        )
     sound = _sound(parsed.motion, clip, rate, is_video)
     portrait = Portrait.open(parsed.portrait, parsed.face)
     for warning in portrait.warnings:
@@ -117,7 +125,7 @@ def _write(
     parsed: argparse.Namespace, portrait: Portrait, clip: MotionClip, settings: RenderSettings, rate: float, sound: Sound | None
 ) -> int:
     from mimaface.animation import animate
-    from mimaface.output.sinks import is_film, open_sink
+    from mimaface.output.sinks import is_folder, open_sink
 
     started, done = time.monotonic(), 0
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
@@ -128,7 +136,7 @@ def _write(
                 sink.write(frame.index, frame.image)
                 done += 1
     except Cancelled:
-        kept = done > 0 and not is_film(parsed.output)
+        kept = done > 0 and is_folder(parsed.output)
         warn(f"stopped; {f'{done} of {len(clip)} frames are in {parsed.output}' if kept else 'nothing was kept'}")
         return INTERRUPTED
     seconds = time.monotonic() - started

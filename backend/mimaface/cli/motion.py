@@ -34,7 +34,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--swap", action="store_true", help="exchange left and right")
     motion.add_argument("--smoothing", type=float, default=0.0, help="strength of the smoothing over time, 0 to 1")
     motion.add_argument(
-        "--timecode-rate", type=float, default=0.0, help="frames per second of a take's timecode (default: detected from it)"
+        "--timecode-rate",
+        type=float,
+        default=0.0,
+        help="frames per second of a take's timecode (default: detected from it), or of a folder's pictures (default: 25)",
     )
     motion.add_argument("--angles", default="", help="unit of a take's angles: degrees or radians (default: detected)")
     motion.add_argument("--values", default="", help="unit of a take's blendshapes: percent or shares of 1 (default: detected)")

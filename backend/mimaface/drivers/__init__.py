@@ -1,4 +1,4 @@
-"""Where motion comes from: motion files, mocap takes and videos, all as ``MotionClip``."""
+"""Where motion comes from: motion files, mocap takes, videos and pictures, all as ``MotionClip``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mimaface.pictures import is_picture
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
 from mimaface.protocol.texts import shown, shown_list
@@ -23,7 +24,7 @@ __all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "o
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a .motion.npz begins
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
 Progress = Callable[[str, int, int], None]  # told what :func:`.video.track_steps` says
-KINDS = "use .motion.npz, a .csv with the columns of Live Link Face, or a video"
+KINDS = "use .motion.npz, a .csv with the columns of Live Link Face, a video, or a picture"
 
 
 def motion_steps(
@@ -32,24 +33,34 @@ def motion_steps(
     progress: Progress | None = None,
     reading: ReadingSettings | None = None,
 ) -> Iterator[MotionClip | None]:
-    """Read ``path`` by its content: None after every frame of a video, the retargeted motion last."""
+    """Read ``path`` by its content: None after every frame of a video or picture of a folder, the retargeted motion last."""
+    reading = reading or ReadingSettings()
     clip: MotionClip | None = None
     try:
-        if not path.is_file():
+        if not path.is_file() and not path.is_dir():
             what = "not a file" if path.exists() else "no such file"
             raise InvalidInput(f"cannot read {shown(path)}: {what}", "check the path")
-        with path.open("rb") as file:
-            start = file.read(1 << 16)
-        if start.startswith(ZIP) or path.suffix.lower() == ".npz":
+        start = b"" if path.is_dir() else _beginning(path)
+        if path.is_dir():
+            from .pictures import folder_steps
+
+            for clip in folder_steps(path, reading.timecode_rate, progress or _untold):
+                if clip is None:
+                    yield None
+        elif is_picture(path.name, start):
+            from .pictures import picture_motion
+
+            clip = picture_motion(path)
+        elif start.startswith(ZIP) or path.suffix.lower() == ".npz":
             clip = MotionClip.load(path)
         elif (text := decoded(start, whole=False)) is not None or path.suffix.lower() in TABLES:
-            clip = _read_table(path, text or "", reading or ReadingSettings())
+            clip = _read_table(path, text or "", reading)
     except OSError as error:
         raise InvalidMotion(f"cannot read {shown(path)}: {error.strerror}", "check the path") from error
     if clip is None:
         from .video import track_steps
 
-        for clip in track_steps(path, progress) if progress is not None else track_steps(path):
+        for clip in track_steps(path, progress or _untold):
             if clip is None:
                 yield None
     assert clip is not None
@@ -66,6 +77,15 @@ def open_motion(
     *_, clip = motion_steps(Path(path), settings, progress, reading)
     assert clip is not None
     return clip
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1 << 16)
+
+
+def _untold(stage: str, done: int, total: int) -> None:
+    """Progress that nobody asked for."""
 
 
 def _read_table(path: Path, start: str, reading: ReadingSettings) -> MotionClip:

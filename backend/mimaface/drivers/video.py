@@ -88,7 +88,7 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
             raise InvalidInput(f"{path.name}: the video has no frames", HINT)
 
 
-def track_steps(path: Path, progress: Callable[[str, int, int], None] = lambda stage, done, total: None) -> Iterator[MotionClip | None]:
+def track_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
     """Follow the face through a video: None after every frame, the motion last.
 
     ``progress`` is told the stage, "reading" and then "following", the frames done and how many there are; 0 where nobody knows.

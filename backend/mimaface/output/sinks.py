@@ -1,4 +1,4 @@
-"""Writing a shot: a folder of PNG files or an MP4, each complete or not there."""
+"""Writing a shot: a folder of PNG files, an MP4 or one picture, each complete or not there."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ class Folder:
     def write(self, index: int, image: Array) -> None:
         with _reported(self.path):
             write_whole(self.path / f"{index:06d}.png", encode_png(image))
+
+
+class OnePicture:
+    """One PNG file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, index: int, image: Array) -> None:
+        if index:
+            raise InvalidInput(f"{self.path.name}: one picture cannot hold several frames", "use a folder or an .mp4 file")
+        with _reported(self.path):
+            write_whole(self.path, encode_png(image))
 
 
 class _Written:
@@ -137,15 +150,17 @@ def exact_rate(rate: float) -> Fraction:
 
 @contextmanager
 def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = None) -> Iterator[FrameSink]:
-    """A sink for ``path``: .mp4, or a folder for PNG files. An unfinished MP4 is removed, finished PNG files stay.
+    """A sink for ``path``: .mp4, one .png, or a folder for PNG files. An unfinished MP4 is removed, finished PNG files stay.
 
     ``sound`` goes into an MP4. Of a folder's files only those that we wrote are deleted. Raises :class:`InvalidInput` when
     something is there already, :class:`NotWritable` and :class:`DiskFull`.
     """
     with _reported(path):
-        if not is_film(path):
+        if is_folder(path):
             if re.fullmatch(r"\.[A-Za-z]\w{1,4}", path.suffix) and not path.is_dir():
-                raise InvalidInput(f"{path.name}: this kind of output is not known", "use a folder or an .mp4 file")
+                raise InvalidInput(
+                    f"{path.name}: this kind of output is not known", "use a folder, an .mp4 file or, for one frame, a .png file"
+                )
             if path.exists() and any(path.glob("*.png")) and not overwrite:
                 raise InvalidInput(f"{path} already holds frames", "choose another folder or add --overwrite")
             for stale in path.glob("[0-9]" * 6 + ".png"):
@@ -157,6 +172,9 @@ def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = No
         if path.is_dir() or (path.exists() and not overwrite):
             raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
         path.parent.mkdir(parents=True, exist_ok=True)
+        if is_picture(path):
+            yield OnePicture(path)
+            return
         with replacing(path) as part, part.open("w+b", buffering=0) as raw:
             file = _Written(raw)
             sink = Mp4(file, exact_rate(rate), sound)
@@ -169,8 +187,18 @@ def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = No
 
 
 def is_film(path: Path) -> bool:
-    """Whether an output is one file, an MP4, and not a folder of pictures."""
+    """Whether an output is an MP4."""
     return path.suffix.lower() == ".mp4"
+
+
+def is_picture(path: Path) -> bool:
+    """Whether an output is a single picture, and not a folder whose name ends like one's."""
+    return path.suffix.lower() == ".png" and not path.is_dir()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether an output is a folder of pictures."""
+    return not is_film(path) and not is_picture(path)
 
 
 @contextmanager

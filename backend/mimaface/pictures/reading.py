@@ -25,6 +25,8 @@ LARGEST_AREA = 220_000_000  # pixels a file may have: above the 200 megapixels o
 LARGEST_FILE = 1 << 30  # bytes
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2", ".gif")
+# how picture files begin, whatever they are called: PNG, JPEG, TIFF, JPEG 2000
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")  # brands of files by HEVC
 MATTE = (128, 128, 128)  # what the search for faces and the networks see behind transparent pixels
 TURNS = {
@@ -59,6 +61,14 @@ def open_picture(source: Path | str | bytes) -> tuple[Picture, bytes]:
         raise InvalidImage(
             f"{name}: there is not enough memory for this picture", "scale it down, or end other programs"
         ) from error
+
+
+def is_picture(name: str, start: bytes) -> bool:
+    """Whether a file is a picture, by its name or its first bytes; animated GIF is read as a video."""
+    if start[:4] == b"GIF8":
+        return False
+    known = start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] == b"ftypavif"
+    return known or Path(name).suffix.lower() in ENDINGS
 
 
 def load_picture(source: Path | str | bytes) -> Array:

@@ -1,0 +1,91 @@
+"""A picture, or a folder of pictures in the order of their numbers → ``MotionClip``: the face in them, as they show it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mimaface.face.fit import fit_portrait
+from mimaface.face.track import Tracker
+from mimaface.pictures import ENDINGS, open_picture
+from mimaface.protocol.errors import InvalidInput, NoFaceFound
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.motion_files import MAX_FRAMES
+from mimaface.protocol.rotation import matrix_to_quaternion
+from mimaface.protocol.texts import shown_list
+
+RATE = 25.0  # frames per second of a folder of pictures, which does not say it; ``ReadingSettings.timecode_rate`` does
+
+
+def picture_motion(path: Path) -> MotionClip:
+    """The pose of the face in a picture, as it is fitted to a portrait: one frame away from rest, its head in the portrait's place.
+
+    Raises :class:`InvalidImage` and :class:`NoFaceFound`.
+    """
+    picture, _ = open_picture(path)
+    try:
+        fit = fit_portrait(picture.image)
+    except NoFaceFound as error:
+        raise NoFaceFound(f"{path.name}: {error.message}", error.hint) from None
+    sure = np.full((1, 3), fit.confidence)
+    return MotionClip.at_rest(np.zeros(1)).but(
+        blendshapes=fit.blendshapes[None], head_quat=matrix_to_quaternion(fit.rotation[None]), gaze=fit.gaze[None], confidence=sure,
+        meta={"source": path.name, "format": "picture", "warnings": shown_list(picture.warnings)},
+    )  # fmt: skip
+
+
+def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
+    """Follow the face through the pictures of a folder, frames of a film at ``rate`` frames per second (0: ``RATE``).
+
+    None after every picture, the motion last. Raises :class:`InvalidInput`, :class:`InvalidImage` and :class:`NoFaceFound`.
+    """
+    paths = _in_order(path)
+    tracker, size, notes = Tracker(), (0, 0), list[str]()
+    for index, each in enumerate(paths):
+        picture, _ = open_picture(each)
+        image = picture.image
+        notes += picture.warnings
+        if index and image.shape[:2] != size:
+            raise InvalidInput(
+                f"{each.name}: {image.shape[1]} × {image.shape[0]} pixels, unlike the pictures before it",
+                "put the frames of one film into a folder of their own",
+            )
+        size = image.shape[:2]
+        tracker.add(index / (rate or RATE), image)
+        progress("reading", index + 1, len(paths))
+        yield None
+    if tracker.faces == 0:
+        raise NoFaceFound(
+            f"{path.name}: no face found in any of its pictures",
+            "crop closer, or use pictures in which the whole face is visible",
+        )
+    if not rate and len(paths) > 1:
+        notes.append(f"taken for {RATE:g} pictures a second; --timecode-rate changes that")
+    for done, clip in enumerate(tracker.finish(path.name)):
+        if clip is None:
+            progress("following", done, tracker.faces)
+            yield None
+        else:
+            warnings = shown_list([*notes, *clip.meta["warnings"]])
+            yield clip.but(meta={**clip.meta, "format": "pictures", "warnings": warnings})
+
+
+def _in_order(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, with the numbers in names as numbers: 9 before 10."""
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        parts = re.split(r"(\d+)", path.name.lower())
+        return [(int(part), "") if part.isdecimal() and len(part) < 20 else (-1, part) for part in parts]
+
+    try:
+        found = sorted((path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in ENDINGS), key=key)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {folder}: {error.strerror}", "check the path") from error
+    if not found:
+        raise InvalidInput(f"{folder.name}: the folder holds no pictures", f"use {', '.join(ENDINGS)}")
+    if len(found) > MAX_FRAMES:
+        raise InvalidInput(f"{folder.name}: more than {MAX_FRAMES} pictures", "use a shorter sequence")
+    return found
