@@ -1,11 +1,47 @@
+import importlib.util
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # what decides how idle threads of OpenMP wait
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+def run(code: str, **environment: str) -> str:
+    """Standard output, and after it standard error, of Python code in an environment without ``WAITING`` but for what is given."""
+    others = {name: value for name, value in os.environ.items() if name not in WAITING}
+    asked = [sys.executable, "-c", code]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, env=others | environment)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "own, waits",
+    [
+        ({}, "None 0 0"),
+        ({"GOMP_SPINCOUNT": "300", "KMP_BLOCKTIME": "200"}, "None 300 200"),
+        ({"OMP_WAIT_POLICY": "active"}, "active None None"),
+    ],
+    ids=["nobody said", "the user's own", "the user's own for all of OpenMP"],
+)
+def test_idle_threads_leave_the_cores_to_others(own, waits):
+    """In a process that imports the package, and in those that it starts."""
+    show = f"import os; print(*map(os.environ.get, {WAITING!r}))"
+    said = run(
+        f"import mimaface, subprocess, sys; {show}; sys.stdout.flush(); subprocess.run([sys.executable, '-c', {show!r}])", **own
+    )
+    assert said.splitlines() == [waits] * 2
+
+
+def test_the_openmp_of_torch_heeds_it():
+    """What importing torch loads, without the seconds that this takes."""
+    found = sorted((Path(importlib.util.find_spec("torch").submodule_search_locations[0]) / "lib").glob("libgomp*"))
+    if not found:
+        pytest.skip("this torch brings no OpenMP of GCC's")
+    assert "GOMP_SPINCOUNT = '0'" in run(f"import mimaface, ctypes; ctypes.CDLL({str(found[0])!r})", OMP_DISPLAY_ENV="VERBOSE")
 
 
 def test_importing_mimaface_loads_nothing_heavy():
