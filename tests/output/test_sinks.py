@@ -17,6 +17,21 @@ from mimaface.protocol.errors import NotWritable
 TONE = 440.0
 
 
+FULL = """import resource, signal, sys, numpy as np  # a disk on which no file has room for more than 0.19 megabytes
+from pathlib import Path
+from mimaface.output.sinks import open_sink
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (190_000, 190_000))
+random = np.random.default_rng(0)
+noise = random.integers(0, 255, (256, 256, 3), np.uint8)
+try:
+    with open_sink(Path(sys.argv[1]), 24, False) as sink:
+        for index, frame in enumerate(FRAMES): sink.write(index, frame)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
 @pytest.fixture(scope="module")
 def photo():
     return np.asarray(Image.open(HOPPER).convert("RGB").resize((128, 160), Image.Resampling.LANCZOS))
@@ -134,17 +149,31 @@ def test_alpha_is_black_in_a_film(tmp_path, photo):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
 def test_a_film_that_does_not_fit_leaves_nothing(tmp_path):
-    script = (
-        "import resource, signal, sys, numpy as np\nfrom pathlib import Path\nfrom mimaface.output.sinks import open_sink\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "random = np.random.default_rng(0)\n"
-        "try:\n    with open_sink(Path(sys.argv[1]), 24, False) as sink:\n"
-        "        for index in range(40): sink.write(index, random.integers(0, 255, (256, 256, 3), np.uint8))\n"
-        "except Exception as error:\n    print(type(error).__name__, error)\n"
-    )
+    script = FULL.replace("FRAMES", "[random.integers(0, 255, (256, 256, 3), np.uint8) for _ in range(40)]")
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "a.mp4"], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith(f"NotWritable cannot write to {tmp_path / 'a.mp4'}: File too large"), done.stdout + done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
+def test_frames_that_do_not_fit_are_an_error_and_those_before_stay(tmp_path):
+    """The thread that writes them is another than the one that draws."""
+    script = FULL.replace(
+        "FRAMES", "[np.zeros((256, 256, 3), np.uint8)] * 3 + [noise] + [np.zeros((256, 256, 3), np.uint8)] * 40"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "a"], capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith(f"NotWritable cannot write to {tmp_path / 'a'}: File too large"), done.stdout + done.stderr
+    there = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert there[:3] == ["000000.png", "000001.png", "000002.png"] and "000003.png" not in there and len(there) < 10
+
+
+def test_a_stopped_run_leaves_every_frame_that_it_took(tmp_path, photo):
+    with pytest.raises(KeyboardInterrupt), open_sink(tmp_path / "a", 24, False) as sink:
+        for index in range(5):
+            sink.write(index, photo)
+        raise KeyboardInterrupt
+    for index in range(5):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a" / f"{index:06d}.png")), photo)
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path, photo):

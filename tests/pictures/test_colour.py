@@ -186,3 +186,19 @@ def test_frames_say_that_they_are_srgb(photo):
     assert struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk)) in content
     np.testing.assert_array_equal(load_picture(content), photo)
     assert encode_png(photo) == content
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 4), (64, 33, 3), (3, 200, 4)])
+def test_every_shape_of_frame_is_read_back_to_the_byte(shape):
+    """By a reader that is not ours, from views in every order of memory."""
+    whole = np.random.default_rng(1).integers(0, 256, (2 * shape[0], shape[1], shape[2]), np.uint8)
+    for picture in (whole[::2], whole[: shape[0]][::-1, ::-1], np.asfortranarray(whole[: shape[0]])):
+        with Image.open(io.BytesIO(encode_png(picture))) as opened:
+            assert opened.mode == ("RGB" if shape[2] == 3 else "RGBA")
+            np.testing.assert_array_equal(np.asarray(opened), picture)
+
+
+def test_a_frame_as_a_folder_of_them_takes_no_more_bytes_than_pillows(photo):
+    expected = io.BytesIO()
+    Image.fromarray(photo).save(expected, "PNG", compress_level=1)
+    assert len(encode_png(photo)) < 1.05 * len(expected.getvalue())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +24,7 @@ from mimaface.protocol.files import replacing, write_whole
 from .sound import Sound
 
 Array = NDArray[Any]
+AHEAD = 2  # frames that wait to be written. More takes more memory, and helps where frames take very unequal times
 BIT_RATE = 192_000  # bits a second of sound
 NEAR = 0.005  # frames per second: 23.98 and 23.976 are 24000/1001
 
@@ -33,14 +36,31 @@ class FrameSink(Protocol):
 
 
 class Folder:
-    """``000000.png`` and on; a frame appears under its name only when it is whole."""
+    """``000000.png`` and on, written in order by another thread, while frames to come are drawn; a frame appears under its name only
+    when it is whole, and an error of one is raised by a later :meth:`write` or by :meth:`finish`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._thread = ThreadPoolExecutor(1, "png")
+        self._waiting: deque[Future[None]] = deque()
 
     def write(self, index: int, image: Array) -> None:
+        """Take a frame, which nobody changes any more."""
+        while len(self._waiting) >= AHEAD or (self._waiting and self._waiting[0].done()):
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._put, index, image))
+
+    def _put(self, index: int, image: Array) -> None:
         with _reported(self.path):
             write_whole(self.path / f"{index:06d}.png", encode_png(image))
+
+    def finish(self) -> None:
+        """Wait until every frame is in the folder."""
+        try:
+            while self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            self._thread.shutdown(cancel_futures=True)
 
 
 class OnePicture:
@@ -167,7 +187,11 @@ def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = No
                 if is_ours(stale):
                     stale.unlink()
             path.mkdir(parents=True, exist_ok=True)
-            yield Folder(path)
+            frames = Folder(path)
+            try:
+                yield frames
+            finally:  # what was finished before an error or a stop stays
+                frames.finish()
             return
         if path.is_dir() or (path.exists() and not overwrite):
             raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+
+try:
+    from isal.isal_zlib import compress
+except ImportError:  # it has no wheel for this machine: four times slower, files of much the same size, the same pictures
+    from zlib import compress
 
 Array = NDArray[Any]
 OURS = "MIMAFace Animator"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PERCEPTUAL = b"\0"  # the rendering intent that the sRGB chunk of a photograph names
+COLOUR_TYPE = {3: 2, 4: 6}  # channels → truecolour, with alpha; PNG specification 11.2.1
+# of a row: each byte is its difference from the byte above. With ISA-L a photograph takes as many bytes as with the filter that is best
+# for each row and zlib's level 1, in a twelfth of the time.
+UP = 2
+LEVEL = 1  # of compression. 3 takes half as long again and saves 0.5 %
 
 
 def encode_png(image: Array) -> bytes:
-    """A picture (H, W, 3 or 4) uint8 in sRGB as a PNG file that says so; equal pictures give equal bytes."""
-    out, tags = io.BytesIO(), PngInfo()
-    tags.add(b"sRGB", PERCEPTUAL)
-    tags.add_text("Software", OURS)
-    Image.fromarray(image).save(out, "PNG", compress_level=1, pnginfo=tags)
-    return out.getvalue()
+    """A picture (H, W, 3 or 4) uint8 in sRGB as a PNG file that says so; on one machine equal pictures give equal bytes.
+
+    It computes without Python's lock, so that another thread can write while this one renders.
+    """
+    height, width, channels = image.shape
+    pixels = np.ascontiguousarray(image, np.uint8).reshape(height, width * channels)
+    rows = np.empty((height, 1 + width * channels), np.uint8)
+    rows[:, 0] = UP
+    rows[:1, 1:] = pixels[:1]
+    np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPE[channels], 0, 0, 0)
+    text = b"Software\0" + OURS.encode("latin-1")
+    parts = (b"IHDR", header), (b"sRGB", PERCEPTUAL), (b"tEXt", text), (b"IDAT", compress(rows, LEVEL)), (b"IEND", b"")
+    return SIGNATURE + b"".join(_chunk(*part) for part in parts)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
 
 
 def is_ours(path: Path) -> bool:
