@@ -326,6 +326,14 @@ def test_two_takes_in_one_file_follow_each_other():
     assert any("2 takes" in text for text in clip.meta["warnings"])
 
 
+def test_a_header_or_a_row_without_a_time_after_the_last_row_takes_no_row():
+    wider = ",".join([*HEADER, "Note"])
+    for end in (wider, wider + "\n", "," * len(HEADER) + "x"):
+        assert len(read_live_link_csv(take([{}] * 5) + end.encode(), "a.csv")) == 5
+    with pytest.raises(InvalidMotion, match="no frames"):
+        read_live_link_csv(take([]) + wider.encode(), "a.csv")
+
+
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.51, 0.9])
 def test_a_take_that_was_cut_off_is_read_and_said(share):
     content = moving()

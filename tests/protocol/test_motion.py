@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import motion_of, nod
+from mimaface.drivers import open_motion
 from mimaface.protocol.arkit import ACTION_INDEX, BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidInput, InvalidMotion, NotWritable
 from mimaface.protocol.motion import MotionClip
@@ -120,6 +121,7 @@ def test_a_slow_take_has_no_holes():
         ({"time": np.array([0.0, 0.1, 0.1])}, "frame 2: time"),
         ({"blendshapes": np.zeros((3, 51))}, "blendshapes has shape"),
         ({"gaze": np.full((3, 2, 2), np.nan)}, "frame 0: gaze"),
+        ({"head_pos": np.full((3, 3), np.inf)}, "frame 0: head_pos"),
         ({"head_quat": np.ones((3, 4))}, "not a unit quaternion"),
         ({"blendshapes": [["x"] * 52] * 3}, "does not hold numbers"),
         ({"time": np.zeros(0)}, "0 frames"),
@@ -294,6 +296,13 @@ def test_too_large_arrays_are_refused_before_they_are_unpacked():
     tracemalloc.stop()
 
 
+def beyond_unicode(texts) -> np.ndarray:
+    """The texts, the third letter of the first one beyond those that there are: numpy reads it, Python cannot write it."""
+    array = np.array(texts)
+    array.view(np.uint32)[2] = 0x30307073
+    return array
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -309,6 +318,8 @@ def test_too_large_arrays_are_refused_before_they_are_unpacked():
         {"meta": np.array("x" * (2 << 20))},
         {"blendshape_names": np.array(["x" * 300_000, *BLENDSHAPE_NAMES[1:]])},
         {"blendshape_names": np.array(["bad\ud800name", *BLENDSHAPE_NAMES[1:]])},
+        {"blendshape_names": beyond_unicode(BLENDSHAPE_NAMES)},
+        {"meta": beyond_unicode(['{"a": 1}'])[0]},
         {"gaze": np.zeros((4, 2, 2), "<c16")},
     ],
 )
@@ -340,3 +351,11 @@ def test_pipes_and_devices_are_no_motion(tmp_path):
     for path in (tmp_path / "pipe.motion.npz", Path("/dev/zero"), tmp_path):
         with pytest.raises(InvalidMotion, match="not a file"):
             MotionClip.load(path)
+
+
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="Linux only")
+def test_a_file_of_the_system_that_never_answers_is_not_opened(tmp_path):
+    (tmp_path / "take.npz").symlink_to("/proc/kmsg")
+    for read in (MotionClip.load, open_motion):
+        with pytest.raises(InvalidMotion, match=r"take\.npz: the file is empty"):
+            read(tmp_path / "take.npz")

@@ -80,6 +80,8 @@ def open_motion(
 
 
 def _beginning(path: Path) -> bytes:
+    if not path.stat().st_size:  # of the system's own files, too, some of which never answer
+        raise InvalidMotion(f"{path.name}: the file is empty", "export the take again, or choose another file")
     with path.open("rb") as file:
         return file.read(1 << 16)
 

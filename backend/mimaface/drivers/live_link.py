@@ -177,9 +177,10 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
     fresh: list[bool] = []
     headers = untimed = short = 0
     again = False
-    cells_of_last = layout.width
-    least = last = 0  # letters of the last cell: of all rows but the last, and of the last
+    lacking, shorter = 0, False  # of the file's last line, if it is a row: cells too few; its last cell is the shortest of all
+    least = 0  # letters of the last cell, of all rows
     for line, cells in table.rows:
+        lacking, shorter = 0, False
         if cells[0][:1].isalpha() and _is_header(cells):
             layout, headers, again = Layout.of(cells, line, name), headers + 1, True
             continue
@@ -188,10 +189,11 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
             untimed += 1
             continue
         lost = layout.count is not None and layout.count < len(cells) and cells[layout.count] in ("0", "0.0")
-        cells_of_last = layout.width if lost else len(cells)
-        short += 2 < cells_of_last < layout.width
+        lacking = 0 if lost else max(0, layout.width - len(cells))
+        short += lacking > 0 and len(cells) > 2
         row = None if lost or len(cells) < layout.width else _row(cells, layout, line, name)
-        least, last = min(least or last, last), len(cells[-1])
+        letters = len(cells[-1])
+        shorter, least = letters < least, min(least or letters, letters)
         lines.append(line)
         times.append(when)
         values.append(np.full(len(layout.wanted), np.nan) if row is None else row)
@@ -201,10 +203,11 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
     notes = [f"the header is repeated {headers} times: passed over"] if headers else []
     if untimed:
         notes.append(f"{untimed} rows without a time were left out")
-    cut = 2 < cells_of_last < layout.width or (not table.ended and (cells_of_last < layout.width or last < least))
+    partly = lacking > 0 and len(cells) > 2
+    cut = partly or (not table.ended and (lacking > 0 or shorter))
     if cut:
         notes.append("the last line is incomplete and was left out: the file may have been cut off, and the take be longer")
-        short -= 2 < cells_of_last < layout.width
+        short -= partly
         for items in (lines, times, values, faces, fresh):
             items.pop()
     if not lines:

@@ -103,14 +103,16 @@ class MotionClip:
         time = put("time", np.float64, (frames,))
         blendshapes = put("blendshapes", np.float32, (frames, len(BLENDSHAPE_NAMES)))
         quaternion = put("head_quat", np.float64, (frames, 4))
-        put("head_pos", np.float64, (frames, 3))
+        position = put("head_pos", np.float64, (frames, 3))
         gaze = put("gaze", np.float32, (frames, 2, 2))
         put("valid", np.bool_, (frames, 3))
         put("confidence", np.float32, (frames, 3))
         for name, tail in zip(OPTIONAL, ((478, 3), (64,), (4,))):
             if getattr(self, name) is not None:
                 put(name, np.float32, (frames, *tail))
-        for name, value in (("time", time), ("blendshapes", blendshapes), ("head_quat", quaternion), ("gaze", gaze)):
+        known = np.where(np.isnan(position), 0.0, position)
+        numbers = ("time", time), ("blendshapes", blendshapes), ("head_quat", quaternion), ("head_pos", known), ("gaze", gaze)
+        for name, value in numbers:
             wrong = ~np.isfinite(value).reshape(frames, -1).all(axis=1)
             if wrong.any():
                 raise InvalidMotion(f"motion frame {int(np.argmax(wrong))}: {name} is not a finite number")
@@ -285,7 +287,10 @@ class MotionClip:
         try:
             if not source.is_file():
                 raise InvalidMotion(f"cannot read {source}: {'not a file' if source.exists() else 'no such file'}", "check the path")
-            if source.stat().st_size > LARGEST_FILE:
+            size = source.stat().st_size
+            if not size:  # of the system's own files, too, some of which never answer
+                raise InvalidMotion(f"{source.name}: the file is empty", "export the motion again, or choose another file")
+            if size > LARGEST_FILE:
                 raise InvalidMotion(f"{source.name} is too large for a motion of {MAX_FRAMES} frames", "use a shorter take")
             content = source.read_bytes()
         except OSError as error:

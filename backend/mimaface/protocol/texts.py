@@ -11,7 +11,7 @@ MOST_TEXTS = 20  # warnings of one file; more are counted, not listed
 
 def shown(value: Any, longest: int = LONGEST_TEXT) -> str:
     """``value`` as one line of at most ``longest`` letters that every encoding of Unicode can write."""
-    text = str(value)[: longest + 1].encode("utf-8", "replace").decode("utf-8")
+    text = str(value)[: longest + 1].encode("utf-8", "replace").decode("utf-8", "replace")  # numpy's texts may hold more than Unicode
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
