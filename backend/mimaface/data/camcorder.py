@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mimaface.face.head import Head
 from mimaface.face.pose import FacePose
 from mimaface.geometry.rasterise import rasterise, vertex_normals
-from mimaface.reprojection.eyes_and_mouth import IRIS_RADIUS
+from mimaface.reprojection.tuning import IRIS_RADIUS
 
 from .attire import COLLAR, neck_follows
 from .people import TEXTURE, Person

@@ -11,12 +11,9 @@ from PIL import Image
 
 from mimaface.face.portrait import Portrait
 
+from . import tuning
+
 Array = NDArray[Any]
-# face heights from the face's middle that may move with the head. Lower: long hair stays behind; higher: more pixels a frame
-CANVAS_REACH = 2.3
-# share of the shown part that is kept around it, so that what moves in from outside has pixels. Higher: more pixels a frame
-CANVAS_AROUND = 0.35
-FACE_MARGIN = 1.7  # face heights a side of the "face" framing's square
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,8 @@ def choose_window(portrait: Portrait, size: int, framing: str) -> CropWindow:
         return CropWindow(0.0, 0.0, scale, max(round(width * scale), 1), max(round(height * scale), 1))
     points = portrait.fit.landmarks[:468, :2]
     low, high = points.min(0), points.max(0)
-    side = min(FACE_MARGIN * float(max(high - low)), float(min(width, height)))
-    centre = (low + high) / 2 - [0, 0.08 * side]
+    side = min(tuning.FACE_MARGIN * float(max(high - low)), float(min(width, height)))
+    centre = (low + high) / 2 - [0, tuning.FACE_RAISED * side]
     left = float(np.clip(centre[0] - side / 2, 0, width - side))
     top = float(np.clip(centre[1] - side / 2, 0, height - side))
     target = round(side) if size == 0 else size
@@ -51,9 +48,9 @@ def choose_canvas(portrait: Portrait, frame: CropWindow) -> CropWindow:
     height, width = portrait.image.shape[:2]
     points = portrait.fit.landmarks[:468, :2]
     low, high = points.min(0), points.max(0)
-    reach = CANVAS_REACH * float(max(high - low))
+    reach = tuning.CANVAS_REACH * float(max(high - low))
     right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
-    around = CANVAS_AROUND * max(frame.width, frame.height) / frame.scale
+    around = tuning.CANVAS_AROUND * max(frame.width, frame.height) / frame.scale
 
     def snapped(value: float, origin: float) -> int:
         return round((value - origin) * frame.scale)

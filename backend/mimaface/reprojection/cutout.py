@@ -12,10 +12,10 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
 
 from mimaface.geometry.interpolation import smoothstep
 
-from .matte import CLEAR, EDGE_HIGH, EDGE_LOW, SURE, PersonSegmenter
+from . import tuning
+from .matte import PersonSegmenter
 
 Array = NDArray[Any]
-LOOSE = 0.1  # share of what is opaque around the person that is not the person, above which an alpha is no person's outline
 STRIP = 256  # rows at a time, for memory
 
 
@@ -65,20 +65,20 @@ def within_alpha(matte: Array, alpha: Array) -> Array:
     share = alpha.astype(np.float32) / 255
     rows, columns = np.nonzero(matte > 0.5)
     around = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    loose = (share * (matte < 0.5))[around].sum() > LOOSE * share[around].sum()
+    loose = (share * (matte < 0.5))[around].sum() > tuning.LOOSE_ALPHA * share[around].sum()
     return np.minimum(matte, share) if loose else share
 
 
 def whole_person(image: Array, matte: Array) -> Array:
     """``matte`` (H, W) of a person, which ends a few faces from the face, with the rest of the body in ``image``: (H, W) float32."""
-    rows, columns = np.nonzero(matte > CLEAR)
+    rows, columns = np.nonzero(matte > tuning.CLEAR)
     near = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     found = Image.fromarray(PersonSegmenter.load()(image)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
-    result = np.asarray(smoothstep(EDGE_LOW, EDGE_HIGH, np.asarray(found)), np.float32)
+    result = np.asarray(smoothstep(tuning.EDGE_LOW, tuning.EDGE_HIGH, np.asarray(found)), np.float32)
     result[near] = matte[near]
     people, count = label(result > 0.5)
     if count > 1:
         mine = np.bincount(people[near][matte[near] > 0.5], minlength=count + 1)[1:].argmax() + 1
         result[(people > 0) & (people != mine)] = 0
-    inside = distance_transform_edt(binary_fill_holes(result > 0.5)) > SURE * max(image.shape[:2])
+    inside = distance_transform_edt(binary_fill_holes(result > 0.5)) > tuning.SURE_PERSON * max(image.shape[:2])
     return np.where(inside, np.float32(1), result)

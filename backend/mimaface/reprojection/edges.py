@@ -10,6 +10,8 @@ from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.interpolation import smoothstep
 
+from . import tuning
+
 Array = NDArray[Any]
 
 
@@ -21,8 +23,8 @@ def inner_edge(covered: Array) -> Array:
 def seams(sheet: Array, head: Array, reach: int) -> Array:
     """(h, w) float32: 1 where the sheet, of opacity ``sheet`` (h, w) in [0, 1], ends in the midst of the ``head`` (h, w) bool, falling
     to 0 ``reach`` pixels inside it. There the sheet ends at the photograph's outline, with some of what was behind."""
-    edge = 1 - smoothstep(0.6, 1.0, _mean_around(sheet, reach))
-    return np.asarray(edge * smoothstep(0.8, 1.0, _mean_around(head, reach)), np.float32)
+    edge = 1 - smoothstep(*tuning.SEAM_WARP, _mean_around(sheet, reach))
+    return np.asarray(edge * smoothstep(*tuning.SEAM_HEAD, _mean_around(head, reach)), np.float32)
 
 
 def _mean_around(values: Array, reach: int) -> Array:

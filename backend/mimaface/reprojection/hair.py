@@ -14,17 +14,12 @@ from numpy.typing import NDArray
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.mesh import edges, harmonic_extension
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 
-from .eyes_and_mouth import spread
+from . import tuning
 
 Array = NDArray[Any]
-THICKEST, STEP = 0.09, 0.0015  # metres of hair that are looked for, and the steps
-RIM = 0.2  # cosine between surface and line of sight, either way, up to which a point lies on the outline
-LEAST = 5  # points of the outline without which there is nothing to go by
-SMOOTHING = 8  # rounds over the mesh
-EAR_SEEN = 15  # vertices of an ear without which it is not told apart from hair
-NEAREST = 0.004  # metres behind the nearest surface up to which a vertex is seen
 
 
 def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, matte: Array) -> Array:
@@ -36,26 +31,26 @@ def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, mat
     still = shape @ fit.rotation.T + fit.translation
     hair = head.region("scalp") | _hidden_ears(head, camera.project(still), image)
     ears = hair & head.region("ears")
-    smooth = np.where(ears[:, None], spread(len(shape), skin, shape, ~ears), shape) if ears.any() else shape
+    smooth = np.where(ears[:, None], harmonic_extension(shape, ~ears, skin), shape) if ears.any() else shape
     normals = vertex_normals(smooth, skin)
     limit = _way_out(fit, camera, smooth, normals, matte)
-    sure = hair & np.isfinite(limit) & (np.abs(_facing(fit, smooth, normals)) < RIM)
-    if sure.sum() < LEAST:
+    sure = hair & np.isfinite(limit) & (np.abs(_facing(fit, smooth, normals)) < tuning.SILHOUETTE_COSINE)
+    if sure.sum() < tuning.OUTLINE_LEAST:
         return np.zeros_like(shape)
     inner = skin[hair[skin].all(1)]
-    thick = np.where(hair, spread(len(shape), inner, np.repeat(np.where(sure, limit, 0.0)[:, None], 3, 1), sure)[:, 0], 0.0)
-    first, second = _edges()
+    thick = np.where(hair, harmonic_extension(np.where(sure, limit, 0.0)[:, None], sure, inner)[:, 0], 0.0)
+    first, second = edges(skin)
     neighbours = np.maximum(np.bincount(first, minlength=len(thick)), 1)
-    for _ in range(SMOOTHING):
+    for _ in range(tuning.HAIR_SMOOTHING):
         around = np.bincount(first, thick[second], len(thick)) / neighbours
         thick = np.where(hair, 0.5 * (thick + around), 0.0)
-    return np.asarray(smooth - shape + np.clip(np.minimum(thick, limit), 0, THICKEST)[:, None] * normals)
+    return np.asarray(smooth - shape + np.clip(np.minimum(thick, limit), 0, tuning.HAIR_THICKEST)[:, None] * normals)
 
 
 def _way_out(fit: FittedFace, camera: Camera, shape: Array, normals: Array, matte: Array) -> Array:
     """Metres (V,) along its normal from a vertex to where the photograph shows no person any more; ∞ where that is not seen."""
     still, outwards = shape @ fit.rotation.T + fit.translation, normals @ fit.rotation.T
-    away = np.arange(0, THICKEST, STEP)
+    away = np.arange(0, tuning.HAIR_THICKEST, tuning.HAIR_STEP)
     points = still[:, None] + away[:, None] * outwards[:, None]
     u, v = np.moveaxis(camera.project(points.reshape(-1, 3)).reshape(points.shape)[..., :2].astype(int), -1, 0)
     height, width = matte.shape
@@ -78,7 +73,7 @@ def _hidden_ears(head: Head, place: Array, image: Array) -> Array:
     height, width = image.shape[:2]
     raster = rasterise(place, skin_triangles(), height, width)
     column, row = np.clip(place[:, 0].astype(int), 0, width - 1), np.clip(place[:, 1].astype(int), 0, height - 1)
-    seen = np.abs(place[:, 2] - raster.depth[row, column]) < NEAREST
+    seen = np.abs(place[:, 2] - raster.depth[row, column]) < tuning.HAIR_NEAREST
     colour = image[row, column].astype(np.float64)
     ears, face, scalp = (head.region(name) for name in ("ears", "face", "scalp"))
     if not (face & seen).any() or not (scalp & seen).any():
@@ -86,7 +81,7 @@ def _hidden_ears(head: Head, place: Array, image: Array) -> Array:
     skin, hair = np.median(colour[face & seen], 0), np.median(colour[scalp & seen], 0)
     like_hair = np.linalg.norm(colour - hair, axis=1) < np.linalg.norm(colour - skin, axis=1)
     sides = [ears & (head.vertices[:, 0] > 0), ears & (head.vertices[:, 0] <= 0)]
-    votes = [float(like_hair[side & seen].mean()) if (side & seen).sum() >= EAR_SEEN else None for side in sides]
+    votes = [float(like_hair[side & seen].mean()) if (side & seen).sum() >= tuning.EAR_SEEN else None for side in sides]
     result = np.zeros(len(place), bool)
     for side, vote, other in zip(sides, votes, votes[::-1]):
         known = vote if vote is not None else other
@@ -99,12 +94,3 @@ def skin_triangles() -> Array:
     """(N, 3) of the head's skin."""
     head = Head.load()
     return np.ascontiguousarray(head.triangles[head.triangle_part == head.parts.index("skin")])
-
-
-@functools.cache
-def _edges() -> tuple[Array, Array]:
-    """Both ends (E,) of every edge of the skin, each edge in both directions."""
-    skin = skin_triangles()
-    pairs = np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
-    pairs = np.concatenate([pairs, pairs[:, ::-1]])
-    return pairs[:, 0], pairs[:, 1]

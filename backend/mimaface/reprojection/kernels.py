@@ -1,6 +1,6 @@
 """The colour of every pixel: the photograph looked up through the posed head, and what no photograph shows, painted.
 
-Kernels only; :mod:`mimaface.reprojection.projection` and :mod:`mimaface.reprojection.eyes_and_mouth` prepare what they read.
+Kernels only; :mod:`mimaface.reprojection.projection` and :mod:`mimaface.reprojection.eyes` prepare what they read.
 """
 
 from __future__ import annotations
@@ -13,27 +13,14 @@ from numpy.typing import NDArray
 
 from mimaface.geometry.interpolation import bilinear, sample_into
 
+from .tuning import KernelTuning
+
 Array = NDArray[Any]
 SKIN, EYE, MOUTH, TEETH = 1, 2, 3, 4
-DEPTH_BIAS, DEPTH_SOFT = 0.008, 0.008  # metres behind the nearest surface: up to the first it is seen, past both it is hidden
-# pixels from another surface within which a pixel is not and then is trusted, by kind, at heads up to RIM_HEAD pixels wide
-RIM_HEAD = 200
 MARGIN_UNIT = 4.0  # margins are kept in quarters of such a pixel, −32 to 31.75
-# – where the expression changed, and where it did not; around an unchanged mouth its picture is continued outwards
-RIM = np.array(
-    [[0.0, 1.0, 0.0, 1.0], [2.5, 7.0, 0.0, 0.8], [0.7, 2.0, 0.0, 0.8], [0.7, 2.0, -24.0, -16.0], [-4.0, -1.5, -24.0, -16.0]],
-    np.float32,
-)
 TRUST, MIRROR, CALM, OPACITY, SAME, INNER, SHADE = range(7)  # columns of ``factors``
 EYE_REACH = 1.3  # radians from the pupil to the border of an eye picture
 LID_BINS, LID_SPAN = 33, 1.1  # columns of a lid table, radians of yaw to either side
-LID_SHADOW, SHADOW_REACH = 0.5, 0.20  # how dark the eye is under its upper lid, and radians down to where that ends
-# metres along the arch from the middle to where each tooth ends; metres of crown; metres that a gap between teeth is wide
-UPPER_TEETH = np.array([0.0085, 0.0153, 0.0229, 0.0299, 0.0367, 0.0467, 0.0567])
-LOWER_TEETH = np.array([0.0054, 0.0113, 0.0181, 0.0251, 0.0322, 0.0432, 0.0537])
-CROWN, GAP, ROUND = 0.0098, 0.0005, 0.0011
-MOLARS = 0.018  # metres along the arch from which the cheeks take the light from the teeth
-GUM = np.array([0.74, 0.44, 0.42])  # against the colour of teeth
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -45,15 +32,15 @@ def mix(values: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, 
 @numba.njit(cache=True, nogil=True)
 def texture(  # house: compiled, so it takes the arrays of Projection and Look one by one
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
-    surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, rim: Array, eyes: Array, turns: Array, lids: Array,
-    dark: Array, gum: Array, pixel: float,
+    surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, tuning: KernelTuning,
+    eyes: Array, turns: Array, lids: Array, dark: Array, gum: Array, pixel: float,
 ) -> Array:  # fmt: skip
     """Colour, opacity, and how much of it no pixel of the photograph shows (h, w, 5), of a raster of the posed head.
 
     own, partner (V, 3): u·z, v·z, z in the source, of a vertex and of its mirror partner; factors (V, 7): trust, mirror trust,
     stillness (1: hardly moved, so its own pixel is right), opacity, sameness (1: moved with the head, but not on it), inner
-    (1: opaque even where no pixel is known), shade; fallback (V, 3) RGB; surface (V, 4): see ``unseen.surface_coordinates``;
-    image, inner_image (H, W, 3): the photograph, and its mouth continued over the lips; rim (5, 4): see RIM;
+    (1: opaque even where no pixel is known), shade; fallback (V, 3) RGB; surface (V, 4): see ``fallback.surface_coordinates``;
+    image, inner_image (H, W, 3): the photograph, and its mouth continued over the lips; tuning: see there;
     eyes (2, S, S, 3) pictures of both eyes, turned by turns (2, 3, 3); lids (2, 33): pitch of the upper lid's edge by yaw;
     dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; pixel: metres at the head.
     """
@@ -73,7 +60,7 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
             mine = kind[index]
             same = mix(factors, a, b, c, wa, wb, wc, SAME)
             picture = inner_image if mine in (TEETH, MOUTH) else image
-            share, u, v = look_up(own, a, b, c, wa, wb, wc, mine, same, source_depth, margin, rim)
+            share, u, v = look_up(own, a, b, c, wa, wb, wc, mine, same, source_depth, margin, tuning)
             share *= mix(factors, a, b, c, wa, wb, wc, TRUST)
             if mine in (MOUTH, EYE):
                 share *= same
@@ -83,16 +70,16 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                 for channel in range(3):
                     colour[channel] = mix(fallback, a, b, c, wa, wb, wc, channel)
                 if mine == EYE:
-                    paint_eye(colour, surface, a, b, c, wa, wb, wc, eyes, turns, lids)
+                    paint_eye(colour, surface, a, b, c, wa, wb, wc, eyes, turns, lids, tuning)
                 elif mine in (TEETH, MOUTH):
                     shade = mix(factors, a, b, c, wa, wb, wc, SHADE)
                     if mine == TEETH:
-                        shade *= paint_tooth(colour, surface, a, b, c, wa, wb, wc, gum, pixel)
+                        shade *= paint_tooth(colour, surface, a, b, c, wa, wb, wc, gum, pixel, tuning)
                     for channel in range(3):
                         colour[channel] = dark[channel] + shade * (colour[channel] - dark[channel])
                 mirrored = mix(factors, a, b, c, wa, wb, wc, MIRROR)
                 if mirrored > 0:
-                    found_share, mu, mv = look_up(partner, a, b, c, wa, wb, wc, mine, same, source_depth, margin, rim)
+                    found_share, mu, mv = look_up(partner, a, b, c, wa, wb, wc, mine, same, source_depth, margin, tuning)
                     mirrored *= found_share
                     unknown *= 1 - mirrored
                     if mirrored > 0:
@@ -112,7 +99,7 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
 @numba.njit(cache=True, nogil=True)
 def look_up(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
     table: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, mine: int, same: float, source_depth: Array,
-    margin: Array, rim: Array,
+    margin: Array, tuning: KernelTuning,
 ) -> tuple[float, float, float]:  # fmt: skip
     """How far the photograph shows a point (0–1: inside it, not hidden, not at the rim of another part), and where: u, v."""
     rows, columns = source_depth.shape
@@ -127,17 +114,18 @@ def look_up(  # house: compiled, a corner's numbers come unpacked from the loop 
         inside += same * (bilinear(margin, u, v, MOUTH) / MARGIN_UNIT - inside)
         behind *= 1 - same
     share = 1.0
-    if behind > DEPTH_BIAS:
-        share = max(1.0 - (behind - DEPTH_BIAS) / DEPTH_SOFT, 0.0)
-    low = rim[mine, 0] + same * (rim[mine, 2] - rim[mine, 0])
-    high = rim[mine, 1] + same * (rim[mine, 3] - rim[mine, 1])
+    if behind > tuning.hidden_from:
+        share = max(1.0 - (behind - tuning.hidden_from) / tuning.hidden_over, 0.0)
+    low = tuning.margins[mine, 0] + same * (tuning.margins[mine, 2] - tuning.margins[mine, 0])
+    high = tuning.margins[mine, 1] + same * (tuning.margins[mine, 3] - tuning.margins[mine, 1])
     return share * min(max((inside - low) / (high - low), 0.0), 1.0), u, v
 
 
 @numba.njit(cache=True, nogil=True)
 def paint_eye(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
-    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, eyes: Array, turns: Array, lids: Array
-) -> None:
+    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, eyes: Array, turns: Array, lids: Array,
+    tuning: KernelTuning,
+) -> None:  # fmt: skip
     """The eye's own picture at a direction from its centre, in the shadow of the upper lid."""
     dx = mix(surface, a, b, c, wa, wb, wc, 0)
     dy = mix(surface, a, b, c, wa, wb, wc, 1)
@@ -156,23 +144,24 @@ def paint_eye(  # house: compiled, a corner's numbers come unpacked from the loo
     place = min(max((yaw / LID_SPAN + 1) * 0.5 * (LID_BINS - 1), 0.0), LID_BINS - 1.001)
     left = int(place)
     lid = lids[side, left] + (place - left) * (lids[side, left + 1] - lids[side, left])
-    lit = min(max((lid - pitch) / SHADOW_REACH, 0.0), 1.0)
-    light = 1 - LID_SHADOW * (1 - lit) * (1 - lit)
+    lit = min(max((lid - pitch) / tuning.lid_shadow_reach, 0.0), 1.0)
+    light = 1 - tuning.lid_shadow * (1 - lit) * (1 - lit)
     for channel in range(3):
         colour[channel] = light * bilinear(eyes[side], u, v, channel)
 
 
 @numba.njit(cache=True, nogil=True)
 def paint_tooth(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
-    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, gum_hue: Array, pixel: float
-) -> float:
+    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, gum_hue: Array, pixel: float,
+    tuning: KernelTuning,
+) -> float:  # fmt: skip
     """Crowns with gaps between them, rounded at their edge, gum above; lines thinner than a pixel are fainter, not thinner.
 
     Returns the share of light that the cheeks leave.
     """
     along = abs(mix(surface, a, b, c, wa, wb, wc, 0))
     up = mix(surface, a, b, c, wa, wb, wc, 1)
-    ends = LOWER_TEETH if surface[a, 2] > 0.5 else UPPER_TEETH
+    ends = tuning.lower_teeth if surface[a, 2] > 0.5 else tuning.upper_teeth
     start = 0.0
     end = ends[-1]
     for number in range(len(ends)):
@@ -183,15 +172,15 @@ def paint_tooth(  # house: compiled, a corner's numbers come unpacked from the l
     middle, half = 0.5 * (start + end), max(0.5 * (end - start), 1e-4)
     across = min(abs(along - middle) / half, 1.0)
     gap = half * (1 - across)
-    blur = max(0.5 * pixel, 0.5 * GAP)
-    dark = 0.5 * min(GAP / (2 * blur), 1.0) * np.exp(-((gap / (1.5 * blur)) ** 2))
-    edge = (up - ROUND * across**3) / max(pixel, 0.0004)
-    dark = 1 - (1 - dark) * (0.25 + 0.75 * min(max(edge + 0.5, 0.0), 1.0))
-    gum = min(max((up - (CROWN - 0.0022 * across * across)) / max(pixel, 0.0008) + 0.5, 0.0), 1.0)
-    light = (1 - dark) * (0.94 + 0.06 * (1 - across * across))
+    blur = max(0.5 * pixel, 0.5 * tuning.gap)
+    dark = 0.5 * min(tuning.gap / (2 * blur), 1.0) * np.exp(-((gap / (1.5 * blur)) ** 2))
+    edge = (up - tuning.rounded * across**3) / max(pixel, tuning.edge_softness)
+    dark = 1 - (1 - dark) * (tuning.beyond_edge + (1 - tuning.beyond_edge) * min(max(edge + 0.5, 0.0), 1.0))
+    gum = min(max((up - (tuning.crown - tuning.crown_arch * across * across)) / max(pixel, tuning.gum_softness) + 0.5, 0.0), 1.0)
+    light = (1 - dark) * (1 - tuning.bulge + tuning.bulge * (1 - across * across))
     for channel in range(3):
         colour[channel] *= light * (1 - gum) + gum * gum_hue[channel]
-    return 1 - min(max((along - MOLARS) / MOLARS, 0.0), 0.9)
+    return 1 - min(max((along - tuning.molars) / tuning.molars, 0.0), tuning.molars_dark)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import smoothstep
 
-from .eyes_and_mouth import around_eyes
+from . import tuning
+from .eyes import around_eyes
 from .kernels import SKIN
 from .projection import Projection
 
 Array = NDArray[Any]
-# metres that the lids of a drawing have moved, between which the drawn eye goes. Higher: the eye's outline stays on a closed lid
-LIDS_LOW, LIDS_HIGH = 0.0015, 0.004
-# area against what the photograph shows of it, between which skin loses its pixels. Lower: lids lose their texture early; higher:
-# the few pixels of a fold are smeared over a closed lid
-UNFOLD_LOW, UNFOLD_HIGH = 1.8, 3.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +42,18 @@ class Lids:
         """(V,) 1 where skin has unfolded from next to no pixels, 0 where it shows as it was."""
         a, b, c = (posed[self.triangles[:, corner]] for corner in range(3))
         area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-        stretched = smoothstep(UNFOLD_LOW, UNFOLD_HIGH, area / np.maximum(self.shown, 1e-9))
-        for _ in range(2):  # over the mesh, so that no triangle stands out
+        stretched = smoothstep(*tuning.UNFOLDED, area / np.maximum(self.shown, 1e-9))
+        for _ in range(tuning.UNFOLDED_SMOOTHING):
             total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
             stretched = total[self.triangles].mean(1)
         return np.asarray(total)
 
 
 def around_closing_eyes(moved: Array) -> Array:
-    """(V,) 1 on the skin around an eye most of whose lids have ``moved`` (V,) by LIDS_HIGH metres, 0 up to LIDS_LOW."""
+    """(V,) 1 on the skin around an eye most of whose lids have ``moved`` (V,) by as much as LIDS_MOVED, 0 where they have not."""
     head = Head.load()
     result = np.zeros(len(moved))
     for side in (head.vertices[:, 0] > 0, head.vertices[:, 0] <= 0):
-        result[around_eyes() & side] = smoothstep(LIDS_LOW, LIDS_HIGH, np.percentile(moved[head.region("lids") & side], 75))
+        most = np.percentile(moved[head.region("lids") & side], tuning.LIDS_PERCENTILE)
+        result[around_eyes() & side] = smoothstep(*tuning.LIDS_MOVED, most)
     return result

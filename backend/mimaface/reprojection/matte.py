@@ -20,16 +20,10 @@ from mimaface.face.head import ASSETS
 from mimaface.face.networks import open_network, run_network
 from mimaface.geometry.interpolation import fill_holes, smoothstep
 
+from . import tuning
+
 Array = NDArray[Any]
 SIDE = 256  # pixels a side that the network sees
-AROUND = 1.7  # sizes of the face that are looked at to either side of its middle
-SURE = 0.025  # of that square's width from its outline inwards: a person has no holes there
-EDGE_LOW, EDGE_HIGH = 0.15, 0.85  # of the network's answer: below the first background, above the second person
-OPAQUE, CLEAR = 0.97, 0.03  # a pixel is all person above the first, all background below the second
-BAND = 0.008  # of the picture's size: how far inside its outline a person may still be tinged by the background
-UNLIKE = 32.0  # of 255: what its outline may differ from the person next to it
-GUIDE_FLOOR = 1e-3  # variance of brightness, 0 to 1, below which a region has no edge to follow
-FAINT = 0.25  # least share of a pixel from which the person's own colour can be told
 
 
 class PersonSegmenter:
@@ -62,11 +56,12 @@ def person_matte(image: Array, face: Array) -> Array:
     window = _around(face)
     part, width = image[window], image[window].shape[1]
     found = np.asarray(Image.fromarray(PersonSegmenter.load()(part)).resize(part.shape[1::-1], Image.Resampling.BILINEAR))
-    if found[face[window]].mean() < 0.5:
+    if found[face[window]].mean() < tuning.FACE_FOUND:
         return np.ones(face.shape, np.float32)
     matte = np.maximum(_guided(part.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face[window])
     whole = binary_fill_holes(matte > 0.5)
-    matte = smoothstep(EDGE_LOW, EDGE_HIGH, np.where(distance_transform_edt(whole) > SURE * width, 1.0, matte))
+    matte = np.where(distance_transform_edt(whole) > tuning.SURE_PERSON * width, 1.0, matte)
+    matte = smoothstep(tuning.EDGE_LOW, tuning.EDGE_HIGH, matte)
     people, count = label(matte > 0.5)
     mine = np.bincount(people[face[window]], minlength=count + 1)[1:].argmax() + 1
     nearest = people[tuple(distance_transform_edt(people == 0, return_distances=False, return_indices=True))]
@@ -79,7 +74,7 @@ def _around(face: Array) -> tuple[slice, slice]:
     """Rows and columns of a square about ``face`` (H, W) bool, as far as the picture goes: the network wants people large."""
     places = np.argwhere(face)
     low, high = places.min(0), places.max(0) + 1
-    reach = AROUND * (high - low).max()
+    reach = tuning.MATTE_AROUND * (high - low).max()
     start = np.maximum((low + high) / 2 - reach, 0).astype(int)
     rows, columns = (slice(int(a), int(b)) for a, b in zip(start, ((low + high) / 2 + reach).astype(int) + 1))
     return rows, columns
@@ -92,7 +87,7 @@ def _guided(guide: Array, values: Array, reach: int) -> Array:
         return np.asarray(uniform_filter(picture, 2 * reach + 1, mode="nearest"))
 
     middle, level = mean(guide), mean(values)
-    slope = (mean(guide * values) - middle * level) / (mean(guide * guide) - middle * middle + GUIDE_FLOOR)
+    slope = (mean(guide * values) - middle * level) / (mean(guide * guide) - middle * middle + tuning.GUIDE_FLOOR)
     return np.asarray(np.clip(mean(slope) * guide + mean(level - slope * middle), 0, 1))
 
 
@@ -103,19 +98,20 @@ def person_colours(image: Array, matte: Array) -> Array:
     """
     picture = image.astype(np.float32)
     share = matte[..., None]
-    inside = distance_transform_edt(matte > OPAQUE)
-    deep = inside > BAND * max(image.shape[:2])
-    spread = fill_holes(picture, deep if deep.any() else matte > OPAQUE)
-    behind = fill_holes(picture, matte < CLEAR)
-    solved = np.clip((picture - (1 - share) * behind) / np.maximum(share, FAINT), 0, 255)
-    near = spread + np.where(share > FAINT, np.clip(solved - spread, -UNLIKE, UNLIKE), 0)
+    inside = distance_transform_edt(matte > tuning.OPAQUE)
+    deep = inside > tuning.TINGED_BAND * max(image.shape[:2])
+    spread = fill_holes(picture, deep if deep.any() else matte > tuning.OPAQUE)
+    behind = fill_holes(picture, matte < tuning.CLEAR)
+    solved = np.clip((picture - (1 - share) * behind) / np.maximum(share, tuning.FAINT), 0, 255)
+    difference = np.clip(solved - spread, -tuning.TINGED_DIFFERENCE, tuning.TINGED_DIFFERENCE)
+    near = spread + np.where(share > tuning.FAINT, difference, 0)
     return np.where(deep[..., None], picture, near).astype(np.float32)
 
 
 def background_behind(image: Array, matte: Array, reach: float) -> Array:
     """The picture (H, W, 3) float32, 0 to 255, without the person: filled from what is ``reach`` pixels or more away from one, or from
     its sides and top where all of it is the person."""
-    known = distance_transform_edt(matte <= CLEAR) > reach
+    known = distance_transform_edt(matte <= tuning.CLEAR) > reach
     if not known.any():
         known[0], known[:, [0, -1]] = True, True
     return fill_holes(image, known)

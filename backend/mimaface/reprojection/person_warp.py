@@ -17,22 +17,12 @@ from mimaface.face.pose import FacePose
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise
 
+from . import tuning
 from .kernels import SKIN, lift
-from .matte import CLEAR, background_behind
-from .projection import NECK_HIGH, NECK_LOW, Projection
+from .matte import background_behind
+from .projection import Projection
 
 Array = NDArray[Any]
-GRID = 6  # pixels between the knots of the sheet
-DEPTH_REACH, BORDER = 0.06, 0.06  # head widths over which the sheet sinks; share of the picture that is held at its border
-REACH_LOW, REACH_HIGH = 0.30, 1.30  # head widths from the head: hair this near follows fully, beyond this not at all
-SOFT = 2.0  # knots over which the expression's folds are smoothed
-MOVES, LEAVES = (
-    0.15,
-    0.30,
-)  # of following the head: cut out of the photograph from the first on; the background shows from the second on
-HALO = 0.015  # head widths around the person in which the photograph is not sure to be background
-STRETCH_LOW, STRETCH_HIGH = 2.2, 3.8  # against the photograph: what is stretched more is not the sheet's to show
-SKIN_REACH = 0.12  # head widths over which what is beside the face follows its expression
 
 
 class PersonWarp:
@@ -47,37 +37,38 @@ class PersonWarp:
         camera = projection.camera
         self.camera = camera
         height, width = camera.height, camera.width
-        step = max(GRID, round(max(width, height) / 96))
+        step = max(tuning.WARP_STEP, round(max(width, height) / tuning.WARP_KNOTS))
         u, v = np.meshgrid(np.linspace(0, width, max(width // step, 2) + 1), np.linspace(0, height, max(height // step, 2) + 1))
         rows, columns = np.clip(v, 0, height - 1).astype(int), np.clip(u, 0, width - 1).astype(int)
         head_width = projection.head_width
         away, nearest = distance_transform_edt(projection.source_kind == 0, return_indices=True)
         away = away[rows, columns]
         silhouette = projection.depth[tuple(nearest[:, rows, columns])]
-        beside = smoothstep(0.0, DEPTH_REACH * head_width, away)
-        depth = gaussian_filter(silhouette * (1 - beside) - float(fit.translation[2]) * beside, 1.0)
+        beside = smoothstep(0.0, tuning.DEPTH_REACH * head_width, away)
+        depth = gaussian_filter(silhouette * (1 - beside) - float(fit.translation[2]) * beside, tuning.DEPTH_SMOOTHING)
         ray = np.stack([u - camera.centre[0], camera.centre[1] - v, np.full_like(u, -camera.focal)], axis=-1)
         self._place = (ray * depth[..., None] / camera.focal - fit.translation) @ fit.rotation
         self._start = camera.project(self._place @ fit.rotation.T + fit.translation)[..., :2]
-        near = 1 - smoothstep(REACH_LOW * head_width, REACH_HIGH * head_width, away)
+        near = 1 - smoothstep(tuning.REACH_LOW * head_width, tuning.REACH_HIGH * head_width, away)
         border = np.minimum(np.minimum(u + held[0], width - u + held[2]), v + held[1])
         border = border / max(width + held[0] + held[2], height + held[1])
-        turning = smoothstep(NECK_LOW, NECK_HIGH, self._place[..., 1] + 0.6 * np.maximum(self._place[..., 2], 0))
+        low = self._place[..., 1] + tuning.NECK_SLOPE * np.maximum(self._place[..., 2], 0)
+        turning = smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low)
         self._knots = np.stack([u, v], axis=-1)
-        self._follow = near * turning * smoothstep(0.0, BORDER, border)
+        self._follow = near * turning * smoothstep(0.0, tuning.WARP_BORDER, border)
         raster = rasterise(projection.place, projection.triangles, height, width)
         on_skin = raster.covered & (projection.kind[raster.triangle] == SKIN)
         off, skin = distance_transform_edt(~on_skin, return_indices=True)
         here = tuple(skin[:, rows, columns])
         self._corners = projection.triangles[np.maximum(raster.triangle[here], 0)]
-        fade = 1 - smoothstep(0.0, SKIN_REACH * head_width, off[rows, columns])
+        fade = 1 - smoothstep(0.0, tuning.SKIN_REACH * head_width, off[rows, columns])
         self._weights = raster.barycentric[here] * fade[..., None]
         index = np.arange(u.size).reshape(u.shape)
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._triangles = np.concatenate(halves).astype(np.int32)
         self._step = width / (u.shape[1] - 1), height / (u.shape[0] - 1)
-        self._cut_out(projection, HALO * head_width)
+        self._cut_out(projection, tuning.HALO * head_width)
 
     def _cut_out(self, projection: Projection, halo: float) -> None:
         """What moves, colours times opacity and opacity (H, W, 4), and the photograph behind it (H, W, 3)."""
@@ -86,10 +77,10 @@ class PersonWarp:
         follow = map_coordinates(
             self._follow, [pixels[0] / self._step[1], pixels[1] / self._step[0]], np.float32, 1, mode="nearest"
         )
-        self.opacity = (matte * smoothstep(0.0, MOVES, follow)).astype(np.float32)
+        self.opacity = (matte * smoothstep(0.0, tuning.CUT_OUT, follow)).astype(np.float32)
         self._person = np.concatenate([projection.person * self.opacity[..., None], self.opacity[..., None]], axis=2)
-        leaves = distance_transform_edt(self.opacity <= CLEAR) <= halo
-        self.invented = (leaves * smoothstep(MOVES, LEAVES, follow)).astype(np.float32)
+        leaves = distance_transform_edt(self.opacity <= tuning.CLEAR) <= halo
+        self.invented = (leaves * smoothstep(tuning.CUT_OUT, tuning.LEAVES_BACKGROUND, follow)).astype(np.float32)
         self.behind = image + self.invented[..., None] * (background_behind(image, matte, halo) - image)
 
     def render(self, pose: FacePose, change: Array, view: tuple[int, int, int, int]) -> tuple[Array, Array]:
@@ -100,16 +91,17 @@ class PersonWarp:
         """
         left, top, right, bottom = view
         expression = (change[self._corners] * self._weights[..., None]).sum(2)
-        expression = gaussian_filter(expression, (SOFT, SOFT, 0))  # the head on top has the sharp edges
+        smoothing = tuning.EXPRESSION_SMOOTHING, tuning.EXPRESSION_SMOOTHING, 0.0  # the head on top has the sharp edges
+        expression = gaussian_filter(expression, smoothing)
         moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + expression)
         shift = (moved[..., :2] - self._start) * self._follow[..., None]
-        depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + 0.1)
+        depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
         now = self._knots + shift
         points = np.concatenate([now - [left, top], depth[..., None]], axis=2).reshape(-1, 3)
         raster = rasterise(points, self._triangles, bottom - top, right - left)
         # weighted by depth, so that the ratio is linear in the picture
         places = np.concatenate([self._knots.reshape(-1, 2) * points[:, 2:], points[:, 2:]], axis=1)
-        kept = 1 - smoothstep(STRETCH_LOW, STRETCH_HIGH, self._stretch(now))
+        kept = 1 - smoothstep(tuning.STRETCH_LOW, tuning.STRETCH_HIGH, self._stretch(now))
         sheet, share = lift(
             self._person, raster.triangle, raster.barycentric, self._triangles, places.astype(np.float32), kept.ravel()
         )

@@ -15,22 +15,15 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, vertex_normals
 
-from .eyes_and_mouth import lid_tables, lips_shadow, surface_coordinates
-from .kernels import INNER, MOUTH, OPACITY, RIM, SKIN, texture
+from . import tuning
+from .eyes import lid_tables
+from .fallback import surface_coordinates
+from .kernels import INNER, MOUTH, OPACITY, SKIN, texture
 from .lids import Lids, around_closing_eyes
+from .mouth import lips_shadow
 from .projection import Projection, project_portrait
 
 Array = NDArray[Any]
-# metres of non-rigid motion between which a vertex loses its photographed pixel. Higher: wrinkles stay where the skin has moved away
-SAME_LOW, SAME_HIGH = 0.0006, 0.0025
-# metres that most of the lips have moved, between which the mouth's inside is drawn anew. Higher: the photograph's teeth stay longer
-OPENED = 0.0008, 0.0030
-# pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph
-STILL_LOW, STILL_HIGH = 0.5, 3.0
-# metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat
-MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
-# share of following the head between which the warped person gives way to the head. Higher: more of the neck is the warp's
-TURNS_LOW, TURNS_HIGH = 0.3, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +40,7 @@ class Look:
     def opaque(self, follow: Array) -> Look:
         """The head as a whole: opaque down to the neck, which does not turn with it; follow (V,): how far a vertex does."""
         factors = self.factors.copy()
-        factors[:, OPACITY] = smoothstep(TURNS_LOW, TURNS_HIGH, follow)
+        factors[:, OPACITY] = smoothstep(*tuning.TURNS, follow)
         factors[:, INNER] = 1.0
         return replace(self, factors=factors)
 
@@ -80,11 +73,11 @@ class Photograph:
         ``distance`` (V,) pixels from where they are in the photograph."""
         projection = self.projection
         facing = facing_camera(posed, projection.triangles)
-        opacity = np.maximum(smoothstep(0.0, 0.25, facing), self._whole) * self._solid
-        calm = 1 - smoothstep(STILL_LOW, STILL_HIGH, distance)
+        opacity = np.maximum(smoothstep(*tuning.FACE_FACING, facing), self._whole) * self._solid
+        calm = 1 - smoothstep(*tuning.STILL, distance)
         moved = np.linalg.norm(posed - rigid, axis=1)
-        changed = smoothstep(SAME_LOW, SAME_HIGH, moved)
-        opened = smoothstep(*OPENED, np.percentile(moved[projection.head.region("lips")], 80))
+        changed = smoothstep(*tuning.CHANGED, moved)
+        opened = smoothstep(*tuning.OPENED, np.percentile(moved[projection.head.region("lips")], tuning.OPENED_PERCENTILE))
         inside = self._kind >= MOUTH
         changed = np.where(inside, np.maximum(changed, opened), changed)
         calm = np.where(inside, calm * (1 - opened), calm)
@@ -110,16 +103,17 @@ class Photograph:
             texture(
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
                 look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
-                projection.margin, RIM,
+                projection.margin, tuning.KERNELS,
                 projection.eyes, look.turns, look.lids, projection.dark, projection.gum, pixel,
             )
         )  # fmt: skip
 
     def _mouth_shade(self, shape: Array, facing: Array) -> Array:
         """(V,) how much light reaches a point of ``shape`` (V, 3), head frame, that lies behind the lips."""
-        lips = np.percentile(shape[self.projection.head.region("lips"), 2], 60)
-        behind = np.maximum(lips - shape[:, 2] - MOUTH_LIT, 0)
-        return np.asarray(np.exp(-behind / MOUTH_DARK) * (0.65 + 0.35 * np.clip(facing, 0, 1)))
+        lips = np.percentile(shape[self.projection.head.region("lips"), 2], tuning.LIPS_FRONT)
+        behind = np.maximum(lips - shape[:, 2] - tuning.MOUTH_LIT, 0)
+        faced = tuning.MOUTH_AMBIENT + (1 - tuning.MOUTH_AMBIENT) * np.clip(facing, 0, 1)
+        return np.asarray(np.exp(-behind / tuning.MOUTH_DARK) * faced)
 
 
 def facing_camera(posed: Array, triangles: Array) -> Array:
@@ -132,6 +126,8 @@ def solid_vertices(projection: Projection, kind: Array) -> Array:
     """(V,) 1 in the middle of the face, which opens and closes, falling to 0 at its sides, which the sheet carries better."""
     head = projection.head
     across, up, depth = head.vertices.T
-    front = smoothstep(0.035, 0.062, depth) * (1 - smoothstep(0.04, 0.065, up)) * (1 - smoothstep(0.045, 0.062, np.abs(across)))
-    solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * smoothstep(0.8, 1.0, projection.follow))
+    front = smoothstep(*tuning.SOLID_DEPTH, depth) * (1 - smoothstep(*tuning.SOLID_UP, up))
+    front = front * (1 - smoothstep(*tuning.SOLID_ACROSS, np.abs(across)))
+    follow = smoothstep(*tuning.SOLID_FOLLOW, projection.follow)
+    solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * follow)
     return np.asarray(np.where(kind == SKIN, solid, 1.0))

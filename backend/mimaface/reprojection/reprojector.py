@@ -2,7 +2,7 @@
 
 Four layers, from the back: the background, which stays; the posed head with its hair (:mod:`mimaface.reprojection.hair`), textured by
 projection; the person as an elastic sheet (:mod:`mimaface.reprojection.person_warp`), torn where it would be stretched; and the middle of the posed
-face, which opens and closes, with what no photograph shows painted (:mod:`mimaface.reprojection.eyes_and_mouth`).
+face, which opens and closes, with what no photograph shows painted (:mod:`mimaface.reprojection.eyes`, :mod:`mimaface.reprojection.mouth`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
 
+from . import tuning
 from .crops import choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
 from .kernels import MOUTH, compose
-from .matte import OPAQUE, background_behind
-from .person_warp import HALO, PersonWarp
+from .matte import background_behind
+from .person_warp import PersonWarp
 from .photograph import Look, Photograph
 
 Array = NDArray[Any]
-AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph. Higher: slow motion begins with a jump
-MOUTH_FRONT = 0.06  # metres in front of the skull's middle, behind which nothing is at the mouth's edge. Higher: rougher edges of teeth
-SEAM = 0.02  # head widths at the warped person's edge that are not all person. Higher: more of the edge is the head's own render
 
 
 class PosedFrame(NamedTuple):
@@ -74,9 +72,9 @@ class Reprojector:
         right = photo_width - canvas.left - canvas.width / canvas.scale
         held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
         self._sheet = PersonWarp(self.projection, fit, held)
-        self._seam = max(round(SEAM * self.projection.head_width), 1)  # pixels
+        self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
-        mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > MOUTH_FRONT))
+        mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
@@ -95,7 +93,7 @@ class Reprojector:
             return PosedFrame(*self._render(pose, vertices, transparent), vertices)
 
     def _render(self, pose: FacePose, posed: Array, transparent: bool) -> tuple[Array, Array]:
-        if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < AT_REST:
+        if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < tuning.AT_REST:
             return self._at_rest(transparent)
         rigid = self._photograph.in_pose(pose)
         left, top, right, bottom = self.view
@@ -125,7 +123,7 @@ class Reprojector:
         """What is see-through: beside the person, or where the photograph is. Made when it is first needed."""
         if transparent not in self._cutouts:
             left, top, right, bottom = self.view
-            view, halo = np.s_[top:bottom, left:right], HALO * self.projection.head_width
+            view, halo = np.s_[top:bottom, left:right], tuning.HALO * self.projection.head_width
             matte = np.zeros(self.image.shape[:2], np.float32)
             matte[self._part] = self.projection.matte[view]
             share = None if self._alpha is None else self._alpha.astype(np.float32) / 255
@@ -163,11 +161,11 @@ class Reprojector:
         left, top, right, bottom = self.view
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
         kept = kept * (1 - seams(sheet, raster.covered, self._seam))
-        wanted = Raster(np.where(sheet * kept < OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
+        wanted = Raster(np.where(sheet * kept < tuning.OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
         shell = self._shade(wanted, look.opaque(projection.follow), 1.0)
         shell[..., 3] *= inner_edge(raster.covered)
         face = self._shade(raster, look, 1.0)
-        self._smooth_edges(face, points - [left, top, 0], look, look.painted[projection.triangles].max(1) > 0.1)
+        self._smooth_edges(face, points - [left, top, 0], look, look.painted[projection.triangles].max(1) > tuning.PAINTED_LEAST)
         return shell, face, kept
 
     def _smooth_edges(self, face: Array, points: Array, look: Look, painted: Array) -> None:

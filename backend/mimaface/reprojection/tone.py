@@ -15,19 +15,10 @@ from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.interpolation import smoothstep
 
-from .matte import OPAQUE
+from . import tuning
 
 Array = NDArray[Any]
 BRIGHTNESS = np.array([0.299, 0.587, 0.114])  # of RGB, ITU-R BT.601
-LEVELS = 32  # steps of brightness whose usual colour is told apart
-FEWEST = 20  # pixels without which a step takes its colour from its neighbours
-BENDS = 2  # degree of the tint as a function of brightness: a print's shadows and lights may differ, a drawing's few colours are no curve
-GRAIN = 5  # pixels a side over which colours are averaged, so that neither grain nor compression looks like colour
-OFF = 99.0  # percentile of the pixels: lips and eyes are few of a person's
-# levels by which that many are off: a photograph of one tint, a photograph in colour. Raised: pale colour photographs get painted parts
-# without a hue; lowered: grain and JPEG let a red mouth into a brown print. Six tinted prints were off by 0 to 6, 16 photographs and
-# paintings in colour by 18 to 79, one with a third of its colour by 18.
-TINTED, COLOURED = 7.0, 16.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +40,19 @@ class Tone:
 
 def tone_of(image: Array, matte: Array) -> Tone:
     """The tone of the person in ``image`` (H, W, 3) uint8 who is where ``matte`` (H, W) is 1; of all of it where that is nowhere."""
-    person = matte > OPAQUE if (matte > OPAQUE).any() else np.ones(matte.shape, bool)
+    person = matte > tuning.OPAQUE if (matte > tuning.OPAQUE).any() else np.ones(matte.shape, bool)
     pixels = image[person].astype(np.float64)
     level = pixels @ BRIGHTNESS
-    step = np.minimum(level * LEVELS / 256, LEVELS - 1).astype(int)
-    known = [index for index in range(LEVELS) if (step == index).sum() >= FEWEST]
+    step = np.minimum(level * tuning.TONE_LEVELS / 256, tuning.TONE_LEVELS - 1).astype(int)
+    known = [index for index in range(tuning.TONE_LEVELS) if (step == index).sum() >= tuning.TONE_FEWEST]
     tint = pixels - level[:, None]
     usual = np.array([[np.mean(level[step == index]), *np.median(tint[step == index], axis=0)] for index in known])
     if len(known) < 2:
         return Tone(np.repeat(np.arange(256.0)[:, None], 3, axis=1), 1.0)
-    bend = np.polynomial.polynomial.polyfit(usual[:, 0] / 255, usual[:, 1:], min(BENDS, len(known) - 1))
+    bend = np.polynomial.polynomial.polyfit(usual[:, 0] / 255, usual[:, 1:], min(tuning.TONE_DEGREE, len(known) - 1))
     seen = np.clip(np.arange(256), usual[0, 0], usual[-1, 0])
     curve = np.arange(256)[:, None] + np.round(np.polynomial.polynomial.polyval(seen / 255, bend).T, 3)  # grey is grey to the bit
     off = np.zeros(image.shape, np.float32)
     off[person] = pixels - curve[np.round(level).astype(int)]
-    off = np.abs(uniform_filter(off, (GRAIN, GRAIN, 0), mode="nearest")).max(-1)
-    return Tone(curve, float(smoothstep(TINTED, COLOURED, np.percentile(off[person], OFF))))
+    off = np.abs(uniform_filter(off, (tuning.TONE_GRAIN, tuning.TONE_GRAIN, 0), mode="nearest")).max(-1)
+    return Tone(curve, float(smoothstep(tuning.TINTED, tuning.COLOURED, np.percentile(off[person], tuning.TONE_PERCENTILE))))

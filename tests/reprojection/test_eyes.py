@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
-from mimaface.reprojection.eyes_and_mouth import WHITE_HIGH, WHITE_LOW, saturation, white_of_eye
+from mimaface.reprojection.eyes import saturation, white_of_eye
 from mimaface.reprojection.kernels import SKIN
 from mimaface.reprojection.reprojector import Reprojector
+from mimaface.reprojection.tuning import WHITE_HIGH, WHITE_LOW
 
 LIGHT = np.array([200.0, 195.0, 190.0])
 DARK_SKIN, LIGHT_SKIN = np.array([72.0, 49.0, 40.0]), np.array([195.0, 158.0, 130.0])

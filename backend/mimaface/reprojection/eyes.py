@@ -1,0 +1,160 @@
+"""Eyes as no pixel of the photograph shows them: irises and whites, and where lids are as they close."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.fit import IRIS, FittedFace
+from mimaface.face.head import Head, gaze_rotation
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+
+from . import tuning
+from .kernels import EYE, EYE_REACH, LID_BINS, LID_SPAN
+
+Array = NDArray[Any]
+EYE_SIDE = 128  # pixels of an eye picture
+
+
+@functools.cache
+def around_eyes() -> Array:
+    """(V,) bool: skin near the eyes, which a blink unfolds."""
+    head = Head.load()
+    near = np.zeros(len(head.vertices), bool)
+    for centre in head.eye_centres:
+        near |= (np.linalg.norm(head.vertices[:, :2] - centre[:2], axis=1) < tuning.LID_REACH) & (head.vertices[:, 2] > centre[2])
+    near[np.concatenate([head.vertices_of("eye_left"), head.vertices_of("eye_right")])] = False
+    return near
+
+
+@functools.cache
+def upper_lid_edge() -> tuple[Array, Array]:
+    """Vertices of the edge of the left and of the right upper lid, the front of its rim."""
+    head = Head.load()
+    edges = []
+    for side, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
+        down = -head.blendshapes[BLENDSHAPE_INDEX[name]][:, 1]
+        off = np.linalg.norm(head.vertices - head.eye_centres[side], axis=1) - head.eye_radius
+        rim = (down > tuning.LASH_TRAVEL) & (off > tuning.LASH_NEAR) & (off < tuning.LASH_FAR)
+        edges.append(np.flatnonzero(head.region("lids") & rim))
+    return edges[0], edges[1]
+
+
+def lid_tables(shape: Array, centres: Array) -> Array:
+    """(2, 33): pitch in radians, seen from the eye's centre, of each upper lid's lowest edge by yaw; shape (V, 3), head frame."""
+    yaws = np.linspace(-LID_SPAN, LID_SPAN, LID_BINS)
+    tables = np.empty((2, LID_BINS), np.float32)
+    for side, edge in enumerate(upper_lid_edge()):
+        away = shape[edge] - centres[side]
+        yaw = np.arctan2(away[:, 0], away[:, 2])
+        pitch = np.arctan2(away[:, 1], np.hypot(away[:, 0], away[:, 2]))
+        order = np.argsort(yaw)
+        tables[side] = np.interp(yaws, yaw[order], pitch[order])
+    return tables
+
+
+def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, margin: Array, light: Array, skin: Array) -> Array:
+    """Both eyes, unrolled around the pupil: (2, S, S, 3), angle from the pupil as distance from the middle, up is up.
+
+    The iris keeps its seen pixels, the rest of it comes from its other half and from the ring it lies on; the white is one
+    colour. skin (3,) is the face's colour, light (3,) that of a white surface.
+    """
+    head = Head.load()
+    centres = head.eye_centres_for(fit.identity) @ fit.rotation.T + fit.translation
+    half = EYE_SIDE / 2
+    x, y = np.meshgrid(np.arange(EYE_SIDE) + 0.5 - half, half - 0.5 - np.arange(EYE_SIDE))
+    angle = np.hypot(x, y) / half * EYE_REACH
+    sine = np.sin(angle) / np.maximum(np.hypot(x, y), 1e-9)
+    local = np.stack([x * sine, y * sine, np.cos(angle)], axis=-1)
+    pictures = np.empty((2, EYE_SIDE, EYE_SIDE, 3), np.float32)
+    for side in range(2):
+        turn = fit.rotation @ gaze_rotation(fit.gaze[side])
+        direction = local @ turn.T
+        point = centres[side] + head.eye_radius * direction
+        place = camera.project(point)
+        facing = -(direction * point).sum(-1) / np.linalg.norm(point, axis=-1)
+        column, row = np.floor(place[..., 0]).astype(int), np.floor(place[..., 1]).astype(int)
+        inside = (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height) & (facing > tuning.EYEBALL_FACING)
+        column, row = np.clip(column, 0, camera.width - 1), np.clip(row, 0, camera.height - 1)
+        seen = inside & (kind[row, column] == EYE) & (margin[row, column] > tuning.OPENING_MARGIN)
+        slit = tuning.SLIT * tuning.IRIS_RADIUS * camera.focal / -centres[side][2]
+        seen &= margin[row, column].max(where=seen, initial=0.0) > slit
+        pictures[side] = complete_eye(
+            image[row, column].astype(np.float64), np.where(seen, margin[row, column], 0.0),
+            local, iris_direction(fit, camera, centres[side], side, turn), light, skin,
+        )  # fmt: skip
+    return pictures
+
+
+def iris_direction(fit: FittedFace, camera: Camera, centre: Array, side: int, turn: Array) -> Array:
+    """Direction (3,) of the iris in the eye's own frame: where the line of sight through its landmark meets the eyeball."""
+    head = Head.load()
+    u, v = fit.landmarks[IRIS[side], :2] * (camera.focal / fit.camera.focal)
+    u += camera.centre[0] - fit.camera.centre[0] * camera.focal / fit.camera.focal
+    v += camera.centre[1] - fit.camera.centre[1] * camera.focal / fit.camera.focal
+    ray = np.array([u - camera.centre[0], camera.centre[1] - v, -camera.focal])
+    ray /= np.linalg.norm(ray)
+    along = float(ray @ centre)
+    inside = head.eye_radius**2 - float(centre @ centre) + along**2
+    hit = ray * (along - np.sqrt(max(inside, 0.0))) - centre
+    direction = (hit / np.linalg.norm(hit)) @ turn
+    return np.asarray(direction if direction[2] > np.cos(tuning.IRIS_FURTHEST) else np.array([0.0, 0.0, 1.0]))
+
+
+def complete_eye(seen: Array, margin: Array, local: Array, iris: Array, light: Array, skin: Array) -> Array:
+    """One eye picture (S, S, 3) from pixels (S, S, 3) that are ``margin`` (S, S) pixels inside the opening, 0 where unseen."""
+    head = Head.load()
+    angle = np.arccos(np.clip(local @ iris, -1, 1))
+    rim = float(np.arcsin(tuning.IRIS_RADIUS / head.eye_radius))
+    white = white_of_eye(seen, (margin > tuning.WHITE_MARGIN) & (angle > rim + tuning.WHITE_BEYOND), light, skin)
+    sure = smoothstep(*tuning.EYE_TRUST, margin) * (margin > 0)
+    count = tuning.IRIS_RINGS + 2  # beyond the iris, too: its edge is soft
+    rings = np.clip((angle / rim * tuning.IRIS_RINGS).astype(int), 0, count - 1)
+    low = local[..., 1] < iris[1] + tuning.IRIS_SHADED  # the upper half lies in the shadow of the lid
+    profile = np.empty((count, 3))
+    known = np.zeros(count, bool)
+    for ring in range(count):
+        for where in ((rings == ring) & (sure > tuning.IRIS_SURE) & low, (rings == ring) & (sure > 0)):
+            if where.sum() >= tuning.IRIS_PIXELS and not known[ring]:
+                profile[ring], known[ring] = np.median(seen[where], axis=0), True
+    if not known.any():
+        profile[:tuning.IRIS_RINGS], known[:tuning.IRIS_RINGS] = light * tuning.IRIS_UNSEEN, True
+    nearest = np.abs(np.arange(count)[:, None] - np.flatnonzero(known)[None]).argmin(1)
+    profile = profile[known][nearest]
+    place = np.clip(angle / rim * tuning.IRIS_RINGS - 0.5, 0, count - 1.001)
+    left = place.astype(int)
+    ringed = profile[left] + (place - left)[..., None] * (profile[np.minimum(left + 1, count - 1)] - profile[left])
+    trusted = (sure * np.where(low, 1.0, tuning.SHADED_TRUST))[..., None]
+    other = trusted[:, ::-1] * tuning.IRIS_MIRRORED
+    disc = ringed + other * (seen[:, ::-1] - ringed) * (abs(iris[0]) < tuning.IRIS_MIDDLE)
+    disc = disc + trusted * (seen - disc)
+    outside = smoothstep(rim + tuning.IRIS_EDGE[0], rim + tuning.IRIS_EDGE[1], angle)[..., None]
+    ball = white * (1 - tuning.EYE_ROUND * smoothstep(*tuning.EYE_SIDES, angle))[..., None]
+    keep = tuning.SHADED_TRUST * trusted * smoothstep(*tuning.WHITE_KEPT, margin)[..., None]
+    ball = ball + keep * (np.clip(seen, tuning.WHITE_SHADES[0] * white, tuning.WHITE_SHADES[1] * white) - ball)
+    return np.asarray(disc + outside * (ball - disc), np.float32)
+
+
+def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
+    """RGB (3,) of the white: the brighter half of what is seen of it, within what the light on the face allows."""
+    default = tuning.WHITE_OF_LIGHT * light.mean() * tuning.WHITE_HUE
+    if where.sum() < tuning.WHITE_PIXELS:
+        return np.asarray(default)
+    pixels = seen[where]
+    bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
+    grey = bright.mean()
+    bright = tuning.WHITE_OWN_HUE * bright + (1 - tuning.WHITE_OWN_HUE) * grey * tuning.WHITE_HUE
+    pale = pixels[saturation(pixels) <= tuning.WHITE_PALE * saturation(skin)].mean(1)
+    high = max(tuning.WHITE_HIGH * skin.mean(), float(np.median(pale)) if len(pale) >= tuning.WHITE_PIXELS else 0.0)
+    allowed = np.clip(grey, tuning.WHITE_LOW * skin.mean(), min(high, tuning.WHITE_MOST))
+    return np.asarray(bright * allowed / max(grey, 1.0))
+
+
+def saturation(colours: Array) -> Array:
+    """RGB (…, 3) → (…): how far the strongest and the weakest of the three are apart, against their mean."""
+    return np.asarray(np.ptp(colours, axis=-1) / np.maximum(colours.mean(-1), 1.0))

@@ -1,0 +1,121 @@
+"""Colours of what no pixel of the photograph shows: spread from what it shows, or painted in its light."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.head import Head
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.mesh import harmonic_extension
+
+from . import tuning
+from .eyes import around_eyes, upper_lid_edge
+from .kernels import MARGIN_UNIT, SKIN, TEETH
+from .mouth import mouth_colours
+
+Array = NDArray[Any]
+
+
+def fallback_colours(
+    image: Array, place: Array, trust: Array, skin_triangles: Array, source_kind: Array, margin: Array, lid_skin: float, parted: float
+) -> tuple[Array, Array, Array]:
+    """Colours (V, 3) for points that no pixel shows, the light on the face (3,) and the colour of its skin (3,).
+
+    lid_skin: share of that in closed lids; parted: metres by which the lips are: closed ones show all of their colours.
+    """
+    head = Head.load()
+    height, width = image.shape[:2]
+    column = np.clip(place[:, 0].astype(int), 0, width - 1)
+    row = np.clip(place[:, 1].astype(int), 0, height - 1)
+    seen = image[row, column].astype(np.float64)
+    inside = (source_kind[row, column] == SKIN) & (margin[row, column, SKIN] > tuning.SURE_MARGIN * MARGIN_UNIT)
+    sure = (trust > tuning.SURE_TRUST) & ~head.region("lids") & inside
+    result = harmonic_extension(seen, sure, skin_triangles, tuning.NO_SKIN)
+    on_skin = (trust > tuning.SURE_TRUST) & (source_kind[row, column] == SKIN)
+    result = _hair_colours(head, result, skin_triangles, seen, on_skin)
+    near = on_skin & (margin[row, column, SKIN] > tuning.LIP_MARGIN * MARGIN_UNIT)
+    lips = _own_colours(head.region("lips"), result, skin_triangles, seen, _unshaded(seen, near & head.region("lips")))
+    result = result + smoothstep(*tuning.LIPS_PARTED, np.array(parted)) * (lips - result)
+    light = light_of(image, head, place, sure)
+    inner, colours = mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light)
+    result[inner] = colours
+    face = sure & head.region("face")
+    skin = np.median(seen[face], axis=0) if face.any() else tuning.NO_SKIN_LIGHT * light
+    near = around_eyes()
+    result[near] += lid_skin * (skin - result[near])  # sockets are darker than the lids that close over them
+    lids = head.region("lids")
+    edge = surface_coordinates()[lids, 0] / tuning.LASH_WIDTH
+    result[lids] *= (1 - (1 - tuning.LASHES) * np.exp(-(edge**2)))[:, None]
+    return np.clip(result, 0, 255).astype(np.float32), light, skin
+
+
+def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
+    """``colours`` (V, 3) with those of the scalp spread over the scalp alone, from both sides: hair is not skin.
+
+    seen (V, 3): the picture at each vertex, right where ``sure`` (V,); skin (N, 3): triangles.
+    """
+    mirror = head.mirror
+    return _own_colours(
+        head.region("scalp"), colours, skin, np.where(sure[:, None], seen, seen[mirror]), sure | (sure & head.region("scalp"))[mirror]
+    )
+
+
+def _unshaded(seen: Array, sure: Array) -> Array:
+    """The brighter half of ``sure`` (V,), by colours (V, 3): lips are dark where they turn inwards."""
+    bright = seen.sum(1)
+    return np.asarray(sure & (bright >= np.median(bright[sure]))) if sure.any() else sure
+
+
+def _own_colours(region: Array, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
+    """``colours`` (V, 3) with those of ``region`` (V,) spread from where it is seen for sure over it alone."""
+    own = sure & region
+    if not own.any():
+        return colours
+    return np.where(region[:, None], harmonic_extension(seen, own, skin[region[skin].all(1)]), colours)
+
+
+def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
+    """RGB (3,), 0–255, that a white surface facing the camera would have: the skin's colour against the head's albedo.
+
+    Dark skin and little light look alike, so what is darker than usual is taken for half the one, half the other.
+    """
+    face = sure & head.region("face")
+    if not face.any():
+        return tuning.NO_LIGHT
+    height, width = image.shape[:2]
+    column, row = np.clip(place[face, 0].astype(int), 0, width - 1), np.clip(place[face, 1].astype(int), 0, height - 1)
+    seen = np.median(image[row, column].astype(np.float64), axis=0)
+    gain = seen / np.median(head.albedo[head.region("face")], axis=0)
+    strength = gain.mean()
+    brighter = max(np.sqrt(tuning.USUAL_LIGHT / max(strength, 1.0)), 1.0)
+    light = brighter * ((1 - tuning.LIGHT_HUE) * strength + tuning.LIGHT_HUE * gain)
+    return np.asarray(np.clip(light, tuning.LIGHT_LEAST, tuning.LIGHT_MOST))
+
+
+@functools.cache
+def surface_coordinates() -> Array:
+    """(V, 4) for painting. Eyeballs: direction from the centre and side (0 left, 1 right); teeth: metres along the arch from the
+    middle, metres from the biting edge, 1 for lower ones; skin: metres to the edge of the upper lid."""
+    head = Head.load()
+    result = np.zeros((len(head.vertices), 4))
+    result[:, 0] = 1.0
+    edge = upper_lid_edge()
+    for side in range(2):
+        near = np.flatnonzero(head.region("lids") & ((head.vertices[:, 0] > 0) == (side == 0)))
+        rim = head.vertices[edge[side]]
+        result[near, 0] = np.linalg.norm(head.vertices[near, None] - rim[None], axis=2).min(1)
+    for side, name in enumerate(("eye_left", "eye_right")):
+        ball = head.vertices_of(name)
+        away = head.vertices[ball] - head.eye_centres[side]
+        result[ball] = np.concatenate([away / np.linalg.norm(away, axis=1, keepdims=True), np.full((len(ball), 1), side)], axis=1)
+    for lower, name in enumerate(("teeth_upper", "teeth_lower")):
+        part = head.vertices_of(name)
+        x, y, z = head.vertices[part].T
+        bend = 2 * (z.max() - z.min()) / np.abs(x).max() ** 2  # slope of the arch z = z0 − bend/2·x² per metre
+        along = 0.5 * (x * np.sqrt(1 + (bend * x) ** 2) + np.arcsinh(bend * x) / bend)
+        result[part] = np.stack([along, y.max() - y if lower else y - y.min(), np.full(len(part), lower), 0 * x], axis=1)
+    return result

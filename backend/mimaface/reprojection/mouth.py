@@ -1,0 +1,75 @@
+"""The inside of a mouth, and the line between lips, as no pixel of the photograph shows them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.head import Head
+from mimaface.geometry.interpolation import fill_holes, smoothstep
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+
+from . import tuning
+from .kernels import TEETH
+
+Array = NDArray[Any]
+
+
+def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array) -> tuple[Array, Array]:
+    """Vertices (P,) of teeth, tongue and lining, and their colours (P, 3) before any shadow."""
+    bright = image[(kind == TEETH) & (margin > tuning.OPENING_MARGIN)].astype(np.float64)
+    ivory = tuning.IVORY * light * tuning.TEETH_SHADED
+    if len(bright) >= tuning.TEETH_PIXELS:
+        seen = np.median(bright[bright.sum(1) >= np.percentile(bright.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
+        if seen.mean() > tuning.TEETH_LEVEL:
+            ivory = seen
+    skin = head.vertices_of("skin")
+    vertices, colours = [], []
+    for name, colour in (
+        ("mouth_inside", tuning.CAVITY * light),
+        ("tongue", tuning.TONGUE * light),
+        ("teeth_upper", ivory),
+        ("teeth_lower", ivory * tuning.LOWER_TEETH_SHADED),
+    ):
+        part = np.setdiff1d(head.vertices_of(name), skin)
+        vertices.append(part)
+        colours.append(np.tile(colour, (len(part), 1)))
+    return np.concatenate(vertices), np.concatenate(colours)
+
+
+def continue_mouth(image: Array, margin: Array) -> Array:
+    """``image`` (H, W, 3) uint8 with what is between the lips spread over them; margin (H, W): pixels inside the opening."""
+    inside = margin > tuning.OPENING_MARGIN
+    if inside.sum() < tuning.MOUTH_PIXELS:
+        return image
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    reach = max(tuning.MOUTH_CONTINUED_LEAST, len(columns) // tuning.MOUTH_CONTINUED)
+    part = np.s_[max(rows[0] - reach, 0) : rows[-1] + reach, max(columns[0] - reach, 0) : columns[-1] + reach]
+    result = image.copy()
+    result[part] = np.round(fill_holes(image[part], inside[part])).clip(0, 255).astype(np.uint8)
+    return result
+
+
+@functools.cache
+def lips() -> tuple[Array, Array]:
+    """Vertices of the upper and of the lower lip, without the corners of the mouth."""
+    head = Head.load()
+    down, both = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1], head.region("lips")
+    return np.flatnonzero(both & (down > tuning.UPPER_LIP)), np.flatnonzero(both & (down < tuning.LOWER_LIP))
+
+
+def lips_shadow(shape: Array, parted: float) -> Array:
+    """(V,) how much light reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch.
+
+    parted: metres by which the photograph's lips are; closed ones bring their own line.
+    """
+    lost = tuning.LIPS_LINE * smoothstep(*tuning.LIPS_PARTED, np.array(parted))
+    upper, lower = lips()
+    away = np.linalg.norm(shape[upper][:, None] - shape[lower][None], axis=2)
+    result = np.ones(len(shape))
+    for lip, distance in ((upper, away.min(1)), (lower, away.min(0))):
+        result[lip] -= lost * np.exp(-((distance / tuning.LIPS_TOUCH) ** 2))
+    return result

@@ -1,0 +1,226 @@
+"""Numbers that decide a pixel of the reprojected photograph, by the module that reads them.
+
+Each has its quantity and unit and what a higher value does. Unless something else is said they were chosen by eye, on the portraits that
+the tests and the demo use. A pair is where an effect starts and where it is whole. "Pixels of the margin" are pixels of a head up to
+MARGIN_HEAD wide, and as much larger on a wider one. Compiled kernels get theirs as an argument: they would keep old ones in their cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# --- crops
+# face heights from the face's middle that may move with the head. Lower: long hair stays behind; higher: more pixels a frame
+CANVAS_REACH = 2.3
+# share of the shown part that is kept around it, so that what moves in from outside has pixels. Higher: more pixels a frame
+CANVAS_AROUND = 0.35
+FACE_MARGIN = 1.7  # face heights a side of the "face" framing's square. Higher: more around the face
+FACE_RAISED = 0.08  # of that square's side by which it lies above the face's middle. Higher: more hair, less neck
+
+# --- matte and cutout
+# face sizes to either side of the face's middle that the network sees. Higher: more of the body, with a coarser outline
+MATTE_AROUND = 1.7
+SURE_PERSON = 0.025  # of that square's width inside the person's outline, from where on there are no holes. Higher: holes in hair stay
+# the network's answer, 0 to 1, between which a pixel turns from background to person. Higher: a tighter outline
+EDGE_LOW, EDGE_HIGH = 0.15, 0.85
+FACE_FOUND = 0.5  # the network's mean answer on the face below which all of the picture is the person. Higher: more drawings are
+OPAQUE, CLEAR = 0.97, 0.03  # shares of a pixel: all person above the first, all background below the second
+# of the picture's longer side inside the outline that the background may tinge. Higher: more of the person's edge is recoloured
+TINGED_BAND = 0.008
+# levels of 0–255 by which a recoloured pixel may differ from the person beside it. Higher: more detail at the edge, more of the halo
+TINGED_DIFFERENCE = 32.0
+GUIDE_FLOOR = 1e-3  # variance of brightness, 0 to 1, below which a region has no edge to follow. Higher: a softer outline
+FAINT = 0.25  # least share of a pixel from which the person's own colour is solved. Higher: thin hair is coloured by what is beside it
+# share of what is opaque around the person that is not the person, above which an alpha is no person's outline. Higher: more alphas are
+LOOSE_ALPHA = 0.1
+
+# --- tone: on six tinted prints and 16 colour pictures, see COLOURED
+TONE_LEVELS = 32  # steps of brightness whose usual colour is found. Higher: a finer curve from fewer pixels
+TONE_FEWEST = 20  # pixels without which a step takes its colour from its neighbours. Higher: a smoother curve
+TONE_DEGREE = 2  # of the tint as a function of brightness: a print's shadows and lights may differ, a drawing's few colours are no curve
+TONE_GRAIN = 5  # pixels a side over which colours are averaged, so that neither grain nor compression looks like colour
+TONE_PERCENTILE = 99.0  # of the pixels' distance from the tint: lips and eyes are few of a person's. Higher: noise counts as colour
+# levels by which that many are off: a photograph of one tint, a photograph in colour. Raised: pale colour photographs get painted parts
+# without a hue; lowered: grain and JPEG let a red mouth into a brown print. Six tinted prints were off by 0 to 6, 16 photographs and
+# paintings in colour by 18 to 79, one with a third of its colour by 18.
+TINTED, COLOURED = 7.0, 16.0
+
+# --- hair
+HAIR_THICKEST, HAIR_STEP = 0.09, 0.0015  # metres of hair that are looked for, and the steps. Higher: a larger hat fits; a coarser outline
+# cosine between surface and line of sight, either way, up to which a point lies on the outline. Higher: more points, less exact ones
+SILHOUETTE_COSINE = 0.2
+OUTLINE_LEAST = 5  # points of the outline without which the head stays bald. Higher: heads that are cut off stay so
+HAIR_SMOOTHING = 8  # rounds over the mesh. Higher: a rounder shell of hair
+EAR_SEEN = 15  # vertices of an ear without which it is taken to be as the other one. Higher: ears seen from the side count less
+HAIR_NEAREST = 0.004  # metres behind the nearest surface up to which a vertex is seen. Higher: colours of what hides an ear count
+
+# --- person_warp
+WARP_STEP, WARP_KNOTS = 6, 96  # least pixels between knots, most knots along the longer side. Higher: coarser; finer and slower
+DEPTH_REACH = 0.06  # head widths beside the head over which depth sinks to the skull's middle. Higher: hair moves as the face does
+DEPTH_SMOOTHING = 1.0  # knots over which depth is smoothed. Higher: fewer folds at the outline, a flatter head
+WARP_BORDER = 0.06  # of the picture's longer side over which it is held at its border. Higher: a stiffer border
+# head widths from the head between which what is there stops following it. Higher: shoulders turn along
+REACH_LOW, REACH_HIGH = 0.30, 1.30
+EXPRESSION_SMOOTHING = 2.0  # knots over which the expression's folds are smoothed. Higher: less expression beside the face
+# share of following the head: what follows by more than the first is cut out of the photograph, and leaves background from the second on.
+# Higher: less of neck and shoulders moves, and leaves fewer gaps
+CUT_OUT, LEAVES_BACKGROUND = 0.15, 0.30
+HALO = 0.015  # head widths around the person in which the photograph is not sure to be background. Higher: less of a rim, more filled in
+# length against the photograph's between which the stretched warp gives way to the head. Higher: smears; lower: hair and neck are lost
+STRETCH_LOW, STRETCH_HIGH = 2.2, 3.8
+SKIN_REACH = 0.12  # head widths beside the face over which its expression fades. Higher: the background of a cheek moves along
+BEHIND_PERSON = 0.1  # metres behind the person that what stays lies. Only the order counts: of any size
+
+# --- projection
+# cosines between surface and line of sight between which a pixel of the photograph is trusted; of eyeballs. Higher: more is mirrored or
+# spread from elsewhere, less is smeared
+FACING = 0.02, 0.16
+EYE_FACING = 0.2, 0.4
+# metres below the eyes between which the neck rests and turns with the head; metres forward count NECK_SLOPE of that upwards.
+# Higher: more of the neck rests
+NECK_LOW, NECK_HIGH = -0.150, -0.075
+NECK_SLOPE = 0.6
+CHIN = -0.088  # metres above the eyes below which skin may be the chin's underside. Higher: more of the jaw's is
+# upward part of a resting normal between which skin below CHIN is the chin's front. Higher: less of the chin is drawn for sure
+CHIN_FACING = -0.75, -0.35
+INNER_FRONT = 0.06, 0.08  # metres before the skull's middle between which the head is drawn whatever is known. Higher: less of the cheeks
+
+# --- fallback: colours of what no pixel shows
+SURE_TRUST = 0.6  # trust, 0 to 1, above which a vertex has its own colour. Higher: fewer colours are spread over more of the head
+SURE_MARGIN = 4.5  # pixels of the margin from eyes and mouth from where on skin has its own colour. Higher: less of their shade in it
+LIP_MARGIN = 1.5  # the same for lips, which have few pixels
+LID_SKIN = 0.4  # share of the face's mean colour in the skin of closed lids: sockets are darker. Higher: paler lids
+LASHES, LASH_WIDTH = 0.42, 0.0016  # brightness of the line in which a closed lid ends, and its width in metres. Higher: fainter; wider
+USUAL_LIGHT = 220.0  # 0–255 of a white surface in a usual exposure. Higher: dark pictures are taken for darker skin, and get whiter teeth
+LIGHT_HUE = 0.35  # share of the skin's hue against the albedo's that is taken for the light's. Higher: eyes and teeth of the skin's tint
+LIGHT_LEAST, LIGHT_MOST = 40, 255  # levels between which the light is believed
+NO_LIGHT = np.array([230.0, 220.0, 210.0])  # levels of a white surface where no skin is seen
+NO_SKIN = np.array([170.0, 130.0, 115.0])  # levels of skin where none is seen
+NO_SKIN_LIGHT = 0.6  # of the light, the skin that lids get where none is seen
+
+# --- eyes
+IRIS_RADIUS = 0.0059  # metres: a fact of anatomy, the same in everyone within 4 %
+# metres down in a blink, and off the eyeball between the other two, of vertices that are a lid's edge. Chosen for the mesh
+LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022
+LID_REACH = 0.026  # metres around an eye's centre that a blink unfolds. Higher: more of the brow gets LID_SKIN
+OPENING_MARGIN = 0.7  # pixels of the margin inside an opening from where on a pixel shows nothing else. Higher: fewer, surer pixels
+EYEBALL_FACING = 0.25  # cosine to the line of sight above which the eyeball's pixels are used. Higher: less of its sides
+SLIT = 0.25  # of an iris's radius: an eye that is open by less, up and down from its middle, shows lids and lashes. Higher: painted eyes
+IRIS_FURTHEST = 0.35  # radians from the fitted gaze beyond which the landmark of an iris is wrong. Higher: more squints are believed
+# pixels of the margin between which pixels of an eye are trusted; those of its white are used above the third. Higher: a purer ring
+EYE_TRUST = 0.7, 2.2
+WHITE_MARGIN = 1.2
+WHITE_BEYOND = 0.08  # radians beyond the iris from where on pixels are its white. Higher: fewer pixels, without the dark ring
+IRIS_RINGS, IRIS_PIXELS = 10, 6  # rings in an iris's radius whose colour is found, pixels that one needs. Higher: finer; smoother
+IRIS_SURE = 0.3  # trust above which a pixel counts first for its ring. Higher: fewer, surer pixels
+IRIS_SHADED = 0.15  # of the eyeball's radius above the pupil from where on the lid shades the iris. Higher: darker irises
+IRIS_UNSEEN = 0.3 * np.array([0.55, 0.42, 0.32])  # against the light, where no pixel of an iris is seen: brown
+SHADED_TRUST = 0.35  # of the trust in a lid's shadow, and in pixels of the white. Higher: more of the photograph's shades move along
+IRIS_MIRRORED = 0.7  # share of its mirror half in an iris. Higher: less of its rings
+IRIS_MIDDLE = 0.1  # of the eyeball's radius the pupil may be off the eye's middle for that. Higher: halves that do not match
+IRIS_EDGE = -0.03, 0.05  # radians from the iris's radius between which iris turns to white. Wider: softer
+EYE_ROUND = 0.12  # of the light lost at the eyeball's sides, between EYE_SIDES. Higher: rounder eyes
+EYE_SIDES = 0.7, 1.2  # radians
+WHITE_KEPT = 1.5, 3.0  # pixels of the margin between which the white's own shades are kept. Higher: plainer whites
+WHITE_SHADES = 0.75, 1.15  # of the white, darkest and brightest of them. Wider: veins and reflections, and lashes
+WHITE_HUE = np.array([1.035, 1.0, 0.965])  # of a white against its grey
+WHITE_OWN_HUE = 0.35  # share of its own hue in a white. Higher: bluer and redder whites
+WHITE_OF_LIGHT = 0.72  # of the light, a white that is not seen. Higher: brighter
+WHITE_PIXELS = 12  # without which it is not. Higher: more eyes without one of their own
+WHITE_LOW, WHITE_HIGH = 0.62, 1.15  # least and most brightness of a white against the skin: shadow and highlight are neither
+# saturation against the skin's up to which a pixel is pale: where half of the pale ones are brighter than WHITE_HIGH, that is the white,
+# the skin dark. Higher: bright lids count
+WHITE_PALE = 0.5
+WHITE_MOST = 245.0  # level of the brightest white
+BRIGHTER_PERCENTILE = 60  # of pixels of whites and of teeth, from where on they are in the light. Higher: fewer, brighter
+
+# --- mouth
+TEETH_LEVEL = 110  # 0–255: what is darker between the lips is not teeth. Higher: dark pictures get painted ones
+TEETH_PIXELS, MOUTH_PIXELS = 20, 12  # of teeth without which they are not seen; of an opening without which it is not
+IVORY = np.array([0.93, 0.87, 0.76])  # of teeth, cavity, tongue and throat against the light, sRGB
+CAVITY = np.array([0.34, 0.115, 0.105])
+TONGUE = np.array([0.56, 0.29, 0.28])
+THROAT = np.array([0.115, 0.042, 0.038])
+GUM = np.array([0.74, 0.44, 0.42])  # against the colour of teeth
+TEETH_SHADED, LOWER_TEETH_SHADED = 0.9, 0.9  # of the light that reaches unseen teeth; of that the lower ones
+MOUTH_CONTINUED = 4  # parts of the opening's width, of which it is continued by one over the lips, or by MOUTH_CONTINUED_LEAST pixels
+MOUTH_CONTINUED_LEAST = 8
+LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they close with is seen. Higher: a wider line
+LIPS_LINE = 0.45  # of the light is lost in it. Higher: darker
+# metres: up to the first a photograph shows closed lips, from the second on their line and colour are painted. Higher: photographed longer
+LIPS_PARTED = 0.003, 0.006
+UPPER_LIP, LOWER_LIP = -0.008, -0.020  # metres that the open jaw takes a lip down: less than the first, more than the second
+# metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat
+MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
+LIPS_FRONT = 60  # percentile of the lips' depth from which that counts. Higher: darker
+MOUTH_AMBIENT = 0.65  # share of the light that does not depend on how a surface faces. Higher: flatter teeth
+
+# --- lids
+# metres that the lids of a drawing have moved, between which the drawn eye goes. Higher: the eye's outline stays on a closed lid
+LIDS_MOVED = 0.0015, 0.004
+LIDS_PERCENTILE = 75  # of the lids' vertices that have. Higher: the drawn eye goes earlier
+# area against what the photograph shows of it, between which skin loses its pixels. Lower: lids lose their texture early; higher:
+# the few pixels of a fold are smeared over a closed lid
+UNFOLDED = 1.8, 3.5
+UNFOLDED_SMOOTHING = 2  # rounds over the mesh, so that no triangle stands out. Higher: softer
+
+# --- photograph and reprojector
+# metres of non-rigid motion between which a vertex loses its photographed pixel. Higher: wrinkles stay where the skin has moved away
+CHANGED = 0.0006, 0.0025
+# metres that most of the lips have moved, between which the mouth's inside is drawn anew. Higher: the photograph's teeth stay longer
+OPENED = 0.0008, 0.0030
+OPENED_PERCENTILE = 80  # of the lips' vertices that have. Higher: it is drawn anew earlier
+AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph. Higher: slow motion begins with a jump
+# pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph
+STILL = 0.5, 3.0
+FACE_FACING = 0.0, 0.25  # cosine to the line of sight between which the face is opaque over the warp. Higher: less of its sides is
+MOUTH_FRONT = 0.06  # metres in front of the skull's middle, behind which nothing is at the mouth's edge. Higher: rougher edges of teeth
+PAINTED_LEAST = 0.1  # share that is painted from which a triangle's edges are smoothed. Higher: rougher, faster
+SEAM = 0.02  # head widths at the warped person's edge that are not all person. Higher: more of the edge is the head's own render
+SEAM_WARP, SEAM_HEAD = (0.6, 1.0), (0.8, 1.0)  # mean opacity around a pixel of such an edge, and of the head behind it. Higher: wider
+# share of following the head between which the warped person gives way to the head. Higher: more of the neck is the warp's
+TURNS = 0.3, 0.9
+# the middle of the face, which opens and closes: metres before the skull's middle, above the eyes, to the sides, and the share of
+# following, between which it begins or ends. Wider: more of the face is the head's render, less the warp's
+SOLID_DEPTH, SOLID_UP, SOLID_ACROSS, SOLID_FOLLOW = (0.035, 0.062), (0.04, 0.065), (0.045, 0.062), (0.8, 1.0)
+
+# --- kernels
+MARGIN_HEAD = 200  # pixels of a head's width, up to which a pixel of the margin is one. Higher: wider margins on large heads
+# pixels of the margin between which a pixel is trusted, by kind of surface (none, SKIN, EYE, MOUTH, TEETH): the first two where the
+# expression has changed, the others where it has not. Higher: less of the photograph at rims. Around an unchanged mouth its picture is
+# continued outwards, so that margins are negative there
+SAMPLE_MARGINS = np.array(
+    [[0.0, 1.0, 0.0, 1.0], [2.5, 7.0, 0.0, 0.8], [0.7, 2.0, 0.0, 0.8], [0.7, 2.0, -24.0, -16.0], [-4.0, -1.5, -24.0, -16.0]],
+    np.float32,
+)
+
+
+class KernelTuning(NamedTuple):
+    """What compiled kernels read: numbers of a mouth and an eye, and how far a pixel is trusted."""
+
+    margins: Array = SAMPLE_MARGINS
+    hidden_from: float = 0.008  # metres behind the nearest surface up to which a point is seen. Higher: noses on cheeks behind them
+    hidden_over: float = 0.008  # metres more over which it is less and less. Higher: softer edges of what is hidden
+    lid_shadow: float = 0.5  # of the light that is lost on an eye at its upper lid. Higher: darker
+    lid_shadow_reach: float = 0.20  # radians down to where that ends. Higher: further
+    # metres along the arch from the middle to where each tooth ends: a fact of anatomy
+    upper_teeth: Array = np.array([0.0085, 0.0153, 0.0229, 0.0299, 0.0367, 0.0467, 0.0567])
+    lower_teeth: Array = np.array([0.0054, 0.0113, 0.0181, 0.0251, 0.0322, 0.0432, 0.0537])
+    crown: float = 0.0098  # metres from the biting edge to the gum. Higher: longer teeth
+    crown_arch: float = 0.0022  # metres less between two teeth. Higher: gums in waves
+    gap: float = 0.0005  # metres between two teeth. Higher: darker lines
+    rounded: float = 0.0011  # metres that a tooth's corner is off its edge. Higher: rounder
+    edge_softness: float = 0.0004  # least metres over which its edge fades, and its gum. Higher: softer
+    gum_softness: float = 0.0008
+    beyond_edge: float = 0.25  # of the light beyond the edge. Higher: fainter corners
+    bulge: float = 0.06  # of the light that is lost at a tooth's sides. Higher: rounder
+    molars: float = 0.018  # metres along the arch from which cheeks take the light from teeth, over as many again. Higher: lit further
+    molars_dark: float = 0.9  # most of the light that they take
+
+
+KERNELS = KernelTuning()
