@@ -32,15 +32,14 @@ LIDS = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 
 
 
 def render(head: Head, identity: np.ndarray, blendshapes: np.ndarray, angles: np.ndarray, light: np.ndarray):
-    """RGB (SIDE, SIDE, 3), the raster, and the triangles drawn (hair and lashes left out)."""
+    """RGB (SIDE, SIDE, 3), and the raster of the head's drawn triangles."""
     camera = Camera(FOCAL, (SIDE / 2, SIDE / 2), SIDE, SIDE)
     vertices = head.shape(identity, blendshapes) @ head_angles_to_matrix(angles).T + np.array([0, 0.02, -0.085 - DISTANCE])
-    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")]))
-    raster = rasterise(camera.project(vertices), head.triangles[drawn], SIDE, SIDE)
+    raster = rasterise(camera.project(vertices), head.drawn_triangles(), SIDE, SIDE)
     shade = 0.35 + 0.65 * np.clip(vertex_normals(vertices, head.triangles) @ light, 0, 1)
-    image = raster.interpolate(head.triangles[drawn], head.albedo * shade[:, None])
+    image = raster.interpolate(head.drawn_triangles(), head.albedo * shade[:, None])
     image = np.where(raster.covered[..., None], image, 0.55)
-    return (np.clip(image, 0, 1) * 255).astype(np.uint8), raster, drawn
+    return (np.clip(image, 0, 1) * 255).astype(np.uint8), raster
 
 
 def observe(
@@ -51,20 +50,20 @@ def observe(
     blendshapes = np.zeros(head.expression_size)
     blendshapes[BLENDSHAPE_INDEX["jawOpen"]] = jaw
     light = np.array([random.uniform(-0.5, 0.5), random.uniform(0, 0.5), 1.0])
-    image, raster, drawn = render(
+    image, raster = render(
         head, random.normal(0, 0.5, head.identity_size), blendshapes, angles, light / np.linalg.norm(light)
     )
     faces = landmarker.faces(image)
     if not faces:
         return None
-    skin = raster.covered & (head.triangle_part[drawn][raster.triangle] == head.parts.index("skin"))
+    skin = raster.covered & np.isin(head.drawn()[raster.triangle], head.part("skin"))
     rows, columns = np.nonzero(skin)
     distance, nearest = cKDTree(np.stack([columns, rows], 1) + 0.5).query(faces[0].points[:, :2])
     triangle = raster.triangle[rows[nearest], columns[nearest]]
     weights = raster.barycentric[rows[nearest], columns[nearest]]
-    place = (head.vertices[head.triangles[drawn[triangle]]] * weights[..., None]).sum(1)
+    place = (head.vertices[head.triangles[head.drawn()[triangle]]] * weights[..., None]).sum(1)
     place[distance > 6] = np.nan
-    return place, drawn[triangle]
+    return place, head.drawn()[triangle]
 
 
 def response(head: Head, landmarker: FaceLandmarker, random: np.random.Generator, blendshape: int, repeats: int) -> np.ndarray:

@@ -5,7 +5,6 @@ from mimaface.face.head import Head, gaze_rotation
 from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import InvalidCheckpoint
-from mimaface.reprojection.projection import NOT_DRAWN
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +80,8 @@ def eye_pixels(head: Head, identity: np.ndarray, expression: np.ndarray) -> list
     """Visible pixels of [left, right] eyeball from straight ahead, lashes and hair left out; one pixel is 0.6 mm wide."""
     side, scale = 400, 400 / 0.24
     x, y, z = head.shape(identity, expression).astype(float).T
-    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in NOT_DRAWN]))
-    raster = rasterise(np.stack([side / 2 + scale * x, side / 2 - scale * y, 1 - z], axis=1), head.triangles[drawn], side, side)
-    seen = np.where(raster.covered, head.triangle_part[drawn][raster.triangle], 255)
+    raster = rasterise(np.stack([side / 2 + scale * x, side / 2 - scale * y, 1 - z], axis=1), head.drawn_triangles(), side, side)
+    seen = np.where(raster.covered, head.triangle_part[head.drawn()][raster.triangle], 255)
     return [int((seen == head.parts.index(name)).sum()) for name in ("eye_left", "eye_right")]
 
 
@@ -126,6 +124,9 @@ def test_wrong_sizes_and_damaged_files_are_named(head, tmp_path):
         Head.load(broken)
 
 
-def test_every_drawn_part_is_there(head):
-    assert set(NOT_DRAWN) < set(head.parts)
+def test_every_part_is_there_and_all_but_hair_and_lashes_are_drawn(head):
     assert all(len(head.part(name)) > 50 for name in head.parts)
+    assert {head.parts[label] for label in np.unique(head.triangle_part[head.drawn()])} == set(head.parts) - {"hair", "lashes"}
+    np.testing.assert_array_equal(head.drawn_triangles(), head.triangles[head.drawn()])
+    np.testing.assert_array_equal(np.unique(head.skin_triangles()), head.vertices_of("skin"))
+    assert len(head.drawn()) == len(head.triangles) - len(head.part("hair")) - len(head.part("lashes"))

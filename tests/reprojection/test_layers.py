@@ -15,7 +15,7 @@ from mimaface.face.pose import FacePose, poses_for
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.reprojection.edges import seams
-from mimaface.reprojection.hair import hair_offset, skin_triangles
+from mimaface.reprojection.hair import hair_offset
 from mimaface.reprojection.matte import background_behind, person_colours, person_matte
 from mimaface.reprojection.person_warp import PersonWarp
 from mimaface.reprojection.reprojector import Reprojector
@@ -33,15 +33,15 @@ def bald_fit() -> FittedFace:
 
 def covered(fit: FittedFace, shape: np.ndarray) -> np.ndarray:
     place = fit.camera.project(shape @ fit.rotation.T + fit.translation)
-    return rasterise(place, skin_triangles(), SIDE, SIDE).covered
+    return rasterise(place, Head.load().skin_triangles(), SIDE, SIDE).covered
 
 
 def painted(fit: FittedFace, shape: np.ndarray, hair: np.ndarray) -> np.ndarray:
     """The head in two colours: dark where ``hair`` (V,), light elsewhere."""
     place = fit.camera.project(shape @ fit.rotation.T + fit.translation)
-    raster = rasterise(place, skin_triangles(), SIDE, SIDE)
+    raster = rasterise(place, Head.load().skin_triangles(), SIDE, SIDE)
     colours = np.where(hair[:, None], [40.0, 30.0, 20.0], [210.0, 170.0, 150.0]).astype(np.float32)
-    return raster.interpolate(skin_triangles(), colours).astype(np.uint8)
+    return raster.interpolate(Head.load().skin_triangles(), colours).astype(np.uint8)
 
 
 @pytest.mark.parametrize("thickness", [0.0, 0.015, 0.04])
@@ -49,9 +49,9 @@ def test_the_shell_is_as_thick_as_the_hair(thickness):
     head, fit = Head.load(), bald_fit()
     bald = head.posed(fit.identity, fit.blendshapes, fit.gaze)
     scalp = head.region("scalp")
-    grown = bald + thickness * scalp[:, None] * vertex_normals(bald, skin_triangles())
+    grown = bald + thickness * scalp[:, None] * vertex_normals(bald, Head.load().skin_triangles())
     offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, scalp), covered(fit, grown).astype(np.float32))
-    used = np.isin(np.arange(len(bald)), skin_triangles())
+    used = np.isin(np.arange(len(bald)), Head.load().skin_triangles())
     top = scalp & used & (bald[:, 1] > 0.03)  # away from the hairline, where hair thins
     assert np.median(np.abs(np.linalg.norm(offset[top], axis=1) - thickness)) < 0.003
     assert np.abs(offset[head.region("face", "lips", "lids")]).max() == 0
@@ -62,7 +62,7 @@ def test_ears_are_hidden_when_they_look_like_hair(hidden):
     head, fit = Head.load(), bald_fit()
     bald = head.posed(fit.identity, fit.blendshapes, fit.gaze)
     hair = head.region("scalp", "ears") if hidden else head.region("scalp")
-    grown = bald + 0.03 * hair[:, None] * vertex_normals(bald, skin_triangles())
+    grown = bald + 0.03 * hair[:, None] * vertex_normals(bald, Head.load().skin_triangles())
     offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, hair), covered(fit, grown).astype(np.float32))
     moved = np.linalg.norm(offset[head.region("ears")], axis=1)
     assert moved.mean() > 0.01 if hidden else moved.max() == 0

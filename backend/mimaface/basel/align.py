@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mimaface.geometry.similarity import Similarity
+
 Array = NDArray[Any]
 # where eye centres (image left first), nose tip and mouth corners lie in the 256 × 256 crop of the reconstruction net
 FIVE_POINTS_256 = np.array(
@@ -18,14 +20,8 @@ LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = (33, 133), (362, 263), 1, (61, 291)
 
 
 def similarity(source: ArrayLike, target: ArrayLike) -> Array:
-    """The similarity (2, 3) with the least squared error from points (P, 2) to points (P, 2) (Umeyama 1991)."""
-    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    centred_a, centred_b = a - a.mean(0), b - b.mean(0)
-    u, values, vt = np.linalg.svd(centred_b.T @ centred_a)
-    sign = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    scale = (values * sign).sum() / (centred_a**2).sum()
-    linear = scale * (u * sign) @ vt
-    return np.concatenate([linear, (b.mean(0) - linear @ a.mean(0))[:, None]], axis=1)
+    """The similarity (2, 3) with the least squared error from points (P, 2) to points (P, 2)."""
+    return Similarity.between(source, target).matrix
 
 
 def five_points(landmarks: ArrayLike) -> Array:

@@ -18,6 +18,7 @@ from scipy.spatial import KDTree
 
 from mimaface.face.fit import LandmarkModel, rotation_vector
 from mimaface.face.head import Head
+from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.errors import InvalidCheckpoint
 
@@ -47,31 +48,8 @@ SAMPLES = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [3, 3, 0], [0, 3
 
 
 @dataclass(frozen=True, eq=False)
-class Similarity:
-    """``x_head = scale · rotation · x_bfm + offset``: metres per unit of the BFM, (3, 3), (3,) metres."""
-
-    scale: float
-    rotation: Array
-    offset: Array
-
-    def __call__(self, points: Array) -> Array:
-        """Points (…, 3) in the BFM's unit → metres, head frame."""
-        return np.asarray(self.scale * points @ self.rotation.T + self.offset)
-
-    @classmethod
-    def between(cls, source: Array, target: Array) -> Similarity:
-        """The one with the least squared error from points (P, 3) to points (P, 3) (Umeyama 1991)."""
-        a, b = source - source.mean(0), target - target.mean(0)
-        u, values, vt = np.linalg.svd(b.T @ a)
-        sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-        rotation = (u * sign) @ vt
-        scale = float((values * sign).sum() / (a * a).sum())
-        return cls(scale, rotation, target.mean(0) - scale * rotation @ source.mean(0))
-
-
-@dataclass(frozen=True, eq=False)
 class Correspondence:
-    """The two neutral faces aligned, and under each vertex of the BFM a point of our head.
+    """The two neutral faces aligned, from the BFM's unit to metres of the head frame, and under each vertex of the BFM a point of our head.
 
     corners (V, 3): the head's vertices around that point, and weights (V, 3) of each; trust (V,) in [0, 1]; identity (80,): our
     head as the BFM's mean face; error: metres, median distance of the trusted vertices from that head.

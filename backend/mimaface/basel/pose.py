@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from mimaface.face.fit import FittedFace, LandmarkModel
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.similarity import Similarity
 
 from .align import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE, applied, face_affine, inverted
 from .bfm import CAMERA_Z, CENTRE, FOCAL, row_rotation
-from .correspondence import Similarity
 from .transfer import GazeAdapter, Transfer
 
 Array = NDArray[Any]
@@ -55,10 +55,8 @@ def from_apparent(pose: Apparent, camera: Camera, canvas: ArrayLike, placed: Sim
     """The inverse of :func:`to_apparent`: rotation (…, 3, 3) and translation (…, 3) metres."""
     matrix = np.asarray(canvas, np.float64)
     size, angle = _size_and_angle(matrix)
-    u, v = np.moveaxis(applied(inverted(matrix), pose.position[..., None, :])[..., 0, :], -1, 0)
-    depth = camera.focal * placed.scale * size / pose.scale
-    share = depth / camera.focal
-    origin = np.stack([(u - camera.centre[0]) * share, (camera.centre[1] - v) * share, -depth], axis=-1)
+    pixels = applied(inverted(matrix), pose.position[..., None, :])[..., 0, :]
+    origin = camera.unproject(pixels, camera.focal * placed.scale * size / pose.scale)
     view = about_z(-angle) @ toward_viewer(origin)
     turn = np.swapaxes(view, -1, -2) @ pose.rotation @ placed.rotation.T
     return turn, origin - turn @ placed.offset

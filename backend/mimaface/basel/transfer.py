@@ -19,13 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import lsq_linear
 
 from mimaface.face.head import ASSETS, Head
+from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.files import replacing
 
 from .bfm import EXPRESSION, BaselFace
-from .correspondence import Similarity, correspond
+from .correspondence import correspond
 
 Array = NDArray[Any]
 log = logging.getLogger(__name__)

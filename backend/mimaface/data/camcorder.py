@@ -41,9 +41,9 @@ class Camcorder:
         head = Head.load()
         self.person, self.studio, self.body, self.seed = person, studio, body, seed % (1 << 30)
         names = [name for name in head.parts if name in BY_PART]
-        drawn = np.isin(head.triangle_part, [head.parts.index(name) for name in names])
-        drawn &= ~(head.vertices[head.triangles, 1] < COLLAR - 0.014).any(1)
-        self._inside = head.triangle_part[drawn] == head.parts.index("mouth_inside")
+        drawn = head.part(*names)
+        drawn = drawn[~(head.vertices[head.triangles[drawn], 1] < COLLAR - 0.014).any(1)]
+        self._inside = np.isin(drawn, head.part("mouth_inside"))
         shading = np.array([BY_PART.get(name, 0) for name in head.parts], np.uint8)[head.triangle_part[drawn]]
         uv = head.uv[head.uv_triangles[drawn]] * [TEXTURE, -TEXTURE] + [0, TEXTURE]  # (N, 3 corners, 2)
         triangles, kinds, colours, patterns, follows = [head.triangles[drawn]], [shading], [], [], []

@@ -12,7 +12,6 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 
 from .head import Head
-from .normals import hairless_triangles
 from .pose import FacePose
 
 Array = NDArray[Any]
@@ -45,7 +44,7 @@ PLAIN_LIGHT = Light(
 def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light) -> Array:
     """The paper's I_R: the head of ``identity`` in the model's own colours under plain light, over black (H, W, 3) uint8."""
     head = Head.load()
-    triangles = hairless_triangles()
+    triangles = head.drawn_triangles()
     posed = head.posed(identity, pose.blendshapes, pose.gaze) @ pose.rotation.T + pose.translation
     normals = vertex_normals(posed, triangles)
     grey = light.sky.mean() * (0.5 + 0.5 * normals[:, 1:2]) + light.ground.mean() * (0.5 - 0.5 * normals[:, 1:2])

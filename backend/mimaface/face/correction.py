@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, diags_array, vstack
+from scipy.sparse import csr_array, diags_array, vstack
 from scipy.sparse.linalg import SuperLU, splu
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.mesh import adjacency
 from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 
@@ -206,10 +207,10 @@ def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array,
     offset = np.array([0.1 * RIM_SIDE, 0.5 * RIM_SIDE])
     place = fit.camera.project(still)
     flat = np.concatenate([(place[:, :2] - corner) @ turn.T + offset, place[:, 2:]], axis=1)
-    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in ("hair", "lashes")]))
-    raster = rasterise(flat, head.triangles[drawn], RIM_SIDE, RIM_SIDE)
-    opening = raster.covered & np.isin(head.triangle_part[drawn][raster.triangle], [head.parts.index(n) for n in rim.part])
-    skin = raster.covered & (head.triangle_part[drawn][raster.triangle] == head.parts.index("skin"))
+    raster = rasterise(flat, head.drawn_triangles(), RIM_SIDE, RIM_SIDE)
+    shown = head.drawn()[raster.triangle]
+    opening = raster.covered & np.isin(shown, head.part(*rim.part))
+    skin = raster.covered & np.isin(shown, head.part("skin"))
     columns = np.flatnonzero(opening[1:-1].any(0))
     vertices, inside, away, depth = [], [], [], []
     for points, first in ((upper, True), (lower, False)):
@@ -220,7 +221,7 @@ def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array,
         row, column = row[good], columns[good]
         row, column = row[skin[row, column]], column[skin[row, column]]
         wanted = np.interp(column + 0.5, edge[:, 0], edge[:, 1])
-        vertices.append(head.triangles[drawn[raster.triangle[row, column]]])
+        vertices.append(head.triangles[shown[row, column]])
         inside.append(raster.barycentric[row, column].astype(np.float64))
         away.append(np.stack([np.zeros(len(row)), wanted - (row + (1.0 if first else 0.0))], axis=1))
         depth.append(raster.depth[row, column].astype(np.float64))
@@ -246,15 +247,8 @@ def _rows(corners: Array, inside: Array, count: int) -> csr_array:
 def _skin_operators() -> tuple[Array, csr_array]:
     """Vertices of the skin and the mouth's lining (S,), and the energy (S, S) of a field on them."""
     head = Head.load()
-    triangles = head.triangles[np.concatenate([head.part("skin"), head.part("mouth_inside")])]
-    used = np.unique(triangles)
-    place = np.full(len(head.vertices), -1)
-    place[used] = np.arange(len(used))
-    local = place[triangles]
-    pairs = np.concatenate([local[:, [0, 1]], local[:, [1, 2]], local[:, [2, 0]]])
-    pairs = np.concatenate([pairs, pairs[:, ::-1]])
-    near = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(used),) * 2).tocsr()
-    near.data[:] = 1.0
+    used = head.vertices_of("skin", "mouth_inside")
+    near = adjacency(head.triangles[head.part("skin", "mouth_inside")], len(head.vertices))[used][:, used]
     degree = near.sum(1)
     membrane = diags_array(degree) - near
     bending = diags_array(1 / degree) @ membrane

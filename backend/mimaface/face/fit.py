@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import NoFaceFound
@@ -149,19 +150,14 @@ def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float)
 
 
 def initial_estimate(points: Array, camera: Camera, identity: Array) -> Estimate:
-    """Pose from a weak-perspective similarity between landmarks and the neutral head (Umeyama 1991)."""
+    """Pose from a weak-perspective similarity between landmarks and the neutral head."""
     model = LandmarkModel.load()
     neutral = model.points(identity, np.zeros(len(BLENDSHAPE_NAMES)))
     observed = points[model.index] * [1, -1, -1]
-    a, b = neutral - neutral.mean(0), observed - observed.mean(0)
-    u, s, vt = np.linalg.svd(b.T @ a)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * sign) @ vt
-    scale = float((s * sign).sum() / (a * a).sum())
-    depth = float(np.clip(camera.focal / scale, *DEPTH_RANGE))
-    middle = points[model.index, :2].mean(0)
-    place = np.array([middle[0] - camera.centre[0], camera.centre[1] - middle[1], -camera.focal]) * depth / camera.focal
-    return Estimate(rotation, place - rotation @ neutral.mean(0), identity, np.zeros(len(BLENDSHAPE_NAMES)))
+    flat = Similarity.between(neutral, observed)
+    depth = float(np.clip(camera.focal / flat.scale, *DEPTH_RANGE))
+    place = camera.unproject(points[model.index, :2].mean(0), depth)
+    return Estimate(flat.rotation, place - flat.rotation @ neutral.mean(0), identity, np.zeros(len(BLENDSHAPE_NAMES)))
 
 
 def gauss_newton_step(
@@ -286,16 +282,21 @@ def gaze_from_irises(points: Array, camera: Camera, estimate: Estimate) -> Array
     head = Head.load()
     centres = head.eye_centres_for(estimate.identity) @ estimate.rotation.T + estimate.translation
     gaze = np.zeros((2, 2))
-    for side, iris in enumerate(IRIS):
-        ray = np.array([points[iris, 0] - camera.centre[0], camera.centre[1] - points[iris, 1], -camera.focal])
-        ray /= np.linalg.norm(ray)
-        along = float(ray @ centres[side])
-        miss = float(centres[side] @ centres[side]) - along**2
-        hit = ray * (along - np.sqrt(max(head.eye_radius**2 - miss, 0.0)))
-        direction = estimate.rotation.T @ (hit - centres[side])
-        direction /= np.linalg.norm(direction)
+    for side in range(2):
+        direction = estimate.rotation.T @ iris_direction(points, camera, centres[side], side)
         gaze[side] = np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))
     return np.asarray(np.clip(0.5 * gaze + 0.5 * gaze.mean(0), -0.9, 0.9))
+
+
+def iris_direction(points: Array, camera: Camera, centre: Array, side: int) -> Array:
+    """Unit direction (3,), camera frame, from the ``centre`` (3,) of the left (0) or right (1) eyeball to where the line of sight through
+    its iris's landmark, of ``points`` (478, 3), meets it, or passes it."""
+    ray = camera.unproject(points[IRIS[side], :2], 1.0)
+    ray /= np.linalg.norm(ray)
+    along = float(ray @ centre)
+    miss = float(centre @ centre) - along**2
+    away = ray * (along - np.sqrt(max(Head.load().eye_radius**2 - miss, 0.0))) - centre
+    return np.asarray(away / np.linalg.norm(away))
 
 
 def lid_opening(points: Array) -> Array:

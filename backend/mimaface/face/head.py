@@ -115,22 +115,36 @@ class Head:
         return vertices
 
     @functools.cache
-    def part(self, name: str) -> Array:
-        """Indices of the triangles of one part."""
-        return np.flatnonzero(self.triangle_part == self.parts.index(name))
+    def part(self, *names: str) -> Array:
+        """Indices of the triangles of the named parts."""
+        return np.flatnonzero(np.isin(self.triangle_part, [self.parts.index(name) for name in names]))
 
     @functools.cache
-    def vertices_of(self, name: str) -> Array:
-        """Indices of the vertices used by one part."""
-        return np.unique(self.triangles[self.part(name)])
+    def drawn(self) -> Array:
+        """Indices (N,) of the triangles that pictures of the head show: all but those of its model's hair and lashes."""
+        return np.setdiff1d(np.arange(len(self.triangles)), self.part("hair", "lashes"))
+
+    @functools.cache
+    def drawn_triangles(self) -> Array:
+        """(N, 3) int32: corners of :meth:`drawn`."""
+        return np.ascontiguousarray(self.triangles[self.drawn()], np.int32)
+
+    @functools.cache
+    def skin_triangles(self) -> Array:
+        """(N, 3) int32: corners of the triangles of the skin."""
+        return np.ascontiguousarray(self.triangles[self.part("skin")], np.int32)
+
+    @functools.cache
+    def vertices_of(self, *names: str) -> Array:
+        """Indices of the vertices used by the named parts."""
+        return np.unique(self.triangles[self.part(*names)])
 
     @functools.cache
     def region(self, *names: str) -> Array:
         """(V,) bool: vertices in one of the named regions, eyeballs not among them."""
         labels = [self.regions.index(name) for name in names]
         inside = np.isin(self.vertex_region, labels)
-        for eye in ("eye_left", "eye_right"):
-            inside[self.vertices_of(eye)] = False
+        inside[self.vertices_of("eye_left", "eye_right")] = False
         return inside
 
     @functools.cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -21,16 +20,8 @@ def render_normals(vertices: Array, camera: Camera) -> Array:
 
     vertices: (V, 3) metres, camera frame: x right, y up, z towards the viewer.
     """
-    triangles = hairless_triangles()
+    triangles = Head.load().drawn_triangles()
     normals = vertex_normals(vertices, triangles)
     raster = rasterise(camera.project(vertices), triangles, camera.height, camera.width)
     colours = raster.interpolate(triangles, (127.5 * (normals + 1)).astype(np.float32))
     return np.asarray(np.clip(colours, 0, 255).round().astype(np.uint8))
-
-
-@functools.cache
-def hairless_triangles() -> Array:
-    """Triangles (N, 3) int32 of the head, its eyes and mouth, without hair and lashes."""
-    head = Head.load()
-    drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
-    return np.ascontiguousarray(head.triangles[drawn], np.int32)

@@ -32,6 +32,12 @@ class Camera:
         scale = self.focal / -z
         return np.stack([self.centre[0] + scale * x, self.centre[1] - scale * y, -z], axis=-1)
 
+    def unproject(self, points: ArrayLike, depth: ArrayLike) -> Array:
+        """Pixels u, v (…, 2) and their depth (…) in metres → camera-frame points (…, 3) in metres."""
+        u, v = np.moveaxis(np.asarray(points), -1, 0)
+        z = np.broadcast_to(depth, u.shape)
+        return np.stack([(u - self.centre[0]) * z / self.focal, (self.centre[1] - v) * z / self.focal, -z], axis=-1)
+
     def window(self, left: float, top: float, scale: float, width: int, height: int) -> Camera:
         """The camera of a crop whose corner is at (left, top), enlarged by ``scale`` to width × height pixels."""
         centre = (self.centre[0] - left) * scale, (self.centre[1] - top) * scale

@@ -40,6 +40,12 @@ def sample_into(colour: Array, image: Array, u: float, v: float) -> None:
         colour[channel] = above * (1 - fy) + below * fy
 
 
+def pixels_under(places: Array, height: int, width: int) -> tuple[Array, Array]:
+    """Rows and columns (P,) of the pixels at u, v of ``places`` (P, 2 or more), of a height × width picture; its border where outside."""
+    columns, rows = places[:, 0].astype(int), places[:, 1].astype(int)
+    return np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+
+
 def fill_holes(image: Array, known: Array) -> Array:
     """Fill where ``known`` (H, W) is False from around, smoothly: push–pull pyramid (Gortler et al. 1996, "The Lumigraph").
 

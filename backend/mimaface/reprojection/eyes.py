@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.fit import IRIS, FittedFace
+from mimaface.face.fit import FittedFace, iris_direction
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
@@ -28,7 +28,7 @@ def around_eyes() -> Array:
     near = np.zeros(len(head.vertices), bool)
     for centre in head.eye_centres:
         near |= (np.linalg.norm(head.vertices[:, :2] - centre[:2], axis=1) < tuning.LID_REACH) & (head.vertices[:, 2] > centre[2])
-    near[np.concatenate([head.vertices_of("eye_left"), head.vertices_of("eye_right")])] = False
+    near[head.vertices_of("eye_left", "eye_right")] = False
     return near
 
 
@@ -86,23 +86,14 @@ def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, mar
         seen &= margin[row, column].max(where=seen, initial=0.0) > slit
         pictures[side] = complete_eye(
             image[row, column].astype(np.float64), np.where(seen, margin[row, column], 0.0),
-            local, iris_direction(fit, camera, centres[side], side, turn), light, skin,
+            local, _iris_in_eye(fit, centres[side], side, turn), light, skin,
         )  # fmt: skip
     return pictures
 
 
-def iris_direction(fit: FittedFace, camera: Camera, centre: Array, side: int, turn: Array) -> Array:
-    """Direction (3,) of the iris in the eye's own frame: where the line of sight through its landmark meets the eyeball."""
-    head = Head.load()
-    u, v = fit.landmarks[IRIS[side], :2] * (camera.focal / fit.camera.focal)
-    u += camera.centre[0] - fit.camera.centre[0] * camera.focal / fit.camera.focal
-    v += camera.centre[1] - fit.camera.centre[1] * camera.focal / fit.camera.focal
-    ray = np.array([u - camera.centre[0], camera.centre[1] - v, -camera.focal])
-    ray /= np.linalg.norm(ray)
-    along = float(ray @ centre)
-    inside = head.eye_radius**2 - float(centre @ centre) + along**2
-    hit = ray * (along - np.sqrt(max(inside, 0.0))) - centre
-    direction = (hit / np.linalg.norm(hit)) @ turn
+def _iris_in_eye(fit: FittedFace, centre: Array, side: int, turn: Array) -> Array:
+    """Direction (3,) of the iris in the eye's own frame; straight ahead where its landmark is far from the fitted gaze."""
+    direction = iris_direction(fit.landmarks, fit.camera, centre, side) @ turn
     return np.asarray(direction if direction[2] > np.cos(tuning.IRIS_FURTHEST) else np.array([0.0, 0.0, 1.0]))
 
 

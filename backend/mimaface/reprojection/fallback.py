@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.face.head import Head
-from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import harmonic_extension
 
 from . import tuning
@@ -28,9 +28,7 @@ def fallback_colours(
     lid_skin: share of that in closed lids; parted: metres by which the lips are: closed ones show all of their colours.
     """
     head = Head.load()
-    height, width = image.shape[:2]
-    column = np.clip(place[:, 0].astype(int), 0, width - 1)
-    row = np.clip(place[:, 1].astype(int), 0, height - 1)
+    row, column = pixels_under(place, *image.shape[:2])
     seen = image[row, column].astype(np.float64)
     inside = (source_kind[row, column] == SKIN) & (margin[row, column, SKIN] > tuning.SURE_MARGIN * MARGIN_UNIT)
     sure = (trust > tuning.SURE_TRUST) & ~head.region("lids") & inside
@@ -86,9 +84,7 @@ def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
     face = sure & head.region("face")
     if not face.any():
         return tuning.NO_LIGHT
-    height, width = image.shape[:2]
-    column, row = np.clip(place[face, 0].astype(int), 0, width - 1), np.clip(place[face, 1].astype(int), 0, height - 1)
-    seen = np.median(image[row, column].astype(np.float64), axis=0)
+    seen = np.median(image[pixels_under(place[face], *image.shape[:2])].astype(np.float64), axis=0)
     gain = seen / np.median(head.albedo[head.region("face")], axis=0)
     strength = gain.mean()
     brighter = max(np.sqrt(tuning.USUAL_LIGHT / max(strength, 1.0)), 1.0)

@@ -5,7 +5,6 @@ Hair and hats become a shell around the skull that turns with it; what hides an 
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import pixels_under
 from mimaface.geometry.mesh import edges, harmonic_extension
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 
@@ -27,7 +27,8 @@ def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, mat
 
     image (H, W, 3) uint8 is what ``camera`` sees; matte (H, W): see :mod:`mimaface.reprojection.matte`.
     """
-    head, skin = Head.load(), skin_triangles()
+    head = Head.load()
+    skin = head.skin_triangles()
     still = shape @ fit.rotation.T + fit.translation
     hair = head.region("scalp") | _hidden_ears(head, camera.project(still), image)
     ears = hair & head.region("ears")
@@ -71,8 +72,8 @@ def _hidden_ears(head: Head, place: Array, image: Array) -> Array:
     An ear that is turned away is taken to be as the other one.
     """
     height, width = image.shape[:2]
-    raster = rasterise(place, skin_triangles(), height, width)
-    column, row = np.clip(place[:, 0].astype(int), 0, width - 1), np.clip(place[:, 1].astype(int), 0, height - 1)
+    raster = rasterise(place, head.skin_triangles(), height, width)
+    row, column = pixels_under(place, height, width)
     seen = np.abs(place[:, 2] - raster.depth[row, column]) < tuning.HAIR_NEAREST
     colour = image[row, column].astype(np.float64)
     ears, face, scalp = (head.region(name) for name in ("ears", "face", "scalp"))
@@ -87,10 +88,3 @@ def _hidden_ears(head: Head, place: Array, image: Array) -> Array:
         known = vote if vote is not None else other
         result |= side & (known is not None and known > 0.5)
     return result
-
-
-@functools.cache
-def skin_triangles() -> Array:
-    """(N, 3) of the head's skin."""
-    head = Head.load()
-    return np.ascontiguousarray(head.triangles[head.triangle_part == head.parts.index("skin")])

@@ -16,6 +16,7 @@ from mimaface.geometry.interpolation import bilinear, sample_into
 from .tuning import KernelTuning
 
 Array = NDArray[Any]
+Corners, Shares = tuple[int, int, int], tuple[float, float, float]
 SKIN, EYE, MOUTH, TEETH = 1, 2, 3, 4
 MARGIN_UNIT = 4.0  # margins are kept in quarters of such a pixel, −32 to 31.75
 TRUST, MIRROR, CALM, OPACITY, SAME, INNER, SHADE = range(7)  # columns of ``factors``
@@ -24,8 +25,16 @@ LID_BINS, LID_SPAN = 33, 1.1  # columns of a lid table, radians of yaw to either
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def mix(values: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, column: int) -> float:
-    """One column of vertex attributes inside a triangle."""
+def triple(values: Array) -> Any:
+    """(3,) as a tuple, which compiled code keeps in registers."""
+    return values[0], values[1], values[2]
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def mix(values: Array, corners: Corners, shares: Shares, column: int) -> float:
+    """One column of vertex attributes inside a triangle: at its three corners, and their barycentric shares."""
+    a, b, c = corners
+    wa, wb, wc = shares
     return float(wa * values[a, column] + wb * values[b, column] + wc * values[c, column])
 
 
@@ -52,34 +61,33 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
             index = found[y, x]
             if index < 0:
                 continue
-            a, b, c = triangles[index]
-            wa, wb, wc = weights[y, x]
-            opacity = mix(factors, a, b, c, wa, wb, wc, OPACITY)
+            corners, shares = triple(triangles[index]), triple(weights[y, x])
+            opacity = mix(factors, corners, shares, OPACITY)
             if opacity <= 0:
                 continue
             mine = kind[index]
-            same = mix(factors, a, b, c, wa, wb, wc, SAME)
+            same = mix(factors, corners, shares, SAME)
             picture = inner_image if mine in (TEETH, MOUTH) else image
-            share, u, v = look_up(own, a, b, c, wa, wb, wc, mine, same, source_depth, margin, tuning)
-            share *= mix(factors, a, b, c, wa, wb, wc, TRUST)
+            share, u, v = look_up(own, corners, shares, mine, same, source_depth, margin, tuning)
+            share *= mix(factors, corners, shares, TRUST)
             if mine in (MOUTH, EYE):
                 share *= same
-            share = max(share, mix(factors, a, b, c, wa, wb, wc, CALM))
+            share = max(share, mix(factors, corners, shares, CALM))
             unknown = result[y, x, 4] = 1 - share
             if share < 0.999:
                 for channel in range(3):
-                    colour[channel] = mix(fallback, a, b, c, wa, wb, wc, channel)
+                    colour[channel] = mix(fallback, corners, shares, channel)
                 if mine == EYE:
-                    paint_eye(colour, surface, a, b, c, wa, wb, wc, eyes, turns, lids, tuning)
+                    paint_eye(colour, surface, corners, shares, eyes, turns, lids, tuning)
                 elif mine in (TEETH, MOUTH):
-                    shade = mix(factors, a, b, c, wa, wb, wc, SHADE)
+                    shade = mix(factors, corners, shares, SHADE)
                     if mine == TEETH:
-                        shade *= paint_tooth(colour, surface, a, b, c, wa, wb, wc, gum, pixel, tuning)
+                        shade *= paint_tooth(colour, surface, corners, shares, gum, pixel, tuning)
                     for channel in range(3):
                         colour[channel] = dark[channel] + shade * (colour[channel] - dark[channel])
-                mirrored = mix(factors, a, b, c, wa, wb, wc, MIRROR)
+                mirrored = mix(factors, corners, shares, MIRROR)
                 if mirrored > 0:
-                    found_share, mu, mv = look_up(partner, a, b, c, wa, wb, wc, mine, same, source_depth, margin, tuning)
+                    found_share, mu, mv = look_up(partner, corners, shares, mine, same, source_depth, margin, tuning)
                     mirrored *= found_share
                     unknown *= 1 - mirrored
                     if mirrored > 0:
@@ -92,20 +100,26 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                     colour[channel] += share * (seen[channel] - colour[channel])
             for channel in range(3):
                 result[y, x, channel] = colour[channel]
-            result[y, x, 3] = opacity * max(1 - unknown, mix(factors, a, b, c, wa, wb, wc, INNER))
+            result[y, x, 3] = opacity * max(1 - unknown, mix(factors, corners, shares, INNER))
     return result
 
 
 @numba.njit(cache=True, nogil=True)
-def look_up(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
-    table: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, mine: int, same: float, source_depth: Array,
-    margin: Array, tuning: KernelTuning,
-) -> tuple[float, float, float]:  # fmt: skip
+def look_up(
+    table: Array,
+    corners: Corners,
+    shares: Shares,
+    mine: int,
+    same: float,
+    source_depth: Array,
+    margin: Array,
+    tuning: KernelTuning,
+) -> tuple[float, float, float]:
     """How far the photograph shows a point (0–1: inside it, not hidden, not at the rim of another part), and where: u, v."""
     rows, columns = source_depth.shape
-    depth = mix(table, a, b, c, wa, wb, wc, 2)
-    u = mix(table, a, b, c, wa, wb, wc, 0) / depth
-    v = mix(table, a, b, c, wa, wb, wc, 1) / depth
+    depth = mix(table, corners, shares, 2)
+    u = mix(table, corners, shares, 0) / depth
+    v = mix(table, corners, shares, 1) / depth
     if u < 0 or v < 0 or u >= columns or v >= rows:
         return 0.0, u, v
     behind = depth - source_depth[int(v), int(u)]
@@ -122,15 +136,21 @@ def look_up(  # house: compiled, a corner's numbers come unpacked from the loop 
 
 
 @numba.njit(cache=True, nogil=True)
-def paint_eye(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
-    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, eyes: Array, turns: Array, lids: Array,
+def paint_eye(
+    colour: Array,
+    surface: Array,
+    corners: Corners,
+    shares: Shares,
+    eyes: Array,
+    turns: Array,
+    lids: Array,
     tuning: KernelTuning,
-) -> None:  # fmt: skip
+) -> None:
     """The eye's own picture at a direction from its centre, in the shadow of the upper lid."""
-    dx = mix(surface, a, b, c, wa, wb, wc, 0)
-    dy = mix(surface, a, b, c, wa, wb, wc, 1)
-    dz = mix(surface, a, b, c, wa, wb, wc, 2)
-    side = 0 if surface[a, 3] < 0.5 else 1
+    dx = mix(surface, corners, shares, 0)
+    dy = mix(surface, corners, shares, 1)
+    dz = mix(surface, corners, shares, 2)
+    side = 0 if surface[corners[0], 3] < 0.5 else 1
     flat = np.sqrt(dx * dx + dy * dy)
     angle = np.arctan2(flat, dz)
     size = eyes.shape[1]
@@ -151,17 +171,16 @@ def paint_eye(  # house: compiled, a corner's numbers come unpacked from the loo
 
 
 @numba.njit(cache=True, nogil=True)
-def paint_tooth(  # house: compiled, a corner's numbers come unpacked from the loop over pixels
-    colour: Array, surface: Array, a: int, b: int, c: int, wa: float, wb: float, wc: float, gum_hue: Array, pixel: float,
-    tuning: KernelTuning,
-) -> float:  # fmt: skip
+def paint_tooth(
+    colour: Array, surface: Array, corners: Corners, shares: Shares, gum_hue: Array, pixel: float, tuning: KernelTuning
+) -> float:
     """Crowns with gaps between them, rounded at their edge, gum above; lines thinner than a pixel are fainter, not thinner.
 
     Returns the share of light that the cheeks leave.
     """
-    along = abs(mix(surface, a, b, c, wa, wb, wc, 0))
-    up = mix(surface, a, b, c, wa, wb, wc, 1)
-    ends = tuning.lower_teeth if surface[a, 2] > 0.5 else tuning.upper_teeth
+    along = abs(mix(surface, corners, shares, 0))
+    up = mix(surface, corners, shares, 1)
+    ends = tuning.lower_teeth if surface[corners[0], 2] > 0.5 else tuning.upper_teeth
     start = 0.0
     end = ends[-1]
     for number in range(len(ends)):
@@ -197,15 +216,14 @@ def lift(picture: Array, found: Array, weights: Array, triangles: Array, places:
             index = found[y, x]
             if index < 0:
                 continue
-            a, b, c = triangles[index]
-            wa, wb, wc = weights[y, x]
-            depth = mix(places, a, b, c, wa, wb, wc, 2)
-            u = mix(places, a, b, c, wa, wb, wc, 0) / depth
-            v = mix(places, a, b, c, wa, wb, wc, 1) / depth
+            corners, shares = triple(triangles[index]), triple(weights[y, x])
+            depth = mix(places, corners, shares, 2)
+            u = mix(places, corners, shares, 0) / depth
+            v = mix(places, corners, shares, 1) / depth
             sample_into(colour, picture, u, v)
             for channel in range(4):
                 result[y, x, channel] = colour[channel]
-            share[y, x] = wa * kept[a] + wb * kept[b] + wc * kept[c]
+            share[y, x] = shares[0] * kept[corners[0]] + shares[1] * kept[corners[1]] + shares[2] * kept[corners[2]]
     return result, share
 
 

@@ -46,8 +46,7 @@ class PersonWarp:
         silhouette = projection.depth[tuple(nearest[:, rows, columns])]
         beside = smoothstep(0.0, tuning.DEPTH_REACH * head_width, away)
         depth = gaussian_filter(silhouette * (1 - beside) - float(fit.translation[2]) * beside, tuning.DEPTH_SMOOTHING)
-        ray = np.stack([u - camera.centre[0], camera.centre[1] - v, np.full_like(u, -camera.focal)], axis=-1)
-        self._place = (ray * depth[..., None] / camera.focal - fit.translation) @ fit.rotation
+        self._place = (camera.unproject(np.stack([u, v], axis=-1), depth) - fit.translation) @ fit.rotation
         self._start = camera.project(self._place @ fit.rotation.T + fit.translation)[..., :2]
         near = 1 - smoothstep(tuning.REACH_LOW * head_width, tuning.REACH_HIGH * head_width, away)
         border = np.minimum(np.minimum(u + held[0], width - u + held[2]), v + held[1])

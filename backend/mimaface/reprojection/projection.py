@@ -17,7 +17,7 @@ from mimaface.face.drawing import is_flat
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
-from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 
 from . import tuning
@@ -31,7 +31,7 @@ from .mouth import continue_mouth
 from .tone import Tone, tone_of
 
 Array = NDArray[Any]
-NOT_DRAWN = ("lashes", "hair")
+EYE_PARTS = ("eye_left", "eye_right")
 MOUTH_PARTS = ("tongue", "mouth_inside")
 TEETH_PARTS = ("teeth_upper", "teeth_lower")
 
@@ -102,7 +102,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     alpha (H, W) uint8: what of it is opaque, if not all.
     """
     head = Head.load()
-    drawn, triangles, kind = drawn_triangles(head)
+    triangles, kind = head.drawn_triangles(), kinds_of_triangles(head)
     correction = correct(fit)
     bald = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
     matte = person_matte(image, _face_in(bald, fit, camera))
@@ -119,7 +119,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     view = -still / np.linalg.norm(still, axis=1, keepdims=True)
     facing = (normals * view).sum(1)
     trust = smoothstep(*tuning.FACING, facing).astype(np.float32)
-    eyes = np.concatenate([head.vertices_of("eye_left"), head.vertices_of("eye_right")])
+    eyes = head.vertices_of(*EYE_PARTS)
     trust[eyes] = smoothstep(*tuning.EYE_FACING, facing[eyes])
     mouth = np.unique(triangles[(kind == MOUTH) | (kind == TEETH)])
     trust[mouth] = np.where(head.region("lips")[mouth], trust[mouth], 1.0)
@@ -145,7 +145,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     mirror_trust[mouth] = 0
     return Projection(
         head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH] / MARGIN_UNIT),
-        triangles, kind, head.triangle_part[drawn], still, place, place[mirror], trust, mirror_trust,
+        triangles, kind, head.triangle_part[head.drawn()], still, place, place[mirror], trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, tone.painted(pictures).astype(np.float32),
         tone.painted(tuning.THROAT * light), gum, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), raster.depth,
         source_kind, margin,
@@ -164,21 +164,18 @@ def _face_in(shape: Array, fit: FittedFace, camera: Camera) -> Array:
 def _seen(place: Array, depth: Array) -> Array:
     """(V,) 1 where the vertex is the nearest thing at its pixel of the source, 0 where it is hidden or outside."""
     height, width = depth.shape
-    column = np.clip(place[:, 0].astype(int), 0, width - 1)
-    row = np.clip(place[:, 1].astype(int), 0, height - 1)
     inside = (place[:, 0] >= 0) & (place[:, 0] < width) & (place[:, 1] >= 0) & (place[:, 1] < height)
-    behind = place[:, 2] - depth[row, column]
+    behind = place[:, 2] - depth[pixels_under(place, height, width)]
     low = tuning.KERNELS.hidden_from
     return np.asarray(np.where(np.isfinite(behind), 1 - smoothstep(low, low + tuning.KERNELS.hidden_over, behind), 1.0) * inside)
 
 
-def drawn_triangles(head: Head) -> tuple[Array, Array, Array]:
-    """Numbers (N,) of the head's triangles that are drawn, their corners (N, 3), and what each shows (N,): skin, eye, mouth or teeth."""
-    drawn = np.flatnonzero(~np.isin(head.triangle_part, [head.parts.index(name) for name in NOT_DRAWN]))
-    kind = np.full(len(drawn), SKIN, np.uint8)
-    for names, value in ((("eye_left", "eye_right"), EYE), (MOUTH_PARTS, MOUTH), (TEETH_PARTS, TEETH)):
-        kind[np.isin(head.triangle_part[drawn], [head.parts.index(name) for name in names])] = value
-    return drawn, np.ascontiguousarray(head.triangles[drawn]), kind
+def kinds_of_triangles(head: Head) -> Array:
+    """(N,) what each drawn triangle of the head shows: SKIN, EYE, MOUTH or TEETH."""
+    kind = np.full(len(head.triangles), SKIN, np.uint8)
+    for names, value in ((EYE_PARTS, EYE), (MOUTH_PARTS, MOUTH), (TEETH_PARTS, TEETH)):
+        kind[head.part(*names)] = value
+    return kind[head.drawn()]
 
 
 def margins(source_kind: Array, head_width: float) -> Array:

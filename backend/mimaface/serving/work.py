@@ -225,7 +225,6 @@ def head_mesh(portrait: Portrait) -> bytes:
     a PNG that shows the photograph as it was understood.
     """
     head, fit = Head.load(), portrait.fit
-    drawn = ~np.isin(head.triangle_part, [head.parts.index("hair"), head.parts.index("lashes")])
     posed = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation
     place = fit.camera.project(posed)
     height, width = portrait.image.shape[:2]
@@ -233,8 +232,8 @@ def head_mesh(portrait: Portrait) -> bytes:
     for label, name in ((1, "eye_left"), (2, "eye_right")):
         eyes[head.vertices_of(name)] = label
     arrays: dict[str, Any] = {
-        "vertices": head.shape(fit.identity, np.zeros(head.expression_size)), "triangles": head.triangles[drawn],
-        "part": head.triangle_part[drawn], "part_names": np.array(head.parts), "eye_vertices": eyes,
+        "vertices": head.shape(fit.identity, np.zeros(head.expression_size)), "triangles": head.drawn_triangles(),
+        "part": head.triangle_part[head.drawn()], "part_names": np.array(head.parts), "eye_vertices": eyes,
         "uv": np.stack([place[:, 0] / width, 1 - place[:, 1] / height], axis=1).astype(np.float32),
         "actions": head.blendshapes.astype(np.float16), "source_actions": fit.blendshapes, "source_gaze": fit.gaze,
         "eye_centres": head.eye_centres_for(fit.identity), "rotation": fit.rotation, "translation": fit.translation,
