@@ -84,11 +84,11 @@ def test_a_batch_equals_the_identities_one_by_one(tiny_model):
     conditions = {"render": torch.randn(2, 4, 3, SIDE, SIDE, generator=generator)}
     affinity = Affinity(torch.randn(2, 4, 3, SIDE, SIDE, generator=generator), torch.ones(2, 1, 3, SIDE, SIDE))
     source, motion = tokens(2), signals(2, 3)
-    together = tiny_model(noisy, torch.tensor(400.0), conditions, affinity, tiny_model.context(source, motion))
+    together = tiny_model.network(noisy, torch.tensor(400.0), conditions, affinity, tiny_model.context(source, motion))
     for index in range(2):
         mine = slice(index, index + 1)
         context = tiny_model.context(type(source)(*(v[mine] for v in source)), {n: v[mine] for n, v in motion.items()})
-        alone = tiny_model(
+        alone = tiny_model.network(
             noisy[mine],
             torch.tensor(400.0),
             {n: v[mine] for n, v in conditions.items()},

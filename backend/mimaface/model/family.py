@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from . import checkpoint
 from .appearance import build_appearance
 from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
-from .conditioning import Affinity, add_residual, stack_input
+from .conditioning import Affinity, stack_input
 from .config import EARLIER_NAMES, MimaFaceConfig
 from .motion_unet import MotionUNet, build_motion_unet, initialise_for_training
 from .refiner import Refiner
@@ -84,16 +84,11 @@ class MimaFaceModel(nn.Module):
         context: Tensor = self.appearance(source, signals)
         return context
 
-    def forward(
-        self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
-    ) -> Tensor:
-        """The network's prediction (B, C, F, h, w) for noisy latents (B, C, F, h, w); the other shapes as in conditioning."""
-        return add_residual(self.network(noisy, timestep, conditions, affinity, context), conditions, self.config.residual_of)
-
     def network(
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
-        """Raw U-Net output (B, C, F, h, w), before the residual is added."""
+        """Raw U-Net output (B, C, F, h, w) for noisy latents (B, C, F, h, w), before the residual is added; the other shapes as in
+        conditioning."""
         output: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
         return output
 

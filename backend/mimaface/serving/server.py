@@ -24,13 +24,13 @@ from mimaface.protocol.settings import RenderSettings
 from .delivery import Delivery
 from .home import last_of_log
 from .jobs import ACTIVE, Job
+from .open_requests import OpenRequests
 from .outbox import Outbox, newest_that_fit, warnings_to_send
 from .renders import SERVER, Renders, as_known
 from .scheduler import CONTROL, PREVIEW, TRACK, Scheduler, Task
 from .security import open_socket
 from .store import Store
 from .strangers import Strangers
-from .waiting import Waiting
 from .work import Work
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Server:
         self._todo: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._greeted: set[bytes] = set()
         self._outbox = Outbox(self._socket, self._forget)
-        self._waiting = Waiting(self._outbox)
+        self._open = OpenRequests(self._outbox)
         self._renders = Renders(self.store, self._work, self._scheduler, self._later)
         self._delivery = Delivery(self.store, self._renders, self._outbox, self._scheduler)
         self._parent = parent
@@ -100,7 +100,7 @@ class Server:
                 self._guarded(self._do_todo)
                 if self._socket in ready:
                     self._receive()
-                for act in (self._renders.go_on, self._outbox.flush, self._delivery.deliver, self._delivery.send_progress, self._say_busy):
+                for act in (self._renders.go_on, self._outbox.flush, self._delivery.deliver, self._delivery.send_progress, self._send_busy):
                     self._guarded(act)
                 if self._is_left_alone():
                     log.info("the parent process has ended, no job is left and nobody is connected")
@@ -132,7 +132,7 @@ class Server:
             return False
         self._parent_checked = time.monotonic()
         self._parent_gone = not process_exists(self._parent)
-        return self._parent_gone and not self._renders and not self._waiting and not self._greeted
+        return self._parent_gone and not self._renders and not self._open and not self._greeted
 
     # the socket
 
@@ -162,11 +162,11 @@ class Server:
         self._greeted.discard(identity)
         self._outbox.forget(identity)
         self._delivery.forget(identity)
-        for task in self._waiting.forget(identity):
+        for task in self._open.forget(identity):
             self._scheduler.cancel(task)
 
-    def _say_busy(self) -> None:
-        self._waiting.say_busy(self._greeted, self._parent_gone)
+    def _send_busy(self) -> None:
+        self._open.send_busy(self._greeted, self._parent_gone)
 
     # from the workers to the socket's thread
 
@@ -196,7 +196,7 @@ class Server:
         slot: str = "",
     ) -> None:
         """Run ``work`` (a generator function or a plain one) on a worker; ``answer`` makes the reply of its last value, on this thread."""
-        self._waiting.check(identity, message)
+        self._open.check(identity, message)
         found: list[Any] = []
 
         def start() -> Iterator[object]:
@@ -212,13 +212,13 @@ class Server:
             self._later(lambda: self._answer(identity, message, failure, answer, found))
 
         task = Task(kind, identity, start, finished, slot)
-        self._waiting.add(identity, message, task)
+        self._open.add(identity, message, task)
         self._scheduler.add(task)
 
     def _answer(
         self, identity: bytes, message: Message, failure: MimaFaceError | None, answer: Callable[[Any], Answer], found: list[Any]
     ) -> None:
-        asked = self._waiting.remove(identity, message.number) is not None
+        asked = self._open.remove(identity, message.number) is not None
         try:
             if failure is None and not found:
                 raise InternalError("the backend came to no result", "see its log (Copy report)")
@@ -336,7 +336,7 @@ class Server:
     def _cancel_request(self, identity: bytes, message: Message) -> None:
         """End a request of the same client that has no answer yet; its answer is the error ``cancelled``."""
         number = message.fields["request"]
-        task = self._waiting.cancel(identity, number)
+        task = self._open.cancel(identity, number)
         if task is not None:
             self._scheduler.cancel(task)
             self._outbox.error(identity, number, Cancelled("the request was cancelled"))

@@ -1,4 +1,4 @@
-"""Requests that have no answer yet: how many one client may have, how they are cancelled, and that they are being worked on."""
+"""Open requests, those that have no answer yet: how many a client may have, and how they are cancelled."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from mimaface.protocol.errors import TooMany
 from .outbox import Outbox
 from .scheduler import Task
 
-# Requests of one client that wait for their turn, and the bytes of their parts, of one and of all clients. The add-on has a handful.
+# open requests of one client, and the bytes of their parts, of one and of all clients. The add-on has a handful
 MOST_REQUESTS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 512 * 1024 * 1024, 2 * 1024 * 1024 * 1024
-KEPT = ("job.submit",)  # a job belongs to nobody: ``job.cancel`` ends it
-BUSY_EVERY = 1.0  # seconds: a client takes silence for trouble after some more
-ALIVE_EVERY = 30.0  # seconds between words to a client that waits for nothing: one that left is noticed then
+OUTLIVE_CLIENTS = ("job.submit",)  # kinds of requests whose jobs belong to no client: ``job.cancel`` ends them
+BUSY_EVERY = 1.0  # seconds between "busy" events to clients with open requests. Higher: clients take the silence for a failure
+ALIVE_EVERY = 30.0  # seconds between "busy" events to the other clients. Higher: a client that has left is noticed later
 
 
 @dataclass
-class Open:
+class OpenRequest:
     kind: str
     task: Task
     size: int
     since: float = field(default_factory=time.monotonic)
 
 
-class Waiting:
-    """On the socket's thread only."""
+class OpenRequests:
+    """The open requests of all clients. Not safe from several threads: the socket's alone uses it."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._open: dict[bytes, dict[int, Open]] = {}
-        self._said = self._checked = time.monotonic()
+        self._open: dict[bytes, dict[int, OpenRequest]] = {}
+        self._sent = self._checked = time.monotonic()
 
     def __bool__(self) -> bool:
         return bool(self._open)
@@ -49,10 +49,10 @@ class Waiting:
             raise TooMany(f"request {message.number} is under way already", "give each request a number of its own")
 
     def add(self, identity: bytes, message: Message, task: Task) -> None:
-        self._open.setdefault(identity, {})[message.number] = Open(message.kind, task, sum(map(len, message.parts)))
+        self._open.setdefault(identity, {})[message.number] = OpenRequest(message.kind, task, sum(map(len, message.parts)))
 
     def remove(self, identity: bytes, number: int) -> Task | None:
-        """Take a request out; None for one that is not there, any more or at all: then nobody is to be answered."""
+        """Remove a request; returns its task, or None if the request is not open: then it needs no answer."""
         mine = self._open.get(identity, {})
         found = mine.pop(number, None)
         if not mine:
@@ -60,23 +60,23 @@ class Waiting:
         return None if found is None else found.task
 
     def cancel(self, identity: bytes, number: int) -> Task | None:
-        """Take out a request that is not wanted any more; None for one that is not there, or that a job has begun with."""
+        """Remove a request that its client has cancelled; None if it is not open, or if its job outlives the client."""
         found = self._open.get(identity, {}).get(number)
-        return None if found is None or found.kind in KEPT else self.remove(identity, number)
+        return None if found is None or found.kind in OUTLIVE_CLIENTS else self.remove(identity, number)
 
     def forget(self, identity: bytes) -> list[Task]:
-        """Take out all requests of a client that has left; the tasks that nobody wants any more."""
-        return [item.task for item in self._open.pop(identity, {}).values() if item.kind not in KEPT]
+        """Remove all requests of a client that has left; returns the tasks to stop."""
+        return [item.task for item in self._open.pop(identity, {}).values() if item.kind not in OUTLIVE_CLIENTS]
 
-    def say_busy(self, clients: set[bytes], often: bool) -> None:
-        """Tell those who wait that their requests are being worked on, and which is the oldest.
+    def send_busy(self, clients: set[bytes], often: bool) -> None:
+        """Send each client with open requests a "busy" event about the oldest of them, once in BUSY_EVERY.
 
-        All others get a word now and then, with ``often`` every second: one that has left is noticed so.
+        The other ``clients`` get an empty one once in ALIVE_EVERY, with ``often`` once in BUSY_EVERY: the socket reports who has left.
         """
         now = time.monotonic()
-        if now - self._said < BUSY_EVERY:
+        if now - self._sent < BUSY_EVERY:
             return
-        self._said = now
+        self._sent = now
         for identity, items in list(self._open.items()):
             number, item = next(iter(items.items()))
             fields = {"request": number, "subject": item.kind, "seconds": now - item.since}
