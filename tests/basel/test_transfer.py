@@ -12,12 +12,13 @@ from conftest import motion_of
 from mimaface.basel import transfer as module
 from mimaface.basel.align import applied, five_points, inverted, similarity
 from mimaface.basel.bfm import BaselFace, row_rotation
-from mimaface.basel.correspondence import Similarity, correspond
+from mimaface.basel.correspondence import correspond
 from mimaface.basel.pose import Apparent, SourceFace, angles_of, drive, from_apparent, from_network, to_apparent, to_network
 from mimaface.basel.transfer import GazeAdapter, solve, transfer
 from mimaface.face.head import Head
 from mimaface.face.pose import poses_for
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.similarity import Similarity
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.rotation import head_angles_to_matrix
