@@ -5,7 +5,7 @@ Kernels only; :mod:`mimaface.reprojection.projection` and :mod:`mimaface.reproje
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numba
 import numpy as np
@@ -16,7 +16,8 @@ from mimaface.geometry.interpolation import bilinear, sample_into
 from .tuning import KernelTuning
 
 Array = NDArray[Any]
-Corners, Shares = tuple[int, int, int], tuple[float, float, float]
+Corners: TypeAlias = tuple[int, int, int]
+Shares: TypeAlias = tuple[float, float, float]
 SKIN, EYE, MOUTH, TEETH = 1, 2, 3, 4
 MARGIN_UNIT = 4.0  # margins are kept in quarters of such a pixel, −32 to 31.75
 TRUST, MIRROR, CALM, OPACITY, SAME, INNER, SHADE = range(7)  # columns of ``factors``
