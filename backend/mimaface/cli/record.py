@@ -1,0 +1,80 @@
+"""``mimaface record``: a stream of face capture becomes a motion file."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mimaface.protocol.errors import InvalidInput, InvalidMotion
+
+from .terminal import Commands, warn
+
+if TYPE_CHECKING:
+    from mimaface.drivers.streams import Receiver, Recording
+
+LOOK = 0.1  # seconds between two looks at the clock and at Ctrl-C
+
+
+def add(commands: Commands) -> None:
+    """Add ``record``."""
+    record = commands.add_parser("record", help="record face capture from a phone or another program")
+    record.add_argument(
+        "--input", required=True, metavar="ADDRESS",
+        help="livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowface://PHONE, vmc: or openseeface:",
+    )  # fmt: skip
+    record.add_argument("-o", "--output", type=Path, required=True, help="the .motion.npz to write")
+    record.add_argument("--seconds", type=float, default=0.0, help="length of the take (default: until Ctrl-C)")
+    record.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    record.set_defaults(command=_record)
+
+
+def _record(parsed: argparse.Namespace) -> int:
+    from mimaface.drivers.streams import Recording, open_stream
+
+    if parsed.output.exists() and not parsed.overwrite:
+        raise InvalidInput(f"{parsed.output} exists", "choose another name or add --overwrite")
+    if not parsed.output.parent.is_dir():
+        raise InvalidInput(f"{parsed.output.parent}: no such folder", "make it, or choose another place")
+    recording, stop = Recording(), threading.Event()
+    with open_stream(parsed.input) as receiver:
+        signal.signal(signal.SIGINT, lambda *_: stop.set())
+        _listen(receiver, recording, parsed.seconds, stop)
+        if len(recording) == 0:
+            hint = (
+                receiver.note
+                or "check that both are in one network, that the sender knows this computer's address, and its firewall"
+            )
+            raise InvalidMotion(f"{receiver.decoder.name}: no face was heard at port {receiver.port}", hint)
+        if receiver.ignored:
+            warn(f"{receiver.ignored} packets were not of this stream, too many or from another sender: left out")
+        name = receiver.decoder.name
+    clip = recording.finish(name)
+    clip.save(parsed.output)
+    for warning in clip.meta["warnings"]:
+        warn(f"{name}: {warning}")
+    print(f"{parsed.output}: {len(clip)} frames, {clip.duration:.1f} s")
+    return 0
+
+
+def _listen(receiver: Receiver, recording: Recording, seconds: float, stop: threading.Event) -> None:
+    """Record until ``seconds`` after the first sample (0: for ever) or ``stop``; without a sample, for ``seconds`` in all."""
+    from rich.progress import Progress, TextColumn
+
+    end = time.monotonic() + seconds if seconds else float("inf")
+    begun = False
+    with Progress(TextColumn("{task.description}"), transient=True) as bar:
+        task = bar.add_task("")
+        while not stop.is_set() and time.monotonic() < end:
+            for sample in receiver.poll(LOOK):
+                if not begun and seconds:
+                    end = time.monotonic() + seconds
+                begun = True
+                if not recording.add(sample):
+                    warn("the take is as long as one can be: recording ended")
+                    return
+            light = "tracking" if receiver.tracking else "no face" if begun else "waiting"
+            bar.update(task, description=f"{receiver.decoder.name} at port {receiver.port}: {light}, {len(recording)} frames")

@@ -1,0 +1,98 @@
+"""What every stream of face capture gives: samples of one face, decoded from packets whose bytes are a stranger's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.drivers.columns import known_column
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
+
+Array = NDArray[Any]
+LARGEST_WEIGHT = 10.0  # of a blendshape: more is no recording of a face, and the packet is refused
+
+
+class UnknownPacket(Exception):
+    """A packet that is not of this stream; the text is "" or a sentence that helps the sender's user."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One moment of one face.
+
+    seconds               on the sender's clock where it sends one, else when the packet came; from any start
+    blendshapes (52,)     in the order of ``BLENDSHAPE_NAMES``, nominal 0–1; None where the sender sees no face
+    head_quat (4,)        w, x, y, z, head → camera; None where it is not sent
+    head_pos (3,)         metres, camera frame; None where it is not sent
+    gaze (2, 2)           radians, [left eye, right eye] × [yaw, pitch], head frame; None where it is not sent
+    """
+
+    seconds: float
+    blendshapes: Array | None = None
+    head_quat: Array | None = None
+    head_pos: Array | None = None
+    gaze: Array | None = None
+
+
+class Decoder(Protocol):
+    """Turns the packets of one kind of stream into samples; holds what is split over several packets."""
+
+    name: str  # as its users call it
+    port: int  # where its packets come to, usually
+    largest: int  # bytes of a packet; larger ones are dropped unread
+
+    def decode(self, packet: bytes, arrived: float) -> Sample | None:
+        """The sample that this packet completes, or None. Raises :class:`UnknownPacket` and nothing else, whatever the bytes are."""
+
+    def greeting(self, port: int) -> bytes:
+        """What is sent to a telephone, again and again, so that it sends to our ``port``; b"" where it is set up in the app."""
+
+
+@lru_cache(maxsize=4096)
+def index_of(name: str) -> int:
+    """The place of a blendshape by any of its spellings, or −1."""
+    return BLENDSHAPE_INDEX.get(known_column(name), -1) if len(name) < 60 else -1
+
+
+def weights_of(pairs: Iterable[tuple[str, float]]) -> tuple[Array, int]:
+    """Blendshapes (52,) of (name, weight), other names passed over, and how many were known."""
+    weights, known = np.zeros(len(BLENDSHAPE_NAMES), np.float32), 0
+    for name, value in pairs:
+        index = index_of(name)
+        if index >= 0:
+            weights[index], known = value, known + 1
+    return plausible(weights), known
+
+
+def plausible(weights: Array) -> Array:
+    """The same weights. Raises :class:`UnknownPacket` when one is no number, or far from 0–1."""
+    if not np.isfinite(weights).all() or np.abs(weights).max(initial=0.0) > LARGEST_WEIGHT:
+        raise UnknownPacket
+    return weights
+
+
+def finite(values: Iterable[float]) -> list[float]:
+    """The same numbers. Raises :class:`UnknownPacket` when one is not finite."""
+    numbers = [float(value) for value in values]
+    if not all(math.isfinite(value) for value in numbers):
+        raise UnknownPacket
+    return numbers
+
+
+def quaternion_of(yaw: float, pitch: float, roll: float) -> Array:
+    """Head angles in radians, signs of docs/CONVENTIONS.md → (4,)."""
+    return matrix_to_quaternion(head_angles_to_matrix(np.array([yaw, pitch, roll])))
+
+
+def from_arkit_degrees(head: Iterable[float], left: Iterable[float], right: Iterable[float]) -> tuple[Array, Array]:
+    """Head (x, y, z) and eyes (x, y, …) in degrees about ARKit's axes – x + down, y + to the subject's left – as head_quat and gaze."""
+    x, y, z = (math.radians(value) for value in finite(head))
+    eyes = [[math.radians(eye[1]), -math.radians(eye[0])] for eye in (finite(left), finite(right))]
+    return quaternion_of(y, -x, -z), np.array(eyes, np.float32)

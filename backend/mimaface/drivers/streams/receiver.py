@@ -1,0 +1,119 @@
+"""Receives one stream of face capture: one UDP socket on one address, from one sender, bounded in packet size and rate."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import deque
+
+from mimaface.protocol.errors import InvalidInput
+
+from .base import Decoder, Sample, UnknownPacket
+
+LOST = 0.5  # seconds without a face after which the tracking light goes out. Raised: a lost phone is noticed later
+PATIENCE = 2.0  # seconds of silence after which packets of another sender are taken. Raised: a second phone waits longer
+FASTEST = 500  # packets a second that are decoded; a phone sends 60. Raised: a flood takes more of the processor
+AGAIN = 1.0  # seconds between greetings: telephones forget us after some
+BUFFER = 1 << 20  # bytes that the system keeps for us between two looks
+
+
+class Receiver:
+    """Waits for samples with :meth:`poll`; use as a context manager."""
+
+    def __init__(self, decoder: Decoder, host: str = "", port: int | None = None, peer: str = "") -> None:
+        """Bind ``port`` (None: the stream's own; 0: any) of ``host`` ("": every address of this computer).
+
+        peer: address of a telephone that must be asked to send; packets of others are then dropped. Raises :class:`InvalidInput`.
+        """
+        self.decoder, self.ignored, self.packets = decoder, 0, 0
+        self.note = ""  # what an unknown packet's sender should know
+        self._greeted = self._heard = self._seen = float("-inf")
+        self._sender: str | None = None
+        self._budget, self._counted = float(FASTEST), time.monotonic()
+        wanted = decoder.port if port is None else port
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._peer = socket.gethostbyname(peer) if peer else ""
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            self._socket.setblocking(False)
+            self._socket.bind((host, wanted))
+        except (OSError, OverflowError) as error:
+            self._socket.close()
+            reason = getattr(error, "strerror", None) or error
+            raise InvalidInput(
+                f"cannot listen for {decoder.name} at {host or '*'}:{wanted}: {reason}",
+                "end the program that listens there, or use another port",
+            ) from error
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    @property
+    def port(self) -> int:
+        """The port that is bound."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def tracking(self) -> bool:
+        """Whether a face was seen within the last half second."""
+        return time.monotonic() - self._seen < LOST
+
+    def poll(self, timeout: float) -> list[Sample]:
+        """The samples that came since the last look, in order, waiting up to ``timeout`` seconds for the first."""
+        self._greet()
+        wait = min(timeout, AGAIN) if self._peer else timeout
+        if not select.select([self._socket], [], [], max(wait, 0.0))[0]:
+            return []
+        samples = []
+        for packet, sender in self._packets():
+            arrived = time.monotonic()
+            try:
+                sample = self.decoder.decode(packet, arrived)
+            except UnknownPacket as error:
+                self.ignored += 1
+                self.note = str(error) or self.note
+                continue
+            self._sender, self._heard, self.note = sender, arrived, ""
+            self.packets += 1
+            if sample is not None:
+                samples.append(sample)
+                self._seen = arrived if sample.blendshapes is not None else self._seen
+        return samples
+
+    def _greet(self) -> None:
+        now = time.monotonic()
+        if self._peer and now - self._greeted >= AGAIN:
+            self._greeted = now
+            try:
+                self._socket.sendto(self.decoder.greeting(self.port), (self._peer, self.decoder.port))
+            except OSError:  # the network is away for a moment: asked again
+                return
+
+    def _packets(self) -> list[tuple[bytes, str]]:
+        """What lies in the socket and may be decoded, the newest of it when it is too much."""
+        now = time.monotonic()
+        self._budget, self._counted = min(self._budget + (now - self._counted) * FASTEST, FASTEST), now
+        found: deque[tuple[bytes, str]] = deque(maxlen=max(int(self._budget), 1))
+        for _ in range(2 * FASTEST):  # a flood is looked at in turns
+            try:
+                packet, (sender, _) = self._socket.recvfrom(self.decoder.largest + 1)
+            except BlockingIOError:
+                break
+            except OSError:  # a peer that is not there answers a greeting so
+                continue
+            if len(packet) > self.decoder.largest or not self._is_ours(sender, now):
+                self.ignored += 1
+                continue
+            self.ignored += len(found) == found.maxlen
+            found.append((packet, sender))
+        self._budget -= len(found)
+        return list(found)
+
+    def _is_ours(self, sender: str, now: float) -> bool:
+        if self._peer:
+            return sender == self._peer
+        return self._sender in (None, sender) or now - self._heard > PATIENCE

@@ -1,0 +1,107 @@
+"""The Virtual Motion Capture protocol: OSC over UDP, as VSeeFace, Waidayo, TDPT and many others send it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.errors import NotInstalled
+from mimaface.protocol.rotation import quaternion_multiply
+
+from .base import Array, Sample, UnknownPacket, finite, index_of, plausible
+
+MOST_NAMES = 300  # blendshapes and bones that are kept of a sender; an avatar has some 60 of each
+# the vowels and lids of plain VRM avatars, for senders without the 52: name in capitals → (blendshape, share)
+PRESETS = {
+    "A": (("jawOpen", 0.7),), "I": (("mouthStretchLeft", 0.5), ("mouthStretchRight", 0.5), ("jawOpen", 0.15)),
+    "U": (("mouthPucker", 0.7), ("jawOpen", 0.15)), "E": (("mouthSmileLeft", 0.3), ("mouthSmileRight", 0.3), ("jawOpen", 0.3)),
+    "O": (("mouthFunnel", 0.6), ("jawOpen", 0.4)), "BLINK": (("eyeBlinkLeft", 1.0), ("eyeBlinkRight", 1.0)),
+    "BLINK_L": (("eyeBlinkLeft", 1.0),), "BLINK_R": (("eyeBlinkRight", 1.0),),
+}  # fmt: skip
+
+
+class Vmc:
+    """``/VMC/Ext/Blend/Val name weight`` … ``/VMC/Ext/Blend/Apply`` makes a sample; ``/VMC/Ext/Bone/Pos`` of Neck, Head and eyes turns it.
+    Unity's axes: left-handed, the avatar looks along +z, its right is +x."""
+
+    name, port, largest = "VMC", 39539, 65_507
+
+    def __init__(self) -> None:
+        """Raises :class:`NotInstalled` without python-osc."""
+        try:
+            from pythonosc.osc_packet import OscPacket, ParseError
+        except ImportError as error:
+            raise NotInstalled("reading VMC needs python-osc", 'pip install "mimaface[streams]"') from error
+        self._packet, self._error = OscPacket, ParseError
+        self._weights: dict[str, float] = {}
+        self._bones: dict[str, Array] = {}
+        self._seconds: float | None = None
+
+    def decode(self, packet: bytes, arrived: float) -> Sample | None:
+        """See :meth:`Decoder.decode`."""
+        try:
+            messages = self._packet(packet).messages
+        except Exception as error:  # the parser meets a stranger's bytes and fails in its own ways
+            raise UnknownPacket from error
+        sample = None
+        known = False
+        for timed in messages:
+            address, values = timed.message.address, list(timed.message.params)
+            known |= address.startswith("/VMC/")
+            try:
+                sample = self._take(address, values, arrived) or sample
+            except (TypeError, ValueError, IndexError, OverflowError) as error:
+                raise UnknownPacket from error
+        if not known:
+            raise UnknownPacket
+        return sample
+
+    def greeting(self, port: int) -> bytes:
+        """The sender is told our address by its user."""
+        return b""
+
+    def _take(self, address: str, values: list[Any], arrived: float) -> Sample | None:
+        if address == "/VMC/Ext/Blend/Val":
+            name = str(values[0])[:60]
+            if name in self._weights or len(self._weights) < MOST_NAMES:
+                self._weights[name] = finite([values[1]])[0]
+        elif address == "/VMC/Ext/Bone/Pos" and str(values[0]) in ("Neck", "Head", "LeftEye", "RightEye"):
+            x, y, z, w = finite(values[4:8])
+            length = math.sqrt(w * w + x * x + y * y + z * z)
+            if not 0.5 < length < 2.0:
+                raise UnknownPacket
+            self._bones[str(values[0])] = np.array([w, x, -y, -z]) / length  # x mirrored: to the right-handed head frame
+        elif address == "/VMC/Ext/T":
+            self._seconds = finite([values[0]])[0]
+        elif address == "/VMC/Ext/Blend/Apply":
+            return self._sample(arrived if self._seconds is None else self._seconds)
+        return None
+
+    def _sample(self, seconds: float) -> Sample:
+        """What is set stays set until it is sent again, so a lost packet loses a frame's change and no more."""
+        blendshapes, exact = np.zeros(len(BLENDSHAPE_NAMES), np.float32), False
+        for name, value in self._weights.items():
+            if (index := index_of(name)) >= 0:
+                blendshapes[index], exact = value, True
+        if not exact:
+            for name, value in self._weights.items():
+                for blendshape, share in PRESETS.get(name.upper(), ()):
+                    blendshapes[index_of(blendshape)] += share * value
+        head, neck = self._bones.get("Head"), self._bones.get("Neck")
+        if head is not None and neck is not None:
+            head = quaternion_multiply(neck, head)
+        return Sample(seconds, plausible(blendshapes), head, gaze=self._gaze())
+
+    def _gaze(self) -> Array | None:
+        """From the bones of the eyes, where they are turned at all: senders move either them or ``eyeLook*``."""
+        eyes = [self._bones.get(name) for name in ("LeftEye", "RightEye")]
+        if any(eye is None or abs(eye[0]) > 1 - 1e-9 for eye in eyes):
+            return None
+        angles = []
+        for w, x, y, z in np.array(eyes):  # the line of sight of each: (0, 0, 1) turned
+            sight = 2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)
+            angles.append([math.atan2(sight[0], sight[2]), math.asin(max(-1.0, min(1.0, sight[1])))])
+        return np.array(angles, np.float32)

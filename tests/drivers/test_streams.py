@@ -1,0 +1,355 @@
+"""Every stream, sent over a real socket by senders that are written from the published layouts."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import motion_of
+from mimaface.cli import main
+from mimaface.drivers.streams import KINDS, Receiver, Recording, open_stream
+from mimaface.drivers.streams.base import UnknownPacket
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.errors import InvalidInput, InvalidMotion
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
+
+RATE = 60.0
+
+
+@pytest.fixture(scope="module")
+def take() -> MotionClip:
+    """30 frames, all channels different in every frame."""
+    frames = [
+        {name: 0.01 * ((7 * index + 3 * place) % 90) for place, name in enumerate(BLENDSHAPE_NAMES)}
+        | {"angles": (index - 10, 0.5 * index, 3 - 0.3 * index), "gaze": (0.4 * index, 5 - 0.3 * index)}
+        for index in range(30)
+    ]
+    return motion_of(*frames)
+
+
+def numbers(clip: MotionClip, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights (52,), head angles yaw, pitch, roll and gaze (2, 2) in degrees of one frame."""
+    angles = np.degrees(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat[index])))
+    return clip.blendshapes[index], angles, np.degrees(clip.gaze[index])
+
+
+def live_link(clip: MotionClip, index: int, face: bool = True) -> list[bytes]:
+    weights, (yaw, pitch, roll), gaze = numbers(clip, index)
+    head = struct.pack(">B", 6)
+    for text in ("device-1", "Ada's iPhone"):
+        head += struct.pack(">i", len(text)) + text.encode()
+    head += struct.pack(">ifii", 5000 + index, 0.25, 60, 1)
+    if not face:
+        return [head]
+    angles = np.radians([yaw, pitch, -roll, -gaze[0, 0], -gaze[0, 1], 0, -gaze[1, 0], -gaze[1, 1], 0])
+    return [head + struct.pack(">B61f", 61, *weights, *angles)]
+
+
+def arkit_degrees(clip: MotionClip, index: int) -> tuple[np.ndarray, list[float], list[list[float]]]:
+    """Weights, head x, y, z and eyes x, y, z: x + down, y + to the subject's left, in degrees."""
+    weights, (yaw, pitch, roll), gaze = numbers(clip, index)
+    return weights, [-pitch, yaw, -roll], [[-look[1], look[0], 0.0] for look in gaze]
+
+
+def ifacialmocap(clip: MotionClip, index: int, face: bool = True, sign: str = "&") -> list[bytes]:
+    weights, head, eyes = arkit_degrees(clip, index)
+    parts = ["trackingStatus" + sign + str(int(face))]
+    for name, weight in zip(BLENDSHAPE_NAMES, weights):
+        short = (
+            name.replace("Left", "_L").replace("Right", "_R")
+            if name not in ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
+            else name
+        )
+        parts.append(f"{short}{sign}{round(weight * 100)}")
+
+    def joined(values: list[float]) -> str:
+        return ",".join(f"{value:.5f}" for value in values)
+
+    parts += [f"=head#{joined(head)},0.01,0.02,-0.35", f"rightEye#{joined(eyes[1])}", f"leftEye#{joined(eyes[0])}"]
+    return ["|".join(parts).encode() + b"|"]
+
+
+def vts(clip: MotionClip, index: int, face: bool = True) -> list[bytes]:
+    weights, head, eyes = arkit_degrees(clip, index)
+    axes = [dict(zip("xyz", map(float, values))) for values in (head, *eyes)]
+    content = {
+        "Timestamp": 1_700_000_000_000 + 1000 * index / RATE, "Hotkey": -1, "FaceFound": face, "Rotation": axes[0], "EyeLeft": axes[1],
+        "EyeRight": axes[2], "Position": {"x": 1.0, "y": 2.0, "z": -35.0}, "VNyanPos": {"x": 0},
+        "BlendShapes": [{"k": name[0].upper() + name[1:], "v": float(weight)} for name, weight in zip(BLENDSHAPE_NAMES, weights)],
+    }  # fmt: skip
+    return [json.dumps(content).encode()]
+
+
+def osc(address: str, *values: str | float) -> bytes:
+    def padded(text: bytes) -> bytes:
+        return text + b"\0" * (4 - len(text) % 4)
+
+    tags = "," + "".join("s" if isinstance(value, str) else "f" for value in values)
+    body = b"".join(padded(value.encode()) if isinstance(value, str) else struct.pack(">f", value) for value in values)
+    return padded(address.encode()) + padded(tags.encode()) + body
+
+
+def bundle(*messages: bytes) -> bytes:
+    return b"#bundle\0" + struct.pack(">Q", 1) + b"".join(struct.pack(">i", len(message)) + message for message in messages)
+
+
+def unity(yaw: float, pitch: float, roll: float) -> list[float]:
+    """Quaternion x, y, z, w in Unity's left-handed axes, the avatar looking along +z: Ry · Rx · Rz of angles about them."""
+    x, y, z = (math.radians(value) / 2 for value in (-pitch, -yaw, roll))
+    turns = [(math.cos(y), 0, math.sin(y), 0), (math.cos(x), math.sin(x), 0, 0), (math.cos(z), 0, 0, math.sin(z))]
+    result = np.array([1.0, 0, 0, 0])
+    for b in turns:
+        a = result
+        result = np.array([
+            a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3], a[0] * b[1] + a[1] * b[0] + a[2] * b[3] - a[3] * b[2],
+            a[0] * b[2] - a[1] * b[3] + a[2] * b[0] + a[3] * b[1], a[0] * b[3] + a[1] * b[2] - a[2] * b[1] + a[3] * b[0],
+        ])  # fmt: skip
+    return [*result[1:], result[0]]
+
+
+def vmc(clip: MotionClip, index: int, face: bool = True) -> list[bytes]:
+    weights, angles, gaze = numbers(clip, index)
+    packets = [bundle(osc("/VMC/Ext/OK", 1.0), osc("/VMC/Ext/T", 100 + index / RATE))]
+    bones = {"Head": angles, "LeftEye": (*gaze[0], 0.0), "RightEye": (*gaze[1], 0.0), "Hips": (50.0, 0.0, 0.0)}
+    packets += [bundle(*(osc("/VMC/Ext/Bone/Pos", name, 0.0, 0.1, 0.0, *unity(*turn)) for name, turn in bones.items()))]
+    values = [
+        osc("/VMC/Ext/Blend/Val", name[0].upper() + name[1:], float(weight)) for name, weight in zip(BLENDSHAPE_NAMES, weights)
+    ]
+    return [*packets, bundle(*values[:30]), bundle(*values[30:]), osc("/VMC/Ext/Blend/Apply")]
+
+
+def openseeface(clip: MotionClip, index: int, face: bool = True) -> list[bytes]:
+    weights, (yaw, pitch, roll), gaze = numbers(clip, index)
+    at = dict(zip(BLENDSHAPE_NAMES, weights))
+    packet = struct.pack("<di2f", 50 + index / RATE, 0, 640, 480)
+    packet += struct.pack("<2fBf", 1 - at["eyeBlinkRight"], 1 - at["eyeBlinkLeft"], face, 0.1)
+    packet += struct.pack("<4f3f3f", 0, 0, 0, 1, -pitch - 180, yaw, roll + 90, 0, 0, 1)
+    packet += struct.pack("<68f136f", *[1.0] * 68, *[0.0] * 136)
+    points = np.zeros((70, 3))
+    for point, (across, up) in ((67, np.radians(gaze[0])), (66, np.radians(gaze[1]))):
+        points[point] = [math.sin(across) * math.cos(up), math.sin(up), math.cos(across) * math.cos(up)]
+    features = [0.0] * 14
+    features[12] = at["jawOpen"]
+    return [packet + struct.pack("<210f", *points.ravel()) + struct.pack("<14f", *features)]
+
+
+SENDERS: dict[str, Callable[..., list[bytes]]] = {
+    "livelink": live_link, "ifacialmocap": ifacialmocap, "vts": vts, "vmc": vmc, "openseeface": openseeface,
+}  # fmt: skip
+
+
+def send(port: int, packets: list[bytes]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        for packet in packets:
+            out.sendto(packet, ("127.0.0.1", port))
+
+
+def recorded(kind: str, frames: list[list[bytes]]) -> tuple[MotionClip, Receiver]:
+    """What is recorded of frames' packets, each frame looked at before the next is sent."""
+    recording = Recording()
+    with Receiver(KINDS[kind](), "127.0.0.1", 0) as receiver:
+        for packets in frames:
+            send(receiver.port, packets)
+            for sample in receiver.poll(1.0):
+                recording.add(sample)
+        for sample in receiver.poll(0.0):
+            recording.add(sample)
+        return recording.finish(kind), receiver
+
+
+@pytest.mark.parametrize("kind", SENDERS)
+def test_what_is_recorded_is_what_was_sent(kind, take):
+    clip, receiver = recorded(kind, [SENDERS[kind](take, index) for index in range(len(take))])
+    assert len(clip) == len(take) and receiver.ignored == 0 and clip.valid.all()
+    if kind == "openseeface":  # has the lids and the mouth only
+        for name in ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen"):
+            np.testing.assert_allclose(
+                clip.blendshapes[:, BLENDSHAPE_INDEX[name]], take.blendshapes[:, BLENDSHAPE_INDEX[name]], atol=1e-4
+            )
+    else:
+        np.testing.assert_allclose(clip.blendshapes, take.blendshapes, atol=1e-4 if kind != "ifacialmocap" else 5e-3)
+    for index in range(len(take)):
+        np.testing.assert_allclose(numbers(clip, index)[1], numbers(take, index)[1], atol=1e-3)
+    np.testing.assert_allclose(clip.gaze, take.gaze, atol=1e-4)
+    if kind != "ifacialmocap":  # has no time of its own
+        np.testing.assert_allclose(clip.time, np.arange(len(take)) / RATE, atol=1e-3)
+    if kind in ("ifacialmocap", "vts"):
+        np.testing.assert_allclose(clip.head_pos[3], [0.01, 0.02, -0.35], atol=1e-6)
+
+
+def test_the_first_version_of_ifacialmocap_is_read(take):
+    clip, _ = recorded("ifacialmocap", [ifacialmocap(take, 5, sign="-")])
+    np.testing.assert_allclose(clip.blendshapes[0], take.blendshapes[5], atol=5e-3)
+
+
+@pytest.mark.parametrize("kind", ["livelink", "vts", "openseeface"])
+def test_loss_reordering_doubles_and_garbage_change_nothing_else(kind, take):
+    chance = random.Random(3)
+    order = [index for index in range(len(take)) if index % 5]
+    for place in range(0, len(order) - 1, 4):
+        order[place], order[place + 1] = order[place + 1], order[place]
+    frames = []
+    for index in order:
+        packet = SENDERS[kind](take, index)[0]
+        rubbish = [
+            chance.randbytes(chance.randrange(1, 1800)),
+            packet[: len(packet) // 2],
+            packet[7:],
+            b"",
+            b"x" * 60_000,
+        ]
+        frames.append([chance.choice(rubbish), packet, packet, chance.choice(rubbish)])
+    clip, receiver = recorded(kind, frames)
+    kept = sorted(order)
+    assert len(clip) == len(kept) and receiver.ignored >= 2 * len(kept) - 5
+    np.testing.assert_allclose(clip.time, (np.array(kept) - kept[0]) / RATE, atol=1e-3)
+    jaw = BLENDSHAPE_INDEX["jawOpen"]
+    np.testing.assert_allclose(clip.blendshapes[:, jaw], take.blendshapes[kept, jaw], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["livelink", "ifacialmocap", "vts", "openseeface"])
+def test_frames_without_a_face_are_not_valid_and_bridged(kind, take):
+    clip, _ = recorded(kind, [SENDERS[kind](take, index, face=index not in (10, 11)) for index in range(len(take))])
+    np.testing.assert_array_equal(np.flatnonzero(~clip.valid[:, 0]), [10, 11])
+    jaw = clip.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]]
+    assert min(jaw[9], jaw[12]) - 1e-6 <= jaw[10] <= max(jaw[9], jaw[12]) + 1e-6
+
+
+def test_a_clock_that_is_set_back_goes_on_with_the_take(take):
+    frames = [live_link(take, index) for index in range(20)]
+    back = [
+        packet.replace(struct.pack(">i", 5000 + index), struct.pack(">i", 100 + index)) for index, (packet,) in enumerate(frames)
+    ]
+    clip, _ = recorded("livelink", [*frames, *([packet] for packet in back)])
+    assert len(clip) == 40
+    np.testing.assert_allclose(np.diff(clip.time), 1 / RATE, atol=1e-3)
+
+
+def test_metahuman_mode_is_told_what_to_switch():
+    subject = b"Ada's iPhone"
+    packet = (
+        struct.pack("<HH", 1, len(subject)) + subject + struct.pack("<ifii", 7, 0.0, 60, 1) + struct.pack("<H", 120) + bytes(240)
+    )
+    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+        send(receiver.port, [packet])
+        assert receiver.poll(1.0) == []
+        assert "choose Live Link (ARKit)" in receiver.note and receiver.ignored == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(KINDS)), st.binary(max_size=2000), st.integers(0, 29), st.integers(0, 10_000), st.integers(0, 255))
+def test_no_bytes_raise_anything_but_unknown_packet(kind, noise, index, place, value):
+    decoder = KINDS[kind]()
+    packets = SENDERS.get(kind, vts)(motion_of(*[{"jawOpen": 0.3}] * 30), index)
+    damaged = bytearray(packets[-1])
+    damaged[place % len(damaged)] = value
+    for packet in (noise, bytes(damaged), *packets, packets[0][: place % len(packets[0])]):
+        try:
+            sample = decoder.decode(packet, 1.0)
+        except UnknownPacket:
+            continue
+        if sample is not None and sample.blendshapes is not None:
+            assert np.isfinite(sample.blendshapes).all() and sample.blendshapes.shape == (52,)
+
+
+def test_a_flood_keeps_the_newest_and_costs_a_bounded_number(take):
+    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+        started = time.monotonic()
+        for _ in range(3):
+            send(receiver.port, [live_link(take, index % 30)[0] for index in range(600)])
+            samples = receiver.poll(1.0)
+        assert receiver.packets <= 500 * (1 + time.monotonic() - started) + 1
+        assert receiver.packets + receiver.ignored >= 600
+        assert samples[-1].seconds == pytest.approx((5000 + 29 + 0.25) / RATE)
+
+
+def test_a_second_sender_is_left_out_while_the_first_is_heard(take):
+    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+        send(receiver.port, live_link(take, 0))
+        assert len(receiver.poll(1.0)) == 1 and receiver.tracking
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.2", 0))
+            other.sendto(live_link(take, 1)[0], ("127.0.0.1", receiver.port))
+            assert receiver.poll(0.2) == [] and receiver.ignored == 1
+
+
+def test_a_telephone_is_asked_and_nobody_else_is_answered(take, monkeypatch):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        phone.bind(("127.0.0.1", 0))
+        phone.settimeout(5)
+        decoder = KINDS["vts"]()
+        monkeypatch.setattr(type(decoder), "port", phone.getsockname()[1])
+        with Receiver(decoder, "127.0.0.1", 0, peer="127.0.0.1") as receiver:
+            receiver.poll(0.0)
+            request, sender = phone.recvfrom(2000)
+            asked = json.loads(request)
+            assert asked["messageType"] == "iOSTrackingDataRequest" and asked["ports"] == [receiver.port] == [sender[1]]
+            phone.sendto(vts(take, 3)[0], ("127.0.0.1", receiver.port))
+            (sample,) = receiver.poll(1.0)
+            np.testing.assert_allclose(sample.blendshapes, take.blendshapes[3], atol=1e-6)
+    with Receiver(KINDS["vts"](), "127.0.0.1", 0) as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.setblocking(False)
+        stranger.sendto(vts(take, 3)[0], ("127.0.0.1", silent.port))
+        assert len(silent.poll(1.0)) == 1
+        with pytest.raises(BlockingIOError):
+            stranger.recvfrom(100)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://x", "not the address of a stream"), ("livelink", "not the address"),
+        ("livelink://:70000", "not the address"), ("vts:", "add its address"), ("livelink://203.0.113.7:0", "cannot listen"),
+    ],
+)  # fmt: skip
+def test_addresses_that_cannot_be_are_a_sentence(address, words):
+    with pytest.raises(InvalidInput, match=words):
+        open_stream(address)
+
+
+def test_an_empty_take_is_no_take():
+    with pytest.raises(InvalidMotion, match="nothing was recorded"):
+        Recording().finish("vmc")
+
+
+def test_record_writes_a_motion_file_that_animate_reads(tmp_path, take, capsys):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = threading.Event()
+
+    def play() -> None:
+        index = 0
+        while not done.wait(0.01):
+            send(port, live_link(take, index % 30) if index < 30 else [])
+            index += index < 30
+
+    sender = threading.Thread(target=play)
+    sender.start()
+    output = tmp_path / "take.motion.npz"
+    try:
+        assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output), "--seconds", "1"]) == 0
+    finally:
+        done.set()
+        sender.join()
+    clip = MotionClip.load(output)
+    assert 10 <= len(clip) <= 30 and "frames" in capsys.readouterr().out
+    first = round(float(np.argmin(np.abs(take.blendshapes - clip.blendshapes[0]).max(axis=1))))
+    index = first + np.round(clip.time * RATE).astype(int)
+    np.testing.assert_allclose(clip.blendshapes, take.blendshapes[index], atol=1e-4)
+    assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output), "--seconds", "0.1"]) == 2
+    assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(tmp_path / "b.npz"), "--seconds", "0.1"]) == 2
+    assert "no face was heard" in capsys.readouterr().err
