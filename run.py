@@ -330,8 +330,7 @@ def test(arguments: list[str]) -> int:
     failed = [check for check in checks if subprocess.run([backend, *check], cwd=ROOT, env=clean_environment()).returncode]
     subprocess.run([backend, "blender_addon/build.py"], cwd=ROOT, env=clean_environment())  # before workers want its wheels
     compiling.wait()
-    workers = str(min(os.cpu_count() or 1, MOST_WORKERS))
-    command = [backend, "-m", "pytest", "-n", workers, "--dist", "loadfile", "--no-loadscope-reorder"]
+    command = [backend, "-m", "pytest", "-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
     command += arguments or ["--cov", "--cov-report", "term"]  # a part of the tests covers a part
     code = subprocess.run(command, cwd=ROOT, env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode
     print("".join(f"failed: {' '.join(check)}\n" for check in failed), end="", file=sys.stderr)
