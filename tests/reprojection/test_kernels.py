@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from mimaface.geometry.rasterise import rasterise
-from mimaface.reprojection.kernels import compose, lift
+from mimaface.reprojection.kernels import compose, hindmost, lift
 
 
 def looked_up(picture, u, v):
@@ -28,8 +28,9 @@ def test_a_lifted_picture_is_the_picture_at_each_place(seed):
     depth = random.uniform(0.5, 2, 12)
     places = np.column_stack([random.uniform(-3, 33, 12) * depth, random.uniform(-3, 23, 12) * depth, depth]).astype(np.float32)
     kept = random.uniform(size=12).astype(np.float32)
-    found, share = lift(picture, raster.triangle, raster.barycentric, triangles, places, kept)
-    covered = raster.triangle >= 0
+    shows = np.array([True, True, seed == 0, True])
+    found, share = lift(picture, raster.triangle, raster.barycentric, triangles, places, kept, shows)
+    covered = (raster.triangle >= 0) & shows[raster.triangle]
     assert covered.sum() > 20
     assert not found[~covered].any() and not share[~covered].any()
     corners, weights = triangles[raster.triangle[covered]], raster.barycentric[covered]
@@ -55,7 +56,9 @@ def test_four_layers_lie_over_each_other(seed):
     behind, shell, sheet, front = (layer(channels) for channels in (3, 5, 4, 4))
     sheet[..., :3] *= sheet[..., 3:]
     invented, kept = random.uniform(size=(2, 9, 11)).astype(np.float32)
-    picture, origin, cover = compose(behind, invented, shell, sheet, kept, front)
+    picture, origin = hindmost(behind, invented)
+    cover = np.zeros((9, 11), np.float32)
+    compose(behind, invented, shell, sheet, kept, front, picture, origin, cover)
     share = 1 - shell[..., 3] * (1 - kept)
     own = np.divide(sheet[..., :3], sheet[..., 3:], out=np.zeros_like(sheet[..., :3]), where=sheet[..., 3:] > 0)
     expected = over(over(over(behind, shell[..., :3], shell[..., 3]), own, share * sheet[..., 3]), front[..., :3], front[..., 3])

@@ -5,7 +5,6 @@ The reprojected photograph of each pose is the spatial condition, and what the f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
@@ -37,6 +36,7 @@ from mimaface.sampling.images import as_images, as_pictures, resized
 from mimaface.sampling.memory import remember, resume_point
 from mimaface.sampling.sampler import ClipInputs, generate_clips
 
+from .ahead import threads
 from .base import Frame
 
 Array = NDArray[Any]
@@ -108,7 +108,8 @@ class GeneratedSession:
         first, previous = resume_point(plan, start, memory)
         ready: dict[int, ConditionedFrame] = {}
         drawing: dict[int, Future[DrawnFrame]] = {}  # by other threads, a clip ahead of the networks
-        pool = ThreadPoolExecutor(os.cpu_count())
+        height, width = self.renderer.image.shape[:2]
+        pool = ThreadPoolExecutor(threads(height * width), "draw")
 
         def inputs(clip: Clip) -> ClipInputs:
             for index in sorted(set(ready) - set(clip.frames)):

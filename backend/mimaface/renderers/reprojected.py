@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
@@ -12,6 +13,7 @@ from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.reprojector import Reprojector
 from mimaface.sampling.clips import Memory
 
+from .ahead import made_ahead, threads
 from .base import Frame
 
 
@@ -39,5 +41,10 @@ class ReprojectedSession:
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         poses = poses_for(self._portrait.fit, motion, self._settings.absolute)
-        for index in range(start, len(poses)):
-            yield Frame(index, self._renderer.render(poses[index], self._settings.transparent))
+        height, width = self._renderer.image.shape[:2]
+        pictures = made_ahead(
+            lambda pose: self._renderer.render(pose, self._settings.transparent), poses[start:], threads(height * width)
+        )
+        with closing(pictures):
+            for index, picture in enumerate(pictures, start):
+                yield Frame(index, picture)

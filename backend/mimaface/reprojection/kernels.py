@@ -204,10 +204,13 @@ def paint_tooth(
 
 
 @numba.njit(cache=True, nogil=True)
-def lift(picture: Array, found: Array, weights: Array, triangles: Array, places: Array, kept: Array) -> tuple[Array, Array]:
-    """``picture`` (H, W, 4) looked up where a raster says → (h, w, 4) float32, 0 where it says nothing, and ``kept`` there (h, w).
+def lift(
+    picture: Array, found: Array, weights: Array, triangles: Array, places: Array, kept: Array, shows: Array
+) -> tuple[Array, Array]:
+    """``picture`` (H, W, 4) looked up where a raster says → (h, w, 4) float32, and ``kept`` there (h, w); both are 0 where it says
+    nothing or a triangle that shows nothing of the picture.
 
-    places (V, 3) hold u·z, v·z, z; kept (V,).
+    places (V, 3) hold u·z, v·z, z; kept (V,); shows (N,) bool.
     """
     height, width = found.shape
     result, share = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
@@ -215,7 +218,7 @@ def lift(picture: Array, found: Array, weights: Array, triangles: Array, places:
     for y in range(height):
         for x in range(width):
             index = found[y, x]
-            if index < 0:
+            if index < 0 or not shows[index]:
                 continue
             corners, shares = triple(triangles[index]), triple(weights[y, x])
             depth = mix(places, corners, shares, 2)
@@ -229,8 +232,11 @@ def lift(picture: Array, found: Array, weights: Array, triangles: Array, places:
 
 
 @numba.njit(cache=True, nogil=True)
-def compose(behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array) -> tuple[Array, Array, Array]:
-    """Four layers → picture and provenance (h, w, 3) uint8, and how much of the hindmost is covered (h, w). From the back they are
+def compose(  # house: compiled, so it takes the arrays of layers one by one
+    behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array, picture: Array, provenance: Array, cover: Array
+) -> None:  # fmt: skip
+    """Four layers become picture and provenance (h, w, 3) uint8, and how much of the hindmost is covered (h, w) float32, in place: where
+    only the hindmost shows, they stay as they are. From the back the layers are
     ``behind`` (h, w, 3), of which ``invented`` (h, w) is no photograph, ``shell`` (h, w, 5), ``sheet`` (h, w, 4) and ``over`` (h, w, 4 or more).
 
     Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
@@ -238,11 +244,11 @@ def compose(behind: Array, invented: Array, shell: Array, sheet: Array, kept: Ar
     pixel of the photograph, and how much is the photographed background.
     """
     height, width = kept.shape
-    result, provenance = np.empty((height, width, 3), np.uint8), np.empty((height, width, 3), np.uint8)
-    cover = np.empty((height, width), np.float32)
     for y in range(height):
         for x in range(width):
             below, top = shell[y, x, 3], over[y, x, 3]
+            if below == 0 and top == 0 and sheet[y, x, 3] == 0:
+                continue
             share = 1 - below * (1 - kept[y, x])
             through = (1 - top) * (1 - share * sheet[y, x, 3])
             cover[y, x] = 1 - through * (1 - below)
@@ -255,5 +261,11 @@ def compose(behind: Array, invented: Array, shell: Array, sheet: Array, kept: Ar
                 value = behind[y, x, channel] + below * (shell[y, x, channel] - behind[y, x, channel])
                 value = value * (1 - share * sheet[y, x, 3]) + share * sheet[y, x, channel]
                 value += top * (over[y, x, channel] - value)
-                result[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
-    return result, provenance, cover
+                picture[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
+
+
+def hindmost(behind: Array, invented: Array) -> tuple[Array, Array]:
+    """Picture and provenance (h, w, 3) uint8 as :func:`compose` would have them without any layer before the hindmost."""
+    exact = invented.astype(np.float64)
+    rounded = [np.zeros(invented.shape, np.uint8), *((255 * share + 0.5).astype(np.uint8) for share in (exact, 1 - exact))]
+    return (np.clip(behind.astype(np.float64), 0, 255) + 0.5).astype(np.uint8), np.stack(rounded, axis=-1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, map_coordinates
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.pose import FacePose
@@ -68,6 +68,7 @@ class PersonWarp:
         self._triangles = np.concatenate(halves).astype(np.int32)
         self._step = width / (u.shape[1] - 1), height / (u.shape[0] - 1)
         self._cut_out(projection, tuning.HALO * head_width)
+        self._leave_out_what_stays()
 
     def _cut_out(self, projection: Projection, halo: float) -> None:
         """What moves, colours times opacity and opacity (H, W, 4), and the photograph behind it (H, W, 3)."""
@@ -82,27 +83,53 @@ class PersonWarp:
         self.invented = (leaves * smoothstep(tuning.CUT_OUT, tuning.LEAVES_BACKGROUND, follow)).astype(np.float32)
         self.behind = image + self.invented[..., None] * (background_behind(image, matte, halo) - image)
 
-    def render(self, pose: FacePose, change: Array, view: tuple[int, int, int, int]) -> tuple[Array, Array]:
-        """The person in the part ``view`` (left, top, right, bottom) of the photograph, following the head: colours times opacity, and
-        opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far.
+    def _leave_out_what_stays(self) -> None:
+        """Keep the triangles that show something, and those that could come before one, for they move; _shows (N,): which do."""
+        rows, columns = (
+            np.minimum(np.unique(self._knots[..., axis].astype(int)), limit - 1)
+            for axis, limit in zip((1, 0), self.opacity.shape)
+        )
+        filled = np.logical_or.reduceat(np.logical_or.reduceat(self.opacity > 0, rows[:-1], axis=0), columns[:-1], axis=1)
+        # a cell is two triangles; looking up reaches a pixel beyond it
+        shows = np.tile(binary_dilation(filled, np.ones((3, 3))).ravel(), 2)
+        kept = shows | (self._follow.ravel()[self._triangles] > 0).any(1)
+        self._triangles, self._shows = self._triangles[kept], shows[kept]
+        self._shown = np.unique(self._triangles[self._shows])
+
+    def moved(self, pose: FacePose, change: Array) -> Array:
+        """The knots (K, 3) following the head: pixels of the canvas, and metres of depth.
 
         change (V, 3): how far the expression has moved each vertex, camera frame.
         """
-        left, top, right, bottom = view
         expression = (change[self._corners] * self._weights[..., None]).sum(2)
         smoothing = tuning.EXPRESSION_SMOOTHING, tuning.EXPRESSION_SMOOTHING, 0.0  # the head on top has the sharp edges
         expression = gaussian_filter(expression, smoothing)
         moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + expression)
         shift = (moved[..., :2] - self._start) * self._follow[..., None]
         depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
-        now = self._knots + shift
-        points = np.concatenate([now - [left, top], depth[..., None]], axis=2).reshape(-1, 3)
+        return np.concatenate([self._knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
+
+    def shown(self, knots: Array) -> Array:
+        """Those (P, 3) of ``knots`` (K, 3) between which something of the person is."""
+        return np.asarray(knots[self._shown])
+
+    def render(self, knots: Array, part: tuple[int, int, int, int]) -> tuple[Array, Array]:
+        """The person in the ``part`` (left, top, right, bottom) of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
+        opacity, and opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far."""
+        left, top, right, bottom = part
+        points = knots - [left, top, 0]
         raster = rasterise(points, self._triangles, bottom - top, right - left)
         # weighted by depth, so that the ratio is linear in the picture
         places = np.concatenate([self._knots.reshape(-1, 2) * points[:, 2:], points[:, 2:]], axis=1)
-        kept = 1 - smoothstep(tuning.STRETCH_LOW, tuning.STRETCH_HIGH, self._stretch(now))
+        kept = 1 - smoothstep(tuning.STRETCH_LOW, tuning.STRETCH_HIGH, self._stretch(knots[:, :2].reshape(self._knots.shape)))
         sheet, share = lift(
-            self._person, raster.triangle, raster.barycentric, self._triangles, places.astype(np.float32), kept.ravel()
+            self._person,
+            raster.triangle,
+            raster.barycentric,
+            self._triangles,
+            places.astype(np.float32),
+            kept.ravel(),
+            self._shows,
         )
         return np.asarray(sheet), np.asarray(share)
 

@@ -22,7 +22,7 @@ from . import tuning
 from .crops import choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
-from .kernels import MOUTH, compose
+from .kernels import MOUTH, compose, hindmost
 from .matte import background_behind
 from .person_warp import PersonWarp
 from .photograph import Look, Photograph
@@ -75,6 +75,8 @@ class Reprojector:
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
+        self._drawn = np.unique(self.projection.triangles)
+        self._hindmost: tuple[Array, Array] | None = None
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
@@ -93,31 +95,51 @@ class Reprojector:
             return PosedFrame(*self._render(pose, vertices, transparent), vertices)
 
     def _render(self, pose: FacePose, posed: Array, transparent: bool) -> tuple[Array, Array]:
-        if np.abs(self.camera.project(posed)[:, :2] - self.projection.place[:, :2]).max() < tuning.AT_REST:
+        points = self.camera.project(posed)
+        if np.abs(points[:, :2] - self.projection.place[:, :2]).max() < tuning.AT_REST:
             return self._at_rest(transparent)
         rigid = self._photograph.in_pose(pose)
+        knots = self._sheet.moved(pose, posed - rigid)
+        box = around(np.concatenate([points[self._drawn], self._sheet.shown(knots)]), self.view, self._seam + 1)
+        picture, provenance, cover = self._empty()
+        if box[0] == box[2] or box[1] == box[3]:
+            return self._with_alpha(picture, cover, transparent), provenance
+        sheet, kept = self._sheet.render(knots, box)
+        shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept, box)
+        (left, top), on_canvas = self.view[:2], np.s_[box[1] : box[3], box[0] : box[2]]
+        part = np.s_[box[1] - top : box[3] - top, box[0] - left : box[2] - left]  # of what is rendered
+        targets = picture[self._part][part], provenance[self._part][part], cover[part]
+        compose(self._sheet.behind[on_canvas], self._sheet.invented[on_canvas], shell, sheet, kept, face, *targets)
+        return self._with_alpha(picture, cover, transparent), provenance
+
+    def _empty(self) -> tuple[Array, Array, Array]:
+        """A frame without the person: the whole picture, its provenance, and of the rendered part how much the person covers: nothing."""
         left, top, right, bottom = self.view
-        sheet, kept = self._sheet.render(pose, posed - rigid, self.view)
-        shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept)
-        behind, invented = (values[top:bottom, left:right] for values in (self._sheet.behind, self._sheet.invented))
-        picture, provenance, cover = compose(behind, invented, shell, sheet, kept, face)
-        return self._pasted(picture, provenance, cover, transparent)
+        view = np.s_[top:bottom, left:right]
+        if self._hindmost is None:
+            self._hindmost = self._pasted(*hindmost(self._sheet.behind[view], self._sheet.invented[view]))
+        return self._hindmost[0].copy(), self._hindmost[1].copy(), np.zeros((bottom - top, right - left), np.float32)
 
     def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
         left, top, right, bottom = self.view
         person = np.round(255 * self._sheet.opacity[top:bottom, left:right]).astype(np.uint8)
         provenance = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
-        return self._pasted(self.image[self._part], provenance, None, transparent)
+        picture, provenance = self._pasted(self.image[self._part], provenance)
+        return self._with_alpha(picture, None, transparent), provenance
 
-    def _pasted(self, picture: Array, provenance: Array, cover: Array | None, transparent: bool) -> tuple[Array, Array]:
-        """The whole output, and its provenance, around the rendered part (h, w, 3), of which the person covers ``cover`` (h, w)."""
+    def _pasted(self, picture: Array, provenance: Array) -> tuple[Array, Array]:
+        """The whole output, and its provenance, around those (h, w, 3) of the rendered part."""
         result, whole = self.image.copy(), np.zeros_like(self.image)
         result[self._part] = picture
         whole[..., 2] = 255
         whole[self._part] = provenance
+        return result, whole
+
+    def _with_alpha(self, picture: Array, cover: Array | None, transparent: bool) -> Array:
+        """``picture`` (H, W, 3), and an alpha where one is wanted; of its rendered part the person covers ``cover`` (h, w)."""
         if not transparent and self._alpha is None:
-            return result, whole
-        return np.dstack([result, self._cutout(transparent).alpha(self._part, cover)]), whole
+            return picture
+        return np.dstack([picture, self._cutout(transparent).alpha(self._part, cover)])
 
     def _cutout(self, transparent: bool) -> Cutout:
         """What is see-through: beside the person, or where the photograph is. Made when it is first needed."""
@@ -147,18 +169,20 @@ class Reprojector:
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 
-    def _render_head(self, posed: Array, rigid: Array, pose: FacePose, sheet: Array, kept: Array) -> tuple[Array, Array, Array]:
+    def _render_head(
+        self, posed: Array, rigid: Array, pose: FacePose, sheet: Array, kept: Array, box: tuple[int, int, int, int]
+    ) -> tuple[Array, Array, Array]:
         """Layers (h, w, 5) as :func:`mimaface.reprojection.kernels.texture` makes them: the whole head, where it shows, and the face; and how
         much of the sheet is to be kept above the first (h, w).
 
         rigid (V, 3) is the portrait's own expression in the same pose; sheet (h, w) the sheet's opacity, kept (h, w) where it is not
-        stretched.
+        stretched; box: the part of the canvas that they are.
         """
         projection, camera = self.projection, self.camera
         points = camera.project(posed)
         distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
         look = self._photograph.look(posed, rigid, pose, distance)
-        left, top, right, bottom = self.view
+        left, top, right, bottom = box
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
         kept = kept * (1 - seams(sheet, raster.covered, self._seam))
         wanted = Raster(np.where(sheet * kept < tuning.OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
@@ -173,8 +197,9 @@ class Reprojector:
 
         face (H, W, 5) is changed in place, but for its last channel.
         """
+        bottom_right = face.shape[1::-1]
         for part in self._openings:
-            left, top, right, bottom = self._window(points[part])
+            left, top, right, bottom = around(points[part], (0, 0, *bottom_right), 3)
             if right <= left or bottom <= top:
                 continue
             height, width = bottom - top, right - left
@@ -193,12 +218,12 @@ class Reprojector:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
         return self._photograph.shade(raster, look, pixel * -float(self.fit.translation[2]) / self.camera.focal)
 
-    def _window(self, points: Array) -> tuple[int, int, int, int]:
-        """left, top, right, bottom of the view's pixels around points (P, 3) of the view."""
-        left, top, right, bottom = self.view
-        low = np.maximum(np.floor(points[:, :2].min(0)).astype(int) - 3, 0)
-        high = np.minimum(np.ceil(points[:, :2].max(0)).astype(int) + 3, [right - left, bottom - top])
-        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+def around(points: Array, limits: tuple[int, int, int, int], margin: int) -> tuple[int, int, int, int]:
+    """left, top, right, bottom of the pixels within ``margin`` of points (P, 2 or more), inside of ``limits``."""
+    low = np.clip(np.floor(points[:, :2].min(0)) - margin, limits[:2], limits[2:])
+    high = np.clip(np.ceil(points[:, :2].max(0)) + margin, low, limits[2:])
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
