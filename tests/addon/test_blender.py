@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import json
-import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,60 +16,18 @@ import pytest
 import tomllib
 from PIL import Image
 
+from blender_runs import FIRST, ROOT, VERSIONS, blender_python, build_module, in_blender, in_window
 from conftest import COLLINS
-from mimaface.face.head import ASSETS
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = Path(__file__).parent / "scripts"
 ARTEFACTS = ROOT / "artefacts"
-VERSIONS = ("5.0", "4.2", "5.2")
 pytestmark = pytest.mark.blender
 
 
-def blender_python(version: str) -> Path:
-    program = Path("Scripts/python.exe") if sys.platform == "win32" else Path("bin/python")
-    return Path(os.environ.get(f"MIMAFACE_BLENDER_{version.replace('.', '')}", ROOT / f".venv-blender-{version}" / program))
-
-
-FIRST = next((version for version in VERSIONS if blender_python(version).exists()), VERSIONS[0])  # for tests that need only one
-
-
-def build_module():
-    specification = importlib.util.spec_from_file_location("build_addon", ROOT / "blender_addon" / "build.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def extension(tmp_path_factory) -> Path:
-    return build_module().build(tmp_path_factory.mktemp("dist"))
-
-
-def environment(work: Path, extension: Path) -> dict[str, str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    return clean | {
-        "MIMAFACE_ZIP": str(extension), "MIMAFACE_WORK": str(work), "MIMAFACE_HOME": str(work / "home"), "MIMAFACE_PYTHON": sys.executable,
-        "MIMAFACE_PORTRAIT": str(COLLINS), "MIMAFACE_TAKE": str(ASSETS / "take.csv"), "BLENDER_USER_RESOURCES": str(work / "user"),
-    }  # fmt: skip
-
-
-def in_blender(version: str, script: str, work: Path, extension: Path, expected: int = 0) -> dict:
-    program = blender_python(version)
-    if not program.exists():
-        pytest.skip(f"no Blender {version} at {program}: run “python3 run.py test”, which installs it")
-    done = subprocess.run(
-        [program, SCRIPTS / script], env=environment(work, extension), capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == expected, done.stdout[-3000:] + done.stderr[-3000:]
-    return json.loads((work / "result.json").read_text())
-
-
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension, monkeypatch):
-    if version != FIRST:  # frames of the engine that is chosen by itself do not depend on Blender's version, and take long
-        monkeypatch.setenv("MIMAFACE_ENGINE", "proxy")
-    result = in_blender(version, "flow.py", tmp_path, extension)
+def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
+    # frames of the engine that is chosen by itself do not depend on Blender's version, and take long
+    engine = {} if version == FIRST else {"MIMAFACE_ENGINE": "proxy"}
+    result = in_blender(version, "flow.py", tmp_path, extension, **engine)
     assert result["version"].startswith(version)
     assert result["sums"]["jawOpen"] == pytest.approx(0.5, abs=1e-3), "the artist's slider"
     assert result["sums"]["mouthSmileLeft"] == pytest.approx(0.5, abs=1e-3), "the handle moved half its travel"
@@ -90,9 +44,8 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension, m
     assert result["end"] == 96, "four seconds of take at 24 frames a second"
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_killed_backend_is_noticed_and_resume_completes(version, tmp_path, extension):
-    result = in_blender(version, "kill_backend.py", tmp_path, extension)
+def test_a_killed_backend_is_noticed_and_resume_completes(tmp_path, extension):
+    result = in_blender(FIRST, "kill_backend.py", tmp_path, extension)
     assert result["slowest_ms"] < 200, "Blender stayed responsive"
     assert "gone away" in result["message"]
     assert result["kept"] < 60 == result["done"] == result["strips"]
@@ -129,28 +82,6 @@ def test_mistakes_are_sentences_and_nothing_stays_dead(tmp_path, extension):
         assert "Traceback" not in result["said"][name]
     assert result["done"] == 2
     assert result["lacking"] == {"released": "not installed: mimaface models pull released"}, "the panel says why it cannot be used"
-
-
-def in_window(script: str, work: Path, size: str) -> None:
-    """Run a script in a real window of Debian's Blender until it ends by itself; a small one is drawn sooner."""
-    if shutil.which("blender") is None or shutil.which("xvfb-run") is None:
-        pytest.skip("the window test needs the programs blender and xvfb-run (Debian packages blender and xvfb)")
-    legacy = build_module().build(work / "dist", legacy=True)
-    scripts = work / "user" / "scripts"
-    zipfile.ZipFile(legacy).extractall(scripts / "addons")
-    # an embedded Python looks for its home along PATH: another Python of the same version before Blender's would be taken
-    variables = environment(work, legacy) | {
-        "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_SCRIPTS": str(scripts),
-        "PATH": f"{Path(shutil.which('blender')).parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
-    command = ["xvfb-run", "-a", "-s", f"-screen 0 {size}x24", "blender", "--factory-startup", "--python", str(SCRIPTS / script)]
-    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as running:
-        try:
-            said = running.communicate(timeout=280)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)  # the X server and Blender, too
-            said = running.communicate()[0]
-    assert running.returncode == 0, said[-3000:]
 
 
 def test_the_panels_show_in_a_real_window(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blender_runs import FIRST, VERSIONS, in_blender
 from conftest import CASES, HOPPER
 
-specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
-blender_runs = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(blender_runs)
-extension = blender_runs.extension
 pytestmark = pytest.mark.blender
 
 
@@ -38,20 +35,43 @@ def with_sound(source: Path, target: Path, seconds: float) -> None:
             film.mux(packet)
 
 
-@pytest.fixture(scope="module", params=blender_runs.VERSIONS)
-def said(request, tmp_path_factory, extension) -> dict:
+@pytest.fixture(scope="module")
+def films(tmp_path_factory) -> Path:
     work = tmp_path_factory.mktemp("driving")
     with_sound(CASES / "handheld.mp4", work / "driver.mp4", 0.5)
     shutil.copy(CASES / "percent.csv", work)
     pages = [Image.open(HOPPER).convert("RGB").resize((256, 300)), Image.new("RGB", (256, 300))]
     pages[0].save(work / "two_pages.tif", save_all=True, append_images=pages[1:])
-    result = blender_runs.in_blender(request.param, "driving.py", work, extension)
-    assert result["version"].startswith(request.param)
-    return result
+    return work
 
 
-def test_how_a_picture_was_read_is_said(said):
-    assert "two_pages.tif: " in said["portrait"] and "first" in said["portrait"]
+@pytest.fixture(scope="module")
+def play(tmp_path_factory, extension, films):
+    """A function that gives what each case saw; how files are read is the backend's, and seen in the first version only."""
+
+    @functools.cache
+    def of(version: str) -> dict:
+        work = shutil.copytree(films, tmp_path_factory.mktemp("driving"), dirs_exist_ok=True)
+        cases = "" if version == FIRST else "video steps"
+        result = in_blender(version, "driving.py", work, extension, MIMAFACE_CASES=cases)
+        assert result["version"].startswith(version)
+        return result
+
+    return of
+
+
+@pytest.fixture(params=VERSIONS)
+def said(request, play) -> dict:
+    return play(request.param)
+
+
+@pytest.fixture
+def said_once(play) -> dict:
+    return play(FIRST)
+
+
+def test_how_a_picture_was_read_is_said(said_once):
+    assert "two_pages.tif: " in said_once["portrait"] and "first" in said_once["portrait"]
 
 
 def test_a_video_brings_its_position_and_its_sound(said):
@@ -67,12 +87,12 @@ def test_a_video_brings_its_position_and_its_sound(said):
         assert found["sounds"] == [["driver", 1, "driver.mp4"]], "once, however often it is imported"
 
 
-def test_how_a_take_is_read_can_be_chosen(said):
-    found = said["reading"]
+def test_how_a_take_is_read_can_be_chosen(said_once):
+    found = said_once["reading"]
     assert found["percent"] == pytest.approx(1, abs=1e-3) and "percent" in found["notice"]
     assert found["shares"] == pytest.approx(100, rel=1e-3)
     assert found["exchanged"] == pytest.approx([0, 1], abs=1e-3)
-    assert found["flip"] == ["mouthLeft"] and found["sounds"] == len(said["video"]["sounds"]), "a take has no sound"
+    assert found["flip"] == ["mouthLeft"] and found["sounds"] == len(said_once["video"]["sounds"]), "a take has no sound"
 
 
 def test_every_fourth_frame_is_shown_for_four(said):
@@ -83,8 +103,8 @@ def test_every_fourth_frame_is_shown_for_four(said):
     assert found["adopted"] == [12], "also when the take was found again"
 
 
-def test_a_video_is_counted_and_can_be_cancelled(said):
-    found = said["watching"]
+def test_a_video_is_counted_and_can_be_cancelled(said_once):
+    found = said_once["watching"]
     counts = [text for text in found["heard"] if text.startswith("Reading driver.mp4: frame ")]
     assert counts, found["heard"]
     assert {text.rpartition(" of ")[2] for text in counts} == {str(found_frames(counts))}, "one total from the first frame on"

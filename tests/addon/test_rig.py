@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import json
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from conftest import CASES, COLLINS, HOPPER, motion_of
-from mimaface.face.portrait import Portrait
+from blender_runs import SCRIPTS, VERSIONS, blender_python, environment
+from conftest import CASES, motion_of
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
-from mimaface.serving.work import head_mesh
 
-specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
-blender_runs = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(blender_runs)
 pytestmark = pytest.mark.blender
 EXIF = CASES / "exif_6.jpg"
 
 
-@pytest.fixture(scope="module", params=("4.2", "5.0", "5.2"))
-def seen(request, tmp_path_factory) -> dict:
+@pytest.fixture(scope="module", params=VERSIONS)
+def seen(request, tmp_path_factory, extension, heads) -> dict:
     """What every case saw in one version of Blender."""
-    if not blender_runs.blender_python(request.param).exists():
+    if not blender_python(request.param).exists():
         pytest.skip(f"no Blender {request.param} here: “python3 run.py test” installs it")
     work = tmp_path_factory.mktemp(f"rig-{request.param}")
-    heads = work / "heads"
-    heads.mkdir()
-    for path, name in ((COLLINS, "collins"), (HOPPER, "hopper"), (EXIF, "exif_6")):
-        portrait = Portrait.open(path)
-        arrays = np.load(io.BytesIO(head_mesh(portrait)))
-        np.savez(heads / f"{name}.npz", **arrays, size=portrait.image.shape[1::-1])
-    variables = blender_runs.environment(work, blender_runs.build_module().build(work / "dist")) | {"MIMAFACE_HEADS": str(heads)}
-    command = [blender_runs.blender_python(request.param), blender_runs.SCRIPTS / "rig_cases.py"]
+    variables = environment(work, extension) | {"MIMAFACE_HEADS": str(heads)}
+    command = [blender_python(request.param), SCRIPTS / "rig_cases.py"]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads((work / "result.json").read_text()) | {"work": work}

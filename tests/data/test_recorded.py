@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,21 @@ def library(tmp_path_factory, shot):
     return root
 
 
+@dataclass(frozen=True)
+class Run:
+    """One whole run over the library: where it wrote, what it reported at its end, and the clips as they were done."""
+
+    folder: Path
+    report: dict
+    seen: list[str]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, library):
+    folder, seen = tmp_path_factory.mktemp("whole"), []
+    return Run(folder, make_shards(library, folder, CONFIG, progress=lambda outcome: seen.append(outcome.key)), seen)
+
+
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Every file with its bytes and the moment it was written."""
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(folder.iterdir())}
@@ -101,37 +116,35 @@ def test_render_and_truth_show_the_same_place(sample):
     assert (face < 128).all()
 
 
-def test_one_run_makes_all_there_is_and_a_second_nothing(library, tmp_path):
-    seen: list[str] = []
-    report = make_shards(library, tmp_path, CONFIG, progress=lambda outcome: seen.append(outcome.key))
+def test_one_run_makes_all_there_is_and_a_second_nothing(library, whole):
+    report = whole.report
     assert report["clips"] == 5
     assert report["kept"] == 3
     assert report["rejected"] == {"unreadable": 2}
     assert all("cannot be read as a video" in words for words in report["files"].values())
-    samples = list(read_shards(shards_in(tmp_path)))
+    samples = list(read_shards(shards_in(whole.folder)))
     assert [sample.person for sample in samples] == ["id00001", "id00001", "id00002"]
     assert len({sample.key for sample in samples}) == 3
-    assert len(seen) == 5
-    before = contents(tmp_path)
+    assert len(whole.seen) == 5
+    before = contents(whole.folder)
     assert len(before) == 2 + 3 + 1, "two shards (the last group had no sample), three reports, one summary"
-    assert make_shards(library, tmp_path, CONFIG) == report
-    assert contents(tmp_path) == before
+    assert make_shards(library, whole.folder, CONFIG) == report
+    assert contents(whole.folder) == before
     with pytest.raises(InvalidInput, match="other videos or with other settings"):
-        make_shards(library, tmp_path, replace(CONFIG, seconds=3.0))
+        make_shards(library, whole.folder, replace(CONFIG, seconds=3.0))
 
 
-def test_parts_of_two_machines_are_the_whole(library, tmp_path):
-    for name, shard in (("whole", (1, 1)), ("parts", (1, 2)), ("parts", (2, 2))):
-        make_shards(library, tmp_path / name, CONFIG, shard)
-    whole, parts = ({sample.key: sample for sample in read_shards(shards_in(tmp_path / name))} for name in ("whole", "parts"))
-    assert whole.keys() == parts.keys()
-    for key, sample in whole.items():
+def test_parts_of_two_machines_are_the_whole(library, whole, tmp_path):
+    for shard in ((1, 2), (2, 2)):
+        make_shards(library, tmp_path, CONFIG, shard)
+    together, parts = ({sample.key: sample for sample in read_shards(shards_in(folder))} for folder in (whole.folder, tmp_path))
+    assert together.keys() == parts.keys()
+    for key, sample in together.items():
         np.testing.assert_array_equal(sample.projected, parts[key].projected)
         np.testing.assert_array_equal(sample.signals["expression"], parts[key].signals["expression"])
 
 
-def test_a_killed_run_goes_on_where_it_was(library, tmp_path, monkeypatch):
-    make_shards(library, tmp_path / "straight", CONFIG)
+def test_a_killed_run_goes_on_where_it_was(library, whole, tmp_path, monkeypatch):
     done: list[str] = []
 
     def stop(outcome):
@@ -147,7 +160,7 @@ def test_a_killed_run_goes_on_where_it_was(library, tmp_path, monkeypatch):
     monkeypatch.setattr(recorded, "try_sample", lambda clip, config: (made.append(clip.key), try_sample(clip, config))[1])
     make_shards(library, tmp_path / "broken", CONFIG)
     assert len(made) == 3, "the first group is not made again"
-    straight, broken = (contents(tmp_path / name) for name in ("straight", "broken"))
+    straight, broken = (contents(folder) for folder in (whole.folder, tmp_path / "broken"))
     assert {name: content for name, (content, _) in straight.items()} == {name: content for name, (content, _) in broken.items()}
 
 

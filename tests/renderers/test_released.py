@@ -1,5 +1,6 @@
 """The released engine as a user meets it: not installed, then installed from (made-up, tiny) published files, then animated."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from mimaface.renderers import registry
 from mimaface.renderers.gaze_calibration import save_calibration
 from mimaface.weights import library
 from mimaface.weights.convert import FACE_FILE, convert
-from release import SMALL, write_release
+from release import TINY, write_release
 
 
 def save_face(face: BaselFace, path: Path) -> None:
@@ -43,11 +44,17 @@ def test_it_says_how_to_install_it(home, portrait):
         next(animate(portrait, nod(1), RenderSettings(engine="released")))
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted")
+    convert([write_release(folder / "published")], folder / "model", release=TINY)
+    save_face(made_up(3, known=False).bfm, folder / "model" / "bfm" / FACE_FILE)
+    return folder / "model"
+
+
 @pytest.fixture
-def installed(home):
-    folder = library.models_folder() / library.RELEASED
-    convert([write_release(home / "published")], folder, release=SMALL)
-    save_face(made_up(3, known=False).bfm, folder / "bfm" / FACE_FILE)
+def installed(home, converted):
+    shutil.copytree(converted, library.models_folder() / library.RELEASED)
 
 
 def test_installed_it_animates_any_number_of_frames(installed, portrait):

@@ -76,15 +76,20 @@ def wait_for(condition, seconds: float, what: str) -> None:
 
 
 def receive(
-    client: Client, job: str, from_frame: int = 0, seconds: float = 120, limit: int | None = None
+    client: Client, job: str, from_frame: int = 0, seconds: float = 120, limit: int | None = None, stages: list[str] | None = None
 ) -> tuple[dict[int, bytes], object]:
     """Attach to a job, then :func:`collect`."""
     client.call("job.attach", {"job": job, "from_frame": from_frame, "credit": 8})
-    return collect(client, job, seconds, limit)
+    return collect(client, job, seconds, limit, stages)
 
 
-def collect(client: Client, job: str, seconds: float = 120, limit: int | None = None) -> tuple[dict[int, bytes], object]:
-    """Frames by index until the job ends or pauses (or ``limit`` frames came), and the message that says so."""
+def collect(
+    client: Client, job: str, seconds: float = 120, limit: int | None = None, stages: list[str] | None = None
+) -> tuple[dict[int, bytes], object]:
+    """Frames by index until the job ends or pauses (or ``limit`` frames came), and the message that says so.
+
+    ``stages`` is given the stages of the progress that is told in between.
+    """
     frames: dict[int, bytes] = {}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -95,6 +100,8 @@ def collect(client: Client, job: str, seconds: float = 120, limit: int | None = 
                 assert event.fields["index"] not in frames, "a frame came twice"
                 frames[event.fields["index"]] = event.parts[0]
                 client.grant(job, 1)
+            elif event.kind == "progress" and stages is not None:
+                stages.append(event.fields["stage"])
             elif event.kind in ("done", "failed"):
                 return frames, event
         if limit is not None and len(frames) >= limit:

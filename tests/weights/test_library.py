@@ -19,7 +19,7 @@ from mimaface.cli import main
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, NotReachable
 from mimaface.weights import library
-from release import SMALL, write_release
+from release import TINY, write_release
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("mimaface.weights.convert.RELEASE", SMALL)
+    monkeypatch.setattr("mimaface.weights.convert.RELEASE", TINY)
     return tmp_path / "home" / "models"
 
 

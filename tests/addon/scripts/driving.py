@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -110,7 +111,8 @@ def main() -> dict:
     scene.render.fps, scene.render.fps_base, scene.frame_end = 24, 1, 5
     drive.load_portrait(drive.WORK / "two_pages.tif")
     said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
-    said |= {case.__name__: case() for case in (video, reading, watching, steps)}
+    wanted = os.environ.get("MIMAFACE_CASES", "").split()
+    said |= {case.__name__: case() for case in (video, reading, watching, steps) if not wanted or case.__name__ in wanted}
     drive.part("session").session().backend.stop()
     return said
 
