@@ -1,0 +1,130 @@
+"""Every compiled kernel says what its source says as plain Python: on what real small frames pass to it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core.registry import CPUDispatcher
+
+import mimaface
+from conftest import motion_of
+from mimaface.data import camcorder, people
+from mimaface.data.camcorder import Camcorder
+from mimaface.data.people import random_person
+from mimaface.data.studio import random_studio
+from mimaface.face.pose import FacePose, poses_for
+from mimaface.geometry import rasterise
+from mimaface.reprojection import kernels, photograph
+from mimaface.reprojection.reprojector import Reprojector
+
+ELSEWHERE = {  # beside slow twins that are written otherwise: geometry/test_rasterise.py, reprojection/test_kernels.py
+    rasterise._rasterise, rasterise._weights, rasterise._normal_sums, kernels.lift, kernels.compose,
+}  # fmt: skip
+ENTRIES = (  # where what Python calls is looked up; the other kernels are called by these
+    (photograph, "texture"), (rasterise, "_interpolate"), (camcorder, "shade"), (camcorder, "develop"), (people, "fractal_noise"),
+)  # fmt: skip
+
+
+def compiled() -> Iterator[tuple[object, str, CPUDispatcher]]:
+    """Every name of a kernel in a module that is loaded."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("mimaface."):
+            yield from ((module, key, value) for key, value in list(vars(module).items()) if isinstance(value, CPUDispatcher))
+
+
+def all_kernels() -> set[CPUDispatcher]:
+    root = Path(mimaface.__file__).parent
+    for path in root.rglob("*.py"):
+        if "@numba.njit" in path.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
+    return {kernel for _, _, kernel in compiled()}
+
+
+def frame_of_a_portrait(portrait) -> None:
+    """Turned, looking aside, with an open mouth: skin, eyes, teeth and the mouth behind them are seen."""
+    pose = poses_for(portrait.fit, motion_of({"angles": (12, 5, 0), "gaze": (15, 5), "jawOpen": 0.7, "mouthSmileLeft": 0.5}))[0]
+    Reprojector(portrait, 96).render(pose)
+
+
+def frame_of_a_synthetic_person(portrait) -> None:
+    random = np.random.default_rng(9)  # one with beard, glasses and long hair
+    person, studio = random_person(random), random_studio(random, 48, [])
+    Camcorder(person, studio, np.eye(3), 9).take(FacePose(np.full(52, 0.2), np.eye(3), studio.translation, np.zeros((2, 2))))
+
+
+def attributes_of_triangles(_) -> None:
+    """Some that overlap, with attributes of more than three columns."""
+    random = np.random.default_rng(2)
+    points, triangles = random.uniform((0, 0, 0.5), (20, 20, 2), (12, 3)), random.integers(0, 12, (9, 3))
+    rasterise.rasterise(points, triangles, 20, 20).interpolate(triangles, random.normal(size=(12, 5)))
+
+
+@pytest.fixture(scope="module")
+def passed(portrait) -> dict[str, list[tuple]]:
+    """What the frames passed to each kernel, call by call."""
+    found: dict[str, list[tuple]] = {name: [] for _, name in ENTRIES}
+
+    def heard(name: str, kernel: CPUDispatcher) -> Callable[..., object]:
+        def call(*arguments):
+            found[name].append(arguments)
+            return kernel(*arguments)
+
+        return call
+
+    scenes = (frame_of_a_portrait, frame_of_a_synthetic_person, attributes_of_triangles)
+    for scene in scenes:
+        scene(portrait)  # compiles, which needs the kernels in their places
+    with pytest.MonkeyPatch.context() as patched:
+        for module, name in ENTRIES:
+            patched.setattr(module, name, heard(name, getattr(module, name)))
+        for scene in scenes:
+            scene(portrait)
+    points, *others = found["fractal_noise"][0]
+    return found | {"fractal_noise": [(points[:200], *others)]}
+
+
+def plainly(kernel: CPUDispatcher, arguments: tuple, seen: set[CPUDispatcher]) -> np.ndarray:
+    """The result of the Python that a kernel was compiled from, and of those that it calls; these are noted in ``seen``."""
+
+    def plain(kernel: CPUDispatcher) -> Callable[..., object]:
+        @functools.wraps(kernel.py_func)
+        def call(*arguments):
+            seen.add(kernel)
+            return kernel.py_func(*arguments)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patched:
+        for module, name, each in list(compiled()):
+            patched.setattr(module, name, plain(each))
+        return plain(kernel)(*arguments)
+
+
+@pytest.fixture(scope="module")
+def both(passed) -> dict[str, tuple[list[np.ndarray], list[np.ndarray], set[CPUDispatcher]]]:
+    """Of each kernel the compiled results, the plain ones, and which kernels made them."""
+    found = {}
+    for module, name in ENTRIES:
+        kernel, seen = getattr(module, name), set()
+        plain = [plainly(kernel, arguments, seen) for arguments in passed[name]]
+        found[name] = ([kernel(*arguments) for arguments in passed[name]], plain, seen)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for _, name in ENTRIES])
+def test_a_kernel_says_what_its_source_says(both, name):
+    for fast, slow in zip(*both[name][:2], strict=True):
+        assert np.ptp(fast) > 0, "something is drawn"
+        assert fast.dtype == slow.dtype and fast.shape == slow.shape
+        np.testing.assert_allclose(fast.astype(float), slow.astype(float), atol=1e-4 * np.abs(slow).max(), rtol=1e-4)
+
+
+def test_no_kernel_is_left_out(both):
+    reached = {kernel for _, _, seen in both.values() for kernel in seen}
+    assert {kernel.py_func.__qualname__ for kernel in all_kernels() - ELSEWHERE - reached} == set()
