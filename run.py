@@ -9,6 +9,7 @@ python3 run.py test       install, then every check and test (more arguments go 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -47,16 +49,13 @@ class Stopped(Exception):
 def main(arguments: list[str]) -> int:
     command, rest = (arguments or ["help"])[0], arguments[1:]
     try:
-        if command == "install":
-            install()
-        elif command == "demo":
-            demo()
-        elif command == "test":
+        if command == "test":
             return test(rest)
-        else:
-            print(__doc__)
-            return 0 if command in ("help", "-h", "--help") else 2
-        return 0
+        if command in ("install", "demo"):
+            (install if command == "install" else demo)()
+            return 0
+        print(__doc__)
+        return 0 if command in ("help", "-h", "--help") else 2
     except Stopped as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
@@ -301,8 +300,7 @@ def note_interpreter(path: Path) -> None:
 
 def demo() -> None:
     blender = install()[0]
-    started = time.monotonic()
-    folder = ROOT / "demo"
+    started, folder = time.monotonic(), ROOT / "demo"
     if folder.exists():
         kept = next(ROOT / f"demo.{number}" for number in range(1, 1000) if not (ROOT / f"demo.{number}").exists())
         folder.rename(kept)
@@ -324,16 +322,18 @@ def test(arguments: list[str]) -> int:
     if missing := sorted(set(BLENDERS) - set(install(all_blenders=True))):
         print(f"note: without Blender {', '.join(missing)}: the tests in it will be skipped", flush=True)
     backend = str(program(ROOT / ".venv"))
-    contract = ["-c", "from importlinter.cli import lint_imports_command as c; c()"]
-    checks = (["-m", "ruff", "check", "."], ["-m", "mypy"], ["-m", "mypy", "-p", "mimaface_addon"], contract)
-    compiling = subprocess.Popen([backend, "-c", COMPILE], cwd=ROOT / "backend/mimaface/assets", env=clean_environment())
-    failed = [check for check in checks if subprocess.run([backend, *check], cwd=ROOT, env=clean_environment()).returncode]
-    subprocess.run([backend, "blender_addon/build.py"], cwd=ROOT, env=clean_environment())  # before workers want its wheels
-    compiling.wait()
-    command = [backend, "-m", "pytest", "-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
-    command += arguments or ["--cov", "--cov-report", "term"]  # a part of the tests covers a part
-    code = subprocess.run(command, cwd=ROOT, env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode
-    print("".join(f"failed: {' '.join(check)}\n" for check in failed), end="", file=sys.stderr)
+    ask = functools.partial(subprocess.run, cwd=ROOT, env=clean_environment(), capture_output=True, text=True)
+    contract = ("-c", "from importlinter.cli import lint_imports_command as c; c()")
+    checks = ("-m", "ruff", "check", "."), ("-m", "mypy"), ("-m", "mypy", "-p", "mimaface_addon"), contract
+    with ThreadPoolExecutor(1) as beside:  # tests that wait for other programs leave the checks time
+        checked = beside.map(ask, [[backend, *check] for check in checks])
+        subprocess.run([backend, "-c", COMPILE], cwd=ROOT / "backend/mimaface/assets", env=clean_environment())
+        ask([backend, "blender_addon/build.py"])  # before workers want its wheels
+        command = [backend, "-m", "pytest", "-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
+        command += arguments or ["--cov", "--cov-report", "term"]  # a part of the tests covers a part
+        code = subprocess.run(command, cwd=ROOT, env=clean_environment() | {"OMP_NUM_THREADS": "1"}).returncode
+    failed = [done for done in checked if done.returncode]
+    print("".join(f"{done.stdout}{done.stderr}failed: {' '.join(done.args[1:])}\n" for done in failed), end="", file=sys.stderr)
     return code or len(failed)
 
 

@@ -94,14 +94,14 @@ def collect(
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for event in client.events():
+            if event.kind == "progress" and stages is not None:
+                stages.append(event.fields["stage"])
             if event.fields.get("job") != job:
                 continue
             if event.kind == "frame":
                 assert event.fields["index"] not in frames, "a frame came twice"
                 frames[event.fields["index"]] = event.parts[0]
                 client.grant(job, 1)
-            elif event.kind == "progress" and stages is not None:
-                stages.append(event.fields["stage"])
             elif event.kind in ("done", "failed"):
                 return frames, event
         if limit is not None and len(frames) >= limit:
