@@ -40,6 +40,9 @@ def films(tmp_path_factory) -> Path:
     work = tmp_path_factory.mktemp("driving")
     with_sound(CASES / "handheld.mp4", work / "driver.mp4", 0.5)
     shutil.copy(CASES / "percent.csv", work)
+    header, *rows = (CASES / "pose.csv").read_text().splitlines()
+    extra = "".join(f",Curve_{index:05d}_{'z' * 60}" for index in range(3000))
+    (work / "wide.csv").write_text("\n".join([header + extra, *(row + ",0" * 3000 for row in rows)]) + "\n")
     pages = [Image.open(HOPPER).convert("RGB").resize((256, 300)), Image.new("RGB", (256, 300))]
     pages[0].save(work / "two_pages.tif", save_all=True, append_images=pages[1:])
     return work
@@ -93,6 +96,12 @@ def test_how_a_take_is_read_can_be_chosen(said_once):
     assert found["shares"] == pytest.approx(100, rel=1e-3)
     assert found["exchanged"] == pytest.approx([0, 1], abs=1e-3)
     assert found["flip"] == ["mouthLeft"] and found["sounds"] == len(said_once["video"]["sounds"]), "a take has no sound"
+
+
+def test_a_take_with_3000_more_columns_is_imported_and_what_is_said_of_them_is_short(said):
+    found = said["reading"]["wide"]
+    assert found["jawOpen"] == pytest.approx(0.525, abs=1e-3), "0.7 at a thirtieth and 0 at a fifteenth of a second, keyed at a 24th"
+    assert found["channels"] == 62 and "keys on 62 channels" in found["notice"] and len(found["notice"]) < 1000
 
 
 def test_every_fourth_frame_is_shown_for_four(said):

@@ -15,7 +15,7 @@ from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
 from mimaface.protocol.rotation import matrix_to_quaternion
-from mimaface.protocol.texts import shown_list
+from mimaface.protocol.texts import shown, shown_list
 
 RATE = 25.0  # frames per second of a folder of pictures, which does not say it; ``ReadingSettings.timecode_rate`` does
 
@@ -85,7 +85,7 @@ def _in_order(folder: Path) -> list[Path]:
     except OSError as error:
         raise InvalidInput(f"cannot read {folder}: {error.strerror}", "check the path") from error
     if not found:
-        raise InvalidInput(f"{folder.name}: the folder holds no pictures", f"use {', '.join(ENDINGS)}")
+        raise InvalidInput(f"{shown(folder)}: the folder holds no pictures", f"use {', '.join(ENDINGS)}")
     if len(found) > MAX_FRAMES:
-        raise InvalidInput(f"{folder.name}: more than {MAX_FRAMES} pictures", "use a shorter sequence")
+        raise InvalidInput(f"{shown(folder)}: more than {MAX_FRAMES} pictures", "use a shorter sequence")
     return found

@@ -63,7 +63,10 @@ def reading() -> dict:
     settings.values, settings.exchange = "auto", "jawOpen=mouthClose"
     drive.import_motion(path)
     said["exchanged"] = [max(curves()[name]) for name in ("jawOpen", "mouthClose")]
-    settings.exchange, settings.flip = "", {"mouthLeft"}
+    settings.exchange = ""
+    drive.import_motion(drive.WORK / "wide.csv")
+    said["wide"] = {"jawOpen": max(curves()["jawOpen"]), "channels": len(curves()), "notice": drive.part("session").session().notice}
+    settings.flip = {"mouthLeft"}
     wire = drive.part("ui.options").to_wire(settings)
     settings.flip = set()
     return said | {"flip": wire["flip"], "sounds": len(strips("SOUND"))}
