@@ -52,6 +52,6 @@ class IFacialMocap:
         if head is None or len(head) < 3:
             return Sample(arrived, blendshapes)
         eyes_sent = left is not None and right is not None and min(len(left), len(right)) >= 2
-        rotation, gaze = from_arkit_degrees(head[:3], *((left, right) if eyes_sent else ((0, 0), (0, 0))))  # type: ignore[arg-type]
+        rotation, gaze = from_arkit_degrees(head[:3], *((left, right) if eyes_sent else ((0, 0), (0, 0))))
         place = np.array(head[3:6]) if len(head) >= 6 else None
         return Sample(arrived, blendshapes, rotation, place, gaze if eyes_sent else None)
