@@ -217,6 +217,28 @@ def test_previews_the_latest_wins_and_renders_are_not_starved(shared):
     client.call("job.cancel", {"job": job})
 
 
+def test_a_preview_is_what_a_take_would_show(shared):
+    client = shared.client()
+    portrait, smile = fit(client), motion_of({"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0})
+    for engine in ("proxy", "demo"):
+        settings = {"engine": engine, "size": 128}
+        frames, _ = receive(client, submit(client, portrait, smile, seed=0, **settings))
+        asked = {"portrait": portrait, "slot": "view", "generation": 7, "settings": settings}
+        shown = client.call("preview", asked, [smile.to_bytes()])
+        assert shown.fields == {"generation": 7, "width": 128, "height": 128}
+        assert shown.parts[0] == picture(frames[0]).tobytes(), engine
+
+
+def test_a_flood_of_previews_ends_with_the_last(shared):
+    client = shared.client()
+    asked = {"portrait": fit(client), "slot": "flood", "settings": {"size": 64}}
+    motions = [motion_of({"jawOpen": value}).to_bytes() for value in (0.0, 1.0)]
+    pending = [client.request("preview", asked | {"generation": n}, [motions[n == 199]], timeout=20) for n in range(200)]
+    last = pending[-1].result(20)
+    alone = client.call("preview", asked | {"generation": 0}, [motions[1]])
+    assert (last.fields["generation"], last.parts[0]) == (199, alone.parts[0])
+
+
 def test_two_clients_share(shared):
     a, b = shared.client("a"), shared.client("b")
     portrait = fit(a)

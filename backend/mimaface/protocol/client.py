@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import socket as sockets
 import threading
 import time
 from collections.abc import Sequence
@@ -59,6 +60,9 @@ class Client:
         self._refused_since = 0.0
         self._shook_hands = False
         self._number = 0
+        self._ringer, self._bell = sockets.socketpair()  # a request does not wait for the end of a poll
+        for end in (self._ringer, self._bell):
+            end.setblocking(False)
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, args=(connection, name), name="mimaface-client", daemon=True)
@@ -78,6 +82,7 @@ class Client:
         with self._lock:  # so that none is put in when nobody will take it out any more
             if self.state != "lost" and not self._closing.is_set():
                 self._outbox.put((message, future))
+                self._ring()
                 return future
         future.set_exception(NotReachable(self.problem or "the connection to the backend is closed", "connect again"))
         return future
@@ -106,6 +111,10 @@ class Client:
         self._closing.set()
         self._thread.join(2.0)
 
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # full: it has been rung already
+            self._ringer.send(b"\0")
+
     def _next(self) -> int:
         with self._lock:
             self._number += 1
@@ -127,6 +136,8 @@ class Client:
         finally:
             with self._lock:
                 self._closing.set()
+            for end in (self._ringer, self._bell):
+                end.close()
             self._fail_all(NotReachable(self.problem or "the connection was closed", "connect again"))
 
     def _open(self, socket: zmq.Socket[bytes], connection: Connection, name: str) -> None:
@@ -145,6 +156,7 @@ class Client:
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
         poller.register(monitor, zmq.POLLIN)
+        poller.register(self._bell, zmq.POLLIN)
         greeted_by = time.monotonic() + GREETING_TIMEOUT
         with contextlib.closing(Probe(connection.host, connection.port)) as probe:
             while self._is_open():
@@ -168,6 +180,8 @@ class Client:
 
     def _turn(self, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], poller: zmq.Poller) -> None:
         ready = dict(poller.poll(POLL))
+        if self._bell.fileno() in ready:
+            self._bell.recv(4096)
         if socket in ready:
             self._receive(socket)
         if monitor in ready:

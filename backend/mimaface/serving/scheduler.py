@@ -1,7 +1,8 @@
-"""Two worker threads that take turns between generators, a step at a time.
+"""Three worker threads that take turns between generators, a step at a time.
 
-One is for what somebody waits for: control before previews. The other is for long work: renders and tracks. So neither waits for a step
-of the other kind, which may take seconds, and each has its share of the processor. In both the client that used least time goes first
+One is for what somebody waits for: control before previews. One is for previews that networks generate, whose first waits until those are
+loaded. The third is for long work: renders and tracks. So none waits for a step of another kind, which may take seconds, and each has
+its share of the processor. In all the client that used least time goes first
 (deficit round-robin, Shreedhar and Varghese 1995, in measured seconds), and of its tasks the one that used least.
 """
 
@@ -16,8 +17,9 @@ from dataclasses import dataclass, field
 from mimaface.protocol.errors import Replaced
 
 log = logging.getLogger(__name__)
-CONTROL, PREVIEW, RENDER, TRACK = "control", "preview", "render", "track"
-RANKS = {CONTROL: 0, PREVIEW: 1, RENDER: 0, TRACK: 0}  # within a thread, lower ones first
+CONTROL, PREVIEW, GENERATED, RENDER, TRACK = "control", "preview", "generated", "render", "track"
+RANKS = {CONTROL: 0, PREVIEW: 1, GENERATED: 0, RENDER: 0, TRACK: 0}  # within a thread, lower ones first
+PREVIEWS = PREVIEW, GENERATED  # a newer one of a slot takes the place of both kinds
 # Slots of one client in which previews wait. More cost memory (a motion each, up to megabytes); a window shows one or two.
 MOST_SLOTS = 16
 
@@ -45,8 +47,8 @@ class Scheduler:
     """Safe from any thread."""
 
     def __init__(self) -> None:
-        quick, long = Lane("mimaface-quick"), Lane("mimaface-worker")
-        self._lanes = {CONTROL: quick, PREVIEW: quick, RENDER: long, TRACK: long}
+        quick, generated, long = Lane("mimaface-quick"), Lane("mimaface-generated"), Lane("mimaface-worker")
+        self._lanes = {CONTROL: quick, PREVIEW: quick, GENERATED: generated, RENDER: long, TRACK: long}
 
     @property
     def steps(self) -> int:
@@ -59,6 +61,9 @@ class Scheduler:
         return self._lanes[RENDER].step_age
 
     def add(self, task: Task) -> None:
+        if task.kind in PREVIEWS:
+            for kind in PREVIEWS:
+                self._lanes[kind].replace_by(task)
         self._lanes[task.kind].add(task)
 
     def cancel(self, task: Task) -> None:
@@ -94,18 +99,22 @@ class Lane:
 
     def add(self, task: Task) -> None:
         with self._condition:
-            replaced = self._replaced_by(task) if task.kind == PREVIEW else []
             task.used = min((other.used for other in self._tasks if other.client == task.client), default=0.0)
             if task.client not in self._used:  # a newcomer gets the next turn, not all that it never asked for
                 self._used[task.client] = min(self._used.values(), default=0.0)
             self._tasks.append(task)
             self._condition.notify()
+
+    def replace_by(self, task: Task) -> None:
+        """End the previews here that ``task`` takes the place of."""
+        with self._condition:
+            replaced = self._replaced_by(task)
         for other in replaced:
             _report(other, Replaced("a newer preview took the place of this one"))
 
     def _replaced_by(self, task: Task) -> list[Task]:
         """Take away the previews that ``task`` replaces, and the oldest where a client has too many; one at work is only marked."""
-        mine = [other for other in self._tasks if other.kind == PREVIEW and other.client == task.client and not other.cancelled]
+        mine = [other for other in self._tasks if other.kind in PREVIEWS and other.client == task.client and not other.cancelled]
         old = [other for other in mine if other.slot == task.slot]
         old += [other for other in mine if other.slot != task.slot][: -MOST_SLOTS + 1]
         for other in old:

@@ -1,4 +1,4 @@
-"""The server: one thread owns the socket and never works or waits, two workers do the work, the store keeps what matters."""
+"""The server: one thread owns the socket and never works or waits, three workers do the work, the store keeps what matters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .jobs import ACTIVE, Job
 from .open_requests import OpenRequests
 from .outbox import Outbox, newest_that_fit, warnings_to_send
 from .renders import SERVER, Renders, as_known
-from .scheduler import CONTROL, PREVIEW, TRACK, Scheduler, Task
+from .scheduler import CONTROL, GENERATED, PREVIEW, TRACK, Scheduler, Task
 from .security import open_socket
 from .store import Store
 from .strangers import Strangers
@@ -254,16 +254,15 @@ class Server:
 
     def _preview(self, identity: bytes, message: Message) -> None:
         fields = message.fields
-        settings = RenderSettings.from_wire(fields.get("settings", {}))
+        settings = RenderSettings.from_wire({"engine": "proxy"} | fields.get("settings", {}))
 
         def answer(image: Any) -> Answer:
             height, width = image.shape[:2]
             return {"generation": fields["generation"], "width": width, "height": height}, (image.tobytes(),)
 
-        def work() -> Any:
-            return self._work.preview(fields["portrait"], settings, message.parts[0])
-
-        self._answer_later(PREVIEW, identity, message, work, answer, fields["slot"])
+        kind = PREVIEW if settings.engine == "proxy" else GENERATED
+        work = partial(self._work.preview, fields["portrait"], settings, message.parts[0])
+        self._answer_later(kind, identity, message, work, answer, fields["slot"])
 
     def _track(self, identity: bytes, message: Message) -> None:
         path = message.fields["path"]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,13 @@ from mimaface.drivers.retarget import RetargetSettings
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
 from mimaface.face.portrait import Portrait
-from mimaface.face.pose import poses_for
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidImage, InvalidInput, InvalidMotion, MimaFaceError, OutOfResources
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import registry
-from mimaface.reprojection.reprojector import Reprojector
+from mimaface.renderers.base import Session
 from mimaface.shortage import WORK, enough_memory, require, shortage
 
 from .jobs import Job
@@ -38,6 +38,8 @@ from .store import Store
 
 Array = NDArray[Any]
 CACHED = 4
+# pixels of the longer side of a preview, which is looked at while a hand moves. More would be sharper than a window, and late
+MOST_PREVIEW = 1024
 MOST_FACES = 1000  # the numbers of faces in a portrait's id have three digits
 # A frame is tried again so often and in such steps (seconds) before its job pauses: longer than strangers hold handles (3 s), and
 # not so long that other renders wait much.
@@ -47,12 +49,12 @@ REFERENCE_SIZE = 2048  # pixels of the longer side of a reference picture: sharp
 
 
 class Work:
-    """Runs on the worker threads. Portraits, preview renderers and networks are kept for reuse, while there is memory."""
+    """Runs on the worker threads. Portraits, sessions of previews and networks are kept for reuse, while there is memory."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._portraits: OrderedDict[str, Portrait] = OrderedDict()
-        self._renderers: OrderedDict[tuple[str, int, str], Reprojector] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, RenderSettings], Session] = OrderedDict()
         self._pool = EnginePool()
         self._lock = threading.Lock()  # of what is kept
 
@@ -93,21 +95,34 @@ class Work:
         }  # fmt: skip
         return fields, head_mesh(portrait)
 
-    def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Array:
-        """One picture of the first frame of a motion, by the proxy engine."""
-        portrait = self.portrait(identity)
-        key = (identity, settings.size, settings.framing)
-        with self._lock:
-            renderer = self._renderers.get(key)
-        if renderer is None:
-            renderer = Reprojector(portrait, settings.size, settings.framing)
-            with self._lock:
-                self._renderers[key] = renderer
-                while len(self._renderers) > CACHED:
-                    self._renderers.popitem(last=False)
+    def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Iterator[Array | None]:
+        """The first frame of a motion as a take would show it; None after every step before. At most ``MOST_PREVIEW`` pixels."""
         with readable(InvalidMotion, "the preview's motion"):
             clip = MotionClip.from_bytes(motion, "preview")
-        return renderer.render(poses_for(portrait.fit, clip, settings.absolute)[0])
+        if len(clip) > 1:
+            clip = clip.resampled(clip.time[:1])
+        with enough_memory(self.forget):
+            session = yield from self._session(identity, settings)
+            for frame in session.shot(clip, 0, {}):
+                yield None if frame is None else frame.image
+
+    def _session(self, identity: str, settings: RenderSettings) -> Generator[None, None, Session]:
+        """The portrait at this size by this engine, kept from one preview to the next; a step where it is made."""
+        portrait = self.portrait(identity)
+        size = min(settings.size or max(portrait.image.shape[:2]), MOST_PREVIEW)
+        settings = replace(settings, size=size)
+        key = identity, settings
+        with self._lock:
+            found = self._sessions.get(key)
+        if found is None:
+            found = registry.usable(settings.engine).open(portrait, settings, self._pool)
+            yield None
+        with self._lock:
+            self._sessions[key] = found
+            self._sessions.move_to_end(key)
+            while len(self._sessions) > CACHED:
+                self._sessions.popitem(last=False)
+        return found
 
     def track(self, path: Path, options: dict[str, Any], progress: Progress) -> Iterator[MotionClip | None]:
         """Read a mocap file or follow the face in a video; None after every frame, the motion last."""
@@ -171,7 +186,7 @@ class Work:
         """Give back the memory of what is kept for reuse."""
         with self._lock:
             self._portraits.clear()
-            self._renderers.clear()
+            self._sessions.clear()
         self._pool.clear()
 
 
@@ -221,8 +236,8 @@ def head_mesh(portrait: Portrait) -> bytes:
 
     vertices (V, 3) neutral, head frame, metres; triangles (N, 3) without hair and lashes; part (N,); uv (V, 2) in the
     photograph, 0–1, v up; actions (52, V, 3), how each blendshape moves them; source_actions (52,), the portrait's own weights;
-    eye_centres (2, 3); eye_vertices (V,) 0 none, 1 left, 2 right; rotation (3, 3) and translation (3,) of the fit; picture: bytes of
-    a PNG that shows the photograph as it was understood.
+    eye_centres (2, 3); landmarks (478, 2) in the photograph, as uv; eye_vertices (V,) 0 none, 1 left, 2 right; rotation (3, 3) and
+    translation (3,) of the fit; picture: bytes of a PNG that shows the photograph as it was understood.
     """
     head, fit = Head.load(), portrait.fit
     posed = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation
@@ -236,6 +251,7 @@ def head_mesh(portrait: Portrait) -> bytes:
         "part": head.triangle_part[head.drawn()], "part_names": np.array(head.parts), "eye_vertices": eyes,
         "uv": np.stack([place[:, 0] / width, 1 - place[:, 1] / height], axis=1).astype(np.float32),
         "actions": head.blendshapes.astype(np.float16), "source_actions": fit.blendshapes, "source_gaze": fit.gaze,
+        "landmarks": (fit.landmarks[:, :2] / [width, height] * [1, -1] + [0, 1]).astype(np.float32),
         "eye_centres": head.eye_centres_for(fit.identity), "rotation": fit.rotation, "translation": fit.translation,
         "picture": np.frombuffer(reference_picture(portrait.image), np.uint8),
     }  # fmt: skip
