@@ -7,16 +7,16 @@ from __future__ import annotations
 def register() -> None:
     from . import handlers, preferences
     from .scene import parts
-    from .ui import operators, panels, properties
+    from .ui import live, operators, panels, properties
 
-    for module in (preferences, properties, operators, panels, parts, handlers):
+    for module in (preferences, properties, operators, panels, parts, handlers, live):
         module.register()
 
 
 def unregister() -> None:
     from . import handlers, preferences
     from .scene import parts
-    from .ui import operators, panels, properties
+    from .ui import live, operators, panels, properties
 
-    for module in (handlers, parts, panels, operators, properties, preferences):
+    for module in (live, handlers, parts, panels, operators, properties, preferences):
         module.unregister()

@@ -121,12 +121,29 @@ def test_of_two_portraits_the_selected_one_is_meant(seen):
 
 def test_a_portrait_is_born_where_there_is_room(seen):
     result = seen["birth"]
-    assert result["first"][0] - 0.2 > 1, "beside the default cube"
-    assert result["second"][0] - result["first"][0] > 0.85, "the second beside the first, its photo too"
-    assert result["third"] == result["cursor"], "at the cursor where nothing is"
+    assert result["first"][0] > 1, "beside the default cube"
+    assert result["second"][0] - result["first"][0] > 2, "the second beside the first photograph"
+    assert result["third"] == pytest.approx([result["cursor"][0] - 1, *result["cursor"][1:]], abs=1e-5), "on the cursor where nothing is"
     assert set(result["together"]) == {result["collection"]} == {"collins portrait"}
     assert result["scenes"] == ["Other"] and result["pointer"] is True, "in the scene that it was asked for"
     assert result["packed"] is True
+
+
+def test_a_photograph_stands_at_the_cursor_with_handles_on_its_landmarks(seen):
+    result = seen["born"]
+    assert result["mode"] == "POSE"
+    portrait = Portrait.open(HOPPER)
+    height, width = portrait.image.shape[:2]
+    low, high = np.array(result["corners"][0]), np.array(result["corners"][2])
+    assert (high - low) == pytest.approx([2 * width / height, 0, 2], abs=1e-5), "2 m high"
+    assert (low + high) / 2 == pytest.approx([3, 2, 2], abs=1e-5), "it stands on the cursor"
+    for bone, landmark in (("mouth.L", 291), ("mouth.R", 61), ("jaw", 152), ("brow.L", 334), ("lid.R", 159)):
+        x, _, z = (np.array(result["places"][bone]) - low) / 2 * height
+        assert [x, height - z] == pytest.approx(portrait.fit.landmarks[landmark, :2], abs=0.2), f"{bone}, in pixels of the photograph"
+        assert result["places"][bone][1] < 2, "before it"
+    assert set(result["evaluated"]) == {"hopper rig", "hopper photo"}, "the mesh head costs nothing while it is not shown"
+    assert len(result["shown"]) == 5
+    assert result["rest"] == 0
 
 
 def test_a_photo_turned_by_its_tag_stands_upright(seen):

@@ -13,9 +13,10 @@ import numpy as np
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..protocol.errors import InvalidInput
 from ..protocol.motion import MotionClip
-from ..protocol.rotation import matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
+from ..protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 from . import compat
-from .rig import EYES, GAZE_CHANNELS, HEAD_CHANNELS, LARGEST_GAZE, POSITION_CHANNELS, head_offset, head_rotation
+from .posing import motion_of, values_of
+from .rig import GAZE_CHANNELS, HEAD_CHANNELS, POSITION_CHANNELS
 
 # (name of the group of curves, how its blendshapes begin)
 GROUPS = (
@@ -55,22 +56,13 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: r
         raise InvalidInput(
             f"{rig.name} shows its rest position only", "switch it to Pose Position in the armature's properties, then generate"
         )
-    scene, count = context.scene, len(frames)
-    blendshapes, rotations = np.zeros((count, len(BLENDSHAPE_NAMES))), np.zeros((count, 3, 3))
-    places, gaze = np.zeros((count, 3)), np.zeros((count, 2, 2))
-    with _alone(scene, rig) as stage:
-        for index, frame in enumerate(frames):
+    rate = frames_per_second(context.scene) / frames.step
+    with _alone(context.scene, rig) as stage:
+        values = []
+        for frame in frames:
             stage.frame_set(frame)
-            posed = rig.evaluated_get(stage.view_layers[0].depsgraph)
-            blendshapes[index] = [posed[f"out_{name}"] for name in BLENDSHAPE_NAMES]
-            rotations[index], places[index] = head_rotation(posed), head_offset(posed)
-            gaze[index] = [[posed[f"out_gaze_{eye}_{axis}"] for axis in ("yaw", "pitch")] for eye in EYES]
-    rate = frames_per_second(scene) / frames.step
-    clip = MotionClip.at_rest(np.arange(count) / rate, source="blender", fps=rate)
-    return clip.but(
-        blendshapes=np.clip(blendshapes, -1.0, 1.0), gaze=np.clip(gaze, -LARGEST_GAZE, LARGEST_GAZE),
-        head_quat=matrix_to_quaternion(rotations), head_pos=places,
-    )  # fmt: skip
+            values.append(values_of(rig.evaluated_get(stage.view_layers[0].depsgraph)))
+    return motion_of(np.array(values), rate)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import bpy
+import gpu
 
 
 def strips(editor: bpy.types.SequenceEditor) -> Any:
@@ -130,3 +131,11 @@ def redraw() -> None:
                 for region in area.regions:
                     if region.type == "UI":
                         region.tag_redraw()
+
+
+def image_shader() -> Any:
+    """Blender's own shader that shows a texture of linear colours in a 3D view; its name changed twice, and an unknown one raises."""
+    for name in ("IMAGE_SCENE_LINEAR_TO_REC709_SRGB", "IMAGE"):
+        with contextlib.suppress(ValueError):
+            return gpu.shader.from_builtin(name)
+    return gpu.shader.from_builtin("3D_IMAGE")

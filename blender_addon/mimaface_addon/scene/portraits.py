@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Portraits in a scene: which one is meant, and a new one with its rig, head and photo in a collection of its own."""
+"""Portraits in a scene: which one is meant, and a new one with its rig, photograph and head in a collection of its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import bpy
 import numpy as np
-from mathutils import Vector
+from mathutils import Quaternion, Vector
 
-from . import proxy_head, rig
+from . import placement, proxy_head, rig
 from .settings import settings_of
 
-PHOTO_SIZE = 0.4  # metres of the longer side of the reference photo, about one and a half heads
-PHOTO_PLACE = (0.4, 0.0, 0.0)  # metres from the rig to the photo: beside the head, not behind it
-LOW, HIGH = (-0.2, -0.6, -0.35), (0.65, 0.2, 0.25)  # metres: what rig, head, gaze target and photo take up about the rig's origin
+DEPTH = 0.4  # metres in front of and behind the photograph that are kept free for handles
 CLEARANCE = 0.15  # metres between what is there and a new portrait
+FRONT = Quaternion((1, 0, 0), np.pi / 2)  # of a view
+MARGIN = 1.15  # of the view around the photograph
 
 
 def owner(item: bpy.types.Object | None) -> bpy.types.Object | None:
@@ -70,15 +70,19 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     collection = bpy.data.collections.new(f"{name} portrait")
     context.scene.collection.children.link(collection)  # bones are made in the scene that is shown
     image = _upright(Path(path).name, path, mesh["picture"])
-    place = free_place(scene)
-    item = rig.create(context, collection, f"{name} rig", mesh["eye_centres"])
-    item.location = place
-    proxy_head.create(collection, item, mesh, image)
+    found = placement.place(mesh, reply["width"], reply["height"])
+    item = rig.create(context, collection, f"{name} rig", found.bones)
+    size = placement.HEIGHT * reply["width"] / reply["height"], placement.HEIGHT
+    stand = free_place(scene, size[0])
+    item.scale = (found.scale, found.scale, found.scale)
+    item.location = stand + Vector((-found.centre[0] * found.scale, 0, size[1] / 2 - found.centre[1] * found.scale))
+    for part in proxy_head.create(collection, item, mesh, image):
+        part.hide_viewport = part.hide_render = True  # so it is not evaluated, until it is asked for
     photo = bpy.data.objects.new(f"{name} photo", None)
-    photo.empty_display_type, photo.empty_display_size = "IMAGE", PHOTO_SIZE
+    photo.empty_display_type, photo.empty_display_size = "IMAGE", max(found.photo)
     photo.data = cast(Any, image)  # of an empty
-    photo.rotation_euler, photo.location, photo.parent = (np.pi / 2, 0, 0), PHOTO_PLACE, item
-    photo[rig.PART] = "photo"
+    photo.rotation_euler, photo.location = (np.pi / 2, 0, 0), (found.centre[0], 0, found.centre[1])
+    photo.parent, photo.hide_select, photo[rig.PART] = item, True, "photo"
     collection.objects.link(photo)
     item["mimaface_portrait"], item["mimaface_photo_path"] = reply["portrait"], path
     item["mimaface_photo_size"], item[rig.IDENTITY] = (reply["width"], reply["height"]), uuid.uuid4().hex
@@ -90,6 +94,8 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     settings = settings_of(scene)
     settings.portrait, settings.portrait_id, settings.rig = path, reply["portrait"], item
     settings.pinned = False
+    if scene == context.scene:
+        bpy.ops.object.mode_set(mode="POSE")
     return item
 
 
@@ -102,42 +108,63 @@ def _upright(name: str, path: str, picture: np.ndarray) -> bpy.types.Image:
     return image
 
 
-def free_place(scene: bpy.types.Scene) -> Vector:
-    """The 3D cursor, or the next place to its right where nothing that is seen stands."""
+def part_of(item: bpy.types.Object, kind: str) -> list[bpy.types.Object]:
+    """The parts of a rig of one kind: "photo", or "head" with its eyes."""
+    return [part for part in item.children if part.get(rig.PART) == kind]
+
+
+def free_place(scene: bpy.types.Scene, width: float) -> Vector:
+    """Where a photograph ``width`` metres wide may stand: on the 3D cursor, or the next place to its right where nothing stands."""
+    bpy.context.view_layer.update()  # where what was just made stands
     place = scene.cursor.location.copy()
+    low, high = Vector((-width / 2, -DEPTH, 0)), Vector((width / 2, DEPTH, placement.HEIGHT))
     boxes = [box for box in map(_box, scene.objects) if box is not None]
     blocked = True
     while blocked:
-        low, high = place + Vector(LOW), place + Vector(HIGH)
-        meets = [box for box in boxes if all(box[0][i] < high[i] and box[1][i] > low[i] for i in range(3))]
+        meets = [box for box in boxes if all(box[0][i] < place[i] + high[i] and box[1][i] > place[i] + low[i] for i in range(3))]
         blocked = bool(meets)
         if blocked:
-            place.x = max(box[1].x for box in meets) + CLEARANCE - LOW[0]
+            place.x = max(box[1].x for box in meets) + CLEARANCE - low.x
     return place
 
 
 def _box(item: bpy.types.Object) -> tuple[Vector, Vector] | None:
     """Lowest and highest corner of what an object fills, or None when it fills nothing."""
-    if rig.is_rig(item):
-        return item.location + Vector(LOW), item.location + Vector(HIGH)
-    if item.type not in ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "ARMATURE") or rig.PART in item:
+    if item.get(rig.PART) == "photo":
+        points = corners(item)
+        low, high = points[0] - Vector((0, DEPTH, 0)), points[2] + Vector((0, DEPTH, 0))
+        return low, high
+    if item.type not in ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "ARMATURE"):
         return None
-    corners = [item.matrix_world @ Vector(corner) for corner in item.bound_box]
-    low, high = (Vector([pick(corner[axis] for corner in corners) for axis in range(3)]) for pick in (min, max))
+    if rig.PART in item or rig.is_rig(item):
+        return None
+    points = [item.matrix_world @ Vector(corner) for corner in item.bound_box]
+    low, high = (Vector([pick(point[axis] for point in points) for axis in range(3)]) for pick in (min, max))
     return low, high
 
 
+def corners(photo: bpy.types.Object) -> list[Vector]:
+    """The photograph's corners in the world: lower left, lower right, upper right, upper left."""
+    width, height = cast(Any, photo.data).size
+    x, y = (photo.empty_display_size / 2 * side / max(width, height, 1) for side in (width, height))
+    return [photo.matrix_world @ Vector((a * x, b * y, 0)) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+
+
 def show(item: bpy.types.Object) -> None:
-    """Frame the portrait in every 3D view of its scene, with the photo on the head in Solid view; without windows nothing."""
+    """See the photograph from the front in every 3D view of its scene, with the tool that drags handles; without windows nothing."""
+    photo = next(iter(part_of(item, "photo")), None)
+    if photo is None:
+        return
+    bpy.context.view_layer.update()
+    points = corners(photo)
     for window in bpy.context.window_manager.windows:
         if window.scene not in item.users_scene:
             continue
         for area in window.screen.areas:
-            if area.type != "VIEW_3D":
-                continue
-            shading = cast(bpy.types.SpaceView3D, area.spaces.active).shading
-            if shading.type == "SOLID" and shading.color_type == "MATERIAL":
-                shading.color_type = "TEXTURE"
-            region = next(region for region in area.regions if region.type == "WINDOW")
-            with bpy.context.temp_override(window=window, area=area, region=region):
-                bpy.ops.view3d.view_selected()
+            if area.type == "VIEW_3D":
+                view = cast(bpy.types.SpaceView3D, area.spaces.active).region_3d
+                view.view_perspective, view.view_rotation = "ORTHO", FRONT
+                view.view_location = (points[0] + points[2]) / 2
+                with bpy.context.temp_override(window=window, area=area):
+                    bpy.ops.wm.tool_set_by_id(name="builtin.select", space_type="VIEW_3D")
+                view.view_distance = max((points[1] - points[0]).length, (points[3] - points[0]).length) * MARGIN

@@ -17,21 +17,23 @@ SKIN = (0.5, 0.32, 0.24, 1.0)  # linear RGB and alpha of the head in views witho
 
 def create(
     collection: bpy.types.Collection, rig: bpy.types.Object, mesh: dict[str, np.ndarray], image: bpy.types.Image
-) -> bpy.types.Object:
-    """Build head and eyes in ``collection`` from the arrays of ``portrait.fit``, ride them on the rig's head bone; returns the head."""
+) -> list[bpy.types.Object]:
+    """Build head and eyes in ``collection`` from the arrays of ``portrait.fit``, ride them on the rig's head bone; returns all three."""
     material = _material(image)
     vertices, triangles = to_blender(mesh["vertices"]), mesh["triangles"]
     eye_of = mesh["eye_vertices"][triangles[:, 0]]
     head = _mesh_object(collection, f"{rig.name} Head", vertices, triangles[eye_of == 0], mesh["uv"], material)
     _ride(head, rig)
     _add_blendshapes(head, rig, mesh, np.unique(triangles[eye_of == 0]))
+    made = [head]
     for label, eye in enumerate(EYES, 1):
         centre = to_blender(mesh["eye_centres"][label - 1])
         ball = _mesh_object(collection, f"{rig.name} Eye {eye}", vertices - centre, triangles[eye_of == label], mesh["uv"], material)
+        made.append(ball)
         _ride(ball, rig)
         ball.location = centre.tolist()
         _turn(ball, rig, eye, mesh["source_gaze"][label - 1])
-    return head
+    return made
 
 
 def _material(image: bpy.types.Image) -> bpy.types.Material:

@@ -33,7 +33,7 @@ LOOK = 0.5  # radians of gaze at which the lids follow fully
 LARGEST_GAZE = 1.0  # radians that the sum of all gaze is held to, as the renderer does; more would hide the iris
 GAZE_REACH = ((-0.7, 0.7), (-0.7, 0.7), (-0.4, 4.0))  # metres along x, y, z that the gaze target moves; always before the eyes
 
-# handle bones: place in the head frame in metres relative to the landmark that anchors it, shape, group
+# handle bones: about where in the head frame each is, metres from between the eyes' height; placement.py puts it on this person's landmark
 HANDLES = {
     "jaw": (0.0, -0.115, 0.115), "lip.upper": (0.0, -0.056, 0.135), "lip.lower": (0.0, -0.078, 0.132), "mouth": (0.0, -0.066, 0.155),
     "mouth.L": (0.032, -0.066, 0.12), "mouth.R": (-0.032, -0.066, 0.12), "cheek.L": (0.055, -0.035, 0.1), "cheek.R": (-0.055, -0.035, 0.1),
@@ -68,8 +68,8 @@ def to_blender(points: np.ndarray) -> np.ndarray:
 HEAD_TO_BLENDER = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 
 
-def create(context: bpy.types.Context, collection: bpy.types.Collection, name: str, eye_centres: np.ndarray) -> bpy.types.Object:
-    """Build the rig in ``collection`` of the active scene; ``eye_centres`` (2, 3) are in metres, head frame."""
+def create(context: bpy.types.Context, collection: bpy.types.Collection, name: str, places: dict[str, np.ndarray]) -> bpy.types.Object:
+    """Build the rig in ``collection`` of the active scene; ``places`` (3,) of handles and gaze target are in metres, head frame."""
     armature = bpy.data.armatures.new(name)
     rig = bpy.data.objects.new(name, armature)
     collection.objects.link(rig)
@@ -78,10 +78,9 @@ def create(context: bpy.types.Context, collection: bpy.types.Collection, name: s
     context.view_layer.objects.active = rig
     rig.select_set(True)
     bpy.ops.object.mode_set(mode="EDIT")
-    _add_bones(armature, eye_centres)
+    _add_bones(armature, places)
     bpy.ops.object.mode_set(mode="OBJECT")
     armature.display_type = "STICK"
-    rig.show_in_front = True
     _shape_bones(rig)
     _limit_handles(rig)
     _add_properties(rig)
@@ -109,9 +108,7 @@ def bring_up_to_date(rig: bpy.types.Object) -> bool:
     return True
 
 
-def _add_bones(armature: bpy.types.Armature, eye_centres: np.ndarray) -> None:
-    eye = eye_centres.mean(axis=0)
-
+def _add_bones(armature: bpy.types.Armature, places: dict[str, np.ndarray]) -> None:
     def add(name: str, place: Sequence[float] | np.ndarray, length: float, parent: str | None) -> None:
         bone = armature.edit_bones.new(name)
         bone.head = Vector(to_blender(np.asarray(place, float)).tolist())
@@ -123,9 +120,9 @@ def _add_bones(armature: bpy.types.Armature, eye_centres: np.ndarray) -> None:
     add(ROOT, (0, -0.22, 0), 0.05, None)
     add(MOCAP, (0, 0, 0), 0.04, ROOT)
     add(HEAD, (0, 0, 0), 0.14, MOCAP)
-    add(GAZE, (0, eye[1], eye[2] + GAZE_DISTANCE), 0.02, HEAD)
-    for name, place in HANDLES.items():
-        add(name, (place[0], eye[1] + place[1], place[2]), 0.012, HEAD)
+    add(GAZE, places[GAZE], 0.02, HEAD)
+    for name in HANDLES:
+        add(name, places[name], 0.012, HEAD)
 
 
 def _shape_bones(rig: bpy.types.Object) -> None:

@@ -111,6 +111,10 @@ def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         row.label(text=item.name, icon="ARMATURE_DATA")
     row.operator("mimaface.pin", text="", icon="PINNED" if settings.pinned else "UNPINNED", depress=settings.pinned)
     wrapped(layout, portraits.photo_name(item), "IMAGE_DATA")
+    row = layout.row(align=True)
+    row.prop(context.window_manager, "mimaface_live", toggle=True, icon="PLAY")
+    shown = not any(part.hide_viewport for part in portraits.part_of(item, "head"))
+    row.operator("mimaface.mesh_head", icon="MESH_UVSPHERE", depress=shown)
 
 
 def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

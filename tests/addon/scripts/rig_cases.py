@@ -26,10 +26,15 @@ def scene_with(*names: str, empty: bool = True):
     return bpy.context.scene, [portrait(name) for name in names]
 
 
-def portrait(name: str):
+def portrait(name: str, posing: bool = False):
+    """A rig, as it is born with ``posing``; else in Object Mode with the mesh head shown."""
     mesh = dict(np.load(HEADS / f"{name}.npz"))
     reply = {"portrait": f"id-{name}", "width": int(mesh["size"][0]), "height": int(mesh["size"][1])}
-    return drive.part("scene.portraits").build(bpy.context, bpy.context.scene, f"/photos/{name}.jpg", reply, mesh)
+    rig = drive.part("scene.portraits").build(bpy.context, bpy.context.scene, f"/photos/{name}.jpg", reply, mesh)
+    if not posing:
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.ops.mimaface.mesh_head()
+    return rig
 
 
 def select(item) -> None:
@@ -71,6 +76,25 @@ def eyes() -> dict:
     turned = posed(ball).rotation_euler.z - before
     gaze = motion_of(rig).gaze[0]
     return {"ball": math.degrees(turned), "gaze": np.degrees(gaze).tolist()}
+
+
+def born() -> dict:
+    """What stands where, and what is evaluated, when a portrait has just been added."""
+    scene, _ = scene_with()
+    scene.cursor.location = (3.0, 2.0, 1.0)
+    rig = portrait("hopper", posing=True)
+    bpy.context.view_layer.update()
+    portraits = drive.part("scene.portraits")
+    corners = portraits.corners(portraits.part_of(rig, "photo")[0])
+    evaluated = [item.name for item in bpy.context.evaluated_depsgraph_get().objects]
+    places = {bone.name: list(rig.matrix_world @ bone.head) for bone in rig.pose.bones}
+    before = motion_of(rig).blendshapes.tolist()
+    bpy.ops.mimaface.mesh_head()
+    shown = [item.name for item in bpy.context.evaluated_depsgraph_get().objects]
+    return {
+        "mode": bpy.context.mode, "corners": [list(corner) for corner in corners], "places": places, "evaluated": evaluated, "shown": shown,
+        "rest": np.abs(before).max(), "scale": list(rig.scale),
+    }  # fmt: skip
 
 
 def limits() -> dict:
@@ -292,8 +316,12 @@ def birth() -> dict:
         bpy.context, other, "/photos/elsewhere.jpg", {"portrait": "id", "width": 4, "height": 4}, dict(np.load(HEADS / "collins.npz"))
     )
     image = part(first, "photo").data
-    return {
-        "first": list(first.location), "second": list(second.location), "third": list(third.location), "cursor": list(third_at),
+    corner = {
+        name: list(drive.part("scene.portraits").corners(part(rig, "photo"))[0])
+        for name, rig in (("first", first), ("second", second), ("third", third))
+    }
+    return corner | {
+        "cursor": list(third_at),
         "collection": first.users_collection[0].name, "together": sorted(item.users_collection[0].name for item in (first, *first.children)),
         "scenes": [scene.name for scene in elsewhere.users_scene], "pointer": other.mimaface.rig == elsewhere,
         "size": list(image.size), "packed": image.packed_file is not None, "photo id": first["mimaface_photo_path"],
@@ -417,7 +445,7 @@ def keyed(rig) -> list[str]:
 
 
 def main() -> dict:
-    cases = (eyes, limits, mouth, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier, face)
+    cases = (eyes, born, limits, mouth, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier, face)
     wanted = sys.argv[1:] or [case.__name__ for case in cases]
     return {"version": bpy.app.version_string} | {case.__name__: case() for case in cases if case.__name__ in wanted}
 

@@ -52,7 +52,9 @@ def noting(name, wait=0.3):
 
 
 def only_rig():
-    """Select the rig and nothing else."""
+    """Select the rig and nothing else, in Object Mode."""
+    if bpy.context.mode != "OBJECT":
+        in_view(bpy.ops.object.mode_set, mode="OBJECT")
     for item in bpy.context.selected_objects:
         item.select_set(False)
     rigs()[0].select_set(True)

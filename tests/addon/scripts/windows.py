@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 import bpy
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 
 WORK = Path(os.environ["MIMAFACE_WORK"])
 AGAIN = 0.2  # seconds until a step that is not ready is tried again
@@ -60,6 +61,7 @@ class Keyboard:
         self._x.XKeysymToKeycode.argtypes = [ctypes.c_void_p, ctypes.c_ulong]
         self._x.XFlush.argtypes = [ctypes.c_void_p]
         self._test.XTestFakeKeyEvent.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_ulong]
+        self._test.XTestFakeButtonEvent.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_ulong]
         self._test.XTestFakeMotionEvent.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_ulong]
         self._display = self._x.XOpenDisplay(None)
 
@@ -68,6 +70,18 @@ class Keyboard:
         window, _, region = view()
         x, y = region.x + region.width // 2, window.height - region.y - region.height // 2
         self._test.XTestFakeMotionEvent(self._display, -1, window.x + x, y, 0)
+        self._x.XFlush(self._display)
+
+    def move(self, place):
+        """Put the pointer onto a place in the world, as the 3D view shows it."""
+        window, area, region = view()
+        x, y = location_3d_to_region_2d(region, area.spaces.active.region_3d, place)
+        self._test.XTestFakeMotionEvent(self._display, -1, round(window.x + region.x + x), round(window.height - region.y - y), 0)
+        self._x.XFlush(self._display)
+
+    def button(self, down):
+        """Press the left button of the mouse, or let it go."""
+        self._test.XTestFakeButtonEvent(self._display, 1, int(down), 0)
         self._x.XFlush(self._display)
 
     def press(self, *keys):

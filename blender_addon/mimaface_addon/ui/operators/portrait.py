@@ -80,4 +80,21 @@ class MIMAFACE_OT_pin(Operator):
             settings.rig = current_rig(context)
 
 
-CLASSES = (MIMAFACE_OT_load_portrait, MIMAFACE_OT_portrait_loaded, MIMAFACE_OT_pin)
+class MIMAFACE_OT_mesh_head(Operator):
+    """Show the fitted head as a mesh that one can look at from all sides, or hide it again; hidden, it costs nothing"""
+
+    bl_idname = "mimaface.mesh_head"
+    bl_label = "Mesh Head"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def work(self, context: bpy.types.Context) -> None:
+        item = current_rig(context)
+        parts = portraits.part_of(item, "head")
+        if not parts:
+            raise Refused(f"{item.name} has no mesh head: add the portrait again")
+        hide = not parts[0].hide_viewport
+        for part in parts:
+            part.hide_viewport = part.hide_render = hide
+
+
+CLASSES = (MIMAFACE_OT_load_portrait, MIMAFACE_OT_portrait_loaded, MIMAFACE_OT_pin, MIMAFACE_OT_mesh_head)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a portrait stands: the photograph as a plane at working size, and each handle in front of its landmark.
+
+All is in the rig's own metres, head frame (x subject's left, y up, z out of the face), whose origin is where the camera sees the head's:
+so bones keep the travel that drivers know, and the scale of the rig makes the photograph as high as it is to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .rig import GAZE, GAZE_DISTANCE, HANDLES
+
+HEIGHT = 2.0  # metres of the photograph in the scene: about a person; higher stands out of a view that shows Blender's first cube
+# MediaPipe's landmarks (of 478) under each handle; between two where there are two
+LANDMARKS = {
+    "jaw": (152,), "lip.upper": (0,), "lip.lower": (17,), "mouth": (13, 14), "mouth.L": (291,), "mouth.R": (61,),
+    "cheek.L": (425,), "cheek.R": (205,), "lid.L": (386,), "lid.R": (159,), "brow": (9,), "brow.L": (334,), "brow.R": (105,),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """scale: metres of the scene for one of the head. photo: width and height of the photograph, centre: its middle (x, y), both in
+    metres of the head. bones: name → place (3,) of every handle and of the gaze target."""
+
+    scale: float
+    photo: tuple[float, float]
+    centre: tuple[float, float]
+    bones: dict[str, np.ndarray]
+
+
+def place(mesh: dict[str, np.ndarray], width: int, height: int) -> Placement:
+    """From the arrays of ``portrait.fit`` and the photograph's pixels."""
+    size, rotation = np.array([width, height]), mesh["rotation"]
+    eyes = mesh["eye_centres"] @ rotation.T  # metres, as the camera sees the head turned
+    seen = np.array([mesh["uv"][mesh["eye_vertices"] == label].mean(axis=0) * size for label in (1, 2)])  # pixels, up
+    metres = float(np.linalg.norm((eyes[0] - eyes[1])[:2]) / np.linalg.norm(seen[0] - seen[1]))  # of one pixel
+    origin = seen.mean(axis=0) - eyes.mean(axis=0)[:2] / metres
+    bones = {GAZE: eyes.mean(axis=0) + np.array([0, 0, GAZE_DISTANCE])}
+    for name, generic in HANDLES.items():
+        flat = (mesh["landmarks"][list(LANDMARKS[name])].mean(axis=0) * size - origin) * metres
+        depth = (rotation @ np.array([generic[0], mesh["eye_centres"][:, 1].mean() + generic[1], generic[2]]))[2]
+        bones[name] = np.array([*flat, depth])
+    centre = (size / 2 - origin) * metres
+    return Placement(HEIGHT / (height * metres), (width * metres, height * metres), (float(centre[0]), float(centre[1])), bones)

@@ -1,0 +1,179 @@
+"""Live in a real window: a handle is dragged with the mouse, and the photograph moves under it. Screenshots and counts say what was seen."""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import bpy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from windows import WORK, Keyboard, enable, end, in_view, part, run, step, view
+
+keyboard, said, DRAG = Keyboard(), {}, 0.025
+ROUNDS = 20  # places of the mouse on one way
+
+
+def live():
+    return part("ui.live").live
+
+
+def rig():
+    return bpy.context.scene.mimaface.rig
+
+
+def screenshot(name):
+    window, area, _ = view()
+    with bpy.context.temp_override(window=window, area=area):
+        bpy.ops.screen.screenshot(filepath=str(WORK / f"live_{name}.png"))
+
+
+def place_of(bone):
+    return rig().matrix_world @ rig().pose.bones[bone].head
+
+
+def settled():
+    """A picture of the newest pose is there, and no other is awaited."""
+    return live().picture is not None and not live().previews.busy and live().texture is not None
+
+
+def counted():
+    handlers = sum(
+        getattr(handler, "__module__", "").startswith("mimaface_addon") for name in dir(bpy.app.handlers)
+        if isinstance(getattr(bpy.app.handlers, name), list) for handler in getattr(bpy.app.handlers, name)
+    )  # fmt: skip
+    return {"handlers": handlers, "threads": sum("mimaface" in thread.name for thread in threading.enumerate())}
+
+
+@step(0.5)
+def begin():
+    enable()
+    bpy.context.scene.mimaface.engine = os.environ.get("MIMAFACE_ENGINE", "proxy")
+    keyboard.point()
+    in_view(bpy.ops.mimaface.load_portrait, filepath=os.environ["MIMAFACE_PORTRAIT"])
+
+
+@step(0.2)
+def portrait_is_there():
+    return rig() is not None and bpy.context.mode == "POSE"
+
+
+step(0.2)(settled)
+
+
+@step(0.5)
+def before():
+    said["badge"] = part("ui.live").badge()
+    said["mode"], said["undo"] = bpy.context.mode, bpy.context.window_manager.mimaface_live
+    said["photo"] = [list(corner) for corner in part("scene.portraits").corners(part("scene.portraits").part_of(rig(), "photo")[0])]
+    said["cursor"] = list(bpy.context.scene.cursor.location)
+    screenshot("before")
+    keyboard.move(place_of("jaw"))
+
+
+@step(0.3)
+def grab():
+    said["handle"] = list(place_of("jaw"))
+    said["generation"] = live().previews.rendered
+    keyboard.button(True)
+    said["began"] = time.monotonic()
+
+
+def dragging(index):
+    def drag():
+        place = place_of("root") * 0 + type(place_of("root"))(said["handle"])
+        place.z -= DRAG * rig().scale.z * (index + 1) / ROUNDS
+        keyboard.move(place)
+
+    return drag
+
+
+for index in range(ROUNDS):
+    step(0.0)(dragging(index))
+
+
+@step(0.0)
+def during():
+    said["seconds"] = time.monotonic() - said["began"]
+    said["pictures while dragging"] = live().previews.rendered - said["generation"]
+    said["editing"] = [operator.bl_idname for operator in getattr(bpy.context.window, "modal_operators", ())]
+    said["jaw while dragging"] = rig()["out_jawOpen"]
+
+
+step(0.2)(settled)
+
+
+@step(0.5)
+def seen_while_dragging():
+    said["delay"] = live().picture.delay
+    screenshot("during")
+    keyboard.button(False)
+
+
+@step(0.5)
+def dropped():
+    said["jaw"] = rig()["out_jawOpen"]
+    screenshot("after")
+    keyboard.point()
+    keyboard.press("Control_L", "z")
+
+
+@step(0.5)
+def undone():
+    said["jaw undone"] = rig()["out_jawOpen"]
+
+
+step(0.2)(settled)
+
+
+@step(0.5)
+def off():
+    screenshot("undone")
+    keyboard.press("Control_L", "Shift_L", "z")
+
+
+step(0.5)(settled)
+
+
+@step(0.2)
+def playing():
+    rig().pose.bones["jaw"].location.y = 0
+    for frame, value in ((1, 0.0), (12, 1.0)):
+        rig()["jawOpen"] = value
+        rig().keyframe_insert('["jawOpen"]', frame=frame)
+    bpy.context.scene.frame_end = 12
+    said["generation"] = live().previews.rendered
+    in_view(bpy.ops.screen.animation_play)
+
+
+@step(2.0)
+def played():
+    in_view(bpy.ops.screen.animation_cancel)
+    said["pictures while playing"] = live().previews.rendered - said["generation"]
+    said["main thread"] = live().main_thread_seconds
+    tick = part("ui.live").tick
+    said["idle"] = []
+    for _ in range(50):
+        started = time.perf_counter()
+        tick()
+        said["idle"].append(time.perf_counter() - started)
+    said["counts on"] = counted()
+    rig()["jawOpen"] = 0.5
+    rig().update_tag()
+    bpy.context.view_layer.update()
+    state, timer, drawing = live(), part("ui.live")._timer, part("ui.live")._drawing
+    bpy.ops.preferences.addon_disable(module="mimaface_addon")  # in the middle of a preview
+    said["counts off"] = counted() | {"timers": bpy.app.timers.is_registered(timer), "drawing": len(drawing), "texture": state.texture is not None}
+    bpy.ops.preferences.addon_enable(module="mimaface_addon")
+
+
+@step(0.5)
+def finish():
+    said["on again"] = counted()
+    (WORK / "said.json").write_text(json.dumps(said))
+    end()
+
+
+run()

@@ -1,0 +1,61 @@
+"""Live in a real window: a handle is dragged with the mouse, and the photograph follows; see ``scripts/window_live.py``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
+blender_runs = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(blender_runs)
+pytestmark = pytest.mark.blender
+MOUTH = np.s_[250:360, 400:520]  # of the window, in pixels
+NAMES = ("before", "during", "after", "undone")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory) -> dict:
+    """What the script noted, and the screenshots by name."""
+    work = tmp_path_factory.mktemp("live")
+    blender_runs.in_window("window_live.py", work, "1200x900")
+    blender_runs.ARTEFACTS.mkdir(exist_ok=True)
+    for path in work.glob("live_*.png"):
+        shutil.copy(path, blender_runs.ARTEFACTS / path.name)
+    pictures = {name: np.asarray(Image.open(work / f"live_{name}.png").convert("RGB")).astype(int) for name in NAMES}
+    return json.loads((work / "said.json").read_text()) | {"pictures": pictures}
+
+
+def difference(seen: dict, first: str, second: str) -> float:
+    """Mean of 0 to 255 about the mouth."""
+    return float(np.abs(seen["pictures"][first][MOUTH] - seen["pictures"][second][MOUTH]).mean())
+
+
+def test_a_dragged_handle_moves_the_photograph(seen):
+    assert seen["mode"] == "POSE", "the first handle can be dragged at once"
+    assert seen["jaw while dragging"] == seen["jaw"] > 0.5 and seen["jaw undone"] == 0, "one drag is one undo step"
+    assert difference(seen, "before", "during") > 8, "the mouth is open while the button is down"
+    assert difference(seen, "during", "after") < 1
+    assert difference(seen, "before", "undone") < 3, "but for the handle, which is selected now"
+    assert seen["pictures while dragging"] >= 2 and seen["pictures while playing"] >= 2
+
+
+def test_the_photograph_has_its_own_colours(seen):
+    photo = np.asarray(Image.open(blender_runs.COLLINS).convert("RGB")).astype(float)
+    shown = seen["pictures"]["before"]
+    left, top, side = 196, 134, 599  # where the window shows it
+    for x, y in ((0.2, 0.8), (0.6, 0.1), (0.9, 0.2)):  # suit and background, away from handles
+        there = shown[round(top + y * side) - 2 :, round(left + x * side) - 2 :][:5, :5].mean((0, 1))
+        here = photo[round(y * 511) - 2 :, round(x * 511) - 2 :][:5, :5].mean((0, 1))
+        assert there == pytest.approx(here, abs=12), (x, y)
+
+
+def test_nothing_of_it_stays_when_the_add_on_is_switched_off_amid_a_preview(seen):
+    off = seen["counts off"]
+    assert (off["handlers"], off["timers"], off["drawing"], off["texture"]) == (0, False, 0, False)
+    assert seen["on again"]["handlers"] == seen["counts on"]["handlers"] > 0
