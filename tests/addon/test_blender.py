@@ -33,6 +33,9 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
     assert result["sums"]["mouthSmileLeft"] == pytest.approx(0.5, abs=1e-3), "the handle moved half its travel"
     assert result["sums"]["mouthSmileRight"] == pytest.approx(0, abs=1e-6)
     assert result["keys"]["jawOpen"] > 0.4, "the proxy head follows without the backend"
+    assert result["live"]["shape"] == [384, 384, 4], "as large as it is taken to be seen before a window has shown it"
+    assert result["live"]["changed"] > 300, "the mouth opens"
+    assert result["live"]["wanted"] == [False, False], "for another object nothing is asked for, and nothing when it is off"
     first, second = result["strips"]
     assert (first["start"], first["length"], len(first["files"])) == (1, 10, 10)
     assert (second["start"], second["length"], len(second["files"])) == (1, 12, 12)

@@ -10,6 +10,37 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
 import drive
 
 
+def live(rig) -> dict:
+    """What Live asks for and gets without a window: a picture at rest, one of a moved jaw, none for a cube, none when it is off."""
+    import bpy
+    import numpy as np
+
+    module, previews = drive.part("ui.live"), drive.part("ui.live").live.previews
+    scene, steps = bpy.context.scene, []
+    engine, scene.mimaface.engine = scene.mimaface.engine, "proxy"
+
+    def picture():
+        before = previews.rendered
+        drive.pump(lambda: module.tick() and previews.rendered > before and module.tick() and not previews.busy, what="live")
+        return module.live.picture.pixels
+
+    still = picture()
+    rig["jawOpen"] = 1.0
+    rig.update_tag()
+    bpy.context.view_layer.update()
+    moved = picture()
+    scene.collection.objects.link(bpy.data.objects.new("something", None))
+    bpy.context.view_layer.update()
+    module.tick()
+    steps.append(previews.busy)
+    bpy.context.window_manager.mimaface_live = False
+    module.tick()
+    steps.append(module.live.picture is not None or previews.busy)
+    bpy.context.window_manager.mimaface_live = True
+    rig["jawOpen"], scene.mimaface.engine = 0.0, engine
+    return {"shape": list(still.shape), "changed": int(np.sum(np.abs(moved - still).max(-1) > 0.1)), "wanted": steps}
+
+
 def main() -> dict:
     import bpy
 
@@ -23,6 +54,9 @@ def main() -> dict:
     scene.frame_start, scene.frame_end = 1, 10
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     rig = scene.mimaface.rig
+
+    seen = live(rig)
+    bpy.ops.mimaface.mesh_head()
 
     rig["jawOpen"] = 0.5
     rig.pose.bones["mouth.L"].location = (0, 0.0075, 0)
@@ -77,6 +111,7 @@ def main() -> dict:
         "artist": artist,
         "strips": found,
         "end": end,
+        "live": seen,
     }
 
 

@@ -120,10 +120,11 @@ def until_done(number: int = 0) -> None:
 def undo() -> dict:
     begin("undo")
     drive.generate(name="one")
+    before = scene().mimaface.rig.location.x
     scene().mimaface.rig.location.x += 1
     push("moved")
     ops().ed.undo()
-    said = {"later edit": (takes(), strips(), scene().mimaface.rig.location.x)}
+    said = {"later edit": (takes(), strips(), scene().mimaface.rig.location.x - before)}
     ops().ed.undo()
     said["generate itself"] = (takes(), strips())
     ops().ed.redo()
