@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-specification = importlib.util.spec_from_file_location("blender_runs", Path(__file__).with_name("test_blender.py"))
-blender_runs = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(blender_runs)
+from blender_runs import ROOT, in_window
+from conftest import COLLINS
+
 pytestmark = pytest.mark.blender
+ARTEFACTS = ROOT / "artefacts"
 MOUTH = np.s_[250:360, 400:520]  # of the window, in pixels
 NAMES = ("before", "during", "after", "undone")
 
@@ -23,10 +22,10 @@ NAMES = ("before", "during", "after", "undone")
 def seen(tmp_path_factory) -> dict:
     """What the script noted, and the screenshots by name."""
     work = tmp_path_factory.mktemp("live")
-    blender_runs.in_window("window_live.py", work, "1200x900")
-    blender_runs.ARTEFACTS.mkdir(exist_ok=True)
+    in_window("window_live.py", work, "1200x900")
+    ARTEFACTS.mkdir(exist_ok=True)
     for path in work.glob("live_*.png"):
-        shutil.copy(path, blender_runs.ARTEFACTS / path.name)
+        shutil.copy(path, ARTEFACTS / path.name)
     pictures = {name: np.asarray(Image.open(work / f"live_{name}.png").convert("RGB")).astype(int) for name in NAMES}
     return json.loads((work / "said.json").read_text()) | {"pictures": pictures}
 
@@ -46,7 +45,7 @@ def test_a_dragged_handle_moves_the_photograph(seen):
 
 
 def test_the_photograph_has_its_own_colours(seen):
-    photo = np.asarray(Image.open(blender_runs.COLLINS).convert("RGB")).astype(float)
+    photo = np.asarray(Image.open(COLLINS).convert("RGB")).astype(float)
     shown = seen["pictures"]["before"]
     left, top, side = 196, 134, 599  # where the window shows it
     for x, y in ((0.2, 0.8), (0.6, 0.1), (0.9, 0.2)):  # suit and background, away from handles

@@ -129,17 +129,16 @@ def test_a_portrait_is_born_where_there_is_room(seen):
     assert result["packed"] is True
 
 
-def test_a_photograph_stands_at_the_cursor_with_handles_on_its_landmarks(seen):
+def test_a_photograph_stands_at_the_cursor_with_handles_on_its_landmarks(seen, hopper):
     result = seen["born"]
     assert result["mode"] == "POSE"
-    portrait = Portrait.open(HOPPER)
-    height, width = portrait.image.shape[:2]
+    height, width = hopper.image.shape[:2]
     low, high = np.array(result["corners"][0]), np.array(result["corners"][2])
     assert (high - low) == pytest.approx([2 * width / height, 0, 2], abs=1e-5), "2 m high"
     assert (low + high) / 2 == pytest.approx([3, 2, 2], abs=1e-5), "it stands on the cursor"
     for bone, landmark in (("mouth.L", 291), ("mouth.R", 61), ("jaw", 152), ("brow.L", 334), ("lid.R", 159)):
         x, _, z = (np.array(result["places"][bone]) - low) / 2 * height
-        assert [x, height - z] == pytest.approx(portrait.fit.landmarks[landmark, :2], abs=0.2), f"{bone}, in pixels of the photograph"
+        assert [x, height - z] == pytest.approx(hopper.fit.landmarks[landmark, :2], abs=0.2), f"{bone}, in pixels of the photograph"
         assert result["places"][bone][1] < 2, "before it"
     assert set(result["evaluated"]) == {"hopper rig", "hopper photo"}, "the mesh head costs nothing while it is not shown"
     assert len(result["shown"]) == 5

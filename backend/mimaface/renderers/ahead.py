@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 # bytes that drawing takes a pixel of the output, and that frames which are drawn at the same time may take. More: large frames use more
 # cores; 4096² are drawn two at a time
 EACH, MOST = 30, 1.1e9
