@@ -1,4 +1,4 @@
-"""Timing for the benchmarks: warm-up, median, and a JSON file that names the machine."""
+"""What benchmarks print and write: a JSON file that names the machine; times are :func:`mimaface.evaluation.speed.median_ms`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,11 @@ import argparse
 import json
 import os
 import platform
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from mimaface.evaluation.speed import median_ms
 
-def median_ms(work: Callable[[], object], runs: int = 15, warm_up: int = 3) -> float:
-    """Median milliseconds of ``work`` after some runs that do not count."""
-    for _ in range(warm_up):
-        work()
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        times.append(1000 * (time.perf_counter() - started))
-    return statistics.median(times)
+__all__ = ["median_ms", "report"]
 
 
 def report(name: str, figures: dict[str, float | int | str]) -> None:
