@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mimaface.face.correction import EYE_RIMS, LARGEST, MOUTH_RIM, correct, landmark_rows, rim_rows
+from mimaface.face import tuning
+from mimaface.face.correction import EYE_RIMS, MOUTH_RIM, correct, landmark_rows, rim_rows
 from mimaface.face.head import Head
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
@@ -56,7 +57,7 @@ def test_a_wild_landmark_stays_bounded(corrected):
     points[4] += [300, -200, 0]  # the tip of the nose
     offset = correct(replace(fit, landmarks=points)).at(fit.blendshapes)
     assert np.isfinite(offset).all()
-    assert np.linalg.norm(offset, axis=1).max() < LARGEST
+    assert np.linalg.norm(offset, axis=1).max() < tuning.LARGEST
 
 
 def test_eyeballs_and_teeth_keep_their_shape(corrected):

@@ -22,25 +22,15 @@ from mimaface.geometry.mesh import adjacency
 from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 
+from . import tuning
 from .fit import FittedFace, LandmarkModel
 from .head import ASSETS, Head
 
 Array = NDArray[Any]
-STIFFNESS, TENSION, ANCHOR = 2.0, 0.02, 1e-4  # of the field: against bending, against stretching, toward zero
-LANDMARK_WEIGHT, RIM_WEIGHT = 1.0, 1.5
-# of what a landmark misses: offsets know no depth, and the whole of them would take 3 degrees off a turn of 20
-LANDMARK_SHARE = 0.8
-ROUNDS = 4
-RIM_SIDE = 192  # pixels of the small pictures in which rims are looked for
-LEAST_PARTED = 0.001  # metres: lips that the fit has less apart are closed, and what is missed of them is no opening
-TOUCH = -0.0008  # metres that closed lips are nearer than the model's, which leaves slits: raised toward 0, teeth are seen in them
-BETWEEN_WEIGHT = 8.0  # of two closed lips: raised, the field opens them less
-MOUTH_REACH = 0.035, 0.055  # metres from the middle of the mouth: what parts the lips is whole up to the first, gone from the second
-LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face
 
 
 @dataclass(frozen=True)
-class Rim:
+class Opening:
     """An opening of the face: landmarks of its upper and its lower edge, both from one corner to the other."""
 
     part: tuple[str, ...]
@@ -48,14 +38,14 @@ class Rim:
     lower: tuple[int, ...]
 
 
-MOUTH_RIM = Rim(
+MOUTH_RIM = Opening(
     ("teeth_upper", "teeth_lower", "tongue", "mouth_inside"),
     (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
     (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308),
 )
 EYE_RIMS = (
-    Rim(("eye_left",), (362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
-    Rim(("eye_right",), (33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
+    Opening(("eye_left",), (362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
+    Opening(("eye_right",), (33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
 )
 
 
@@ -75,9 +65,9 @@ class Correction:
     def at(self, blendshapes: Array) -> Array:
         """The offset (V, 3) under ``blendshapes`` (52,): closed lids and lips meet where the model lets them meet."""
         now = np.array([blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]], blendshapes[BLENDSHAPE_INDEX["eyeBlinkRight"]]])
-        openness = np.clip((1 - now) / np.maximum(1 - self.blink, 0.2), 0, 1)
+        openness = np.clip((1 - now) / np.maximum(1 - self.blink, tuning.LEAST_OPEN), 0, 1)
         change = (np.asarray(blendshapes, np.float64) - self.fitted) @ lip_response()
-        closed = np.clip(-change / max(self.parted, LEAST_PARTED), 0, 1)
+        closed = np.clip(-change / max(self.parted, tuning.LEAST_PARTED), 0, 1)
         return np.asarray(self.always + openness[0] * self.lids[0] + openness[1] * self.lids[1] - closed * self.lips)
 
 
@@ -86,12 +76,12 @@ def correct(fit: FittedFace) -> Correction:
     head = Head.load()
     still = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation
     rows, missed, weights = landmark_rows(fit)
-    targets = LANDMARK_SHARE * missed
+    targets = tuning.LANDMARK_SHARE * missed
     on_lids = _on_lids()
     smooth_system, whole_system = _landmark_systems()
     smooth, whole = smooth_system.solve(targets[~on_lids]), whole_system.solve(targets)
     kept = [(rows, targets, weights)]
-    for step in range(ROUNDS):
+    for step in range(tuning.CORRECTION_ROUNDS):
         rims = [MOUTH_RIM] if step else [*EYE_RIMS, MOUTH_RIM]
         # every round holds the last one's rims and finds what has come out from behind them: lips curl inwards
         for rim in rims:
@@ -101,16 +91,16 @@ def correct(fit: FittedFace) -> Correction:
         whole = solve_field(all_rows, all_targets, all_weights)
     smooth, whole = smooth @ fit.rotation, whole @ fit.rotation
     lids = np.stack([whole - smooth, whole - smooth])
-    near = [np.abs(head.vertices - head.eye_centres[side]).max(1) < 0.045 for side in range(2)]
+    near = [np.abs(head.vertices - head.eye_centres[side]).max(1) < tuning.LIDS_REACH for side in range(2)]
     for side in range(2):
         lids[side, ~near[side]] = 0.0
     lids[0, head.vertices[:, 0] <= 0] = 0.0
     lids[1, head.vertices[:, 0] > 0] = 0.0
     parted = float(fit.blendshapes @ lip_response())
     closed_targets = _closed_lips(targets)
-    closed_targets[_lip_pairs()[1]] = TOUCH * fit.rotation[:, 1]
+    closed_targets[_lip_pairs()[1]] = tuning.TOUCH * fit.rotation[:, 1]
     closed = _closed_lips_system().solve(closed_targets) @ fit.rotation
-    lips = (_near_mouth() * smoothstep(0, LEAST_PARTED, np.array(parted)))[:, None] * (whole - closed)
+    lips = (_near_mouth() * smoothstep(0, tuning.LEAST_PARTED, np.array(parted)))[:, None] * (whole - closed)
     always = whole - lids.sum(0)
     blink = np.array([fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]], fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkRight"]]])
     return Correction(always, lids, lips, blink, parted, fit.blendshapes)
@@ -132,8 +122,8 @@ def _landmarks_on_mesh() -> tuple[csr_array, Array]:
     model, head = LandmarkModel.load(), Head.load()
     with np.load(ASSETS / "landmarks.npz", allow_pickle=False) as file:
         triangle, inside = file["triangle"], file["barycentric"].astype(np.float64)
-    quality = (model.weight / np.median(model.weight)).clip(0.2, 2.0)
-    return _rows(head.triangles[triangle], inside, len(head.vertices)), LANDMARK_WEIGHT * quality
+    quality = (model.weight / np.median(model.weight)).clip(*tuning.WEIGHT_RANGE)
+    return _rows(head.triangles[triangle], inside, len(head.vertices)), tuning.LANDMARK_WEIGHT * quality
 
 
 @functools.cache
@@ -181,7 +171,7 @@ def _closed_lips_system() -> FieldSystem:
     """The field that leaves the lips as far apart as the model has them: factorised once for all faces."""
     rows, weights = _landmarks_on_mesh()
     weights = weights.copy()
-    weights[_lip_pairs()[1]] = BETWEEN_WEIGHT
+    weights[_lip_pairs()[1]] = tuning.BETWEEN_WEIGHT
     return FieldSystem.of(csr_array(_closed_lips(rows)), weights)
 
 
@@ -190,10 +180,10 @@ def _near_mouth() -> Array:
     """(V,) 1 at the lips, falling to 0 before nose and chin end."""
     head = Head.load()
     middle = head.vertices[head.region("lips")].mean(0)
-    return np.asarray(1 - smoothstep(*MOUTH_REACH, np.linalg.norm(head.vertices - middle, axis=1)))
+    return np.asarray(1 - smoothstep(*tuning.MOUTH_REACH, np.linalg.norm(head.vertices - middle, axis=1)))
 
 
-def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array, Array]:
+def rim_rows(fit: FittedFace, still: Array, rim: Opening) -> tuple[csr_array, Array, Array]:
     """The same for the visible rim of one opening of the posed mesh ``still`` (V, 3), camera frame.
 
     The picture is turned so that the corners are level; in every column the first and last pixel of the opening has skin beside it.
@@ -203,11 +193,11 @@ def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array,
     corner, across = upper[0], upper[-1] - upper[0]
     length = max(float(np.linalg.norm(across)), 1e-6)
     axis = across / length
-    turn = np.array([axis, [-axis[1], axis[0]]]) * (0.8 * RIM_SIDE / length)
-    offset = np.array([0.1 * RIM_SIDE, 0.5 * RIM_SIDE])
+    turn = np.array([axis, [-axis[1], axis[0]]]) * (0.8 * tuning.RIM_SIDE / length)
+    offset = np.array([0.1 * tuning.RIM_SIDE, 0.5 * tuning.RIM_SIDE])
     place = fit.camera.project(still)
     flat = np.concatenate([(place[:, :2] - corner) @ turn.T + offset, place[:, 2:]], axis=1)
-    raster = rasterise(flat, head.drawn_triangles(), RIM_SIDE, RIM_SIDE)
+    raster = rasterise(flat, head.drawn_triangles(), tuning.RIM_SIDE, tuning.RIM_SIDE)
     shown = head.drawn()[raster.triangle]
     opening = raster.covered & np.isin(shown, head.part(*rim.part))
     skin = raster.covered & np.isin(shown, head.part("skin"))
@@ -215,9 +205,9 @@ def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array,
     vertices, inside, away, depth = [], [], [], []
     for points, first in ((upper, True), (lower, False)):
         edge = (points - corner) @ turn.T + offset
-        last = RIM_SIDE - 1 - np.argmax(opening[::-1], axis=0)
+        last = tuning.RIM_SIDE - 1 - np.argmax(opening[::-1], axis=0)
         row = (np.argmax(opening, axis=0) - 1 if first else last + 1)[columns]
-        good = (row >= 0) & (row < RIM_SIDE) & (columns > edge[0, 0] + 4) & (columns < edge[-1, 0] - 4)
+        good = (row >= 0) & (row < tuning.RIM_SIDE) & (columns > edge[0, 0] + 4) & (columns < edge[-1, 0] - 4)
         row, column = row[good], columns[good]
         row, column = row[skin[row, column]], column[skin[row, column]]
         wanted = np.interp(column + 0.5, edge[:, 0], edge[:, 1])
@@ -228,14 +218,14 @@ def rim_rows(fit: FittedFace, still: Array, rim: Rim) -> tuple[csr_array, Array,
     pixels = np.concatenate(away) @ np.linalg.inv(turn).T
     targets = _in_camera(pixels, np.concatenate(depth), fit.camera)
     rows = _rows(np.concatenate(vertices), np.concatenate(inside), len(head.vertices))
-    return rows, targets, np.full(len(targets), RIM_WEIGHT * np.sqrt(20 / max(len(columns), 20)))
+    return rows, targets, np.full(len(targets), tuning.RIM_WEIGHT * np.sqrt(20 / max(len(columns), 20)))
 
 
 def _in_camera(pixels: Array, depth: Array, camera: Camera) -> Array:
     """Moves (K, 2) in pixels at ``depth`` (K,) → (K, 3) metres in the camera frame, parallel to the picture; wild ones are cut."""
     moves = pixels * [1, -1] * (depth / camera.focal)[:, None]
     size = np.linalg.norm(moves, axis=1, keepdims=True)
-    return np.concatenate([moves * np.minimum(1, LARGEST / np.maximum(size, 1e-9)), np.zeros((len(moves), 1))], axis=1)
+    return np.concatenate([moves * np.minimum(1, tuning.LARGEST / np.maximum(size, 1e-9)), np.zeros((len(moves), 1))], axis=1)
 
 
 def _rows(corners: Array, inside: Array, count: int) -> csr_array:
@@ -252,8 +242,8 @@ def _skin_operators() -> tuple[Array, csr_array]:
     degree = near.sum(1)
     membrane = diags_array(degree) - near
     bending = diags_array(1 / degree) @ membrane
-    anchor = np.where(head.region("neck", "scalp")[used], 1.0, ANCHOR)
-    energy = STIFFNESS * bending.T @ bending + TENSION * membrane + diags_array(anchor)
+    anchor = np.where(head.region("neck", "scalp")[used], 1.0, tuning.ANCHOR)
+    energy = tuning.STIFFNESS * bending.T @ bending + tuning.TENSION * membrane + diags_array(anchor)
     return used, energy.tocsr()
 
 

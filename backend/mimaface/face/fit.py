@@ -19,14 +19,11 @@ from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
 from mimaface.protocol.errors import NoFaceFound
 
+from . import tuning
 from .head import ASSETS, Head
 from .landmarks import FaceLandmarker
 
 Array = NDArray[Any]
-NOISE = 0.0012  # metres: standard deviation of a landmark on the face
-CORRELATION = 8.0  # neighbouring landmarks err together, so each counts less
-OPENING_NOISE = 0.0006  # metres: the distance between two lips or two lids is seen better than either
-BLENDSHAPE_SPREAD, ASYMMETRY = 0.3, 0.5
 DEPTH_RANGE = 0.05, 50.0  # metres
 OPENINGS = (
     (13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (80, 88), (310, 318),
@@ -89,7 +86,7 @@ class LandmarkModel:
 
         row = {int(landmark): k for k, landmark in enumerate(index)}
         pairs = np.array([(row[a], row[b]) for a, b in OPENINGS if a in row and b in row])
-        noise = np.sqrt(NOISE**2 + (0.6 * spread) ** 2)
+        noise = np.sqrt(tuning.NOISE**2 + (tuning.NOISE_SHARE * spread) ** 2)
         blendshapes = under(head.blendshapes)
         blendshapes[..., :2] = response
         return LandmarkModel(index, under(head.vertices), under(head.identity_basis), blendshapes, 1 / noise, pairs)
@@ -186,7 +183,9 @@ def gauss_newton_step(
     rotation = rotation_vector(step[:3]) @ estimate.rotation
     translation = estimate.translation + step[3:6]
     translation[2] = -np.clip(-translation[2], *DEPTH_RANGE)
-    identity = np.clip(estimate.identity + step[last:], -3.5, 3.5) if free_identity else estimate.identity
+    identity = estimate.identity
+    if free_identity:
+        identity = np.clip(identity + step[last:], -tuning.IDENTITY_MOST, tuning.IDENTITY_MOST)
     return Estimate(rotation, translation, identity, np.clip(estimate.blendshapes + step[first:last], 0, 1))
 
 
@@ -211,9 +210,9 @@ def linearise(
     difference = seen - points[model.index, :2]
 
     pixels = camera.focal / -estimate.translation[2]
-    weight = (model.weight / (pixels * np.sqrt(CORRELATION)))[:, None]
+    weight = (model.weight / (pixels * np.sqrt(tuning.CORRELATION)))[:, None]
     upper, lower = model.pairs.T
-    weight_pairs = 1 / (OPENING_NOISE * pixels)
+    weight_pairs = 1 / (tuning.OPENING_NOISE * pixels)
 
     def rows(values: Array) -> Array:
         spread = values.reshape(*values.shape[:2], -1)
@@ -236,13 +235,13 @@ def _mirror_pairs() -> list[tuple[int, int]]:
 def add_blendshape_prior(hessian: Array, gradient: Array, blendshapes: Array, prior: tuple[Array, float] | None) -> None:
     """Blendshapes are small, both sides act alike, and (when given) the frame before was like this one."""
     block = np.arange(6, 6 + len(blendshapes))
-    hessian[block, block] += 1 / BLENDSHAPE_SPREAD**2
-    gradient[6 : 6 + len(blendshapes)] += blendshapes / BLENDSHAPE_SPREAD**2
+    hessian[block, block] += 1 / tuning.BLENDSHAPE_SPREAD**2
+    gradient[6 : 6 + len(blendshapes)] += blendshapes / tuning.BLENDSHAPE_SPREAD**2
     for left, right in _mirror_pairs():
-        difference = (blendshapes[left] - blendshapes[right]) / ASYMMETRY**2
+        difference = (blendshapes[left] - blendshapes[right]) / tuning.ASYMMETRY**2
         for a, b, sign in ((left, right, 1.0), (right, left, -1.0)):
-            hessian[6 + a, 6 + a] += 1 / ASYMMETRY**2
-            hessian[6 + a, 6 + b] -= 1 / ASYMMETRY**2
+            hessian[6 + a, 6 + a] += 1 / tuning.ASYMMETRY**2
+            hessian[6 + a, 6 + b] -= 1 / tuning.ASYMMETRY**2
             gradient[6 + a] += sign * difference
     if prior is not None:
         hessian[block, block] += 1 / prior[1] ** 2
@@ -285,7 +284,8 @@ def gaze_from_irises(points: Array, camera: Camera, estimate: Estimate) -> Array
     for side in range(2):
         direction = estimate.rotation.T @ iris_direction(points, camera, centres[side], side)
         gaze[side] = np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))
-    return np.asarray(np.clip(0.5 * gaze + 0.5 * gaze.mean(0), -0.9, 0.9))
+    gaze = (1 - tuning.GAZE_SHARED) * gaze + tuning.GAZE_SHARED * gaze.mean(0)
+    return np.asarray(np.clip(gaze, -tuning.GAZE_MOST, tuning.GAZE_MOST))
 
 
 def iris_direction(points: Array, camera: Camera, centre: Array, side: int) -> Array:

@@ -16,20 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from . import tuning
 from .head import ASSETS
 from .networks import open_network, run_network
 
 Array = NDArray[Any]
 DETECTOR_SIDE, MESH_SIDE = 128, 256
-MIN_SCORE, MIN_PRESENCE, MAX_OVERLAP = 0.5, 0.5, 0.3
-SURE_PRESENCE = 0.8  # of a face that was not followed from the frame before: noise reaches 0.7
-CROP_MARGIN = 1.5
 TILINGS = (1, 2, 4, 8)  # the whole picture, then ever smaller overlapping windows: finds small faces
 UPSIDE_DOWN = 2  # windows a side up to which faces are looked for that are upside down, too: the whole picture, and where none is found
 ALWAYS = 4  # windows a side that are always looked through; finer ones cost 0.2 s, and only while too few faces have been found
-# of a face beside others: small windows show more that resembles one; such resemblances scored up to 0.62, or were 18 pixels wide
-FURTHER_SCORE, FURTHER_SIDE = 0.65, 24.0
-SAME_FACE = 0.5  # of the smaller of two boxes that lies in the other one: the same face, seen in two windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +78,7 @@ class FaceLandmarker:
     def landmarks(self, image: Array, face: DetectedFace) -> Landmarks:
         """The 478 points of a detected face, refined once on a crop around the first estimate."""
         eyes = face.keypoints[1] - face.keypoints[0]
-        size = CROP_MARGIN * float(max(face.box[2:] - face.box[:2]))
+        size = tuning.CROP_MARGIN * float(max(face.box[2:] - face.box[:2]))
         first = self._run_mesh(image, face.box.reshape(2, 2).mean(0), size, float(np.arctan2(eyes[1], eyes[0])))
         return self.follow(image, first.points)
 
@@ -95,7 +90,7 @@ class FaceLandmarker:
         turned = previous[:468, :2] @ np.array([[cos, -sin], [sin, cos]])
         low, high = turned.min(0), turned.max(0)
         centre = np.array([[cos, -sin], [sin, cos]]) @ ((low + high) / 2)
-        return self._run_mesh(image, centre, CROP_MARGIN * float(max(high - low)), angle)
+        return self._run_mesh(image, centre, tuning.CROP_MARGIN * float(max(high - low)), angle)
 
     def faces(self, image: Array, least: int = 1) -> list[Landmarks]:
         """Landmarks of every face, largest first; detections that the mesh network does not confirm are dropped.
@@ -110,10 +105,11 @@ class FaceLandmarker:
             if tiles == 1 or (tiles <= UPSIDE_DOWN and not every):
                 found += self.detect(image, tiles, turned=True)
             if every and tiles > 1:
-                found = [face for face in found if face.score >= FURTHER_SCORE and face.box[2] - face.box[0] >= FURTHER_SIDE]
+                sure = tuning.FURTHER_SCORE, tuning.FURTHER_SIDE
+                found = [face for face in found if face.score >= sure[0] and face.box[2] - face.box[0] >= sure[1]]
                 found = [face for face in found if not any(_same(face.box, _box(known.points)) for known in every)]
             marked = [self.landmarks(image, face) for face in found]
-            every = _one_of_each([*every, *(marks for marks in marked if marks.presence >= SURE_PRESENCE)])
+            every = _one_of_each([*every, *(marks for marks in marked if marks.presence >= tuning.SURE_PRESENCE)])
         return sorted(every, key=lambda found: -float(np.prod(np.ptp(found.points[:468, :2], axis=0))))
 
     def _detect_in(self, image: Array, left: float, top: float, extent: float, turned: bool) -> list[DetectedFace]:
@@ -126,7 +122,7 @@ class FaceLandmarker:
             raw, score = score, raw
         probability = 1 / (1 + np.exp(-np.clip(score[0, :, 0], -50, 50)))
         result = []
-        for index in np.flatnonzero(probability >= MIN_SCORE):
+        for index in np.flatnonzero(probability >= tuning.MIN_SCORE):
             numbers = raw[0, index].reshape(8, 2) / DETECTOR_SIDE
             centre, size = numbers[0] + _anchors()[index], numbers[1]
             corners, keypoints = np.stack([centre - size / 2, centre + size / 2]), numbers[2:] + _anchors()[index]
@@ -178,7 +174,7 @@ def _starts(length: int, extent: float, tiles: int) -> list[float]:
 def _without_overlaps(faces: list[DetectedFace]) -> list[DetectedFace]:
     kept: list[DetectedFace] = []
     for face in sorted(faces, key=lambda item: -item.score):
-        if all(_overlap(face.box, other.box) < MAX_OVERLAP for other in kept):
+        if all(_overlap(face.box, other.box) < tuning.MAX_OVERLAP for other in kept):
             kept.append(face)
     return kept
 
@@ -204,7 +200,7 @@ def _shared(a: Array, b: Array) -> float:
 
 def _same(a: Array, b: Array) -> bool:
     """Most of the smaller of two boxes (4,) lies in the other one."""
-    return _shared(a, b) > SAME_FACE * float(min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])))
+    return _shared(a, b) > tuning.SAME_FACE * float(min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])))
 
 
 def _overlap(a: Array, b: Array) -> float:

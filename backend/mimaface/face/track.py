@@ -15,6 +15,7 @@ from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.motion import BRIDGE, MotionClip, way_across
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
 
+from . import tuning
 from .fit import (
     Estimate,
     LandmarkModel,
@@ -25,14 +26,9 @@ from .fit import (
     lid_opening,
     linearise,
 )
-from .landmarks import MIN_PRESENCE, FaceLandmarker, Landmarks
+from .landmarks import FaceLandmarker, Landmarks
 
 Array = NDArray[Any]
-IDENTITY_FRAMES = 10
-BLENDSHAPE_DRIFT = 1.2  # per second: how fast a blendshape is expected to change
-CLOSED_EYE = 0.12  # lid opening as a share of the eye's width below which the iris is not trusted
-GAZE_GAIN = 1 / np.array([0.83, 0.35])  # of the true yaw and pitch, the landmarker shows so much on renders
-GAZE_CUTOFF, GAZE_SPEED = 3.0, 4.0  # One-Euro: Hz, Hz per rad/s
 
 
 class Tracker:
@@ -50,7 +46,7 @@ class Tracker:
         found = None
         if self._last is not None:
             found = self._landmarker.follow(image, self._last.points)
-        if found is None or found.presence < MIN_PRESENCE:
+        if found is None or found.presence < tuning.MIN_PRESENCE:
             faces = self._landmarker.faces(image)
             found = faces[0] if faces else None
         self._size = (image.shape[1], image.shape[0])
@@ -81,7 +77,7 @@ class Tracker:
 
     def _solve(self, name: str, seen: list[int]) -> Iterator[MotionClip | None]:
         camera = Camera.for_image(*self._size)
-        identity = shared_identity([self._points(frame) for frame in spread(seen, IDENTITY_FRAMES)], camera)
+        identity = shared_identity([self._points(frame) for frame in spread(seen, tuning.IDENTITY_FRAMES)], camera)
         yield None
         estimates: dict[int, Estimate] = {}
         estimate: Estimate | None = None
@@ -94,7 +90,7 @@ class Tracker:
                 rounds = 6
             else:
                 step = max(self._times[frame] - self._times[before], 1e-3)
-                prior, rounds = (estimate.blendshapes, float(BLENDSHAPE_DRIFT * np.sqrt(step / 10))), 3
+                prior, rounds = (estimate.blendshapes, float(tuning.BLENDSHAPE_DRIFT * np.sqrt(step / 10))), 3
             for _ in range(rounds):
                 estimate = gauss_newton_step(points, camera, estimate, False, prior)
             estimates[frame] = estimate
@@ -149,14 +145,14 @@ class Tracker:
     def _gaze(self, camera: Camera, estimates: dict[int, Estimate], seen: Array) -> tuple[Array, Array]:
         """Gaze (S, 2, 2) of the seen frames, held while the eyes are closed, One-Euro filtered; and where it was seen (S,)."""
         raw = np.stack([gaze_from_irises(self._points(frame), camera, estimates[frame]) for frame in seen])
-        sure = np.array([lid_opening(self._points(frame)).mean() > CLOSED_EYE for frame in seen])
+        sure = np.array([lid_opening(self._points(frame)).mean() > tuning.CLOSED_EYE for frame in seen])
         if sure.any():
             index = np.where(sure, np.arange(len(seen)), -1)
             held = np.maximum.accumulate(index)
             held = np.where(held < 0, int(np.argmax(sure)), held)
             raw = raw[held]
-        wide = np.clip(raw * GAZE_GAIN, -1.0, 1.0)
-        return one_euro(wide, np.array(self._times)[seen], GAZE_CUTOFF, GAZE_SPEED), sure
+        wide = np.clip(raw * tuning.GAZE_GAIN, -1.0, 1.0)
+        return one_euro(wide, np.array(self._times)[seen], tuning.GAZE_CUTOFF, tuning.GAZE_SPEED), sure
 
 
 def track_frames(frames: Iterable[tuple[float, Array]], name: str = "video") -> MotionClip:
@@ -188,5 +184,5 @@ def shared_identity(every: list[Array], camera: Camera) -> Array:
             residual, _, _, by_identity = linearise(points, camera, estimates[index], model)
             hessian += by_identity.T @ by_identity
             gradient += by_identity.T @ residual
-        identity = np.clip(identity - np.linalg.solve(hessian, gradient), -3.5, 3.5)
+        identity = np.clip(identity - np.linalg.solve(hessian, gradient), -tuning.IDENTITY_MOST, tuning.IDENTITY_MOST)
     return np.asarray(identity)
