@@ -51,8 +51,9 @@ EYE_RIMS = (
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """Offsets in the head frame, metres: always (V, 3), what lids add while they are open, left and right (2, V, 3), and what is taken
-    off while the lips close (V, 3); of the photograph, blink (2,), the fitted blendshapes (52,) and by how much they part the lips, metres.
+    """Offsets of vertices, head frame, metres: ``always`` (V, 3); ``lids`` (2, V, 3), added while the left and the right eye are open;
+    ``lips`` (V, 3), subtracted as the lips close. Of the photograph: ``blink`` (2,), the ``fitted`` blendshapes (52,), and ``parted``,
+    the metres between the lips.
     """
 
     always: Array

@@ -1,4 +1,4 @@
-"""Frames of a motion in which nothing was seen take what their neighbours show."""
+"""Frames in which no face was visible are filled from their neighbours."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ OBSERVED = (("face", ("blendshapes", "expression_bfm")), ("head", ("head_quat", 
 
 
 def filled(motion: MotionClip) -> tuple[MotionClip, list[str]]:
-    """The motion with unseen frames filled, and a note for every set of them; ``valid`` stays as it was.
+    """The motion with invisible frames filled, and a note for every kind of track; ``valid`` does not change.
 
-    Between seen frames as across holes (:func:`mimaface.protocol.motion.way_across`); at the ends the nearest seen frame is held. A
-    kind that no frame has is left as it is. Raises :class:`InvalidMotion` when no frame shows a face.
+    Between visible frames as across holes (:func:`mimaface.protocol.motion.way_across`); at the ends the nearest visible frame is held.
+    A kind of track without any visible frame stays as it is. Raises :class:`InvalidMotion` when no frame shows a face.
     """
     if not motion.valid[:, 0].any():
         raise InvalidMotion(

@@ -180,7 +180,7 @@ def _without_overlaps(faces: list[DetectedFace]) -> list[DetectedFace]:
 
 
 def _one_of_each(faces: list[Landmarks]) -> list[Landmarks]:
-    """Without those that show the same face again: of two, the one of which the network is surer."""
+    """The faces without duplicates: of two boxes on one face, the one with the higher presence."""
     kept: list[Landmarks] = []
     for face in sorted(faces, key=lambda item: -item.presence):
         if not any(_same(_box(face.points), _box(other.points)) for other in kept):

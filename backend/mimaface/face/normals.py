@@ -1,4 +1,4 @@
-"""The posed head as a map of normals: where it is and how it is turned, whatever its colours and the light."""
+"""A normal map of the posed head."""
 
 from __future__ import annotations
 

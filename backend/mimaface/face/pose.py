@@ -64,7 +64,7 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
 
 
 def motion_signals(poses: list[FacePose], fit: FittedFace) -> dict[str, Array]:
-    """What the networks of motion space ``anny`` are told of F poses, name → (F, n) float32.
+    """The motion signals of F poses in the motion space ``anny``, name → (F, n) float32.
 
     rotation: yaw, pitch, roll in radians; translation: metres in the camera frame, away from the portrait's; expression: the 52
     blendshapes; gaze: left yaw, left pitch, right yaw, right pitch in radians.

@@ -1,4 +1,4 @@
-"""What of a frame is see-through: all but the person, or what the photograph's own alpha says."""
+"""The alpha of a frame: the person is opaque, or the photograph's own alpha decides."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ STRIP = 256  # rows at a time, for memory
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """still (H, W) float32: how opaque the photograph's own pose is; under (h, w) float32: how opaque the part of it that is rendered
-    is behind what moves; backdrop (H, W, 3) or a level: what a frame shows through what is not opaque.
+    """still (H, W) float32: opacity of the photograph; under (h, w) float32: opacity of the rendered part behind the moving person;
+    backdrop (H, W, 3), or one level for all pixels: colours behind transparent pixels.
     """
 
     still: Array
@@ -33,7 +33,7 @@ class Cutout:
     def of(
         cls, still: Array, beyond: Array | float, backdrop: Array | float, part: tuple[slice, slice], opacity: Array, invented: Array
     ) -> Cutout:
-        """``beyond`` (h, w) is how opaque the photograph is where the person was, opacity and invented (h, w) are the sheet's."""
+        """``beyond`` (h, w): opacity of the photograph behind the person; opacity and invented (h, w): see :class:`PersonWarp`."""
         rest = np.clip((still[part] - opacity) / np.maximum(1 - opacity, 1e-3), 0, 1)
         return cls(still, (rest * (1 - invented) + invented * beyond).astype(np.float32), backdrop)
 
@@ -46,7 +46,7 @@ class Cutout:
         return np.asarray(np.rint(255 * result).astype(np.uint8))
 
     def straight(self, picture: Array) -> Array:
-        """A frame (H, W, 4) uint8 with the colours of what is opaque alone, without the backdrop that shines through."""
+        """A frame (H, W, 4) uint8 with straight alpha: its colours without the backdrop."""
         result = picture.copy()
         for row in range(0, len(picture), STRIP):
             rows = np.s_[row : row + STRIP]
@@ -58,9 +58,9 @@ class Cutout:
 
 
 def within_alpha(matte: Array, alpha: Array) -> Array:
-    """The person in a picture with an ``alpha`` (H, W) uint8, of which ``matte`` (H, W) is what looks like one: (H, W) float32.
+    """The matte (H, W) float32 of a picture with an ``alpha`` (H, W) uint8, in which the network found the person at ``matte`` (H, W).
 
-    An alpha that is a person's outline is better than what looks like one.
+    Where the alpha is a person's outline it replaces the network's matte; else the two are intersected.
     """
     share = alpha.astype(np.float32) / 255
     rows, columns = np.nonzero(matte > 0.5)

@@ -21,8 +21,8 @@ def inner_edge(covered: Array) -> Array:
 
 
 def seams(sheet: Array, head: Array, reach: int) -> Array:
-    """(h, w) float32: 1 where the sheet, of opacity ``sheet`` (h, w) in [0, 1], ends in the midst of the ``head`` (h, w) bool, falling
-    to 0 ``reach`` pixels inside it. There the sheet ends at the photograph's outline, with some of what was behind."""
+    """(h, w) float32: 1 where the warped person, of opacity ``sheet`` (h, w) in [0, 1], ends inside the ``head`` (h, w) bool; falls to 0
+    ``reach`` pixels inside the person. The person ends there at the photograph's outline, which contains some background."""
     edge = 1 - smoothstep(*tuning.SEAM_WARP, _mean_around(sheet, reach))
     return np.asarray(edge * smoothstep(*tuning.SEAM_HEAD, _mean_around(head, reach)), np.float32)
 

@@ -1,4 +1,4 @@
-"""Eyes as no pixel of the photograph shows them: irises and whites, and where lids are as they close."""
+"""Pictures of whole eyes, completed from the visible pixels of the photograph, and the edges of closing lids."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def upper_lid_edge() -> tuple[Array, Array]:
 
 
 def lid_tables(shape: Array, centres: Array) -> Array:
-    """(2, 33): pitch in radians, seen from the eye's centre, of each upper lid's lowest edge by yaw; shape (V, 3), head frame."""
+    """(2, 33): pitch in radians of each upper lid's lower edge, by yaw, about the eye's centre; shape (V, 3), head frame."""
     yaws = np.linspace(-LID_SPAN, LID_SPAN, LID_BINS)
     tables = np.empty((2, LID_BINS), np.float32)
     for side, edge in enumerate(upper_lid_edge()):
@@ -61,8 +61,8 @@ def lid_tables(shape: Array, centres: Array) -> Array:
 def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, margin: Array, light: Array, skin: Array) -> Array:
     """Both eyes, unrolled around the pupil: (2, S, S, 3), angle from the pupil as distance from the middle, up is up.
 
-    The iris keeps its seen pixels, the rest of it comes from its other half and from the ring it lies on; the white is one
-    colour. skin (3,) is the face's colour, light (3,) that of a white surface.
+    Visible pixels of the iris stay; a hidden pixel has the colour of its mirror pixel and of its ring. The white is one colour.
+    skin (3,): mean colour of the face; light (3,): colour of a white surface.
     """
     head = Head.load()
     centres = head.eye_centres_for(fit.identity) @ fit.rotation.T + fit.translation
@@ -98,7 +98,7 @@ def _iris_in_eye(fit: FittedFace, centre: Array, side: int, turn: Array) -> Arra
 
 
 def complete_eye(seen: Array, margin: Array, local: Array, iris: Array, light: Array, skin: Array) -> Array:
-    """One eye picture (S, S, 3) from pixels (S, S, 3) that are ``margin`` (S, S) pixels inside the opening, 0 where unseen."""
+    """One eye picture (S, S, 3) from pixels (S, S, 3); margin (S, S): their distance to the lids in pixels, 0 where hidden."""
     head = Head.load()
     angle = np.arccos(np.clip(local @ iris, -1, 1))
     rim = float(np.arcsin(tuning.IRIS_RADIUS / head.eye_radius))
@@ -132,7 +132,7 @@ def complete_eye(seen: Array, margin: Array, local: Array, iris: Array, light: A
 
 
 def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
-    """RGB (3,) of the white: the brighter half of what is seen of it, within what the light on the face allows."""
+    """RGB (3,) of the white: the median of the brighter of its visible pixels, within the limits that light and skin set."""
     default = tuning.WHITE_OF_LIGHT * light.mean() * tuning.WHITE_HUE
     if where.sum() < tuning.WHITE_PIXELS:
         return np.asarray(default)
@@ -147,5 +147,5 @@ def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
 
 
 def saturation(colours: Array) -> Array:
-    """RGB (…, 3) → (…): how far the strongest and the weakest of the three are apart, against their mean."""
+    """RGB (…, 3) → (…): the range of the three channels over their mean."""
     return np.asarray(np.ptp(colours, axis=-1) / np.maximum(colours.mean(-1), 1.0))

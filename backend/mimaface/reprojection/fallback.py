@@ -1,4 +1,4 @@
-"""Colours of what no pixel of the photograph shows: spread from what it shows, or painted in its light."""
+"""Colours of vertices that the photograph does not show: extended from visible neighbours, or painted in the photograph's light."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Array = NDArray[Any]
 def fallback_colours(
     image: Array, place: Array, trust: Array, skin_triangles: Array, source_kind: Array, margin: Array, lid_skin: float, parted: float
 ) -> tuple[Array, Array, Array]:
-    """Colours (V, 3) for points that no pixel shows, the light on the face (3,) and the colour of its skin (3,).
+    """Colours (V, 3) of hidden vertices, the light on the face (3,) and the colour of its skin (3,).
 
-    lid_skin: share of that in closed lids; parted: metres by which the lips are: closed ones show all of their colours.
+    lid_skin: share of the skin's colour in closed lids; parted: metres between the lips: closed lips show all of their colours.
     """
     head = Head.load()
     row, column = pixels_under(place, *image.shape[:2])
@@ -52,9 +52,9 @@ def fallback_colours(
 
 
 def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
-    """``colours`` (V, 3) with those of the scalp spread over the scalp alone, from both sides: hair is not skin.
+    """``colours`` (V, 3), in which hidden parts of the scalp have colours of visible parts of the scalp, of either side.
 
-    seen (V, 3): the picture at each vertex, right where ``sure`` (V,); skin (N, 3): triangles.
+    seen (V, 3): the picture at each vertex, valid where ``sure`` (V,); skin (N, 3): triangles.
     """
     mirror = head.mirror
     return _own_colours(
@@ -69,7 +69,7 @@ def _unshaded(seen: Array, sure: Array) -> Array:
 
 
 def _own_colours(region: Array, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
-    """``colours`` (V, 3) with those of ``region`` (V,) spread from where it is seen for sure over it alone."""
+    """``colours`` (V, 3), in which hidden vertices of ``region`` (V,) have colours of the region's visible vertices alone."""
     own = sure & region
     if not own.any():
         return colours
@@ -77,9 +77,9 @@ def _own_colours(region: Array, colours: Array, skin: Array, seen: Array, sure: 
 
 
 def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
-    """RGB (3,), 0–255, that a white surface facing the camera would have: the skin's colour against the head's albedo.
+    """RGB (3,), 0–255, of a white surface that faces the camera: the skin's colour over the head's albedo.
 
-    Dark skin and little light look alike, so what is darker than usual is taken for half the one, half the other.
+    Dark skin and dim light look alike: a darker picture than usual is explained half by each.
     """
     face = sure & head.region("face")
     if not face.any():

@@ -1,6 +1,6 @@
-"""The head with its hair on: the model's bald head, grown to where the photograph's outline of the person is.
+"""Hair and hats: the model's bald head is grown to the outline of the person in the photograph.
 
-Hair and hats become a shell around the skull that turns with it; what hides an ear lies over it.
+They become a shell around the skull that turns with it. Hair that hides an ear lies over the ear.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, mat
 
 
 def _way_out(fit: FittedFace, camera: Camera, shape: Array, normals: Array, matte: Array) -> Array:
-    """Metres (V,) along its normal from a vertex to where the photograph shows no person any more; ∞ where that is not seen."""
+    """Metres (V,) from a vertex along its normal to the outline of the person in the photograph; ∞ where the outline is not visible."""
     still, outwards = shape @ fit.rotation.T + fit.translation, normals @ fit.rotation.T
     away = np.arange(0, tuning.HAIR_THICKEST, tuning.HAIR_STEP)
     points = still[:, None] + away[:, None] * outwards[:, None]

@@ -39,7 +39,7 @@ class Lids:
         return Lids(triangles, shown, np.maximum(np.bincount(triangles.ravel(), minlength=len(near)), 1))
 
     def unfolded(self, posed: Array) -> Array:
-        """(V,) 1 where skin has unfolded from next to no pixels, 0 where it shows as it was."""
+        """(V,) 1 where skin has unfolded from a fold that the photograph hides, 0 where the skin is as in the photograph."""
         a, b, c = (posed[self.triangles[:, corner]] for corner in range(3))
         area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
         stretched = smoothstep(*tuning.UNFOLDED, area / np.maximum(self.shown, 1e-9))

@@ -1,4 +1,4 @@
-"""Who is in front: the photograph as a person over a background.
+"""The matte of the person: the photograph as a person over a background.
 
 The person is found by MediaPipe's selfie segmentation (Google, Apache-2.0; 256 × 256 pixels), sharpened along the photograph's own
 edges by a guided filter (He, Sun, Tang 2010, "Guided Image Filtering").
@@ -92,7 +92,7 @@ def _guided(guide: Array, values: Array, reach: int) -> Array:
 
 
 def person_colours(image: Array, matte: Array) -> Array:
-    """What the person alone looks like, also where the background shines through and beyond: (H, W, 3) float32, 0 to 255.
+    """Colours of the person alone, extended beyond its outline: (H, W, 3) float32, 0 to 255.
 
     image (H, W, 3) uint8 is this over a background, by ``matte`` (H, W).
     """
@@ -109,8 +109,8 @@ def person_colours(image: Array, matte: Array) -> Array:
 
 
 def background_behind(image: Array, matte: Array, reach: float) -> Array:
-    """The picture (H, W, 3) float32, 0 to 255, without the person: filled from what is ``reach`` pixels or more away from one, or from
-    its sides and top where all of it is the person."""
+    """The picture (H, W, 3) float32, 0 to 255, without the person: filled from pixels that are at least ``reach`` pixels away from the
+    person, or from the left, right and top border of a picture without any."""
     known = distance_transform_edt(matte <= tuning.CLEAR) > reach
     if not known.any():
         known[0], known[:, [0, -1]] = True, True

@@ -1,4 +1,4 @@
-"""The inside of a mouth, and the line between lips, as no pixel of the photograph shows them."""
+"""Colours of the inside of a mouth, and of the line between closed lips, where the photograph does not show them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: A
 
 
 def continue_mouth(image: Array, margin: Array) -> Array:
-    """``image`` (H, W, 3) uint8 with what is between the lips spread over them; margin (H, W): pixels inside the opening."""
+    """``image`` (H, W, 3) uint8, in which the inside of the mouth continues over the lips; margin (H, W): pixels inside the opening."""
     inside = margin > tuning.OPENING_MARGIN
     if inside.sum() < tuning.MOUTH_PIXELS:
         return image
@@ -62,9 +62,9 @@ def lips() -> tuple[Array, Array]:
 
 
 def lips_shadow(shape: Array, parted: float) -> Array:
-    """(V,) how much light reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch.
+    """(V,) share of the light that reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch.
 
-    parted: metres by which the photograph's lips are; closed ones bring their own line.
+    parted: metres between the photograph's lips; closed ones show their own line.
     """
     lost = tuning.LIPS_LINE * smoothstep(*tuning.LIPS_PARTED, np.array(parted))
     upper, lower = lips()

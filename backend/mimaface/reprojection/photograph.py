@@ -1,4 +1,4 @@
-"""One photograph of the person: how every point of a posed head looks in it."""
+"""One photograph of the person, projected on the head: the colour of every point of a posed head."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def facing_camera(posed: Array, triangles: Array) -> Array:
 
 
 def solid_vertices(projection: Projection, kind: Array) -> Array:
-    """(V,) 1 in the middle of the face, which opens and closes, falling to 0 at its sides, which the sheet carries better."""
+    """(V,) 1 in the middle of the face, where eyes and mouth open and close, falling to 0 at its sides, which the person warp shows better."""
     head = projection.head
     across, up, depth = head.vertices.T
     front = smoothstep(*tuning.SOLID_DEPTH, depth) * (1 - smoothstep(*tuning.SOLID_UP, up))

@@ -1,6 +1,6 @@
-"""The photograph projected onto the fitted head: where each point of the head is in the picture, and how far to trust it.
+"""The photograph projected onto the fitted head: the pixel of each vertex, and how far it is trusted.
 
-A point takes its own pixel where it is seen, else the pixel of its mirror partner, else colours spread from seen neighbours.
+A visible vertex has its own pixel, a hidden one that of its mirror partner, or else a colour of its visible neighbours.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ TEETH_PARTS = ("teeth_upper", "teeth_lower")
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """What a portrait brings to every frame; V vertices, N drawn triangles, source picture H × W.
+    """All that is prepared once for a portrait; V vertices, N drawn triangles, source picture H × W.
 
     image (H, W, 3) uint8: the photograph; matte (H, W) float32: how much of a pixel is the person, 0 to 1; person, inner_person
     (H, W, 3) uint8: the person without the background, and its mouth continued over the lips;
     kind (N,): SKIN, EYE, MOUTH or TEETH; part (N,): the head's own label;
     still (V, 3): the portrait's own pose, camera frame; place, mirror_place (V, 3): u, v, depth of a vertex and of its mirror
-    partner in the photograph; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255 where no pixel is known;
-    inner (V,): 1 where the head is drawn even so; above_chin (V,): 0 on the chin's underside;
+    partner in the photograph; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255 of hidden vertices;
+    inner (V,): 1 where hidden vertices are opaque; above_chin (V,): 0 on the chin's underside;
     follow (V,): 1 moves with the head, 0 stays (base of the neck);
     flat: whether it is a drawing in flat colours;
-    eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB where no light comes; gum (3,): RGB against that of teeth; tone:
-    the photograph's, which all that is painted has;
+    eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; tone: the tone
+    of the photograph;
     at the source pixels: depth and source_kind (H, W), margin (H, W, 5) int8: quarters of a pixel to the nearest other surface,
     by kind; see ``tuning.SAMPLE_MARGINS``.
     """
@@ -153,7 +153,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
 
 
 def _face_in(shape: Array, fit: FittedFace, camera: Camera) -> Array:
-    """(H, W) bool: where the face of ``shape`` (V, 3), head frame, is: surely the person."""
+    """(H, W) bool: the pixels of the face of ``shape`` (V, 3), head frame."""
     head = Head.load()
     inner = head.region("face", "lips", "lids")
     triangles = np.ascontiguousarray(head.triangles[inner[head.triangles].all(1)])

@@ -1,7 +1,7 @@
-"""The colours that a photograph has: what is painted into one in black and white, sepia or any other single tint has its tint.
+"""The tone of a photograph: painted parts of a picture in black and white, sepia or another single tint have its tint.
 
-In such a picture brightness alone says what a colour is. How far a person's colours are off that says how far the picture is in
-colour, and what is painted keeps as much of its own hue.
+In such a picture brightness alone determines a colour. The distance of the person's colours from that curve measures how far the picture
+is in colour; painted colours keep their own hue by as much.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BRIGHTNESS = np.array([0.299, 0.587, 0.114])  # of RGB, ITU-R BT.601
 
 @dataclass(frozen=True, eq=False)
 class Tone:
-    """curve (256, 3): the usual colour of each brightness, 0 to 255; own: how much of its own hue a painted colour keeps, 0 to 1."""
+    """curve (256, 3): the usual colour of each brightness, 0 to 255; own: share of its own hue in a painted colour, 0 to 1."""
 
     curve: Array
     own: float
