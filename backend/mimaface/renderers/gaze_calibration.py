@@ -1,6 +1,6 @@
-"""The released engine's gaze, calibrated: what its net says of a video's frames beside what our tracker says (spec 3.2).
+"""Calibration of the released renderer's gaze: an affine map from our tracker's gaze to the four numbers of the authors' network (spec 3.2).
 
-What the net's four numbers mean is published nowhere; an affine map from our gaze is fitted to any video of a person who looks around.
+The meaning of the four numbers is not published. The map is fitted to any video of a person who looks around.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], nam
 
     Raises :class:`InvalidInput` where the eyes hardly move, :class:`NoFaceFound`.
     """
-    tracker, said = Tracker(), []
+    tracker, outputs = Tracker(), []
     device = next(networks.reconstruction.parameters()).device
     network = networks.reconstruction.float()
     for seconds, image in frames:
@@ -38,11 +38,11 @@ def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], nam
         numbers = np.full(4, np.nan)
         if points is not None:
             numbers = net_output(network, net_input(image, points[:, :2], SIDE).crop, device)[1]
-        said.append(numbers)
+        outputs.append(numbers)
     *_, motion = tracker.finish(name)
     assert motion is not None
     sure = motion.valid[:, 2]
-    return GazeAdapter.fit(motion.gaze[sure], np.stack(said)[sure]), int(sure.sum())
+    return GazeAdapter.fit(motion.gaze[sure], np.stack(outputs)[sure]), int(sure.sum())
 
 
 def save_calibration(adapter: GazeAdapter, name: str) -> None:

@@ -21,7 +21,7 @@ def states() -> dict[str, str]:
 
 
 def usable(name: str) -> Renderer:
-    """The renderer of that name. Raises :class:`InvalidInput` for one that is unknown or does not work here."""
+    """The renderer of that name. Raises :class:`InvalidInput` if there is none, or if it does not work here."""
     if name not in RENDERERS:
         raise InvalidInput(f"engine {name!r} is unknown", f"use one of: {', '.join(RENDERERS)}")
     reason = RENDERERS[name].state()

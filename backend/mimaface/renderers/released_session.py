@@ -27,7 +27,7 @@ from .released_shot import ReleasedEngine
 def open_released(folder: Path) -> ReleasedEngine:
     """All networks of the converted release, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`.
 
-    The transfer from ARKit blendshapes is solved once and kept beside the models.
+    The transfer from ARKit blendshapes is solved once, and stored beside the models.
     """
     device = best_device()
     networks = FaceNetworks.load(folder, device)

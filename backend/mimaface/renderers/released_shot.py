@@ -47,7 +47,7 @@ SIGNALS = {"identity", "gaze", "expression", "albedo", "illumination", "rotation
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One face of a photograph with its motion, ready to be generated; ``notes`` say what was not as it should be.
+    """One face of a photograph with its motion, ready to be generated; ``notes`` are warnings about the motion.
 
     canvas (S, S, 3) uint8: the square that the model sees; onto_canvas (2, 3): photograph → canvas; driving: T frames.
     """
@@ -230,10 +230,10 @@ def net_input(image: Array, landmarks: Array, side: int) -> NetInput:
 
 
 def net_output(reconstruct: Reconstruct, crop: Array, device: torch.device) -> tuple[dict[str, Array], Array]:
-    """The coefficients by name and the four numbers of gaze of a crop. Raises :class:`InvalidCheckpoint` for what is neither."""
+    """The coefficients by name and the four numbers of gaze of a crop. Raises :class:`InvalidCheckpoint` for another output."""
     with torch.inference_mode():
-        told = reconstruct(as_images(crop[None]).to(device))
-    values = told.float().cpu().numpy().astype(np.float64)
+        output = reconstruct(as_images(crop[None]).to(device))
+    values = output.float().cpu().numpy().astype(np.float64)
     if values.shape != (1, COEFFICIENTS + 4) or not np.isfinite(values).all():
         raise InvalidCheckpoint(f"the reconstruction network gives {values.shape}, expected finite numbers (1, 261)")
     return split_coefficients(values[0, :COEFFICIENTS]), values[0, COEFFICIENTS:]

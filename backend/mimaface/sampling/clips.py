@@ -1,9 +1,9 @@
 """Clips and their overlaps: how a shot of any length is generated in pieces. Integers only, constant memory.
 
-Clips advance by ``length − overlap`` frames. The first ``overlap`` frames of a clip repeat the last of the clip before it:
-their latents are handed over (ICA) and they are not produced again. The last clip is a full one: beyond the end of the shot
-it holds the last frame of the motion, and what it generates there is dropped. So every clip of a shot has the same number of
-frames, and never more frames handed over than the network was trained with. A shot shorter than a clip is one short clip.
+Clips advance by ``length − overlap`` frames. The first ``overlap`` frames of a clip repeat the last ones of the previous clip: their
+latents are handed over (ICA), and they are not generated again. The last clip has full length, too: beyond the end of the shot the motion
+holds its last frame, and those frames are dropped. So all clips of a shot have the same number of frames, and the network gets no more
+frames handed over than in training. A shot shorter than a clip is one short clip.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mimaface.protocol.errors import InvalidInput
 
-Memory = MutableMapping[str, bytes]  # what a job keeps between runs, so that a resumed one need not start over
+Memory = MutableMapping[str, bytes]  # latents that a job stores between runs: a resumed run continues from them
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def as_images(pictures: Array) -> Tensor:
 
 
 def as_pictures(images: Tensor) -> Array:
-    """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8. Raises :class:`NotFinite`: no picture is made of what is not a number."""
+    """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8. Raises :class:`NotFinite`."""
     if not bool(torch.isfinite(images).all()):
         raise NotFinite("a picture was to be made of numbers that are not finite", HINT)
     return np.asarray(((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(-3, -1).cpu().numpy())
@@ -34,7 +34,7 @@ def normals_condition(pictures: Array, side: int) -> Tensor:
     Of every one of its pixels the mean normal, zero where the head is not, and how much of it the head covers.
     """
     normals = as_images(pictures)
-    covered = (normals.amax(1, keepdim=True) > -0.5).to(normals)  # one that can be seen has a component above it
+    covered = (normals.amax(1, keepdim=True) > -0.5).to(normals)  # a visible normal has a component above −0.5
     return functional.adaptive_avg_pool2d(torch.cat([normals * covered, covered], 1), side)
 
 

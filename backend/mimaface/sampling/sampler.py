@@ -24,8 +24,8 @@ from .clips import Clip, ClipPlan
 log = logging.getLogger(__name__)
 # the U-Net: stacked channels (B, channels, F, h, w), timestep, context (B·F, L, D) → (B, C, F, h, w)
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
-# pixels of the generated picture that the head moves while 63 % of what is changed in it is renewed. More: calmer, but the change
-# belongs to a pose further back. From 1 on a face that trembles by 0.05° flickers hardly more (10 %) than its posed photograph.
+# pixels of the generated picture that the head moves until 63 % of the residual is renewed. Higher: calmer, but the residual belongs to
+# an earlier pose. From 1 on a face that trembles by 0.05° flickers hardly more (10 %) than its posed photograph.
 WAY = 2.0
 
 
@@ -33,8 +33,8 @@ WAY = 2.0
 class ClipInputs:
     """What drives one clip: conditions name → latents (F, c, h, w), signals name → (F, n) or, constant, (n,).
 
-    ``moved`` (F,) says how far each frame's pose is from that of the frame before, in pixels of the generated picture; with it,
-    what the networks change follows the head's way instead of time, see :func:`along_the_way`. None: every frame by itself.
+    ``moved`` (F,): distance of each frame's pose from the previous frame's, in pixels of the generated picture. With it, changes by the
+    networks are smoothed along the motion, see :func:`along_the_way`. None: frames are independent.
     """
 
     conditions: Mapping[str, Tensor]
@@ -73,7 +73,7 @@ def generate_clips(  # house: four of the nine are options that are given by nam
 ) -> Iterator[GeneratedClip | None]:
     """Generate the clips of a plan from clip ``first`` on: None after each denoising step, then the finished clip.
 
-    inputs is asked once per clip for what ``clip.frames`` show, so memory does not grow with the shot. Each clip starts from
+    ``inputs`` is called once per clip, so memory does not grow with the shot. Each clip starts from
     fresh noise, drawn from (seed, clip index) alone, so that a run resumed with ``first`` and ``previous``, the latents
     (overlap, C, h, w) of :meth:`GeneratedClip.tail`, continues exactly. steps and guidance default to the model's own.
     Raises :class:`InvalidInput` where the resumed clip lacks the latents before it, and :class:`NotFinite` where a step's latents are
@@ -99,11 +99,11 @@ def generate_clips(  # house: four of the nine are options that are given by nam
 
 
 def along_the_way(latents: Tensor, inputs: ClipInputs, residual_of: str, previous: Tensor | None) -> Tensor:
-    """Latents (F, C, h, w) of a clip in which a frame takes over what was changed in the frame before, the more so the less its
-    pose has moved on: all of it while a pose is held, so that held poses stand still to the bit.
+    """Latents (F, C, h, w) of a clip, smoothed along the motion: a frame takes over the residual of the previous frame, the more the less
+    the pose has moved between them. While a pose is held the frames are equal to the bit.
 
-    What is taken over is the change of the condition ``residual_of``, or all of the latents where it is "".
-    ``previous`` (k, C, h, w) are the latents handed over: they stay as they were shown, and the first new frame goes on from them.
+    The residual is the difference to the condition ``residual_of``; with "" it is all of the latents.
+    ``previous`` (k, C, h, w), the latents handed over, do not change: their frames have been shown.
     """
     if inputs.moved is None:
         return latents
@@ -114,7 +114,7 @@ def along_the_way(latents: Tensor, inputs: ClipInputs, residual_of: str, previou
     base = inputs.conditions[residual_of].to(result) if residual_of else torch.zeros_like(result)
     fresh = 1 - torch.exp(-inputs.moved.to(result) / WAY)
     for place in range(max(given, 1), len(result)):
-        carried = result[place - 1] + (base[place] - base[place - 1])  # to the bit what it was where neither moved
+        carried = result[place - 1] + (base[place] - base[place - 1])  # unchanged to the bit where neither moves
         result[place] = carried + fresh[place] * (latents[place] - carried)
     return result
 
@@ -176,7 +176,7 @@ def sample_clips(
 
 
 def _start(sampler: SamplerConfig, model: schedule.Model, noise: Tensor, steps: int | None = None) -> Iterator[Tensor]:
-    """The sampler that a configuration names, on a network that predicts what the configuration says."""
+    """The sampler of a configuration, on a network with the configuration's kind of prediction."""
     alphas = schedule.scaled_linear_schedule(
         sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr
     )

@@ -179,7 +179,7 @@ def add_noise(alphas: Tensor, clean: Tensor, noise: Tensor, timesteps: Tensor) -
 
 
 def training_target(prediction: str, alphas: Tensor, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """What the network should say: ε, v = √ᾱ · ε − √(1 − ᾱ) · clean, or clean itself. Shapes as in :func:`add_noise`."""
+    """The training target: ε, v = √ᾱ · ε − √(1 − ᾱ) · clean, or clean itself. Shapes as in :func:`add_noise`."""
     if prediction != "v":
         return noise if prediction == "epsilon" else clean
     signal, level = _factors(alphas, clean, timesteps)

@@ -1,4 +1,4 @@
-"""``jobs.sqlite``: opened whatever state it is in. What is damaged is made again from the job folders, and said in the log."""
+"""``jobs.sqlite``, opened in any state. Damaged rows are restored from the job folders, and the log names them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def insert(database: sqlite3.Connection, row: Sequence[Any]) -> None:
 
 
 def _mend_rows(database: sqlite3.Connection, root: Path) -> None:
-    """Every row becomes one that can be read: as it is, from its folder's record, or as a failed job that says so."""
+    """Make every row readable: it stays, is restored from its folder's record, or becomes a failed job with a message."""
     for row in database.execute(f"SELECT {COLUMNS} FROM jobs").fetchall():
         folder = root / "jobs" / str(row[0])
         try:
@@ -109,7 +109,7 @@ def _mend_rows(database: sqlite3.Connection, root: Path) -> None:
 
 
 def _lost(name: str, row: Row) -> Row:
-    """A row in the place of one that is damaged beyond repair: submitting the job again makes it whole."""
+    """Replacement for a row that cannot be restored; submitting the job again completes it."""
     called = row[3] if isinstance(row[3], str) else ""
     return (name, "", "{}", called, 0, "failed", 0, "internal", LOST, "submit it again: press Generate", 0.0, "", "", 0)
 

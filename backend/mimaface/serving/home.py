@@ -1,4 +1,4 @@
-"""The folder that a backend works in: one backend at a time, and nobody else reads it."""
+"""The working folder of a backend: locked by one backend at a time, and private to its user."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LOCKED_BYTE = 1 << 30  # beyond the process id, which Windows would lock with it
 
 @contextlib.contextmanager
 def held(path: Path, serves: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock file ``path``; the system lets go of it when this process ends, however it ends.
+    """Lock the file ``path``; the system unlocks it when this process ends, however it ends.
 
-    serves tells whether the one who holds it is up and running: then this raises at once, else within some seconds. Raises
-    :class:`NotWritable` that names the other's process. Where a file system knows no locks a warning is logged instead.
+    ``serves``: whether the process that holds the lock answers; if so this raises at once, else after some seconds. Raises
+    :class:`NotWritable` that names that process. On a file system without locks it logs a warning instead.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def held(path: Path, serves: Callable[[], bool]) -> Iterator[None]:
                     "use that one, or end it first",
                 )
             time.sleep(0.05)
-        with contextlib.suppress(OSError):  # on a full disk the lock holds, but nobody can read whose it is
+        with contextlib.suppress(OSError):  # on a full disk the lock holds, but the file does not name its process
             os.ftruncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
         yield

@@ -1,4 +1,4 @@
-"""What is known of a job: a row of the database, and ``job.json`` in its folder, from which the row can be made again."""
+"""Records of a job: a row of the database, and ``job.json`` in its folder, from which the row can be restored."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def identity_of(portrait: str, motion: str, settings: str, build: str, frames: i
 
 
 def job_of(row: Sequence[Any]) -> Job:
-    """The job of a row of ``COLUMNS``. Raises :class:`ValueError` for a row that is damaged: also one that its own name belies."""
+    """The job of a row of ``COLUMNS``. Raises :class:`ValueError` for a damaged row, for example one whose name does not match its fields."""
     texts = [row[place] for place in (0, 1, 2, 3, 5, 7, 8, 9, 11, 12)]
     numbers = [row[place] for place in (4, 6, 13)]
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int) for number in numbers):
@@ -81,7 +81,7 @@ def job_of(row: Sequence[Any]) -> Job:
 
 
 def write_record(folder: Path, row: Sequence[Any]) -> None:
-    """Keep in the job's folder what its row of ``COLUMNS`` says for good. Raises :class:`OSError`."""
+    """Write the constant fields of a row of ``COLUMNS`` to the job's folder. Raises :class:`OSError`."""
     fields = dict(zip(COLUMNS.split(", "), row))
     write_whole(folder / RECORD, json.dumps({name: fields[name] for name in RECORDED}).encode(), private=True)
 

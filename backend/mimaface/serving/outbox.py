@@ -27,7 +27,7 @@ class Queue:
 
 
 class Outbox:
-    """gone: told the identity of a client that cannot be reached any more, or that does not read."""
+    """gone: called with the identity of a client that cannot be reached any more, or that does not read."""
 
     def __init__(self, socket: zmq.Socket[bytes], gone: Callable[[bytes], None]) -> None:
         self._socket, self._gone = socket, gone
@@ -81,7 +81,7 @@ class Outbox:
             self._gone(identity)
 
     def _send(self, identity: bytes, frames: list[bytes], keep: bool = False) -> bool:
-        """True when it was sent; with ``keep`` also when there is nobody to send it to."""
+        """Whether the message was sent; with ``keep`` also true if the client is gone."""
         try:
             self._socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
             return True

@@ -36,7 +36,7 @@ class Renders:
         return job in self._tasks
 
     def start(self, client: bytes, job: Job) -> None:
-        """Render what is missing of a job, unless that is done already or not wanted."""
+        """Queue the missing frames of a job, unless a task renders it already, or its state is not an active one."""
         if job.id in self._tasks or job.state not in ACTIVE:
             return
 

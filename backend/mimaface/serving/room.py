@@ -23,8 +23,8 @@ SPARE = 1 << 20
 
 @dataclass
 class Lack:
-    """What a job waits for. code: of the error; needed: bytes of disk or memory, 0 where that is not known; done: frames that the job had
-    when it was tried last; due: monotonic seconds of its next try; pause: seconds until then."""
+    """The resource that a paused job waits for. code: of the error; needed: bytes of disk or memory, 0 if unknown; done: frames of the job
+    at its last try; due: monotonic seconds of its next try; pause: seconds until then."""
 
     code: str
     needed: int
@@ -58,7 +58,7 @@ class Room:
             self._tried[job] = found
 
     def forget(self, job: str) -> None:
-        """A job has ended, or nobody wants it any more."""
+        """Forget a job that has ended or was cancelled."""
         self._waiting.pop(job, None)
         self._tried.pop(job, None)
 

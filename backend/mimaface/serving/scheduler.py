@@ -1,8 +1,8 @@
 """Three worker threads that take turns between generators, a step at a time.
 
-One is for what somebody waits for: control before previews. One is for previews that networks generate, whose first waits until those are
-loaded. The third is for long work: renders and tracks. So none waits for a step of another kind, which may take seconds, and each has
-its share of the processor. In all the client that used least time goes first
+One runs short work that a user waits for: control before previews. One runs previews that networks generate; the first of them waits until
+the networks are loaded. The third runs long work: renders and tracks. So no work waits for a step of another kind, which may take seconds,
+and each kind has its share of the processor. In all three the client that used least time goes first
 (deficit round-robin, Shreedhar and Varghese 1995, in measured seconds), and of its tasks the one that used least.
 """
 
@@ -26,7 +26,7 @@ MOST_SLOTS = 16
 
 @dataclass(eq=False)
 class Task:
-    """``start`` makes the generator on the worker; ``finished`` is told None, or the error that ended it.
+    """``start`` makes the generator on the worker; ``finished`` is called with None, or with the error that ended it.
 
     slot: a preview that waits, or is in the middle of its work, is ended by a newer one of its slot (:class:`Replaced`); one that is
     complete is not thrown away. A cancelled task is closed at its next step and not reported.

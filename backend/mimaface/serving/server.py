@@ -158,7 +158,7 @@ class Server:
                 self._guarded(partial(self._outbox.error, identity, number, as_known(error)))
 
     def _forget(self, identity: bytes) -> None:
-        """A client has left: nothing of it is kept or worked on any more, but its jobs."""
+        """Forget a client that has left, and stop its tasks; its jobs go on."""
         self._greeted.discard(identity)
         self._outbox.forget(identity)
         self._delivery.forget(identity)
@@ -308,7 +308,7 @@ class Server:
         self._outbox.reply(identity, message, job.to_wire())
 
     def _resume(self, identity: bytes, message: Message) -> None:
-        """Queue what is missing of a job that was cancelled, failed or paused; a no-op for one that is active or complete."""
+        """Queue the missing frames of a cancelled, failed or paused job; does nothing for an active or complete one."""
         job = self.store.job(message.fields["job"])
         if job.state not in ACTIVE:
             self.store.set_state(job.id, "done" if job.done == job.frames else "queued")

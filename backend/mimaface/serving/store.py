@@ -122,7 +122,7 @@ class Store:
         return [job for job in found if not states or job.state in states]
 
     def interrupted(self) -> list[Job]:
-        """Jobs that a start of the backend goes on with. One that ended it several times at the same frame waits for the user instead."""
+        """Jobs that a starting backend continues. A job that ended the backend several times at the same frame waits for the user instead."""
         for job in self.jobs(*ACTIVE):
             if job.starts >= DEADLY:
                 words = f"the backend ended {job.starts} times while it made frame {job.done} of this"
@@ -167,7 +167,7 @@ class Store:
         return content
 
     def memory(self, identity: str) -> JobMemory:
-        """What the job's engine keeps between runs."""
+        """The memory of a job between runs: see :data:`mimaface.sampling.clips.Memory`."""
         return JobMemory(self, self.root / "jobs" / identity / "memory")
 
     def put_frame(self, identity: str, number: int, content: bytes) -> str:
@@ -281,7 +281,7 @@ class Store:
 
 
 class JobMemory(MutableMapping[str, bytes]):
-    """Files of a job by name, each whole or absent; one that cannot be read, or is damaged, is as absent."""
+    """Files of a job by name, each complete or absent; a file that is damaged or cannot be read counts as absent."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder

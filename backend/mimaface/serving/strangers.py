@@ -116,7 +116,7 @@ def enough_handles() -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = WANTED_HANDLES if hard == resource.RLIM_INFINITY else min(hard, WANTED_HANDLES)
         if soft != resource.RLIM_INFINITY and soft < wanted:
-            with contextlib.suppress(OSError, ValueError):  # macOS allows fewer than it says
+            with contextlib.suppress(OSError, ValueError):  # macOS allows fewer than it reports
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if handles() < LEAST_HANDLES:
         raise OutOfResources(

@@ -49,7 +49,7 @@ REFERENCE_SIZE = 2048  # pixels of the longer side of a reference picture: sharp
 
 
 class Work:
-    """Runs on the worker threads. Portraits, sessions of previews and networks are kept for reuse, while there is memory."""
+    """Work of the worker threads. Caches portraits, sessions of previews and networks while there is memory."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -131,7 +131,7 @@ class Work:
             yield from motion_steps(path, retargeting, progress, reading)
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes) -> Job:
-        """Check and accept a job; raises early what can be known early."""
+        """Check and accept a job; errors of its settings and motion are raised here, not while it renders."""
         self.store.portrait(parts_of(portrait)[0])
         with enough_memory(self.forget):
             with readable(InvalidMotion, "the job's motion"):
@@ -183,7 +183,7 @@ class Work:
         return self.store.put_frame(job.id, number, content)
 
     def forget(self) -> None:
-        """Give back the memory of what is kept for reuse."""
+        """Free the memory of the caches."""
         with self._lock:
             self._portraits.clear()
             self._sessions.clear()
@@ -215,7 +215,7 @@ def readable(error: type[MimaFaceError], what: str) -> Iterator[None]:
 
 
 def same_build(job: Job) -> None:
-    """Raise :class:`InvalidCheckpoint` where frames made now would not belong to those that the job has; old stores do not tell."""
+    """Raise :class:`InvalidCheckpoint` if new frames would differ in build from the job's frames; stores of older versions do not record it."""
     if job.build not in ("", registry.build(job.settings.engine)):
         raise InvalidCheckpoint(
             "this take was begun with another version, other weights or on another device, and would not look the same from here on",
