@@ -15,7 +15,7 @@ from mimaface.basel.paste import draw, paste
 from mimaface.basel.pose import from_network
 from mimaface.basel.transfer import solve
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.face.gaps import filled
+from mimaface.face.gaps import fill_gaps
 from mimaface.face.head import Head
 from mimaface.face.portrait import Portrait
 from mimaface.model.family import MimaFaceModel
@@ -181,12 +181,12 @@ def test_frames_without_a_face_are_filled_and_said(released, photo, caplog):
     motion = motion_of(*[{"jawOpen": value} for value in (0.0, 0.9, 0.4, 0.9, 0.9, 0.8)])
     valid = motion.valid.copy()
     valid[[1, 3, 4], 0] = False
-    found, notes = filled(motion.but(valid=valid))
+    found, notes = fill_gaps(motion.but(valid=valid))
     np.testing.assert_allclose(found.blendshapes.max(1), [0.0, 0.2, 0.4, 1.6 / 3, 2 / 3, 0.8], atol=1e-6)
     assert len(notes) == 1 and "no face in 3 of 6 frames (1, 3, 4)" in notes[0]
     shot = released.shot(photo, motion.but(valid=valid))
     assert shot.notes == tuple(notes) and notes[0] in caplog.text
-    assert filled(motion) == (motion, [])
+    assert fill_gaps(motion) == (motion, [])
     with pytest.raises(InvalidMotion, match="none of the 6 frames"):
         released.shot(photo, motion.but(valid=np.zeros((6, 3), bool)))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.gaps import filled
+from mimaface.face.gaps import fill_gaps
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.gaze import gaze_from_blendshapes
@@ -82,7 +82,7 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
     )
     if not face.any():
         raise InvalidMotion(f"{name}: no row of the take has a face", "use a take in which the face is seen")
-    clip, bridged = filled(clip)
+    clip, bridged = fill_gaps(clip)
     warnings += bridged
     for text in warnings:
         log.info("%s: %s", name, text)

@@ -81,15 +81,15 @@ def correct(fit: FittedFace) -> Correction:
     on_lids = _on_lids()
     smooth_system, whole_system = _landmark_systems()
     smooth, whole = smooth_system.solve(targets[~on_lids]), whole_system.solve(targets)
-    kept = [(rows, targets, weights)]
+    constraints = [(rows, targets, weights)]
     for step in range(tuning.CORRECTION_ROUNDS):
         rims = [MOUTH_RIM] if step else [*EYE_RIMS, MOUTH_RIM]
         # every round holds the last one's rims and finds what has come out from behind them: lips curl inwards
         for rim in rims:
             more_rows, away, more_weights = rim_rows(fit, still + whole, rim)
-            kept.append((more_rows, away + more_rows @ whole, more_weights))
-        all_rows, all_targets, all_weights = (vstack([k[0] for k in kept]).tocsr(), *map(np.concatenate, list(zip(*kept))[1:]))
-        whole = solve_field(all_rows, all_targets, all_weights)
+            constraints.append((more_rows, away + more_rows @ whole, more_weights))
+        all_rows, all_targets, all_weights = zip(*constraints)
+        whole = solve_field(vstack(all_rows).tocsr(), np.concatenate(all_targets), np.concatenate(all_weights))
     smooth, whole = smooth @ fit.rotation, whole @ fit.rotation
     lids = np.stack([whole - smooth, whole - smooth])
     near = [np.abs(head.vertices - head.eye_centres[side]).max(1) < tuning.LIDS_REACH for side in range(2)]

@@ -13,7 +13,7 @@ from mimaface.protocol.motion import BRIDGE, MotionClip
 OBSERVED = (("face", ("blendshapes", "expression_bfm")), ("head", ("head_quat", "head_pos")), ("gaze", ("gaze", "gaze_d3dfr")))
 
 
-def filled(motion: MotionClip) -> tuple[MotionClip, list[str]]:
+def fill_gaps(motion: MotionClip) -> tuple[MotionClip, list[str]]:
     """The motion with invisible frames filled, and a note for every kind of track; ``valid`` does not change.
 
     Between visible frames as across holes (:func:`mimaface.protocol.motion.way_across`); at the ends the nearest visible frame is held.

@@ -172,20 +172,20 @@ def _starts(length: int, extent: float, tiles: int) -> list[float]:
 
 
 def _without_overlaps(faces: list[DetectedFace]) -> list[DetectedFace]:
-    kept: list[DetectedFace] = []
+    unique: list[DetectedFace] = []
     for face in sorted(faces, key=lambda item: -item.score):
-        if all(_overlap(face.box, other.box) < tuning.MAX_OVERLAP for other in kept):
-            kept.append(face)
-    return kept
+        if all(_overlap(face.box, other.box) < tuning.MAX_OVERLAP for other in unique):
+            unique.append(face)
+    return unique
 
 
 def _one_of_each(faces: list[Landmarks]) -> list[Landmarks]:
     """The faces without duplicates: of two boxes on one face, the one with the higher presence."""
-    kept: list[Landmarks] = []
+    unique: list[Landmarks] = []
     for face in sorted(faces, key=lambda item: -item.presence):
-        if not any(_same(_box(face.points), _box(other.points)) for other in kept):
-            kept.append(face)
-    return kept
+        if not any(_same(_box(face.points), _box(other.points)) for other in unique):
+            unique.append(face)
+    return unique
 
 
 def _box(points: Array) -> Array:

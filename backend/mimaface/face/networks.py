@@ -50,11 +50,11 @@ def run_network(interpreter: Any, values: Array) -> list[Array]:
 def _quiet() -> Iterator[None]:
     """LiteRT announces its delegate on the process's error stream, with no switch to turn that off."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    standard_error, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
         os.close(nowhere)

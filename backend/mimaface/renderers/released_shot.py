@@ -24,7 +24,7 @@ from mimaface.basel.render import BaselRenderer
 from mimaface.basel.transfer import GazeAdapter, Transfer
 from mimaface.engines.finite import finite
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.face.gaps import filled
+from mimaface.face.gaps import fill_gaps
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.model.vision import VisionTokens
@@ -95,7 +95,7 @@ class ReleasedEngine:
         ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, are used as they are instead of blendshapes and gaze. Our gaze goes
         through ``gaze_adapter``, by default the assumed one.
         """
-        motion, notes = filled(motion)
+        motion, notes = fill_gaps(motion)
         for note in notes:
             log.warning(note)
         view = net_input(portrait.image, portrait.fit.landmarks[:, :2], self.side)

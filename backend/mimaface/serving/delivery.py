@@ -26,7 +26,7 @@ class Attachment:
 
     next: int
     credit: int
-    told: str = ""  # the words in which it was told why the job is paused
+    reported: str = ""  # the message of its last event about a paused job
 
 
 class Delivery:
@@ -63,7 +63,7 @@ class Delivery:
                 ended = True
             except OutOfResources:  # a frame that cannot be read now: at another turn
                 ended = False
-                self._say_that_it_waits(identity, self._store.job(name), attachment)
+                self._report_pause(identity, self._store.job(name), attachment)
             if ended:
                 self._attached.pop((identity, name), None)
 
@@ -84,15 +84,15 @@ class Delivery:
         if not ended or (attachment.next < job.done and job.state != "cancelled"):
             return False
         if job.waits_for_room:
-            self._say_that_it_waits(identity, job, attachment)
+            self._report_pause(identity, job, attachment)
             return False
         event = Message("done", {"job": name}) if job.state == "done" else failure(job)
         return self._outbox.event(identity, event)
 
-    def _say_that_it_waits(self, identity: bytes, job: Job, attachment: Attachment) -> None:
-        """Once for each sentence. The client stays attached: the job goes on by itself, and the frames to come follow."""
-        if job.waits_for_room and job.message != attachment.told and self._outbox.event(identity, failure(job)):
-            attachment.told = job.message
+    def _report_pause(self, identity: bytes, job: Job, attachment: Attachment) -> None:
+        """Send each new message of a paused job once. The client stays attached: the job goes on by itself, and its frames follow."""
+        if job.waits_for_room and job.message != attachment.reported and self._outbox.event(identity, failure(job)):
+            attachment.reported = job.message
 
     def send_progress(self) -> None:
         now = time.monotonic()

@@ -198,4 +198,4 @@ def _report(task: Task, error: BaseException | None) -> None:
     try:
         task.finished(error)
     except Exception:
-        log.exception("the end of a task could not be told")
+        log.exception("the end of a task could not be reported")

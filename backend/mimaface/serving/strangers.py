@@ -17,11 +17,11 @@ from mimaface.protocol.errors import OutOfResources
 log = logging.getLogger(__name__)
 # File handles that the process asks for, and those without which it does not start: 36 are in use when it idles, a job needs some more.
 WANTED_HANDLES, LEAST_HANDLES = 65_536, 48
-# Connections that have said nothing with our key: a real one takes milliseconds until it does, so that it is never among the oldest.
-# More would take handles from the job where only 1024 are allowed.
+# connections that have not yet proved our key. A real client proves it within milliseconds, so its connection is never among the oldest.
+# Higher: where a process may have 1024 handles, too few are left for a job.
 MOST_STRANGERS = 256
 WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_MONITOR_STOPPED
-SAID_EVERY = 60.0  # seconds between two lines of the log
+WARN_EVERY = 60.0  # seconds between two warnings in the log
 
 
 class Strangers:
@@ -31,7 +31,7 @@ class Strangers:
         self.most = min(MOST_STRANGERS, handles() // 4)
         self._accepted: dict[int, object] = {}  # the other end of every connection, by its handle, oldest first
         self._proved: dict[int, object] = {}
-        self._said = -SAID_EVERY
+        self._warned = -WARN_EVERY
         self._monitor = socket.get_monitor_socket(WATCHED)
         self._thread = threading.Thread(target=self._run, name="mimaface-strangers", daemon=True)
         self._thread.start()
@@ -69,8 +69,8 @@ class Strangers:
             end = self._accepted.pop(handle)
             if end is not None and other_end(handle) == end:
                 shut(handle)
-        if len(strangers) > self.most and time.monotonic() - self._said > SAID_EVERY:
-            self._said = time.monotonic()
+        if len(strangers) > self.most and time.monotonic() - self._warned > WARN_EVERY:
+            self._warned = time.monotonic()
             log.warning("more than %d connections without our key: the oldest are ended", self.most)
 
 

@@ -56,7 +56,7 @@ class Work:
         self._portraits: OrderedDict[str, Portrait] = OrderedDict()
         self._sessions: OrderedDict[tuple[str, RenderSettings], Session] = OrderedDict()
         self._pool = EnginePool()
-        self._lock = threading.Lock()  # of what is kept
+        self._lock = threading.Lock()  # of the caches
 
     def capabilities(self) -> list[dict[str, Any]]:
         return [{"name": name, "works": not reason, "why_not": reason} for name, reason in registry.states().items()]
