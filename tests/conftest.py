@@ -24,10 +24,12 @@ from mimaface.renderers.generated import Generated
 COLLINS = ASSETS / "portrait.png"
 HOPPER = Path(__file__).parent / "data" / "grace_hopper.jpg"
 CASES = Path(__file__).parent / "cases"
-# Files that take longest, in order: they begin first, so that no worker is left alone with one of them at the end.
+# Files that take longest, in order: they begin first, so that no worker is left alone with one of them at the end. Those that wait for
+# Blender are the very first, while the checks of run.py still need a core.
 LONGEST = (
-    "addon/test_blender.py", "addon/test_takes.py", "serving/test_server.py", "serving/test_processes.py", "weights/test_convert.py",
-    "training/test_loop.py", "renderers/test_generated.py",
+    "addon/test_blender.py", "addon/test_takes.py", "addon/test_rig.py", "addon/test_driving.py", "export/test_onnx.py", "weights/test_convert.py",
+    "training/test_loop.py", "serving/test_server.py", "serving/test_room.py", "serving/test_faults.py", "serving/test_processes.py",
+    "renderers/test_generated.py", "evaluation/test_ablations.py", "evaluation/test_golden_check.py", "training/test_adversary.py",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def tiny_model(seed: int = 3) -> MimaFaceModel:
             conditions=(("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
             residual_of="render",
             sampler=SamplerConfig(method="ddim", steps=2, prediction="sample", zero_terminal_snr=True),
-            unet=models.tiny_unet(in_channels=25),
+            unet=models.tiny_unet(in_channels=25, **models.ONE_LEVEL),
         )
     )
     models.awaken(model)

@@ -71,6 +71,11 @@ def tiny_configuration(**changes: Any) -> MimaFaceConfig:
     )
 
 
+ONE_LEVEL: dict[str, Any] = {  # of a U-Net, for half the time that two take; the kinds of layers are the same but for the sampling between
+    "down_block_types": ("CrossAttnDownBlockMotion",),
+    "up_block_types": ("CrossAttnUpBlockMotion",),
+    "block_out_channels": (16,),
+}
 FOUR_CONDITIONS: dict[str, Any] = {
     "conditions": (("render", 4), ("source", 4), ("normals", 4), ("source_normals", 4)),
     "unet": tiny_unet(in_channels=25),
