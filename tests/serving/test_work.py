@@ -1,0 +1,66 @@
+"""What the backend does around a model's networks: with networks whose results are known, in this process."""
+
+import pytest
+
+from conftest import COLLINS, motion_of, nod
+from mimaface.engines.mock import MockEngine
+from mimaface.engines.pool import EnginePool
+from mimaface.protocol.settings import RenderSettings
+from mimaface.serving.store import Store
+from mimaface.serving.work import Work
+
+SETTINGS = RenderSettings(engine="demo", size=64)
+FRAMES = 14  # two clips, of 12 frames each
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """A function that puts a new engine in the place of the networks, as after a start of the backend."""
+
+    def start() -> MockEngine:
+        made = MockEngine()
+        monkeypatch.setattr(EnginePool, "get", lambda self, folder, load: made)
+        return made
+
+    return start
+
+
+def portrait_in(store) -> str:
+    return store.put_portrait(COLLINS.read_bytes()) + "-0"
+
+
+def test_a_job_that_is_left_in_its_second_clip_goes_on_with_that_clip_alone(store, engine):
+    engine()
+    job = store.submit(portrait_in(store), SETTINGS, "nod", nod(FRAMES).to_bytes(), FRAMES)
+    rendering, before = Work(store).render(job), {}
+    for step in rendering:
+        before |= dict([step] if step else [])
+        if 12 in before:
+            rendering.close()
+            break
+    resumed = engine()
+    after = dict(step for step in Work(store).render(store.job(job.id)) if step)
+    assert (sorted(before), sorted(after)) == (list(range(13)), [13])
+    assert (resumed.calls["denoise"], resumed.calls["refine"]) == (1, 1), "no clip and no frame again"
+    other = store.submit(job.portrait, RenderSettings(engine="demo", size=64, seed=1), "nod", nod(FRAMES).to_bytes(), FRAMES)
+    assert before | after == dict(step for step in Work(store).render(other) if step), "by SHA-256: what is made in one go"
+
+
+def test_previews_by_a_model_keep_what_they_have_prepared(store, engine):
+    made, work, portrait = engine(), Work(store), portrait_in(store)
+
+    def preview(value: float):
+        return [step for step in work.preview(portrait, SETTINGS, motion_of({"jawOpen": value}).to_bytes()) if step is not None][-1]
+
+    assert abs(preview(0.2).astype(int) - preview(0.9)).max() > 30, "each of its own motion"
+    assert made.calls["encode_source"] == 1, "the portrait is prepared once"
+    work.forget()
+    preview(0.2)
+    assert made.calls["encode_source"] == 2, "and again after it was forgotten for its memory"
