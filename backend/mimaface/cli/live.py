@@ -1,0 +1,121 @@
+"""``mimaface live``: the portrait moves in a window as a stream of face capture says."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mimaface.protocol.errors import InvalidInput, NotInstalled
+
+from .terminal import Commands, warn
+
+if TYPE_CHECKING:
+    from mimaface.drivers.streams import Receiver
+    from mimaface.live import Puppet
+    from mimaface.output.sinks import FrameSink
+    from mimaface.output.window import Window
+
+RATE = 25.0  # frames per second of the film
+WAIT = (
+    0.02  # seconds for a packet before the window is looked after. Raised: the window answers later; lowered: a busier processor
+)
+KEYS = "N: this face is neutral   Esc: end"
+
+
+def add(commands: Commands) -> None:
+    """Add ``live``."""
+    live = commands.add_parser("live", help="show a portrait that moves with face capture from a phone or another program")
+    live.add_argument("portrait", type=Path, help="a photograph of a face")
+    live.add_argument(
+        "--input", required=True, metavar="ADDRESS",
+        help="livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowface://PHONE, vmc: or openseeface:",
+    )  # fmt: skip
+    live.add_argument("-o", "--output", type=Path, help="an .mp4 file that is written, too")
+    live.add_argument("--size", type=int, default=512, help="pixels of the longer side")
+    live.add_argument(
+        "--framing", choices=("photo", "face"), default="photo", help="the whole photograph, or the square around the head"
+    )
+    live.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
+    live.add_argument(
+        "--seconds", type=float, default=0.0, help="end after so long (default: until the window is closed or Ctrl-C)"
+    )
+    live.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    live.set_defaults(command=_live)
+
+
+def _live(parsed: argparse.Namespace) -> int:
+    from mimaface.drivers.streams import open_stream
+    from mimaface.face.portrait import Portrait
+    from mimaface.live import Puppet
+    from mimaface.output.sinks import is_film, open_sink
+    from mimaface.protocol.settings import RenderSettings
+
+    if parsed.output is not None and not is_film(parsed.output):
+        raise InvalidInput(f"{parsed.output.name}: this kind of output is not known", "use an .mp4 file")
+    settings = RenderSettings("proxy", parsed.size, parsed.framing, face=parsed.face)
+    portrait = Portrait.open(parsed.portrait, parsed.face)
+    for warning in portrait.warnings:
+        warn(warning)
+    puppet = Puppet(portrait, settings.size, settings.framing)
+    with contextlib.ExitStack() as stack:
+        receiver = stack.enter_context(open_stream(parsed.input))
+        window = _window(stack, parsed)
+        sink = None if parsed.output is None else stack.enter_context(open_sink(parsed.output, RATE, parsed.overwrite))
+        shown = _run(puppet, receiver, window, sink, parsed.seconds)
+    print(f"{shown} pictures shown" + (f"; {parsed.output} is written" if parsed.output else ""))
+    return 0
+
+
+def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window | None:
+    """The window; None, said, where there can be none and a film is written."""
+    from mimaface.output.window import Window
+
+    try:
+        return stack.enter_context(Window(f"MIMAFace: {parsed.portrait.name}"))
+    except NotInstalled as error:
+        if parsed.output is None:
+            raise
+        warn(f"{error.message}: only the film is written")
+        return None
+
+
+def _run(puppet: Puppet, receiver: Receiver, window: Window | None, sink: FrameSink | None, seconds: float) -> int:
+    """Show the newest sample until the window is closed, Escape, Ctrl-C or the end of ``seconds``; the number of pictures."""
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    picture, newest, shown, written = puppet.picture(), None, 0, 0
+    puppet.set_neutral(None)
+    started, delay = time.monotonic(), 0.0
+    for now in _ticks(started, seconds, stop, window):
+        samples = receiver.poll(WAIT)
+        fresh: Any = None
+        if samples:
+            newest, arrived = samples[-1], time.monotonic()
+            picture = fresh = puppet.picture(newest)
+            shown, delay = shown + 1, time.monotonic() - arrived
+        if window is not None:
+            light = "tracking" if receiver.tracking else "no face" if receiver.packets else "waiting for packets"
+            line = f"{receiver.decoder.name} at port {receiver.port}: {light}, {1000 * delay:.0f} ms   {receiver.note or KEYS}"
+            window.show(picture if shown <= 1 else fresh, line)
+            if "n" in (pressed := window.keys()):
+                puppet.set_neutral(newest)
+            if "escape" in pressed:
+                break
+        while sink is not None and written <= (now - started) * RATE:
+            sink.write(written, picture)
+            written += 1
+    return shown
+
+
+def _ticks(started: float, seconds: float, stop: threading.Event, window: Window | None) -> Iterator[float]:
+    while not stop.is_set() and (window is None or window.is_open):
+        now = time.monotonic()
+        if seconds and now - started >= seconds:
+            return
+        yield now

@@ -1,0 +1,41 @@
+"""The portrait as a puppet: its projected picture under the newest sample of a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.drivers.streams import Recording, Sample
+from mimaface.face.portrait import Portrait
+from mimaface.face.pose import poses_for
+from mimaface.reprojection.reprojector import Reprojector
+
+Array = NDArray[Any]
+
+
+class Puppet:
+    """Shows samples as moves away from a neutral one: the first that shows a face, until another is set."""
+
+    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo") -> None:
+        """size: pixels of the longer side, 0 for the photograph's; framing: "photo" or "face"."""
+        self._portrait, self._reprojector = portrait, Reprojector(portrait, size, framing)
+        self._neutral: Sample | None = None
+
+    def set_neutral(self, sample: Sample | None) -> None:
+        """The sample that is no motion; None takes the next one that shows a face."""
+        self._neutral = sample
+
+    def picture(self, sample: Sample | None = None) -> Array:
+        """RGB or RGBA (H, W, 3 or 4) uint8 under a sample; the portrait at rest without one, or when it shows no face."""
+        if sample is not None and sample.blendshapes is not None and self._neutral is None:
+            self._neutral = sample
+        if sample is None or sample.blendshapes is None or self._neutral is None:
+            sample = self._neutral = self._neutral or Sample(0.0, np.zeros(52, np.float32))
+        both = Recording()
+        for seconds, each in enumerate((self._neutral, sample)):
+            both.add(Sample(float(seconds), each.blendshapes, each.head_quat, each.head_pos, each.gaze))
+        clip = both.finish("live")
+        pose = poses_for(self._portrait.fit, clip.but(meta={"neutral": 0}))[1]
+        return self._reprojector.render(pose)

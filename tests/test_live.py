@@ -1,0 +1,104 @@
+"""``mimaface live``: a real stream, a real window where there can be one, and a film."""
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import ImageGrab
+
+from conftest import COLLINS, motion_of
+from drivers.test_streams import live_link, send
+from mimaface.cli import main
+from mimaface.drivers.streams import KINDS, Sample
+from mimaface.drivers.video import video_frames
+from mimaface.live import Puppet
+
+TAKE = motion_of({"angles": (10, 0, 0)}, {"angles": (10, 0, 0), "jawOpen": 0.8})
+
+
+def sample(index: int) -> Sample:
+    return KINDS["livelink"]().decode(live_link(TAKE, index)[0], 0.0)
+
+
+def test_the_first_face_is_neutral_and_another_can_be(portrait):
+    puppet = Puppet(portrait, 128)
+    still = puppet.picture()
+    puppet.set_neutral(None)
+    np.testing.assert_array_equal(puppet.picture(sample(0)), still)
+    opened = puppet.picture(sample(1)).astype(int)
+    assert np.abs(opened - still).max() > 60
+    np.testing.assert_array_equal(puppet.picture(Sample(1.0)), still)
+    puppet.set_neutral(sample(1))
+    np.testing.assert_array_equal(puppet.picture(sample(1)), still)
+
+
+@pytest.fixture
+def phone():
+    """A port to which a telephone sends a closed mouth and an open one, a fifth of a second each, again and again."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = threading.Event()
+
+    def play() -> None:
+        count = 0
+        while not done.wait(0.02):
+            send(port, live_link(TAKE, count // 10 % 2))
+            count += 1
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    yield port
+    done.set()
+    thread.join()
+
+
+def test_a_film_is_written_where_there_is_no_display(tmp_path, phone, monkeypatch, capsys):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    film = tmp_path / "live.mp4"
+    arguments = ["live", str(COLLINS), "--input", f"livelink://127.0.0.1:{phone}", "--size", "128"]
+    assert main([*arguments, "-o", str(film), "--seconds", "1.5"]) == 0
+    assert "only the film is written" in capsys.readouterr().err
+    frames = [image.astype(int) for _, image in video_frames(film)]
+    assert 30 <= len(frames) <= 39
+    assert max(np.abs(frame - frames[0]).max() for frame in frames) > 50, "the mouth opened or closed"
+    assert main([*arguments, "--seconds", "1"]) == 2
+    assert "--output" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")
+def test_the_window_shows_the_portrait_moving(tmp_path, phone):
+    reading, writing = os.pipe()
+    screen = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "400x400x24"]
+    with subprocess.Popen(screen, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+        try:
+            os.close(writing)
+            display = ":" + os.read(reading, 16).decode().strip()
+            command = [sys.executable, "-m", "mimaface.cli", "live", str(COLLINS), "--input", f"livelink://127.0.0.1:{phone}"]
+            with subprocess.Popen([*command, "--size", "128"], env=os.environ | {"DISPLAY": display}) as shown:
+                seen = list(itertools.islice(_different(display, shown), 2))
+                shown.terminate()
+            assert len(seen) == 2, "the portrait, and the portrait moved"
+        finally:
+            os.close(reading)
+            server.terminate()
+
+
+def _different(display: str, shown: subprocess.Popen) -> Iterator[np.ndarray]:
+    """Pictures of a screen that show something and are unlike the one before, while a program runs."""
+    before = np.zeros((400, 400, 3), int)
+    while shown.poll() is None:
+        try:
+            screen = np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB")).astype(int)
+        except OSError:  # it has just started
+            continue
+        if screen.std() > 20 and np.abs(screen - before).max() > 60:
+            yield screen
+            before = screen
