@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ class TimedEngine:
 
     def forget(self) -> None:
         """Count from nothing."""
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.evaluations = 0
 
     def __getattr__(self, name: str) -> Any:

@@ -33,7 +33,8 @@ class Window:
                 f"no window can be opened ({error})", "run it on a desktop, or write a film with --output"
             ) from error
         self._root.title(title)
-        self._photo_class, self._photo, self._gone = ImageTk.PhotoImage, None, False
+        self._photo_class, self._gone = ImageTk.PhotoImage, False
+        self._photo: Any = None  # what Tk shows, of the size of the first picture
         self._pressed: list[str] = []
         self._label = tkinter.Label(self._root, borderwidth=0)
         self._label.pack()

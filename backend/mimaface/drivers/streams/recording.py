@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mimaface.face.gaps import filled
+from mimaface.face.gaps import fill_gaps
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import MotionClip
@@ -67,5 +67,5 @@ class Recording:
             head_pos=np.where(place[:, None], stacked("head_pos", np.zeros(3)), np.nan), gaze=gaze, valid=valid,
             confidence=valid.astype(float), meta={"source": name, "format": "stream", "neutral": "auto"},
         )  # fmt: skip
-        clip, notes = filled(clip)
+        clip, notes = fill_gaps(clip)
         return clip.but(meta={**clip.meta, "warnings": shown_list(notes)})
