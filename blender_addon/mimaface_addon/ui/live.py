@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import deque
 from typing import Any
 
 import blf
@@ -48,7 +49,7 @@ class Live:
         self.values = np.zeros(0)  # of the pose that was asked for last
         self.key: tuple[object, ...] = ()  # what else it was asked with
         self.healed: set[str] = set()  # portraits that were given to the backend again
-        self.main_thread_seconds: list[float] = []  # that following a pose and drawing a new picture took
+        self.main_thread_seconds: deque[float] = deque(maxlen=10_000)  # that following a pose and drawing a new picture took
 
     def forget(self) -> None:
         """Another file, or switched off: nothing is shown or awaited."""
