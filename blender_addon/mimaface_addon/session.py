@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Session:
         self.last_error = ""
         self.notice = ""  # what the last import wrote, and what is odd about its file
         self.stages: dict[str, str] = {}  # what the backend is at, by job
-        self.main_thread_seconds: list[float] = []
+        self.main_thread_seconds: deque[float] = deque(maxlen=10_000)
         self.under_way: dict[str, float] = {}  # takes asked for or received, and when their strip was last refreshed
         self.no_space: dict[str, tuple[float, int]] = {}  # takes on a full disk: when to look again, bytes of the frame that did not fit
         self.removed: set[str] = set()  # takes that the artist removed since the file was opened

@@ -31,7 +31,7 @@ def main():
     runtime.main_thread_seconds.clear()
     take = drive.generate()
     runtime.backend.stop()
-    return {"seconds": runtime.main_thread_seconds, "frames": take.frames}
+    return {"seconds": list(runtime.main_thread_seconds), "frames": take.frames}
 
 drive.run(main)
 """

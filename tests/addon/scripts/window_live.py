@@ -152,7 +152,7 @@ def playing():
 def played():
     in_view(bpy.ops.screen.animation_cancel)
     said["pictures while playing"] = live().previews.rendered - said["generation"]
-    said["main thread"] = live().main_thread_seconds
+    said["main thread"] = list(live().main_thread_seconds)
     tick = part("ui.live").tick
     said["idle"] = []
     for _ in range(50):
