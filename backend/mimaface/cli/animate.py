@@ -32,6 +32,10 @@ def add(commands: Commands) -> None:
         "motion", type=Path, help="a .motion.npz, a Live Link Face .csv, a video, a picture of a face, or a folder of pictures"
     )
     animate.add_argument(
+        "--reference", type=Path, action="append", default=[], metavar="PHOTO",
+        help="another photograph of the person, or a video of them, for what the portrait does not show; may be repeated",
+    )  # fmt: skip
+    animate.add_argument(
         "-o", "--output", type=Path, required=True, help="a folder for PNG files, an .mp4 file or, for one frame, a .png file"
     )
     animate.add_argument("--fps", type=float, default=0, help="frames per second of the output (default: the motion's own)")
@@ -74,7 +78,7 @@ def _animate(parsed: argparse.Namespace) -> int:
             "use a folder or an .mp4 file as output",
         )
     sound = _sound(parsed.motion, clip, rate, is_video)
-    portrait = Portrait.open(parsed.portrait, parsed.face)
+    portrait = Portrait.open(parsed.portrait, parsed.face, parsed.reference)
     for warning in portrait.warnings:
         warn(warning)
     if portrait.alpha is not None and is_video:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ Array = NDArray[Any]
 class Portrait:
     """image (H, W, 3) sRGB uint8 with the fit of one face in it; sha256 names the file's content.
 
-    alpha (H, W) uint8 where the file has see-through pixels, else None; warnings: sentences about how the file was read.
+    alpha (H, W) uint8 where the file has see-through pixels, else None; warnings: sentences about how the file was read;
+    references: further pictures of the person, fitted with the same identity.
     """
 
     image: Array
@@ -29,11 +31,30 @@ class Portrait:
     sha256: str
     alpha: Array | None = None
     warnings: tuple[str, ...] = ()
+    references: tuple[Portrait, ...] = ()
 
     @classmethod
-    def open(cls, source: Path | str | bytes, face: int = 0) -> Portrait:
-        """Open a picture and fit its ``face``-th largest face. Raises :class:`InvalidImage` or :class:`NoFaceFound`."""
+    def open(
+        cls, source: Path | str | bytes, face: int = 0, references: Iterable[Path | str | bytes | tuple[str, bytes]] = ()
+    ) -> Portrait:
+        """Open a picture and fit its ``face``-th largest face, and the same person's in ``references``: pictures, or (name, picture).
+
+        Raises :class:`InvalidImage`, :class:`NoFaceFound` or :class:`InvalidInput`.
+        """
         picture, content = open_picture(source)
         fit = fit_portrait(picture.image, face)
         drawn = (WARNING,) if is_flat(picture.image, fit.landmarks[:468, :2]) else ()
-        return cls(picture.image, fit, hashlib.sha256(content).hexdigest(), picture.alpha, (*picture.warnings, *drawn))
+        portrait = cls(picture.image, fit, hashlib.sha256(content).hexdigest(), picture.alpha, (*picture.warnings, *drawn))
+        named = [_named(reference, number) for number, reference in enumerate(references, 1)]
+        if not named:
+            return portrait
+        from .references import with_references
+
+        return with_references(portrait, named)
+
+
+def _named(reference: Path | str | bytes | tuple[str, bytes], number: int) -> tuple[str, Path | str | bytes]:
+    """A reference with the name that sentences about it use."""
+    if isinstance(reference, tuple):
+        return reference
+    return f"reference {number}" if isinstance(reference, bytes) else Path(reference).name, reference

@@ -77,7 +77,7 @@ class Tracker:
 
     def _solve(self, name: str, seen: list[int]) -> Iterator[MotionClip | None]:
         camera = Camera.for_image(*self._size)
-        identity = shared_identity([self._points(frame) for frame in spread(seen, tuning.IDENTITY_FRAMES)], camera)
+        identity = shared_identity([(self._points(frame), camera) for frame in spread(seen, tuning.IDENTITY_FRAMES)])
         yield None
         estimates: dict[int, Estimate] = {}
         estimate: Estimate | None = None
@@ -170,15 +170,15 @@ def spread(frames: list[int], count: int) -> list[int]:
     return [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))]
 
 
-def shared_identity(every: list[Array], camera: Camera) -> Array:
-    """One identity (80,) for landmarks (478, 3) of several frames: their normal equations are added up."""
+def shared_identity(every: list[tuple[Array, Camera]]) -> Array:
+    """One identity (80,) for landmarks (478, 3) of several pictures and their cameras: their normal equations are added up."""
     model = LandmarkModel.load()
-    fits = [fit_landmarks(points, camera) for points in every]
+    fits = [fit_landmarks(points, camera) for points, camera in every]
     identity = np.mean([fit.identity for fit in fits], axis=0)
     estimates = [Estimate(fit.rotation, fit.translation, identity, fit.blendshapes) for fit in fits]
     for _ in range(3):
         hessian, gradient = np.eye(len(identity)), identity.copy()
-        for index, points in enumerate(every):
+        for index, (points, camera) in enumerate(every):
             start = Estimate(estimates[index].rotation, estimates[index].translation, identity, estimates[index].blendshapes)
             estimates[index] = gauss_newton_step(points, camera, start, free_identity=False)
             residual, _, _, by_identity = linearise(points, camera, estimates[index], model)

@@ -14,6 +14,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.pose import FacePose
+from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise
 
@@ -54,7 +55,8 @@ class PersonWarp:
         low = self._place[..., 1] + tuning.NECK_SLOPE * np.maximum(self._place[..., 2], 0)
         turning = smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low)
         self._knots = np.stack([u, v], axis=-1)
-        self._follow = near * turning * smoothstep(0.0, tuning.WARP_BORDER, border)
+        self._follows = near * turning
+        self._follow = self._follows * smoothstep(0.0, tuning.WARP_BORDER, border)
         raster = rasterise(projection.place, projection.triangles, height, width)
         on_skin = raster.covered & (projection.kind[raster.triangle] == SKIN)
         off, skin = distance_transform_edt(~on_skin, return_indices=True)
@@ -101,10 +103,7 @@ class PersonWarp:
 
         change (V, 3): how far the expression has moved each vertex, camera frame.
         """
-        expression = (change[self._corners] * self._weights[..., None]).sum(2)
-        smoothing = tuning.EXPRESSION_SMOOTHING, tuning.EXPRESSION_SMOOTHING, 0.0  # the head on top has the sharp edges
-        expression = gaussian_filter(expression, smoothing)
-        moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + expression)
+        moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + self._expression(change))
         shift = (moved[..., :2] - self._start) * self._follow[..., None]
         depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
         return np.concatenate([self._knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
@@ -116,6 +115,30 @@ class PersonWarp:
     def render(self, knots: Array, part: tuple[int, int, int, int]) -> tuple[Array, Array]:
         """The person in the ``part`` (left, top, right, bottom) of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
         opacity, and opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far."""
+        return self._lifted(knots, part, 1.0)
+
+    def moved_onto(self, camera: Camera, pose: FacePose, change: Array) -> Array:
+        """The knots (K, 3) as :meth:`moved` has them, all of them following the head before another ``camera``."""
+        knots = self._place @ pose.rotation.T + pose.translation + self._expression(change)
+        return np.asarray(camera.project(knots)).reshape(-1, 3)
+
+    def render_onto(self, knots: Array, share: Array, part: tuple[int, int, int, int]) -> tuple[Array, Array]:
+        """:meth:`render` with ``knots`` of :meth:`moved_onto`, and instead of what is to be kept, the part of that picture (h, w) that it
+        shall be: ``share`` (V,) of the head and hair where they are not stretched, falling to 0 at this photograph's border."""
+        size = self.camera.width, self.camera.height
+        border = np.minimum(self._knots, size - self._knots).min(-1) / min(size)
+        wanted = gaussian_filter(share[self._corners].mean(-1), tuning.EXPRESSION_SMOOTHING) * smoothstep(0.0, tuning.WARP_BORDER, border)
+        wanted *= smoothstep(*tuning.REFERENCE_FOLLOWS, self._follows)
+        return self._lifted(knots, part, wanted)
+
+    def _expression(self, change: Array) -> Array:
+        """(R, C, 3) metres, camera frame: how far the expression, ``change`` (V, 3), moves the knots."""
+        expression = (change[self._corners] * self._weights[..., None]).sum(2)
+        smoothing = tuning.EXPRESSION_SMOOTHING, tuning.EXPRESSION_SMOOTHING, 0.0  # the head on top has the sharp edges
+        return np.asarray(gaussian_filter(expression, smoothing))
+
+    def _lifted(self, knots: Array, part: tuple[int, int, int, int], wanted: Array | float) -> tuple[Array, Array]:
+        """Colours times opacity, and opacity (h, w, 4), and ``wanted``, one value or (R, C), where it is not stretched far (h, w)."""
         left, top, right, bottom = part
         points = knots - [left, top, 0]
         raster = rasterise(points, self._triangles, bottom - top, right - left)
@@ -128,7 +151,7 @@ class PersonWarp:
             raster.barycentric,
             self._triangles,
             places.astype(np.float32),
-            kept.ravel(),
+            (wanted * kept).ravel(),
             self._shows,
         )
         return np.asarray(sheet), np.asarray(share)

@@ -68,18 +68,23 @@ class Photograph:
         """(V, 3) metres, camera frame: the photograph's own expression, turned and moved as ``pose`` is."""
         return np.asarray(self._still_head @ pose.rotation.T + pose.translation)
 
-    def look(self, posed: Array, rigid: Array, pose: FacePose, distance: Array) -> Look:
+    def look(self, posed: Array, rigid: Array, pose: FacePose, distance: Array | None) -> Look:
         """What shading needs of vertices ``posed`` (V, 3) that are ``rigid`` (V, 3) of :meth:`in_pose` without their expression, and lie
-        ``distance`` (V,) pixels from where they are in the photograph."""
+        ``distance`` (V,) pixels from where they are in the photograph, if that is the portrait."""
         projection = self.projection
         facing = facing_camera(posed, projection.triangles)
         opacity = np.maximum(smoothstep(*tuning.FACE_FACING, facing), self._whole) * self._solid
-        calm = 1 - smoothstep(*tuning.STILL, distance)
+        calm = np.zeros(len(posed)) if distance is None else 1 - smoothstep(*tuning.STILL, distance)
         moved = np.linalg.norm(posed - rigid, axis=1)
         changed = smoothstep(*tuning.CHANGED, moved)
-        opened = smoothstep(*tuning.OPENED, np.percentile(moved[projection.head.region("lips")], tuning.OPENED_PERCENTILE))
+        lips = np.percentile(moved[projection.head.region("lips")], tuning.OPENED_PERCENTILE)
         inside = self._kind >= MOUTH
-        changed = np.where(inside, np.maximum(changed, opened), changed)
+        if distance is None:
+            opened = smoothstep(*tuning.REFERENCE_OPENED, lips)
+            changed = np.where(inside, opened, changed)
+        else:
+            opened = smoothstep(*tuning.OPENED, lips)
+            changed = np.where(inside, np.maximum(changed, opened), changed)
         calm = np.where(inside, calm * (1 - opened), calm)
         unfolded = self._lids.unfolded(posed) * changed
         mirror_trust = projection.mirror_trust

@@ -26,6 +26,7 @@ from .kernels import MOUTH, compose, hindmost
 from .matte import background_behind
 from .person_warp import PersonWarp
 from .photograph import Look, Photograph
+from .references import References, Shown
 
 Array = NDArray[Any]
 
@@ -68,6 +69,7 @@ class Reprojector:
         self._cutouts: dict[bool, Cutout] = {}
         self._photograph = Photograph(image, fit, self.camera, alpha)
         self.projection = self._photograph.projection
+        self._references = References(portrait, self._photograph, self.camera)
         photo_width = portrait.image.shape[1]
         right = photo_width - canvas.left - canvas.width / canvas.scale
         held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
@@ -100,12 +102,15 @@ class Reprojector:
             return self._at_rest(transparent)
         rigid = self._photograph.in_pose(pose)
         knots = self._sheet.moved(pose, posed - rigid)
-        box = around(np.concatenate([points[self._drawn], self._sheet.shown(knots)]), self.view, self._seam + 1)
+        shown = self._references.shown(posed, pose)
+        reached = [self._sheet.shown(knots), *(each.reached for each in shown)]
+        box = around(np.concatenate([points[self._drawn], *reached]), self.view, self._seam + 1)
         picture, provenance, cover = self._empty()
         if box[0] == box[2] or box[1] == box[3]:
             return self._with_alpha(picture, cover, transparent), provenance
         sheet, kept = self._sheet.render(knots, box)
-        shell, face, kept = self._render_head(posed, rigid, pose, sheet[..., 3], kept, box)
+        sheet, kept = self._references.sheets(sheet, kept, shown, box)
+        shell, face, kept = self._render_head(posed, pose, sheet[..., 3], kept, box, shown)
         (left, top), on_canvas = self.view[:2], np.s_[box[1] : box[3], box[0] : box[2]]
         part = np.s_[box[1] - top : box[3] - top, box[0] - left : box[2] - left]  # of what is rendered
         targets = picture[self._part][part], provenance[self._part][part], cover[part]
@@ -165,34 +170,36 @@ class Reprojector:
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
         shape = self.projection.head.posed(self.fit.identity, pose.blendshapes, pose.gaze)
-        moved = (shape + self.projection.correction.at(pose.blendshapes)) @ pose.rotation.T + pose.translation
+        offset = self._references.bent(self.projection.correction.at(pose.blendshapes), pose)
+        moved = (shape + offset) @ pose.rotation.T + pose.translation
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 
     def _render_head(
-        self, posed: Array, rigid: Array, pose: FacePose, sheet: Array, kept: Array, box: tuple[int, int, int, int]
+        self, posed: Array, pose: FacePose, sheet: Array, kept: Array, box: tuple[int, int, int, int], shown: list[Shown]
     ) -> tuple[Array, Array, Array]:
         """Layers (h, w, 5) as :func:`mimaface.reprojection.kernels.texture` makes them: the whole head, where it shows, and the face; and how
         much of the sheet is to be kept above the first (h, w).
 
-        rigid (V, 3) is the portrait's own expression in the same pose; sheet (h, w) the sheet's opacity, kept (h, w) where it is not
+        sheet (h, w) the sheet's opacity, kept (h, w) where it is not
         stretched; box: the part of the canvas that they are.
         """
         projection, camera = self.projection, self.camera
         points = camera.project(posed)
         distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
-        look = self._photograph.look(posed, rigid, pose, distance)
+        look = self._photograph.look(posed, self._photograph.in_pose(pose), pose, distance)
         left, top, right, bottom = box
         raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
         kept = kept * (1 - seams(sheet, raster.covered, self._seam))
         wanted = Raster(np.where(sheet * kept < tuning.OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
-        shell = self._shade(wanted, look.opaque(projection.follow), 1.0)
+        shell = self._shade(wanted, look.opaque(projection.follow), [each.opaque(projection.follow) for each in shown], 1.0)
         shell[..., 3] *= inner_edge(raster.covered)
-        face = self._shade(raster, look, 1.0)
-        self._smooth_edges(face, points - [left, top, 0], look, look.painted[projection.triangles].max(1) > tuning.PAINTED_LEAST)
+        face = self._shade(raster, look, shown, 1.0)
+        painted = look.painted[projection.triangles].max(1) > tuning.PAINTED_LEAST
+        self._smooth_edges(face, points - [left, top, 0], look, shown, painted)
         return shell, face, kept
 
-    def _smooth_edges(self, face: Array, points: Array, look: Look, painted: Array) -> None:
+    def _smooth_edges(self, face: Array, points: Array, look: Look, shown: list[Shown], painted: Array) -> None:
         """Average four samples a pixel where parts meet around eyes and mouth, and on ``painted`` (N,) triangles.
 
         face (H, W, 5) is changed in place, but for its last channel.
@@ -208,15 +215,16 @@ class Reprojector:
             edge = np.logical_or.reduce([other != first for other in others])
             edge |= np.logical_or.reduce(quarters(painted[fine.triangle] & fine.covered))
             wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
-            shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), look, 0.5)
+            shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), look, shown, 0.5)
             samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 5)
             total = samples[..., 3:4].sum(0)
             colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
             face[top:bottom, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
 
-    def _shade(self, raster: Raster, look: Look, pixel: float) -> Array:
+    def _shade(self, raster: Raster, look: Look, shown: list[Shown], pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
-        return self._photograph.shade(raster, look, pixel * -float(self.fit.translation[2]) / self.camera.focal)
+        metres = pixel * -float(self.fit.translation[2]) / self.camera.focal
+        return self._references.shaded(self._photograph.shade(raster, look, metres), raster, shown, metres)
 
 
 def around(points: Array, limits: tuple[int, int, int, int], margin: int) -> tuple[int, int, int, int]:

@@ -189,6 +189,32 @@ TURNS = 0.3, 0.9
 # following, between which it begins or ends. Wider: more of the face is the head's render, less the warp's
 SOLID_DEPTH, SOLID_UP, SOLID_ACROSS, SOLID_FOLLOW = (0.035, 0.062), (0.04, 0.065), (0.045, 0.062), (0.8, 1.0)
 
+# --- references: further photographs. Chosen on six videos of people, of which four frames are references and others the truth
+# metres that most of the lips have moved, between which a reference's mouth is drawn anew. Higher: its teeth stay longer
+REFERENCE_OPENED = 0.004, 0.012
+# share of following the head between which a reference's hair and neck come in. Higher: more of the neck is the portrait's
+REFERENCE_FOLLOWS = 0.6, 0.95
+WIDE_OPEN = 0.008  # head widths² of a mouth's inside that show all that is needed of it. Higher: wider mouths are preferred
+# of inside, lips, lids, irises, front and sides: metres of the skin's motion, radians between the views and radians of gaze that cost
+# half a unit; by a unit more, a photograph has 1/e of another's share. Higher: more photographs are mixed, and soften one another
+NEAR_MOVED = np.array([0.0030, 0.0010, 0.0006, 0.0006, 0.0006, 0.0006, 0.0009, 0.0054, 0.0054])
+NEAR_TURNED = np.array([0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.07, 0.045, 0.045])
+NEAR_LOOKED = np.array([np.inf, np.inf, 0.12, 0.12, 0.04, 0.04, np.inf, np.inf, np.inf])
+# units that the portrait is before the others, and each before the next: what is alike is not mixed. Higher: sharper, later to change
+PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0])
+IN_ORDER = 0.5
+SHARE_LEAST = 0.06  # of the largest share, below which a photograph has none. Higher: fewer photographs are mixed
+QUALITY_LEAST = 0.01  # of a photograph, 0 to 1: what shows next to nothing is used where all else is far
+SHARE_FROM_REST = 0.4  # of NEAR_… from the portrait's own pose, from where on the others have their whole share. Higher: they come later
+# metres from the middle of the lips and of an eye, and to the side, over which regions meet. Higher: wider regions
+NEAR_LIPS, NEAR_EYE, NEAR_SIDE = (0.030, 0.052), (0.018, 0.030), (0.040, 0.060)
+LIGHT_AROUND = 0.02  # head widths over which colours are averaged before they are compared. Higher: pores and misfits count less
+LIGHT_FLOOR = 12.0  # levels added to what is compared. Higher: shadows weigh less against lights
+LIGHT_STIFF = 0.25  # of the light's direction, against as many vertices as agree. Higher: the whole picture is made lighter or warmer
+LIGHT_OFF = 0.12  # of the logarithm: a vertex that is so far off counts half. Higher: hair over the skin counts as light
+LIGHT_ROUNDS = 4  # of fitting, each with less weight for what is off
+LIGHT_LARGEST = 0.7  # of the logarithm: no picture is made more than twice as light or dark
+
 # --- kernels
 MARGIN_HEAD = 200  # pixels of a head's width, up to which a pixel of the margin is one. Higher: wider margins on large heads
 # pixels of the margin between which a pixel is trusted, by kind of surface (none, SKIN, EYE, MOUTH, TEETH): the first two where the

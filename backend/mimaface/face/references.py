@@ -1,0 +1,73 @@
+"""Several photographs of one person: one identity fitted to all, and those that do not belong are left out by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.geometry.threads import one_thread
+from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
+
+from .fit import FittedFace, finish, gauss_newton_step, initial_estimate
+from .portrait import Portrait
+from .track import shared_identity
+
+Array = NDArray[Any]
+MOST = 12  # references: each costs 0.5 s and some 30 MB at the start of a render, and time in every frame that it is near
+SMALLEST_FACE = 64.0  # pixels across: lids and lips of smaller faces are a few pixels, and blur what the portrait shows sharp
+ROUNDS = 6
+
+
+def with_references(portrait: Portrait, sources: Iterable[tuple[str, Path | str | bytes]]) -> Portrait:
+    """``portrait`` with the pictures ``sources``, (name, picture) each, as its references, and one identity fitted to all.
+
+    A picture without a face, with a face too small, or of somebody else is left out, and ``warnings`` says so. Of several faces the one
+    that resembles the portrait most is meant. Raises :class:`InvalidInput` for more than MOST, and :class:`InvalidImage`.
+    """
+    sources, kept, said = list(sources), [], list(portrait.warnings)
+    if len(sources) > MOST:
+        raise InvalidInput(f"{len(sources)} reference pictures are too many", f"choose the {MOST} that differ most from one another")
+    for name, source in sources:
+        try:
+            picture = Portrait.open(source)
+        except NoFaceFound:
+            said.append(f"{name} is left out: no face found in it")
+            continue
+        except InvalidImage as error:
+            raise InvalidImage(f"{name}: {error}", error.hint) from error
+        if reason := _unfit(portrait, picture):
+            said.append(f"{name} is left out: {reason}")
+            continue
+        if all(picture.sha256 != other.sha256 for other in (portrait, *kept)):
+            kept.append(picture)
+    if not kept:
+        return replace(portrait, warnings=tuple(said))
+    own, *others = _of_one_person([portrait.fit, *(picture.fit for picture in kept)])
+    references = tuple(replace(picture, fit=fit) for picture, fit in zip(kept, others))
+    return replace(portrait, fit=own, references=references, warnings=tuple(said))
+
+
+def _unfit(portrait: Portrait, picture: Portrait) -> str:
+    """Why a picture cannot be a reference; "" if it can."""
+    width = float(np.ptp(picture.fit.landmarks[:468, 0]))
+    if width < SMALLEST_FACE:
+        return f"the face in it is {width:.0f} pixels wide, {SMALLEST_FACE:.0f} are needed"
+    return ""
+
+
+def _of_one_person(fits: list[FittedFace]) -> list[FittedFace]:
+    """The same faces with the identity that explains all of them best."""
+    with one_thread():
+        identity = shared_identity([(fit.landmarks, fit.camera) for fit in fits])
+        result = []
+        for fit in fits:
+            estimate = initial_estimate(fit.landmarks, fit.camera, identity)
+            for _ in range(ROUNDS):
+                estimate = gauss_newton_step(fit.landmarks, fit.camera, estimate, free_identity=False)
+            result.append(finish(fit.landmarks, fit.camera, estimate, fit.confidence))
+    return result

@@ -1,0 +1,165 @@
+"""Further photographs of the person, each shown where it is nearer to a frame's pose than the portrait is.
+
+Each is projected on the same posed head as the portrait and mixed into it layer by layer, by the shares of
+:mod:`mimaface.reprojection.nearness`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import laplace
+
+from mimaface.face.portrait import Portrait
+from mimaface.face.pose import FacePose
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import Raster
+
+from . import tuning
+from .crops import choose_canvas, choose_window, cut_out
+from .kernels import MARGIN_UNIT, MOUTH, SKIN
+from .likeness import in_light_of
+from .nearness import REGIONS, Nearness, shares
+from .person_warp import PersonWarp
+from .photograph import Look, Photograph
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One reference in one frame: its share (V,) of each vertex, how it looks, and where its sheet's knots are (K, 3)."""
+
+    reference: Reference
+    share: Array
+    look: Look
+    knots: Array
+
+    @property
+    def reached(self) -> Array:
+        """(P, 3) of the knots, between which something of the person is."""
+        return self.reference.sheet.shown(self.knots)
+
+    def opaque(self, follow: Array) -> Shown:
+        """See :meth:`Look.opaque`."""
+        return replace(self, look=self.look.opaque(follow))
+
+
+class Reference:
+    """One further photograph, at the size that the head has in the output, or its own if that is smaller."""
+
+    def __init__(self, picture: Portrait, main: Photograph, scale: float) -> None:
+        fit = picture.fit
+        height, width = picture.image.shape[:2]
+        size = round(max(height, width) * min(scale / fit.scale, 1.0))
+        window = choose_canvas(picture, choose_window(picture, size, "photo"))
+        camera = fit.camera.window(window.left, window.top, window.scale, window.width, window.height)
+        image = cut_out(picture.image, window)
+        head = main.projection.head
+        shape = head.posed(fit.identity, fit.blendshapes, fit.gaze)
+        image = in_light_of(main.projection, image, shape, camera.project(shape @ fit.rotation.T + fit.translation), camera)
+        alpha = None if picture.alpha is None else cut_out(picture.alpha, window)
+        self.photograph = Photograph(image, fit, camera, alpha)
+        self.sheet = PersonWarp(self.photograph.projection, fit, (0.0, 0.0, 0.0))
+        sharp = min(window.scale * fit.scale / scale, detail(self.photograph) / max(detail(main), 1e-6), 1.0)
+        self.near = Nearness.of(fit, sharp * shown_of(self.photograph))
+
+
+class References:
+    """All further photographs of one portrait."""
+
+    def __init__(self, portrait: Portrait, main: Photograph, camera: Camera) -> None:
+        """camera is the output's."""
+        self._near = Nearness.of(portrait.fit, shown_of(main))
+        self._camera, self._main = camera, main
+        scale = camera.focal / -float(portrait.fit.translation[2])
+        self._every = [Reference(picture, main, scale) for picture in portrait.references]
+
+    def shares(self, pose: FacePose) -> Array:
+        """(K, V) of :func:`mimaface.reprojection.nearness.shares`."""
+        if not self._every:
+            return np.empty((0, len(self._main.projection.trust)))
+        return shares(Nearness.of(pose), self._near, [each.near for each in self._every])
+
+    def bent(self, offset: Array, pose: FacePose) -> Array:
+        """``offset`` (V, 3), the portrait's correction, with those of the references by their shares."""
+        result = offset
+        for each, share in zip(self._every, self.shares(pose)):
+            if share.any():
+                theirs = each.photograph.projection.correction.at(pose.blendshapes)
+                result = result + share[:, None] * (theirs - offset)
+        return np.asarray(result)
+
+    def shown(self, posed: Array, pose: FacePose) -> list[Shown]:
+        """What has a share of a frame, ready to be shaded."""
+        result = []
+        for each, share in zip(self._every, self.shares(pose)):
+            if share.any():
+                rigid = each.photograph.in_pose(pose)
+                look = each.photograph.look(posed, rigid, pose, None)
+                result.append(Shown(each, share, look, each.sheet.moved_onto(self._camera, pose, posed - rigid)))
+        return result
+
+    def shaded(self, base: Array, raster: Raster, shown: list[Shown], pixel: float) -> Array:
+        """``base`` (h, w, 5), as :meth:`Photograph.shade` gives it, with the references mixed in."""
+        projection = self._main.projection
+        result = base.copy() if shown else base
+        for each in shown:
+            part = (each.share[projection.triangles].max(1) > 0)[raster.triangle] & raster.covered
+            wanted = Raster(np.where(part, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
+            theirs = each.reference.photograph.shade(wanted, each.look, pixel)
+            mix_in(result, base, theirs, wanted.triangle, raster.barycentric, projection.triangles, projection.kind, each.share)
+        return result
+
+    def sheets(self, base: Array, kept: Array, shown: list[Shown], part: tuple[int, int, int, int]) -> tuple[Array, Array]:
+        """The sheet ``base`` (h, w, 4) of a ``part`` of the canvas and how much of it is ``kept`` (h, w), as :meth:`PersonWarp.render` gives
+        them, with the references' mixed in."""
+        sheet, whole = base, kept
+        for each in shown:
+            theirs, share = each.reference.sheet.render_onto(each.knots, each.share, part)
+            sheet = sheet + share[..., None] * (theirs - base)
+            whole = whole + share * (1 - kept)
+        return sheet, whole
+
+
+def detail(photograph: Photograph) -> float:
+    """How much the face differs from pixel to pixel against its brightness."""
+    projection = photograph.projection
+    place = np.floor(projection.place[projection.head.region("face") & (projection.trust > 0.6), :2]).astype(int)
+    height, width = projection.source_kind.shape
+    column, row = place[((place >= 0) & (place < [width, height])).all(1)].T
+    grey = projection.image.astype(np.float32).mean(-1)
+    return float(np.abs(laplace(grey))[row, column].mean() / max(grey[row, column].mean(), 1.0)) if len(row) else 0.0
+
+
+def shown_of(photograph: Photograph) -> Array:
+    """(R,) how much of each region is seen, 0 to 1: the inside of a mouth as far as it is open."""
+    projection = photograph.projection
+    open_ = (projection.margin[..., MOUTH] > MARGIN_UNIT).sum() / projection.head_width**2
+    result = np.ones(len(REGIONS))
+    result[REGIONS.index("inside")] = min(open_ / tuning.WIDE_OPEN, 1.0)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def mix_in(  # house: compiled, so it takes arrays one by one
+    result: Array, base: Array, theirs: Array, found: Array, weights: Array, triangles: Array, kind: Array, share: Array
+) -> None:
+    """To ``result`` (h, w, 5), share (V,) of the way from ``base`` to ``theirs`` is added; skin that theirs does not show counts less."""
+    height, width = found.shape
+    for y in range(height):
+        for x in range(width):
+            index = found[y, x]
+            if index < 0:
+                continue
+            part = 0.0
+            for corner in range(3):
+                part += weights[y, x, corner] * share[triangles[index, corner]]
+            if kind[index] == SKIN:
+                part *= 1 - theirs[y, x, 4]
+            for channel in range(5):
+                result[y, x, channel] += part * (theirs[y, x, channel] - base[y, x, channel])
