@@ -61,6 +61,7 @@ def add(commands: Commands) -> None:
 
 def _animate(parsed: argparse.Namespace) -> int:
     from mimaface.animation import check
+    from mimaface.drivers.stills import reference_pictures
     from mimaface.face.portrait import Portrait
     from mimaface.output.sinks import is_film, is_picture
 
@@ -78,7 +79,7 @@ def _animate(parsed: argparse.Namespace) -> int:
             "use a folder or an .mp4 file as output",
         )
     sound = _sound(parsed.motion, clip, rate, is_video)
-    portrait = Portrait.open(parsed.portrait, parsed.face, parsed.reference)
+    portrait = Portrait.open(parsed.portrait, parsed.face, reference_pictures(parsed.reference))
     for warning in portrait.warnings:
         warn(warning)
     if portrait.alpha is not None and is_video:

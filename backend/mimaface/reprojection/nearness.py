@@ -55,7 +55,8 @@ def shares(now: Nearness, portrait: Nearness, others: list[Nearness]) -> Array:
     """(K, V): the share of each of the K other photographs at every vertex of a frame; the portrait has the rest."""
     known = [portrait, *others]
     away = np.stack([now.away(each) for each in known])
-    cost = away / 2 - np.log(np.maximum([each.quality for each in known], tuning.QUALITY_LEAST))
+    # heavy tails (Student's t): between two that are far from one another the change takes its share of the way, and is no jump
+    cost = tuning.NEAR_POWER * np.log1p(away / (2 * tuning.NEAR_POWER)) - np.log(np.maximum([each.quality for each in known], tuning.QUALITY_LEAST))
     cost[0] -= tuning.PORTRAIT_FIRST
     cost[1:] += tuning.IN_ORDER * np.arange(len(others))[:, None]
     score = np.exp(cost.min(0) - cost)

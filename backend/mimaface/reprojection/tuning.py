@@ -200,6 +200,7 @@ WIDE_OPEN = 0.008  # head widths² of a mouth's inside that show all that is nee
 NEAR_MOVED = np.array([0.0030, 0.0010, 0.0006, 0.0006, 0.0006, 0.0006, 0.0009, 0.0054, 0.0054])
 NEAR_TURNED = np.array([0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.07, 0.045, 0.045])
 NEAR_LOOKED = np.array([np.inf, np.inf, 0.12, 0.12, 0.04, 0.04, np.inf, np.inf, np.inf])
+NEAR_POWER = 4.0  # of the ratio of far distances, by which shares fall. Higher: less is mixed half-way between two photographs, in less time
 # units that the portrait is before the others, and each before the next: what is alike is not mixed. Higher: sharper, later to change
 PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0])
 IN_ORDER = 0.5

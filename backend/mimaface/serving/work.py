@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+import json
 import logging
 import re
 import threading
@@ -21,6 +23,7 @@ from PIL import Image
 from mimaface.animation import check, steps
 from mimaface.drivers import Progress, ReadingSettings, motion_steps
 from mimaface.drivers.retarget import RetargetSettings
+from mimaface.drivers.stills import reference_pictures
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
 from mimaface.face.portrait import Portrait
@@ -62,14 +65,19 @@ class Work:
         return [{"name": name, "works": not reason, "why_not": reason} for name, reason in registry.states().items()]
 
     def portrait(self, identity: str) -> Portrait:
-        """The fitted portrait of an id ``<sha256>-<face>`` as :meth:`fit` gives out."""
+        """The fitted portrait of an id as :meth:`fit` gives out: ``<sha256>-<face>``, and ``-<sha256>`` of the list of its references."""
         with self._lock:
             found = self._portraits.get(identity)
         if found is None:
-            name, face = parts_of(identity)
-            found = Portrait.open(self.store.portrait(name), face)
+            name, face, listed = parts_of(identity)
+            found = Portrait.open(self.store.portrait(name), face, self._references(listed))
         self._keep(identity, found)
         return found
+
+    def _references(self, listed: str) -> list[tuple[str, bytes]]:
+        """(name, picture) of the references of a portrait, whose list is kept as ``listed``; "" for none."""
+        names = json.loads(self.store.portrait(listed)) if listed else []
+        return [(name, self.store.portrait(kept)) for name, kept in names]
 
     def _keep(self, identity: str, portrait: Portrait) -> None:
         with self._lock:
@@ -78,20 +86,29 @@ class Work:
             while len(self._portraits) > CACHED:
                 self._portraits.popitem(last=False)
 
-    def fit(self, content: bytes, face: int) -> tuple[dict[str, Any], bytes]:
-        """Fit a picture file; the fields of ``portrait.fit.reply`` and the mesh of the head as npz."""
+    def fit(self, content: bytes, face: int, references: list[Any]) -> tuple[dict[str, Any], bytes]:
+        """Fit a picture file, and the files at the paths ``references``; the fields of ``portrait.fit.reply`` and the mesh of the head
+        as npz."""
         if not 0 <= face < MOST_FACES:
             raise InvalidInput(f"face {face} is none of a picture", "use 0, the largest face, or the number of another one")
         with enough_memory(self.forget), readable(InvalidImage, "this picture"):
             require(WORK)
-            portrait = Portrait.open(content, face)
+            if not all(isinstance(path, str) for path in references):
+                raise InvalidInput("the references of portrait.fit must be paths", "update the add-on")
+            given = reference_pictures(references)
+            portrait = Portrait.open(content, face, given)
         identity = f"{self.store.put_portrait(content)}-{face}"
+        taken = {picture.sha256 for picture in portrait.references}
+        kept = [(name, self.store.put_portrait(picture)) for name, picture in given if hashlib.sha256(picture).hexdigest() in taken]
+        if kept:
+            identity += f"-{self.store.put_portrait(json.dumps(kept).encode())}"
         self._keep(identity, portrait)
         fit = portrait.fit
         fields = {
             "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
             "confidence": fit.confidence, "actions": fit.blendshapes.tolist(), "gaze": fit.gaze.tolist(),
             "angles": matrix_to_head_angles(fit.rotation).tolist(), "warnings": list(portrait.warnings),
+            "references": len(portrait.references),
         }  # fmt: skip
         return fields, head_mesh(portrait)
 
@@ -132,7 +149,9 @@ class Work:
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes) -> Job:
         """Check and accept a job; errors of its settings and motion are raised here, not while it renders."""
-        self.store.portrait(parts_of(portrait)[0])
+        name_of_picture, _, listed = parts_of(portrait)
+        self.store.portrait(name_of_picture)
+        self._references(listed)
         with enough_memory(self.forget):
             with readable(InvalidMotion, "the job's motion"):
                 clip = MotionClip.from_bytes(motion, "the job's motion")
@@ -190,12 +209,15 @@ class Work:
         self._pool.clear()
 
 
-def parts_of(identity: str) -> tuple[str, int]:
-    """The name of the picture file and the number of the face of a portrait's id. Raises :class:`InvalidInput`."""
-    name, _, face = identity.partition("-")
-    if not re.fullmatch("[0-9]{1,3}", face):
+def parts_of(identity: str) -> tuple[str, int, str]:
+    """Of a portrait's id: the name of the picture file, the number of the face, and the name of the list of its references or "".
+
+    Raises :class:`InvalidInput`.
+    """
+    found = re.fullmatch("([^-]*)-([0-9]{1,3})(?:-([0-9a-f]{64}))?", identity)
+    if not found:
         raise InvalidInput(f"portrait id {identity[:80]!r} is not one of ours", "load the portrait again")
-    return name, int(face)
+    return found[1], int(found[2]), found[3] or ""
 
 
 @contextlib.contextmanager

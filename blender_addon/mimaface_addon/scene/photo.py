@@ -28,8 +28,8 @@ def keep(content: bytes, path: Path, portrait: str) -> bpy.types.Image:
 
 def face(portrait: str) -> int:
     """Which face of the picture the portrait is."""
-    number = portrait.partition("-")[2]
-    return int(number) if number.isdecimal() else 0
+    number = portrait.split("-")[1:2]
+    return int(number[0]) if number and number[0].isdecimal() else 0
 
 
 def find(portrait: str) -> bytes | None:
