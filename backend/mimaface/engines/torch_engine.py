@@ -29,19 +29,8 @@ class TorchEngine:
 
     @classmethod
     def open(cls, folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> TorchEngine:
-        """Load a checkpoint folder; dtype None takes what is fast on the device.
-
-        Steps between timesteps are small beside their size, so the time embedding stays float32; so does an autoencoder in
-        float16, where Stable Diffusion's overflows (spec 6.3); and so does the refiner, which is cheap: bfloat16 rounding
-        flickers from frame to frame. Raises :class:`InvalidCheckpoint`.
-        """
-        dtype = dtype or fast_dtype(torch.device(device).type)
-        model = MimaFaceModel.from_pretrained(folder, dtype, device)
-        model.unet.time_embedding.float()
-        if dtype == torch.float16:
-            model.vae.float()
-        if model.refiner is not None:
-            model.refiner.float()
+        """Load a checkpoint folder; dtype None takes what is fast on the device. Raises :class:`InvalidCheckpoint`."""
+        model = load_model(folder, dtype or fast_dtype(torch.device(device).type), device)
         lay_out(model)
         return cls(model)
 
@@ -97,6 +86,22 @@ class TorchEngine:
         unet = self._model.unet
         prediction: Tensor = unet(self._put(sample, unet), timestep, self._put(context, unet))
         return prediction.float()
+
+
+def load_model(folder: Path | str, dtype: torch.dtype, device: torch.device | str = "cpu") -> MimaFaceModel:
+    """The networks of a checkpoint folder in the types that they run in where ``dtype`` is wanted.
+
+    Steps between timesteps are small beside their size, so the time embedding stays float32; so does an autoencoder in
+    float16, where Stable Diffusion's overflows (spec 6.3); and so does the refiner, which is cheap: bfloat16 rounding
+    flickers from frame to frame. Raises :class:`InvalidCheckpoint`.
+    """
+    model = MimaFaceModel.from_pretrained(folder, dtype, device)
+    model.unet.time_embedding.float()
+    if dtype == torch.float16:
+        model.vae.float()
+    if model.refiner is not None:
+        model.refiner.float()
+    return model
 
 
 def lay_out(model: MimaFaceModel) -> None:

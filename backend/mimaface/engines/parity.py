@@ -1,0 +1,112 @@
+"""Whether two engines of one model say the same, and which is faster: every method on the same random inputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mimaface.model.config import MimaFaceConfig
+from mimaface.model.vision import VisionTokens
+
+from .base import Engine
+from .exported import CONTEXT, DECODE, DENOISE, ENCODE, NETWORKS, REFINE, VISION
+
+# clips under guidance or not, and frames: one of each is a still, and an odd number under guidance is right by no chance
+COUNTS = (1, 1), (2, 5), (1, 12)
+
+
+class Inputs(NamedTuple):
+    """Random inputs of all methods of an engine: B clips of F frames."""
+
+    images: Tensor
+    latents: Tensor
+    source: VisionTokens
+    signals: dict[str, Tensor]
+    sample: Tensor
+    context: Tensor
+    refiner: dict[str, Tensor]
+
+
+def random_inputs(config: MimaFaceConfig, size: int, batch: int, frames: int, seed: int = 0) -> Inputs:
+    """Inputs in [−1, 1], as pictures are; size: pixels a side of the latents. Signals that are one for a whole clip have one frame."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return 2 * torch.rand(shape, generator=generator) - 1
+
+    side, hidden, channels = config.image_size, config.appearance.token_width, config.latent_channels
+    patches = (int(config.vision["image_size"]) // int(config.vision["patch_size"])) ** 2
+    appearance = config.appearance
+    tokens = 1 + patches + (len(appearance.signals) if appearance.modulation == "concat" else 0)
+    signals = {signal.name: draw(frames, signal.size) for signal in appearance.signals}
+    signals |= {name: value[0] for name, value in signals.items() if name in ("identity", "albedo", "illumination")}
+    shapes = {
+        "latents": (channels, size, size), "render": (channels, size, size), "source": (channels, size, size),
+        "picture": (3, side, side), "provenance": (3, 2 * size, 2 * size), "normals": (4, 2 * size, 2 * size),
+        "source_normals": (4, size, size),
+    }  # fmt: skip
+    return Inputs(
+        draw(batch, 3, side, side),
+        draw(batch, channels, size, size),
+        VisionTokens(draw(1, hidden), draw(1, 1 + patches, hidden)),
+        signals,
+        draw(batch, config.input_channels, frames, size, size),
+        draw(batch * frames, tokens, appearance.context_width),
+        {name: draw(batch, *shape) for name, shape in shapes.items()},
+    )
+
+
+def latent_size(engine: Engine) -> int:
+    """Pixels a side of a model's latents, as its encoder makes them."""
+    side = engine.config.image_size
+    return engine.encode_images(torch.zeros(1, 3, side, side, device=engine.device)).shape[-1]
+
+
+def call(engine: Engine, network: str, inputs: Inputs) -> tuple[Tensor, ...]:
+    """What an engine's method gives for these inputs."""
+    methods: dict[str, Callable[[], Tensor | tuple[Tensor, ...]]] = {
+        ENCODE: lambda: engine.encode_images(inputs.images.to(engine.device)),
+        VISION: lambda: engine.encode_source(inputs.images[:1].to(engine.device)),
+        CONTEXT: lambda: engine.context(inputs.source, inputs.signals),
+        DENOISE: lambda: engine.denoise(inputs.sample, torch.tensor(957.375), inputs.context),
+        DECODE: lambda: engine.decode_latents(inputs.latents.to(engine.device)),
+        REFINE: lambda: engine.refine(**inputs.refiner),
+    }
+    result = methods[network]()
+    return (result,) if isinstance(result, Tensor) else tuple(result)
+
+
+def networks_of(engine: Engine) -> tuple[str, ...]:
+    """The networks that a model has."""
+    return tuple(name for name in NETWORKS if name != REFINE or engine.has_refiner)
+
+
+def difference(engine: Engine, reference: Engine, network: str, inputs: Inputs) -> float:
+    """Largest |Δ| of a method's results, relative to the reference's deviation; infinite for what is not finite."""
+    pairs = zip(call(engine, network, inputs), call(reference, network, inputs), strict=True)
+    found = [float((a.float().cpu() - b.float().cpu()).abs().max() / b.float().std().clamp(min=1e-6)) for a, b in pairs]
+    return max(value if value == value else float("inf") for value in found)
+
+
+def differences(engine: Engine, reference: Engine, networks: Iterable[str]) -> Iterator[tuple[str, float]]:
+    """(network, its largest difference over ``COUNTS``) for some networks of a model."""
+    size = latent_size(reference)
+    for network in networks:
+        every = (random_inputs(reference.config, size, *count, seed=seed) for seed, count in enumerate(COUNTS))
+        yield network, max(difference(engine, reference, network, inputs) for inputs in every)
+
+
+def seconds(engine: Engine, network: str, inputs: Inputs, times: int = 3) -> float:
+    """The fastest of some calls, after one that prepares."""
+    found = []
+    for _ in range(times + 1):
+        start = time.perf_counter()
+        call(engine, network, inputs)
+        if engine.device.type == "cuda":
+            torch.cuda.synchronize()
+        found.append(time.perf_counter() - start)
+    return min(found[1:])
