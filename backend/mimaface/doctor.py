@@ -74,12 +74,13 @@ def _gpu() -> str:
 
 def _engines() -> Iterator[tuple[str, bool, str]]:
     try:
-        from mimaface.renderers.registry import states
+        from mimaface.renderers.registry import RENDERERS, states
     except ImportError as error:
         yield "engines", False, f"cannot be loaded: {error}"
         return
     for name, reason in states().items():
-        yield f"engine {name}", True, reason or "works"
+        networks = RENDERERS[name].networks()
+        yield f"engine {name}", True, reason or (f"works, {networks}" if networks else "works")
 
 
 def _backend(path: Path) -> str:

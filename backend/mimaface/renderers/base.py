@@ -47,5 +47,8 @@ class Renderer(Protocol):
     def build(self) -> str:
         """Names all that decides a frame's bytes beside portrait, motion and settings: weights and arithmetic."""
 
+    def networks(self) -> str:
+        """By what its networks are run here, in words; "" where they never were exported, or where there are none. Quick."""
+
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> Session:
         """Prepare a portrait; ``pool`` keeps the networks from one shot to the next. Raises :class:`InvalidCheckpoint`."""

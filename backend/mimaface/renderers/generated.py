@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mimaface.engines import choosing
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
@@ -30,7 +31,10 @@ class Generated:
         return "" if whole else f"the model is missing in {self.folder}: install MIMAFace again"
 
     def build(self) -> str:
-        return "\0".join([checksums.fingerprint(self.folder), arithmetic_here()])
+        return "\0".join([checksums.fingerprint(self.folder), arithmetic_here(), *choosing.runtimes_here(self.folder)])
+
+    def networks(self) -> str:
+        return choosing.in_words(self.folder)
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> GeneratedSession:
         from .generated_session import GeneratedSession, open_engine

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mimaface.engines import chosen_engine
 from mimaface.engines.base import Engine
 from mimaface.engines.finite import finite
 from mimaface.engines.precision import best_device
-from mimaface.engines.torch_engine import TorchEngine
 from mimaface.face.albedo import PLAIN_LIGHT, render_albedo
 from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
@@ -45,9 +45,9 @@ Array = NDArray[Any]
 MOVED = 0.01, 4.0
 
 
-def open_engine(folder: Path) -> TorchEngine:
-    """The networks of a model folder, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`."""
-    return TorchEngine.open(folder, best_device())
+def open_engine(folder: Path) -> Engine:
+    """The networks of a model folder, by what runs them fastest here. Raises :class:`InvalidCheckpoint`."""
+    return chosen_engine.open_engine(folder, best_device())
 
 
 class DrawnFrame(NamedTuple):

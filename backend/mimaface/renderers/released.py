@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mimaface.engines import choosing
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.errors import InvalidInput
@@ -26,10 +27,14 @@ class Released:
         return found[0] if found else "not installed: mimaface models pull released"
 
     def build(self) -> str:
-        parts = [checksums.fingerprint(library.find(library.RELEASED).folder)]
+        folder = library.find(library.RELEASED).folder
+        parts = [checksums.fingerprint(folder)]
         if library.gaze_file().exists():
             parts.append(checksums.digest(library.gaze_file()))
-        return "\0".join([*parts, arithmetic_here()])
+        return "\0".join([*parts, arithmetic_here(), *choosing.runtimes_here(folder)])
+
+    def networks(self) -> str:
+        return choosing.in_words(library.find(library.RELEASED).folder) if not self.state() else ""
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> ReleasedSession:
         """Raises :class:`InvalidInput` for transparency."""

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from mimaface.basel.transfer import transfer
+from mimaface.engines import chosen_engine
 from mimaface.engines.precision import best_device
-from mimaface.engines.torch_engine import TorchEngine
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
@@ -41,7 +41,7 @@ def open_released(folder: Path) -> ReleasedEngine:
         return deep
 
     solved = transfer(networks.face, models_folder() / ".transfer")
-    engine = TorchEngine.open(folder, device)
+    engine = chosen_engine.open_engine(folder, device)
     return ReleasedEngine(engine, networks.face, networks.reconstruction.float(), identify, solved)
 
 

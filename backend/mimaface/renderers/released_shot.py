@@ -22,8 +22,8 @@ from mimaface.basel.paste import draw, paste
 from mimaface.basel.pose import Driving, SourceFace, drive
 from mimaface.basel.render import BaselRenderer
 from mimaface.basel.transfer import GazeAdapter, Transfer
+from mimaface.engines.base import Engine
 from mimaface.engines.finite import finite
-from mimaface.engines.torch_engine import TorchEngine
 from mimaface.face.gaps import fill_gaps
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
@@ -67,7 +67,7 @@ class ReleasedEngine:
 
     def __init__(
         self,
-        engine: TorchEngine,
+        engine: Engine,
         bfm: BaselFace,
         reconstruct: Reconstruct,
         identify: Identify,

@@ -28,6 +28,9 @@ class Reprojected:
     def build(self) -> str:
         return ""
 
+    def networks(self) -> str:
+        return ""
+
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> ReprojectedSession:
         return ReprojectedSession(portrait, settings)
 

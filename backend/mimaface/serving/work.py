@@ -62,7 +62,10 @@ class Work:
         self._lock = threading.Lock()  # of the caches
 
     def capabilities(self) -> list[dict[str, Any]]:
-        return [{"name": name, "works": not reason, "why_not": reason} for name, reason in registry.states().items()]
+        return [
+            {"name": name, "works": not reason, "why_not": reason, "networks": registry.RENDERERS[name].networks()}
+            for name, reason in registry.states().items()
+        ]
 
     def portrait(self, identity: str) -> Portrait:
         """The fitted portrait of an id as :meth:`fit` gives out: ``<sha256>-<face>``, and ``-<sha256>`` of the list of its references."""

@@ -1,0 +1,126 @@
+"""Each network of a model by the runtime that was chosen for it here; choosing is by measuring, see :mod:`mimaface.engines.choosing`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from mimaface.model.refiner import Refinement
+from mimaface.model.vision import VisionTokens
+from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.shortage import shortage
+from mimaface.weights import checksums
+
+from .base import Engine
+from .choosing import TORCH, Choice, Measured, chosen, exports_of, here, withdraw, write_choice
+from .exported import CONTEXT, DECODE, DENOISE, ENCODE, REFINE, VISION, exports_folder
+from .parity import COUNTS, difference, latent_size, networks_of, random_inputs, seconds
+from .runtimes import runtimes
+from .torch_engine import TorchEngine
+
+Result = TypeVar("Result")
+
+
+def measure(checkpoint: Path, device: torch.device, report: Callable[[str], None]) -> Choice:
+    """Run every network of a checkpoint folder by every runtime here, compare it with torch in float32, and keep what was found."""
+    folder = exports_folder(checksums.fingerprint(checkpoint))
+    reference, usual = TorchEngine.open(checkpoint, device, torch.float32), TorchEngine.open(checkpoint, device)
+    clip = reference.config.clip_length
+    tests = [
+        random_inputs(reference.config, latent_size(reference), *count, seed=seed)
+        for seed, count in enumerate((*COUNTS, (1, clip)))
+    ]
+
+    def tried(name: str, engine: Engine, network: str) -> Measured:
+        try:
+            worst = max(difference(engine, reference, network, inputs) for inputs in tests)
+            return Measured(name, worst, 1000 * seconds(engine, network, tests[-1]))
+        except Exception as error:  # of any runtime, none of which has a base for its errors
+            return Measured(name, failed=f"{type(error).__name__}: {error}"[:200])
+
+    measured = {network: [tried(TORCH, usual, network)] for network in networks_of(reference)}
+    for runtime in runtimes(folder):
+        for network, rows in measured.items():
+            try:
+                row = tried(runtime.name, runtime.open((network,)), network)
+            except Exception as error:
+                row = Measured(runtime.name, failed=f"{type(error).__name__}: {error}"[:200])
+            report(
+                f"{network} by {row.runtime}: " + (row.failed or f"{row.milliseconds:.1f} ms, differs by {row.difference:.1e}")
+            )
+            rows.append(row)
+    choice = Choice(here(), {network: tuple(rows) for network, rows in measured.items()}, {})
+    write_choice(folder, choice)
+    return choice
+
+
+def open_engine(checkpoint: Path, device: torch.device) -> Engine:
+    """The networks of a checkpoint folder, each by the runtime that was chosen for it here, else by torch.
+
+    A runtime whose networks cannot be loaded is withdrawn. Raises :class:`InvalidCheckpoint`, or what a lack of memory raises.
+    """
+    wanted, folder = chosen(checkpoint), exports_of(checkpoint)
+    if folder is None or not wanted:
+        return TorchEngine.open(checkpoint, device)
+    loaded: dict[str, tuple[str, Engine]] = {}
+    for runtime in runtimes(folder):
+        mine = tuple(network for network, name in wanted.items() if name == runtime.name)
+        if not mine:
+            continue
+        try:
+            engine = runtime.open(mine)
+        except Exception as error:
+            if shortage(error) is not None:
+                raise
+            withdraw(checkpoint, runtime.name, error)
+            continue
+        loaded |= dict.fromkeys(mine, (runtime.name, engine))
+    usual = TorchEngine.open(checkpoint, device)
+    return ChosenEngine(usual, loaded, checkpoint) if loaded else usual
+
+
+class ChosenEngine:
+    """Each network of a model by a runtime of its own; see :class:`mimaface.engines.base.Engine`.
+
+    One that fails while frames are made ends the take with a sentence: the rest of it by another runtime would not be the same. From
+    then on torch runs its networks. A lack of memory is left to the caller, who can go on when there is some again.
+    """
+
+    def __init__(self, usual: Engine, loaded: Mapping[str, tuple[str, Engine]], checkpoint: Path) -> None:
+        self._usual, self._loaded, self._checkpoint = usual, loaded, checkpoint
+        self.config, self.device, self.has_refiner = usual.config, usual.device, usual.has_refiner
+
+    def _by(self, network: str, call: Callable[[Engine], Result]) -> Result:
+        name, engine = self._loaded.get(network, (TORCH, self._usual))
+        try:
+            return call(engine)
+        except Exception as error:
+            if name == TORCH or shortage(error) is not None:
+                raise
+            why = withdraw(self._checkpoint, name, error)
+            raise InvalidCheckpoint(
+                f"{name} failed while frames were made ({why}); torch takes its place",
+                "make the take anew: press Generate, or repeat it",
+            ) from error
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        return self._by(ENCODE, lambda engine: engine.encode_images(images).to(self.device))
+
+    def encode_source(self, image: Tensor) -> VisionTokens:
+        return self._by(VISION, lambda engine: VisionTokens(*(value.to(self.device) for value in engine.encode_source(image))))
+
+    def context(self, source: VisionTokens, signals: Mapping[str, Tensor]) -> Tensor:
+        return self._by(CONTEXT, lambda engine: engine.context(source, signals).to(self.device))
+
+    def denoise(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        return self._by(DENOISE, lambda engine: engine.denoise(sample, timestep, context).to(self.device))
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        return self._by(DECODE, lambda engine: engine.decode_latents(latents).to(self.device))
+
+    def refine(self, **inputs: Tensor) -> Refinement:
+        return self._by(REFINE, lambda engine: Refinement(*(value.to(self.device) for value in engine.refine(**inputs))))
