@@ -1,1 +1,1 @@
-"""Export of the motion U-Net for other runtimes. Nothing in ``mimaface`` imports this."""
+"""Export of a model's networks for other runtimes. Nothing in ``mimaface`` imports this but the command that runs it."""

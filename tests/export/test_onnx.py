@@ -1,47 +1,308 @@
-"""The exported graph against torch, at sizes that nothing could match by chance."""
+"""Networks of tiny models as ONNX graphs, run by ONNX Runtime and compared with torch: each is exported once for this file."""
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from mimaface.model.motion_unet import MotionUNet, build_motion_unet
-
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
-from mimaface_export.__main__ import main
-from mimaface_export.onnx_graph import Sizes, compare_with_torch, export_motion_unet
-from model.conftest import tiny_unet
+from conftest import COLLINS, nod
+from mimaface.cli import main
+from mimaface.engines import choosing, chosen_engine, exported
+from mimaface.engines.choosing import NAME, TORCH, Choice, Measured, chosen, in_words, read_choice, write_choice
+from mimaface.engines.exported import CONTEXT, DENOISE, ENCODE
+from mimaface.engines.onnx_engine import OnnxNetwork, open_onnx
+from mimaface.engines.parity import difference, differences, random_inputs
+from mimaface.engines.runtimes import runtimes
+from mimaface.engines.torch_engine import TorchEngine
+from mimaface.face.portrait import Portrait
+from mimaface.model.family import MimaFaceModel
+from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput, NotWritable
+from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers import registry
+from mimaface.renderers.generated import SHIPPED, Generated
+from mimaface.renderers.generated_session import GeneratedSession
+from mimaface.sampling.clips import Clip, ClipPlan
+from mimaface.sampling.sampler import ClipInputs, generate_clips
+from mimaface.serving.store import Store
+from mimaface.serving.work import Work
+from mimaface_export import onnx_folder
+from mimaface_export.onnx_folder import is_there
+from mimaface_export.tensorrt_plan import export_tensorrt
+from model.conftest import WITH_REFINER, awaken, tiny_configuration
+from release import SMALL
 
-# of one level: exporting takes time by the number of layers, and two levels are exported in weights/test_convert.py, with the default opset
-CONFIG = tiny_unet(
-    down_block_types=("CrossAttnDownBlockMotion",), up_block_types=("CrossAttnUpBlockMotion",), block_out_channels=(16,)
+pytestmark = pytest.mark.filterwarnings("ignore")
+needs_tensorrt = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT for RTX is not installed: pip install 'mimaface[tensorrt]'"
 )
+SIZES = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
+# of one level: exporting takes time by the number of layers
+UNET = {"down_block_types": ("CrossAttnDownBlockMotion",), "up_block_types": ("CrossAttnUpBlockMotion",), "block_out_channels": (16,)}
+SMALL_VAE = {"_class_name": "SmallAutoencoder", "latent_channels": 4, "widths": (8,), "encoder_blocks": (1,), "decoder_blocks": (1,)}
 
 
 @pytest.fixture(scope="module")
-def unet() -> MotionUNet:
-    torch.manual_seed(0)
-    built = build_motion_unet(CONFIG).eval()
-    with torch.no_grad():
-        for part in built.motion_parts():  # an output of zero would hide a motion module that was exported wrongly
-            torch.nn.init.normal_(part.proj_out.weight, std=0.2)
-    return built
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
 
 
-def test_the_graph_equals_torch_at_sizes_it_was_not_traced_with(unet: MotionUNet, tmp_path: Path) -> None:
-    """Batch 2 with more than one frame is where repeat_interleave was exported wrongly (spec 6.3)."""
-    path = tmp_path / "unet.onnx"
-    export_motion_unet(unet, path, opset=23)
-    differences = compare_with_torch(unet, path, (Sizes(2, 5, 8, 16, 7), Sizes(1, 1, 8, 8, 3), Sizes(4, 32, 4, 4, 2)))
-    assert max(differences) < 1e-4
+@pytest.fixture(scope="module")
+def checkpoint(home: Path) -> Path:
+    """A model of the shipped one's kind: a small autoencoder, a refiner, a context for every frame."""
+    torch.manual_seed(3)
+    unet = {**WITH_REFINER["unet"], **UNET}
+    model = MimaFaceModel(tiny_configuration(**{**WITH_REFINER, "unet": unet, "vae": SMALL_VAE})).eval()
+    awaken(model)
+    model.save_pretrained(home / "tiny")
+    return home / "tiny"
 
 
-def test_a_folder_that_is_no_checkpoint_is_one_sentence_and_exit_code_1(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def exports(home: Path, checkpoint: Path) -> Path:
+    """The export, made by the command where renderers look for it, and measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIMAFACE_HOME", str(home))
+        assert main(["export", "onnx", str(checkpoint)]) == 0
+        return exported.exports_folder(exported.checksums.fingerprint(checkpoint))
+
+
+@pytest.fixture
+def here(exports: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the exports where renderers look, of which ONNX Runtime was measured to be twice as fast."""
+    monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path))
+    copy = exported.exports_folder(exported.checksums.fingerprint(checkpoint))
+    shutil.copytree(exports, copy)
+    (onnx,) = [one for one in runtimes(copy) if "CPUExecutionProvider" in one.name]
+    rows = Measured(TORCH, 0, 2), Measured(onnx.name, 1e-6, 1)
+    write_choice(copy, Choice(choosing.here(), dict.fromkeys(exported.NETWORKS, rows), {}))
+    return copy
+
+
+def test_every_network_says_what_torch_says(exports: Path, checkpoint: Path) -> None:
+    """Also at sizes that were not traced: batch 2 with more than one frame is where repeat_interleave was exported wrongly (spec 6.3)."""
+    engine, torch_engine = open_onnx(exports / "onnx-float32"), TorchEngine.open(checkpoint, dtype=torch.float32)
+    found = dict(differences(engine, torch_engine, exported.NETWORKS))
+    assert set(found) == set(exported.NETWORKS), "all networks of a model with a refiner"
+    assert max(found.values()) < 1e-4, found
+    for count in ((1, 16), (2, 4), (4, 3)):
+        assert difference(engine, torch_engine, DENOISE, random_inputs(engine.config, 8, *count, seed=5)) < 1e-4
+    assert engine.config == torch_engine.config and engine.has_refiner
+
+
+def inputs_of(clip: Clip) -> ClipInputs:
+    generator = torch.Generator().manual_seed(clip.index)
+    count = len(clip.frames)
+    conditions = {name: torch.randn(count, 4, 8, 8, generator=generator) for name in ("render", "source", "normals", "source_normals")}
+    return ClipInputs(conditions, {name: torch.randn(count, size, generator=generator) for name, size in SIZES.items()})
+
+
+def test_two_clips_of_the_sampler_under_guidance_are_those_of_torch(here: Path, checkpoint: Path) -> None:
+    shots = []
+    for engine in (chosen_engine.open_engine(checkpoint, torch.device("cpu")), TorchEngine.open(checkpoint, dtype=torch.float32)):
+        source = engine.encode_source(torch.linspace(-1, 1, 768).reshape(1, 3, 16, 16))
+        clips = [clip for clip in generate_clips(engine, ClipPlan(7, 4, 1), source, inputs_of, 5, guidance=2.0) if clip is not None]
+        shots.append(torch.cat([engine.decode_latents(clip.new) for clip in clips]))
+    assert shots[0].shape == (7, 3, 16, 16)
+    assert (shots[0] - shots[1]).abs().max() < 2 / 255, "pictures span [-1, 1]"
+
+
+def test_what_was_measured_is_kept_for_this_machine_alone(exports: Path) -> None:
+    choice = read_choice(exports)
+    assert choice is not None and set(choice.measured) == set(exported.NETWORKS)
+    for rows in choice.measured.values():
+        assert [row.failed for row in rows] == ["", ""] and rows[0].runtime == TORCH
+        assert rows[1].difference < 1e-4 and rows[1].milliseconds > 0
+
+
+def test_the_faster_one_runs_a_network_unless_it_is_wrong_or_hardly_faster() -> None:
+    def best(*rows: Measured) -> str:
+        return Choice("here", {DENOISE: (Measured(TORCH, 0.01, 10), *rows)}, {"gone": "why"}).best(DENOISE)
+
+    assert best(Measured("a", 1e-3, 5), Measured("b", 1e-3, 4)) == "b"
+    assert best(Measured("a", 1e-3, 9.5)) == best(Measured("a", 0.2, 1)) == best(Measured("a", float("nan"), 1)) == TORCH
+    assert best(Measured("a", failed="no such device"), Measured("gone", 1e-3, 1)) == TORCH
+
+
+def test_a_take_is_named_after_what_runs_its_networks(here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Generated("tiny", checkpoint).build()
+    assert "denoise by onnx-float32@" in before and set(chosen(checkpoint)) == set(exported.NETWORKS)
+    monkeypatch.setattr(choosing, "here", lambda: "another machine")
+    assert "onnx" not in Generated("tiny", checkpoint).build()
+    assert "repeat mimaface export" in in_words(checkpoint)
+    (here / NAME).unlink()
+    assert in_words(checkpoint) == ""
+
+
+def test_a_file_that_is_damaged_is_not_loaded_and_torch_takes_over_once(here: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = here / "onnx-float32" / "denoise.onnx.data"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    engine = chosen_engine.open_engine(checkpoint, torch.device("cpu"))
+    assert isinstance(engine, TorchEngine) and "denoise.onnx.data is damaged" in caplog.text
+    assert chosen(checkpoint) == {}, "nor is it tried again"
+    assert "denoise.onnx.data is damaged" in in_words(checkpoint)
+
+
+def test_a_runtime_that_fails_in_mid_shot_ends_the_take_and_torch_makes_the_next(
+    here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main([str(tmp_path / "nowhere"), "-o", str(tmp_path / "u.onnx")]) == 1
-    assert "config.json is missing" in capsys.readouterr().err
+    """No frame of the take is by another runtime than those before it, for its name says which one that is."""
+    renderer = Generated("tiny", checkpoint)
+    begun = renderer.build()
+    engine = chosen_engine.open_engine(checkpoint, torch.device("cpu"))
+    source = engine.encode_source(torch.zeros(1, 3, 16, 16))
+    clips = generate_clips(engine, ClipPlan(7, 4, 1), source, inputs_of, 5, steps=1)
+    assert next(clips) is None, "the first step is made"
+    monkeypatch.setattr(OnnxNetwork, "__call__", raising(RuntimeError("the device was removed")))
+    with pytest.raises(InvalidCheckpoint, match=r"failed while frames were made .*the device was removed.*press Generate"):
+        list(clips)
+    assert "failed and is used no more (RuntimeError: the device was removed)" in renderer.networks()
+    assert renderer.build() != begun and isinstance(chosen_engine.open_engine(checkpoint, torch.device("cpu")), TorchEngine)
+
+
+def test_a_job_whose_runtime_fails_keeps_its_frames_and_the_next_is_whole(
+    here: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is lost, made twice, or by another runtime than the others of its job."""
+    monkeypatch.setitem(registry.RENDERERS, "demo", Generated("demo", checkpoint))
+    store = Store(tmp_path / "store")
+    work, identity, settings = Work(store), f"{store.put_portrait(COLLINS.read_bytes())}-0", RenderSettings(engine="demo", size=64)
+    job = work.submit(identity, settings, "nod", nod(6).to_bytes())
+    made = []
+    with pytest.raises(InvalidCheckpoint, match="make the take anew: press Generate"):
+        for step in work.render(job):
+            made += [step] if step is not None else []
+            if len(made) == 2:
+                monkeypatch.setattr(OnnxNetwork, "__call__", raising(RuntimeError("the device was removed")))
+    assert 2 <= len(made) < 6 and store.job(job.id).done == len(made)
+    with pytest.raises(InvalidCheckpoint, match="begun with another version"):
+        list(work.render(store.job(job.id)))
+    again = work.submit(identity, settings, "nod", nod(6).to_bytes())
+    assert again.id != job.id and [step[0] for step in work.render(again) if step is not None] == list(range(6))
+    assert [store.frame(job.id, index)[1] for index, _ in made] == [digest for _, digest in made], "those of the first stay"
+    store.close()
+
+
+def test_a_lack_of_memory_withdraws_nothing(here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job waits for memory and goes on with the same runtime."""
+    engine = chosen_engine.open_engine(checkpoint, torch.device("cpu"))
+    monkeypatch.setattr(OnnxNetwork, "__call__", raising(RuntimeError("Failed to allocate memory for requested buffer of size 1")))
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        engine.encode_source(torch.zeros(1, 3, 16, 16))
+    assert "failed" not in in_words(checkpoint) and len(chosen(checkpoint)) == len(exported.NETWORKS)
+
+
+def test_an_export_is_made_again_when_anything_that_decides_it_has_changed(exports: Path, checkpoint: Path, tmp_path: Path) -> None:
+    target = tmp_path / "export"
+    shutil.copytree(exports / "onnx-float32", target)
+    found = exported.read(target)
+    assert is_there(target, found)
+    for changed in ({"weights": "0" * 64}, {"precision": "float16"}, {"made_with": {**found.made_with, "torch": "1"}}):
+        assert not is_there(target, replace(found, **changed))
+    (target / exported.NAME).write_text((target / exported.NAME).read_text().replace('"format": 1', '"format": 0'))
+    with pytest.raises(InvalidCheckpoint, match="of another version – export the model again"):
+        exported.read(target)
+
+
+def test_a_graph_says_whose_it_is(exports: Path, checkpoint: Path) -> None:
+    graph = onnx.load(exports / "onnx-float32" / "denoise.onnx", load_external_data=False)
+    labels = {entry.key: entry.value for entry in graph.metadata_props}
+    assert labels["weights"] == exported.checksums.fingerprint(checkpoint) and labels["opset"] == "23"
+    kinds = {node.op_type for node in graph.graph.node}
+    assert {"Attention", "GroupNormalization"} <= kinds, "whole, so that a runtime can fuse them"
+
+
+def test_an_export_that_is_wrong_is_never_there(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_folder, "write_graph", raising(InternalError("exported networks differ from torch")))
+    with pytest.raises(InternalError):
+        onnx_folder.export_onnx(checkpoint, tmp_path / "export")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(NotWritable, match="something else"):
+        onnx_folder.export_onnx(checkpoint, tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_what_is_no_checkpoint_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "onnx", str(tmp_path / "nowhere")]) == 2
+    assert "is no checkpoint folder – give a folder with model_index.json, or demo or released" in capsys.readouterr().err
+
+
+def test_the_released_model_in_float16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its autoencoder stays float32, some signals are one for the whole shot, and its context is averaged. Of its networks, those whose kind
+    the other model has not."""
+    torch.manual_seed(4)
+    released = SMALL.base.but(unet={**SMALL.base.unet, **UNET, "block_out_channels": (32,), "layers_per_block": 1})
+    model = MimaFaceModel(released).eval()
+    awaken(model)
+    model.save_pretrained(tmp_path / "released")
+    every = onnx_folder.networks
+    monkeypatch.setattr(onnx_folder, "networks", lambda model: {name: every(model)[name] for name in (ENCODE, CONTEXT, DENOISE)})
+    assert onnx_folder.export_onnx(tmp_path / "released", tmp_path / "export", "float16"), "which compares it with torch"
+    graphs = {path.stem: onnx.load(path, load_external_data=False) for path in (tmp_path / "export").glob("*.onnx")}
+    kinds = {name: {value.data_type for value in graph.graph.initializer if value.dims} for name, graph in graphs.items()}
+    assert onnx.TensorProto.FLOAT16 in kinds[CONTEXT] and onnx.TensorProto.FLOAT16 not in kinds[ENCODE]
+    assert {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT} <= kinds[DENOISE], "the time embedding stays float32"
+    (tmp_path / "export" / "context.onnx").unlink()
+    with pytest.raises(InvalidCheckpoint, match=r"context\.onnx is missing"):
+        exported.read(tmp_path / "export")
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@needs_tensorrt
+def test_every_network_becomes_a_plan_for_an_rtx_card(exports: Path, tmp_path: Path) -> None:
+    """Without one here. What a plan computes is only known on its card."""
+    assert export_tensorrt(exports / "onnx-float32", tmp_path / "plans", frames=(1, 4), targets=("sm89",))
+    found = exported.read(tmp_path / "plans")
+    assert set(found.networks) == set(exported.NETWORKS) and found.made_with["frames"] == "1 4"
+    assert all((tmp_path / "plans" / one.file).stat().st_size > 1000 for one in found.networks.values())
+    assert not export_tensorrt(exports / "onnx-float32", tmp_path / "plans", frames=(1, 4), targets=("sm89",)), "is up to date"
+    with pytest.raises(InvalidInput, match=r"sm90 is no target of TensorRT for RTX – known are .*sm120.*sm89"):
+        export_tensorrt(exports / "onnx-float32", tmp_path / "other", targets=("sm90",))
+    assert not (tmp_path / "other").exists()
+
+
+def test_without_tensorrt_it_says_what_to_install(checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mimaface.engines.tensorrt_engine.LIBRARIES", ())
+    monkeypatch.setattr("mimaface_export.tensorrt_plan.LIBRARIES", ())
+    assert main(["export", "tensorrt", str(checkpoint)]) == 2
+    assert "TensorRT is not installed – pip install 'mimaface[tensorrt]', under NVIDIA's licence" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@needs_tensorrt
+def test_all_networks_of_the_shipped_model_become_plans_for_three_cards(tmp_path: Path) -> None:
+    """Half a minute on two idle cores, and the pictures of the shipped model by ONNX Runtime are those by torch in float32."""
+    assert onnx_folder.export_onnx(SHIPPED, tmp_path / "half", "float16")
+    assert export_tensorrt(tmp_path / "half", tmp_path / "plans")
+    assert len(list((tmp_path / "plans").glob("*.plan"))) == len(exported.NETWORKS)
+
+
+@pytest.mark.slow
+def test_pictures_of_the_shipped_model_are_those_of_torch(tmp_path: Path, portrait: Portrait) -> None:
+    assert onnx_folder.export_onnx(SHIPPED, tmp_path / "export")
+    settings = RenderSettings(engine="demo", size=256)
+    shots = []
+    for engine in (open_onnx(tmp_path / "export"), TorchEngine.open(SHIPPED, dtype=torch.float32)):
+        frames = GeneratedSession(engine, portrait, settings).shot(nod(14), 0, {})
+        shots.append(np.stack([frame.image for frame in frames if frame is not None]))
+    assert shots[0].shape[0] == 14, "two clips"
+    assert np.abs(shots[0].astype(int) - shots[1]).max() <= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,3 +38,18 @@ def write_whole(path: Path, content: bytes, *, private: bool = False, durable: b
         if durable:
             file.flush()
             os.fsync(file.fileno())
+
+
+def put_folder(part: Path, target: Path) -> None:
+    """Rename a finished folder into place; what was there is gone only once it is. Raises :class:`OSError`."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    try:
+        part.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

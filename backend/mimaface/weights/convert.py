@@ -31,6 +31,7 @@ from mimaface.model.motion_unet import RELEASED_POSITIONS, from_animatediff, is_
 from mimaface.model.vision import vision_keys
 from mimaface.protocol.connection import process_exists
 from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, MimaFaceError, NotWritable
+from mimaface.protocol.files import put_folder
 
 from . import checksums
 from .autoencoder_files import read_autoencoder
@@ -317,17 +318,7 @@ def _check_space(folder: Path, sources: Mapping[str, Path], dtype: torch.dtype |
 
 def _put(part: Path, target: Path) -> None:
     """Rename the finished folder into place; what was there is gone only once it is."""
-    old = target.with_name(f".{target.name}.old")
     try:
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        try:
-            part.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        put_folder(part, target)
     except OSError as error:
         raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another folder") from error

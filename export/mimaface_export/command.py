@@ -1,0 +1,57 @@
+"""What ``mimaface export`` runs: the arguments are those of :mod:`mimaface.cli.export`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mimaface.engines import chosen_engine, exported
+from mimaface.engines.precision import best_device
+from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.renderers.generated import SHIPPED
+from mimaface.weights import checksums, library
+
+from .onnx_folder import export_onnx
+from .tensorrt_plan import export_tensorrt, installed
+
+
+def onnx(parsed: argparse.Namespace) -> int:
+    """Export ONNX graphs; where renderers look for them, measure what is fastest."""
+    checkpoint = checkpoint_of(parsed.checkpoint)
+    home = exported.exports_folder(checksums.fingerprint(checkpoint))
+    target = parsed.output or home / f"onnx-{parsed.precision}"
+    new = export_onnx(checkpoint, target, parsed.precision, parsed.size, report=print)
+    print(f"exported to {target}" if new else f"{target} is up to date")
+    if parsed.output is None:
+        choose(checkpoint)
+    return 0
+
+
+def tensorrt(parsed: argparse.Namespace) -> int:
+    """Export TensorRT plans of ONNX graphs, which are exported beside them where they are not there."""
+    installed()  # before anything that takes time
+    checkpoint = checkpoint_of(parsed.checkpoint)
+    home = exported.exports_folder(checksums.fingerprint(checkpoint))
+    target = parsed.output or home / f"tensorrt-{parsed.precision}"
+    graphs = target.with_name(f"{target.name}-onnx") if parsed.output else home / f"onnx-{parsed.precision}"
+    export_onnx(checkpoint, graphs, parsed.precision, parsed.size, report=print)
+    new = export_tensorrt(graphs, target, parsed.frames, parsed.targets, report=print)
+    print(f"exported to {target}" if new else f"{target} is up to date")
+    if parsed.output is None:
+        choose(checkpoint)
+    return 0
+
+
+def choose(checkpoint: Path) -> None:
+    """Measure every runtime here, and say which one each network is run by from now on."""
+    choice = chosen_engine.measure(checkpoint, best_device(), report=print)
+    for network in choice.measured:
+        print(f"{network} is run by {choice.best(network)}")
+
+
+def checkpoint_of(name: str) -> Path:
+    """The folder of a checkpoint by its path, or by the name of an installed model. Raises :class:`InvalidCheckpoint`."""
+    folder = {"demo": SHIPPED, "released": library.models_folder() / library.RELEASED}.get(name, Path(name))
+    if not (folder / "model_index.json").exists():
+        raise InvalidCheckpoint(f"{folder} is no checkpoint folder", "give a folder with model_index.json, or demo or released")
+    return folder
