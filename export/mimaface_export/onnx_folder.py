@@ -44,6 +44,7 @@ def export_onnx(checkpoint: Path, target: Path, precision: str = "float32", size
     :class:`InternalError` for graphs that say other than torch.
     """
     require_onnx()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it would warn that torchvision, which no network of ours needs, is not there
     model = load_model(checkpoint, getattr(torch, precision))
     if size:
         model.config = model.config.but(image_size=size)
