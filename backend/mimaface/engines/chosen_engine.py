@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -11,17 +12,18 @@ from torch import Tensor
 
 from mimaface.model.refiner import Refinement
 from mimaface.model.vision import VisionTokens
-from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.shortage import shortage
 from mimaface.weights import checksums
 
 from .base import Engine
-from .choosing import TORCH, Choice, Measured, chosen, exports_of, here, withdraw, write_choice
+from .choosing import TORCH, Choice, Measured, chosen, exports_of, here, in_words, withdraw, write_choice
 from .exported import CONTEXT, DECODE, DENOISE, ENCODE, REFINE, VISION, exports_folder
 from .parity import COUNTS, difference, latent_size, networks_of, random_inputs, seconds
 from .runtimes import runtimes
 from .torch_engine import TorchEngine
 
+log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
@@ -80,6 +82,7 @@ def open_engine(checkpoint: Path, device: torch.device) -> Engine:
             continue
         loaded |= dict.fromkeys(mine, (runtime.name, engine))
     usual = TorchEngine.open(checkpoint, device)
+    log.info("%s: %s", checkpoint.name, in_words(checkpoint))
     return ChosenEngine(usual, loaded, checkpoint) if loaded else usual
 
 
@@ -99,7 +102,7 @@ class ChosenEngine:
         try:
             return call(engine)
         except Exception as error:
-            if name == TORCH or shortage(error) is not None:
+            if name == TORCH or isinstance(error, InvalidInput) or shortage(error) is not None:
                 raise
             why = withdraw(self._checkpoint, name, error)
             raise InvalidCheckpoint(
