@@ -13,7 +13,7 @@ from transformers import CLIPVisionModel
 
 from mimaface.model.checkpoint import load_weights, read_json, read_weights, without_memory, write_weights
 from mimaface.model.config import MimaFaceConfig
-from mimaface.model.family import PARTS, MimaFaceModel, load_unet
+from mimaface.model.family import PARTS, MimaFaceModel
 from mimaface.model.motion_unet import build_motion_unet
 from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
 
@@ -133,7 +133,7 @@ def test_many_missing_keys_are_counted_not_all_listed(folder: Path) -> None:
     path = folder / "unet" / PARTS["unet"].file
     write_weights(path, {})
     with pytest.raises(InvalidCheckpoint, match=r"\d+ missing: .* and \d+ more") as caught:
-        load_unet(folder)
+        MimaFaceModel.from_pretrained(folder)
     assert len(str(caught.value)) < 1000
 
 
@@ -207,8 +207,8 @@ def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
         write_weights(tmp_path / "file" / "w.safetensors", {"a": torch.ones(1)})
 
 
-def test_the_unet_is_loaded_alone(tiny_model: MimaFaceModel, folder: Path) -> None:
-    unet = load_unet(folder)
+def test_the_table_of_positions_is_made_again(tiny_model: MimaFaceModel, folder: Path) -> None:
+    unet = MimaFaceModel.from_pretrained(folder).unet
     assert all(torch.equal(a, b) for a, b in zip(unet.parameters(), tiny_model.unet.parameters()))
     assert torch.equal(
         next(b for n, b in unet.named_buffers() if n.endswith("pe")),

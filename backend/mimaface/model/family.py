@@ -17,7 +17,7 @@ from .appearance import build_appearance
 from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
 from .conditioning import Affinity, stack_input
 from .config import EARLIER_NAMES, MimaFaceConfig
-from .motion_unet import MotionUNet, build_motion_unet, initialise_for_training
+from .motion_unet import build_motion_unet, initialise_for_training
 from .refiner import Refiner
 from .vision import VisionTokens, build_vision, encode_source, vision_keys
 
@@ -150,12 +150,3 @@ def load_config(folder: Path) -> MimaFaceConfig:
             if key in kept or not (key.startswith("_") or key in ("model_type", "architectures"))
         }
     return MimaFaceConfig.from_json(checkpoint.read_json(folder / "config.json"), parts, str(folder))
-
-
-def load_unet(folder: Path, dtype: torch.dtype | None = None) -> MotionUNet:
-    """The motion U-Net of a checkpoint folder by itself, for export. Raises :class:`InvalidCheckpoint`."""
-    config = load_config(folder)
-    unet = checkpoint.without_memory(lambda: build_motion_unet(config.unet))
-    path = folder / "unet" / PARTS["unet"].file
-    checkpoint.load_weights(unet, checkpoint.read_weights(path, dtype), str(path))
-    return unet.eval()
