@@ -135,6 +135,11 @@ def parsed(tensorrt: Any, builder: Any, logger: Any, graph: Path) -> Any:
     if not parser.parse_from_file(str(graph)):
         words = "; ".join(str(parser.get_error(place)) for place in range(parser.num_errors))
         raise InternalError(f"TensorRT cannot read {graph.name}: {words}", "report this")
+    for place in range(network.num_layers if hasattr(tensorrt, "IAttentionInputLayer") else 0):
+        layer = network.get_layer(place)
+        if layer.type == tensorrt.LayerType.ATTENTION_INPUT:
+            layer.__class__ = tensorrt.IAttentionInputLayer  # how the library's Python casts
+            layer.attention.decomposable = True  # into products where there is no kernel for its size and type
     return network
 
 
