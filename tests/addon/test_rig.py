@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -136,13 +137,18 @@ def test_a_photograph_stands_at_the_cursor_with_handles_on_its_landmarks(seen, h
     low, high = np.array(result["corners"][0]), np.array(result["corners"][2])
     assert (high - low) == pytest.approx([2 * width / height, 0, 2], abs=1e-5), "2 m high"
     assert (low + high) / 2 == pytest.approx([3, 2, 2], abs=1e-5), "it stands on the cursor"
-    for bone, landmark in (("mouth.L", 291), ("mouth.R", 61), ("jaw", 152), ("brow.L", 334), ("lid.R", 159)):
+    for bone, landmark in (("mouth.L", 291), ("mouth.R", 61), ("lip.lower", 18), ("jaw", 152), ("brow.L", 334), ("lid.R", 159)):
         x, _, z = (np.array(result["places"][bone]) - low) / 2 * height
         assert [x, height - z] == pytest.approx(hopper.fit.landmarks[landmark, :2], abs=0.2), f"{bone}, in pixels of the photograph"
         assert result["places"][bone][1] < 2, "before it"
     assert set(result["evaluated"]) == {"hopper rig", "hopper photo"}, "the mesh head costs nothing while it is not shown"
     assert len(result["shown"]) == 5
     assert result["rest"] == 0
+    front = {name: np.array(place)[[0, 2]] / result["scale"][0] for name, place in result["places"].items() if name in result["colours"]}
+    handles = [name for name in front if name not in ("root", "head", "head_mocap", "gaze_target")]
+    near = min(np.linalg.norm(front[a] - front[b]) for a, b in combinations(handles, 2))
+    assert near > 2 * result["radius"], "from the front no two handles meet"
+    assert [result["colours"][name] for name in ("brow.L", "brow.R", "brow")] == ["THEME04", "THEME01", "THEME09"], "a side has a colour"
 
 
 def test_a_photo_turned_by_its_tag_stands_upright(seen):

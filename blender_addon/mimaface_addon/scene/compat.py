@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import gpu
@@ -92,6 +92,18 @@ def scene_key(scene: bpy.types.Scene) -> tuple[int, str]:
 
 def find_scene(key: tuple[int, str]) -> bpy.types.Scene | None:
     return next((scene for scene in bpy.data.scenes if scene_key(scene) == key), None)
+
+
+def colour_bones(rig: bpy.types.Object, name: str, palette: str, bones: list[str]) -> None:
+    """Draw bones in a theme's colours: their own from 4.0 on, those of a group of this name before."""
+    if hasattr(rig.pose.bones[0], "color"):
+        for bone in bones:
+            rig.pose.bones[bone].color.palette = cast(Any, palette)
+        return
+    group = cast(Any, rig.pose).bone_groups.new(name=name)
+    group.color_set = palette
+    for bone in bones:
+        cast(Any, rig.pose.bones[bone]).bone_group = group
 
 
 def editing() -> bool:

@@ -14,9 +14,10 @@ import numpy as np
 from .rig import GAZE, GAZE_DISTANCE, HANDLES
 
 HEIGHT = 2.0  # metres of the photograph in the scene: about a person; higher stands out of a view that shows Blender's first cube
-# MediaPipe's landmarks (of 478) under each handle; between two where there are two
+# MediaPipe's landmarks (of 478) under each handle; between two where there are two. Those of the lips are just off them, so that handles stand
+# apart and show the lips
 LANDMARKS = {
-    "jaw": (152,), "lip.upper": (0,), "lip.lower": (17,), "mouth": (13, 14), "mouth.L": (291,), "mouth.R": (61,),
+    "jaw": (152,), "lip.upper": (164,), "lip.lower": (18,), "mouth": (13, 14), "mouth.L": (291,), "mouth.R": (61,),
     "cheek.L": (425,), "cheek.R": (205,), "lid.L": (386,), "lid.R": (159,), "brow": (9,), "brow.L": (334,), "brow.R": (105,),
 }  # fmt: skip
 

@@ -31,6 +31,8 @@ EYES = ("left", "right")
 GAZE_CHANNELS = tuple(f"gaze_{eye}_{axis}" for eye in EYES for axis in ("yaw", "pitch"))
 LOOK = 0.5  # radians of gaze at which the lids follow fully
 LARGEST_GAZE = 1.0  # radians that the sum of all gaze is held to, as the renderer does; more would hide the iris
+RADIUS, GAZE_RADIUS = 0.005, 0.009  # metres of the circles of handles and gaze target; larger ones meet on a small face
+SIDES = {".L": ("Left", "THEME04"), ".R": ("Right", "THEME01"), "": ("Middle", "THEME09")}  # blue, red and yellow handles
 GAZE_REACH = ((-0.7, 0.7), (-0.7, 0.7), (-0.4, 4.0))  # metres along x, y, z that the gaze target moves; always before the eyes
 
 # handle bones: about where in the head frame each is, metres from between the eyes' height; placement.py puts it on this person's landmark
@@ -135,7 +137,7 @@ def _shape_bones(rig: bpy.types.Object) -> None:
         bone = rig.pose.bones[name]
         bone.custom_shape = ball
         bone.use_custom_shape_bone_size = False
-        _scale_shape(bone, 0.02 if name == GAZE else 0.006)
+        _scale_shape(bone, GAZE_RADIUS if name == GAZE else RADIUS)
         bone.lock_rotation = cast(Any, (True, True, True))
         bone.lock_rotation_w = True
         bone.lock_scale = cast(Any, (True, True, True))
@@ -143,6 +145,9 @@ def _shape_bones(rig: bpy.types.Object) -> None:
     head.custom_shape = ring
     head.use_custom_shape_bone_size = False
     _scale_shape(head, 0.13)
+    for end, (side, colour) in SIDES.items():
+        ours = [name for name in (*HANDLES, GAZE) if (name[-2:] if name[-2:] in SIDES else "") == end]
+        compat.colour_bones(rig, side, colour, ours)
     for name, bones in (("Head", [ROOT, HEAD]), ("Gaze", [GAZE]), ("Face", list(HANDLES)), ("Mocap", [MOCAP])):
         compat.bone_collection(cast(bpy.types.Armature, rig.data), name, bones)
 

@@ -93,6 +93,7 @@ def born() -> dict:
     shown = [item.name for item in bpy.context.evaluated_depsgraph_get().objects]
     return {
         "mode": bpy.context.mode, "corners": [list(corner) for corner in corners], "places": places, "evaluated": evaluated, "shown": shown,
+        "colours": {bone.name: bone.color.palette for bone in rig.pose.bones}, "radius": rig.pose.bones["jaw"].custom_shape_scale_xyz[0],
         "rest": np.abs(before).max(), "scale": list(rig.scale),
     }  # fmt: skip
 
