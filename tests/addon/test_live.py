@@ -54,6 +54,11 @@ def test_the_photograph_has_its_own_colours(seen):
         assert there == pytest.approx(here, abs=12), (x, y)
 
 
+def test_another_file_in_the_middle_of_a_preview_shows_its_own_pose(seen):
+    assert seen["awaited"] is True and seen["opened"] == [True, True], "and the steps after it found a picture again"
+    assert seen["mistakes"] == []
+
+
 def test_nothing_of_it_stays_when_the_add_on_is_switched_off_amid_a_preview(seen):
     off = seen["counts off"]
     assert (off["handlers"], off["timers"], off["drawing"], off["texture"]) == (0, False, 0, False)

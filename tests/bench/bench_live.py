@@ -91,7 +91,7 @@ def main() -> None:
         report("live", values)
         client.call("shutdown")
         client.close()
-        process.wait(10)
+        process.wait(60)
 
 
 if __name__ == "__main__":

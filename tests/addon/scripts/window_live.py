@@ -1,6 +1,7 @@
 """Live in a real window: a handle is dragged with the mouse, and the photograph moves under it. Screenshots and counts say what was seen."""
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -14,6 +15,13 @@ from windows import WORK, Keyboard, enable, end, in_view, part, run, step, view
 
 keyboard, said, DRAG = Keyboard(), {}, 0.025
 ROUNDS = 20  # places of the mouse on one way
+
+
+class Mistakes(logging.Handler):
+    """What the add-on logs as a mistake of its own."""
+
+    def emit(self, record):
+        said.setdefault("mistakes", []).append(record.getMessage())
 
 
 def live():
@@ -50,6 +58,8 @@ def counted():
 @step(0.5)
 def begin():
     enable()
+    said["mistakes"] = []
+    logging.getLogger("mimaface_addon").addHandler(Mistakes(logging.ERROR))
     bpy.context.scene.mimaface.engine = os.environ.get("MIMAFACE_ENGINE", "proxy")
     keyboard.point()
     in_view(bpy.ops.mimaface.load_portrait, filepath=os.environ["MIMAFACE_PORTRAIT"])
@@ -160,6 +170,22 @@ def played():
         tick()
         said["idle"].append(time.perf_counter() - started)
     said["counts on"] = counted()
+    rig()["jawOpen"] = 0.7
+    rig().update_tag()
+    bpy.context.view_layer.update()
+    said["awaited"] = live().previews.busy
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)  # in the middle of a preview
+    said["opened"] = [live().picture is None, bpy.context.scene.mimaface.rig is not None]
+
+
+@step(0.5)
+def shows_again():
+    return settled()
+
+
+@step(0.2)
+def switch_off():
     rig()["jawOpen"] = 0.5
     rig().update_tag()
     bpy.context.view_layer.update()
