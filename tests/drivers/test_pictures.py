@@ -7,7 +7,7 @@ from PIL import Image
 from conftest import COLLINS, HOPPER
 from mimaface.animation import animate
 from mimaface.cli import main
-from mimaface.drivers import ReadingSettings, open_motion
+from mimaface.drivers import ReadingSettings, RetargetSettings, open_motion
 from mimaface.face.pose import poses_for
 from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
 from mimaface.protocol.settings import RenderSettings
@@ -21,6 +21,7 @@ def test_a_picture_is_one_pose_and_its_own_portrait_stays_as_it_is(hopper):
     np.testing.assert_allclose(pose.rotation, hopper.fit.rotation, atol=1e-9)
     np.testing.assert_allclose(pose.gaze, hopper.fit.gaze, atol=1e-6)
     np.testing.assert_array_equal(pose.translation, hopper.fit.translation)
+    assert open_motion(HOPPER, RetargetSettings("auto")).meta["neutral"] == "rest", "away from itself it would be no pose at all"
 
 
 def test_a_picture_drives_as_the_same_pose_in_a_motion_file(tmp_path, portrait):

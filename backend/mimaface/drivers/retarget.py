@@ -133,7 +133,7 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
     if moved != 1 and len(known):
         start = place[known[0]] if recorded else np.zeros(3)
         place = start + (place - start) * moved
-    if settings.neutral != "":
+    if settings.neutral != "" and not (settings.neutral == "auto" and meta.get("format") == "picture"):  # its one frame is a pose
         meta["neutral"] = settings.neutral
     meta["edits"] = [*clip.meta.get("edits", []), settings.to_wire()]
     native = dict.fromkeys(OPTIONAL) if settings != RetargetSettings(settings.neutral) else {}  # no longer what was recorded
