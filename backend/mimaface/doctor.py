@@ -61,15 +61,15 @@ def _networks() -> Iterator[tuple[str, bool, str]]:
 
 
 def _gpu() -> str:
-    try:
-        import torch
-    except ImportError:
+    version = _version("torch")
+    if version is None:
         return "not looked at: torch is missing"
-    if torch.cuda.is_available():
-        return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    from mimaface.engines.precision import fast_dtype
+    if "+cpu" not in version:  # such a build knows no GPU, and is slow to load
+        import torch
 
-    return f"none that torch can use; everything runs on the CPU, in {str(fast_dtype('cpu')).removeprefix('torch.')}"
+        if torch.cuda.is_available():
+            return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    return "none that torch can use; everything runs on the CPU"
 
 
 def _engines() -> Iterator[tuple[str, bool, str]]:

@@ -45,7 +45,7 @@ def rendered(checkout: Path, portrait: Path, take: Path, engine: str, size: int)
 def beginning(folder: Path, frames: int) -> Path:
     """The take that is installed, as long as so many rendered ``frames``."""
     lines = (ASSETS / "take.csv").read_text().splitlines()
-    path = folder / "take.csv"
+    path = folder / f"take{frames}.csv"
     path.write_text("\n".join(lines[: 2 + round((frames - 1) * RECORDED / RATE)]) + "\n")
     return path
 
