@@ -13,10 +13,9 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
 from mimaface.geometry.interpolation import smoothstep
 
 from . import tuning
-from .matte import PersonSegmenter
+from .matte import STRIP, PersonSegmenter
 
 Array = NDArray[Any]
-STRIP = 256  # rows at a time, for memory
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from mimaface.geometry.interpolation import fill_holes, smoothstep
 from . import tuning
 
 Array = NDArray[Any]
+STRIP = 256  # rows at a time, for memory
 SIDE = 256  # pixels a side that the network sees
 
 
@@ -96,16 +97,18 @@ def person_colours(image: Array, matte: Array) -> Array:
 
     image (H, W, 3) uint8 is this over a background, by ``matte`` (H, W).
     """
-    picture = image.astype(np.float32)
-    share = matte[..., None]
     inside = distance_transform_edt(matte > tuning.OPAQUE)
     deep = inside > tuning.TINGED_BAND * max(image.shape[:2])
-    spread = fill_holes(picture, deep if deep.any() else matte > tuning.OPAQUE)
-    behind = fill_holes(picture, matte < tuning.CLEAR)
-    solved = np.clip((picture - (1 - share) * behind) / np.maximum(share, tuning.FAINT), 0, 255)
-    difference = np.clip(solved - spread, -tuning.TINGED_DIFFERENCE, tuning.TINGED_DIFFERENCE)
-    near = spread + np.where(share > tuning.FAINT, difference, 0)
-    return np.where(deep[..., None], picture, near).astype(np.float32)
+    spread = fill_holes(image, deep if deep.any() else matte > tuning.OPAQUE)
+    behind = fill_holes(image, matte < tuning.CLEAR)
+    for top in range(0, len(image), STRIP):
+        rows = slice(top, top + STRIP)
+        picture, share = image[rows].astype(np.float32), matte[rows, :, None]
+        solved = np.clip((picture - (1 - share) * behind[rows]) / np.maximum(share, tuning.FAINT), 0, 255)
+        difference = np.clip(solved - spread[rows], -tuning.TINGED_DIFFERENCE, tuning.TINGED_DIFFERENCE)
+        near = spread[rows] + np.where(share > tuning.FAINT, difference, 0)
+        spread[rows] = np.where(deep[rows, :, None], picture, near)
+    return spread
 
 
 def background_behind(image: Array, matte: Array, reach: float) -> Array:

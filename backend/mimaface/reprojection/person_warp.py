@@ -20,7 +20,7 @@ from mimaface.geometry.rasterise import rasterise
 
 from . import tuning
 from .kernels import SKIN, lift
-from .matte import background_behind
+from .matte import STRIP, background_behind
 from .projection import Projection
 
 Array = NDArray[Any]
@@ -75,10 +75,11 @@ class PersonWarp:
     def _cut_out(self, projection: Projection, halo: float) -> None:
         """What moves, colours times opacity and opacity (H, W, 4), and the photograph behind it (H, W, 3)."""
         image, matte = projection.image, projection.matte
-        pixels = np.mgrid[: matte.shape[0], : matte.shape[1]] + 0.5
-        follow = map_coordinates(
-            self._follow, [pixels[0] / self._step[1], pixels[1] / self._step[0]], np.float32, 1, mode="nearest"
-        )
+        follow = np.empty(matte.shape, np.float32)
+        for top in range(0, len(matte), STRIP):
+            rows, columns = np.mgrid[top : min(top + STRIP, len(matte)), : matte.shape[1]] + 0.5
+            places = rows / self._step[1], columns / self._step[0]
+            map_coordinates(self._follow, places, follow[top : top + STRIP], 1, mode="nearest")
         self.opacity = (matte * smoothstep(0.0, tuning.CUT_OUT, follow)).astype(np.float32)
         self._person = np.concatenate([projection.person * self.opacity[..., None], self.opacity[..., None]], axis=2)
         leaves = distance_transform_edt(self.opacity <= tuning.CLEAR) <= halo

@@ -181,12 +181,13 @@ def kinds_of_triangles(head: Head) -> Array:
 def margins(source_kind: Array, head_width: float) -> Array:
     """(H, W, 5) int8: for each kind of surface, how far inside its region of the photograph a pixel lies, in units of 1 / MARGIN_UNIT of
     a pixel, coarser for heads wider than MARGIN_HEAD; source_kind (H, W) is what each pixel shows, 0 where that is not the head."""
-    margin = np.zeros((*source_kind.shape, 5), np.float32)
-    for value, alike in ((SKIN, (SKIN,)), (EYE, (EYE,)), (MOUTH, (MOUTH, TEETH))):
-        inside = np.isin(source_kind, alike)
-        margin[..., value] = distance_transform_edt(inside)
-        if value == MOUTH and inside.any():
-            margin[..., MOUTH] -= distance_transform_edt(~inside)
-    margin[..., TEETH] = np.where(source_kind == MOUTH, -np.inf, margin[..., MOUTH])
     unit = MARGIN_UNIT * min(tuning.MARGIN_HEAD / max(head_width, 1.0), 1.0)
-    return np.asarray(np.clip(np.round(margin * unit), -128, 127).astype(np.int8))
+    result = np.zeros((*source_kind.shape, 5), np.int8)
+    for value, alike in ((SKIN, (SKIN,)), (EYE, (EYE,)), (MOUTH, (MOUTH, TEETH))):  # one at a time, for memory
+        inside = np.isin(source_kind, alike)
+        margin = distance_transform_edt(inside).astype(np.float32)
+        if value == MOUTH and inside.any():
+            margin -= distance_transform_edt(~inside)
+        result[..., value] = np.clip(np.round(margin * unit), -128, 127)
+    result[..., TEETH] = np.where(source_kind == MOUTH, -128, result[..., MOUTH])
+    return result
