@@ -36,8 +36,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 6e9
 CUDA_BYTES = 8e9  # that a CUDA build of PyTorch needs besides: 3 GB of downloads, 5 GB unpacked
 MOST_WORKERS = 4  # processes of the tests, each with a core and about 3 GB of its own, its Blender and backend included
-COMPILE = """from mimaface import *  # a frame compiles its kernels for all workers; each would take half a minute for it
-next(animate(Portrait.open("portrait.png"), open_motion("take.csv"), RenderSettings(engine="proxy", size=64)))"""
+COMPILE = ("-m", "mimaface.cli", "bench", "--engine", "proxy", "--size", "64", "--frames", "24")  # compiles the kernels: half a minute
 NO_NETWORK = ("Temporary failure", "Connection", "getaddrinfo", "lookup address", "No matching distribution")  # in pip's output
 WINDOWS = sys.platform == "win32"
 
@@ -77,6 +76,7 @@ def install_backend(folder: Path) -> None:
     install_torch(folder)
     pip(folder, "pinned packages", "-r", str(ROOT / "backend" / "requirements.txt"))
     pip(folder, "MIMAFace itself", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    run([str(program(folder)), *COMPILE], "compiling, once")
 
 
 def install_blenders(every: bool) -> list[str]:
@@ -327,7 +327,7 @@ def test(arguments: list[str]) -> int:
     checks = ("-m", "ruff", "check", "."), ("-m", "mypy"), ("-m", "mypy", "-p", "mimaface_addon"), contract
     with ThreadPoolExecutor(1) as beside:  # tests that wait for other programs leave the checks time
         checked = beside.map(ask, [[backend, *check] for check in checks])
-        subprocess.run([backend, "-c", COMPILE], cwd=ROOT / "backend/mimaface/assets", env=clean_environment())
+        ask([backend, *COMPILE])  # for all workers
         ask([backend, "blender_addon/build.py"])  # before workers want its wheels
         command = [backend, "-m", "pytest", "-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile", "--no-loadscope-reorder"]
         command += arguments or ["--cov", "--cov-report", "term"]  # a part of the tests covers a part
