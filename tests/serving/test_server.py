@@ -90,7 +90,7 @@ def test_errors_come_back_as_themselves(shared):
         ("job.submit", {"portrait": portrait, "settings": {"size": "large"}}, [nod(2).to_bytes()], InvalidInput),
         ("job.submit", {"portrait": portrait, "settings": {}}, [b"not motion"], InvalidInput),
         ("track", {"path": "/absent.csv"}, [], InvalidInput),
-        ("track", {"path": str(COLLINS)}, [], InvalidInput),
+        ("track", {"path": __file__}, [], InvalidInput),
         ("track", {"path": str(COLLINS), "options": {"smoothing": 7}}, [], InvalidInput),
         ("preview", {"portrait": portrait, "slot": "a", "generation": 1}, [b"x"], InvalidInput),
     ):
