@@ -30,7 +30,7 @@ def test_a_variant_changes_only_what_it_lacks():
 
 def test_every_variant_is_trained_and_measured(tmp_path, capsys):
     samples = tmp_path / "samples"
-    write_shard(samples / "a.tar", [make_sample(0, 0, SyntheticConfig(size=32, frames=5, stride=VIDEO.stride))])
+    write_shard(samples / "a.tar", [make_sample(0, 0, SyntheticConfig(size=32, frames=6, stride=VIDEO.stride))])
     recipe = tmp_path / "recipe"
     recipe.mkdir()
     for stage, frames in (("image", 2), ("video", 4)):
