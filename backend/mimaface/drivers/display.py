@@ -15,7 +15,8 @@ STRAIGHT = 0.02  # largest share by which a matrix may differ from turns of 90°
 
 def turn_of(frame: Any) -> Array:
     """The linear part (2, 2) of a frame's display matrix, of length 1 in each axis: pixel (right, down) → place on the screen."""
-    sides = [bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX"]
+    data = frame.side_data  # by index: PyAV iterated the data up to version 18, and their kinds from 19 on
+    sides = [bytes(data[index]) for index in range(len(data)) if data[index].type.name == "DISPLAYMATRIX"]
     if not sides or len(sides[0]) != 36:
         return np.eye(2)
     a, b, _, c, d, *_ = struct.unpack("=9i", sides[0])
