@@ -10,7 +10,7 @@ import pytest
 from conftest import CASES
 from mimaface.drivers import open_motion
 from mimaface.drivers.video import video_frames
-from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
 ONE = 1 << 16
@@ -141,14 +141,16 @@ def test_videos_are_known_by_content(tmp_path, name, container, codec):
     assert corners(next(video_frames(path))[1]) == ["red", "green", "blue", "grey"]
 
 
-def test_pictures_texts_and_lists_of_files_are_no_videos(tmp_path):
+def test_texts_and_lists_of_files_are_no_videos_and_a_picture_is_read_as_one(tmp_path):
     still = tmp_path / "still.png"
     from PIL import Image
 
     Image.fromarray(quarters()).save(still)
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile still.png\n")
     (tmp_path / "stream.m3u8").write_bytes(b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n\xff\x01")
-    for path in (still, tmp_path / "list.mp4", tmp_path / "stream.m3u8"):
+    with pytest.raises(NoFaceFound, match=r"still\.png"):
+        open_motion(still)
+    for path in (tmp_path / "list.mp4", tmp_path / "stream.m3u8"):
         with pytest.raises(InvalidInput, match=r"cannot be read as a video|kind of file is not known"):
             open_motion(path)
 
