@@ -111,7 +111,15 @@ def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed
         failed(Problem(f"{sentence}: put that photo beside the .blend, or add the portrait again"))
         return
     activity = Activity("Fitting the head again to", photo.name(portrait))
-    runtime.ask("portrait.fit", {"face": photo.face(portrait)}, [content], lambda _: then(), failed, activity)
+
+    def done(message: Message) -> None:
+        if message.fields["portrait"] == portrait:
+            then()
+        else:
+            failed(Problem("this backend does not have the portrait's reference photos, and they are not what they were: add them again"))
+
+    fields = {"face": photo.face(portrait), "references": photo.references(portrait)}
+    runtime.ask("portrait.fit", fields, [content], done, failed, activity)
 
 
 def _failed(runtime: Session, identity: str, text: str, state: str = "") -> None:

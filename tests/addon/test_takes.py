@@ -193,3 +193,11 @@ def test_undo_and_redo_in_a_real_window(tmp_path):
     for name in ("duplicated", "duplicate redone"):
         assert (said[name]["rigs"], said[name]["parts"]) == (2, 8), f"{name}: the copy has its own"
     assert said["duplicate undone"] == expected
+
+
+def test_reference_photos_are_the_portraits_and_are_sent_again(said_once):
+    found = said_once["reference_photos"]
+    assert found["longer"] and found["notice"].startswith("1 reference photos are used")
+    assert found["take"] == [["known", "done", 3]]
+    assert found["cleared"]
+    assert "absent.png is not a file: choose photos or a video of the person" in found["absent"]

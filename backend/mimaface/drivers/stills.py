@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import laplace
 
-from mimaface.face.fit import FittedFace, fit_portrait
+from mimaface.face import tuning
+from mimaface.face.fit import FittedFace, fit_landmarks
+from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.references import MOST
+from mimaface.geometry.camera import Camera
 from mimaface.pictures import encode_png, is_picture
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.texts import shown
@@ -49,13 +52,16 @@ def reference_pictures(paths: Iterable[Path | str]) -> list[tuple[str, bytes]]:
 def _of_video(path: Path) -> list[tuple[str, bytes]]:
     """The frames of a video that differ most from one another in expression and view, of those that are sharp."""
     step = max(frame_count(path) // LOOKED_AT, 1)
+    landmarker, last = FaceLandmarker.load(), None
     seen: list[tuple[int, FittedFace, float]] = []
     for index, (_, image) in enumerate(video_frames(path)):
-        if index % step == 0:
-            try:
-                fit = fit_portrait(image)
-            except NoFaceFound:
-                continue
+        if index % step:
+            continue
+        last = last and landmarker.follow(image, last.points)  # no detector runs while the face is followed
+        if last is None or last.presence < tuning.MIN_PRESENCE:
+            last = next(iter(landmarker.faces(image)), None)
+        if last is not None:
+            fit = fit_landmarks(last.points, Camera.for_image(image.shape[1], image.shape[0]), last.presence)
             seen.append((index, fit, _detail(image, fit)))
     if not seen:
         raise NoFaceFound(f"{path.name}: no face found in the video", "use a video in which the whole face is visible")

@@ -34,7 +34,8 @@ def with_references(portrait: Portrait, sources: Iterable[tuple[str, Path | str 
     A picture without a face, with a face too small, or of somebody else is left out, and ``warnings`` says so. Of several faces the one
     that resembles the portrait most is meant. Raises :class:`InvalidInput` for more than MOST, and :class:`InvalidImage`.
     """
-    sources, kept, said = list(sources), [], list(portrait.warnings)
+    sources, said = list(sources), list(portrait.warnings)
+    kept: list[Portrait] = []
     code = face_code(portrait.image, portrait.fit.landmarks)
     if len(sources) > MOST:
         raise InvalidInput(f"{len(sources)} reference pictures are too many", f"choose the {MOST} that differ most from one another")

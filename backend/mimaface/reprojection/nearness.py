@@ -105,11 +105,11 @@ def stirred() -> Array:
 def _felt(head: Head, region: int) -> Array:
     """(V,) where the expression of a region is felt: what is in the mouth by the lips, an iris by its lids."""
     if region <= 1:
-        return head.region("lips") * 1.0
+        return np.asarray(head.region("lips") * 1.0)
     if region <= 5:
         side = head.vertices[:, 0] > 0
-        return (head.region("lids") & (side if region % 2 == 0 else ~side)) * 1.0
-    return regions()[region]
+        return np.asarray((head.region("lids") & (side if region % 2 == 0 else ~side)) * 1.0)
+    return np.asarray(regions()[region])
 
 
 def _inside() -> Array:

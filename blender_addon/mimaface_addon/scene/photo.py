@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import bpy
 
 from .settings import settings_of
 
-TAG = "mimaface_portrait"
+TAG, REFERENCES = "mimaface_portrait", "mimaface_references"
 
 
 def keep(content: bytes, path: Path, portrait: str) -> bpy.types.Image:
-    """Pack the very file that was fitted into the .blend, once; ``portrait`` is its SHA-256 and the number of the face."""
+    """Pack the very file that was fitted into the .blend, once; ``portrait`` is its SHA-256 and the number of the face: an id of :func:`alone`."""
     found = next((image for image in bpy.data.images if image.get(TAG) == portrait), None)
     if found is not None:
         return found
@@ -30,6 +31,22 @@ def face(portrait: str) -> int:
     """Which face of the picture the portrait is."""
     number = portrait.split("-")[1:2]
     return int(number[0]) if number and number[0].isdecimal() else 0
+
+
+def alone(portrait: str) -> str:
+    """The id of a portrait without the list of its references."""
+    return "-".join(portrait.split("-")[:2])
+
+
+def references(portrait: str) -> list[str]:
+    """Paths of the further photos of a portrait, as a rig remembers them."""
+    known = (json.loads(item.get(REFERENCES, "{}")) for item in bpy.data.objects)
+    return next((found[portrait] for found in known if portrait in found), [])
+
+
+def remember(item: bpy.types.Object, portrait: str, paths: list[str]) -> None:
+    """Note on a rig which further photos the id ``portrait`` stands for; takes may have been made with earlier ones."""
+    item[REFERENCES] = json.dumps({**json.loads(item.get(REFERENCES, "{}")), portrait: paths})
 
 
 def find(portrait: str) -> bytes | None:
@@ -50,7 +67,7 @@ def find(portrait: str) -> bytes | None:
 def name(portrait: str) -> str:
     """How the artist knows the photograph."""
     for image in bpy.data.images:
-        if image.get(TAG) == portrait:
+        if image.get(TAG) == alone(portrait):
             return Path(image.filepath).name
     return next((path.name for path in places()), "the photo")
 

@@ -99,6 +99,14 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     return item
 
 
+def rename(item: bpy.types.Object, portrait: str) -> None:
+    """The backend knows the portrait of a rig under another id from now on."""
+    before, item["mimaface_portrait"] = item["mimaface_portrait"], portrait
+    for scene in item.users_scene:
+        if settings_of(scene).portrait_id == before:
+            settings_of(scene).portrait_id = portrait
+
+
 def _upright(name: str, path: str, picture: np.ndarray) -> bpy.types.Image:
     """The photo as the backend sees it, packed: upright, in sRGB, of any kind of file; Blender reads neither tag nor profile."""
     content = picture.tobytes()

@@ -14,7 +14,7 @@ from ..core.activity import seconds_since
 from ..core.backend import NONE_INSTALLED
 from ..preferences import PACKAGE, backend_python
 from ..protocol.arkit import BLENDSHAPE_NAMES
-from ..scene import bake, compat, face, portraits, strips
+from ..scene import bake, compat, face, photo, portraits, strips
 from ..scene.rig import GAZE_CHANNELS
 from ..scene.settings import Take, settings_of
 from ..scene.takes import ACTIVE
@@ -111,6 +111,10 @@ def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         row.label(text=item.name, icon="ARMATURE_DATA")
     row.operator("mimaface.pin", text="", icon="PINNED" if settings.pinned else "UNPINNED", depress=settings.pinned)
     wrapped(layout, portraits.photo_name(item), "IMAGE_DATA")
+    row = layout.row(align=True)
+    row.operator("mimaface.add_references", icon="IMAGE_REFERENCE")
+    if photo.references(item.get(photo.TAG, "")):
+        row.operator("mimaface.clear_references", text="", icon="X")
     row = layout.row(align=True)
     row.prop(context.window_manager, "mimaface_live", toggle=True, icon="PLAY")
     shown = not any(part.hide_viewport for part in portraits.part_of(item, "head"))

@@ -514,6 +514,39 @@ def no_folder() -> dict:
     return {"said": "", "takes": takes()}
 
 
+@case
+def reference_photos() -> dict:
+    """Further photos give the portrait another id, which takes and a backend that lost everything are given."""
+    import bpy
+    import numpy as np
+
+    folder = begin("reference_photos")
+    image = bpy.data.images.load(str(PORTRAIT))
+    width, height = image.size
+    pixels = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    other = bpy.data.images.new("other", width, height)
+    other.pixels.foreach_set(np.ascontiguousarray(pixels.reshape(height, width, 4)[:, ::-1]).ravel())
+    other.filepath_raw, other.file_format = str(folder / "other.png"), "PNG"
+    other.save()
+    rig = scene().mimaface.rig
+    before = rig["mimaface_portrait"]
+    ops().mimaface.add_references(directory=str(folder), files=[{"name": "other.png"}])
+    drive.pump(lambda: not session().busy, what="references")
+    said = {"longer": rig["mimaface_portrait"].startswith(f"{before}-"), "notice": session().notice}
+    for file in Path(os.environ["MIMAFACE_HOME"]).glob("portraits/*"):
+        file.unlink()
+    drive.generate(name="known")
+    said["take"] = takes()
+    ops().mimaface.clear_references()
+    said["cleared"] = rig["mimaface_portrait"] == before
+    try:
+        ops().mimaface.add_references(directory=str(folder), files=[{"name": "absent.png"}])
+    except RuntimeError as error:
+        said["absent"] = str(error)
+    return said
+
+
 def main() -> dict:
     import bpy
 
