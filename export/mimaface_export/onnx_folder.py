@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -142,7 +143,8 @@ def write_graph(network: Network, traced: tuple[torch.Tensor, ...], path: Path, 
     fixed = sum(one.kind is not inspect.Parameter.VAR_POSITIONAL for one in taken)
     shapes = tuple(network.free.values())
     nested = (*shapes[:fixed], shapes[fixed:]) if fixed < len(taken) else shapes  # torch.export takes *signals for one argument
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about itself
         program = torch.onnx.export(
             network.module, traced, input_names=list(network.free), output_names=list(network.outputs),
             opset_version=OPSET, dynamo=True, dynamic_shapes=nested, verbose=False,
