@@ -23,6 +23,7 @@ from mimaface.engines.torch_engine import TorchEngine, load_model
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, NotInstalled, NotWritable
 from mimaface.protocol.files import put_folder
 from mimaface.weights import checksums
+from mimaface.weights.convert import clear_abandoned
 
 from .networks import Network, example, networks
 
@@ -122,6 +123,7 @@ def write_export(target: Path, description: Exported, write: Callable[[Path], No
         raise NotWritable(f"{target} holds something else", "choose a new folder")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        clear_abandoned(target)
         part.mkdir(parents=True)
         write(part)
         (part / exported.NAME).write_text(description.to_json(), encoding="utf-8")

@@ -182,7 +182,7 @@ def convert(
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NotWritable(f"cannot write {target.parent}: {error.strerror}", "choose another folder") from error
-    _clear_abandoned(target)
+    clear_abandoned(target)
     _check_space(target.parent, sources, dtype)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -297,8 +297,8 @@ def _is_from(target: Path, origin: Mapping[str, Any]) -> bool:
         return False
 
 
-def _clear_abandoned(target: Path) -> None:
-    """Remove what conversions that were killed have left behind."""
+def clear_abandoned(target: Path) -> None:
+    """Remove what was written for a folder by processes that were killed."""
     for path in target.parent.glob(f".{target.name}.*.part"):
         number = path.name.split(".")[-2]
         if not number.isdecimal() or int(number) == os.getpid() or not process_exists(int(number)):
