@@ -62,4 +62,5 @@ def test_another_file_in_the_middle_of_a_preview_shows_its_own_pose(seen):
 def test_nothing_of_it_stays_when_the_add_on_is_switched_off_amid_a_preview(seen):
     off = seen["counts off"]
     assert (off["handlers"], off["timers"], off["drawing"], off["texture"]) == (0, False, 0, False)
+    assert seen["started by itself"] == "stopped", "a file with a portrait starts no backend, its first movement does"
     assert seen["on again"]["handlers"] == seen["counts on"]["handlers"] > 0

@@ -23,6 +23,7 @@ from mathutils import Vector
 
 from .. import sending
 from ..core.previews import PROJECTED, UNANSWERED, Picture, Pose, Previews
+from ..protocol.client import Client
 from ..scene import compat, portraits, posing
 from ..scene.settings import settings_of
 from ..session import running, session
@@ -66,31 +67,39 @@ def switched_on() -> bool:
     return bool(getattr(bpy.context.window_manager, "mimaface_live", False))
 
 
+def ready_client() -> Client | None:
+    """The connection to the backend, when there is one that answers."""
+    runtime = running()
+    return runtime.backend.client if runtime is not None and runtime.backend.state == "ready" else None
+
+
 def follow(depsgraph: bpy.types.Depsgraph) -> None:
     """Ask for the pose of the portrait that is worked on, if it is another one than before."""
     live.dirty = False
-    rig, runtime = portraits.current(bpy.context), session()
+    rig = portraits.current(bpy.context)
     portrait = "" if rig is None else rig.get("mimaface_portrait", "")
     if rig is None or not portrait or rig.mode == "EDIT":
         return
-    if runtime.backend.state == "stopped" and not runtime.backend.began:
-        runtime.ensure_backend()
-    client = runtime.backend.client
-    if runtime.backend.state != "ready" or client is None:
-        live.dirty = runtime.backend.state == "starting"
-        return
-    started, live.rig = time.perf_counter(), rig.name
+    runtime = session()
+    started, before = time.perf_counter(), live.values if rig.name == live.rig else np.zeros(0)
     posed = rig.evaluated_get(depsgraph)
     if "out_jawOpen" not in posed:
         return
-    values = posing.values_of(posed)
+    live.rig, live.values = rig.name, posing.values_of(posed).round(5)
+    same = np.array_equal(live.values, before)
+    if runtime.backend.state == "stopped" and not runtime.backend.began and len(before) and not same:
+        runtime.ensure_backend()  # it starts with the first movement, not with a file that has a portrait
+    client = ready_client()
+    if client is None:
+        live.key = ()
+        return
     engine = settings_of(bpy.context.scene).engine
     fine = next((size for size in SIZES if size >= live.seen), SIZES[-1])
     key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, id(client)
-    if key == live.key and np.array_equal(values.round(5), live.values):
+    if key == live.key and same:
         return
-    live.values, live.key = values.round(5), key
-    pose = Pose(portrait, posing.motion_of(values[None]), min(fine, MOVING), str(key[1]), fine, time.monotonic())
+    live.key = key
+    pose = Pose(portrait, posing.motion_of(live.values[None]), min(fine, MOVING), str(key[1]), fine, time.monotonic())
     live.previews.show(client, pose)
     live.main_thread_seconds.append(time.perf_counter() - started)
 
@@ -102,7 +111,10 @@ def tick() -> float:
             live.forget()
             redraw()
         return IDLE
-    if live.dirty and (running() is not None or portraits.current(bpy.context) is not None):
+    client = ready_client()
+    if client is not None and (not live.key or live.key[-1] != id(client)):
+        live.dirty = True  # there is somebody to ask now
+    if live.dirty and portraits.current(bpy.context) is not None:
         follow(bpy.context.evaluated_depsgraph_get())
     live.previews.rest()
     if live.previews.code == sending.UNKNOWN and live.key and live.key[0] not in live.healed:
@@ -134,6 +146,8 @@ def redraw() -> None:
 def badge() -> str:
     """Which picture is shown, and how long it took from the hand to the eye; or why there is none."""
     backend, waited = session().backend, live.previews.waited
+    if backend.state == "stopped" and not backend.began:
+        return ""
     if backend.state == "starting":
         return "Live: the backend starts"
     if backend.state != "ready":
@@ -198,7 +212,8 @@ def _measure(corners: list[Any]) -> None:
 
 
 def _draw_badge() -> None:
-    photo, text = _shown(), badge() if switched_on() else ""
+    photo = _shown()
+    text = badge() if photo is not None else ""
     corner = portraits.corners(photo)[3] if photo is not None and text else None
     place = corner and location_3d_to_region_2d(bpy.context.region, bpy.context.region_data, corner)
     if place is None:

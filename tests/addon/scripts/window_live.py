@@ -196,6 +196,18 @@ def switch_off():
 
 
 @step(0.5)
+def on_again():
+    said["started by itself"] = part("session").session().backend.state
+    rig()["jawOpen"] = 0.9
+    rig().update_tag()
+
+
+@step(0.2)
+def is_started():
+    return settled()
+
+
+@step(0.5)
 def finish():
     said["on again"] = counted()
     (WORK / "said.json").write_text(json.dumps(said))
