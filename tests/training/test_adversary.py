@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mimaface.training.adversary import Adversary, adversarial_losses
+from mimaface.training.config import Losses
 from mimaface.training.loop import train
 from training_fixtures import settings, stage, weights
 
@@ -27,7 +28,7 @@ def test_each_player_s_loss_moves_only_that_player():
     adversary = Adversary(4, 3)
     real, fake, conditions, noise = pairs(0)
     fake.requires_grad_(True)
-    generator, judged = adversarial_losses(adversary, real, fake, conditions, noise)
+    generator, judged = adversarial_losses(adversary, real, fake, conditions, noise, Losses())
     generator.backward(retain_graph=True)
     assert fake.grad is not None and fake.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in adversary.parameters())
@@ -40,7 +41,7 @@ def test_each_player_s_loss_moves_only_that_player():
 def test_one_that_equals_the_truth_loses_log_two():
     torch.manual_seed(0)
     real, _, conditions, noise = pairs(0)
-    generator, _ = adversarial_losses(Adversary(4, 3), real, real, conditions, noise)
+    generator, _ = adversarial_losses(Adversary(4, 3), real, real, conditions, noise, Losses())
     assert float(generator.detach()) == pytest.approx(math.log(2), rel=1e-5)
 
 
@@ -50,13 +51,13 @@ def test_it_learns_to_tell_blur_from_truth_and_its_gradient_sharpens():
     optimiser = torch.optim.AdamW(adversary.parameters(), 1e-3)
     for step in range(60):
         optimiser.zero_grad()
-        adversarial_losses(adversary, *pairs(step + 1))[1].backward()
+        adversarial_losses(adversary, *pairs(step + 1), Losses())[1].backward()
         optimiser.step()
     real, blurred, conditions, noise = pairs(1000)
     right = adversary(real, conditions) > adversary(blurred, conditions)
     assert right.float().mean() > 0.9, "on pictures it has not seen"
     fake = blurred.clone().requires_grad_(True)
-    adversarial_losses(adversary, real, fake, conditions, noise)[0].backward()
+    adversarial_losses(adversary, real, fake, conditions, noise, Losses())[0].backward()
     assert float((-fake.grad * (real - blurred)).sum()) > 0, "down its slope lies the truth"
 
 

@@ -13,7 +13,8 @@ import torch
 from mimaface.engines.precision import fast_dtype
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
 from mimaface.renderers.generated import SHIPPED
-from mimaface.training.config import STAGES, TrainingConfig
+from mimaface.training import checkpoints
+from mimaface.training.config import STAGES, Losses, TrainingConfig
 from mimaface.training.loop import train
 from training_fixtures import settings, stage, tiny_model, weights
 
@@ -216,13 +217,27 @@ def test_wrong_settings_are_named(wrong, said):
 
 
 def test_a_configuration_survives_its_file(tmp_path):
-    config = settings(without=("render",), cooldown=4)
-    config.save(tmp_path / "training.json")
-    assert TrainingConfig.load(tmp_path / "training.json") == config
-    values = json.loads((tmp_path / "training.json").read_text())
-    (tmp_path / "training.json").write_text(json.dumps({**values, "magic": 1}))
-    with pytest.raises(InvalidCheckpoint, match="magic"):
-        TrainingConfig.load(tmp_path / "training.json")
+    config, file = settings(without=("render",), cooldown=4, losses=Losses(bias_price=0.25)), tmp_path / "training.json"
+    config.save(file)
+    assert TrainingConfig.load(file) == config
+    values = json.loads(file.read_text())
+    assert values["losses"]["bias_price"] == 0.25, "the file is the whole recipe"
+    for wrong in ({**values, "magic": 1}, {**values, "losses": {"magic": 1}}):
+        file.write_text(json.dumps(wrong))
+        with pytest.raises(InvalidCheckpoint, match="magic"):
+            TrainingConfig.load(file)
+
+
+def test_a_run_goes_on_with_the_losses_it_began_with(tmp_path):
+    """Checkpoints of earlier versions, which did not write them, had those of today."""
+    checkpoints.write(tmp_path, 3, {"number": 7}, settings())
+    with pytest.raises(InvalidCheckpoint, match="losses"):
+        checkpoints.read_newest(tmp_path, settings(losses=Losses(bias_price=0.25)))
+    manifest = tmp_path / "step-00000003" / "manifest.json"
+    earlier = json.loads(manifest.read_text())
+    del earlier["config"]["losses"]
+    manifest.write_text(json.dumps(earlier))
+    assert checkpoints.read_newest(tmp_path, settings()) == (3, {"number": 7})
 
 
 def test_the_learning_rate_rises_holds_and_falls():

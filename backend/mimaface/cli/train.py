@@ -22,14 +22,14 @@ FLAGS = {int: int, float: float, str: str}
 
 def add(commands: Commands) -> None:
     """Add ``train``."""
-    train = commands.add_parser("train", help="train a model on shards: autoencoder, image, video, decoder")
+    train = commands.add_parser("train", help="train a model on shards: autoencoder, image, video, refiner")
     add_arguments(train)
     train.set_defaults(command=_train)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``train``; most are the fields of :class:`TrainingConfig`."""
-    parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), image, video, decoder (demo only)")
+    parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), image, video, refiner (demo only)")
     parser.add_argument(
         "--model",
         default=FRESH,
@@ -68,7 +68,7 @@ def _train(parsed: argparse.Namespace) -> int:
     except ImportError as error:
         raise NotInstalled(f"training needs {error.name}", 'pip install "mimaface[train]"') from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    values = {item.name: getattr(parsed, item.name) for item in fields(TrainingConfig)}
+    values = {item.name: getattr(parsed, item.name) for item in fields(TrainingConfig) if item.name in parsed}
     values["without"] = tuple(filter(None, parsed.without.split(",")))
     config = TrainingConfig(**values)
     torch.manual_seed(config.seed)

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from .config import Losses
+
 WIDTH = 64  # channels at the latents' own size, twice and four times as many at the halves of it
-PACE = 2.0  # times the generator's learning rate, from the first step on: two time scales (Heusel et al. 2017)
-PENALTY_NOISE = 0.1  # standard deviation of the noise that must not change a judgement
-PENALTY_WEIGHT = 0.1  # of that demand, over the variance of its noise
 
 
 class Adversary(nn.Module):
@@ -48,7 +47,7 @@ class Adversary(nn.Module):
 
 
 def adversarial_losses(
-    adversary: Adversary, real: Tensor, fake: Tensor, conditions: Tensor, noise: Tensor
+    adversary: Adversary, real: Tensor, fake: Tensor, conditions: Tensor, noise: Tensor, losses: Losses
 ) -> tuple[Tensor, Tensor]:
     """What the generator and what the adversary minimise, for pairs of latents (N, C, h, w) under the same ``conditions``.
 
@@ -59,11 +58,11 @@ def adversarial_losses(
     """
     pairs, twice = torch.cat([real, fake.detach()]), torch.cat([conditions, conditions])
     judged = adversary(pairs, twice)
-    shaken = adversary(pairs + PENALTY_NOISE * torch.cat([noise.flip(-1), noise.flip(-2)]), twice)
-    penalty = (judged - shaken).float().square().mean() / PENALTY_NOISE**2
+    shaken = adversary(pairs + losses.adversary_noise * torch.cat([noise.flip(-1), noise.flip(-2)]), twice)
+    penalty = (judged - shaken).float().square().mean() / losses.adversary_noise**2
     of_real, of_fake = judged.chunk(2)
     generator = functional.softplus(of_real.detach() - adversary.frozen(fake, conditions)).mean()
-    return generator, functional.softplus(of_fake - of_real).mean() + PENALTY_WEIGHT * penalty
+    return generator, functional.softplus(of_fake - of_real).mean() + losses.adversary_penalty * penalty
 
 
 def players(trainee: nn.Module) -> list[list[nn.Parameter]]:

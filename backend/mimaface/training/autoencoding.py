@@ -19,33 +19,30 @@ from mimaface.pictures import load_pictures
 from mimaface.protocol.errors import InvalidInput
 from mimaface.sampling.images import as_images
 
-from .config import TrainingConfig
+from .config import Losses, TrainingConfig
 from .loop import Batch, item_generator
 from .pictures import rows_of_pictures
 
 CROP = 128  # pixels
-LATENT_NOISE = 0.05  # of a latent's deviation: the decoder meets latents that are nearly right
 LEVELS = 3
-PHOTOGRAPHS = 0.3  # share of crops
-LATENT_WEIGHT = 1e-4
 
 
 class Autoencoding(nn.Module):
     """Reconstruction of crops; the loss is L1 on pixels and on the bands of a Laplacian pyramid, which keeps eyes sharp."""
 
-    def __init__(self, autoencoder: SmallAutoencoder) -> None:
+    def __init__(self, autoencoder: SmallAutoencoder, losses: Losses) -> None:
         super().__init__()
-        self.autoencoder = autoencoder
+        self.autoencoder, self.losses = autoencoder, losses
 
     def forward(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """images (B, 3, S, S) in [−1, 1], noise (B, C, h, w) N(0, 1) → losses."""
         images = tensors["images"].contiguous(memory_format=torch.channels_last)
         latents = self.autoencoder.encode(images).latents
         spread = latents.detach().float().std(dim=(0, 2, 3), keepdim=True)
-        result = self.autoencoder.decode(latents + LATENT_NOISE * spread * tensors["noise"]).sample.float()
+        result = self.autoencoder.decode(latents + self.losses.latent_noise * spread * tensors["noise"]).sample.float()
         pixels = (result - images).abs().mean()
         bands = sum((a - b).abs().mean() for a, b in zip(laplacian(result), laplacian(images)))
-        loss = pixels + bands + LATENT_WEIGHT * latents.float().square().mean()
+        loss = pixels + bands + self.losses.latent_weight * latents.float().square().mean()
         return {"loss": loss, "pixels": pixels, "squared": (result - images).square().mean()}
 
 
@@ -68,7 +65,7 @@ class AutoencoderStage:
         if not isinstance(model.vae, SmallAutoencoder):
             raise InvalidInput(f"{model.config.name} uses a ready autoencoder", "train its image stage")
         self.model, self.config = model, config
-        self.trainee = Autoencoding(model.vae)
+        self.trainee = Autoencoding(model.vae, config.losses)
         model.vae.to(memory_format=torch.channels_last)
         self.rendered = [
             picture
@@ -95,7 +92,7 @@ class AutoencoderStage:
         def uniform() -> float:
             return float(torch.rand(1, generator=draw))
 
-        photograph = bool(self.photographs) and uniform() < PHOTOGRAPHS
+        photograph = bool(self.photographs) and uniform() < self.config.losses.photographs
         pool = self.photographs if photograph else self.rendered
         number = int(uniform() * len(pool))
         picture = pool[number]

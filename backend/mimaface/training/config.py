@@ -14,6 +14,38 @@ PRECISIONS = ("auto", "no", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
+class Losses:
+    """Numbers of the losses and of their noise: part of a run's recipe, and no options of the command line.
+
+    latent_noise     of a latent's deviation, on the autoencoder's latents: the decoder meets latents that are nearly right
+    latent_weight    of the autoencoder's squared latents; higher: smaller ones
+    photographs      share of the autoencoder's crops that are of photographs
+    pixel_edge, band_edge  of RGB in [−1, 1], of the refiner: errors above count linearly, so that an outline is not hedged
+    flow_roughness   weight of the refiner's flow's total variation, per pixel; higher: larger parts move as one
+    light_roughness  weight of the total variation of its bias and of its gain's logarithm; higher: softer light
+    gain_price       weight of the gain's mean |log| on the photographed person; higher: less is relit
+    bias_price       weight of the bias's mean size there: a gain keeps black black, a bias hazes it
+    adversary_pace   learning rate of the adversary over the generator's (two time scales, Heusel et al. 2017)
+    adversary_noise  standard deviation of the noise that must not change a judgement; adversary_penalty: weight of that demand
+    bank_share       of L_id's positives that are another picture of the person, from the bank; the others are the same one, augmented
+    """
+
+    latent_noise: float = 0.05
+    latent_weight: float = 1e-4
+    photographs: float = 0.3
+    pixel_edge: float = 0.05
+    band_edge: float = 0.02
+    flow_roughness: float = 0.01
+    light_roughness: float = 0.1
+    gain_price: float = 0.02
+    bias_price: float = 0.5
+    adversary_pace: float = 2.0
+    adversary_noise: float = 0.1
+    adversary_penalty: float = 0.1
+    bank_share: float = 0.5
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One run of one stage.
 
@@ -34,6 +66,7 @@ class TrainingConfig:
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
     average_context  ablation: the context averaged over the frames, as the released code has it
     precision        of accelerate: no, bf16 or fp16; auto takes bf16 on a device that computes in it, else no
+    losses           numbers of the losses
     """
 
     stage: str
@@ -62,6 +95,7 @@ class TrainingConfig:
     evaluate_every: int = 500
     save_every: int = 500
     seed: int = 0
+    losses: Losses = Losses()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "without", tuple(self.without))
@@ -89,10 +123,10 @@ class TrainingConfig:
     def load(cls, path: Path) -> TrainingConfig:
         """Raises :class:`InvalidCheckpoint` for a file that this version does not understand."""
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
+            values: dict[str, Any] = {"losses": {}, **json.loads(path.read_text())}  # earlier versions did not write them
             known = {item.name for item in fields(cls)}
             if set(values) != known:
                 raise InvalidCheckpoint(f"{path}: missing or unknown fields {sorted(set(values) ^ known)}")
-            return cls(**values)
+            return cls(**{**values, "losses": Losses(**values["losses"])})
         except (OSError, ValueError, TypeError) as error:
             raise InvalidCheckpoint(f"{path}: not a training configuration ({error})") from error

@@ -32,7 +32,6 @@ from .latents import LatentStore
 from .loop import Batch, item_generator
 from .pictures import rows_of_pictures
 
-BANK_SHARE = 0.5  # of positives that are another picture of the person, from the bank; the others are the same, augmented
 SHEET = 8  # pictures in a row of the contact sheet
 
 
@@ -104,7 +103,7 @@ class Denoising(nn.Module):
         scale = (self.channel_weight * len(self.channel_weight)).sqrt()[:, None, None]
         shown = torch.cat([conditions[name] for name, _ in self._model[0].config.conditions], dim=1)
         real, fake, shown, noise = (x.transpose(1, 2).flatten(0, 1) for x in (clean, prediction.float(), shown, noise))
-        return adversarial_losses(self.adversary, scale * real, scale * fake, shown, noise)
+        return adversarial_losses(self.adversary, scale * real, scale * fake, shown, noise, self.config.losses)
 
     def _squared(self, latents: Tensor) -> Tensor:
         """Squared sizes (B, F, h, w) of latents (B, C, F, h, w), its channels weighed."""
@@ -198,7 +197,7 @@ class DenoisingStage:
         affinity = [self._affinity(driven[i : i + 1].transpose(1, 2), draws[i]) for i in range(samples)]
         bank, tokens = self.bank.all()
         remembered = [self.bank.get(person) for person in persons]
-        chosen = [float(torch.rand(1, generator=draw)) < BANK_SHARE for draw in draws]
+        chosen = [float(torch.rand(1, generator=draw)) < self.config.losses.bank_share for draw in draws]
         empty = torch.zeros(self.bank.width)
         return {
             "driven": driven,

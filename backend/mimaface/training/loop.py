@@ -26,7 +26,7 @@ from mimaface.engines.precision import mixed_precision
 from mimaface.protocol.errors import InternalError
 
 from . import checkpoints
-from .adversary import PACE, players
+from .adversary import players
 from .config import TrainingConfig
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class _Run:
     def step(self, step: int) -> None:
         """One optimiser step on this process's share of the batch."""
         accelerator, config = self.accelerator, self.config
-        for group, rate in zip(self.optimiser.param_groups, (config.rate_at(step), PACE * config.learning_rate)):
+        for group, rate in zip(self.optimiser.param_groups, (config.rate_at(step), config.losses.adversary_pace * config.learning_rate)):
             group["lr"] = rate
         share = range(accelerator.process_index, config.batch, accelerator.num_processes)
         parts = [share[i :: config.accumulate] for i in range(config.accumulate) if len(share[i :: config.accumulate])]

@@ -21,16 +21,11 @@ from mimaface.sampling.images import as_images
 from mimaface.sampling.sampler import sample_clips
 
 from .autoencoding import laplacian
-from .config import TrainingConfig
+from .config import Losses, TrainingConfig
 from .latents import LatentStore, conditioning_render, conditions_of, prepare, weights_digest
 from .loop import Batch, item_generator
 from .pictures import rows_of_pictures
 
-PIXEL_EDGE, BAND_EDGE = 0.05, 0.02  # of RGB in [−1, 1]: errors above count linearly, so that an outline is not hedged
-SMOOTHNESS = 0.01  # of the shift's total variation, per pixel
-# total variation of the light, that is the logarithm of its factor and the bias; mean size of the former where it is photographed
-LIGHT_SMOOTHNESS, LIGHT_PRICE = 0.1, 0.02
-BIAS_PRICE = 0.5  # of the mean bias of what is photographed: a factor keeps black black, and what is added hazes it
 SHEET = 8  # pictures in a row of the contact sheet
 
 
@@ -44,21 +39,22 @@ class RefinerStore(LatentStore):
 class RefinerLoss(nn.Module):
     """The refiner with its loss, on pictures at half their size, where errors in place and light show just as well."""
 
-    def __init__(self, decoder: Refiner, side: int) -> None:
+    def __init__(self, decoder: Refiner, side: int, losses: Losses) -> None:
         super().__init__()
-        self.decoder, self.side = decoder, side
+        self.decoder, self.side, self.losses = decoder, side, losses
 
     def forward(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Inputs of :meth:`Refiner.forward` and truth (N, 3, S, S), RGB in [−1, 1] → losses."""
         truth = functional.avg_pool2d(tensors["truth"], 2)
         change = self.decoder(**{name: value for name, value in tensors.items() if name != "truth"})
         result = refined(functional.avg_pool2d(tensors["picture"], 2), change, self.side)
-        pixels = _robust(result - truth, PIXEL_EDGE)
-        bands = sum(_robust(a - b, BAND_EDGE) for a, b in zip(laplacian(result), laplacian(truth)))
+        of = self.losses
+        pixels = _robust(result - truth, of.pixel_edge)
+        bands = sum(_robust(a - b, of.band_edge) for a, b in zip(laplacian(result), laplacian(truth)))
         light, photographed = change.gain.log(), 1 - tensors["provenance"][:, 1:2]
         bias = (photographed * change.bias).abs().mean()
-        rough = SMOOTHNESS * _variation(change.flow) + LIGHT_SMOOTHNESS * (_variation(light) + _variation(change.bias))
-        price = LIGHT_PRICE * (photographed * light).abs().mean() + BIAS_PRICE * bias
+        rough = of.flow_roughness * _variation(change.flow) + of.light_roughness * (_variation(light) + _variation(change.bias))
+        price = of.gain_price * (photographed * light).abs().mean() + of.bias_price * bias
         return {"loss": pixels + bands + rough + price, "pixels": pixels, "roughness": rough, "price": price, "bias": bias}
 
 
@@ -82,7 +78,7 @@ class RefinerStage:
         model.requires_grad_(False)
         model.refiner.requires_grad_(True)
         lay_out(model)
-        self.trainee = RefinerLoss(model.refiner, model.config.image_size)
+        self.trainee = RefinerLoss(model.refiner, model.config.image_size, config.losses)
         engine = TorchEngine(model)
         suffix = f"drawn-{weights_digest(model.vae, model.unet, model.vision, model.appearance)}"
         self.data, self.held_out = (
