@@ -77,7 +77,7 @@ class Tracker:
 
     def _solve(self, name: str, seen: list[int]) -> Iterator[MotionClip | None]:
         camera = Camera.for_image(*self._size)
-        identity = shared_identity([(self._points(frame), camera) for frame in spread(seen, tuning.IDENTITY_FRAMES)])
+        identity = shared_identity([(self._points(frame), camera) for frame in evenly_spaced(seen, tuning.IDENTITY_FRAMES)])
         yield None
         estimates: dict[int, Estimate] = {}
         estimate: Estimate | None = None
@@ -165,8 +165,8 @@ def track_frames(frames: Iterable[tuple[float, Array]], name: str = "video") -> 
     return clip
 
 
-def spread(frames: list[int], count: int) -> list[int]:
-    """At most ``count`` of the frames, evenly spread."""
+def evenly_spaced(frames: list[int], count: int) -> list[int]:
+    """At most ``count`` of the frames, evenly spaced."""
     return [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))]
 
 

@@ -123,7 +123,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     trust[eyes] = smoothstep(*tuning.EYE_FACING, facing[eyes])
     mouth = np.unique(triangles[(kind == MOUTH) | (kind == TEETH)])
     trust[mouth] = np.where(head.region("lips")[mouth], trust[mouth], 1.0)
-    seen = trust * _seen(place, raster.depth)
+    seen = trust * _visibility(place, raster.depth)
     neutral = head.vertices
     low = neutral[:, 1] + tuning.NECK_SLOPE * np.maximum(neutral[:, 2], 0)
     flat = is_flat(image, place[head.region("face"), :2])
@@ -161,8 +161,8 @@ def _face_in(shape: Array, fit: FittedFace, camera: Camera) -> Array:
     return np.asarray(rasterise(place, triangles, camera.height, camera.width).covered)
 
 
-def _seen(place: Array, depth: Array) -> Array:
-    """(V,) 1 where the vertex is the nearest thing at its pixel of the source, 0 where it is hidden or outside."""
+def _visibility(place: Array, depth: Array) -> Array:
+    """(V,) 1 where a vertex is visible in the photograph, 0 where it is hidden or outside of it."""
     height, width = depth.shape
     inside = (place[:, 0] >= 0) & (place[:, 0] < width) & (place[:, 1] >= 0) & (place[:, 1] < height)
     behind = place[:, 2] - depth[pixels_under(place, height, width)]

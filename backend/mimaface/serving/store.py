@@ -65,7 +65,7 @@ class Store:
     def put_portrait(self, content: bytes) -> str:
         """Keep a picture file; the same content has the same name. A damaged file of that name becomes whole."""
         name = hashlib.sha256(content).hexdigest()
-        self._keep(self.root / "portraits" / name, content, name, "the portrait")
+        self._write_once(self.root / "portraits" / name, content, name, "the portrait")
         return name
 
     def portrait(self, name: str) -> bytes:
@@ -94,7 +94,7 @@ class Store:
             write_record(folder, row)
         except OSError as error:
             raise self._explained(error, "the job", len(motion)) from error
-        self._keep(folder / "motion.npz", motion, digest, "the motion")
+        self._write_once(folder / "motion.npz", motion, digest, "the motion")
         with self._lock:
             self._change(
                 f"INSERT INTO jobs ({COLUMNS}) VALUES ({','.join('?' * len(row))}) ON CONFLICT(id) DO UPDATE SET name=excluded.name, "
@@ -235,7 +235,7 @@ class Store:
         except sqlite3.Error as error:
             raise self._explained(error, "the database", 0) from error
 
-    def _keep(self, target: Path, content: bytes, digest: str, what: str) -> None:
+    def _write_once(self, target: Path, content: bytes, digest: str, what: str) -> None:
         """Write a file unless it is there already and has this SHA-256."""
         found = read(target)
         if found is None or hashlib.sha256(found).hexdigest() != digest:

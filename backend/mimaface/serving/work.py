@@ -74,7 +74,7 @@ class Work:
         if found is None:
             name, face, listed = parts_of(identity)
             found = Portrait.open(self.store.portrait(name), face, self._references(listed))
-        self._keep(identity, found)
+        self._cache_portrait(identity, found)
         return found
 
     def _references(self, listed: str) -> list[tuple[str, bytes]]:
@@ -82,7 +82,7 @@ class Work:
         names = json.loads(self.store.portrait(listed)) if listed else []
         return [(name, self.store.portrait(kept)) for name, kept in names]
 
-    def _keep(self, identity: str, portrait: Portrait) -> None:
+    def _cache_portrait(self, identity: str, portrait: Portrait) -> None:
         with self._lock:
             self._portraits[identity] = portrait
             self._portraits.move_to_end(identity)
@@ -105,7 +105,7 @@ class Work:
         kept = [(name, self.store.put_portrait(picture)) for name, picture in given if hashlib.sha256(picture).hexdigest() in taken]
         if kept:
             identity += f"-{self.store.put_portrait(json.dumps(kept).encode())}"
-        self._keep(identity, portrait)
+        self._cache_portrait(identity, portrait)
         fit = portrait.fit
         fields = {
             "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
