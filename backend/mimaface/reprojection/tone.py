@@ -43,10 +43,12 @@ def tone_of(image: Array, matte: Array) -> Tone:
     person = matte > tuning.OPAQUE if (matte > tuning.OPAQUE).any() else np.ones(matte.shape, bool)
     pixels = image[person].astype(np.float64)
     level = pixels @ BRIGHTNESS
-    step = np.minimum(level * tuning.TONE_LEVELS / 256, tuning.TONE_LEVELS - 1).astype(int)
-    known = [index for index in range(tuning.TONE_LEVELS) if (step == index).sum() >= tuning.TONE_FEWEST]
+    step = np.minimum(level * tuning.TONE_LEVELS / 256, tuning.TONE_LEVELS - 1).astype(np.uint8)
+    counts = np.bincount(step, minlength=tuning.TONE_LEVELS)
+    steps = np.split(np.argsort(step, kind="stable"), np.cumsum(counts)[:-1])  # the pixels of each
+    known = [members for members in steps if len(members) >= tuning.TONE_FEWEST]
     tint = pixels - level[:, None]
-    usual = np.array([[np.mean(level[step == index]), *np.median(tint[step == index], axis=0)] for index in known])
+    usual = np.array([[np.mean(level[members]), *np.median(tint[members], axis=0)] for members in known])
     if len(known) < 2:
         return Tone(np.repeat(np.arange(256.0)[:, None], 3, axis=1), 1.0)
     bend = np.polynomial.polynomial.polyfit(usual[:, 0] / 255, usual[:, 1:], min(tuning.TONE_DEGREE, len(known) - 1))
