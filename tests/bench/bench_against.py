@@ -74,8 +74,8 @@ def main() -> None:
         for engine in parsed.engines:
             for size in parsed.sizes:
                 portrait, take = enlarged(size, Path(folder)), beginning(Path(folder), parsed.frames)
-                for checkout in (parsed.old, NEW):  # whose kernels are compiled once
-                    rendered(checkout, portrait, beginning(Path(folder), 2), engine, 128)
+                for checkout in (parsed.old, NEW):  # whose kernels are compiled once, by frames that move
+                    rendered(checkout, portrait, beginning(Path(folder), 24), engine, 128)
                 rounds = [
                     [rendered(checkout, portrait, take, engine, size) for checkout in (parsed.old, NEW)]
                     for _ in range(parsed.rounds)

@@ -153,6 +153,23 @@ def test_stretch_is_measured_in_its_own_direction(portrait, scale):
 
 
 @pytest.mark.parametrize("framing", ["photo", "face"])
+def test_what_shows_nothing_is_left_out_and_nobody_sees_it(portrait, framing, monkeypatch):
+    """Beside the whole sheet, drawn all over the picture, however far the head is turned: to the bit."""
+    poses = poses_for(portrait.fit, motion_of({"angles": (25, -8, 10), "jawOpen": 0.7}, {"angles": (-30, 12, 0)}, {"angles": (0.3, 0, 0)}))
+    renderer = Reprojector(portrait, 192, framing)
+    assert len(renderer._sheet._shown) < 0.8 * renderer._sheet._knots[..., 0].size
+
+    def keep_all(sheet):
+        sheet._shows, sheet._shown = np.ones(len(sheet._triangles), bool), np.unique(sheet._triangles)
+
+    monkeypatch.setattr(PersonWarp, "_leave_out_what_stays", keep_all)
+    whole = Reprojector(portrait, 192, framing)
+    for pose in poses:
+        for seen, expected in zip(renderer.posed(pose), whole.posed(pose)):
+            np.testing.assert_array_equal(seen, expected)
+
+
+@pytest.mark.parametrize("framing", ["photo", "face"])
 def test_the_origin_of_every_pixel_is_told(each_portrait, framing):
     """At rest nothing is made up, and the more the head turns the more is; what is said to be photographed background is it."""
     renderer = Reprojector(each_portrait, 256, framing)
