@@ -49,6 +49,13 @@ def available() -> list[Provider]:
     return [one for one in PROVIDERS if (plugged_in(one) if one.package and one.name not in built_in else one.name in built_in)]
 
 
+def version() -> str:
+    """Of ONNX Runtime, whichever wheel it came in. Raises :class:`ImportError` where there is none."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
 @functools.cache
 def plugged_in(provider: Provider) -> tuple[Any, ...]:
     """The devices that a plug-in provider offers here; registers its library, once. None where it is not installed or cannot be loaded."""

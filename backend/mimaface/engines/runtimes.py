@@ -53,7 +53,7 @@ def onnx_runtime(path: Path, provider: providers.Provider) -> Runtime:
 
         return open_onnx(path, provider, wanted)
 
-    return Runtime(f"{name_of(path)} {provider.name}", load)
+    return Runtime(f"{name_of(path)} {provider.name} of ONNX Runtime {providers.version()}", load)
 
 
 def tensorrt_runtime(path: Path) -> Runtime:

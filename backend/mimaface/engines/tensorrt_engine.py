@@ -39,7 +39,7 @@ class PlanNetwork:
         self._runtime = tensorrt.Runtime(self._logger)  # kept: an engine does not outlive it
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
-            raise RuntimeError(f"{path.name} is of another version of {tensorrt.__name__}, or of another GPU")
+            raise RuntimeError(f"{path.name} is of another version of {tensorrt.__name__}, or of another GPU, or there is none")
         self._cache = cache
         self._compiled: Any = None
         self._context = self._new_context(tensorrt)
