@@ -202,12 +202,12 @@ WIDE_OPEN = 0.008  # head widths² of a mouth's inside that show all that is nee
 # of inside, lips, lids, irises, front and sides: metres of the skin's motion, radians between the views and radians of gaze that cost
 # half a unit; by a unit more, a photograph has 1/e of another's share. Higher: more photographs are mixed, and soften one another
 NEAR_MOVED = np.array([0.0030, 0.0010, 0.0006, 0.0006, 0.0006, 0.0006, 0.0009, 0.0054, 0.0054])
-NEAR_TURNED = np.array([0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.07, 0.045, 0.045])
+NEAR_TURNED = np.array([0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.07, 0.09, 0.09])
 NEAR_LOOKED = np.array([np.inf, np.inf, 0.12, 0.12, 0.04, 0.04, np.inf, np.inf, np.inf])
 NEAR_POWER = 4.0  # of the ratio of far distances, by which shares fall. Higher: less is mixed half-way between two photographs, in less time
 # units that the portrait is before the others, and each before the next: what is alike is not mixed. Higher: sharper, later to change
-PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0])
-IN_ORDER = 0.5
+PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
+IN_ORDER = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 2.0, 2.0])
 SHARE_LEAST = 0.06  # of the largest share, below which a photograph has none. Higher: fewer photographs are mixed
 QUALITY_LEAST = 0.01  # of a photograph, 0 to 1: what shows next to nothing is used where all else is far
 SHARE_FROM_REST = 0.4  # of NEAR_… from the portrait's own pose, from where on the others have their whole share. Higher: they come later
