@@ -19,8 +19,8 @@ from mimaface.data.camcorder import Camcorder
 from mimaface.data.people import random_person
 from mimaface.data.studio import random_studio
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.geometry import rasterise
-from mimaface.reprojection import kernels, photograph
+from mimaface.geometry import interpolation, rasterise
+from mimaface.reprojection import kernels, photograph, references
 from mimaface.reprojection.reprojector import Reprojector
 
 ELSEWHERE = {  # beside slow twins that are written otherwise: geometry/test_rasterise.py, reprojection/test_kernels.py
@@ -28,6 +28,7 @@ ELSEWHERE = {  # beside slow twins that are written otherwise: geometry/test_ras
 }  # fmt: skip
 ENTRIES = (  # where what Python calls is looked up; the other kernels are called by these
     (photograph, "texture"), (rasterise, "_interpolate"), (camcorder, "shade"), (camcorder, "develop"), (people, "fractal_noise"),
+    (interpolation, "_enlarged"), (references, "mix_in"),
 )  # fmt: skip
 
 
@@ -58,11 +59,16 @@ def frame_of_a_synthetic_person(portrait) -> None:
     Camcorder(person, studio, np.eye(3), 9).take(FacePose(np.full(52, 0.2), np.eye(3), studio.translation, np.zeros((2, 2))))
 
 
-def attributes_of_triangles(_) -> None:
-    """Some that overlap, with attributes of more than three columns."""
+def numbers(_) -> None:
+    """Triangles that overlap, with attributes of more than three columns; layers of two photographs mixed; holes filled."""
     random = np.random.default_rng(2)
     points, triangles = random.uniform((0, 0, 0.5), (20, 20, 2), (12, 3)), random.integers(0, 12, (9, 3))
-    rasterise.rasterise(points, triangles, 20, 20).interpolate(triangles, random.normal(size=(12, 5)))
+    raster = rasterise.rasterise(points, triangles, 20, 20)
+    raster.interpolate(triangles, random.normal(size=(12, 5)))
+    base, theirs = random.uniform(size=(2, 20, 20, 5)).astype(np.float32)
+    kind, share = random.integers(1, 5, len(triangles)), random.uniform(size=12)
+    references.mix_in(base.copy(), base, theirs, raster.triangle, raster.barycentric, triangles, kind, share)
+    interpolation.fill_holes(base, random.uniform(size=(20, 20)) > 0.7)
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +78,12 @@ def passed(portrait) -> dict[str, list[tuple]]:
 
     def heard(name: str, kernel: CPUDispatcher) -> Callable[..., object]:
         def call(*arguments):
-            found[name].append(arguments)
+            found[name].append(copied(arguments))
             return kernel(*arguments)
 
         return call
 
-    scenes = (frame_of_a_portrait, frame_of_a_synthetic_person, attributes_of_triangles)
+    scenes = (frame_of_a_portrait, frame_of_a_synthetic_person, numbers)
     for scene in scenes:
         scene(portrait)  # compiles, which needs the kernels in their places
     with pytest.MonkeyPatch.context() as patched:
@@ -87,6 +93,17 @@ def passed(portrait) -> dict[str, list[tuple]]:
             scene(portrait)
     points, *others = found["fractal_noise"][0]
     return found | {"fractal_noise": [(points[:200], *others)]}
+
+
+def copied(arguments: tuple) -> tuple:
+    return tuple(value.copy() if isinstance(value, np.ndarray) else value for value in arguments)
+
+
+def result_of(call: Callable[..., object], arguments: tuple) -> np.ndarray:
+    """What a kernel gives back, or the first array, into which it writes."""
+    given = copied(arguments)
+    found = call(*given)
+    return given[0] if found is None else found
 
 
 def plainly(kernel: CPUDispatcher, arguments: tuple, seen: set[CPUDispatcher]) -> np.ndarray:
@@ -103,7 +120,7 @@ def plainly(kernel: CPUDispatcher, arguments: tuple, seen: set[CPUDispatcher]) -
     with pytest.MonkeyPatch.context() as patched:
         for module, name, each in list(compiled()):
             patched.setattr(module, name, plain(each))
-        return plain(kernel)(*arguments)
+        return result_of(plain(kernel), arguments)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +130,7 @@ def both(passed) -> dict[str, tuple[list[np.ndarray], list[np.ndarray], set[CPUD
     for module, name in ENTRIES:
         kernel, seen = getattr(module, name), set()
         plain = [plainly(kernel, arguments, seen) for arguments in passed[name]]
-        found[name] = ([kernel(*arguments) for arguments in passed[name]], plain, seen)
+        found[name] = ([result_of(kernel, arguments) for arguments in passed[name]], plain, seen)
     return found
 
 
