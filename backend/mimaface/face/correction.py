@@ -102,9 +102,19 @@ def correct(fit: FittedFace) -> Correction:
     closed_targets[_lip_pairs()[1]] = tuning.TOUCH * fit.rotation[:, 1]
     closed = _closed_lips_system().solve(closed_targets) @ fit.rotation
     lips = (_near_mouth() * smoothstep(0, tuning.LEAST_PARTED, np.array(parted)))[:, None] * (whole - closed)
-    always = whole - lids.sum(0)
+    always = whole - lids.sum(0) + _teeth()
     blink = np.array([fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]], fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkRight"]]])
     return Correction(always, lids, lips, blink, parted, fit.blendshapes)
+
+
+@functools.cache
+def _teeth() -> Array:
+    """(V, 3): from where the head's teeth are to where a mouth's are."""
+    head = Head.load()
+    result = np.zeros((len(head.vertices), 3))
+    for name, place in (("teeth_upper", tuning.UPPER_TEETH_MOVED), ("teeth_lower", tuning.LOWER_TEETH_MOVED)):
+        result[np.setdiff1d(head.vertices_of(name), head.vertices_of("skin"))] = place
+    return result
 
 
 def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
@@ -113,12 +123,12 @@ def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
     seen = fit.camera.project(model.points(fit.identity, fit.blendshapes) @ fit.rotation.T + fit.translation)
     away = fit.landmarks[model.index, :2] - seen[:, :2]
     targets = _in_camera(away, seen[:, 2], fit.camera)
-    rows, weights = _landmarks_on_mesh()
+    rows, weights = landmarks_on_mesh()
     return rows, targets, weights
 
 
 @functools.cache
-def _landmarks_on_mesh() -> tuple[csr_array, Array]:
+def landmarks_on_mesh() -> tuple[csr_array, Array]:
     """Rows (K, V) and weights (K,) of the landmarks: the same for every face."""
     model, head = LandmarkModel.load(), Head.load()
     with np.load(ASSETS / "landmarks.npz", allow_pickle=False) as file:
@@ -136,7 +146,7 @@ def _on_lids() -> Array:
 @functools.cache
 def _landmark_systems() -> tuple[FieldSystem, FieldSystem]:
     """The fields that landmarks off the lids ask for, and all landmarks: factorised once for all faces."""
-    (rows, weights), off_lids = _landmarks_on_mesh(), ~_on_lids()
+    (rows, weights), off_lids = landmarks_on_mesh(), ~_on_lids()
     return FieldSystem.of(rows[off_lids], weights[off_lids]), FieldSystem.of(rows, weights)
 
 
@@ -170,7 +180,7 @@ def _closed_lips(values: Any) -> Any:
 @functools.cache
 def _closed_lips_system() -> FieldSystem:
     """The field that leaves the lips as far apart as the model has them: factorised once for all faces."""
-    rows, weights = _landmarks_on_mesh()
+    rows, weights = landmarks_on_mesh()
     weights = weights.copy()
     weights[_lip_pairs()[1]] = tuning.BETWEEN_WEIGHT
     return FieldSystem.of(csr_array(_closed_lips(rows)), weights)
@@ -272,6 +282,26 @@ class FieldSystem:
         result = np.zeros((self.count, 3))
         result[self.used] = self.factors.solve(self.weighted.T @ targets)
         return result
+
+
+def field_answers(chosen: tuple[int, ...], middle: Array, reach: tuple[float, float]) -> tuple[Array, Array]:
+    """Vertices (N,) that move when the ``chosen`` landmarks (C rows of the model) do, and by how much (N, C) for one metre of each.
+
+    What is within the first of ``reach``, in metres from ``middle`` (3,), moves wholly; from the second on nothing does, nor do the
+    other landmarks there.
+    """
+    head = Head.load()
+    rows, weights = landmarks_on_mesh()
+    away = np.linalg.norm(rows @ head.vertices - middle, axis=1)
+    kept = np.concatenate([chosen, np.setdiff1d(np.flatnonzero(away > reach[0]), chosen)])
+    system = FieldSystem.of(rows[kept], weights[kept])
+    targets = np.zeros((len(kept), len(chosen)))
+    targets[: len(chosen)] = np.eye(len(chosen))
+    field = np.zeros((len(head.vertices), len(chosen)))
+    field[system.used] = system.factors.solve(system.weighted.T @ targets)
+    field *= (1 - smoothstep(*reach, np.linalg.norm(head.vertices - middle, axis=1)))[:, None]
+    near = np.flatnonzero(np.abs(field).max(1) > 1e-3)
+    return near, field[near]
 
 
 def solve_field(rows: csr_array, targets: Array, weights: Array) -> Array:

@@ -50,6 +50,9 @@ LEAST_PARTED = 0.001  # metres: lips that the fit has less apart are closed, and
 TOUCH = -0.0008  # metres that closed lips are nearer than the model's, which leaves slits: raised toward 0, teeth are seen in them
 BETWEEN_WEIGHT = 8.0  # of two closed lips. Higher: the field opens them less
 MOUTH_REACH = 0.035, 0.055  # metres from the middle of the mouth: what parts the lips is whole up to the first, gone from the second
+# metres, head frame, from where the head's teeth are to where a mouth's are. The edge of upper incisors lies 2 to 4 mm below the line of
+# closed lips (anatomy) and 2 mm before the lower ones'; the head's end at that line. Higher: less of them is seen
+UPPER_TEETH_MOVED, LOWER_TEETH_MOVED = (0.0, -0.0025, 0.003), (0.0, 0.0, 0.0005)
 LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face. Higher: it pulls
 LIDS_REACH = 0.045  # metres around an eye's centre, in every axis, that its lids' offset reaches. Higher: brows move in a blink
 LEAST_OPEN = 0.2  # of a blink's way that a photographed lid counts as open. Higher: eyes that were closed open less

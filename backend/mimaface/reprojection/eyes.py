@@ -58,6 +58,15 @@ def lid_tables(shape: Array, centres: Array) -> Array:
     return tables
 
 
+def lash_colour(seen: Array, trust: Array, skin: Array) -> Array:
+    """RGB (3,) of the lashes: the darkest of ``seen`` (V, 3) along the upper lids' edges, where that is trusted (V,)."""
+    rims = np.concatenate(upper_lid_edge())
+    rims = rims[trust[rims] > tuning.LASH_TRUST]
+    low, high = tuning.LASHES
+    dark = np.percentile(seen[rims], tuning.LASH_DARKEST, axis=0) if len(rims) else high * skin
+    return np.asarray(np.clip(dark, low * skin, high * skin))
+
+
 def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, margin: Array, light: Array, skin: Array) -> Array:
     """Both eyes, unrolled around the pupil: (2, S, S, 3), angle from the pupil as distance from the middle, up is up.
 

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.face.closing_lids import ClosingLids
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import harmonic_extension
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from . import tuning
-from .eyes import around_eyes, upper_lid_edge
+from .eyes import around_eyes, lash_colour, upper_lid_edge
 from .kernels import MARGIN_UNIT, SKIN, TEETH
 from .mouth import mouth_colours
 
@@ -21,11 +23,11 @@ Array = NDArray[Any]
 
 
 def fallback_colours(
-    image: Array, place: Array, trust: Array, skin_triangles: Array, source_kind: Array, margin: Array, lid_skin: float, parted: float
+    image: Array, place: Array, trust: Array, skin_triangles: Array, source_kind: Array, margin: Array, flat: bool, parted: float
 ) -> tuple[Array, Array, Array]:
     """Colours (V, 3) of hidden vertices, the light on the face (3,) and the colour of its skin (3,).
 
-    lid_skin: share of the skin's colour in closed lids; parted: metres between the lips: closed lips show all of their colours.
+    flat: whether it is a drawing in flat colours, whose lids are of one; parted: metres between the lips: closed lips show all of their colours.
     """
     head = Head.load()
     row, column = pixels_under(place, *image.shape[:2])
@@ -39,15 +41,16 @@ def fallback_colours(
     lips = _own_colours(head.region("lips"), result, skin_triangles, seen, _unshaded(seen, near & head.region("lips")))
     result = result + smoothstep(*tuning.LIPS_PARTED, np.array(parted)) * (lips - result)
     light = light_of(image, head, place, sure)
-    inner, colours = mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light)
-    result[inner] = colours
     face = sure & head.region("face")
     skin = np.median(seen[face], axis=0) if face.any() else tuning.NO_SKIN_LIGHT * light
-    near = around_eyes()
-    result[near] += lid_skin * (skin - result[near])  # sockets are darker than the lids that close over them
+    inner, colours = mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light, skin)
+    result[inner] = colours
+    if flat:
+        result[around_eyes()] = skin
     lids = head.region("lids")
-    edge = surface_coordinates()[lids, 0] / tuning.LASH_WIDTH
-    result[lids] *= (1 - (1 - tuning.LASHES) * np.exp(-(edge**2)))[:, None]
+    edge = surface_coordinates()[lids, 0] / (tuning.LASH_WIDTH_DRAWN if flat else tuning.LASH_WIDTH)
+    lashes = np.minimum(lash_colour(seen, trust, skin), result[lids])
+    result[lids] += np.exp(-(edge**2))[:, None] * (lashes - result[lids])
     return np.clip(result, 0, 255).astype(np.float32), light, skin
 
 
@@ -95,15 +98,17 @@ def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
 @functools.cache
 def surface_coordinates() -> Array:
     """(V, 4) for painting. Eyeballs: direction from the centre and side (0 left, 1 right); teeth: metres along the arch from the
-    middle, metres from the biting edge, 1 for lower ones; skin: metres to the edge of the upper lid."""
+    middle, metres from the biting edge, 1 for lower ones; upper lids: metres to their edge in a closed eye."""
     head = Head.load()
     result = np.zeros((len(head.vertices), 4))
     result[:, 0] = 1.0
-    edge = upper_lid_edge()
-    for side in range(2):
-        near = np.flatnonzero(head.region("lids") & ((head.vertices[:, 0] > 0) == (side == 0)))
-        rim = head.vertices[edge[side]]
-        result[near, 0] = np.linalg.norm(head.vertices[near, None] - rim[None], axis=2).min(1)
+    edge, lids = upper_lid_edge(), ClosingLids.of(head.vertices, head.eye_centres)
+    for side, blink in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
+        closing = head.blendshapes[BLENDSHAPE_INDEX[blink]]
+        near = np.flatnonzero(head.region("lids") & (-closing[:, 1] > tuning.LASH_TRAVEL))
+        shut = head.vertices + closing
+        shut = shut + lids.offset(shut)
+        result[near, 0] = np.linalg.norm(shut[near, None] - shut[edge[side]][None], axis=2).min(1)
     for side, name in enumerate(("eye_left", "eye_right")):
         ball = head.vertices_of(name)
         away = head.vertices[ball] - head.eye_centres[side]

@@ -193,7 +193,7 @@ def paint_tooth(
     across = min(abs(along - middle) / half, 1.0)
     gap = half * (1 - across)
     blur = max(0.5 * pixel, 0.5 * tuning.gap)
-    dark = 0.5 * min(tuning.gap / (2 * blur), 1.0) * np.exp(-((gap / (1.5 * blur)) ** 2))
+    dark = tuning.gap_dark * min(tuning.gap / (2 * blur), 1.0) * np.exp(-((gap / (1.5 * blur)) ** 2))
     edge = (up - tuning.rounded * across**3) / max(pixel, tuning.edge_softness)
     dark = 1 - (1 - dark) * (tuning.beyond_edge + (1 - tuning.beyond_edge) * min(max(edge + 0.5, 0.0), 1.0))
     gum = min(max((up - (tuning.crown - tuning.crown_arch * across * across)) / max(pixel, tuning.gum_softness) + 0.5, 0.0), 1.0)

@@ -18,10 +18,11 @@ from .kernels import TEETH
 Array = NDArray[Any]
 
 
-def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array) -> tuple[Array, Array]:
+def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array, skin_colour: Array) -> tuple[Array, Array]:
     """Vertices (P,) of teeth, tongue and lining, and their colours (P, 3) before any shadow."""
     bright = image[(kind == TEETH) & (margin > tuning.OPENING_MARGIN)].astype(np.float64)
-    ivory = tuning.IVORY * light * tuning.TEETH_SHADED
+    ivory = tuning.IVORY * light
+    ivory += tuning.TEETH_WARM * (skin_colour - ivory)
     if len(bright) >= tuning.TEETH_PIXELS:
         seen = np.median(bright[bright.sum(1) >= np.percentile(bright.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
         if seen.mean() > tuning.TEETH_LEVEL:

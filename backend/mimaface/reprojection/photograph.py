@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.face.closing_lids import lower_lids
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import gaze_rotation
 from mimaface.face.pose import FacePose
@@ -18,7 +19,7 @@ from mimaface.geometry.rasterise import Raster, vertex_normals
 from . import tuning
 from .eyes import lid_tables
 from .fallback import surface_coordinates
-from .kernels import INNER, MOUTH, OPACITY, SKIN, texture
+from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SKIN, texture
 from .lids import Lids, around_closing_eyes
 from .mouth import lips_shadow
 from .projection import Projection, project_portrait
@@ -29,13 +30,15 @@ Array = NDArray[Any]
 @dataclass(frozen=True, eq=False)
 class Look:
     """What shading needs of one frame; see :func:`mimaface.reprojection.kernels.texture` for shapes. painted (V,): how far a vertex has
-    nothing of the photograph, because lids unfold or the mouth opens there."""
+    nothing of the photograph, because lids unfold or the mouth opens there; eyes (2, S, S, 3): the projection's, in the light that the lids
+    leave them."""
 
     factors: Array
     fallback: Array
     turns: Array
     lids: Array
     painted: Array
+    eyes: Array
 
     def opaque(self, follow: Array) -> Look:
         """The head as a whole: opaque down to the neck, which does not turn with it; follow (V,): how far a vertex does."""
@@ -60,6 +63,7 @@ class Photograph:
         self._surface = surface_coordinates()
         self._lids = Lids.around(self.projection)
         self._eye_centres = head.eye_centres_for(fit.identity)
+        self._lower_lids = lower_lids(self._still_head, self._eye_centres)
         place, partner = self.projection.place, self.projection.mirror_place
         self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
         self._partner = np.concatenate([partner[:, :2] * partner[:, 2:], partner[:, 2:]], axis=1)
@@ -99,7 +103,11 @@ class Photograph:
         )
         fallback = projection.fallback * lips_shadow(shape, projection.correction.parted)[:, None]
         painted = np.maximum(unfolded, changed * inside)
-        return Look(factors, fallback, gaze_rotation(pose.gaze), lid_tables(shape, self._eye_centres), painted)
+        lids = lid_tables(shape, self._eye_centres)
+        gap = lids[:, LID_BINS // 4 : -(LID_BINS // 4)].mean(1) - self._lower_lids
+        light = tuning.NARROW_LIGHT + (1 - tuning.NARROW_LIGHT) * smoothstep(*tuning.NARROW, gap)
+        eyes = projection.eyes * light.astype(np.float32)[:, None, None, None]
+        return Look(factors, fallback, gaze_rotation(pose.gaze), lids, painted, eyes)
 
     def shade(self, raster: Raster, look: Look, pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` metres wide at the head."""
@@ -109,7 +117,7 @@ class Photograph:
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
                 look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
                 projection.margin, tuning.KERNELS,
-                projection.eyes, look.turns, look.lids, projection.dark, projection.gum, pixel,
+                look.eyes, look.turns, look.lids, projection.dark, projection.gum, pixel,
             )
         )  # fmt: skip
 

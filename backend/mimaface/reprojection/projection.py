@@ -128,7 +128,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     low = neutral[:, 1] + tuning.NECK_SLOPE * np.maximum(neutral[:, 2], 0)
     flat = is_flat(image, place[head.region("face"), :2])
     fallback, light, skin = fallback_colours(
-        person, place, seen, triangles[kind == SKIN], source_kind, margin, 1.0 if flat else tuning.LID_SKIN, correction.parted
+        person, place, seen, triangles[kind == SKIN], source_kind, margin, flat, correction.parted
     )
     pictures = eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
     tone = tone_of(image, matte)
@@ -186,8 +186,8 @@ def margins(source_kind: Array, head_width: float) -> Array:
     for value, alike in ((SKIN, (SKIN,)), (EYE, (EYE,)), (MOUTH, (MOUTH, TEETH))):  # one at a time, for memory
         inside = np.isin(source_kind, alike)
         margin = distance_transform_edt(inside).astype(np.float32)
-        if value == MOUTH and inside.any():
-            margin -= distance_transform_edt(~inside)
+        if value == MOUTH:  # of closed lips, which show no opening, nothing is near one
+            margin -= distance_transform_edt(~inside) if inside.any() else np.inf
         result[..., value] = np.clip(np.round(margin * unit), -128, 127)
     result[..., TEETH] = np.where(source_kind == MOUTH, -128, result[..., MOUTH])
     return result

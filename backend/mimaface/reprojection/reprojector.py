@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mimaface.face.closing_lids import ClosingLids
+from mimaface.face.lip_rims import LipRims
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.geometry.rasterise import Raster, rasterise
@@ -76,6 +78,8 @@ class Reprojector:
         self._sheet = PersonWarp(self.projection, fit, held)
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
+        still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
+        self._rims, self._closing = LipRims.of(still, fit.blendshapes), ClosingLids.of(still, head.eye_centres_for(fit.identity))
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._drawn = np.unique(self.projection.triangles)
         self._hindmost: tuple[Array, Array] | None = None
@@ -170,8 +174,10 @@ class Reprojector:
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
         shape = self.projection.head.posed(self.fit.identity, pose.blendshapes, pose.gaze)
-        offset = self._references.bent(self.projection.correction.at(pose.blendshapes), pose)
-        moved = (shape + offset) @ pose.rotation.T + pose.translation
+        shape = shape + self._references.bent(self.projection.correction.at(pose.blendshapes), pose)
+        shape += self._rims.offset(shape, pose.blendshapes)
+        shape += self._closing.offset(shape)
+        moved = shape @ pose.rotation.T + pose.translation
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * self.projection.still)
 

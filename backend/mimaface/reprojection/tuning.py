@@ -98,8 +98,11 @@ INNER_FRONT = 0.06, 0.08  # metres before the skull's middle between which the h
 SURE_TRUST = 0.6  # trust, 0 to 1, above which a vertex has its own colour. Higher: fewer colours are spread over more of the head
 SURE_MARGIN = 4.5  # pixels of the margin from eyes and mouth from where on skin has its own colour. Higher: less of their shade in it
 LIP_MARGIN = 1.5  # the same for lips, which have few pixels
-LID_SKIN = 0.4  # share of the face's mean colour in the skin of closed lids: sockets are darker. Higher: paler lids
-LASHES, LASH_WIDTH = 0.42, 0.0016  # brightness of the line in which a closed lid ends, and its width in metres. Higher: fainter; wider
+# of the skin's brightness, the least and the most of the lash line in which a closed lid ends, which is as dark as the open eye's; metres
+# from the lid's edge over which it falls to 1/e, in a photograph and in a drawing. Higher: fainter; wider. Shut eyes of films are so broad
+LASHES, LASH_WIDTH, LASH_WIDTH_DRAWN = (0.2, 0.5), 0.0035, 0.0016
+LASH_DARKEST = 15  # percentile of an open eye's upper edge that is taken for its lashes. Higher: skin between lashes counts
+LASH_TRUST = 0.3  # trust, 0 to 1, above which a vertex of that edge shows them. Higher: fewer are asked
 USUAL_LIGHT = 220.0  # 0–255 of a white surface in a usual exposure. Higher: dark pictures are taken for darker skin, and get whiter teeth
 LIGHT_HUE = 0.35  # share of the skin's hue against the albedo's that is taken for the light's. Higher: eyes and teeth of the skin's tint
 LIGHT_LEAST, LIGHT_MOST = 40, 255  # levels between which the light is believed
@@ -111,7 +114,7 @@ NO_SKIN_LIGHT = 0.6  # of the light, the skin that lids get where none is seen
 IRIS_RADIUS = 0.0059  # metres: a fact of anatomy, the same in everyone within 4 %
 # metres down in a blink, and off the eyeball between the other two, of vertices that are a lid's edge. Chosen for the mesh
 LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022
-LID_REACH = 0.026  # metres around an eye's centre that a blink unfolds. Higher: more of the brow gets LID_SKIN
+LID_REACH = 0.026  # metres around an eye's centre that a blink unfolds. Higher: more of the brow is drawn anew
 OPENING_MARGIN = 0.7  # pixels of the margin inside an opening from where on a pixel shows nothing else. Higher: fewer, surer pixels
 EYEBALL_FACING = 0.25  # cosine to the line of sight above which the eyeball's pixels are used. Higher: less of its sides
 SLIT = 0.25  # of an iris's radius: an eye that is open by less, up and down from its middle, shows lids and lashes. Higher: painted eyes
@@ -149,9 +152,10 @@ TEETH_PIXELS, MOUTH_PIXELS = 20, 12  # of teeth without which they are not seen;
 IVORY = np.array([0.93, 0.87, 0.76])  # of teeth, cavity, tongue and throat against the light, sRGB
 CAVITY = np.array([0.34, 0.115, 0.105])
 TONGUE = np.array([0.56, 0.29, 0.28])
-THROAT = np.array([0.115, 0.042, 0.038])
+THROAT = np.array([0.17, 0.075, 0.065])
 GUM = np.array([0.74, 0.44, 0.42])  # against the colour of teeth
-TEETH_SHADED, LOWER_TEETH_SHADED = 0.9, 0.9  # of the light that reaches unseen teeth; of that the lower ones
+TEETH_WARM = 0.4  # of the skin's colour in unseen teeth, which stand in the light of lips and cheeks. Higher: duller, redder
+LOWER_TEETH_SHADED = 0.9  # of the light on the upper teeth that reaches the lower ones. Higher: brighter
 MOUTH_CONTINUED = 4  # parts of the opening's width, of which it is continued by one over the lips, or by MOUTH_CONTINUED_LEAST pixels
 MOUTH_CONTINUED_LEAST = 8
 LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they close with is seen. Higher: a wider line [0]
@@ -179,6 +183,9 @@ CHANGED = 0.0006, 0.0025
 # metres that most of the lips have moved, between which the mouth's inside is drawn anew. Higher: the photograph's teeth stay longer [0]
 OPENED = 0.0008, 0.0030
 OPENED_PERCENTILE = 80  # of the lips' vertices that have. Higher: it is drawn anew earlier [0]
+# radians, seen from the eye's centre, between the lids from which on an eye lies in their shadow, and is lit; its light in that shadow.
+# Higher: narrow eyes are darker; slits shine
+NARROW, NARROW_LIGHT = (0.06, 0.30), 0.35
 AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph. Higher: slow motion begins with a jump [0]
 # pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph [0.001 dB, 14]
 STILL = 0.5, 3.0
@@ -245,6 +252,7 @@ class KernelTuning(NamedTuple):
     crown: float = 0.0098  # metres from the biting edge to the gum. Higher: longer teeth [0 dB, 41]
     crown_arch: float = 0.0022  # metres less between two teeth. Higher: gums in waves [0 dB, 4]
     gap: float = 0.0005  # metres between two teeth. Higher: darker lines [0.001 dB, 4]
+    gap_dark: float = 0.28  # of the light that is lost in it. Higher: darker lines
     rounded: float = 0.0011  # metres that a tooth's corner is off its edge. Higher: rounder [0.004 dB, 8]
     edge_softness: float = 0.0004  # least metres over which its edge fades, and its gum. Higher: softer [0]
     gum_softness: float = 0.0008  # [0 dB, 1]

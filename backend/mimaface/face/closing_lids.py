@@ -1,0 +1,95 @@
+"""Eyelids that stop where they meet: the head's own blink takes the upper lid 4 mm past the lower one, and the eye's corner with it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from .correction import field_answers, landmarks_on_mesh
+from .fit import LandmarkModel
+from .head import Head
+
+Array = NDArray[Any]
+# landmarks of the upper lid from near the inner corner to near the outer one, and opposite ones of the lower lid; outer corners
+UPPER = ((398, 384, 385, 386, 387, 388, 466), (173, 157, 158, 159, 160, 161, 246))
+LOWER = ((382, 381, 380, 374, 373, 390, 249), (155, 154, 153, 145, 144, 163, 7))
+CORNERS = ((263,), (33,))
+MEETS = 0.0  # metres above the lower lid's edge where an upper lid stops. Higher: closed lids lie higher, and leave a slit
+LID_THICK = 0.001  # metres in front of the eyeball that a lid stays at least, if it was. Higher: fuller lids
+CORNER_SINKS = 0.001  # metres that the outer corner of an eye sinks in a blink. Higher: closed lids slant
+REACH = 0.020, 0.032  # metres from the eye's middle: what moves with the lid is whole up to the first, still from the second
+
+
+@dataclass(frozen=True, eq=False)
+class ClosingLids:
+    """Of one fitted face: centres of its eyeballs (2, 3), and of its photograph, head frame, metres: how far each upper lid lies
+    past the place where it meets (2, K), and the height of the outer corners (2,)."""
+
+    centres: Array
+    past: Array
+    corners: Array
+
+    @staticmethod
+    def of(shape: Array, centres: Array) -> ClosingLids:
+        """shape (V, 3): the mesh in the photograph's expression, head frame, metres; centres (2, 3) of the eyeballs."""
+        places = [_rows(side) @ shape for side in range(2)]
+        count = len(UPPER[0])
+        past = np.stack([_past(place[:, 1]) for place in places])
+        return ClosingLids(centres, past, np.array([place[2 * count, 1] for place in places]))
+
+    def offset(self, shape: Array) -> Array:
+        """What to add to ``shape`` (V, 3), a posed mesh, so that its upper lids end where they meet the lower ones."""
+        result = np.zeros_like(shape)
+        count = len(UPPER[0])
+        for side in range(2):
+            height = (_rows(side) @ shape)[:, 1]
+            more = np.maximum(_past(height) - self.past[side], 0)
+            corner = max(self.corners[side] - CORNER_SINKS - height[2 * count], 0.0)
+            if not more.any() and not corner:
+                continue
+            near, answer = _answers(side)
+            lifted = answer[:, :count] @ more + answer[:, 2 * count] * corner
+            old = shape[near] - self.centres[side]
+            around = np.sqrt(np.maximum(old[:, 1] ** 2 + old[:, 2] ** 2 - (old[:, 1] + lifted) ** 2, 0))  # on its way around the eyeball
+            front = np.where(old[:, 2] > 0, np.minimum(around - old[:, 2], np.abs(lifted)), 0.0)
+            new = old + np.stack([0 * lifted, lifted, front], axis=1)
+            away = np.linalg.norm(new, axis=1)
+            least = np.minimum(np.linalg.norm(old, axis=1), Head.load().eye_radius + LID_THICK)
+            result[near] += new * np.maximum(least / away, 1.0)[:, None] - old
+        return result
+
+
+def lower_lids(shape: Array, centres: Array) -> Array:
+    """(2,) pitch in radians, seen from the eyes' centres (2, 3), of the middle of each lower lid's edge; shape (V, 3), head frame."""
+    count = len(UPPER[0])
+    middle = np.stack([(_rows(side) @ shape)[count + 2 : count + 5].mean(0) for side in range(2)]) - centres
+    return np.asarray(np.arctan2(middle[:, 1], middle[:, 2]))
+
+
+def _past(height: Array) -> Array:
+    """(K,) metres by which an upper lid lies below the place where it meets the lower one; height (2K + 1,) of the landmarks."""
+    count = len(UPPER[0])
+    return np.asarray(np.maximum(height[count : 2 * count] + MEETS - height[:count], 0))
+
+
+@functools.cache
+def _chosen(side: int) -> list[int]:
+    row = {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}
+    return [row[landmark] for landmark in UPPER[side] + LOWER[side] + CORNERS[side]]
+
+
+@functools.cache
+def _rows(side: int) -> csr_array:
+    """(2K + 1, V) of the landmarks of one eye on the mesh."""
+    return landmarks_on_mesh()[0][_chosen(side)]
+
+
+@functools.cache
+def _answers(side: int) -> tuple[Array, Array]:
+    """Vertices (N,) around one eye, and their heights (N, 2K + 1) for one metre of each landmark."""
+    return field_answers(tuple(_chosen(side)), Head.load().eye_centres[side], REACH)

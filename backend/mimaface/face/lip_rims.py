@@ -1,0 +1,133 @@
+"""Lips that open as far as the landmarks say: on the mesh, where several blendshapes act at once, their rims stay behind.
+
+The tracker explains lips by landmarks that move as the network sees them. A blendshape's vertices move as the head's author thought;
+a broad smile leaves the upper lip up to 6 mm too low. So the visible rims, found on the mesh of every pose, are put where the
+landmarks of that pose are, by a smooth field whose answer to each rim is prepared once.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.mouth import PARTING
+
+from .correction import field_answers, landmarks_on_mesh
+from .fit import LandmarkModel
+from .head import Head
+
+Array = NDArray[Any]
+# landmarks of the lips' inner edges, upper and lower, from the subject's right to the left; the corners are not among them
+UPPER, LOWER = (80, 81, 82, 13, 312, 311, 310), (88, 178, 87, 14, 317, 402, 318)
+CORNERS = (61, 291)
+# metres that the jaw at 1 takes a lip down: the upper one less than the first, the lower one more than the second
+UPPER_LIP, LOWER_LIP = -0.008, -0.020
+# metres more than in the photograph that landmarks want the lips apart, between which each lip begins to have, and has, its own place: less
+# open, they are where the mesh has them, which knows how to close. Higher: lips part later
+PARTED = 0.0005, 0.0030
+UNCLOSED = 0.1, 0.5  # of what parts the lips that mouthClose leaves, for the same. Higher: they part later
+# metres from the middle of the mouth: up to the first, skin moves with the lips, from the second on it is still. Higher: more of the face
+REACH = 0.032, 0.055
+LARGEST = 0.010  # metres that a rim is moved at most. Higher: wild poses are followed further
+
+
+@dataclass(frozen=True, eq=False)
+class LipRims:
+    """Of one photograph: its blendshapes (52,), and the heights of the rims in it (2R + 2,), head frame, metres."""
+
+    fitted: Array
+    at_rest: Array
+
+    @staticmethod
+    def of(shape: Array, fitted: Array) -> LipRims:
+        """shape (V, 3): the mesh in the photograph's expression ``fitted`` (52,), head frame, metres."""
+        rims = visible_rims(shape)
+        count = len(UPPER)
+        middle = 0.5 * (rims[:count] + rims[count : 2 * count])
+        half = np.maximum(rims[:count] - middle, 0.0)  # closed lips press on each other: they meet in the middle
+        rims[:count], rims[count : 2 * count] = middle + half, middle - half
+        return LipRims(fitted, rims)
+
+    def offset(self, shape: Array, blendshapes: Array) -> Array:
+        """What to add to ``shape`` (V, 3), the mesh under ``blendshapes`` (52,), so that its lips are where its landmarks are."""
+        moved = np.asarray(blendshapes, np.float64) - self.fitted
+        wanted = self.at_rest + moved @ _landmark_motion()
+        now = visible_rims(shape)
+        missed = np.clip(wanted - now, -LARGEST, LARGEST)
+        count = len(UPPER)
+        more = wanted[:count] - wanted[count : 2 * count] - (self.at_rest[:count] - self.at_rest[count : 2 * count])
+        apart = smoothstep(*PARTED, more) * smoothstep(*UNCLOSED, np.array(1 - self._closed(moved)))
+        middle = 0.5 * (missed[:count] + missed[count : 2 * count])
+        missed[:count] = middle + apart * (missed[:count] - middle)
+        missed[count : 2 * count] = middle + apart * (missed[count : 2 * count] - middle)
+        near, answer = _answers()
+        result = np.zeros_like(shape)
+        result[near, 1] = answer @ missed
+        return result
+
+    @staticmethod
+    def _closed(moved: Array) -> float:
+        """How much of what parts the lips mouthClose takes back, of blendshapes that have ``moved`` (52,) from the photograph's."""
+        parts = sum(share * moved[BLENDSHAPE_INDEX[name]] for name, share in PARTING.items())
+        return float(max(moved[BLENDSHAPE_INDEX["mouthClose"]], 0.0) / max(parts, 1e-3))
+
+
+def visible_rims(shape: Array) -> Array:
+    """Height (2R + 2,) of the lips' rims, and of the corners, of ``shape`` (V, 3), head frame, metres: the lowest edge of the
+    upper lip and the highest of the lower one, at the places of UPPER and LOWER."""
+    rows, upper, lower = _rim_rows()
+    places = rows @ shape
+    count = len(UPPER)
+    heights = [
+        _heights(shape[upper], places[:count, 0]).min(0),
+        _heights(-shape[lower] * [-1, 1, 1], places[count : 2 * count, 0]).min(0) * -1,
+        places[2 * count :, 1],
+    ]
+    return np.concatenate(heights)
+
+
+def _heights(edges: Array, across: Array) -> Array:
+    """(E, R) height at which edges (E, 2, 3) cross the columns ``across`` (R,), infinite where they do not."""
+    first, second = edges[:, 0], edges[:, 1]
+    width = second[:, 0] - first[:, 0]
+    share = (across[None] - first[:, :1]) / np.where(np.abs(width) < 1e-7, 1e-7, width)[:, None]
+    height = first[:, 1:2] + share * (second[:, 1:2] - first[:, 1:2])
+    return np.where((share >= 0) & (share <= 1), height, np.inf)
+
+
+@functools.cache
+def _rim_rows() -> tuple[csr_array, Array, Array]:
+    """Rows (2R + 2, V) of the landmarks on the mesh; edges (E, 2) of the upper and of the lower lip."""
+    head = Head.load()
+    rows = landmarks_on_mesh()[0][_chosen()]
+    down, lips = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1], head.region("lips")
+    skin = head.triangles[head.part("skin")]
+    edges = np.unique(np.sort(np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]]), axis=1), axis=0)
+    upper, lower = lips & (down > UPPER_LIP), lips & (down < LOWER_LIP)
+    return rows, edges[upper[edges].all(1)], edges[lower[edges].all(1)]
+
+
+@functools.cache
+def _landmark_motion() -> Array:
+    """(52, 2R + 2) metres that each blendshape at 1 lifts the landmarks."""
+    return np.ascontiguousarray(LandmarkModel.load().blendshapes[:, _chosen(), 1])
+
+
+@functools.cache
+def _answers() -> tuple[Array, Array]:
+    """Vertices (N,) that move, and their heights (N, 2R + 2) for one metre of each rim."""
+    head = Head.load()
+    return field_answers(tuple(_chosen()), head.vertices[head.region("lips")].mean(0), REACH)
+
+
+@functools.cache
+def _chosen() -> list[int]:
+    row = {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}
+    return [row[landmark] for landmark in UPPER + LOWER + CORNERS]
