@@ -10,7 +10,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
 from ...protocol.codec import Message
-from ...scene import photo, portraits
+from ...scene import photo, portraits, rig
 from ...session import session
 from .base import Operator, Refused, writable_rig
 
@@ -39,11 +39,11 @@ class MIMAFACE_OT_add_references(Operator, ImportHelper):  # type: ignore[misc]
         content = photo.find(before)
         if content is None:
             raise Refused(f"the photo {portraits.photo_name(item)} is not where it was: put it beside the .blend, then add the references again")
-        label, key, runtime = self.bl_label, item[portraits.rig.IDENTITY], session()
+        label, key, runtime = self.bl_label, item[rig.IDENTITY], session()
         file = runtime.file_number
 
         def done(message: Message) -> None:
-            found = next((other for other in bpy.data.objects if other.get(portraits.rig.IDENTITY) == key and portraits.rig.is_rig(other)), None)
+            found = next((other for other in bpy.data.objects if other.get(rig.IDENTITY) == key and rig.is_rig(other)), None)
             if file != runtime.file_number or found is None:
                 runtime.fail("the portrait for which references were chosen is no longer open: add them again")
                 return
