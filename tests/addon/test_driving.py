@@ -98,8 +98,8 @@ def test_how_a_take_is_read_can_be_chosen(said_once):
     assert found["flip"] == ["mouthLeft"] and found["sounds"] == len(said_once["video"]["sounds"]), "a take has no sound"
 
 
-def test_a_take_with_3000_more_columns_is_imported_and_what_is_said_of_them_is_short(said):
-    found = said["reading"]["wide"]
+def test_a_take_with_3000_more_columns_is_imported_and_what_is_said_of_them_is_short(said_once):
+    found = said_once["reading"]["wide"]
     assert found["jawOpen"] == pytest.approx(0.525, abs=1e-3), "0.7 at a thirtieth and 0 at a fifteenth of a second, keyed at a 24th"
     assert found["channels"] == 62 and "keys on 62 channels" in found["notice"] and len(found["notice"]) < 1000
 
