@@ -85,7 +85,7 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
     clip, bridged = fill_gaps(clip)
     warnings += bridged
     for text in warnings:
-        log.info("%s: %s", name, shown(text))
+        log.info("%s: %s", shown(name), shown(text))
     return clip.but(meta={**clip.meta, "warnings": shown_list(warnings)})
 
 
