@@ -35,9 +35,9 @@ def pose(portrait: str, at: float, size: int, engine: str) -> Pose:
     return Pose(portrait, motion, size, engine, size, time.monotonic())
 
 
-def drag(client: Client, portrait: str, size: int) -> Iterator[tuple[str, float]]:
+def drag(client: Client, shown: Previews, portrait: str, size: int) -> Iterator[tuple[str, float]]:
     """Delays in milliseconds and pictures a second while the hand moves, then until it is generated once it rests."""
-    shown, delays = Previews(), []
+    delays: list[float] = []
     shown.show(client, pose(portrait, 0.0, size, "proxy"))
     while shown.take() is None:
         time.sleep(TICK)
@@ -56,9 +56,9 @@ def drag(client: Client, portrait: str, size: int) -> Iterator[tuple[str, float]
     yield f"projected_{size}_pictures_per_s", len(delays) / SECONDS
 
 
-def rest(client: Client, portrait: str, size: int) -> float:
+def rest(client: Client, shown: Previews, portrait: str, size: int) -> float:
     """Seconds from the hand's last movement until the generated picture, median of five."""
-    shown, found = Previews(), []
+    found = []
     for index in range(6):
         shown.show(client, pose(portrait, index / 7, size, "demo"))
         picture = None
@@ -80,14 +80,14 @@ def main() -> None:
         client = Client(root / "c.json")
         portrait = client.call("portrait.fit", {}, [(ASSETS / "portrait.png").read_bytes()]).fields["portrait"]
         values = {"portrait_after_s": time.monotonic() - started}
-        first, shown = time.monotonic(), Previews()
+        first, shown = time.monotonic(), Previews()  # one, as in Blender: the server leaves out what is older than what a slot has asked for
         shown.show(client, pose(portrait, 0.3, 384, "proxy"))
         while shown.take() is None:
             time.sleep(TICK)
         values["first_picture_s"] = time.monotonic() - first
         for size in (384, 512):
-            values |= dict(drag(client, portrait, size))
-        values["generated_after_rest_s"] = rest(client, portrait, 384)
+            values |= dict(drag(client, shown, portrait, size))
+        values["generated_after_rest_s"] = rest(client, shown, portrait, 384)
         report("live", values)
         client.call("shutdown")
         client.close()
