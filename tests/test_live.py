@@ -30,7 +30,6 @@ def sample(index: int) -> Sample:
 def test_the_first_face_is_neutral_and_another_can_be(portrait):
     puppet = Puppet(portrait, 128)
     still = puppet.picture()
-    puppet.set_neutral(None)
     np.testing.assert_array_equal(puppet.picture(sample(0)), still)
     opened = puppet.picture(sample(1)).astype(int)
     assert np.abs(opened - still).max() > 60

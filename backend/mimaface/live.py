@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mimaface.drivers.streams import Recording, Sample
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.reprojection.reprojector import Reprojector
 
 Array = NDArray[Any]
@@ -29,12 +30,12 @@ class Puppet:
 
     def picture(self, sample: Sample | None = None) -> Array:
         """RGB or RGBA (H, W, 3 or 4) uint8 under a sample; the portrait at rest without one, or when it shows no face."""
-        if sample is not None and sample.blendshapes is not None and self._neutral is None:
-            self._neutral = sample
-        if sample is None or sample.blendshapes is None or self._neutral is None:
-            sample = self._neutral = self._neutral or Sample(0.0, np.zeros(52, np.float32))
+        if sample is None or sample.blendshapes is None:
+            sample = neutral = Sample(0.0, np.zeros(len(BLENDSHAPE_NAMES), np.float32))
+        else:
+            neutral = self._neutral = self._neutral or sample
         both = Recording()
-        for seconds, each in enumerate((self._neutral, sample)):
+        for seconds, each in enumerate((neutral, sample)):
             both.add(Sample(float(seconds), each.blendshapes, each.head_quat, each.head_pos, each.gaze))
         clip = both.finish("live")
         pose = poses_for(self._portrait.fit, clip.but(meta={"neutral": 0}))[1]

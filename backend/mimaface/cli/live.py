@@ -90,10 +90,9 @@ def _run(puppet: Puppet, receiver: Receiver, window: Window | None, sink: FrameS
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     picture, newest, shown, written = puppet.picture(), None, 0, 0
-    puppet.set_neutral(None)
     started, delay = time.monotonic(), 0.0
     for now in _ticks(started, seconds, stop, window):
-        samples = receiver.poll(WAIT)
+        samples = [sample for sample in receiver.poll(WAIT) if sample.blendshapes is not None]  # a lost face is held
         fresh: Any = None
         if samples:
             newest, arrived = samples[-1], time.monotonic()

@@ -49,6 +49,7 @@ class Live:
         self.rig = ""  # whose pose was asked for last
         self.values = np.zeros(0)  # of the pose that was asked for last
         self.key: tuple[object, ...] = ()  # what else it was asked with
+        self.mistake = ""  # the last one of the add-on's own that is in the log
         self.healed: set[str] = set()  # portraits that were given to the backend again
         self.main_thread_seconds: deque[float] = deque(maxlen=10_000)  # that following a pose and drawing a new picture took
 
@@ -229,13 +230,16 @@ def _draw_badge() -> None:
 
 
 def _guarded(act: Any) -> Any:
-    """Blender drops a timer that raises and says a mistake of a draw handler at every redraw: here it is said once, in the log."""
+    """Blender drops a timer that raises, and prints a mistake of a draw handler at every redraw: here the badge has it, and the log once."""
 
     def guarded(*arguments: Any) -> Any:
         try:
             return act(*arguments)
-        except Exception:
-            log.exception("Live made a mistake")
+        except Exception as error:
+            live.previews.problem = f"a mistake of the add-on ({error}): please report it with Blender's log"
+            if repr(error) != live.mistake:
+                live.mistake = repr(error)
+                log.exception("Live made a mistake")
             return IDLE
 
     return guarded
