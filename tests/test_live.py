@@ -3,10 +3,8 @@
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +12,7 @@ import pytest
 from PIL import ImageGrab
 
 from conftest import COLLINS, motion_of
-from drivers.test_streams import live_link, send
+from drivers.test_streams import live_link, telephone
 from mimaface.cli import main
 from mimaface.drivers.streams import KINDS, Sample
 from mimaface.drivers.video import video_frames
@@ -41,22 +39,8 @@ def test_the_first_face_is_neutral_and_another_can_be(portrait):
 @pytest.fixture
 def phone():
     """A port to which a telephone sends a closed mouth and an open one, a fifth of a second each, again and again."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    done = threading.Event()
-
-    def play() -> None:
-        count = 0
-        while not done.wait(0.02):
-            send(port, live_link(TAKE, count // 10 % 2))
-            count += 1
-
-    thread = threading.Thread(target=play)
-    thread.start()
-    yield port
-    done.set()
-    thread.join()
+    with telephone(lambda count: live_link(TAKE, count // 10 % 2), 0.02) as port:
+        yield port
 
 
 def test_a_film_is_written_where_there_is_no_display(tmp_path, phone, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -9,7 +10,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -154,6 +156,29 @@ def send(port: int, packets: list[bytes]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
         for packet in packets:
             out.sendto(packet, ("127.0.0.1", port))
+
+
+@contextmanager
+def telephone(packets: Callable[[int], list[bytes]], pause: float) -> Iterator[int]:
+    """A free port to which ``packets(0)``, ``packets(1)``, … are sent, ``pause`` seconds apart."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = threading.Event()
+
+    def play() -> None:
+        for count in itertools.count():
+            if done.wait(pause):
+                return
+            send(port, packets(count))
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        yield port
+    finally:
+        done.set()
+        thread.join()
 
 
 def recorded(kind: str, frames: list[list[bytes]]) -> tuple[MotionClip, Receiver]:
@@ -326,25 +351,9 @@ def test_an_empty_take_is_no_take():
 
 
 def test_record_writes_a_motion_file_that_animate_reads(tmp_path, take, capsys):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    done = threading.Event()
-
-    def play() -> None:
-        index = 0
-        while not done.wait(0.01):
-            send(port, live_link(take, index % 30) if index < 30 else [])
-            index += index < 30
-
-    sender = threading.Thread(target=play)
-    sender.start()
     output = tmp_path / "take.motion.npz"
-    try:
+    with telephone(lambda count: live_link(take, count) if count < len(take) else [], 0.01) as port:
         assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output), "--seconds", "1"]) == 0
-    finally:
-        done.set()
-        sender.join()
     clip = MotionClip.load(output)
     assert 10 <= len(clip) <= 30 and "frames" in capsys.readouterr().out
     first = round(float(np.argmin(np.abs(take.blendshapes - clip.blendshapes[0]).max(axis=1))))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 
-from .terminal import Commands, warn
+from .terminal import STREAM_ADDRESSES, Commands, warn
 
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Receiver
@@ -32,10 +32,7 @@ def add(commands: Commands) -> None:
     """Add ``live``."""
     live = commands.add_parser("live", help="show a portrait that moves with face capture from a phone or another program")
     live.add_argument("portrait", type=Path, help="a photograph of a face")
-    live.add_argument(
-        "--input", required=True, metavar="ADDRESS",
-        help="livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowface://PHONE, vmc: or openseeface:",
-    )  # fmt: skip
+    live.add_argument("--input", required=True, metavar="ADDRESS", help=STREAM_ADDRESSES)
     live.add_argument("-o", "--output", type=Path, help="an .mp4 file that is written, too")
     live.add_argument("--size", type=int, default=512, help="pixels of the longer side")
     live.add_argument(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 
-from .terminal import Commands, warn
+from .terminal import STREAM_ADDRESSES, Commands, warn
 
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Receiver, Recording
@@ -22,10 +22,7 @@ LOOK = 0.1  # seconds between two looks at the clock and at Ctrl-C
 def add(commands: Commands) -> None:
     """Add ``record``."""
     record = commands.add_parser("record", help="record face capture from a phone or another program")
-    record.add_argument(
-        "--input", required=True, metavar="ADDRESS",
-        help="livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowface://PHONE, vmc: or openseeface:",
-    )  # fmt: skip
+    record.add_argument("--input", required=True, metavar="ADDRESS", help=STREAM_ADDRESSES)
     record.add_argument("-o", "--output", type=Path, required=True, help="the .motion.npz to write")
     record.add_argument("--seconds", type=float, default=0.0, help="length of the take (default: until Ctrl-C)")
     record.add_argument("--overwrite", action="store_true", help="replace an output that exists")

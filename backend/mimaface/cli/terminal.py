@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 USER_ERROR, INTERRUPTED = 2, 130
+STREAM_ADDRESSES = "livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowface://PHONE, vmc: or openseeface:"
 
 
 def warn(words: str) -> None:
