@@ -66,7 +66,7 @@ def test_at_rest_the_portrait_is_shown_to_the_byte(known, renderer):
 
 
 def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, renderer):
-    """The mouth of the one, the lids of the other; without the first the lids stay, but for single pixels where the cheek begins."""
+    """The mouth of the one, the lids of the other; without the first the lids are the same to the byte, but for single pixels where the cheek begins."""
     values = {"jawOpen": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
     both = drawn(renderer, known, **values)
     without = drawn(Reprojector(replace(known, references=known.references[1:])), known, **values)
@@ -80,6 +80,8 @@ def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, 
         eye = box_around(known, lids, 2)
         assert (both[eye] != without[eye]).any(-1).mean() < 0.01
         assert np.abs(both[eye].astype(int) - without[eye]).max() <= 8
+        within = box_around(known, lids, -1)
+        assert np.array_equal(both[within], without[within]), "between the lids' landmarks nothing changes"
 
 
 def test_nothing_jumps_while_another_picture_becomes_the_nearest(known):
