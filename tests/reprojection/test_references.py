@@ -66,7 +66,7 @@ def test_at_rest_the_portrait_is_shown_to_the_byte(known, renderer):
 
 
 def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, renderer):
-    """The mouth of the one, the lids of the other; without the first the lids are the same to the byte, but for single pixels where the cheek begins."""
+    """The mouth of the one, the lids of the other; without the first the lids stay to the byte, but for single pixels at their edge."""
     values = {"jawOpen": 0.6, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
     both = drawn(renderer, known, **values)
     without = drawn(Reprojector(replace(known, references=known.references[1:])), known, **values)
