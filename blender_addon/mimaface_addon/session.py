@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Session:
         self.backend = Backend(default_folder())
         self.requests = Requests(self.backend)
         self.writer = Writer()
-        self.steps = undo.Steps()
+        self.steps = undo.Steps(self.threads_held)
         self.last_error = ""
         self.notice = ""  # what the last import wrote, and what is odd about its file
         self.stages: dict[str, str] = {}  # what the backend is at, by job
@@ -55,6 +55,13 @@ class Session:
         self._healed: set[str] = set()  # takes whose photograph was sent again after their job had failed
         self._copies = Copies()
         self._drawn: tuple[object, ...] = ()
+
+    @contextlib.contextmanager
+    def threads_held(self) -> Iterator[None]:
+        """Meanwhile operators may be run in another context than the window's own: no other thread of the add-on runs Python."""
+        client = self.backend.client
+        with self.writer.held(), client.held() if client is not None else contextlib.nullcontext():
+            yield
 
     def ensure_backend(self) -> None:
         if self.backend.state in ("stopped", "lost"):

@@ -36,6 +36,7 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
     assert result["live"]["shape"] == [384, 384, 4], "as large as it is taken to be seen before a window has shown it"
     assert result["live"]["changed"] > 300, "the mouth opens"
     assert result["live"]["wanted"] == [False, False], "for another object nothing is asked for, and nothing when it is off"
+    assert result["crowded"] > 100, "operators in another context while the add-on's threads work do not end Blender"
     first, second = result["strips"]
     assert (first["start"], first["length"], len(first["files"])) == (1, 10, 10)
     assert (second["start"], second["length"], len(second["files"])) == (1, 12, 12)

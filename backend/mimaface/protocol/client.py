@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import queue
 import socket as sockets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .codec import Codec, Message
 from .connection import Connection
 from .errors import InvalidMessage, NotReachable, VersionMismatch, error_from_wire
 from .messages import CREDIT, OLDEST_VERSION, VERSION
+from .pause import Pause
 from .probe import Probe
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ GREETING_TIMEOUT = 5.0  # seconds
 REFUSED_AFTER = (
     1.0  # seconds that a connection may be refused or cut before the greeting: a backend under attack needs several tries
 )
-POLL = 20  # milliseconds
+POLL, IDLE_POLL = 20, 500  # milliseconds until the thread looks by itself: while it connects or has something to send, and else
 
 
 class Request(Future[Message]):
@@ -37,6 +39,13 @@ class Request(Future[Message]):
     number = 0
     timeout = 0.0  # seconds without an answer or a word that the backend is at work
     deadline = 0.0  # on the monotonic clock
+    ring: Callable[[], None] | None = None  # wakes the client's thread
+
+    def cancel(self) -> bool:
+        cancelled = super().cancel()
+        if self.ring is not None:
+            self.ring()
+        return cancelled
 
 
 class Client:
@@ -64,6 +73,7 @@ class Client:
         for end in (self._ringer, self._bell):
             end.setblocking(False)
         self._closing = threading.Event()
+        self._pause = Pause()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, args=(connection, name), name="mimaface-client", daemon=True)
         self._thread.start()
@@ -78,7 +88,7 @@ class Client:
         future = Request()
         future.timeout, future.deadline = timeout, time.monotonic() + timeout
         message = Message(kind, fields or {}, tuple(parts), self._next())
-        future.number = message.number
+        future.number, future.ring = message.number, self._ring
         with self._lock:  # so that none is put in when nobody will take it out any more
             if self.state != "lost" and not self._closing.is_set():
                 self._outbox.put((message, future))
@@ -96,6 +106,7 @@ class Client:
     def grant(self, job: str, frames: int) -> None:
         """Allow the server to send so many more frames of a job."""
         self._outbox.put((Message("job.credit", {"job": job, "frames": frames}), None))
+        self._ring()
 
     def events(self) -> list[Message]:
         """The events received since the last call, in order."""
@@ -109,7 +120,17 @@ class Client:
     def close(self) -> None:
         """End the connection; unanswered requests fail."""
         self._closing.set()
+        self._ring()
         self._thread.join(2.0)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Meanwhile the client's thread runs no Python; see :mod:`.pause`. False when it did not stand still in time."""
+        if not self._thread.is_alive():
+            yield True
+            return
+        with self._pause.hold(self._ring) as still:
+            yield still
 
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # full: it has been rung already
@@ -179,7 +200,9 @@ class Client:
         return not self._closing.is_set() and self.state != "lost"
 
     def _turn(self, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], poller: zmq.Poller) -> None:
-        ready = dict(poller.poll(POLL))
+        self._pause.point()
+        ready = dict(poller.poll(self._patience()))
+        self._pause.point()
         if self._bell.fileno() in ready:
             self._bell.recv(4096)
         if socket in ready:
@@ -187,6 +210,13 @@ class Client:
         if monitor in ready:
             self._watch(monitor)
         self._expire()
+
+    def _patience(self) -> int:
+        """Milliseconds until there is something to do without a message or a ring."""
+        if self.state != "ready" or self._unsent:
+            return POLL
+        due = min((future.deadline for future in self._waiting.values()), default=math.inf) - time.monotonic()
+        return max(min(IDLE_POLL, math.ceil(1000 * min(due, 1.0))), 1)
 
     def _watch(self, monitor: zmq.Socket[bytes]) -> None:
         """What became of the connection; before the greeting it is tried again for a while."""

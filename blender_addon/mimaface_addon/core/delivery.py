@@ -17,11 +17,12 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..protocol.files import write_whole
+from ..protocol.pause import Pause
 
 MANIFEST, MOTION = "take.json", "motion.npz"
 FRAME = re.compile(r"\d{6,}\.png")
@@ -110,9 +111,11 @@ class Writer:
     """Writes frames in the background. :meth:`results` gives (take, index, "" or what went wrong, bytes that the disk lacked room for)."""
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[tuple[str, Path, int, bytes, str] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[str, Path, int, bytes, str] | None] = queue.SimpleQueue()  # None wakes the thread
         self._results: queue.SimpleQueue[tuple[str, int, str, int]] = queue.SimpleQueue()
         self._unwritten = 0
+        self._closing = False
+        self._pause = Pause()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="mimaface-writer", daemon=True)
         self._thread.start()
@@ -135,15 +138,25 @@ class Writer:
             time.sleep(0.002)
         return not self._unwritten
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Meanwhile the thread runs no Python; see :mod:`..protocol.pause`. False when it did not stand still in time."""
+        with self._pause.hold(lambda: self._work.put(None)) as still:
+            yield still
+
     def close(self) -> None:
+        self._closing = True
         self._work.put(None)
         self._thread.join(5)
 
     def _run(self) -> None:
         while True:
             item = self._work.get()
+            self._pause.point()
             if item is None:
-                return
+                if self._closing and self._work.empty():
+                    return
+                continue
             take, folder, index, content, sha256 = item
             problem, lacking = "", 0
             if hashlib.sha256(content).hexdigest() != sha256:
@@ -162,3 +175,4 @@ class Writer:
             self._results.put((take, index, problem, lacking))
             with self._lock:
                 self._unwritten -= 1
+            self._pause.point()

@@ -117,7 +117,10 @@ def editing() -> bool:
 
 @contextlib.contextmanager
 def in_scene(scene: bpy.types.Scene) -> Iterator[None]:
-    """Show ``scene`` in the window for a moment, so that operators work on it; overriding it alone ends Blender."""
+    """Show ``scene`` in the window for a moment, so that operators work on it; overriding it alone ends Blender.
+
+    The add-on's threads are to be held meanwhile: see :mod:`..protocol.pause`.
+    """
     window = bpy.context.window or next(iter(bpy.context.window_manager.windows), None)
     if window is None:
         yield

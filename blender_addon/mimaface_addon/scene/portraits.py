@@ -159,7 +159,10 @@ def corners(photo: bpy.types.Object) -> list[Vector]:
 
 
 def show(item: bpy.types.Object) -> None:
-    """See the photograph from the front in every 3D view of its scene, with the tool that drags handles; without windows nothing."""
+    """See the photograph from the front in every 3D view of its scene, with the tool that drags handles; without windows nothing.
+
+    The add-on's threads are to be held meanwhile: see :mod:`..protocol.pause`.
+    """
     photo = next(iter(part_of(item, "photo")), None)
     if photo is None:
         return

@@ -7,6 +7,8 @@ Blender's: those that the other state holds stay as they are there. Only a strip
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,8 +93,9 @@ class Steps:
     the same label that is grouped with it: its step takes the place of that one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads_held: Callable[[], AbstractContextManager[None]]) -> None:
         self._due: list[tuple[str, str]] = []
+        self._threads_held = threads_held  # while an operator runs in another context than the window's own
 
     def push(self, name: str, finishing: str = "") -> None:
         self._due.append((name, finishing))
@@ -106,7 +109,7 @@ class Steps:
         windows = bpy.context.window_manager.windows
         for name, finishing in due:
             if windows and bpy.context.window is None:
-                with bpy.context.temp_override(window=windows[0]):
+                with self._threads_held(), bpy.context.temp_override(window=windows[0]):
                     _push(name, finishing)
             else:
                 _push(name, finishing)

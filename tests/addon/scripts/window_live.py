@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from windows import WORK, Keyboard, enable, end, in_view, part, run, step, view
+from windows import WORK, Keyboard, enable, end, in_view, part, run, step
 
 keyboard, said, DRAG = Keyboard(), {}, 0.025
 ROUNDS = 20  # places of the mouse on one way
@@ -33,9 +33,7 @@ def rig():
 
 
 def screenshot(name):
-    window, area, _ = view()
-    with bpy.context.temp_override(window=window, area=area):
-        bpy.ops.screen.screenshot(filepath=str(WORK / f"live_{name}.png"))
+    in_view(bpy.ops.screen.screenshot, filepath=str(WORK / f"live_{name}.png"))
 
 
 def place_of(bone):

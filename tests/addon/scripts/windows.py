@@ -1,5 +1,6 @@
 """A real window of Blender that is worked in step by step; keys and pointer are the X server's own (XTest), as an artist's are."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -45,9 +46,13 @@ def view():
 
 
 def in_view(operator, *arguments, **options):
-    """Run an operator as if it were called in the 3D view."""
+    """Run an operator as if it were called in the 3D view, with the add-on's threads held: else this Blender may crash."""
     window, area, region = view()
-    with bpy.context.temp_override(window=window, area=area, region=region):
+    runtime = part("session").running() if "mimaface_addon.session" in sys.modules else None
+    with (
+        runtime.threads_held() if runtime is not None else contextlib.nullcontext(),
+        bpy.context.temp_override(window=window, area=area, region=region),
+    ):
         return operator(*arguments, **options)
 
 

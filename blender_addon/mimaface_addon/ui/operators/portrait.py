@@ -43,11 +43,12 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
             with np.load(io.BytesIO(message.parts[0]), allow_pickle=False) as archive:
                 mesh = {name: archive[name] for name in archive.files}
             portrait = message.fields["portrait"]
-            with compat.in_scene(scene):
-                item = portraits.build(bpy.context, scene, str(path), message.fields, mesh)
+            with runtime.threads_held():
+                with compat.in_scene(scene):
+                    item = portraits.build(bpy.context, scene, str(path), message.fields, mesh)
+                portraits.show(item)
             item["mimaface_photo"] = photo.keep(content, path, portrait)
             settings_of(scene).face = face
-            portraits.show(item)
             warnings = message.fields.get("warnings", [])
             runtime.notice = f"{path.name}: {'; '.join(warnings)}" if warnings else ""
             runtime.steps.push(label, "portrait_loaded")
