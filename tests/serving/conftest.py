@@ -40,7 +40,11 @@ class Backend:
         self.file.unlink(missing_ok=True)
         command = serve(self.root, *self.arguments)
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=self._limit if self.handles else None)
-        wait_for(lambda: self.file.exists() or self.process.poll() is not None, 30, "the backend starts")
+        try:
+            wait_for(lambda: self.file.exists() or self.process.poll() is not None, 60, "the backend starts")
+        except AssertionError:
+            self.kill()  # else it goes on taking a core from all later tests
+            raise
         assert self.process.poll() is None, self.process.stderr.read().decode()
 
     def _limit(self) -> None:
@@ -64,7 +68,11 @@ class Backend:
             client.close()
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(15)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
         self.process.stderr.close()
 
 
