@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.drivers.streams import Recording, Sample
+from mimaface.drivers.streams import Recording, Sample, moves_from
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
@@ -34,9 +34,7 @@ class Puppet:
             sample = neutral = Sample(0.0, np.zeros(len(BLENDSHAPE_NAMES), np.float32))
         else:
             neutral = self._neutral = self._neutral or sample
-        both = Recording()
-        for seconds, each in enumerate((neutral, sample)):
-            both.add(Sample(float(seconds), each.blendshapes, each.head_quat, each.head_pos, each.gaze))
-        clip = both.finish("live")
-        pose = poses_for(self._portrait.fit, clip.but(meta={"neutral": 0}))[1]
+        frame = Recording()
+        frame.add(sample)
+        pose = poses_for(self._portrait.fit, moves_from(neutral, frame.finish("live")))[0]
         return self._reprojector.render(pose)

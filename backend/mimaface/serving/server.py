@@ -24,6 +24,7 @@ from mimaface.protocol.settings import RenderSettings
 from .delivery import Delivery
 from .home import last_of_log
 from .jobs import ACTIVE, Job
+from .listening import Listening
 from .open_requests import OpenRequests
 from .outbox import Outbox, newest_that_fit, warnings_to_send
 from .renders import SERVER, Renders, as_known
@@ -66,8 +67,8 @@ class Server:
         self._open = OpenRequests(self._outbox)
         self._renders = Renders(self.store, self._work, self._scheduler, self._later)
         self._delivery = Delivery(self.store, self._renders, self._outbox, self._scheduler)
-        self._parent = parent
-        self._parent_gone = False
+        self._listening = Listening(self._outbox, self._answer_later)
+        self._parent, self._parent_gone = parent, False
         self._parent_checked = time.monotonic()
         self._stopping = threading.Event()
         self._handlers: dict[str, Callable[[bytes, Message], None]] = {
@@ -75,6 +76,7 @@ class Server:
             "track": self._track, "job.submit": self._submit, "job.attach": self._attach, "job.credit": self._credit,
             "job.status": self._status, "job.resume": self._resume, "job.list": self._list, "job.cancel": self._cancel,
             "request.cancel": self._cancel_request, "log.tail": self._log_tail, "shutdown": self._shutdown,
+            **self._listening.handlers,
         }  # fmt: skip
         assert set(self._handlers) == set(REQUESTS)
 
@@ -100,7 +102,7 @@ class Server:
                 self._guarded(self._do_todo)
                 if self._socket in ready:
                     self._receive()
-                for act in (self._renders.go_on, self._outbox.flush, self._delivery.deliver, self._delivery.send_progress, self._send_busy):
+                for act in (self._renders.go_on, self._outbox.flush, self._delivery.deliver, self._delivery.send_progress, self._look_at_clients):
                     self._guarded(act)
                 if self._is_left_alone():
                     log.info("the parent process has ended, no job is left and nobody is connected")
@@ -110,6 +112,7 @@ class Server:
 
     def _close(self) -> None:
         self.connection.withdraw(self._file)
+        self._listening.keep(())
         self._scheduler.stop()
         self._guard.stop()
         self._socket.disable_monitor()
@@ -165,8 +168,9 @@ class Server:
         for task in self._open.forget(identity):
             self._scheduler.cancel(task)
 
-    def _send_busy(self) -> None:
-        self._open.send_busy(self._greeted, self._parent_gone)
+    def _look_at_clients(self) -> None:
+        self._listening.keep(self._greeted)
+        self._open.send_busy(self._greeted, self._parent_gone or self._listening.any)
 
     # from the workers to the socket's thread
 
@@ -187,13 +191,7 @@ class Server:
             self._guarded(action)
 
     def _answer_later(
-        self,
-        kind: str,
-        identity: bytes,
-        message: Message,
-        work: Callable[[], Any],
-        answer: Callable[[Any], Answer],
-        slot: str = "",
+        self, kind: str, identity: bytes, message: Message, work: Callable[[], Any], answer: Callable[[Any], Answer], slot: str = ""
     ) -> None:
         """Run ``work`` (a generator function or a plain one) on a worker; ``answer`` makes the reply of its last value, on this thread."""
         self._open.check(identity, message)

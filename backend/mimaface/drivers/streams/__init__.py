@@ -12,11 +12,11 @@ from .ifacialmocap import IFacialMocap
 from .live_link import LiveLinkFace
 from .openseeface import OpenSeeFace
 from .receiver import Receiver
-from .recording import Recording
+from .recording import Recording, moves_from
 from .vmc import Vmc
 from .vtube_studio import VTubeStudio
 
-__all__ = ["KINDS", "Receiver", "Recording", "Sample", "open_stream"]
+__all__ = ["KINDS", "Receiver", "Recording", "Sample", "moves_from", "open_stream"]
 
 KINDS: dict[str, Callable[[], Decoder]] = {
     "livelink": LiveLinkFace, "ifacialmocap": IFacialMocap, "vts": VTubeStudio, "meowface": lambda: VTubeStudio(eyes=False), "vmc": Vmc,

@@ -69,3 +69,14 @@ class Recording:
         )  # fmt: skip
         clip, notes = fill_gaps(clip)
         return clip.but(meta={**clip.meta, "warnings": shown_list(notes)})
+
+
+def moves_from(neutral: Sample, clip: MotionClip) -> MotionClip:
+    """The motion away from a sample that shows a face, whose neutral is "rest" then; see :meth:`MotionClip.relative`."""
+    first = Recording()
+    first.add(neutral)
+    still = first.finish("neutral")
+    names = ("blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")
+    both = {name: np.concatenate([getattr(still, name), getattr(clip, name)]) for name in names}
+    moved = clip.but(time=np.concatenate([[clip.time[0] - 1], clip.time]), **both, meta={**clip.meta, "neutral": 0}).relative()
+    return moved.but(time=clip.time, **{name: getattr(moved, name)[1:] for name in names})

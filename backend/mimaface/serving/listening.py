@@ -1,0 +1,64 @@
+"""The requests about streams: what is quick is answered on the socket's thread, what may wait for a network or a take on a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any
+
+from mimaface.protocol.codec import Message
+
+from .outbox import Outbox, warnings_to_send
+from .scheduler import CONTROL
+from .streams import Streams
+
+
+class Listening:
+    """``handlers`` of the requests by kind; ``answer_later`` is the server's, which runs work on a worker."""
+
+    def __init__(self, outbox: Outbox, answer_later: Callable[..., None]) -> None:
+        self._streams, self._outbox, self._answer_later = Streams(), outbox, answer_later
+        self.handlers: dict[str, Callable[[bytes, Message], None]] = {
+            "stream.open": self._open, "stream.latest": self._latest, "stream.neutral": self._neutral, "stream.record": self._record,
+            "stream.finish": self._finish, "stream.close": self._close,
+        }  # fmt: skip
+
+    @property
+    def any(self) -> bool:
+        """Whether somebody listens: who has left must be noticed soon then."""
+        return bool(self._streams)
+
+    def keep(self, clients: Container[bytes]) -> None:
+        """Close the streams of clients that have left."""
+        self._streams.keep(clients)
+
+    def _open(self, identity: bytes, message: Message) -> None:
+        def work() -> tuple[dict[str, Any], tuple[()]]:
+            stream = self._streams.open(identity, message.fields["input"])
+            return {"name": stream.name, "port": stream.port}, ()
+
+        self._answer_later(CONTROL, identity, message, work, lambda found: found)
+
+    def _latest(self, identity: bytes, message: Message) -> None:
+        self._outbox.reply(identity, message, *self._streams.of(identity).latest(message.fields.get("known", 0)))
+
+    def _neutral(self, identity: bytes, message: Message) -> None:
+        self._streams.of(identity).set_neutral()
+        self._outbox.reply(identity, message, {})
+
+    def _record(self, identity: bytes, message: Message) -> None:
+        self._streams.of(identity).record()
+        self._outbox.reply(identity, message, {})
+
+    def _finish(self, identity: bytes, message: Message) -> None:
+        def work() -> tuple[dict[str, Any], tuple[bytes]]:
+            clip = self._streams.of(identity).finish()
+            return {"frames": len(clip), "warnings": warnings_to_send(clip.meta["warnings"])}, (clip.to_bytes(),)
+
+        self._answer_later(CONTROL, identity, message, work, lambda found: found)
+
+    def _close(self, identity: bytes, message: Message) -> None:
+        def work() -> tuple[dict[str, Any], tuple[()]]:
+            self._streams.close(identity)
+            return {}, ()
+
+        self._answer_later(CONTROL, identity, message, work, lambda found: found)
