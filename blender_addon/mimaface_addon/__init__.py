@@ -7,16 +7,16 @@ from __future__ import annotations
 def register() -> None:
     from . import handlers, preferences
     from .scene import parts
-    from .ui import live, operators, panels, properties
+    from .ui import capture, live, operators, panels, properties
 
-    for module in (preferences, properties, operators, panels, parts, handlers, live):
+    for module in (preferences, properties, operators, panels, parts, handlers, capture, live):
         module.register()
 
 
 def unregister() -> None:
     from . import handlers, preferences
     from .scene import parts
-    from .ui import live, operators, panels, properties
+    from .ui import capture, live, operators, panels, properties
 
-    for module in (live, handlers, parts, panels, operators, properties, preferences):
+    for module in (live, capture, handlers, parts, panels, operators, properties, preferences):
         module.unregister()

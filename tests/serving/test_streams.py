@@ -48,7 +48,7 @@ def test_the_newest_sample_is_told_relative_to_the_neutral(shared):
             client.call("stream.neutral")
         send(port, live_link(TAKE, 0))
         first = heard(client, 1)
-        send(port, live_link(TAKE, 20) + [b"garbage"])
+        send(port, [*live_link(TAKE, 20), b"garbage"])
         newest = heard(client, 2)
         assert np.abs(MotionClip.from_bytes(first.parts[0]).blendshapes).max() < 1e-6, "the first face is neutral"
         clip = MotionClip.from_bytes(newest.parts[0])

@@ -83,28 +83,62 @@ def _alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.
             rig.hide_viewport = True
 
 
-def motion_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, name: str, start: int) -> Imported:
-    """Key the mocap layer from frame ``start`` on, in the rig's action or a new one, beside the artist's own keys.
-
-    Curves of an earlier import are replaced. The motion is taken relative to its neutral frame, at the scene's rate.
-    """
-    clip = motion.at_rate(frames_per_second(scene)).relative()
-    count = len(clip)
+def layer_of(clip: MotionClip) -> list[tuple[str, str, np.ndarray]]:
+    """(group of curves, property of the mocap layer, its values (T,)) of a motion that is relative to its neutral."""
     angles = np.unwrap(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)), axis=0)
-    curves = [("Mocap Head", item, values) for item, values in zip(HEAD_CHANNELS + POSITION_CHANNELS, (*angles.T, *clip.head_pos.T))]
-    curves += [("Mocap Gaze", f"mocap_{item}", values) for item, values in zip(GAZE_CHANNELS, clip.gaze.reshape(count, 4).T)]
+    layer = [("Mocap Head", item, values) for item, values in zip(HEAD_CHANNELS + POSITION_CHANNELS, (*angles.T, *clip.head_pos.T))]
+    layer += [("Mocap Gaze", f"mocap_{item}", values) for item, values in zip(GAZE_CHANNELS, clip.gaze.reshape(len(clip), 4).T)]
     for group, starts in GROUPS:
-        curves += [
+        layer += [
             (f"Mocap {group}", f"mocap_{item}", clip.blendshapes[:, index])
             for index, item in enumerate(BLENDSHAPE_NAMES)
             if item.startswith(starts)
         ]
-    action = compat.ensure_action(rig, name)
-    frames = start + np.arange(count)
-    for group, item, values in curves:
-        curve = compat.empty_fcurve(rig, action, f'["{item}"]', group)
-        curve.keyframe_points.add(count)
-        curve.keyframe_points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
-        curve.keyframe_points.foreach_set("interpolation", np.ones(count, np.int32))  # 1: linear
-        curve.update()
-    return Imported(count, len(curves), int(frames[-1]))
+    return layer
+
+
+def motion_to_curves(
+    scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, name: str, start: int, punch_in: bool = False
+) -> Imported:
+    """Key the mocap layer from frame ``start`` on, in the rig's action or a new one, beside the artist's own keys.
+
+    Curves of an earlier import are replaced; with ``punch_in`` only from the first to the last frame of this motion. The motion is
+    taken relative to its neutral frame, at the scene's rate.
+    """
+    clip = motion.at_rate(frames_per_second(scene)).relative()
+    layer, action = layer_of(clip), compat.ensure_action(rig, name)
+    before = compat.fcurves_of(rig) if punch_in else {}
+    frames = start + np.arange(len(clip))
+    for group, item, values in layer:
+        path = f'["{item}"]'
+        keys = np.stack([frames, values], axis=1)
+        if path in before:
+            keys = _around(before[path], keys)
+        key_curve(compat.empty_fcurve(rig, action, path, group), keys)
+    return Imported(len(clip), len(layer), int(frames[-1]))
+
+
+def key_curve(curve: bpy.types.FCurve, keys: np.ndarray) -> None:
+    """Give a curve without keys these (N, 2) of frame and value, straight lines between them."""
+    curve.keyframe_points.add(len(keys))
+    curve.keyframe_points.foreach_set("co", keys.astype(np.float32).ravel())
+    curve.keyframe_points.foreach_set("interpolation", np.ones(len(keys), np.int32))  # 1: linear
+    curve.update()
+
+
+def keys_of(curve: bpy.types.FCurve) -> np.ndarray:
+    """(N, 2) of frame and value."""
+    found = np.zeros(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", found)
+    return found.reshape(-1, 2).astype(float)
+
+
+def _around(curve: bpy.types.FCurve, keys: np.ndarray) -> np.ndarray:
+    """``keys`` (N, 2) amid the earlier ones of a curve, which is what it was until the frame before them and from the frame after them on."""
+    old, first, last = keys_of(curve), keys[0, 0], keys[-1, 0]
+    parts = [keys]
+    if (old[:, 0] < first).any():
+        parts = [old[old[:, 0] < first - 1], np.array([[first - 1, curve.evaluate(first - 1)]]), *parts]
+    if (old[:, 0] > last).any():
+        parts = [*parts, np.array([[last + 1, curve.evaluate(last + 1)]]), old[old[:, 0] > last + 1]]
+    return np.concatenate(parts)

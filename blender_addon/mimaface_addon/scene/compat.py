@@ -75,6 +75,26 @@ def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, g
     return made
 
 
+def fcurves_of(owner: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
+    """The curves of an object's own action by their path; those of its slot from 4.4 on."""
+    data = owner.animation_data
+    action: Any = data.action if data is not None else None
+    if action is None:
+        return {}
+    if not hasattr(action, "layers") or not hasattr(data, "action_slot"):
+        return {curve.data_path: curve for curve in action.fcurves}
+    bags = [bag for layer in action.layers for strip in layer.strips if (bag := strip.channelbag(data.action_slot)) is not None]
+    return {curve.data_path: curve for bag in bags for curve in bag.fcurves}
+
+
+def level(layout: bpy.types.UILayout, name: str, share: float) -> None:
+    """A bar, 0 to 1, with its name; drawn in signs before 4.0."""
+    if hasattr(layout, "progress"):
+        layout.progress(factor=share, text=name)
+    else:
+        layout.label(text=f"{'|' * round(12 * share)} {name}")
+
+
 def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -> None:
     """Put bones in a named collection (4.0 on); earlier versions have none and show all bones."""
     if not hasattr(armature, "collections"):

@@ -40,6 +40,9 @@ class Settings(Protocol):
     size: int
     framing: str
     transparent: bool
+    stream_kind: str
+    stream_host: str
+    stream_port: int
 
 
 def settings_of(scene: bpy.types.Scene) -> Settings:

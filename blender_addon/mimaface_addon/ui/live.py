@@ -27,6 +27,7 @@ from ..protocol.client import Client
 from ..scene import compat, portraits, posing
 from ..scene.settings import settings_of
 from ..session import running, session
+from .capture import driven
 
 log = logging.getLogger(__name__)
 QUICK, IDLE = 0.01, 0.05  # seconds between looks for a picture: while one is awaited, and else
@@ -256,6 +257,14 @@ def _moved(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None)
 
 
 @bpy.app.handlers.persistent
+def _frame_changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
+    if driven.key is not None:
+        live.dirty = True  # a stream moves the portrait: its sample is newer than what this frame's curves have just been evaluated to
+    else:
+        _moved(scene, depsgraph)
+
+
+@bpy.app.handlers.persistent
 def _changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
     rig = portraits.current(bpy.context)
     if rig is None or depsgraph is None:
@@ -275,7 +284,7 @@ def _stepped(*_: object) -> None:
 
 
 HANDLERS = {
-    "depsgraph_update_post": _changed, "frame_change_post": _moved, "load_pre": _opened, "undo_post": _stepped, "redo_post": _stepped,
+    "depsgraph_update_post": _changed, "frame_change_post": _frame_changed, "load_pre": _opened, "undo_post": _stepped, "redo_post": _stepped,
 }  # fmt: skip
 _timer = _guarded(tick)
 _drawing: list[Any] = []

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import blf
 import bpy
 
 from ..core.activity import seconds_since
@@ -19,7 +18,8 @@ from ..scene.rig import GAZE_CHANNELS
 from ..scene.settings import Take, settings_of
 from ..scene.takes import ACTIVE
 from ..session import session
-from . import options
+from . import capture_panel, options
+from .texts import BOX, BUTTON, wrapped
 
 LIGHTS: dict[str, Any] = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
 STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a take, before its frames come
@@ -34,42 +34,6 @@ STATES: dict[str, Any] = {
 }
 NAMES_SHARE = 0.4  # of a line of the Face panel that the slider's name takes: enough for "Lower Down" in a sidebar as Blender opens it
 NAMED = ("tongue", "cheek", "nose")  # parts that share a group with another part
-NARROW = 240.0  # pixels of a sidebar as Blender opens it
-BOX = 18.0  # pixels of a line that the frame of a box takes
-BUTTON = 22.0  # pixels of a button with a sign only
-MARGIN = 66.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
-
-
-def lines_of(text: str, pixels: float) -> list[str]:
-    """``text`` in lines that fit ``pixels`` in the interface's font; a word that is longer than a line is broken."""
-    preferences = bpy.context.preferences
-    blf.size(0, preferences.ui_styles[0].widget.points * preferences.system.ui_scale)
-
-    def fits(part: str) -> bool:
-        return blf.dimensions(0, part)[0] <= pixels
-
-    lines, line = [], ""
-    for word in text.split():
-        if line and not fits(f"{line} {word}"):
-            lines.append(line)
-            line = ""
-        line = f"{line} {word}".strip()
-        while not fits(line) and len(line) > 1:
-            length = next(length for length in range(len(line) - 1, 0, -1) if length == 1 or fits(line[:length]))
-            lines.append(line[:length])
-            line = line[length:]
-    return [*lines, line]
-
-
-def wrapped(layout: bpy.types.UILayout, text: str, icon: Any = "NONE", taken: float = 0.0) -> None:
-    """A sentence over as many lines as it needs in the sidebar that is being drawn; ``taken``: pixels beside it."""
-    scale, region = bpy.context.preferences.system.ui_scale, bpy.context.region
-    width = region.width if region is not None and region.width > 1 else NARROW * scale
-    column = layout.column(align=True)
-    for index, part in enumerate(lines_of(text, width - (MARGIN + taken) * scale)):
-        column.label(text=part, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
-
-
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     runtime = session()
     state = runtime.backend.state
@@ -170,6 +134,7 @@ def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     options.draw(layout, settings_of(context.scene))
     layout.operator("mimaface.import_motion", icon="ANIM")
     if item is not None:
+        layout.operator("mimaface.reduce_keys", icon="IPO_LINEAR")
         layout.prop(item, '["mocap_influence"]', text="Influence", slider=True)
 
 
@@ -240,7 +205,8 @@ class MIMAFACE_UL_takes(bpy.types.UIList):
 
 SECTIONS = (
     ("setup", "Setup", draw_setup, False), ("portrait", "Portrait", draw_portrait, False), ("face", "Face", draw_face, True),
-    ("mocap", "Mocap", draw_mocap, True), ("generate", "Generate", draw_generate, False), ("takes", "Takes", draw_takes, False),
+    ("mocap", "Mocap", draw_mocap, True), ("capture", "Live Capture", capture_panel.draw, True),
+    ("generate", "Generate", draw_generate, False), ("takes", "Takes", draw_takes, False),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
+from ..core.capture import SOURCES
 from ..core.delivery import note
 from ..scene import strips
 from ..scene.rig import is_rig
@@ -84,6 +85,13 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         items=[("photo", "Whole Photo", "The face pasted back into the photo"), ("face", "Face", "A square around the head")],
     )
     transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the person is see-through")
+    stream_kind: EnumProperty(
+        name="Input", description="What sends the face", items=[(item.kind, item.label, item.setting) for item in SOURCES]
+    )
+    stream_host: StringProperty(
+        name="Address", description="The phone's address where it must be asked to send, else the address of this computer to listen at; empty: all"
+    )
+    stream_port: IntProperty(name="Port", description="Port of this computer to listen at; 0 is the usual one of the input", min=0, max=65535)
 
 
 CLASSES = (MimaFaceTake, MimaFaceScene)

@@ -5,13 +5,14 @@
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import FloatProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
 from ...protocol.codec import Message
 from ...protocol.motion import MotionClip
-from ...scene import bake, strips
+from ...scene import bake, reduction, strips
+from ...scene.driving import find, key_of
 from ...scene.settings import settings_of
 from ...session import session
 from .. import options
@@ -46,14 +47,14 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
                 setattr(settings, name, getattr(self, name))
             else:
                 setattr(self, name, getattr(settings, name))
-        identity, scene_name, start = _key(item), context.scene.name, context.scene.frame_start
+        identity, scene_name, start = key_of(item), context.scene.name, context.scene.frame_start
         wanted = options.to_wire(self)
         if path.suffix.lower() == ".npz":
             del wanted["neutral"]
         label, runtime = self.bl_label, session()
 
         def done(message: Message) -> None:
-            target: bpy.types.Object | None = _find(identity)
+            target: bpy.types.Object | None = find(identity)
             scene: bpy.types.Scene | None = bpy.data.scenes.get(scene_name)
             if target is None or scene is None:
                 runtime.fail(f"{path.name} was read, but the rig is gone: select a portrait rig and import it again")
@@ -81,13 +82,23 @@ class MIMAFACE_OT_motion_imported(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _key(item: bpy.types.Object) -> tuple[str, str]:
-    return item.name, item.library.filepath if item.library is not None else ""
+class MIMAFACE_OT_reduce_keys(Operator):
+    """Take keys out of the mocap layer that it can do without: what it does changes by no more than the tolerance"""
+
+    bl_idname = "mimaface.reduce_keys"
+    bl_label = "Reduce Keys"
+    bl_options = {"REGISTER", "UNDO"}
+    tolerance: FloatProperty(
+        name="Tolerance", description="Largest change: 1 is a whole blendshape, a radian, or a tenth of a metre; more takes out more keys",
+        min=0.0, max=0.2, default=0.01, step=0.1, precision=3,
+    )  # fmt: skip
+
+    def work(self, context: bpy.types.Context) -> None:
+        item = writable_rig(context)
+        before, after = reduction.reduce_layer(item, self.tolerance)
+        if not before:
+            raise Refused(f"{item.name} has no keys on its mocap layer: import or record a motion first")
+        session().notice = f"{item.name}: {after} of {before} keys of the mocap layer are left"
 
 
-def _find(key: tuple[str, str]) -> bpy.types.Object | None:
-    """A local or overriding object by its name, which a linked one may share."""
-    return next((item for item in bpy.data.objects if _key(item) == key), None)
-
-
-CLASSES = (MIMAFACE_OT_import_motion, MIMAFACE_OT_motion_imported)
+CLASSES = (MIMAFACE_OT_import_motion, MIMAFACE_OT_motion_imported, MIMAFACE_OT_reduce_keys)

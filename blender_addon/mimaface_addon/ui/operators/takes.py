@@ -17,6 +17,7 @@ from ...scene import bake, compat, saving, strips
 from ...scene.settings import Take, settings_of
 from ...scene.takes import ACTIVE, add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
 from ...session import session
+from ..capture import driven
 from .base import Operator, Refused, current_rig
 
 
@@ -31,6 +32,7 @@ class MIMAFACE_OT_generate(Operator):
         scene = compat.sequencer_scene(context)
         settings, item = settings_of(context.scene), current_rig(context)
         frames = bake.shot_frames(context.scene)
+        driven.release()  # a take holds what is keyed and posed, and nothing of a stream
         start, motion = frames[0], bake.scene_to_motion(context, item, frames)
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
         identity = uuid.uuid4().hex

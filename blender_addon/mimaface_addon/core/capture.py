@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Live capture as the artist sees it: what can be listened to, and the newest sample of what is. The backend receives. No bpy here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..protocol.arkit import BLENDSHAPE_INDEX
+from ..protocol.client import Client, Request
+from ..protocol.errors import InvalidInput, MimaFaceError
+from ..protocol.motion import MotionClip
+
+TIMEOUT = 5.0  # seconds without an answer after which the stream is given up; they take milliseconds
+# what the bars show: a name, and the blendshapes whose mean it is
+LEVELS = (
+    ("Jaw", ("jawOpen",)), ("Smile", ("mouthSmileLeft", "mouthSmileRight")), ("Brows", ("browInnerUp",)),
+    ("Right Lid", ("eyeBlinkRight",)), ("Left Lid", ("eyeBlinkLeft",)),
+)  # fmt: skip
+AGAIN = "press Listen again"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of input. port: of this computer, usually. phone: "must" or "may" be named, to be asked, or "" when the sender names us."""
+
+    kind: str
+    label: str
+    port: int
+    phone: str
+    setting: str
+
+    def address(self, host: str, port: int) -> str:
+        """As ``mimaface record --input`` has it; port 0 is the usual one. Raises :class:`InvalidInput`."""
+        if self.phone == "must" and not host.strip():
+            raise InvalidInput("the phone must be asked to send", "enter the address that its app shows")
+        return f"{self.kind}://{host.strip()}" + (f":{port}" if port else "")
+
+
+SOURCES = (
+    Source("livelink", "Live Link Face", 11111, "", "iPhone: in its ARKit mode, enter this computer's address and port 11111"),
+    Source("ifacialmocap", "iFacialMocap", 49983, "may", "iPhone, or Facemotion3d: enter the phone's address, or let the app send to port 49983"),
+    Source("vts", "VTube Studio", 21412, "must", "iPhone: switch on its 3rd party PC clients, and enter the phone's address"),
+    Source("meowface", "MeowFace", 12345, "must", "Android: enter the phone's address"),
+    Source("vmc", "VMC", 39539, "", "VSeeFace, Waidayo and others: let it send to this computer, port 39539"),
+    Source("openseeface", "OpenSeeFace", 11573, "", "A webcam, on any system: let it send to this computer, port 11573"),
+)
+
+
+@dataclass
+class Take:
+    """What is recorded: onto which rig of which scene, from which frame on, and whether earlier keys around it stay."""
+
+    rig: tuple[str, str]
+    scene: tuple[int, str]
+    start: int
+    punch_in: bool
+
+
+@dataclass
+class Capture:
+    """One stream that the backend listens to for us; asks for one sample at a time. On the main thread only."""
+
+    name: str = ""
+    port: int = 0
+    problem: str = ""
+    told: dict[str, Any] = field(default_factory=dict)  # the fields of the last answer
+    clip: MotionClip | None = None  # the newest sample, relative to the neutral
+    take: Take | None = None  # what is recorded now
+    _client: Client | None = None
+    _request: Request | None = None
+    _heard: float = 0.0  # when the newest sample came, on our monotonic clock
+
+    @property
+    def on(self) -> bool:
+        return self._client is not None
+
+    def begin(self, client: Client, name: str, port: int) -> None:
+        """The backend listens now."""
+        self.end()
+        self._client, self.name, self.port, self.problem = client, name, port, ""
+
+    def end(self, problem: str = "") -> None:
+        """Listen no more; the backend is told, where it is still there."""
+        client, self._client, self._request = self._client, None, None
+        self.told, self.clip, self.take, self.problem = {}, None, None, problem
+        if client is not None and client.state == "ready":
+            client.request("stream.close", {}, [], timeout=TIMEOUT)
+
+    def look(self, client: Client | None) -> MotionClip | None:
+        """The newest sample, once; ``client`` is the backend that runs now."""
+        if self._client is None:
+            return None
+        if client is not self._client:
+            self.end(f"the backend that listened has ended: {AGAIN}")
+            return None
+        fresh = None
+        if self._request is not None and self._request.done():
+            try:
+                fresh = self._told(self._request.result())
+            except MimaFaceError as error:
+                self.end(str(error))
+                return None
+            self._request = None
+        if self._request is None:
+            self._request = client.request("stream.latest", {"known": self.told.get("number", 0)}, [], timeout=TIMEOUT)
+        return fresh
+
+    def _told(self, message: Any) -> MotionClip | None:
+        self.told = message.fields
+        if not message.parts[0]:
+            return None
+        self.clip = MotionClip.from_bytes(message.parts[0], self.name)
+        self._heard = time.monotonic() - message.fields["age"]
+        return self.clip
+
+    @property
+    def light(self) -> str:
+        """"waiting" before the first packet, "silent" when they have ceased, "lost" without a face, else "tracking"."""
+        if self.told.get("tracking"):
+            return "tracking"
+        if not self.told.get("packets"):
+            return "waiting"
+        return "lost" if self.told.get("rate", 0) else "silent"
+
+    @property
+    def delay(self) -> float:
+        """Seconds since the newest sample came to this computer."""
+        return time.monotonic() - self._heard
+
+    def levels(self) -> list[tuple[str, float]]:
+        """(name, 0 to 1) of the bars."""
+        shapes = None if self.clip is None else self.clip.blendshapes[0]
+        return [
+            (name, 0.0 if shapes is None else min(max(sum(float(shapes[BLENDSHAPE_INDEX[item]]) for item in items) / len(items), 0.0), 1.0))
+            for name, items in LEVELS
+        ]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A live stream moves a rig's mocap layer: values without keys and undo steps, put back when it ends.
+
+Blender evaluates curves when the frame changes and not when a value is written, so a stream shows on a layer that has keys, too.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from ..protocol.motion import MotionClip
+from . import bake, compat
+
+Key = tuple[str, str]  # name of an object, and the file that it is linked from or ""
+
+
+def key_of(item: bpy.types.Object) -> Key:
+    return item.name, item.library.filepath if item.library is not None else ""
+
+
+def find(key: Key) -> bpy.types.Object | None:
+    """A local or overriding object by its name, which a linked one may share."""
+    return next((item for item in bpy.data.objects if key_of(item) == key), None)
+
+
+class Driven:
+    """The rig that a stream moves, and what its mocap layer was before. Holds no reference into Blender's data."""
+
+    def __init__(self) -> None:
+        self.key: Key | None = None  # of the rig that is moved now
+        self._before: dict[Key, dict[str, float]] = {}  # of every rig that was moved since the file was opened
+
+    def drive(self, rig: bpy.types.Object, clip: MotionClip) -> None:
+        """Show the first frame of a motion that is relative ("rest")."""
+        key = key_of(rig)
+        if self.key not in (None, key):
+            self.release()
+        values = {name: float(channel[0]) for _, name, channel in bake.layer_of(clip) if name in rig}
+        if key not in self._before:
+            self._before[key] = {name: rig[name] for name in values}
+        self.key = key
+        for name, value in values.items():
+            if rig[name] != value:
+                rig[name] = value
+        rig.update_tag()
+
+    def release(self) -> None:
+        """Put back what the layer shows at this frame without the stream."""
+        key, self.key = self.key, None
+        rig = None if key is None else find(key)
+        if key is not None and rig is not None:
+            self._put_back(rig, self._before[key])
+
+    def stepped(self) -> None:
+        """After undo and redo: a step that was made while a rig was moved holds values of the stream; they go."""
+        for key, before in self._before.items():
+            rig = find(key)
+            if rig is not None and key != self.key:
+                self._put_back(rig, before)
+
+    def forget(self) -> None:
+        """Another file is open."""
+        self.key = None
+        self._before.clear()
+
+    @staticmethod
+    def _put_back(rig: bpy.types.Object, before: dict[str, float]) -> None:
+        curves = compat.fcurves_of(rig)
+        frame = bpy.context.scene.frame_current_final
+        for name, value in before.items():
+            curve = curves.get(f'["{name}"]')
+            rig[name] = value if curve is None else curve.evaluate(frame)
+        rig.update_tag()

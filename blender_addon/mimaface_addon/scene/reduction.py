@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fewer keys on the mocap layer, and the same motion within a tolerance."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from . import bake, compat
+from .rig import POSITION_CHANNELS
+
+METRES = 0.1  # metres that count as much as a whole blendshape or a radian
+
+
+def reduce_layer(rig: bpy.types.Object, tolerance: float) -> tuple[int, int]:
+    """Thin out every curve of the mocap layer; returns how many keys there were and how many are left."""
+    before = after = 0
+    for path, curve in compat.fcurves_of(rig).items():
+        if not path.startswith('["mocap_'):
+            continue
+        keys = bake.keys_of(curve)
+        kept = keys[needed(keys, tolerance * (METRES if path.strip('[]"') in POSITION_CHANNELS else 1.0))]
+        before, after = before + len(keys), after + len(kept)
+        if len(kept) < len(keys):
+            curve.keyframe_points.clear()
+            bake.key_curve(curve, kept)
+    return before, after
+
+
+def needed(keys: np.ndarray, tolerance: float) -> np.ndarray:
+    """(N,) which of the keys (N, 2) straight lines need to pass all of them within ``tolerance`` in value (Douglas and Peucker 1973)."""
+    kept = np.zeros(len(keys), bool)
+    kept[[0, -1]] = True
+    parts = [(0, len(keys) - 1)]
+    while parts:
+        first, last = parts.pop()
+        inner = keys[first + 1 : last]
+        if not len(inner):
+            continue
+        away = np.abs(np.interp(inner[:, 0], keys[[first, last], 0], keys[[first, last], 1]) - inner[:, 1])
+        if away.max() > tolerance:
+            middle = first + 1 + int(away.argmax())
+            kept[middle] = True
+            parts += [(first, middle), (middle, last)]
+    return kept

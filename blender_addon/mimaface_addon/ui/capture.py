@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Live Capture: while the backend listens, a timer asks it for the newest sample and moves the portrait's mocap layer with it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+
+import bpy
+
+from ..core.capture import Capture
+from ..scene import compat, portraits
+from ..scene.driving import Driven
+from ..session import running
+
+log = logging.getLogger(__name__)
+EVERY = 1 / 60  # seconds between looks for a sample; phones send so often
+SHOWN = 0.1  # seconds between repaints of the panel. Lowered: bars that move more smoothly, and a busier interface
+capture, driven = Capture(), Driven()
+_painted = 0.0
+
+
+def look() -> None:
+    """Take the newest sample, and show it on the portrait that is worked on."""
+    global _painted
+    runtime = running()
+    ready = runtime is not None and runtime.backend.state == "ready"
+    clip = capture.look(runtime.backend.client if runtime is not None and ready else None)
+    rig = portraits.current(bpy.context)
+    if rig is None or not capture.on:
+        driven.release()
+    elif clip is not None:
+        driven.drive(rig, clip)
+    if time.monotonic() - _painted > SHOWN or not capture.on:
+        _painted = time.monotonic()
+        compat.redraw()
+
+
+def _tick() -> float | None:
+    """None when nothing is listened to any more: Blender forgets the timer then."""
+    try:
+        look()
+    except Exception as error:
+        log.exception("Live Capture made a mistake")
+        stop(f"a mistake of the add-on ({error}): press Listen again; if it stays, report it with Blender's log")
+    return EVERY if capture.on else None
+
+
+def listen() -> None:
+    """To be called when the stream is open."""
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, persistent=True)
+
+
+def stop(problem: str = "") -> None:
+    """Listen no more; the mocap layer is what it was."""
+    capture.end(problem)
+    driven.release()
+    compat.redraw()
+
+
+@bpy.app.handlers.persistent
+def _opening(*_: object) -> None:
+    stop()
+    driven.forget()
+
+
+@bpy.app.handlers.persistent
+def _stepped(*_: object) -> None:
+    driven.stepped()
+
+
+@bpy.app.handlers.persistent
+def _saving(*_: object) -> None:
+    driven.release()  # the next sample moves it again
+
+
+@bpy.app.handlers.persistent
+def _frame_changed(*_: object) -> None:
+    """Curves of an earlier take have moved the layer."""
+    rig = portraits.current(bpy.context) if driven.key is not None and capture.clip is not None else None
+    if rig is not None and capture.clip is not None and not bpy.app.is_job_running("RENDER"):
+        driven.drive(rig, capture.clip)
+
+
+HANDLERS = {
+    "load_pre": _opening, "undo_post": _stepped, "redo_post": _stepped, "save_pre": _saving, "frame_change_post": _frame_changed,
+}  # fmt: skip
+
+
+def register() -> None:
+    for name, handler in HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
+
+
+def unregister() -> None:
+    stop()
+    with contextlib.suppress(ValueError):
+        bpy.app.timers.unregister(_tick)
+    for name, handler in HANDLERS.items():
+        with contextlib.suppress(ValueError):
+            getattr(bpy.app.handlers, name).remove(handler)

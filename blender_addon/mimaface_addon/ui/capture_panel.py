@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Live Capture panel: what is listened to, what is heard, and the buttons that record it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..core.capture import SOURCES
+from ..scene import compat
+from ..scene.settings import settings_of
+from .capture import capture
+from .texts import BOX, BUTTON, wrapped
+
+LIGHTS: dict[str, Any] = {"tracking": "CHECKMARK", "lost": "ERROR", "silent": "ERROR", "waiting": "SORTTIME"}
+WORDS = {
+    "tracking": "a face is tracked", "lost": "no face: check that the sender sees one", "silent": "nothing comes any more",
+    "waiting": "nothing has come yet",
+}  # fmt: skip
+
+
+def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    if capture.problem:
+        wrapped(layout.box(), capture.problem, "ERROR", BOX)
+    if capture.on:
+        _draw_heard(layout)
+    else:
+        _draw_choice(layout, context)
+
+
+def _draw_choice(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    settings = settings_of(context.scene)
+    source = next(item for item in SOURCES if item.kind == settings.stream_kind)
+    column = layout.column(align=True)
+    column.prop(settings, "stream_kind", text="")
+    column.prop(settings, "stream_host", text="Phone" if source.phone else "Address")
+    column.prop(settings, "stream_port")
+    wrapped(layout, source.setting, "INFO")
+    layout.operator("mimaface.listen", icon="REC")
+
+
+def _draw_heard(layout: bpy.types.UILayout) -> None:
+    row = layout.row(align=True)
+    wrapped(row, f"{capture.name}, port {capture.port}: {WORDS[capture.light]}", LIGHTS[capture.light], BUTTON)
+    if capture.take is None:
+        row.operator("mimaface.stop_listening", text="", icon="X")
+    if capture.told.get("note"):
+        wrapped(layout, capture.told["note"], "ERROR")
+    if capture.clip is not None:
+        layout.label(text=f"{capture.told['rate']:.0f} packets/s, {1000 * capture.delay:.0f} ms")
+        column = layout.column(align=True)
+        for name, share in capture.levels():
+            compat.level(column, name, share)
+    layout.operator("mimaface.set_neutral", icon="USER")
+    if capture.take is not None:
+        wrapped(layout, f"Recording from frame {capture.take.start} on: {max(capture.told.get('recorded', 0), 0)} samples", "REC")
+        layout.operator("mimaface.stop_recording", icon="SNAP_FACE")
+    else:
+        row = layout.row(align=True)
+        row.operator("mimaface.record", icon="REC").punch_in = False
+        row.operator("mimaface.record", text="Punch In", icon="NLA").punch_in = True

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listen to face capture, and record it onto the mocap layer."""
+
+# annotations are evaluated: Blender reads the properties from them
+import bpy
+from bpy.props import BoolProperty
+
+from ...core.activity import Activity
+from ...core.capture import SOURCES, Take
+from ...protocol.codec import Message
+from ...protocol.motion import MotionClip
+from ...scene import bake, compat
+from ...scene.driving import find, key_of
+from ...scene.settings import settings_of
+from ...session import session
+from .. import capture as live
+from .base import Operator, Refused, writable_rig
+
+
+class MIMAFACE_OT_listen(Operator):
+    """Listen to this input: the portrait follows the face that is sent, until Stop"""
+
+    bl_idname = "mimaface.listen"
+    bl_label = "Listen"
+
+    def work(self, context: bpy.types.Context) -> None:
+        settings, runtime = settings_of(context.scene), session()
+        source = next(item for item in SOURCES if item.kind == settings.stream_kind)
+        address = source.address(settings.stream_host, settings.stream_port)
+        live.stop()
+
+        def done(message: Message) -> None:
+            client = runtime.backend.client
+            if client is not None:
+                live.capture.begin(client, message.fields["name"], message.fields["port"])
+                live.listen()
+
+        def failed(text: str) -> None:
+            live.capture.problem = text
+
+        runtime.ask("stream.open", {"input": address}, [], done, failed, Activity("Opening", source.label, address, "capture"))
+
+
+class Listening(Operator):
+    """Of operators that need a stream."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return live.capture.on
+
+
+class MIMAFACE_OT_stop_listening(Listening):
+    """Stop listening; the portrait is as it was"""
+
+    bl_idname = "mimaface.stop_listening"
+    bl_label = "Stop"
+
+    def work(self, context: bpy.types.Context) -> None:
+        if live.capture.take is not None:
+            raise Refused("a take is being recorded: press Stop Recording first")
+        live.stop()
+
+
+class MIMAFACE_OT_set_neutral(Listening):
+    """The face as it is now is no motion: what follows is relative to it"""
+
+    bl_idname = "mimaface.set_neutral"
+    bl_label = "Set Neutral"
+
+    def work(self, context: bpy.types.Context) -> None:
+        session().ask("stream.neutral", {}, [], lambda _: None, session().fail)
+
+
+class MIMAFACE_OT_record(Listening):
+    """Record from the current frame on, until Stop; press Play beside it to act to the shot. An earlier take on the mocap layer is replaced"""
+
+    bl_idname = "mimaface.record"
+    bl_label = "Record"
+    punch_in: BoolProperty(
+        name="Punch In", description="Replace only the frames that are recorded; what the mocap layer does before and after stays"
+    )
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        if getattr(properties, "punch_in", False):
+            return "Record from the current frame on, until Stop, and replace only these frames: the take before and after them stays"
+        return cls.__doc__ or ""
+
+    def work(self, context: bpy.types.Context) -> None:
+        if live.capture.take is not None:
+            raise Refused("a take is being recorded: press Stop Recording first")
+        item, scene = writable_rig(context), context.scene
+        take = Take(key_of(item), compat.scene_key(scene), scene.frame_current, self.punch_in)
+
+        def done(_: Message) -> None:
+            if live.capture.on:
+                live.capture.take = take
+
+        session().ask("stream.record", {}, [], done, session().fail)
+
+
+class MIMAFACE_OT_stop_recording(Listening):
+    """End the take and key the mocap layer with it"""
+
+    bl_idname = "mimaface.stop_recording"
+    bl_label = "Stop Recording"
+
+    def work(self, context: bpy.types.Context) -> None:
+        take, runtime = live.capture.take, session()
+        if take is None:
+            raise Refused("no take is being recorded: press Record first")
+        name, live.capture.take = live.capture.name, None
+
+        def done(message: Message) -> None:
+            rig, scene = find(take.rig), compat.find_scene(take.scene)
+            if rig is None or scene is None:
+                runtime.fail("a take was recorded, but its rig is gone: select a portrait rig and record it again")
+                return
+            motion = MotionClip.from_bytes(message.parts[0], name)
+            live.driven.release()  # the step holds the layer as it is without the stream
+            made = bake.motion_to_curves(scene, rig, motion, name, take.start, take.punch_in)
+            scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
+            notes = [f"{made.keys} keys on {made.channels} channels, frames {take.start} to {made.last}", *message.fields.get("warnings", [])]
+            runtime.notice = f"{name}: {'; '.join(notes)}"
+            runtime.steps.push("Punch In" if take.punch_in else "Record")
+
+        runtime.ask("stream.finish", {}, [], done, runtime.fail, Activity("Reading the take of", name))
+
+
+CLASSES = (
+    MIMAFACE_OT_listen, MIMAFACE_OT_stop_listening, MIMAFACE_OT_set_neutral, MIMAFACE_OT_record, MIMAFACE_OT_stop_recording,
+)  # fmt: skip

@@ -1,0 +1,155 @@
+"""Live Capture: the backend listens to a sender on loopback, the rig follows, and takes are recorded and punched in."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
+import bpy
+
+import drive
+
+PACKETS = [bytes.fromhex(text) for text in json.loads((drive.WORK / "packets.json").read_text())]  # jawOpen 0.1 + 0.02 · index
+SENDER = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+PORT = int(os.environ["MIMAFACE_PORT"])
+
+
+def live():
+    return drive.part("ui.capture")
+
+
+def rig():
+    return bpy.context.scene.mimaface.rig
+
+
+def heard(packets: list[bytes]) -> None:
+    """Send these, and look as the timer does until the last one is shown."""
+    wanted = live().capture.told.get("number", 0) + len(packets)
+    for packet in packets:
+        SENDER.sendto(packet, ("127.0.0.1", PORT))
+    drive.pump(lambda: live().look() or live().capture.told.get("number", 0) >= wanted, what="a sample")
+
+
+def shown() -> float:
+    """The jaw of the evaluated rig."""
+    return rig().evaluated_get(bpy.context.evaluated_depsgraph_get())["out_jawOpen"]
+
+
+def curve(name: str = "mocap_jawOpen") -> list[list[float]]:
+    return drive.part("scene.bake").keys_of(drive.part("scene.compat").fcurves_of(rig())[f'["{name}"]']).round(4).tolist()
+
+
+def listen() -> None:
+    settings = bpy.context.scene.mimaface
+    settings.stream_kind, settings.stream_host, settings.stream_port = "livelink", "127.0.0.1", PORT
+    assert bpy.ops.mimaface.listen() == {"FINISHED"}
+    drive.pump(lambda: live().capture.on or live().capture.problem, what="listening")
+    drive.pump(lambda: live().look() or live().capture.told, what="a first answer")
+
+
+def record(packets: list[bytes], punch_in: bool = False) -> str:
+    runtime = drive.part("session").session()
+    assert bpy.ops.mimaface.record(punch_in=punch_in) == {"FINISHED"}
+    drive.pump(lambda: live().capture.take is not None, what="recording")
+    heard(packets)
+    assert bpy.ops.mimaface.stop_recording() == {"FINISHED"}
+    drive.pump(lambda: not runtime.busy, what="the take")
+    return runtime.notice or runtime.last_error
+
+
+def following() -> dict:
+    """The rig follows, without keys; it is as it was when the stream ends, is saved, or a frame is generated."""
+    said = {"light before": live().capture.light, "listens": [live().capture.name, live().capture.port == PORT]}
+    rig()["mocap_jawOpen"] = 0.05
+    heard(PACKETS[:1])
+    heard(PACKETS[20:21])
+    said |= {"light": live().capture.light, "jaw": shown(), "levels": dict(live().capture.levels()), "keys": rig().animation_data.action is not None}
+    live().driven.release()
+    said["released"] = shown()
+    heard(PACKETS[10:11])
+    said["again"] = shown()
+    bpy.ops.wm.save_mainfile()
+    said["saved"] = rig()["mocap_jawOpen"]
+    heard(PACKETS[20:21])
+    bpy.ops.mimaface.set_neutral()
+    drive.pump(lambda: not drive.part("session").session().requests.waiting, what="neutral")
+    heard(PACKETS[25:26])
+    said["from neutral"] = shown()
+    heard(PACKETS[:1])
+    bpy.ops.mimaface.set_neutral()
+    drive.pump(lambda: not drive.part("session").session().requests.waiting, what="neutral")
+    rig()["mocap_jawOpen"] = 0.0
+    SENDER.sendto(b"\x01\x00\x05\x00Actor" + b"\0" * 60, ("127.0.0.1", PORT))
+    drive.pump(lambda: live().look() or live().capture.told.get("note"), what="the note")
+    return said | {"note": live().capture.told["note"]}
+
+
+def taking() -> dict:
+    scene, release = bpy.context.scene, live().driven.release
+    scene.frame_set(5)
+    said = {"notice": record(PACKETS[:30])}
+    said["keys"] = curve()
+    release()
+    scene.frame_set(8)
+    heard(PACKETS[29:30])
+    said["over curves"] = shown()
+    scene.frame_set(9)
+    said["over curves on another frame"] = shown()
+    record([PACKETS[0]] * 1 + PACKETS[1:7], punch_in=True)
+    said["punched"] = curve()
+    release()
+    said["curve again"] = [shown(), dict(curve())[9.0]]
+    bpy.ops.mimaface.reduce_keys(tolerance=0.01)
+    said["reduced"] = curve()
+    return said
+
+
+def ends() -> dict:
+    said = {}
+    heard(PACKETS[29:30])
+    assert bpy.ops.mimaface.stop_listening() == {"FINISHED"}
+    said["off"] = [live().capture.on, live().driven.key, shown() == dict(curve()).get(bpy.context.scene.frame_current, shown())]
+    said["polls"] = [bpy.ops.mimaface.record.poll(), bpy.ops.mimaface.set_neutral.poll()]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        drive.pump(lambda: free(other), what="the port is free")
+        assert bpy.ops.mimaface.listen() == {"FINISHED"}
+        drive.pump(lambda: live().capture.on or live().capture.problem, what="a refusal")
+        said["taken"] = live().capture.problem
+    bpy.context.scene.mimaface.stream_kind, bpy.context.scene.mimaface.stream_host = "vts", ""
+    try:
+        bpy.ops.mimaface.listen()
+    except RuntimeError as error:
+        said["no phone"] = str(error)
+    listen()
+    heard(PACKETS[:2])
+    drive.part("session").session().stop()
+    live().look()
+    return said | {"backend gone": live().capture.problem}
+
+
+def free(other: socket.socket) -> bool:
+    try:
+        other.bind(("127.0.0.1", PORT))
+    except OSError:
+        return False
+    return True
+
+
+def main() -> dict:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    drive.enable()
+    bpy.ops.wm.save_as_mainfile(filepath=str(drive.WORK / "shot.blend"))
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base, scene.frame_end = 30, 1, 5
+    drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
+    listen()
+    said = {"version": bpy.app.version_string, "following": following(), "taking": taking(), "ends": ends(), "frame_end": scene.frame_end}
+    drive.part("session").session().backend.stop()
+    return said
+
+
+drive.run(main)

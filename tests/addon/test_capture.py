@@ -1,0 +1,95 @@
+"""Live Capture in real Blenders: a sender on loopback, the real backend, the rig that follows and the takes that are keyed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import socket
+
+import numpy as np
+import pytest
+
+from blender_runs import VERSIONS, in_blender
+from conftest import motion_of
+from drivers.test_streams import live_link
+from mimaface.drivers.streams import KINDS
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface_addon.core.capture import LEVELS, SOURCES, Source
+from mimaface_addon.protocol.errors import InvalidInput
+
+
+def test_the_panel_offers_what_the_backend_listens_to():
+    assert {source.kind: source.port for source in SOURCES} == {kind: decoder().port for kind, decoder in KINDS.items()}
+    assert all(name in BLENDSHAPE_INDEX for _, names in LEVELS for name in names)
+
+
+def test_the_address_is_as_the_command_line_has_it():
+    source = Source("vts", "VTube Studio", 21412, "must", "")
+    assert source.address(" 192.168.0.20 ", 0) == "vts://192.168.0.20" and source.address("phone", 77) == "vts://phone:77"
+    with pytest.raises(InvalidInput, match="must be asked"):
+        source.address(" ", 0)
+    assert SOURCES[0].address("", 0) == "livelink://"
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory, extension):
+    take = motion_of(*({"jawOpen": 0.1 + 0.02 * index} for index in range(30)))
+    packets = json.dumps([live_link(take, index)[0].hex() for index in range(30)])
+
+    @functools.cache
+    def of(version: str) -> dict:
+        work = tmp_path_factory.mktemp("capture")
+        (work / "packets.json").write_text(packets)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        return in_blender(version, "capturing.py", work, extension, MIMAFACE_PORT=str(port))
+
+    return of
+
+
+@pytest.fixture(params=VERSIONS)
+def said(request, play) -> dict:
+    return play(request.param)
+
+
+@pytest.mark.blender
+def test_the_rig_follows_without_keys_and_is_as_it_was_afterwards(said):
+    found = said["following"]
+    assert found["listens"] == ["Live Link Face", True]
+    assert (found["light before"], found["light"], found["keys"]) == ("waiting", "tracking", False)
+    assert found["jaw"] == pytest.approx(0.4, abs=1e-3) == found["levels"]["Jaw"]
+    assert found["released"] == pytest.approx(0.05) == found["saved"], "put back, and what a file holds"
+    assert found["again"] == pytest.approx(0.2, abs=1e-3) and found["from neutral"] == pytest.approx(0.1, abs=1e-3)
+    assert "choose Live Link (ARKit)" in found["note"]
+
+
+@pytest.mark.blender
+def test_a_take_is_keyed_from_the_current_frame_on(said):
+    found = said["taking"]
+    frames, values = np.array(found["keys"]).T
+    assert frames.tolist() == list(range(5, 20)), "29 steps of a 60th of a second, at 30 frames a second"
+    np.testing.assert_allclose(values, 0.04 * np.arange(15), atol=1e-3)
+    assert "frames 5 to 19" in found["notice"] and said["frame_end"] == 19
+    assert found["over curves"] == pytest.approx(0.58, abs=1e-3) == found["over curves on another frame"], "the stream is shown, not the take"
+
+
+@pytest.mark.blender
+def test_what_is_punched_in_leaves_the_rest(said):
+    found = said["taking"]
+    before, after = dict(found["keys"]), dict(found["punched"])
+    np.testing.assert_allclose([after[frame] for frame in (9, 10, 11, 12)], [0, 0.04, 0.08, 0.12], atol=1e-3)
+    assert {frame: after[frame] for frame in before if not 9 <= frame <= 12} == {frame: before[frame] for frame in before if not 9 <= frame <= 12}
+    assert found["curve again"][0] == pytest.approx(found["curve again"][1], abs=1e-3)
+    frames, values = np.array(found["punched"]).T
+    thin = np.array(found["reduced"]).T
+    assert len(thin[0]) < len(frames) and np.abs(np.interp(frames, *thin) - values).max() <= 0.0101
+
+
+@pytest.mark.blender
+def test_it_ends_with_a_sentence(said):
+    found = said["ends"]
+    assert found["off"] == [False, None, True] and found["polls"] == [False, False]
+    assert "cannot listen" in found["taken"] and "use another port" in found["taken"]
+    assert "address that its app shows" in found["no phone"]
+    assert "press Listen again" in found["backend gone"]
