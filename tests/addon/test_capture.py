@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
-import socket
 
 import numpy as np
 import pytest
 
 from blender_runs import VERSIONS, in_blender
-from conftest import motion_of
-from drivers.test_streams import live_link
+from drivers.test_streams import jaw_packets
 from mimaface.drivers.streams import KINDS
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface_addon.core.capture import LEVELS, SOURCES, Source
@@ -33,17 +30,10 @@ def test_the_address_is_as_the_command_line_has_it():
 
 @pytest.fixture(scope="module")
 def play(tmp_path_factory, extension):
-    take = motion_of(*({"jawOpen": 0.1 + 0.02 * index} for index in range(30)))
-    packets = json.dumps([live_link(take, index)[0].hex() for index in range(30)])
-
     @functools.cache
     def of(version: str) -> dict:
         work = tmp_path_factory.mktemp("capture")
-        (work / "packets.json").write_text(packets)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        return in_blender(version, "capturing.py", work, extension, MIMAFACE_PORT=str(port))
+        return in_blender(version, "capturing.py", work, extension, MIMAFACE_PORT=str(jaw_packets(work)))
 
     return of
 

@@ -11,17 +11,20 @@ from PIL import Image
 
 from blender_runs import ROOT, in_window
 from conftest import COLLINS
+from drivers.test_streams import jaw_packets
 
 pytestmark = pytest.mark.blender
 ARTEFACTS = ROOT / "artefacts"
 MOUTH = np.s_[250:360, 400:520]  # of the window, in pixels
-NAMES = ("before", "during", "after", "undone")
+NAMES = ("before", "during", "after", "undone", "heard")
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory) -> dict:
     """What the script noted, and the screenshots by name."""
     work = tmp_path_factory.mktemp("live")
+    port = jaw_packets(work)
+    (work / "port").write_text(str(port))
     in_window("window_live.py", work, "1200x900")
     ARTEFACTS.mkdir(exist_ok=True)
     for path in work.glob("live_*.png"):
@@ -52,6 +55,13 @@ def test_the_photograph_has_its_own_colours(seen):
         there = shown[round(top + y * side) - 2 :, round(left + x * side) - 2 :][:5, :5].mean((0, 1))
         here = photo[round(y * 511) - 2 :, round(x * 511) - 2 :][:5, :5].mean((0, 1))
         assert there == pytest.approx(here, abs=12), (x, y)
+
+
+def test_the_photograph_follows_a_stream_that_leaves_nothing_behind(seen):
+    assert seen["heard"] == [pytest.approx(0.58, abs=1e-3), "tracking"]
+    assert difference(seen, "undone", "heard") > 8, "the mouth is open"
+    assert seen["stopped"] == [0, 0], "nor in a step of undo that was made meanwhile"
+    assert (seen["timers on"], seen["counts off"]["listens"], seen["counts off"]["mocap"]) == (True, False, 0)
 
 
 def test_another_file_in_the_middle_of_a_preview_shows_its_own_pose(seen):

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,9 +162,7 @@ def send(port: int, packets: list[bytes]) -> None:
 @contextmanager
 def telephone(packets: Callable[[int], list[bytes]], pause: float) -> Iterator[int]:
     """A free port to which ``packets(0)``, ``packets(1)``, … are sent, ``pause`` seconds apart."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     done = threading.Event()
 
     def play() -> None:
@@ -179,6 +178,19 @@ def telephone(packets: Callable[[int], list[bytes]], pause: float) -> Iterator[i
     finally:
         done.set()
         thread.join()
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def jaw_packets(folder: Path) -> int:
+    """Write packets of Live Link Face for scripts in Blender, jawOpen 0.1 + 0.02 · index, as ``packets.json``; a free port for them."""
+    take = motion_of(*({"jawOpen": 0.1 + 0.02 * index} for index in range(30)))
+    (folder / "packets.json").write_text(json.dumps([live_link(take, index)[0].hex() for index in range(30)]))
+    return free_port()
 
 
 def recorded(kind: str, frames: list[list[bytes]]) -> tuple[MotionClip, Receiver]:

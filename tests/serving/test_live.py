@@ -112,6 +112,17 @@ def test_a_backend_that_does_not_know_the_portrait_says_so_and_the_next_pose_is_
     client.close()
 
 
+def test_a_picture_that_takes_too_long_is_asked_for_again_by_itself(shared, monkeypatch):
+    client, shown = Client(shared.file), Previews()
+    pose = pose_of(fit(shared.client()), 0.5)
+    request, limits = client.request, iter([0.0, 0.0])
+    monkeypatch.setattr(client, "request", lambda *arguments, timeout: request(*arguments, timeout=next(limits, timeout)))
+    shown.show(client, pose)
+    assert picture(shown).generation == 1 and not shown.problem
+    assert next(limits, None) is None, "twice without an answer in time"
+    client.close()
+
+
 def test_a_connection_that_ends_keeps_nobody_waiting(shared):
     client, shown = Client(shared.file), Previews()
     pose = pose_of(fit(shared.client()), 0.5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import motion_of
-from drivers.test_streams import live_link, send
+from drivers.test_streams import free_port, live_link, send
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import MotionClip
@@ -16,12 +16,6 @@ from .conftest import wait_for
 
 JAW = BLENDSHAPE_INDEX["jawOpen"]
 TAKE = motion_of(*({"jawOpen": 0.1 + 0.02 * index, "angles": (index, 0, 0)} for index in range(30)))
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @contextmanager

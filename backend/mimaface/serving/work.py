@@ -134,14 +134,16 @@ class Work:
         key = identity, settings
         with self._lock:
             found = self._sessions.get(key)
+        new = found is None
         if found is None:
             found = registry.usable(settings.engine).open(portrait, settings, self._pool)
-            yield None
-        with self._lock:
+        with self._lock:  # before the step: whoever has given up meanwhile, and asks again, finds it
             self._sessions[key] = found
             self._sessions.move_to_end(key)
             while len(self._sessions) > CACHED:
                 self._sessions.popitem(last=False)
+        if new:
+            yield None
         return found
 
     def track(self, path: Path, options: dict[str, Any], progress: Progress) -> Iterator[MotionClip | None]:

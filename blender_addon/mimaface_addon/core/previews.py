@@ -23,7 +23,7 @@ from ..protocol.motion import MotionClip
 PROJECTED = "proxy"
 REST = 0.2  # seconds without a new pose after which the hand rests; less asks for pictures that the next movement throws away
 SLOT = "live"  # on the server a newer request takes the place of an older one, of either engine
-TIMEOUT = 10.0  # seconds without a word from the backend until a picture is given up
+TIMEOUT = 10.0  # seconds without a word from the backend until a picture is asked for once more
 LINEAR = np.where(np.arange(256) <= 10, np.arange(256) / (255 * 12.92), ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4).astype(np.float32)  # of sRGB
 UNANSWERED = 1.0  # seconds after which it is said that a picture does not come
 
@@ -152,6 +152,7 @@ class Previews:
         except MimaFaceError as error:
             problem, code = str(error), error.code
         with self._lock:
+            client = self._client
             ours = request in (self._projecting, self._refining)
             if request is self._projecting:
                 self._projecting = None
@@ -165,8 +166,11 @@ class Previews:
                 self.rendered += 1
             elif problem and code not in ("replaced", "cancelled"):
                 self.problem, self.code = problem, code
-                self._shown = max(self._shown, now)  # this pose is not tried again
-        if code != "not_reachable":
+                if code == "not_reachable" and client is not None and client.state == "ready":  # too slow, and still there: asked again
+                    self._wanted = self._wanted or (pose if pose is self._last and not fine else None)
+                else:
+                    self._shown = max(self._shown, now)  # this pose is not tried again
+        if code != "not_reachable" or (client is not None and client.state == "ready"):
             self._go_on()
 
 

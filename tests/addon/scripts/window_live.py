@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -13,6 +14,8 @@ import bpy
 sys.path.insert(0, str(Path(__file__).parent))
 from windows import WORK, Keyboard, enable, end, in_view, part, run, step
 
+PACKETS = [bytes.fromhex(text) for text in json.loads((WORK / "packets.json").read_text())]  # jawOpen 0.1 + 0.02 · index
+SENDER, PORT = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), int((WORK / "port").read_text())
 keyboard, said, DRAG = Keyboard(), {}, 0.025
 ROUNDS = 20  # places of the mouse on one way
 
@@ -183,13 +186,69 @@ def shows_again():
 
 
 @step(0.2)
+def listen():
+    settings = bpy.context.scene.mimaface
+    settings.stream_kind, settings.stream_host, settings.stream_port = "livelink", "127.0.0.1", PORT
+    bpy.context.scene.frame_set(1)
+    bpy.ops.mimaface.listen()
+
+
+def heard(index, jaw):
+    """A step: this packet is sent until Blender's own timer has moved the portrait."""
+
+    def look():
+        if part("ui.capture").capture.on:
+            SENDER.sendto(PACKETS[index], ("127.0.0.1", PORT))
+        return abs(rig()["out_jawOpen"] - jaw) < 1e-3 and settled()
+
+    return look
+
+
+step(0.2)(heard(0, 0.0))
+step(0.2)(heard(29, 0.58))
+
+
+@step(0.2)
+def hears():
+    said["heard"] = [rig()["mocap_jawOpen"], part("ui.capture").capture.light]
+    screenshot("heard")
+    bpy.ops.ed.undo_push(message="amid a stream")
+    bpy.ops.ed.undo_push(message="and another")
+    keyboard.point()
+    keyboard.press("Control_L", "z")
+
+
+step(0.5)(heard(20, 0.4))  # goes on after the step
+
+
+@step(0.2)
+def stop_listening():
+    bpy.ops.mimaface.stop_listening()
+    said["stopped"] = [rig()["mocap_jawOpen"]]
+    keyboard.press("Control_L", "Shift_L", "z")
+
+
+@step(0.5)
+def steps_hold_no_stream():
+    said["stopped"].append(rig()["mocap_jawOpen"])
+    bpy.ops.mimaface.listen()
+
+
+step(0.2)(heard(0, 0.0))
+step(0.2)(heard(10, 0.2))
+
+
+@step(0.2)
 def switch_off():
     rig()["jawOpen"] = 0.5
     rig().update_tag()
     bpy.context.view_layer.update()
+    capturing = part("ui.capture")._tick
+    said["timers on"] = bpy.app.timers.is_registered(capturing)
     state, timer, drawing = live(), part("ui.live")._timer, part("ui.live")._drawing
     bpy.ops.preferences.addon_disable(module="mimaface_addon")  # in the middle of a preview
     said["counts off"] = counted() | {"timers": bpy.app.timers.is_registered(timer), "drawing": len(drawing), "texture": state.texture is not None}
+    said["counts off"] |= {"listens": bpy.app.timers.is_registered(capturing), "mocap": rig()["mocap_jawOpen"]}
     bpy.ops.preferences.addon_enable(module="mimaface_addon")
 
 
