@@ -16,7 +16,7 @@ from drivers.test_streams import jaw_packets
 pytestmark = pytest.mark.blender
 ARTEFACTS = ROOT / "artefacts"
 MOUTH = np.s_[250:360, 400:520]  # of the window, in pixels
-NAMES = ("before", "during", "after", "undone", "heard")
+NAMES = ("before", "during", "after", "undone", "heard", "wiped")
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,16 @@ def test_the_photograph_has_its_own_colours(seen):
 
 def test_the_photograph_follows_a_stream_that_leaves_nothing_behind(seen):
     assert seen["heard"] == [pytest.approx(0.58, abs=1e-3), "tracking"]
-    assert difference(seen, "undone", "heard") > 8, "the mouth is open"
+    assert difference(seen, "undone", "heard", "wiped") > 8, "the mouth is open"
     assert seen["stopped"] == [0, 0], "nor in a step of undo that was made meanwhile"
     assert (seen["timers on"], seen["counts off"]["listens"], seen["counts off"]["mocap"]) == (True, False, 0)
+
+
+def test_the_photograph_as_it_was_is_beside_the_picture(seen):
+    before, heard, wiped = (seen["pictures"][name][MOUTH] for name in ("undone", "heard", "wiped"))
+    middle = heard.shape[1] // 2 + 35  # the mouth is a little to the left of the photograph's middle
+    assert np.abs(wiped[:, middle + 8 :] - heard[:, middle + 8 :]).mean() < 2, "the picture on the right"
+    assert np.abs(wiped[:, : middle - 8] - before[:, : middle - 8]).mean() < 4 < np.abs(heard[:, : middle - 8] - before[:, : middle - 8]).mean()
 
 
 def test_another_file_in_the_middle_of_a_preview_shows_its_own_pose(seen):

@@ -104,6 +104,13 @@ def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -
         collection.assign(armature.bones[bone])
 
 
+def hide_bones(rig: bpy.types.Object, names: list[str]) -> None:
+    """Hide bones in Pose Mode: there a bone's own switch counts from 5.0 on, that of the armature's bone before."""
+    for name in names:
+        bone = rig.pose.bones[name]
+        cast(Any, bone if hasattr(bone, "hide") else rig.data.bones[name]).hide = True
+
+
 def scene_key(scene: bpy.types.Scene) -> tuple[int, str]:
     """What tells a scene from others while Blender runs, through undo and renaming; before 4.2 only its name does."""
     number = getattr(scene, "session_uid", 0)
@@ -174,3 +181,11 @@ def image_shader() -> Any:
         with contextlib.suppress(ValueError):
             return gpu.shader.from_builtin(name)
     return gpu.shader.from_builtin("3D_IMAGE")
+
+
+def colour_shader() -> Any:
+    """Blender's own shader of one colour; its name changed, and an unknown one raises."""
+    for name in ("UNIFORM_COLOR", "3D_UNIFORM_COLOR"):
+        with contextlib.suppress(ValueError):
+            return gpu.shader.from_builtin(cast(Any, name))
+    raise AssertionError("Blender has a shader of one colour under one of these names")

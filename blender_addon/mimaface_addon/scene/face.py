@@ -13,10 +13,10 @@ import bpy
 from mathutils import Matrix
 
 from ..protocol.arkit import BLENDSHAPE_NAMES, mirror_name
-from . import bake, rig
+from . import bake, gazing, handles, rig
 
-BONES = (rig.ROOT, rig.HEAD, rig.GAZE, *rig.HANDLES)
-TURNING = (rig.ROOT, rig.HEAD)  # all others only move
+BONES = (rig.ROOT, gazing.HEAD, gazing.GAZE, *gazing.bones(), *handles.HANDLES)
+TURNING = (rig.ROOT, gazing.HEAD)  # all others only move
 ACROSS = Matrix.Diagonal((-1, 1, 1, 1))  # left and right of the head exchanged
 POSE_FRAME = 1  # of the keys in a pose asset
 TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}  # all other modes are angles
@@ -25,6 +25,11 @@ TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle
 def sliders(item: bpy.types.Object) -> list[str]:
     """The artist's sliders that the rig has; those of earlier versions may have fewer."""
     return [name for name in (*BLENDSHAPE_NAMES, *rig.GAZE_CHANNELS) if name in item]
+
+
+def bones(item: bpy.types.Object) -> list[str]:
+    """The bones that the artist poses and that the rig has; those of earlier versions have no handle for each eye."""
+    return [name for name in BONES if name in item.pose.bones]
 
 
 def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.types.PoseBone, str, str]]:
@@ -36,7 +41,10 @@ def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.ty
         for name in BLENDSHAPE_NAMES:
             if name.startswith(starts) and name in item:
                 yield item, f'["{name}"]', group
-    for bone in [item.pose.bones[name] for name in BONES]:
+    for name in gazing.TEXTS:
+        if name in item:
+            yield item, f'["{name}"]', "Gaze"
+    for bone in [item.pose.bones[name] for name in bones(item)]:
         yield bone, "location", bone.name
         if bone.name in TURNING:
             yield bone, TURNS.get(bone.rotation_mode, "rotation_euler"), bone.name
@@ -46,7 +54,7 @@ def reset(item: bpy.types.Object) -> None:
     """Sliders and handles to rest; the head stays as it is turned."""
     for name in sliders(item):
         item[name] = 0.0
-    for name in (rig.GAZE, *rig.HANDLES):
+    for name in set(bones(item)) - set(TURNING):
         item.pose.bones[name].location = (0, 0, 0)
     item.update_tag()
 
@@ -83,7 +91,7 @@ def mirror(item: bpy.types.Object) -> None:
         other, sign = mirrored_slider(name)
         if other in values:
             item[other] = sign * value
-    places = {name: item.pose.bones[name].matrix_basis.copy() for name in BONES}
+    places = {name: item.pose.bones[name].matrix_basis.copy() for name in bones(item)}
     for name, place in places.items():
         item.pose.bones[mirrored_bone(name)].matrix_basis = ACROSS @ place @ ACROSS
     item.update_tag()

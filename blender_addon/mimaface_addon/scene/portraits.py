@@ -71,7 +71,7 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     context.scene.collection.children.link(collection)  # bones are made in the scene that is shown
     image = _upright(Path(path).name, path, mesh["picture"])
     found = placement.place(mesh, reply["width"], reply["height"])
-    item = rig.create(context, collection, f"{name} rig", found.bones)
+    item = rig.create(context, collection, f"{name} rig", found.bones, found.moves)
     size = placement.HEIGHT * reply["width"] / reply["height"], placement.HEIGHT
     stand = free_place(scene, size[0])
     item.scale = (found.scale, found.scale, found.scale)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..protocol.mouth import PARTING, PRESSED
-from .rig import EYES, HEAD, PART, to_blender
+from .gazing import HEAD
+from .rig import EYES, PART, to_blender
 
 SKIN = (0.5, 0.32, 0.24, 1.0)  # linear RGB and alpha of the head in views without textures; not grey, so that it is seen to be one
 

@@ -18,48 +18,21 @@ from mathutils import Matrix, Vector
 
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..protocol.gaze import LOOKS
-from . import compat
+from . import compat, gazing, handles
+from .gazing import GAZE, HEAD
+from .handles import DEFAULT_TRAVEL, HANDLES, MOVES, RADIUS, TRAVEL
 
 VERSION = 2  # of the rig's properties and drivers; raised, a local rig of an earlier one is brought up to date when it is used
-GAZE_DISTANCE = 0.5  # metres from the eyes to the gaze target at rest
 PART = "mimaface_part"  # custom property of what belongs to a rig: head, eyes, photo
 IDENTITY = "mimaface_id"  # custom property of a rig: a copy has the same until it gets parts of its own
-ROOT, MOCAP, HEAD, GAZE = "root", "head_mocap", "head", "gaze_target"
+ROOT, MOCAP = "root", "head_mocap"
 HEAD_CHANNELS = ("mocap_yaw", "mocap_pitch", "mocap_roll")
 POSITION_CHANNELS = ("mocap_x", "mocap_y", "mocap_z")
 EYES = ("left", "right")
 GAZE_CHANNELS = tuple(f"gaze_{eye}_{axis}" for eye in EYES for axis in ("yaw", "pitch"))
 LOOK = 0.5  # radians of gaze at which the lids follow fully
 LARGEST_GAZE = 1.0  # radians that the sum of all gaze is held to, as the renderer does; more would hide the iris
-RADIUS, GAZE_RADIUS = 0.005, 0.009  # metres of the circles of handles and gaze target; larger ones meet on a small face
 SIDES = {".L": ("Left", "THEME04"), ".R": ("Right", "THEME01"), "": ("Middle", "THEME09")}  # blue, red and yellow handles
-GAZE_REACH = ((-0.7, 0.7), (-0.7, 0.7), (-0.4, 4.0))  # metres along x, y, z that the gaze target moves; always before the eyes
-
-# handle bones: about where in the head frame each is, metres from between the eyes' height; placement.py puts it on this person's landmark
-HANDLES = {
-    "jaw": (0.0, -0.115, 0.115), "lip.upper": (0.0, -0.056, 0.135), "lip.lower": (0.0, -0.078, 0.132), "mouth": (0.0, -0.066, 0.155),
-    "mouth.L": (0.032, -0.066, 0.12), "mouth.R": (-0.032, -0.066, 0.12), "cheek.L": (0.055, -0.035, 0.1), "cheek.R": (-0.055, -0.035, 0.1),
-    "lid.L": (0.032, 0.012, 0.125), "lid.R": (-0.032, 0.012, 0.125), "brow": (0.0, 0.03, 0.13), "brow.L": (0.038, 0.032, 0.125),
-    "brow.R": (-0.038, 0.032, 0.125),
-}  # fmt: skip
-# (handle, axis, direction, blendshapes): metres of travel for 1.0 is TRAVEL
-TRAVEL = {"jaw": 0.03, "brow": 0.012, "brow.L": 0.012, "brow.R": 0.012, "lid.L": 0.012, "lid.R": 0.012}
-DEFAULT_TRAVEL = 0.015
-MOVES = (
-    ("jaw", "Y", -1, ("jawOpen",)), ("jaw", "X", 1, ("jawLeft",)), ("jaw", "X", -1, ("jawRight",)), ("jaw", "Z", 1, ("jawForward",)),
-    ("lip.upper", "Y", 1, ("mouthUpperUpLeft", "mouthUpperUpRight")), ("lip.upper", "Z", -1, ("mouthRollUpper",)),
-    ("lip.lower", "Y", -1, ("mouthLowerDownLeft", "mouthLowerDownRight")), ("lip.lower", "Y", 1, ("mouthShrugLower",)),
-    ("lip.lower", "Z", -1, ("mouthRollLower",)), ("mouth", "X", 1, ("mouthLeft",)), ("mouth", "X", -1, ("mouthRight",)),
-    ("mouth", "Z", 1, ("mouthFunnel",)), ("mouth", "Z", -1, ("mouthPucker",)), ("brow", "Y", 1, ("browInnerUp",)),
-    *(move for side, name, out in (("L", "Left", 1), ("R", "Right", -1)) for move in (
-        (f"mouth.{side}", "Y", 1, (f"mouthSmile{name}",)), (f"mouth.{side}", "Y", -1, (f"mouthFrown{name}",)),
-        (f"mouth.{side}", "X", out, (f"mouthStretch{name}",)), (f"mouth.{side}", "X", -out, (f"mouthPress{name}",)),
-        (f"cheek.{side}", "Y", 1, (f"cheekSquint{name}",)), (f"cheek.{side}", "Z", 1, ("cheekPuff",)),
-        (f"lid.{side}", "Y", -1, (f"eyeBlink{name}",)), (f"lid.{side}", "Y", 1, (f"eyeWide{name}",)),
-        (f"lid.{side}", "Z", -1, (f"eyeSquint{name}",)), (f"brow.{side}", "Y", 1, (f"browOuterUp{name}",)),
-        (f"brow.{side}", "Y", -1, (f"browDown{name}",)),
-    )),
-)  # fmt: skip
 
 
 def to_blender(points: np.ndarray) -> np.ndarray:
@@ -70,8 +43,11 @@ def to_blender(points: np.ndarray) -> np.ndarray:
 HEAD_TO_BLENDER = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 
 
-def create(context: bpy.types.Context, collection: bpy.types.Collection, name: str, places: dict[str, np.ndarray]) -> bpy.types.Object:
-    """Build the rig in ``collection`` of the active scene; ``places`` (3,) of handles and gaze target are in metres, head frame."""
+def create(
+    context: bpy.types.Context, collection: bpy.types.Collection, name: str, places: dict[str, np.ndarray], moves: dict[str, np.ndarray]
+) -> bpy.types.Object:
+    """Build the rig in ``collection`` of the active scene; ``places`` (3,) of its bones are in metres, head frame, as is ``moves`` (52, 3): how
+    far each whole blendshape moves the face under a handle."""
     armature = bpy.data.armatures.new(name)
     rig = bpy.data.objects.new(name, armature)
     collection.objects.link(rig)
@@ -87,6 +63,9 @@ def create(context: bpy.types.Context, collection: bpy.types.Collection, name: s
     _limit_handles(rig)
     _add_properties(rig)
     _add_drivers(rig)
+    gazing.constrain(rig)
+    for handle in HANDLES:
+        handles.ride(rig, handle, moves[handle])
     return rig
 
 
@@ -105,6 +84,8 @@ def bring_up_to_date(rig: bpy.types.Object) -> bool:
     for curve in [curve for curve in rig.animation_data.drivers if curve.data_path.startswith(ours)]:
         rig.animation_data.drivers.remove(curve)
     _limit_handles(rig)
+    if not gazing.has(rig):
+        handles.limit(rig, GAZE, gazing.REACH)
     _add_properties(rig)
     _add_drivers(rig)
     return True
@@ -122,48 +103,48 @@ def _add_bones(armature: bpy.types.Armature, places: dict[str, np.ndarray]) -> N
     add(ROOT, (0, -0.22, 0), 0.05, None)
     add(MOCAP, (0, 0, 0), 0.04, ROOT)
     add(HEAD, (0, 0, 0), 0.14, MOCAP)
-    add(GAZE, places[GAZE], 0.02, HEAD)
+    add(GAZE, places[GAZE], 0.02, None)
+    for name in gazing.bones():
+        add(name, places[name], 0.012, GAZE)
+    for name in gazing.hidden():
+        add(name, places[name], 0.012, HEAD if name.startswith(gazing.SEEN) else None)
     for name in HANDLES:
         add(name, places[name], 0.012, HEAD)
+        add(handles.RIDING + name, places[name], 0.012, HEAD)
 
 
 def _shape_bones(rig: bpy.types.Object) -> None:
     for bone in rig.pose.bones:
         bone.rotation_mode = "QUATERNION"
     rig.pose.bones[MOCAP].rotation_mode = "ZXY"
-    rig.data.bones[MOCAP].hide = True
+    riding = [handles.RIDING + name for name in HANDLES]
+    compat.hide_bones(rig, [MOCAP, *riding])
     ring, ball = _widget("MIMAFace ring", 32, 0.0), _widget("MIMAFace ball", 16, 1.0)
-    for name in (*HANDLES, GAZE):
+    moved = (*HANDLES, GAZE, *gazing.bones())
+    for name in moved:
         bone = rig.pose.bones[name]
-        bone.custom_shape = ball
+        bone.custom_shape = ball if name == GAZE else handles.shape_of(handles.directions_of(name))
         bone.use_custom_shape_bone_size = False
-        _scale_shape(bone, GAZE_RADIUS if name == GAZE else RADIUS)
+        _scale_shape(bone, gazing.RADIUS if name == GAZE else RADIUS)
         bone.lock_rotation = cast(Any, (True, True, True))
         bone.lock_rotation_w = True
         bone.lock_scale = cast(Any, (True, True, True))
+    gazing.shape(rig, ball)
     head = rig.pose.bones[HEAD]
     head.custom_shape = ring
     head.use_custom_shape_bone_size = False
     _scale_shape(head, 0.13)
     for end, (side, colour) in SIDES.items():
-        ours = [name for name in (*HANDLES, GAZE) if (name[-2:] if name[-2:] in SIDES else "") == end]
+        ours = [name for name in moved if (name[-2:] if name[-2:] in SIDES else "") == end]
         compat.colour_bones(rig, side, colour, ours)
-    for name, bones in (("Head", [ROOT, HEAD]), ("Gaze", [GAZE]), ("Face", list(HANDLES)), ("Mocap", [MOCAP])):
+    collections = (("Head", [ROOT, HEAD]), ("Gaze", [GAZE, *gazing.bones()]), ("Face", list(HANDLES)), ("Mocap", [MOCAP, *riding, *gazing.hidden()]))
+    for name, bones in collections:
         compat.bone_collection(cast(bpy.types.Armature, rig.data), name, bones)
 
 
 def _limit_handles(rig: bpy.types.Object) -> None:
-    """A handle goes as far as its blendshapes go, and in no direction that does nothing; drivers see the limited place."""
-    reach = {name: [[0.0, 0.0] for _ in "XYZ"] for name in HANDLES}
-    for name, axis, direction, _ in MOVES:
-        reach[name]["XYZ".index(axis)][direction > 0] = direction * TRAVEL.get(name, DEFAULT_TRAVEL)
-    for name, limits in (reach | {GAZE: GAZE_REACH}).items():
-        constraint = cast(bpy.types.LimitLocationConstraint, rig.pose.bones[name].constraints.new("LIMIT_LOCATION"))
-        constraint.owner_space, constraint.use_transform_limit = "LOCAL", True
-        for axis, (low, high) in zip("xyz", limits):
-            for side, value in (("min", low), ("max", high)):
-                setattr(constraint, f"use_{side}_{axis}", True)
-                setattr(constraint, f"{side}_{axis}", value)
+    for name, reach in handles.reaches().items():
+        handles.limit(rig, name, reach)
 
 
 def _scale_shape(bone: bpy.types.PoseBone, size: float) -> None:
@@ -210,6 +191,9 @@ def _add_properties(rig: bpy.types.Object) -> None:
         add(f"mocap_{name}", -LARGEST_GAZE, LARGEST_GAZE, "Written by mocap imports")
         add(f"out_{name}", -LARGEST_GAZE, LARGEST_GAZE, "Sum of gaze target, sliders and mocap: do not edit")
     add("mocap_influence", 0.0, 1.0, "How much of the mocap layer is used", 1.0)
+    if gazing.has(rig):
+        for name, text in gazing.TEXTS.items():
+            add(name, 0.0, 1.0, text)
     rig["mimaface"] = VERSION
 
 
@@ -247,8 +231,8 @@ def _sum_driver(rig: bpy.types.Object, blendshape: str, terms: list[tuple[str, s
     look = _look_terms(blendshape)
     if look is not None:
         axis, sign = look
-        _location(driver, rig, "g", GAZE, axis)
-        expression += f"+min(max({sign}*atan2(g,{GAZE_DISTANCE})/{LOOK},0),1)"
+        _location(driver, rig, "g", gazing.source(rig, "left" if blendshape.endswith("Left") else "right"), axis)
+        expression += f"+min(max({sign}*atan2(g,{gazing.DISTANCE})/{LOOK},0),1)"
     driver.expression = f"min(max({expression},-1),1)"  # more changes no picture: the portrait's own blendshape is between 0 and 1
 
 
@@ -269,9 +253,9 @@ def _gaze_driver(rig: bpy.types.Object, eye: str, axis: str, component: str) -> 
     most, plus, minus = LOOKS[eye, axis]
     for variable, source in (("a", name), ("b", f"mocap_{name}"), ("i", "mocap_influence"), ("p", plus), ("m", minus)):
         _property(driver, rig, variable, source)
-    _location(driver, rig, "h", GAZE, component)
-    _location(driver, rig, "d", GAZE, "Z")
-    total = f"a+b*i+{most:.6f}*(p-m)+atan2(h,max({GAZE_DISTANCE}+d,0.05))"
+    _location(driver, rig, "h", gazing.source(rig, eye), component)
+    _location(driver, rig, "d", gazing.source(rig, eye), "Z")
+    total = f"a+b*i+{most:.6f}*(p-m)+atan2(h,max({gazing.DISTANCE}+d,0.05))"
     driver.expression = f"min(max({total},-{LARGEST_GAZE}),{LARGEST_GAZE})"
 
 

@@ -34,7 +34,7 @@ QUICK, IDLE = 0.01, 0.05  # seconds between looks for a picture: while one is aw
 SIZES = (256, 384, 512, 768, 1024)  # pixels of the longer side: few, for each is a session in the backend
 MOVING = 512  # pixels of the longer side at most while the hand moves; more is sharper and later
 IN_FRONT = 0.002  # of the photograph's height: how far before it the picture is drawn
-CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))  # of a texture
+LINE = (1.0, 1.0, 1.0, 1.0)  # of the wipe's edge
 BADGE = 12.0  # points
 
 
@@ -188,13 +188,21 @@ def _draw_picture() -> None:
         live.texture = gpu.types.GPUTexture((width, height), format="RGBA32F", data=buffer)
     shader = compat.image_shader()
     forward = (photo.matrix_world.to_3x3() @ Vector((0, 0, 1))).normalized() * (corners[3] - corners[0]).length * IN_FRONT
-    places = [(corner + forward)[:] for corner in corners]
-    batch = batch_for_shader(shader, "TRIS", {"pos": places, "texCoord": CORNERS}, indices=((0, 1, 2), (2, 3, 0)))
+    wipe = float(getattr(bpy.context.window_manager, "mimaface_wipe", 0.0))
+    low, high = (corners[side].lerp(corners[other], wipe) + forward for side, other in ((0, 1), (3, 2)))
+    places = [place[:] for place in (low, corners[1] + forward, corners[2] + forward, high)]
+    inside = ((wipe, 0), (1, 0), (1, 1), (wipe, 1))
+    batch = batch_for_shader(shader, "TRIS", {"pos": places, "texCoord": inside}, indices=((0, 1, 2), (2, 3, 0)))
     gpu.state.depth_test_set("LESS_EQUAL")
     gpu.state.depth_mask_set(True)
     shader.bind()
     shader.uniform_sampler("image", live.texture)
     batch.draw(shader)
+    if 0 < wipe < 1:
+        edge = compat.colour_shader()
+        edge.bind()
+        edge.uniform_float("color", LINE)
+        batch_for_shader(edge, "LINES", {"pos": [low[:], high[:]]}).draw(edge)
     gpu.state.depth_mask_set(False)
     gpu.state.depth_test_set("NONE")
     if new:
@@ -294,6 +302,10 @@ def register() -> None:
     bpy.types.WindowManager.mimaface_live = bpy.props.BoolProperty(  # type: ignore[attr-defined]
         name="Live", description="The photograph moves with the handles while you drag them", default=True
     )
+    bpy.types.WindowManager.mimaface_wipe = bpy.props.FloatProperty(  # type: ignore[attr-defined]
+        name="Before", description="How much of the photograph, from the left, is shown as it is beside the live picture", min=0, max=1,
+        subtype="FACTOR", update=lambda self, context: redraw(),
+    )  # fmt: skip
     for name, handler in HANDLERS.items():
         getattr(bpy.app.handlers, name).append(handler)
     bpy.app.timers.register(_timer, first_interval=IDLE, persistent=True)
@@ -311,4 +323,4 @@ def unregister() -> None:
             getattr(bpy.app.handlers, name).remove(handler)
     live.forget()
     redraw()
-    del bpy.types.WindowManager.mimaface_live  # type: ignore[attr-defined]
+    del bpy.types.WindowManager.mimaface_live, bpy.types.WindowManager.mimaface_wipe  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from ..core.activity import seconds_since
 from ..core.backend import NONE_INSTALLED
 from ..preferences import PACKAGE, backend_python
 from ..protocol.arkit import BLENDSHAPE_NAMES
-from ..scene import bake, compat, face, photo, portraits, strips
+from ..scene import bake, compat, face, gazing, photo, portraits, strips
 from ..scene.rig import GAZE_CHANNELS
 from ..scene.settings import Take, settings_of
 from ..scene.takes import ACTIVE
@@ -81,6 +81,8 @@ def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         row.operator("mimaface.clear_references", text="", icon="X")
     row = layout.row(align=True)
     row.prop(context.window_manager, "mimaface_live", toggle=True, icon="PLAY")
+    if getattr(context.window_manager, "mimaface_live", False):
+        layout.prop(context.window_manager, "mimaface_wipe", slider=True)
     shown = not any(part.hide_viewport for part in portraits.part_of(item, "head"))
     row.operator("mimaface.mesh_head", icon="MESH_UVSPHERE", depress=shown)
 
@@ -95,6 +97,11 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row = layout.row(align=True)
         for name in names:
             row.operator(f"mimaface.{name}")
+    if gazing.has(item):
+        row = layout.row(align=True)
+        for place, text in (("HEAD", "In Head"), ("WORLD", "In World")):
+            row.operator("mimaface.gaze", text=text, depress=gazing.place_of(item) == place).place = place
+        layout.operator("mimaface.gaze", text="Look at Camera", icon="CAMERA_DATA", depress=gazing.place_of(item) == "CAMERA").place = "CAMERA"
     sliders = set(face.sliders(item))
     groups = [("Gaze", [name for name in GAZE_CHANNELS if name in sliders])]
     groups += [(title, [name for name in BLENDSHAPE_NAMES if name.startswith(starts) and name in sliders]) for title, starts in bake.GROUPS]

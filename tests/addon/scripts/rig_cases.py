@@ -78,6 +78,63 @@ def eyes() -> dict:
     return {"ball": math.degrees(turned), "gaze": np.degrees(gaze).tolist()}
 
 
+def gaze() -> dict:
+    """Where the eyes look with the target in the head, in the world and in the camera, before and after the head has turned; and each alone."""
+    _, (rig,) = scene_with("collins")
+    select(rig)
+    bones = rig.pose.bones
+    turned = mathutils.Quaternion((0, 1, 0), 0.35)  # of the head, to its left
+    bones["gaze_target"].location = (0.1, 0.05, 0.1)
+
+    def looks(name: str) -> None:
+        bpy.context.view_layer.update()
+        seen[name] = motion_of(rig).gaze[0].tolist(), list(bones["gaze_target"].matrix.translation)
+
+    seen, rests = {}, {name: list(bones[name].bone.matrix_local.translation) for name in ("seen.L", "seen.R", "gaze_target", "head")}
+    looks("head")
+    bones["head"].rotation_quaternion = turned
+    looks("head turned")
+    bpy.ops.mimaface.gaze(place="WORLD")
+    looks("world")
+    bones["head"].rotation_quaternion = (1, 0, 0, 0)
+    looks("world turned back")
+    bpy.ops.mimaface.gaze(place="HEAD")
+    looks("head again")
+    bpy.ops.mimaface.gaze(place="CAMERA")
+    looks("camera")
+    bones["head"].rotation_quaternion = turned
+    looks("camera turned")
+    bpy.ops.mimaface.gaze(place="HEAD")
+    bones["gaze_target"].location = (0, 0, 0)
+    bones["gaze.L"].location = (0.1, 0, 0)
+    looks("left alone")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.object.duplicate()
+    copy = bpy.context.view_layer.objects.active
+    targets = [item.target for bone in copy.pose.bones for item in bone.constraints if hasattr(item, "target")]
+    targets += [target.target for bone in copy.pose.bones for item in bone.constraints for target in getattr(item, "targets", ())]
+    return {"seen": seen, "rests": rests, "copy": [len(targets), all(target == copy for target in targets)]}
+
+
+def riding() -> dict:
+    """Where the shapes of handles are drawn when sliders and the head move the face, and what they look like."""
+    _, (rig,) = scene_with("collins")
+    handles = drive.part("scene.handles").HANDLES
+
+    def drawn() -> dict:
+        out = posed(rig)
+        return {name: list(out.pose.bones[name].custom_shape_transform.matrix.translation) for name in handles}
+
+    said = {"rest": drawn(), "own": {name: list(rig.pose.bones[name].head) for name in handles}}
+    set_slider(rig, "jawOpen", 1.0)
+    said["open"] = drawn()
+    rig.pose.bones["head"].rotation_quaternion = mathutils.Quaternion((0, 1, 0), 0.35)
+    said["turned"] = drawn()
+    said["shapes"] = {name: rig.pose.bones[name].custom_shape.name for name in handles}
+    hidden = [bone.name for bone in rig.pose.bones if (bone.hide if hasattr(bone, "hide") else bone.bone.hide)]
+    return said | {"hidden": sorted(hidden), "invalid": sum(not curve.driver.is_valid for curve in rig.animation_data.drivers)}
+
+
 def born() -> dict:
     """What stands where, and what is evaluated, when a portrait has just been added."""
     scene, _ = scene_with()
@@ -382,12 +439,22 @@ def earlier() -> dict:
         for constraint in list(bone.constraints):
             bone.constraints.remove(constraint)
     select(rig)
+    bpy.ops.object.mode_set(mode="EDIT")
+    edited = rig.data.edit_bones
+    edited["gaze_target"].parent = edited["head"]
+    for bone in [bone for bone in edited if bone.name.startswith(("gaze.", "seen.", "camera.", "face."))]:
+        edited.remove(bone)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    del rig["gaze_world"], rig["gaze_camera"]
     found = drive.part("ui.operators.base").current_rig(bpy.context)
     set_slider(found, "eyeLookUpLeft", 1.0)
     drive.part("scene.bake").motion_to_curves(bpy.context.scene, rig, clip(), "take", 1)
     motion = motion_of(rig, 1, 25)
+    said = refusal(lambda: bpy.ops.mimaface.gaze(place="WORLD"))
+    bpy.ops.mimaface.reset_face()
+    bpy.ops.mimaface.mirror_face()
     return {
-        "jaw": rig["jawOpen"], "place": motion.head_pos[-1].tolist(), "gaze": math.degrees(motion.gaze[0, 0, 1]),
+        "said": said, "jaw": blendshape_of(motion, "jawOpen")[0], "place": motion.head_pos[-1].tolist(), "gaze": math.degrees(motion.gaze[0, 0, 1]),
         "drivers": len(rig.animation_data.drivers), "invalid": sum(not curve.driver.is_valid for curve in rig.animation_data.drivers),
     }  # fmt: skip
 
@@ -446,7 +513,7 @@ def keyed(rig) -> list[str]:
 
 
 def main() -> dict:
-    cases = (eyes, born, limits, mouth, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier, face)
+    cases = (eyes, gaze, riding, born, limits, mouth, hidden, unkeyed, ranges, imported, linked, two, birth, upright, deleted, earlier, face)
     wanted = sys.argv[1:] or [case.__name__ for case in cases]
     return {"version": bpy.app.version_string} | {case.__name__: case() for case in cases if case.__name__ in wanted}
 

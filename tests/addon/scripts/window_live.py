@@ -212,6 +212,13 @@ step(0.2)(heard(29, 0.58))
 def hears():
     said["heard"] = [rig()["mocap_jawOpen"], part("ui.capture").capture.light]
     screenshot("heard")
+    bpy.context.window_manager.mimaface_wipe = 0.5
+
+
+@step(0.5)
+def wiped():
+    screenshot("wiped")
+    bpy.context.window_manager.mimaface_wipe = 0.0
     bpy.ops.ed.undo_push(message="amid a stream")
     bpy.ops.ed.undo_push(message="and another")
     keyboard.point()

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The handles of a face: where they are, which way each goes and what it does then, how they look, and what of the face they ride on.
+
+A handle's shape is drawn where its place on the face is now – moved by sliders, mocap or itself –, by a bone beside it that rides on the face.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import bpy
+import numpy as np
+
+from ..protocol.arkit import BLENDSHAPE_NAMES
+
+RADIUS = 0.005  # metres that a handle's arrows reach; larger ones meet on a small face
+RING = 0.4  # of that: the ring in the middle
+RIDING = "face."  # begins the names of the bones that ride on the face
+LEAST = 0.0005  # metres that a whole blendshape moves a place: less is left out. Raised: fewer drivers, and handles that lag
+MOST = 10  # blendshapes that one driver sums: an expression has 255 letters
+SHAPES = "MIMAFace handle"
+
+# handle bones: about where in the head frame each is, metres from between the eyes' height; placement.py puts it on this person's landmark
+HANDLES = {
+    "jaw": (0.0, -0.115, 0.115), "lip.upper": (0.0, -0.056, 0.135), "lip.lower": (0.0, -0.078, 0.132), "mouth": (0.0, -0.066, 0.155),
+    "mouth.L": (0.032, -0.066, 0.12), "mouth.R": (-0.032, -0.066, 0.12), "cheek.L": (0.055, -0.035, 0.1), "cheek.R": (-0.055, -0.035, 0.1),
+    "lid.L": (0.032, 0.012, 0.125), "lid.R": (-0.032, 0.012, 0.125), "brow": (0.0, 0.03, 0.13), "brow.L": (0.038, 0.032, 0.125),
+    "brow.R": (-0.038, 0.032, 0.125),
+}  # fmt: skip
+# (handle, axis, direction, blendshapes): metres of travel for 1.0 is TRAVEL
+TRAVEL = {"jaw": 0.03, "brow": 0.012, "brow.L": 0.012, "brow.R": 0.012, "lid.L": 0.012, "lid.R": 0.012}
+DEFAULT_TRAVEL = 0.015
+MOVES = (
+    ("jaw", "Y", -1, ("jawOpen",)), ("jaw", "X", 1, ("jawLeft",)), ("jaw", "X", -1, ("jawRight",)), ("jaw", "Z", 1, ("jawForward",)),
+    ("lip.upper", "Y", 1, ("mouthUpperUpLeft", "mouthUpperUpRight")), ("lip.upper", "Z", -1, ("mouthRollUpper",)),
+    ("lip.lower", "Y", -1, ("mouthLowerDownLeft", "mouthLowerDownRight")), ("lip.lower", "Y", 1, ("mouthShrugLower",)),
+    ("lip.lower", "Z", -1, ("mouthRollLower",)), ("mouth", "X", 1, ("mouthLeft",)), ("mouth", "X", -1, ("mouthRight",)),
+    ("mouth", "Z", 1, ("mouthFunnel",)), ("mouth", "Z", -1, ("mouthPucker",)), ("brow", "Y", 1, ("browInnerUp",)),
+    *(move for side, name, out in (("L", "Left", 1), ("R", "Right", -1)) for move in (
+        (f"mouth.{side}", "Y", 1, (f"mouthSmile{name}",)), (f"mouth.{side}", "Y", -1, (f"mouthFrown{name}",)),
+        (f"mouth.{side}", "X", out, (f"mouthStretch{name}",)), (f"mouth.{side}", "X", -out, (f"mouthPress{name}",)),
+        (f"cheek.{side}", "Y", 1, (f"cheekSquint{name}",)), (f"cheek.{side}", "Z", 1, ("cheekPuff",)),
+        (f"lid.{side}", "Y", -1, (f"eyeBlink{name}",)), (f"lid.{side}", "Y", 1, (f"eyeWide{name}",)),
+        (f"lid.{side}", "Z", -1, (f"eyeSquint{name}",)), (f"brow.{side}", "Y", 1, (f"browOuterUp{name}",)),
+        (f"brow.{side}", "Y", -1, (f"browDown{name}",)),
+    )),
+)  # fmt: skip
+
+
+def directions_of(handle: str) -> str:
+    """Which ways a handle goes, such as "+X-X-Y"."""
+    return "".join(sorted({f"{'+' if direction > 0 else '-'}{axis}" for name, axis, direction, _ in MOVES if name == handle}))
+
+
+def shape_of(directions: str) -> bpy.types.Object:
+    """A ring with an arrow for every direction across the face; a second ring for those in and out of it. Shared by all rigs."""
+    name = f"{SHAPES} {directions}"
+    found: bpy.types.Object | None = bpy.data.objects.get(name)
+    if found is not None:
+        return found
+    points: list[tuple[float, float]] = []
+    edges: list[tuple[int, int]] = []
+
+    def line(*corners: tuple[float, float], closed: bool = False) -> None:
+        first = len(points)
+        points.extend(corners)
+        edges.extend((first + index, first + index + 1) for index in range(len(corners) - 1))
+        if closed:
+            edges.append((len(points) - 1, first))
+
+    rings = (RING, RING / 2) if "Z" in directions else (RING,)
+    for radius in rings:
+        line(*((radius * float(np.cos(turn)), radius * float(np.sin(turn))) for turn in np.linspace(0, 2 * np.pi, 16, endpoint=False)), closed=True)
+    for axis, along, across in (("X", (1, 0), (0, 1)), ("Y", (0, 1), (1, 0))):
+        for sign in (1, -1):
+            if f"{'+' if sign > 0 else '-'}{axis}" in directions:
+                tip = np.array(along) * sign
+                barbs = [tuple((0.65 * tip + side * 0.25 * np.array(across)).tolist()) for side in (1, -1)]
+                line(tuple((RING * tip).tolist()), tuple(tip.tolist()))
+                line(barbs[0], tuple(tip.tolist()), barbs[1])
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata([(x, y, 0.0) for x, y in points], edges, [])
+    return bpy.data.objects.new(name, mesh)
+
+
+def ride(rig: bpy.types.Object, handle: str, moves: np.ndarray) -> None:
+    """Move the bone beside a handle as the face moves there: ``moves`` (52, 3) in metres, head frame, of a whole blendshape each."""
+    bone = rig.pose.bones[RIDING + handle]
+    for axis in range(3):
+        strongest = np.argsort(-np.abs(moves[:, axis]))[:MOST]
+        terms = [index for index in strongest if abs(moves[index, axis]) >= LEAST]
+        if not terms:
+            continue
+        driver = bone.driver_add("location", axis).driver
+        driver.type = "SCRIPTED"
+        for number, index in enumerate(terms):
+            variable = driver.variables.new()
+            variable.name = "abcdefghij"[number]
+            variable.targets[0].id = rig
+            variable.targets[0].data_path = f'["out_{BLENDSHAPE_NAMES[index]}"]'
+        driver.expression = "".join(f"{moves[index, axis]:+.5f}*{'abcdefghij'[number]}" for number, index in enumerate(terms))
+    rig.pose.bones[handle].custom_shape_transform = bone
+
+
+def limit(rig: bpy.types.Object, bone: str, reach: Any) -> None:
+    """Hold a bone's own place within ((low, high), …) metres along x, y, z; drivers see the limited place."""
+    constraint = cast(bpy.types.LimitLocationConstraint, rig.pose.bones[bone].constraints.new("LIMIT_LOCATION"))
+    constraint.owner_space, constraint.use_transform_limit = "LOCAL", True
+    for axis, (low, high) in zip("xyz", reach):
+        for side, value in (("min", low), ("max", high)):
+            setattr(constraint, f"use_{side}_{axis}", True)
+            setattr(constraint, f"{side}_{axis}", value)
+
+
+def reaches() -> dict[str, list[list[float]]]:
+    """How far each handle goes: as far as its blendshapes do, and in no direction that does nothing."""
+    reach = {name: [[0.0, 0.0] for _ in "XYZ"] for name in HANDLES}
+    for name, axis, direction, _ in MOVES:
+        reach[name]["XYZ".index(axis)][direction > 0] = direction * TRAVEL.get(name, DEFAULT_TRAVEL)
+    return reach
