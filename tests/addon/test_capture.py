@@ -71,6 +71,7 @@ def test_what_is_punched_in_leaves_the_rest(said):
     np.testing.assert_allclose([after[frame] for frame in (9, 10, 11, 12)], [0, 0.04, 0.08, 0.12], atol=1e-3)
     assert {frame: after[frame] for frame in before if not 9 <= frame <= 12} == {frame: before[frame] for frame in before if not 9 <= frame <= 12}
     assert found["curve again"][0] == pytest.approx(found["curve again"][1], abs=1e-3)
+    assert found["markers"] == [[5, "00:01:23:20"], [9, "00:01:23:20"]], "each begins with the sender's timecode"
     frames, values = np.array(found["punched"]).T
     thin = np.array(found["reduced"]).T
     assert len(thin[0]) < len(frames) and np.abs(np.interp(frames, *thin) - values).max() <= 0.0101

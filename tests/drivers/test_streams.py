@@ -222,6 +222,7 @@ def test_what_is_recorded_is_what_was_sent(kind, take):
     np.testing.assert_allclose(clip.gaze, take.gaze, atol=1e-4)
     if kind != "ifacialmocap":  # has no time of its own
         np.testing.assert_allclose(clip.time, np.arange(len(take)) / RATE, atol=1e-3)
+    assert clip.meta["timecode"] == ("00:01:23:20" if kind == "livelink" else ""), "frame 5000 of 60 a second"
     if kind in ("ifacialmocap", "vts"):
         np.testing.assert_allclose(clip.head_pos[3], [0.01, 0.02, -0.35], atol=1e-6)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from .rig import GAZE_CHANNELS, HEAD_CHANNELS, POSITION_CHANNELS
 GROUPS = (
     ("Eyes", ("eye",)), ("Brows", ("brow",)), ("Jaw", ("jaw", "tongue")), ("Mouth", ("mouth",)), ("Cheeks and Nose", ("cheek", "nose")),
 )  # fmt: skip
+
+TIMECODE = re.compile(r"\d{1,2}:\d{2}:\d{2}[:;.]\d")  # as senders and takes write it
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,17 @@ def motion_to_curves(
         if path in before:
             keys = _around(before[path], keys)
         key_curve(compat.empty_fcurve(rig, action, path, group), keys)
+    _mark(action, str(motion.meta.get("timecode", "")), frames, punch_in)
     return Imported(len(clip), len(layer), int(frames[-1]))
+
+
+def _mark(action: bpy.types.Action, timecode: str, frames: np.ndarray, punch_in: bool) -> None:
+    """A marker of the action says which timecode a take begins with; those of takes that it replaces go."""
+    for marker in list(action.pose_markers):
+        if TIMECODE.match(marker.name) and (not punch_in or frames[0] <= marker.frame <= frames[-1]):
+            action.pose_markers.remove(marker)
+    if TIMECODE.match(timecode):
+        action.pose_markers.new(timecode).frame = int(frames[0])
 
 
 def key_curve(curve: bpy.types.FCurve, keys: np.ndarray) -> None:

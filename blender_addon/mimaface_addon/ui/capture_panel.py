@@ -34,7 +34,8 @@ def _draw_choice(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     source = next(item for item in SOURCES if item.kind == settings.stream_kind)
     column = layout.column(align=True)
     column.prop(settings, "stream_kind", text="")
-    column.prop(settings, "stream_host", text="Phone" if source.phone else "Address")
+    column.label(text="Address of the Phone" if source.phone else "Own Address (empty: all)")
+    column.prop(settings, "stream_host", text="")
     column.prop(settings, "stream_port")
     wrapped(layout, source.setting, "INFO")
     layout.operator("mimaface.listen", icon="REC")
@@ -54,7 +55,8 @@ def _draw_heard(layout: bpy.types.UILayout) -> None:
             compat.level(column, name, share)
     layout.operator("mimaface.set_neutral", icon="USER")
     if capture.take is not None:
-        wrapped(layout, f"Recording from frame {capture.take.start} on: {max(capture.told.get('recorded', 0), 0)} samples", "REC")
+        samples = max(capture.told.get("recorded", 0), 0)
+        wrapped(layout, f"Recording from frame {capture.take.start} on: {samples} samples", "REC")
         layout.operator("mimaface.stop_recording", icon="SNAP_FACE")
     else:
         row = layout.row(align=True)

@@ -141,7 +141,7 @@ def _heal(portrait: str) -> None:
 def redraw() -> None:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
+            if area.type in ("VIEW_3D", "IMAGE_EDITOR"):
                 area.tag_redraw()
 
 
@@ -172,6 +172,15 @@ def _shown() -> bpy.types.Object | None:
     return next((part for part in portraits.part_of(rig, "photo") if part.visible_get()), None)
 
 
+def texture_of(picture: Picture) -> Any:
+    """The texture of the picture that is shown."""
+    if live.texture is None:
+        height, width = picture.pixels.shape[:2]
+        pixels: Any = picture.pixels.ravel()
+        live.texture = gpu.types.GPUTexture((width, height), format="RGBA32F", data=gpu.types.Buffer("FLOAT", height * width * 4, pixels))
+    return live.texture
+
+
 def _draw_picture() -> None:
     photo = _shown()
     if photo is None:
@@ -181,11 +190,7 @@ def _draw_picture() -> None:
     if live.picture is None:
         return
     started, new = time.perf_counter(), live.texture is None
-    if new:
-        height, width = live.picture.pixels.shape[:2]
-        pixels: Any = live.picture.pixels.ravel()
-        buffer = gpu.types.Buffer("FLOAT", height * width * 4, pixels)
-        live.texture = gpu.types.GPUTexture((width, height), format="RGBA32F", data=buffer)
+    texture = texture_of(live.picture)
     shader = compat.image_shader()
     forward = (photo.matrix_world.to_3x3() @ Vector((0, 0, 1))).normalized() * (corners[3] - corners[0]).length * IN_FRONT
     wipe = float(getattr(bpy.context.window_manager, "mimaface_wipe", 0.0))
@@ -196,7 +201,7 @@ def _draw_picture() -> None:
     gpu.state.depth_test_set("LESS_EQUAL")
     gpu.state.depth_mask_set(True)
     shader.bind()
-    shader.uniform_sampler("image", live.texture)
+    shader.uniform_sampler("image", texture)
     batch.draw(shader)
     if 0 < wipe < 1:
         edge = compat.colour_shader()
@@ -226,22 +231,26 @@ def _draw_badge() -> None:
     text = badge() if photo is not None else ""
     corner = portraits.corners(photo)[3] if photo is not None and text else None
     place = corner and location_3d_to_region_2d(bpy.context.region, bpy.context.region_data, corner)
-    if place is None:
-        return
+    if place is not None:
+        write(text, place[0], place[1])
+
+
+def write(text: str, x: float, y: float) -> None:
+    """A line above a picture whose upper left corner is at these pixels of the region, where the region has room."""
     size = BADGE * bpy.context.preferences.system.ui_scale
     blf.size(0, size)
     blf.enable(0, blf.SHADOW)
     blf.shadow(0, 3, 0, 0, 0, 1)
     blf.color(0, 1, 1, 1, 1)
-    blf.position(0, max(place[0], 4), min(place[1], bpy.context.region.height - size) + size / 2, 0)
+    blf.position(0, max(x, 4), min(y, bpy.context.region.height - size) + size / 2, 0)
     blf.draw(0, text)
     blf.disable(0, blf.SHADOW)
 
 
-def _guarded(act: Any) -> Any:
+def guarded(act: Any) -> Any:
     """Blender drops a timer that raises, and prints a mistake of a draw handler at every redraw: here the badge has it, and the log once."""
 
-    def guarded(*arguments: Any) -> Any:
+    def safe(*arguments: Any) -> Any:
         try:
             return act(*arguments)
         except Exception as error:
@@ -251,7 +260,7 @@ def _guarded(act: Any) -> Any:
                 log.exception("Live made a mistake")
             return IDLE
 
-    return guarded
+    return safe
 
 
 @bpy.app.handlers.persistent
@@ -261,7 +270,7 @@ def _moved(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None)
     if elsewhere or not switched_on():
         live.dirty = True
     else:
-        _guarded(follow)(depsgraph)
+        guarded(follow)(depsgraph)
 
 
 @bpy.app.handlers.persistent
@@ -294,7 +303,7 @@ def _stepped(*_: object) -> None:
 HANDLERS = {
     "depsgraph_update_post": _changed, "frame_change_post": _frame_changed, "load_pre": _opened, "undo_post": _stepped, "redo_post": _stepped,
 }  # fmt: skip
-_timer = _guarded(tick)
+_timer = guarded(tick)
 _drawing: list[Any] = []
 
 
@@ -310,7 +319,7 @@ def register() -> None:
         getattr(bpy.app.handlers, name).append(handler)
     bpy.app.timers.register(_timer, first_interval=IDLE, persistent=True)
     for draw, when in ((_draw_picture, "POST_VIEW"), (_draw_badge, "POST_PIXEL")):
-        _drawing.append(bpy.types.SpaceView3D.draw_handler_add(_guarded(draw), (), "WINDOW", when))
+        _drawing.append(bpy.types.SpaceView3D.draw_handler_add(guarded(draw), (), "WINDOW", when))
 
 
 def unregister() -> None:

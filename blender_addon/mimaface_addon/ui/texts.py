@@ -11,7 +11,7 @@ import bpy
 NARROW = 240.0  # pixels of a sidebar as Blender opens it
 BOX = 18.0  # pixels of a line that the frame of a box takes
 BUTTON = 22.0  # pixels of a button with a sign only
-MARGIN = 66.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
+MARGIN = 80.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
 
 
 def lines_of(text: str, pixels: float) -> list[str]:

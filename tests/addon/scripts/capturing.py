@@ -101,6 +101,7 @@ def taking() -> dict:
     said["over curves on another frame"] = shown()
     record([PACKETS[0]] * 1 + PACKETS[1:7], punch_in=True)
     said["punched"] = curve()
+    said["markers"] = sorted([marker.frame, marker.name] for marker in rig().animation_data.action.pose_markers)
     release()
     said["curve again"] = [shown(), dict(curve())[9.0]]
     bpy.ops.mimaface.reduce_keys(tolerance=0.01)

@@ -433,7 +433,7 @@ def earlier() -> dict:
     for name in ("mocap_x", "mocap_y", "mocap_z"):
         del rig[name]
     drivers = rig.animation_data.drivers
-    for curve in [curve for curve in drivers if curve.data_path.endswith(".location") or "gaze" in curve.data_path]:
+    for curve in [curve for curve in drivers if curve.data_path.endswith((".location", ".influence")) or "gaze" in curve.data_path]:
         drivers.remove(curve)
     for bone in rig.pose.bones:
         for constraint in list(bone.constraints):

@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from windows import WORK, Keyboard, enable, end, in_view, part, run, step
+from windows import WORK, Keyboard, enable, end, in_view, part, run, step, view
 
 PACKETS = [bytes.fromhex(text) for text in json.loads((WORK / "packets.json").read_text())]  # jawOpen 0.1 + 0.02 · index
 SENDER, PORT = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), int((WORK / "port").read_text())
@@ -219,6 +219,24 @@ def hears():
 def wiped():
     screenshot("wiped")
     bpy.context.window_manager.mimaface_wipe = 0.0
+    _, area, _ = view()
+    area.type = "IMAGE_EDITOR"
+    area.spaces.active.image = part("scene.portraits").part_of(rig(), "photo")[0].data
+
+
+@step(1.0)
+def in_the_image_editor():
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "IMAGE_EDITOR")
+    view2d = next(region for region in area.regions if region.type == "WINDOW")
+    corners = (view2d.view2d.view_to_region(*corner, clip=False) for corner in ((0, 1), (1, 0)))
+    said["image"] = [place + offset for corner in corners for place, offset in zip(corner, (view2d.x, view2d.y))]
+    with part("session").session().threads_held(), bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area):
+        bpy.ops.screen.screenshot(filepath=str(WORK / "live_image.png"))
+    area.type = "VIEW_3D"
+
+
+@step(0.5)
+def undo():
     bpy.ops.ed.undo_push(message="amid a stream")
     bpy.ops.ed.undo_push(message="and another")
     keyboard.point()

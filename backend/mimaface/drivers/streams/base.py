@@ -32,6 +32,7 @@ class Sample:
     head_quat (4,)        w, x, y, z, head → camera; None where it is not sent
     head_pos (3,)         metres, camera frame; None where it is not sent
     gaze (2, 2)           radians, [left eye, right eye] × [yaw, pitch], head frame; None where it is not sent
+    timecode              hours:minutes:seconds:frames of the sender; "" where it has none
     """
 
     seconds: float
@@ -39,6 +40,7 @@ class Sample:
     head_quat: Array | None = None
     head_pos: Array | None = None
     gaze: Array | None = None
+    timecode: str = ""
 
 
 class Decoder(Protocol):

@@ -43,17 +43,24 @@ class LiveLinkFace:
         if numerator <= 0 or denominator <= 0:
             raise UnknownPacket
         seconds = finite([(frame + subframe) * denominator / numerator])[0]
+        timecode = _timecode(frame, max(round(numerator / denominator), 1))
         if place == len(packet):
-            return Sample(seconds)
+            return Sample(seconds, timecode=timecode)
         if packet[place] != VALUES or len(packet) != place + 1 + 4 * VALUES:
             raise UnknownPacket
         values = np.frombuffer(packet, ">f4", VALUES, place + 1).astype(np.float32)
         weights, angles = plausible(values[: len(BLENDSHAPE_NAMES)]), finite(values[len(BLENDSHAPE_NAMES) :])
         gaze = -np.array([angles[3:5], angles[6:8]], np.float32)
-        return Sample(seconds, weights, quaternion_of(angles[0], angles[1], -angles[2]), gaze=gaze)
+        return Sample(seconds, weights, quaternion_of(angles[0], angles[1], -angles[2]), gaze=gaze, timecode=timecode)
 
 
 METAHUMAN = "the app sends in its MetaHuman mode: in Live Link Face, choose Live Link (ARKit) as capture mode"
+
+
+def _timecode(frame: int, rate: int) -> str:
+    """Of a frame since midnight, at ``rate`` frames a second as timecode counts them."""
+    seconds, rest = divmod(frame, rate)
+    return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{rest:02}"
 
 
 def _text(packet: bytes, place: int) -> tuple[str, int]:

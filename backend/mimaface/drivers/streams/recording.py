@@ -65,7 +65,7 @@ class Recording:
         clip = MotionClip(
             time=np.array(times) - times[0], blendshapes=blendshapes, head_quat=stacked("head_quat", np.array([1.0, 0, 0, 0])),
             head_pos=np.where(place[:, None], stacked("head_pos", np.zeros(3)), np.nan), gaze=gaze, valid=valid,
-            confidence=valid.astype(float), meta={"source": name, "format": "stream", "neutral": "auto"},
+            confidence=valid.astype(float), meta={"source": name, "format": "stream", "neutral": "auto", "timecode": samples[0].timecode},
         )  # fmt: skip
         clip, notes = fill_gaps(clip)
         return clip.but(meta={**clip.meta, "warnings": shown_list(notes)})
