@@ -89,6 +89,21 @@ def response(head: Head, landmarker: FaceLandmarker, random: np.random.Generator
     return np.median(moves, axis=0)
 
 
+def generic(head: Head, landmarker: FaceLandmarker) -> np.ndarray:
+    """The landmarks (2, 478, 2) of the mean head from the front, mouth closed and open: to the right and down in the picture, in
+    distances between the outer corners of the eyes, from the middle between these; both sides alike."""
+    views = []
+    for jaw in (0.0, 0.45):
+        blendshapes = np.zeros(head.expression_size)
+        blendshapes[BLENDSHAPE_INDEX["jawOpen"]] = jaw
+        image, _ = render(head, np.zeros(head.identity_size), blendshapes, np.zeros(3), np.array([0, 0.3, 0.95]))
+        points = landmarker.faces(image)[0].points[:, :2]
+        across = points[263] - points[33]
+        views.append((points - points[[33, 263]].mean(0)) / np.linalg.norm(across))
+    partner = cKDTree(views[1]).query(views[1] * [-1, 1])[1]  # of the open mouth, for closed lips touch
+    return np.stack([0.5 * (view + view[partner] * [-1, 1]) for view in views]).astype(np.float32)
+
+
 def surface_point(head: Head, triangles: np.ndarray, place: np.ndarray) -> tuple[int, np.ndarray]:
     """Triangle and barycentric weights of the skin point nearest to ``place`` (3,)."""
     a, b, c = (head.vertices[head.triangles[triangles, k]] for k in range(3))
@@ -126,6 +141,7 @@ def bake(output: Path, renders: int) -> None:
         barycentric=np.array([weights for _, weights in chosen], np.float32),
         spread=spread[kept].astype(np.float32),
         response=np.stack([every[kept] for every in moves]).astype(np.float32),
+        generic=generic(head, landmarker),
     )
     for name, which in (("all", kept), ("lids", list(LIDS)), ("inner lips", list(INNER_LIPS))):
         print(f"{name}: median spread {1000 * np.nanmedian(spread[which]):.2f} mm")

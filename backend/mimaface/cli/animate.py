@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.settings import RenderSettings
 
-from . import motion
+from . import motion, points
 from .terminal import INTERRUPTED, Commands, counting_bar, warn
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def add(commands: Commands) -> None:
         "--reference", type=Path, action="append", default=[], metavar="PHOTO",
         help="another photograph of the person, or a video of them, for what the portrait does not show; may be repeated",
     )  # fmt: skip
+    animate.add_argument(
+        "--points", type=Path, metavar="FILE", help="where points of the face are, placed by hand: a .json file that “mimaface points” wrote"
+    )
     animate.add_argument(
         "-o", "--output", type=Path, required=True, help="a folder for PNG files, an .mp4 file or, for one frame, a .png file"
     )
@@ -79,7 +82,8 @@ def _animate(parsed: argparse.Namespace) -> int:
             "use a folder or an .mp4 file as output",
         )
     sound = _sound(parsed.motion, clip, rate, is_video)
-    portrait = Portrait.open(parsed.portrait, parsed.face, reference_pictures(parsed.reference))
+    placed = points.read(parsed.points) if parsed.points else None
+    portrait = Portrait.open(parsed.portrait, parsed.face, reference_pictures(parsed.reference), placed)
     for warning in portrait.warnings:
         warn(warning)
     if portrait.alpha is not None and is_video:

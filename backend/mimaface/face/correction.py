@@ -13,20 +13,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array, vstack
-from scipy.sparse.linalg import SuperLU, splu
+from scipy.sparse import csr_array, vstack
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
-from mimaface.geometry.mesh import adjacency
-from mimaface.geometry.rasterise import rasterise
+from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 
 from . import tuning
+from .field import FieldSystem, solve_field
 from .fit import FittedFace, LandmarkModel
 from .head import ASSETS, Head
+from .points import OUTLINE, PLACES
 
 Array = NDArray[Any]
+Constraint = tuple[csr_array, Array, Array]  # rows (K, V), targets (K, 3) in metres, camera frame, weights (K,)
+# the forehead ends at the hair, not at an outline
+OUTLINE_LANDMARKS = tuple(PLACES[name] for name in OUTLINE if name != "forehead")
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,25 @@ def correct(fit: FittedFace) -> Correction:
     head = Head.load()
     still = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation
     rows, missed, weights = landmark_rows(fit)
-    targets = tuning.LANDMARK_SHARE * missed
+    by_hand = np.isin(LandmarkModel.load().index, fit.placed)
+    targets = np.where(by_hand[:, None], 1.0, tuning.LANDMARK_SHARE) * missed
     on_lids = _on_lids()
-    smooth_system, whole_system = _landmark_systems()
-    smooth, whole = smooth_system.solve(targets[~on_lids]), whole_system.solve(targets)
+    weights = np.where(by_hand, tuning.PLACED_WEIGHT, weights)
     constraints = [(rows, targets, weights)]
+    if fit.placed:
+        constraints.append(outline_rows(fit, still))
+        smooth = _solved([(rows[~on_lids], targets[~on_lids], weights[~on_lids]), constraints[1], _shut_lids()])
+        whole = _solved(constraints)
+    else:
+        smooth_system, whole_system = _landmark_systems()
+        smooth, whole = smooth_system.solve(targets[~on_lids]), whole_system.solve(targets)
     for step in range(tuning.CORRECTION_ROUNDS):
         rims = [MOUTH_RIM] if step else [*EYE_RIMS, MOUTH_RIM]
         # every round holds the last one's rims and finds what has come out from behind them: lips curl inwards
         for rim in rims:
             more_rows, away, more_weights = rim_rows(fit, still + whole, rim)
             constraints.append((more_rows, away + more_rows @ whole, more_weights))
-        all_rows, all_targets, all_weights = zip(*constraints)
-        whole = solve_field(vstack(all_rows).tocsr(), np.concatenate(all_targets), np.concatenate(all_weights))
+        whole = _solved(constraints)
     smooth, whole = smooth @ fit.rotation, whole @ fit.rotation
     lids = np.stack([whole - smooth, whole - smooth])
     near = [np.abs(head.vertices - head.eye_centres[side]).max(1) < tuning.LIDS_REACH for side in range(2)]
@@ -122,9 +131,48 @@ def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
     model = LandmarkModel.load()
     seen = fit.camera.project(model.points(fit.identity, fit.blendshapes) @ fit.rotation.T + fit.translation)
     away = fit.landmarks[model.index, :2] - seen[:, :2]
-    targets = _in_camera(away, seen[:, 2], fit.camera)
+    targets = _in_camera(away, seen[:, 2], fit.camera, tuning.PLACED_LARGEST if fit.placed else tuning.LARGEST)
     rows, weights = landmarks_on_mesh()
     return rows, targets, weights
+
+
+def outline_rows(fit: FittedFace, still: Array) -> Constraint:
+    """The same for the points of the outline that a hand placed: each has the nearest place on the outline of the posed mesh ``still``
+    (V, 3), camera frame, which is another one in every pose."""
+    outline, edge = [landmark for landmark in fit.placed if landmark in OUTLINE_LANDMARKS], _edge_of_face(still)
+    if not outline or not len(edge):
+        return csr_array((0, len(still))), np.zeros((0, 3)), np.zeros(0)
+    place, wanted = fit.camera.project(still[edge]), fit.landmarks[outline, :2]
+    nearest = np.linalg.norm(place[None, :, :2] - wanted[:, None], axis=2).argmin(1)
+    targets = _in_camera(wanted - place[nearest, :2], place[nearest, 2], fit.camera, tuning.PLACED_LARGEST)
+    chosen = csr_array((np.ones(len(outline)), (np.arange(len(outline)), edge[nearest])), shape=(len(outline), len(still)))
+    return chosen, targets, np.full(len(outline), tuning.LANDMARK_WEIGHT)
+
+
+@functools.cache
+def _shut_lids() -> Constraint:
+    """Opposite landmarks of the lids are as far apart as the model has them, which knows how to shut: however large an eye was placed."""
+    rows, row = landmarks_on_mesh()[0], {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}
+    upper, lower = np.array([
+        (row[a], row[b]) for rim in EYE_RIMS for a, b in zip(rim.upper[1:-1], rim.lower[1:-1]) if a in row and b in row
+    ]).T  # fmt: skip
+    return csr_array(rows[upper] - rows[lower]), np.zeros((len(upper), 3)), np.full(len(upper), tuning.BETWEEN_WEIGHT)
+
+
+def _edge_of_face(still: Array) -> Array:
+    """Vertices of the face where the posed mesh ``still`` (V, 3), camera frame, turns away from the viewer."""
+    head = Head.load()
+    facing = -(vertex_normals(still, head.triangles) * still).sum(1) / np.linalg.norm(still, axis=1)
+    used = head.region("face")
+    skin = head.triangles[head.part("skin")]
+    turns = (facing[skin].min(1) < 0) & (facing[skin].max(1) >= 0) & used[skin].all(1)
+    return np.unique(skin[turns])
+
+
+def _solved(constraints: list[Constraint]) -> Array:
+    """The smooth field (V, 3) that several rows with targets and weights ask for."""
+    rows, targets, weights = zip(*constraints)
+    return solve_field(vstack(rows).tocsr(), np.concatenate(targets), np.concatenate(weights))
 
 
 @functools.cache
@@ -211,7 +259,7 @@ def rim_rows(fit: FittedFace, still: Array, rim: Opening) -> tuple[csr_array, Ar
     raster = rasterise(flat, head.drawn_triangles(), tuning.RIM_SIDE, tuning.RIM_SIDE)
     shown = head.drawn()[raster.triangle]
     opening = raster.covered & np.isin(shown, head.part(*rim.part))
-    skin = raster.covered & np.isin(shown, head.part("skin"))
+    skin = raster.covered & np.isin(shown, _skin_of_rims() if fit.placed else head.part("skin"))
     columns = np.flatnonzero(opening[1:-1].any(0))
     vertices, inside, away, depth = [], [], [], []
     for points, first in ((upper, True), (lower, False)):
@@ -232,56 +280,24 @@ def rim_rows(fit: FittedFace, still: Array, rim: Opening) -> tuple[csr_array, Ar
     return rows, targets, np.full(len(targets), tuning.RIM_WEIGHT * np.sqrt(20 / max(len(columns), 20)))
 
 
-def _in_camera(pixels: Array, depth: Array, camera: Camera) -> Array:
+@functools.cache
+def _skin_of_rims() -> Array:
+    """Triangles of the skin that can be a rim: beside any other, what opens is a fold of a mesh that was moved far."""
+    head = Head.load()
+    skin = head.part("skin")
+    return np.asarray(skin[head.region("lips", "inside", "lids")[head.triangles[skin]].any(1)])
+
+
+def _in_camera(pixels: Array, depth: Array, camera: Camera, largest: float = tuning.LARGEST) -> Array:
     """Moves (K, 2) in pixels at ``depth`` (K,) → (K, 3) metres in the camera frame, parallel to the picture; wild ones are cut."""
     moves = pixels * [1, -1] * (depth / camera.focal)[:, None]
     size = np.linalg.norm(moves, axis=1, keepdims=True)
-    return np.concatenate([moves * np.minimum(1, tuning.LARGEST / np.maximum(size, 1e-9)), np.zeros((len(moves), 1))], axis=1)
+    return np.concatenate([moves * np.minimum(1, largest / np.maximum(size, 1e-9)), np.zeros((len(moves), 1))], axis=1)
 
 
 def _rows(corners: Array, inside: Array, count: int) -> csr_array:
     index = np.repeat(np.arange(len(corners)), 3)
     return csr_array((inside.ravel(), (index, corners.ravel())), shape=(len(corners), count))
-
-
-@functools.cache
-def _skin_operators() -> tuple[Array, csr_array]:
-    """Vertices of the skin and the mouth's lining (S,), and the energy (S, S) of a field on them."""
-    head = Head.load()
-    used = head.vertices_of("skin", "mouth_inside")
-    near = adjacency(head.triangles[head.part("skin", "mouth_inside")], len(head.vertices))[used][:, used]
-    degree = near.sum(1)
-    membrane = diags_array(degree) - near
-    bending = diags_array(1 / degree) @ membrane
-    anchor = np.where(head.region("neck", "scalp")[used], 1.0, tuning.ANCHOR)
-    energy = tuning.STIFFNESS * bending.T @ bending + tuning.TENSION * membrane + diags_array(anchor)
-    return used, energy.tocsr()
-
-
-@dataclass(frozen=True, eq=False)
-class FieldSystem:
-    """The factorised equations of a smooth field: rows (K, V), which move it by their weights (K,), against its energy."""
-
-    weighted: csr_array
-    factors: SuperLU
-    used: Array
-    count: int
-
-    @classmethod
-    def of(cls, rows: csr_array, weights: Array) -> FieldSystem:
-        """Factorise; about 20 ms."""
-        used, energy = _skin_operators()
-        part = rows[:, used]
-        weighted = diags_array(weights) @ part
-        matrix = (part.T @ weighted + energy).tocsc()
-        factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-        return cls(weighted, factors, used, rows.shape[1])
-
-    def solve(self, targets: Array) -> Array:
-        """The smooth field (V, 3) with rows @ field ≈ targets (K, 3); zero off the skin."""
-        result = np.zeros((self.count, 3))
-        result[self.used] = self.factors.solve(self.weighted.T @ targets)
-        return result
 
 
 def field_answers(chosen: tuple[int, ...], middle: Array, reach: tuple[float, float]) -> tuple[Array, Array]:
@@ -302,8 +318,3 @@ def field_answers(chosen: tuple[int, ...], middle: Array, reach: tuple[float, fl
     field *= (1 - smoothstep(*reach, np.linalg.norm(head.vertices - middle, axis=1)))[:, None]
     near = np.flatnonzero(np.abs(field).max(1) > 1e-3)
     return near, field[near]
-
-
-def solve_field(rows: csr_array, targets: Array, weights: Array) -> Array:
-    """The smooth field (V, 3) with rows @ field ≈ targets (K, 3), weights (K,); zero off the skin."""
-    return FieldSystem.of(rows, weights).solve(targets)

@@ -7,7 +7,7 @@ All derivatives are analytic. Blendshapes stay in [0, 1] through an active set i
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from mimaface.protocol.errors import NoFaceFound
 
 from . import tuning
 from .head import ASSETS, Head
-from .landmarks import FaceLandmarker
+from .landmarks import FaceLandmarker, Landmarks
+from .points import PLACES, Points, follow, lie_on
 
 Array = NDArray[Any]
 DEPTH_RANGE = 0.05, 50.0  # metres
@@ -39,7 +40,8 @@ class FittedFace:
     """One face in one picture.
 
     identity (80,) standard deviations; blendshapes (52,) in [0, 1]; rotation (3, 3) head → camera; translation (3,) metres, camera
-    frame; gaze (2, 2) radians; landmarks (478, 3) pixels; error: mean landmark distance in pixels; confidence 0–1.
+    frame; gaze (2, 2) radians; landmarks (478, 3) pixels; error: mean landmark distance in pixels; confidence 0–1; placed: the landmarks
+    that an artist placed by hand.
     """
 
     identity: Array
@@ -51,6 +53,7 @@ class FittedFace:
     landmarks: Array
     error: float
     confidence: float
+    placed: tuple[int, ...] = ()
 
     @property
     def scale(self) -> float:
@@ -62,7 +65,8 @@ class FittedFace:
 class LandmarkModel:
     """The rows of the head under the K landmarks that have a place on it: mean (K, 3), bases (80, K, 3) and (52, K, 3).
 
-    In x and y the blendshapes move landmarks as the network sees them move on renders: its landmarks slide over the skin.
+    In x and y the blendshapes move landmarks as the network sees them move on renders: its landmarks slide over the skin. What is missed
+    by much more than ``doubted`` metres does not count (Geman and McClure 1985).
     """
 
     index: Array
@@ -71,6 +75,7 @@ class LandmarkModel:
     blendshapes: Array
     weight: Array
     pairs: Array
+    doubted: float = np.inf
 
     @staticmethod
     @functools.cache
@@ -91,6 +96,16 @@ class LandmarkModel:
         blendshapes[..., :2] = response
         return LandmarkModel(index, under(head.vertices), under(head.identity_basis), blendshapes, 1 / noise, pairs)
 
+    @staticmethod
+    @functools.lru_cache(4)
+    def trusting(placed: tuple[int, ...]) -> LandmarkModel:
+        """The model in which ``placed`` landmarks count as a hand does: each by itself, and more than a network; what no head has is left
+        to the correction, and does not bend the rest."""
+        model = LandmarkModel.load()
+        by_hand = np.sqrt(tuning.CORRELATION) / tuning.PLACED_NOISE
+        weight = np.where(np.isin(model.index, placed), by_hand, model.weight)
+        return replace(model, weight=weight, doubted=tuning.DOUBTED) if placed else model
+
     def points(self, identity: Array, blendshapes: Array) -> Array:
         """Landmark places (K, 3) in the head frame."""
         return np.asarray(
@@ -108,41 +123,66 @@ class Estimate:
     blendshapes: Array
 
 
-def fit_portrait(image: Array, face: int = 0) -> FittedFace:
-    """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8. Raises :class:`NoFaceFound`."""
+def fit_portrait(image: Array, face: int = 0, points: Points | None = None) -> FittedFace:
+    """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8, with ``points`` where they are placed.
+
+    Where no such face is found, or not under the points, a generic head is fitted to them. Raises :class:`NoFaceFound` or
+    :class:`InvalidInput`.
+    """
     found = FaceLandmarker.load().faces(image, least=face + 1)
+    camera = Camera.for_image(image.shape[1], image.shape[0])
+    if points:
+        mine = found[face] if face < len(found) else None
+        return _fit_by_hand(points, camera, mine)
     if not found:
-        raise NoFaceFound("no face found in the picture", "use a sharp picture in which the whole face is visible")
+        raise NoFaceFound(
+            "no face found in the picture",
+            "use a sharp one in which the whole face is visible, or place the points of the face by hand",
+        )
     if face >= len(found):
         seen = "one face is" if len(found) == 1 else f"{len(found)} faces are"
         raise NoFaceFound(f"face {face} was asked for, but {seen} in the picture", "faces count from 0, largest first")
-    camera = Camera.for_image(image.shape[1], image.shape[0])
     return fit_landmarks(found[face].points, camera, found[face].presence)
 
 
-def fit_landmarks(points: Array, camera: Camera, confidence: float = 1.0) -> FittedFace:
-    """Fit all unknowns to landmarks (478, 3) in pixels."""
-    model = LandmarkModel.load()
-    estimate = initial_estimate(points, camera, np.zeros(model.identity.shape[0]))
+def _fit_by_hand(points: Points, camera: Camera, found: Landmarks | None) -> FittedFace:
+    """The fit of the face that was ``found`` at the points, moved to them; else of a generic one."""
+    if found is not None and not lie_on(points, found.points):
+        found = None
+    before = None if found is None else found.points
+    placed = tuple(sorted(PLACES[name] for name in points))
+    return fit_landmarks(follow(points, before), camera, found.presence if found else 0.0, placed, before)
+
+
+def fit_landmarks(
+    points: Array, camera: Camera, confidence: float = 1.0, placed: tuple[int, ...] = (), before: Array | None = None
+) -> FittedFace:
+    """Fit all unknowns to landmarks (478, 3) in pixels, of which ``placed`` are where a hand placed them; ``before``: the landmarks before
+    it did, from whose fit this one starts."""
+    model = LandmarkModel.trusting(placed)
+    start = points if before is None else before
+    estimate = initial_estimate(start, camera, np.zeros(model.identity.shape[0]))
     with one_thread():
-        estimate = _converge(points, camera, estimate)
-    return finish(points, camera, estimate, confidence)
+        if before is not None:
+            estimate = _converge(before, camera, estimate, LandmarkModel.load())
+        estimate = _converge(points, camera, estimate, model)
+    return finish(points, camera, estimate, confidence, placed)
 
 
-def _converge(points: Array, camera: Camera, estimate: Estimate) -> Estimate:
+def _converge(points: Array, camera: Camera, estimate: Estimate, model: LandmarkModel) -> Estimate:
     for free in (False, False, True, True, True, True, True, True, True):
-        estimate = gauss_newton_step(points, camera, estimate, free_identity=free)
+        estimate = gauss_newton_step(points, camera, estimate, free, model=model)
     return estimate
 
 
-def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float) -> FittedFace:
+def finish(points: Array, camera: Camera, estimate: Estimate, confidence: float, placed: tuple[int, ...] = ()) -> FittedFace:
     """Add gaze and the mean error to an estimate."""
     model = LandmarkModel.load()
     seen = camera.project(model.points(estimate.identity, estimate.blendshapes) @ estimate.rotation.T + estimate.translation)
     error = float(np.linalg.norm(seen[:, :2] - points[model.index, :2], axis=1).mean())
     return FittedFace(
         estimate.identity, estimate.blendshapes, estimate.rotation, estimate.translation,
-        gaze_from_irises(points, camera, estimate), camera, points, error, confidence,
+        gaze_from_irises(points, camera, estimate), camera, points, error, confidence, placed,
     )  # fmt: skip
 
 
@@ -163,9 +203,10 @@ def gauss_newton_step(
     estimate: Estimate,
     free_identity: bool,
     blendshapes_prior: tuple[Array, float] | None = None,
+    model: LandmarkModel | None = None,
 ) -> Estimate:
     """One bounded step. ``blendshapes_prior`` (values (52,), standard deviation) pulls toward an earlier frame."""
-    model = LandmarkModel.load()
+    model = model or LandmarkModel.load()
     residual, pose, by_blendshape, by_identity = linearise(points, camera, estimate, model, free_identity)
     jacobian = np.concatenate([pose, by_blendshape, by_identity], axis=1)
     hessian, gradient = jacobian.T @ jacobian, jacobian.T @ residual
@@ -210,14 +251,15 @@ def linearise(
     difference = seen - points[model.index, :2]
 
     pixels = camera.focal / -estimate.translation[2]
-    weight = (model.weight / (pixels * np.sqrt(tuning.CORRELATION)))[:, None]
     upper, lower = model.pairs.T
-    weight_pairs = 1 / (tuning.OPENING_NOISE * pixels)
+    most = model.doubted * pixels
+    weight = (model.weight / (pixels * np.sqrt(tuning.CORRELATION)))[:, None] * _believed(difference, most)
+    weight_pairs = 1 / (tuning.OPENING_NOISE * pixels) * _believed(difference[upper] - difference[lower], most)
 
     def rows(values: Array) -> Array:
         spread = values.reshape(*values.shape[:2], -1)
         plain = (spread * weight[..., None]).reshape(-1, spread.shape[-1])
-        opening = ((spread[upper] - spread[lower]) * weight_pairs).reshape(-1, spread.shape[-1])
+        opening = ((spread[upper] - spread[lower]) * weight_pairs[..., None]).reshape(-1, spread.shape[-1])
         return np.concatenate([plain, opening])
 
     residual = rows(difference)[:, 0]
@@ -225,6 +267,11 @@ def linearise(
         return residual, rows(pose), rows(by_blendshape), np.empty((len(residual), 0))
     by_identity = np.einsum("kij,akj->kia", by_head, model.identity, optimize=True)
     return residual, rows(pose), rows(by_blendshape), rows(by_identity)
+
+
+def _believed(missed: Array, most: float) -> Array:
+    """(K, 1): weights of residuals ``missed`` (K, 2), less than 1 where they are longer than ``most``."""
+    return np.asarray(1 / (1 + (missed**2).sum(1, keepdims=True) / most**2))
 
 
 @functools.cache

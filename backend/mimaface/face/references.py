@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
 
-from .fit import FittedFace, finish, gauss_newton_step, initial_estimate
+from .fit import FittedFace, LandmarkModel, finish, gauss_newton_step, initial_estimate
 from .landmarks import FaceLandmarker
 from .portrait import Portrait
 from .recognition import face_code
@@ -79,11 +79,12 @@ def _best_face(portrait: Array, source: Path | str | bytes) -> tuple[Portrait, s
 def _of_one_person(fits: list[FittedFace]) -> list[FittedFace]:
     """The same faces with the identity that explains all of them best."""
     with one_thread():
-        identity = shared_identity([(fit.landmarks, fit.camera) for fit in fits])
+        identity = shared_identity([(fit.landmarks, fit.camera) for fit in fits], fits[0].placed)
         result = []
         for fit in fits:
             estimate = initial_estimate(fit.landmarks, fit.camera, identity)
             for _ in range(ROUNDS):
-                estimate = gauss_newton_step(fit.landmarks, fit.camera, estimate, free_identity=False)
-            result.append(finish(fit.landmarks, fit.camera, estimate, fit.confidence))
+                model = LandmarkModel.trusting(fit.placed)
+                estimate = gauss_newton_step(fit.landmarks, fit.camera, estimate, free_identity=False, model=model)
+            result.append(finish(fit.landmarks, fit.camera, estimate, fit.confidence, fit.placed))
     return result

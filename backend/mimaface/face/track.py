@@ -170,18 +170,19 @@ def evenly_spaced(frames: list[int], count: int) -> list[int]:
     return [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))]
 
 
-def shared_identity(every: list[tuple[Array, Camera]]) -> Array:
-    """One identity (80,) for landmarks (478, 3) of several pictures and their cameras: their normal equations are added up."""
-    model = LandmarkModel.load()
-    fits = [fit_landmarks(points, camera) for points, camera in every]
+def shared_identity(every: list[tuple[Array, Camera]], placed: tuple[int, ...] = ()) -> Array:
+    """One identity (80,) for landmarks (478, 3) of several pictures and their cameras: their normal equations are added up. In the first
+    picture a hand ``placed`` these landmarks."""
+    models = [LandmarkModel.trusting(() if index else placed) for index in range(len(every))]
+    fits = [fit_landmarks(points, camera, placed=() if index else placed) for index, (points, camera) in enumerate(every)]
     identity = np.mean([fit.identity for fit in fits], axis=0)
     estimates = [Estimate(fit.rotation, fit.translation, identity, fit.blendshapes) for fit in fits]
     for _ in range(3):
         hessian, gradient = np.eye(len(identity)), identity.copy()
         for index, (points, camera) in enumerate(every):
             start = Estimate(estimates[index].rotation, estimates[index].translation, identity, estimates[index].blendshapes)
-            estimates[index] = gauss_newton_step(points, camera, start, free_identity=False)
-            residual, _, _, by_identity = linearise(points, camera, estimates[index], model)
+            estimates[index] = gauss_newton_step(points, camera, start, free_identity=False, model=models[index])
+            residual, _, _, by_identity = linearise(points, camera, estimates[index], models[index])
             hessian += by_identity.T @ by_identity
             gradient += by_identity.T @ residual
         identity = np.clip(identity - np.linalg.solve(hessian, gradient), -tuning.IDENTITY_MOST, tuning.IDENTITY_MOST)

@@ -37,6 +37,19 @@ IDENTITY_MOST = 3.5  # standard deviations of an identity component. Higher: car
 GAZE_SHARED = 0.5  # share of both eyes' mean in each eye's gaze. Higher: squints are lost
 GAZE_MOST = 0.9  # radians of gaze. Higher: wrong landmarks of irises turn eyes away
 
+# --- points
+# metres by which a point that a hand placed may be off from a head's; the correction puts it right. Higher: more of the mean face, and of
+# the network
+PLACED_NOISE = 0.0012
+# metres that a fit with placed points misses of one, from which that counts half. Higher: a doll's eyes bend the whole head, whose mouth then
+# folds in the correction; lower: less of a caricature is followed by the fit
+DOUBTED = 0.0025
+LIP_LEAST = 0.06  # of the mouth's width that a lip is thick at least. Lower: the mesh of a mouth that is drawn as a line folds, and tears
+PLACED_WEIGHT = 6.0  # of such a point in the correction, beside LANDMARK_WEIGHT. Higher: nearer to it; the lips of a drawing fold
+PLACED_LARGEST = 0.04  # metres that a vertex is moved for one at most: faces of dolls. Higher: a point at a wrong place tears the face
+TEMPLATE_SHARE = 0.5  # of the picture's smaller side that a generic face takes in its middle. Higher: less is left to drag it in
+OTHER_FACE = 0.5  # of a face's size that placed points lie from its own, at the median, from which they are another's. Higher: fewer are
+
 # --- correction
 # of the field's energy: against bending, against stretching, toward zero, beside LANDMARK_WEIGHT. Higher: smoother; nearer to the fit
 STIFFNESS, TENSION, ANCHOR = 2.0, 0.02, 1e-4

@@ -40,10 +40,10 @@ SCHEMAS: dict[str, Schema] = {
     "hello.reply": _schema(version=int, build=str, optional={"credit": int}),
     "capabilities": _schema(),
     "capabilities.reply": _schema(engines=list),
-    "portrait.fit": _schema(parts=1, optional={"face": int, "references": list}),
+    "portrait.fit": _schema(parts=1, optional={"face": int, "references": list, "points": dict, "template": bool}),
     "portrait.fit.reply": _schema(
         parts=1, portrait=str, width=int, height=int, error=NUMBER, confidence=NUMBER, actions=list, angles=list, gaze=list,
-        optional={"warnings": list, "references": int},
+        optional={"warnings": list, "references": int, "points": dict, "placed": list},
     ),
     "preview": _schema(parts=1, portrait=str, slot=str, generation=int, optional={"settings": dict}),
     "preview.reply": _schema(parts=1, generation=int, width=int, height=int),

@@ -247,8 +247,9 @@ class Server:
         def answer(found: tuple[dict[str, Any], bytes]) -> Answer:
             return {**found[0], "warnings": warnings_to_send(found[0]["warnings"])}, (found[1],)
 
-        face, references = message.fields.get("face", 0), message.fields.get("references", [])
-        self._answer_later(CONTROL, identity, message, lambda: self._work.fit(message.parts[0], face, references), answer)
+        fields = message.fields
+        given = fields.get("face", 0), fields.get("references", []), fields.get("points", {}), fields.get("template", False)
+        self._answer_later(CONTROL, identity, message, lambda: self._work.fit(message.parts[0], *given), answer)
 
     def _preview(self, identity: bytes, message: Message) -> None:
         fields = message.fields

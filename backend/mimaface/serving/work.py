@@ -26,9 +26,18 @@ from mimaface.drivers.retarget import RetargetSettings
 from mimaface.drivers.stills import reference_pictures
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
+from mimaface.face.points import in_middle, of_landmarks
 from mimaface.face.portrait import Portrait
-from mimaface.pictures import encode_png
-from mimaface.protocol.errors import InvalidCheckpoint, InvalidImage, InvalidInput, InvalidMotion, MimaFaceError, OutOfResources
+from mimaface.pictures import encode_png, open_picture
+from mimaface.protocol.errors import (
+    InvalidCheckpoint,
+    InvalidImage,
+    InvalidInput,
+    InvalidMotion,
+    MimaFaceError,
+    NoFaceFound,
+    OutOfResources,
+)
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
@@ -68,19 +77,22 @@ class Work:
         ]
 
     def portrait(self, identity: str) -> Portrait:
-        """The fitted portrait of an id as :meth:`fit` gives out: ``<sha256>-<face>``, and ``-<sha256>`` of the list of its references."""
+        """The fitted portrait of an id as :meth:`fit` gives out: ``<sha256>-<face>``, and ``-<sha256>`` of what else belongs to it."""
         with self._lock:
             found = self._portraits.get(identity)
         if found is None:
             name, face, listed = parts_of(identity)
-            found = Portrait.open(self.store.portrait(name), face, self._references(listed))
+            references, points = self._further(listed)
+            found = Portrait.open(self.store.portrait(name), face, references, points)
         self._cache_portrait(identity, found)
         return found
 
-    def _references(self, listed: str) -> list[tuple[str, bytes]]:
-        """(name, picture) of the references of a portrait, whose list is kept as ``listed``; "" for none."""
-        names = json.loads(self.store.portrait(listed)) if listed else []
-        return [(name, self.store.portrait(kept)) for name, kept in names]
+    def _further(self, listed: str) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+        """What belongs to a portrait beside its picture, kept as ``listed``, "" for nothing: (name, picture) of its references, and the
+        points that were placed by hand."""
+        kept = json.loads(self.store.portrait(listed)) if listed else []
+        names, points = (kept["references"], kept["points"]) if isinstance(kept, dict) else (kept, {})
+        return [(name, self.store.portrait(digest)) for name, digest in names], points
 
     def _cache_portrait(self, identity: str, portrait: Portrait) -> None:
         with self._lock:
@@ -89,9 +101,11 @@ class Work:
             while len(self._portraits) > CACHED:
                 self._portraits.popitem(last=False)
 
-    def fit(self, content: bytes, face: int, references: list[Any]) -> tuple[dict[str, Any], bytes]:
-        """Fit a picture file, and the files at the paths ``references``; the fields of ``portrait.fit.reply`` and the mesh of the head
-        as npz."""
+    def fit(
+        self, content: bytes, face: int, references: list[Any], points: dict[str, Any] | None = None, template: bool = False
+    ) -> tuple[dict[str, Any], bytes]:
+        """Fit a picture file, and the files at the paths ``references``, with ``points`` where they are placed; the fields of
+        ``portrait.fit.reply`` and the mesh of the head as npz. With ``template``, where no face is found one is placed in the middle."""
         if not 0 <= face < MOST_FACES:
             raise InvalidInput(f"face {face} is none of a picture", "use 0, the largest face, or the number of another one")
         with enough_memory(self.forget), readable(InvalidImage, "this picture"):
@@ -99,21 +113,32 @@ class Work:
             if not all(isinstance(path, str) for path in references):
                 raise InvalidInput("the references of portrait.fit must be paths", "update the add-on")
             given = reference_pictures(references)
-            portrait = Portrait.open(content, face, given)
-        identity = f"{self.store.put_portrait(content)}-{face}"
-        taken = {picture.sha256 for picture in portrait.references}
-        kept = [(name, self.store.put_portrait(picture)) for name, picture in given if hashlib.sha256(picture).hexdigest() in taken]
-        if kept:
-            identity += f"-{self.store.put_portrait(json.dumps(kept).encode())}"
+            try:
+                portrait = Portrait.open(content, face, given, points)
+            except NoFaceFound:
+                if not template or points:
+                    raise
+                height, width = open_picture(content)[0].image.shape[:2]
+                portrait = Portrait.open(content, face, given, in_middle(width, height))
+        identity = f"{self.store.put_portrait(content)}-{face}{self._put_further(portrait, given)}"
         self._cache_portrait(identity, portrait)
         fit = portrait.fit
         fields = {
             "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
             "confidence": fit.confidence, "actions": fit.blendshapes.tolist(), "gaze": fit.gaze.tolist(),
             "angles": matrix_to_head_angles(fit.rotation).tolist(), "warnings": list(portrait.warnings),
-            "references": len(portrait.references),
+            "references": len(portrait.references), "points": of_landmarks(fit.landmarks), "placed": list(portrait.points),
         }  # fmt: skip
         return fields, head_mesh(portrait)
+
+    def _put_further(self, portrait: Portrait, given: list[tuple[str, bytes]]) -> str:
+        """Keep what belongs to a portrait beside its picture; the end of its id."""
+        taken = {picture.sha256 for picture in portrait.references}
+        kept = [(name, self.store.put_portrait(picture)) for name, picture in given if hashlib.sha256(picture).hexdigest() in taken]
+        if not kept and not portrait.points:
+            return ""
+        further = {"references": kept, "points": dict(portrait.points)} if portrait.points else kept
+        return f"-{self.store.put_portrait(json.dumps(further).encode())}"
 
     def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Iterator[Array | None]:
         """The first frame of a motion as a take would show it; None after every step before. At most ``MOST_PREVIEW`` pixels."""
@@ -156,7 +181,7 @@ class Work:
         """Check and accept a job; errors of its settings and motion are raised here, not while it renders."""
         name_of_picture, _, listed = parts_of(portrait)
         self.store.portrait(name_of_picture)
-        self._references(listed)
+        self._further(listed)
         with enough_memory(self.forget):
             with readable(InvalidMotion, "the job's motion"):
                 clip = MotionClip.from_bytes(motion, "the job's motion")
@@ -215,7 +240,7 @@ class Work:
 
 
 def parts_of(identity: str) -> tuple[str, int, str]:
-    """Of a portrait's id: the name of the picture file, the number of the face, and the name of the list of its references or "".
+    """Of a portrait's id: the name of the picture file, the number of the face, and the name of what else belongs to it or "".
 
     Raises :class:`InvalidInput`.
     """
@@ -248,7 +273,6 @@ def same_build(job: Job) -> None:
             "this take was begun with another version, other weights or on another device, and would not look the same from here on",
             "press Generate to make it anew",
         )
-
 
 
 def reference_picture(image: Array) -> bytes:
