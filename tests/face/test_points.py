@@ -16,6 +16,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
+from mimaface.protocol.points import NAMES
 from mimaface.reprojection.reprojector import Reprojector
 from mimaface.serving.store import Store
 from mimaface.serving.work import Work
@@ -74,7 +75,7 @@ def test_no_points_are_the_fit_as_it_was(portrait):
 
 
 def test_a_toy_is_animated_by_eight_points(tmp_path):
-    """At rest it is the picture to the byte; its mouth opens between its own corners, and nowhere else in the picture is a hole."""
+    """At rest it is the picture to the byte; its mouth opens between its own corners, and its eyes stay."""
     points = toy(tmp_path / "toy.png")
     with pytest.raises(NoFaceFound, match="place the points"):
         Portrait.open(tmp_path / "toy.png")
@@ -94,13 +95,13 @@ def test_a_toy_is_animated_by_eight_points(tmp_path):
     change = np.abs(
         reprojector.render(FacePose(opened, fit.rotation, fit.translation, fit.gaze)).astype(int) - portrait.image
     ).sum(2)
-    assert change[160:200, 120:180].max() > 100 and change[:130].max() == 0
+    assert change[160:200, 120:180].max() > 100 and (change[70:110, 90:210] > 60).mean() < 0.02
 
 
 def test_a_generic_face_stands_in_the_middle():
     points = in_middle(640, 360)
     places = np.array(list(points.values()))
-    assert list(points) == list(PLACES)
+    assert list(points) == list(PLACES) and set(NAMES) == set(PLACES), "the lines that Blender draws go through all of them"
     np.testing.assert_allclose((places.min(0) + places.max(0)) / 2, [320, 180], atol=6)
     assert places.min() > 0 and (places < [640, 360]).all()
     assert points["eye.outer.L"][0] > points["eye.outer.R"][0], ".L is the subject's left"

@@ -19,12 +19,13 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.points import OUTLINE
 
 from . import tuning
 from .field import FieldSystem, solve_field
 from .fit import FittedFace, LandmarkModel
 from .head import ASSETS, Head
-from .points import OUTLINE, PLACES
+from .points import PLACES
 
 Array = NDArray[Any]
 Constraint = tuple[csr_array, Array, Array]  # rows (K, V), targets (K, 3) in metres, camera frame, weights (K,)

@@ -124,21 +124,16 @@ class Estimate:
 
 
 def fit_portrait(image: Array, face: int = 0, points: Points | None = None) -> FittedFace:
-    """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8, with ``points`` where they are placed.
-
-    Where no such face is found, or not under the points, a generic head is fitted to them. Raises :class:`NoFaceFound` or
-    :class:`InvalidInput`.
-    """
+    """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8, with ``points`` where they are placed; to them alone, where no
+    such face is found under them. Raises :class:`NoFaceFound` or :class:`InvalidInput`."""
     found = FaceLandmarker.load().faces(image, least=face + 1)
     camera = Camera.for_image(image.shape[1], image.shape[0])
     if points:
         mine = found[face] if face < len(found) else None
         return _fit_by_hand(points, camera, mine)
     if not found:
-        raise NoFaceFound(
-            "no face found in the picture",
-            "use a sharp one in which the whole face is visible, or place the points of the face by hand",
-        )
+        hint = "use a sharp one in which the whole face is visible, or place the points of the face by hand"
+        raise NoFaceFound("no face found in the picture", hint)
     if face >= len(found):
         seen = "one face is" if len(found) == 1 else f"{len(found)} faces are"
         raise NoFaceFound(f"face {face} was asked for, but {seen} in the picture", "faces count from 0, largest first")

@@ -36,7 +36,6 @@ PLACES: dict[str, int] = {
     "lip.upper.inner.L": 311, "lip.upper.inner": 13, "lip.upper.inner.R": 81,
     "lip.lower.inner.L": 402, "lip.lower.inner": 14, "lip.lower.inner.R": 178,
 }  # fmt: skip
-OUTLINE = ("forehead", "temple.L", "side.L", "jaw.L", "chin.L", "chin", "chin.R", "jaw.R", "side.R", "temple.R")  # once around
 # upper and lower edge of what opens, each from one corner to the other, from the picture's left to its right while the head stands upright
 OPENINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "the subject's right eye": (
@@ -174,7 +173,8 @@ def _uncrossed(points: Points, every: Points) -> None:
         frame = np.array([axis, [-axis[1], axis[0]]]) / width  # along the opening, and down
         along = [np.array([frame @ (np.array(every[name]) - first) for name in edge]) for edge in (upper, lower)]
         for edge, places in zip((upper, lower), along):
-            mine = [k for k in range(len(edge) - 1) if edge[k] in points or edge[k + 1] in points]
+            ends = edge[0] in points or edge[-1] in points
+            mine = [k for k in range(len(edge) - 1) if ends or edge[k] in points or edge[k + 1] in points]
             wrong = next((k for k in mine if places[k + 1, 0] <= places[k, 0]), None)
             if wrong is not None:
                 raise InvalidInput(
