@@ -162,3 +162,16 @@ def test_ddim_without_eta_uses_no_randomness() -> None:
     before = generator.get_state()
     last(schedule.ddim(schedule.from_epsilon(network), NOISE, points, generator=generator))
     assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "sample"])
+def test_a_batch_of_timesteps_means_what_each_means_by_itself(prediction: str) -> None:
+    alphas = schedule.scaled_linear_schedule()
+    draw = torch.Generator().manual_seed(0)
+    x, output = (torch.randn(3, 4, 2, 2, 2, generator=draw) for _ in range(2))
+    points = schedule.ddim_points(alphas, [999.0, 400.0, 3.0])[:3]
+    signal, noise = (torch.tensor([getattr(one, name) for one in points]).reshape(3, 1, 1, 1, 1) for name in ("signal", "noise"))
+    found = schedule.clean_of(prediction, output, x, signal, noise)
+    for item, point in enumerate(points):
+        one = schedule.PREDICTIONS[prediction](lambda *_, said=output[item]: said)(x[item], point)
+        assert torch.allclose(found[item], one, rtol=1e-4, atol=1e-4)

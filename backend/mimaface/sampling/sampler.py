@@ -162,17 +162,24 @@ def sample_clips(
     conditions: name → (B, c, F, h, w); context (B·F, L, D); previous (B, C, k, h, w): the latents that the clips before hand over,
     None for first clips. steps and guidance default to the model's own. Raises :class:`InvalidInput`.
     """
-    affinity = hand_over(previous, noise)
+    model = conditional(network, config, conditions, hand_over(previous, noise))
+    guided = schedule.guidance(model, context, config.guidance if guidance is None else guidance)
+    return _start(config.sampler, guided, noise, steps)
+
+
+def conditional(
+    network: Network, config: MimaFaceConfig, conditions: Mapping[str, Tensor], affinity: Affinity
+) -> schedule.ConditionalModel:
+    """The U-Net under its conditions, name → (B, c, F, h, w), with the residual added: x (B, C, F, h, w), or (2·B, …) under guidance."""
 
     def model(x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
-        copies = len(x) // len(noise)  # 2 under guidance; the conditions are the same for both
+        copies = len(x) // len(affinity.mask)  # 2 under guidance; the conditions are the same for both
         expanded = {name: value.repeat(copies, 1, 1, 1, 1) for name, value in conditions.items()}
         known = Affinity(*(value.repeat(copies, 1, 1, 1, 1) for value in affinity))
         output = network(stack_input(x, expanded, known, config.conditions), timestep, context)
         return add_residual(output, expanded, config.residual_of)
 
-    guided = schedule.guidance(model, context, config.guidance if guidance is None else guidance)
-    return _start(config.sampler, guided, noise, steps)
+    return model
 
 
 def _start(sampler: SamplerConfig, model: schedule.Model, noise: Tensor, steps: int | None = None) -> Iterator[Tensor]:

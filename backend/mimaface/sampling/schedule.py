@@ -115,6 +115,16 @@ def from_sample(model: Model) -> Denoiser:
 PREDICTIONS = {"epsilon": from_epsilon, "v": from_v, "sample": from_sample}
 
 
+def clean_of(prediction: str, output: Tensor, x: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    """The clean latents that a network's output means at x = signal · clean + noise · ε; all of one shape, or broadcast to it.
+
+    As the denoisers above, but every item of a batch has a timestep of its own.
+    """
+    if prediction == "epsilon":
+        return (x - noise * output) / signal
+    return signal * x - noise * output if prediction == "v" else output
+
+
 def _timestep(x: Tensor, point: Point) -> Tensor:
     return torch.tensor(point.timestep, dtype=torch.float32, device=x.device)
 

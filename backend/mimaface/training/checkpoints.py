@@ -14,7 +14,7 @@ import torch
 
 from mimaface.protocol.errors import InvalidCheckpoint
 
-from .config import Losses, TrainingConfig
+from .config import LATER, Losses, TrainingConfig
 
 KEPT = 2
 # what may differ between the legs of one run
@@ -60,7 +60,7 @@ def read_newest(folder: Path, config: TrainingConfig) -> tuple[int, dict[str, An
 
 def _check_same(path: Path, old: dict[str, Any], config: TrainingConfig) -> None:
     new = json.loads(json.dumps(asdict(config)))
-    old = {"losses": asdict(Losses()), **old}  # earlier versions did not write them
+    old = {**LATER, "losses": asdict(Losses()), **old}
     changed = [name for name in new if name not in FREE and old.get(name) != new[name]]
     if changed:
         listed = ", ".join(f"{name} {old.get(name)} → {new[name]}" for name in changed)

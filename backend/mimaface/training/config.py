@@ -9,8 +9,9 @@ from typing import Any
 
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
-STAGES = ("autoencoder", "image", "video", "refiner")
+STAGES = ("autoencoder", "image", "video", "refiner", "distill")
 PRECISIONS = ("auto", "no", "bf16", "fp16")
+LATER: dict[str, Any] = {"losses": {}, "student_steps": 4}  # fields that earlier versions did not write, as these versions had them
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class TrainingConfig:
     without          inputs that an ablation blanks: "render", "coefficients", "affinity"
     pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
     average_context  ablation: the context averaged over the frames, as the released code has it
+    student_steps    sampling steps of the model that ``distill`` makes; its first_step_share is of the first of them
     precision        of accelerate: no, bf16 or fp16; auto takes bf16 on a device that computes in it, else no
     losses           numbers of the losses
     """
@@ -90,6 +92,7 @@ class TrainingConfig:
     without: tuple[str, ...] = ()
     pixel_weighted: bool = False
     average_context: bool = False
+    student_steps: int = 4
     checkpoint_gradients: bool = False
     precision: str = "auto"
     evaluate_every: int = 500
@@ -103,7 +106,7 @@ class TrainingConfig:
             raise InvalidInput(f"stage {self.stage!r} is unknown", f"use one of: {', '.join(STAGES)}")
         if self.precision not in PRECISIONS:
             raise InvalidInput(f"precision {self.precision!r} is unknown", f"use one of: {', '.join(PRECISIONS)}")
-        for name in ("steps", "batch", "frames", "accumulate", "evaluate_every", "save_every"):
+        for name in ("steps", "batch", "frames", "accumulate", "student_steps", "evaluate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}, use at least 1")
         unknown = set(self.without) - {"render", "coefficients", "affinity"}
@@ -123,7 +126,7 @@ class TrainingConfig:
     def load(cls, path: Path) -> TrainingConfig:
         """Raises :class:`InvalidCheckpoint` for a file that this version does not understand."""
         try:
-            values: dict[str, Any] = {"losses": {}, **json.loads(path.read_text())}  # earlier versions did not write them
+            values: dict[str, Any] = {**LATER, **json.loads(path.read_text())}
             known = {item.name for item in fields(cls)}
             if set(values) != known:
                 raise InvalidCheckpoint(f"{path}: missing or unknown fields {sorted(set(values) ^ known)}")

@@ -17,6 +17,7 @@ from mimaface.engines.precision import autocast
 from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
 from mimaface.model.conditioning import Affinity, add_residual, hand_over, sample_affinity
+from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
@@ -60,7 +61,7 @@ class Denoising(nn.Module):
         model, config = self._model[0], self.config
         clean, timesteps = tensors["driven"].transpose(1, 2), tensors["timesteps"]  # (B, C, F, h, w)
         frames = clean.shape[2]
-        tokens = model.encode_source(tensors["portrait"])
+        tokens = self.encode_source(tensors["portrait"])
         context = self.context(tokens, tensors["signals"], frames)
         context = context * repeat_frames(tensors["keep"].to(context.dtype), frames)[:, None, None]
         noise = tensors["noise"].transpose(1, 2)
@@ -109,6 +110,10 @@ class Denoising(nn.Module):
         """Squared sizes (B, F, h, w) of latents (B, C, F, h, w), its channels weighed."""
         return torch.einsum("bcfhw,c->bfhw", latents.square(), self.channel_weight)
 
+    def encode_source(self, portraits: Tensor) -> VisionTokens:
+        """Source portraits, RGB in [−1, 1] (B, 3, H, W) → tokens."""
+        return self._model[0].encode_source(portraits)
+
     def context(self, tokens: VisionTokens, signals: dict[str, Tensor], frames: int) -> Tensor:
         """The U-Net's context (B·F, L, D), with the ablations of the configuration."""
         if "coefficients" in self.config.without:
@@ -134,8 +139,11 @@ def _frame_by_frame(
 
 
 def freeze(model: MimaFaceModel, stage: str) -> None:
-    """Leave trainable what a stage trains: the image stage all but motion modules; the video stage those and W_cond."""
+    """Leave trainable what a stage trains: image all but motion modules; video those and W_cond; distill the U-Net."""
     model.requires_grad_(False)
+    if stage == "distill":
+        model.unet.requires_grad_(True)
+        return
     if stage == "image":
         model.vision.requires_grad_(True)
         model.appearance.requires_grad_(True)
@@ -153,18 +161,23 @@ def freeze(model: MimaFaceModel, stage: str) -> None:
 class DenoisingStage:
     """Stage "image" or "video" of the paper, on precomputed latents."""
 
+    trainee: Denoising
+
     def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: LatentStore, held_out: LatentStore) -> None:
         self.model, self.config, self.data, self.held_out = model, config, data, held_out
         freeze(model, config.stage)
         lay_out(model)
         if config.checkpoint_gradients:
             cast(Any, model.unet.enable_gradient_checkpointing)()
-        self.trainee = Denoising(model, config)
+        self.trainee = self._trainee()
         if config.pixel_weighted:
             self.trainee.channel_weight.copy_(pixel_weight(model, held_out))
         self.bank = MemoryBank(config.identity_bank, model.config.appearance.token_width)
         self.person = {name: number for number, name in enumerate(dict.fromkeys(data.persons))}
         self._person_of = dict(zip(data.names, data.persons))
+
+    def _trainee(self) -> Denoising:
+        return Denoising(self.model, self.config)
 
     def batch(self, step: int, places: range) -> Batch:
         """Latents, signals and all random numbers of some items of a step."""
@@ -183,7 +196,7 @@ class DenoisingStage:
     def _frames(self, index: int, draw: torch.Generator) -> list[int]:
         """Which driven frames of a sample are taken: any for the image stage, neighbours for video."""
         available, wanted = self.data.frames(index), self.config.frames
-        if self.config.stage == "video":
+        if self.config.stage != "image":
             start = int(torch.randint(max(available - wanted, 0) + 1, (1,), generator=draw))
             return [min(start + i, available - 1) for i in range(wanted)]
         return [int(i) % available for i in torch.randperm(max(available, wanted), generator=draw)[:wanted]]
@@ -236,17 +249,22 @@ class DenoisingStage:
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
         """Error of sampled latents on held-out people, and a sheet: source, render, result, truth."""
-        count = min(len(self.held_out), 2 * SHEET)
-        frames = 1 if self.config.stage == "image" else min(self.config.frames, self.held_out.frames(0))
-        count = count if self.config.stage == "image" else max(count // frames, 1)
-        rows = [self.held_out.item(i, list(range(frames))) for i in range(count)]
-        row = {name: torch.stack([r[name] for r in rows]) for name in rows[0]}
-        results = sample_latents(self.trainee, self.model, row, self.config)
+        row = self._held_out_row()
+        frames = row["driven"].shape[1]
+        results = sample_latents(self.trainee, self.model.unet, self.model.config, row)
         error = (results - row["driven"]).square().mean()
         render = (row["render"] - row["driven"]).square().mean()
         flat = [x.flatten(0, 1)[:SHEET] for x in (row["render"], results, row["driven"])]
         sheet = [self.model.decode_latents(x) for x in (row["source"].repeat_interleave(frames, 0)[:SHEET], *flat)]
         return {"latent_error": float(error), "latent_error_of_render": float(render)}, rows_of_pictures(sheet)
+
+    def _held_out_row(self) -> dict[str, Tensor]:
+        """The held-out samples that are looked at: single frames for the image stage, else clips; name → (B, …)."""
+        count = min(len(self.held_out), 2 * SHEET)
+        frames = 1 if self.config.stage == "image" else min(self.config.frames, self.held_out.frames(0))
+        count = count if self.config.stage == "image" else max(count // frames, 1)
+        rows = [self.held_out.item(i, list(range(frames))) for i in range(count)]
+        return {name: torch.stack([r[name] for r in rows]) for name in rows[0]}
 
     def extra_state(self) -> dict[str, Tensor]:
         return self.bank.state()
@@ -280,13 +298,13 @@ def pixel_weight(model: MimaFaceModel, store: LatentStore, pictures: int = 4, st
 
 
 @torch.no_grad()
-def sample_latents(
-    trainee: Denoising, model: MimaFaceModel, row: dict[str, Tensor], config: TrainingConfig, seed: int = 0
-) -> Tensor:
-    """Sample B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w), where ``row`` is."""
+def sample_latents(trainee: Denoising, unet: nn.Module, sampled: MimaFaceConfig, row: dict[str, Tensor], seed: int = 0) -> Tensor:
+    """Sample B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w), where ``row`` is.
+
+    unet: the trainee's own, or another with its inputs; ``sampled`` says how, as the configuration of a model.
+    """
     samples, frames = row["driven"].shape[:2]
-    device = trainee.channel_weight.device
-    unet: Any = model.unet
+    device, config = trainee.channel_weight.device, trainee.config
 
     def network(x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         prediction: Tensor = unet(x, timestep, context)
@@ -297,12 +315,12 @@ def sample_latents(
         with autocast(config.precision, device):
             portrait = as_images(row["portrait"][i : i + 1].numpy()).to(device)
             signals = {name: row[name][i : i + 1].to(device) for name in SIGNALS}
-            context = trainee.context(model.encode_source(portrait), signals, frames)
+            context = trainee.context(trainee.encode_source(portrait), signals, frames)
             stored = stored_conditions({name: value[i : i + 1] for name, value in row.items()}, config.without)
-            conditions = {name: stored[name].to(device) for name, _ in model.config.conditions}
+            conditions = {name: stored[name].to(device) for name, _ in sampled.conditions}
             draw = torch.Generator().manual_seed(seed + i)
             noise = torch.randn(row["driven"][i : i + 1].transpose(1, 2).shape, generator=draw).to(device)
-            *_, latents = sample_clips(network, model.config, noise, conditions, context)
+            *_, latents = sample_clips(network, sampled, noise, conditions, context)
         results.append(latents.transpose(1, 2).to(row["driven"].device))
     return torch.cat(results)
 

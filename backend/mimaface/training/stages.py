@@ -31,8 +31,9 @@ def open_model(
     clip: Path | None = None,
     autoencoder: Path | None = None,
     motion: Path | None = None,
+    stage: str = "",
 ) -> MimaFaceModel:
-    """A model to train, in float32: the small one fresh, the paper's from published weights, or a folder's.
+    """A model to train, in float32: the small one fresh, the paper's from published weights, or a folder's; ``stage`` "distill" needs that.
 
     The parts are those of :func:`start_paper`, and of no other model. Raises :class:`InvalidCheckpoint` or :class:`InvalidInput`.
     """
@@ -46,6 +47,8 @@ def open_model(
         raise InvalidInput(
             f"{', '.join(option for option, path in given.items() if path)} is for {PAPER}, not {name}", "leave it out"
         )
+    if stage == "distill" and name in (FRESH, PAPER):
+        raise InvalidInput("only a model that is trained can be distilled", "name the folder of one with --model")
     if name == FRESH:
         return MimaFaceModel(named(name))
     if name == PAPER:
@@ -69,7 +72,7 @@ def make_stage(
     model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path, photographs: Path | None = None
 ) -> Stage:
     """The stage that the configuration names, on folders of shards; photographs are for the autoencoder."""
-    from mimaface.data.samples import shards_in
+    from mimaface.data.samples import SIGNALS, shards_in
 
     if config.stage == "autoencoder":
         from .autoencoding import AutoencoderStage
@@ -80,7 +83,14 @@ def make_stage(
 
         return RefinerStage(model, config, data, held_out)
     from .denoising import DenoisingStage, encoder_of
+    from .distilling import DistillingStage
     from .latents import prepare_latents
 
+    unknown = {signal.name for signal in model.config.appearance.signals} - set(SIGNALS)
+    if unknown:
+        raise InvalidInput(
+            f"{model.config.name} is driven by {', '.join(sorted(unknown))}, which shards do not hold",
+            "train a model that ARKit blendshapes drive",
+        )
     stores = [prepare_latents(model, shards_in(folder), encoder_of(model)) for folder in (data, held_out)]
-    return DenoisingStage(model, config, *stores)
+    return (DistillingStage if config.stage == "distill" else DenoisingStage)(model, config, *stores)
