@@ -54,7 +54,7 @@ def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> 
     def report(text: str) -> None:
         _failed(runtime, identity, text)
 
-    fields = {"portrait": manifest["portrait"], "name": manifest["name"], "settings": manifest["settings"]}
+    fields = {"portrait": manifest["portrait"], "name": manifest["name"], "settings": manifest["settings"], "consent": manifest.get("consent", "")}
     runtime.ask("job.submit", fields, [motion], done, failed)
 
 

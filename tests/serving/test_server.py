@@ -15,6 +15,7 @@ from PIL import Image
 
 from conftest import COLLINS, motion_of, nod
 from mimaface.animation import animate
+from mimaface.marking.watermark import Watermark
 from mimaface.pictures import encode_png
 from mimaface.protocol import client as client_module
 from mimaface.protocol.client import Client
@@ -52,7 +53,11 @@ def test_a_job_from_picture_to_frames(shared):
     assert all(frames[index] != frames[index + 1] for index in range(5))
     database = sqlite3.connect(shared.root / "jobs.sqlite")
     stored = database.execute("SELECT number, sha256 FROM frames WHERE job=? ORDER BY number", (job,)).fetchall()
-    assert stored == [(index, hashlib.sha256(frames[index]).hexdigest()) for index in range(6)]
+    for index, digest in stored:
+        content = (shared.root / "jobs" / job / f"{index:06d}.png").read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
+        assert b"caBX" in frames[index] and b"caBX" not in content, "signed where it leaves, and not before"
+        np.testing.assert_array_equal(picture(frames[index]), picture(content))
     again = client.call(
         "job.submit", {"portrait": portrait, "settings": {"engine": "proxy", "size": 192}, "name": "x"}, [nod(6).to_bytes()]
     ).fields
@@ -129,8 +134,12 @@ def test_kill_and_restart_continues_to_the_same_bytes(backend, portrait, engine,
     assert end.kind == "done"
     assert sorted(before | after) == list(range(count))
     assert not before.keys() & after.keys()
-    whole = animate(portrait, motion, RenderSettings(engine=engine, size=192))
-    assert before | after == {frame.index: encode_png(frame.image) for frame in whole}, "as in one process without a backend"
+    mark = Watermark.of(portrait.sha256).mark
+    whole = {frame.index: encode_png(mark(frame.image)) for frame in animate(portrait, motion, RenderSettings(engine=engine, size=192))}
+    stored = {index: (backend.root / "jobs" / job / f"{index:06d}.png").read_bytes() for index in range(count)}
+    assert stored == whole, "as in one process without a backend"
+    for index, content in (before | after).items():
+        np.testing.assert_array_equal(picture(content), picture(stored[index]))
 
 
 def test_a_job_goes_on_without_its_client(shared):

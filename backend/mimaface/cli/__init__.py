@@ -10,10 +10,11 @@ from mimaface import __version__
 from mimaface.protocol.errors import MimaFaceError
 from mimaface.shortage import shortage
 
-from . import ablate, animate, bench, data, doctor, evaluate, export, golden, live, models, points, record, serve, track, train
+from . import ablate, animate, bench, data, doctor, evaluate, export, golden, inspect, live, models, points, record, serve, track, train
 from .terminal import INTERRUPTED, USER_ERROR, warn
 
-GROUPS = (animate, points, track, record, live, serve, doctor, bench, models, data, train, evaluate, ablate, golden, export)  # in the order of --help
+# in the order of --help
+GROUPS = (animate, points, track, record, live, inspect, serve, doctor, bench, models, data, train, evaluate, ablate, golden, export)
 
 
 def main(arguments: list[str] | None = None) -> int:

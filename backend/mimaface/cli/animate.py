@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.settings import RenderSettings
 
-from . import motion, points
+from . import marking, motion, points
 from .terminal import INTERRUPTED, Commands, counting_bar, warn
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def add(commands: Commands) -> None:
     animate.add_argument(
         "--absolute", action="store_true", help="apply the motion as recorded, not relative to its neutral frame"
     )
+    marking.add_options(animate)
     animate.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     motion.add_options(animate)
     animate.set_defaults(command=_animate)
@@ -73,7 +74,9 @@ def _animate(parsed: argparse.Namespace) -> int:
         raise InvalidInput(f"{parsed.output.name}: an .mp4 file cannot be transparent", "choose a folder for PNG files as output")
     clip = motion.open_motion(parsed, parsed.motion)
     absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture shows a pose, and none that it is away from
-    settings = RenderSettings(parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face)
+    settings = RenderSettings(
+        parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark
+    )
     check(clip, settings)
     clip, rate = _at_output_rate(clip, parsed)
     if is_picture(parsed.output) and len(clip) > 1:
@@ -136,11 +139,12 @@ def _write(
     from mimaface.animation import animate
     from mimaface.output.sinks import is_folder, open_sink
 
+    marker = marking.marker_for(portrait, settings, parsed.consent, parsed.portrait.name)
     started, done = time.monotonic(), 0
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
-        with open_sink(parsed.output, rate, parsed.overwrite, sound) as sink, counting_bar() as bar:
+        with open_sink(parsed.output, rate, parsed.overwrite, sound, marker) as sink, counting_bar() as bar:
             for frame in bar.track(animate(portrait, clip, settings, stop.is_set), len(clip), description="frames"):
                 sink.write(frame.index, frame.image)
                 done += 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 
+from . import marking
 from .terminal import STREAM_ADDRESSES, Commands, warn
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add(commands: Commands) -> None:
     live.add_argument(
         "--seconds", type=float, default=0.0, help="end after so long (default: until the window is closed or Ctrl-C)"
     )
+    marking.add_options(live)
     live.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     live.set_defaults(command=_live)
 
@@ -55,7 +57,7 @@ def _live(parsed: argparse.Namespace) -> int:
 
     if parsed.output is not None and not is_film(parsed.output):
         raise InvalidInput(f"{parsed.output.name}: this kind of output is not known", "use an .mp4 file")
-    settings = RenderSettings("proxy", parsed.size, parsed.framing, face=parsed.face)
+    settings = RenderSettings("proxy", parsed.size, parsed.framing, face=parsed.face, watermark=not parsed.no_watermark)
     portrait = Portrait.open(parsed.portrait, parsed.face)
     for warning in portrait.warnings:
         warn(warning)
@@ -63,7 +65,10 @@ def _live(parsed: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         receiver = stack.enter_context(open_stream(parsed.input))
         window = _window(stack, parsed)
-        sink = None if parsed.output is None else stack.enter_context(open_sink(parsed.output, RATE, parsed.overwrite))
+        sink = None
+        if parsed.output is not None:
+            marker = marking.marker_for(portrait, settings, parsed.consent, parsed.portrait.name)
+            sink = stack.enter_context(open_sink(parsed.output, RATE, parsed.overwrite, marker=marker))
         shown = _run(puppet, receiver, window, sink, parsed.seconds)
     print(f"{shown} pictures shown" + (f"; {parsed.output} is written" if parsed.output else ""))
     return 0

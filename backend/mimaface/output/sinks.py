@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mimaface.marking.marker import Marker
 from mimaface.pictures import encode_png, is_ours
 from mimaface.protocol.errors import DiskFull, InvalidInput, NotInstalled, NotWritable
 from mimaface.protocol.files import replacing, write_whole
@@ -39,8 +40,8 @@ class Folder:
     """``000000.png`` and on, written in order by another thread, while frames to come are drawn; a frame appears under its name only
     when it is whole, and an error of one is raised by a later :meth:`write` or by :meth:`finish`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, marker: Marker | None = None) -> None:
+        self.path, self._marker = path, marker
         self._thread = ThreadPoolExecutor(1, "png")
         self._waiting: deque[Future[None]] = deque()
 
@@ -52,7 +53,7 @@ class Folder:
 
     def _put(self, index: int, image: Array) -> None:
         with _reported(self.path):
-            write_whole(self.path / f"{index:06d}.png", encode_png(image))
+            write_whole(self.path / f"{index:06d}.png", _png(image, self._marker))
 
     def finish(self) -> None:
         """Wait until every frame is in the folder."""
@@ -66,14 +67,18 @@ class Folder:
 class OnePicture:
     """One PNG file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, marker: Marker | None = None) -> None:
+        self.path, self._marker = path, marker
 
     def write(self, index: int, image: Array) -> None:
         if index:
             raise InvalidInput(f"{self.path.name}: one picture cannot hold several frames", "use a folder or an .mp4 file")
         with _reported(self.path):
-            write_whole(self.path, encode_png(image))
+            write_whole(self.path, _png(image, self._marker))
+
+
+def _png(image: Array, marker: Marker | None) -> bytes:
+    return encode_png(image) if marker is None else marker.png(encode_png(marker.picture(image)))
 
 
 class _Written:
@@ -97,14 +102,14 @@ class _Written:
 class Mp4:
     """H.264 in yuv420p and BT.709, and AAC; odd sizes lose their last row or column, and what is see-through is black."""
 
-    def __init__(self, file: _Written, rate: Fraction, sound: Sound | None) -> None:
+    def __init__(self, file: _Written, rate: Fraction, sound: Sound | None, marker: Marker | None = None) -> None:
         try:
             import av
         except ImportError as error:
             raise NotInstalled("writing video needs PyAV", 'pip install "mimaface[video]"') from error
         self._av = av
         self._container = av.open(file, "w", format="mp4")
-        self._rate = rate
+        self._rate, self._marker = rate, marker
         self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "medium"})
         self._streams: list[Any] = [self._stream]
         self._opened = False
@@ -125,7 +130,8 @@ class Mp4:
             context.color_primaries, context.color_trc = int(ColorPrimaries.BT709), int(ColorTrc.BT709)
             context.colorspace, context.color_range = int(Colorspace.ITU709), int(ColorRange.MPEG)
             self._opened = True
-        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(on_black(image[:height, :width])), format="rgb24")
+        shown = np.ascontiguousarray(on_black(image[:height, :width]))
+        picture = self._av.VideoFrame.from_ndarray(shown if self._marker is None else self._marker.picture(shown), format="rgb24")
         frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
         frame.pts, frame.time_base = index, 1 / self._rate
         for packet in self._stream.encode(frame):
@@ -169,11 +175,13 @@ def exact_rate(rate: float) -> Fraction:
 
 
 @contextmanager
-def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = None) -> Iterator[FrameSink]:
+def open_sink(
+    path: Path, rate: float, overwrite: bool, sound: Sound | None = None, marker: Marker | None = None
+) -> Iterator[FrameSink]:
     """A sink for ``path``: .mp4, one .png, or a folder for PNG files. An unfinished MP4 is removed, finished PNG files stay.
 
-    ``sound`` goes into an MP4. Of a folder's files only those that we wrote are deleted. Raises :class:`InvalidInput` when
-    something is there already, :class:`NotWritable` and :class:`DiskFull`.
+    ``sound`` goes into an MP4; ``marker`` marks frames, and signs each file last, before it gets its name. Of a folder's files only those
+    that we wrote are deleted. Raises :class:`InvalidInput` when something is there already, :class:`NotWritable` and :class:`DiskFull`.
     """
     with _reported(path):
         if is_folder(path):
@@ -187,7 +195,7 @@ def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = No
                 if is_ours(stale):
                     stale.unlink()
             path.mkdir(parents=True, exist_ok=True)
-            frames = Folder(path)
+            frames = Folder(path, marker)
             try:
                 yield frames
             finally:  # what was finished before an error or a stop stays
@@ -197,17 +205,20 @@ def open_sink(path: Path, rate: float, overwrite: bool, sound: Sound | None = No
             raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
         path.parent.mkdir(parents=True, exist_ok=True)
         if is_picture(path):
-            yield OnePicture(path)
+            yield OnePicture(path, marker)
             return
-        with replacing(path) as part, part.open("w+b", buffering=0) as raw:
-            file = _Written(raw)
-            sink = Mp4(file, exact_rate(rate), sound)
-            try:
-                yield sink
-                sink.finish()
-            except BaseException as error:
-                sink.abandon()
-                raise (file.failure or error) from None
+        with replacing(path) as part:
+            with part.open("w+b", buffering=0) as raw:
+                file = _Written(raw)
+                sink = Mp4(file, exact_rate(rate), sound, marker)
+                try:
+                    yield sink
+                    sink.finish()
+                except BaseException as error:
+                    sink.abandon()
+                    raise (file.failure or error) from None
+            if marker is not None:
+                marker.film(part)
 
 
 def is_film(path: Path) -> bool:

@@ -48,6 +48,12 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a PNG file was written by :func:`encode_png`."""
+    """Whether a PNG file was written by :func:`encode_png`, whatever it was given since then."""
     with path.open("rb") as file:
-        return b"Software\0" + OURS.encode() in file.read(256)
+        file.seek(len(SIGNATURE))
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] == b"tEXt" and file.read(length) == b"Software\0" + OURS.encode():
+                return True
+            file.seek(4 if head[4:] == b"tEXt" else length + 4, 1)
+    return False

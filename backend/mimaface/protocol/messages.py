@@ -63,7 +63,7 @@ SCHEMAS: dict[str, Schema] = {
     "stream.finish.reply": _schema(parts=1, frames=int, optional={"warnings": list}),
     "stream.close": _schema(),
     "stream.close.reply": _schema(),
-    "job.submit": _schema(parts=1, portrait=str, settings=dict, optional={"name": str}),
+    "job.submit": _schema(parts=1, portrait=str, settings=dict, optional={"name": str, "consent": str}),
     "job.submit.reply": Schema(JOB_STATE, JOB_EXTRA),
     "job.attach": _schema(job=str, from_frame=int, credit=int),
     "job.attach.reply": Schema(JOB_STATE, JOB_EXTRA),

@@ -19,6 +19,7 @@ class RenderSettings:
     absolute    apply head and expression as recorded, not relative to the neutral frame
     seed        0 … 2⁶³−1
     face        which face of the picture, largest first
+    watermark   frames carry an imperceptible watermark that says how they were made; without it they are for intermediate work
     """
 
     engine: str = "demo"
@@ -28,6 +29,7 @@ class RenderSettings:
     absolute: bool = False
     seed: int = 0
     face: int = 0
+    watermark: bool = True
 
     def __post_init__(self) -> None:
         if self.framing not in ("photo", "face"):

@@ -1,12 +1,21 @@
-"""Frames and progress to the clients that are attached to jobs, as their credit allows."""
+"""Frames and progress to the clients that are attached to jobs, as their credit allows.
+
+A frame lies unsigned in the store, where equal jobs have equal bytes; it gets its credentials here, on a thread of their own.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
+from mimaface.marking.marker import Marker
 from mimaface.protocol.codec import Message
-from mimaface.protocol.errors import OutOfResources, UnknownJob
+from mimaface.protocol.errors import MimaFaceError, OutOfResources, UnknownJob
 from mimaface.protocol.messages import CREDIT
 
 from .jobs import Job
@@ -14,7 +23,9 @@ from .outbox import Outbox
 from .renders import Renders
 from .scheduler import Scheduler
 from .store import Store
+from .work import parts_of
 
+log = logging.getLogger(__name__)
 PROGRESS_EVERY = 0.25  # seconds
 FINISHED = ("done", "failed", "cancelled", "paused")
 MOST_ATTACHED = 1024  # jobs of one client: each costs a look into the database at every turn
@@ -22,18 +33,24 @@ MOST_ATTACHED = 1024  # jobs of one client: each costs a look into the database 
 
 @dataclass
 class Attachment:
-    """A client that wants the frames of a job: the next index and how many more it may be sent."""
+    """A client that wants the frames of a job: the next index, how many more it may be sent, and the next frame while it is signed."""
 
     next: int
     credit: int
+    signed: Future[bytes] | None = None
+    marker: Marker | None = None  # of the signing thread, with the first frame
     reported: str = ""  # the message of its last event about a paused job
 
 
 class Delivery:
     """On the socket's thread only."""
 
-    def __init__(self, store: Store, renders: Renders, outbox: Outbox, scheduler: Scheduler) -> None:
-        self._store, self._renders, self._outbox, self._scheduler = store, renders, outbox, scheduler
+    def __init__(
+        self, store: Store, renders: Renders, outbox: Outbox, scheduler: Scheduler, later: Callable[[Callable[[], object]], None]
+    ) -> None:
+        """``later``: brings a call to the socket's thread, which then looks for frames to send."""
+        self._store, self._renders, self._outbox, self._scheduler, self._later = store, renders, outbox, scheduler, later
+        self._signing = ThreadPoolExecutor(1, "signing")
         self._attached: dict[tuple[bytes, str], Attachment] = {}
         self._progress_sent = 0.0
 
@@ -42,6 +59,9 @@ class Delivery:
         for key in mine[: -MOST_ATTACHED + 1]:
             del self._attached[key]
         self._attached[identity, job] = Attachment(start, min(max(credit, 0), CREDIT))
+
+    def close(self) -> None:
+        self._signing.shutdown()
 
     def grant(self, identity: bytes, job: str, frames: int) -> None:
         attachment = self._attached.get((identity, job))
@@ -71,13 +91,20 @@ class Delivery:
         """True once the end of the job has been sent. A job that waits for room has not ended: its client gets the frames to come."""
         job = self._store.job(name)
         while attachment.credit > 0 and attachment.next < job.done:
-            found = self._store.frame(name, attachment.next)
-            if found is None:  # damaged since: render it again
-                self._renders.start(identity, self._store.job(name))
+            if attachment.signed is None:
+                found = self._store.frame(name, attachment.next)
+                if found is None:  # damaged since: render it again
+                    self._renders.start(identity, self._store.job(name))
+                    return False
+                attachment.signed = self._signing.submit(signed, attachment, job, self._store.root, found[0])
+                attachment.signed.add_done_callback(lambda _: self._later(lambda: None))
+            if not attachment.signed.done():
                 return False
-            fields = {"job": name, "index": attachment.next, "frames": job.frames, "sha256": found[1]}
-            if not self._outbox.event(identity, Message("frame", fields, (found[0],))):
+            content = attachment.signed.result()
+            fields = {"job": name, "index": attachment.next, "frames": job.frames, "sha256": hashlib.sha256(content).hexdigest()}
+            if not self._outbox.event(identity, Message("frame", fields, (content,))):
                 return False
+            attachment.signed = None
             attachment.next += 1
             attachment.credit -= 1
         ended = job.state in FINISHED and name not in self._renders
@@ -104,6 +131,19 @@ class Delivery:
             job = self._store.job(name)
             fields = {"subject": name, "done": job.done, "total": job.frames, "steps": steps, "step_age": age, "stage": self._renders.stage(name)}
             self._outbox.event(identity, Message("progress", fields))
+
+
+def signed(attachment: Attachment, job: Job, root: Path, content: bytes) -> bytes:
+    """A stored frame as it is delivered; without credentials, which the log then says, where it cannot be signed. For the signing thread."""
+    try:
+        if attachment.marker is None:
+            attachment.marker = Marker(parts_of(job.portrait)[0], job.settings, root)
+            if attachment.marker.problem:
+                log.warning("job %s: %s", job.id, attachment.marker.problem)
+        return attachment.marker.png(content)
+    except MimaFaceError as error:
+        log.warning("a frame of job %s was sent without content credentials: %s", job.id, error)
+        return content
 
 
 def failure(job: Job) -> Message:

@@ -66,9 +66,9 @@ class Server:
         self._outbox = Outbox(self._socket, self._forget)
         self._open = OpenRequests(self._outbox)
         self._renders = Renders(self.store, self._work, self._scheduler, self._later)
-        self._delivery = Delivery(self.store, self._renders, self._outbox, self._scheduler)
         self._listening = Listening(self._outbox, self._answer_later)
         self._parent, self._parent_gone = parent, False
+        self._delivery = Delivery(self.store, self._renders, self._outbox, self._scheduler, self._later)
         self._parent_checked = time.monotonic()
         self._stopping = threading.Event()
         self._handlers: dict[str, Callable[[bytes, Message], None]] = {
@@ -114,6 +114,7 @@ class Server:
         self.connection.withdraw(self._file)
         self._listening.keep(())
         self._scheduler.stop()
+        self._delivery.close()
         self._guard.stop()
         self._socket.disable_monitor()
         self._strangers.join()
@@ -290,7 +291,7 @@ class Server:
             return self.store.job(job.id).to_wire(), ()
 
         def work() -> Job:
-            return self._work.submit(fields["portrait"], settings, fields.get("name", ""), message.parts[0])
+            return self._work.submit(fields["portrait"], settings, fields.get("name", ""), message.parts[0], fields.get("consent", ""))
 
         self._answer_later(CONTROL, identity, message, work, answer)
 

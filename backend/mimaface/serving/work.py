@@ -28,6 +28,8 @@ from mimaface.engines.pool import EnginePool
 from mimaface.face.head import Head
 from mimaface.face.points import in_middle, of_landmarks
 from mimaface.face.portrait import Portrait
+from mimaface.marking.consent import ANSWERS, keep_consent
+from mimaface.marking.watermark import Watermark
 from mimaface.pictures import encode_png, open_picture
 from mimaface.protocol.errors import (
     InvalidCheckpoint,
@@ -177,11 +179,16 @@ class Work:
         with enough_memory(self.forget), readable(InvalidMotion, path.name):
             yield from motion_steps(path, retargeting, progress, reading)
 
-    def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes) -> Job:
-        """Check and accept a job; errors of its settings and motion are raised here, not while it renders."""
+    def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, consent: str = "") -> Job:
+        """Check and accept a job; errors of its settings and motion are raised here, not while it renders. ``consent`` is kept with the
+        portrait: one of ``ANSWERS``, or "" to leave what was said."""
+        if consent not in ("", *ANSWERS):
+            raise InvalidInput(f"consent {consent[:40]!r} is unknown", f"use {', '.join(ANSWERS)}, or leave it out")
         name_of_picture, _, listed = parts_of(portrait)
         self.store.portrait(name_of_picture)
         self._further(listed)
+        if consent:
+            keep_consent(self.store.root, name_of_picture, consent)
         with enough_memory(self.forget):
             with readable(InvalidMotion, "the job's motion"):
                 clip = MotionClip.from_bytes(motion, "the job's motion")
@@ -209,6 +216,7 @@ class Work:
     def _frames(self, job: Job, portrait: Portrait, motion: MotionClip, start: int) -> Iterator[tuple[int, str] | None]:
         """The frames from ``start`` up to the next that is there already."""
         same_build(job)
+        watermark = Watermark.of(parts_of(job.portrait)[0]) if job.settings.watermark else None
         with contextlib.closing(steps(portrait, motion, job.settings, start, self.store.memory(job.id), self._pool)) as running:
             for frame in running:
                 if frame is None:
@@ -216,7 +224,8 @@ class Work:
                     continue
                 if frame.index == start:
                     same_build(job)  # of the networks, which have been loaded meanwhile
-                digest = yield from self._put(job, frame.index, encode_png(frame.image))
+                picture = frame.image if watermark is None else watermark.mark(frame.image)
+                digest = yield from self._put(job, frame.index, encode_png(picture))
                 yield frame.index, digest
                 if self.store.job(job.id).done > frame.index + 1:
                     return

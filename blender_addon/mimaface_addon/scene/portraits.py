@@ -56,6 +56,12 @@ def photo_name(item: bpy.types.Object) -> str:
     return bpy.path.basename(item.get("mimaface_photo_path", "")) or bpy.path.display_name(item.name.removesuffix(" rig"))
 
 
+def consent(item: bpy.types.Object) -> str:
+    """Whether the person in a rig's photo agreed, as the backend keeps it; "" where nobody said."""
+    answer: str = item.mimaface_consent  # type: ignore[attr-defined]  # registered by this add-on
+    return answer.removeprefix("not-stated")
+
+
 def photo_size(item: bpy.types.Object) -> int:
     """Pixels of the longer side of the photo; 0 when the rig was made by a version that did not note it."""
     return int(max(item.get("mimaface_photo_size", (0, 0))))

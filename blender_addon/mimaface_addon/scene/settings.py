@@ -43,6 +43,7 @@ class Settings(Protocol):
     stream_kind: str
     stream_host: str
     stream_port: int
+    watermark: bool
 
 
 def settings_of(scene: bpy.types.Scene) -> Settings:

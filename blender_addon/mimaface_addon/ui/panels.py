@@ -157,6 +157,11 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     if item is not None and 0 < portraits.photo_size(item) < settings.size:
         wrapped(column, f"The photo has {portraits.photo_size(item)} pixels, and so will the frames", "INFO")
     column.prop(settings, "transparent")
+    column.prop(settings, "watermark")
+    if not settings.watermark:
+        wrapped(column, "Frames without a watermark are for intermediate work; their credentials say so", "INFO")
+    if item is not None:
+        layout.prop(item, "mimaface_consent")
     frames = bake.shot_frames(scene)
     if scene.use_preview_range or scene.frame_step > 1:
         part = "the preview range" if scene.use_preview_range else "the scene"

@@ -92,6 +92,11 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         name="Address", description="The phone's address where it must be asked to send, else the address of this computer to listen at; empty: all"
     )
     stream_port: IntProperty(name="Port", description="Port of this computer to listen at; 0 is the usual one of the input", min=0, max=65535)
+    watermark: BoolProperty(
+        name="Watermark",
+        description="An imperceptible mark in the frames that says how they were made; without it they are for intermediate work",
+        default=True,
+    )
 
 
 CLASSES = (MimaFaceTake, MimaFaceScene)
@@ -100,10 +105,21 @@ CLASSES = (MimaFaceTake, MimaFaceScene)
 def register() -> None:
     for item in CLASSES:
         bpy.utils.register_class(item)
+    bpy.types.Object.mimaface_consent = EnumProperty(  # type: ignore[attr-defined]  # of a rig, for it belongs to one portrait
+        name="Consent",
+        description="Whether the person in the photo agreed. Every frame says so in its content credentials",
+        items=[
+            ("not-stated", "Not Stated", "Frames say that nobody said whether the person agreed"),
+            ("self", "It Is Me", "The person in the photo makes this"),
+            ("given", "Given", "The person in the photo agreed"),
+            ("not-needed", "Not Needed", "The photo shows no living person"),
+        ],
+    )
     bpy.types.Scene.mimaface = PointerProperty(type=MimaFaceScene)  # type: ignore[attr-defined]
 
 
 def unregister() -> None:
+    del bpy.types.Object.mimaface_consent  # type: ignore[attr-defined]
     del bpy.types.Scene.mimaface  # type: ignore[attr-defined]
     for item in reversed(CLASSES):
         bpy.utils.unregister_class(item)

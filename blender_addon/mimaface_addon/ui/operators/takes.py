@@ -14,6 +14,7 @@ from ... import sending
 from ...core.delivery import MOTION, delete_folder, first_missing, new_folder, note, read_manifest, write_manifest
 from ...protocol.files import write_whole
 from ...scene import bake, compat, saving, strips
+from ...scene.portraits import consent
 from ...scene.settings import Take, settings_of
 from ...scene.takes import ACTIVE, add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
 from ...session import session
@@ -42,7 +43,9 @@ class MIMAFACE_OT_generate(Operator):
             "portrait": item.get("mimaface_portrait", settings.portrait_id),
             "settings": {
                 "engine": settings.engine, "size": settings.size, "framing": settings.framing, "transparent": settings.transparent,
+                "watermark": settings.watermark,
             },
+            "consent": consent(item),
         }  # fmt: skip
         try:
             write_whole(folder / MOTION, motion.to_bytes())

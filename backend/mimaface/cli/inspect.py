@@ -1,0 +1,25 @@
+"""``mimaface inspect``: what a picture or film says of itself."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .terminal import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add ``inspect``."""
+    inspect = commands.add_parser("inspect", help="read a picture's or film's content credentials, XMP and watermark, and say what is missing")
+    inspect.add_argument("file", type=Path, help="a picture or a film")
+    inspect.set_defaults(command=_inspect)
+
+
+def _inspect(parsed: argparse.Namespace) -> int:
+    from mimaface.marking.report import inspect
+
+    fine = True
+    for finding in inspect(parsed.file):
+        print(f"{'   ' if finding.fine else ' ! '}{finding.what:<20} {finding.words}")
+        fine = fine and (finding.fine or finding.what == "consent")
+    return 0 if fine else 1

@@ -1,0 +1,42 @@
+"""What commands that write frames say about marking them, and ask about consent."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .terminal import warn
+
+if TYPE_CHECKING:
+    from mimaface.face.portrait import Portrait
+    from mimaface.marking.marker import Marker
+    from mimaface.protocol.settings import RenderSettings
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add what a user says about marking frames."""
+    command.add_argument(
+        "--consent", choices=("self", "given", "not-needed"),
+        help="whether the person in the photograph agreed: it is you, they did, or it shows nobody alive; kept, and told by every frame",
+    )  # fmt: skip
+    command.add_argument("--no-watermark", action="store_true", help="frames for intermediate work, without the imperceptible watermark")
+
+
+def marker_for(portrait: Portrait, settings: RenderSettings, consent: str | None, name: str) -> Marker:
+    """The marker of a shot, its answer about consent kept; says what frames will lack. It asks once for a photograph, and waits for nobody."""
+    from mimaface.marking.consent import NOT_STATED, keep_consent, was_asked
+    from mimaface.marking.marker import Marker
+    from mimaface.protocol.connection import default_folder
+
+    home = default_folder()
+    if consent is not None:
+        keep_consent(home, portrait.sha256, consent)
+    elif not was_asked(home, portrait.sha256):
+        keep_consent(home, portrait.sha256, NOT_STATED)
+        warn(f"did the person in {name} agree? Say it once with --consent self, given or not-needed; until then frames say “{NOT_STATED}”")
+    marker = Marker(portrait.sha256, settings, home)
+    if not settings.watermark:
+        warn("frames have no watermark (--no-watermark): they are for intermediate work, and their credentials say so")
+    if marker.problem:
+        warn(marker.problem)
+    return marker

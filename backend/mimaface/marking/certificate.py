@@ -1,0 +1,121 @@
+"""The certificate with which frames are signed: the user's own, or one that is made here when it is first needed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mimaface.protocol.errors import InvalidInput, NotInstalled, NotWritable
+from mimaface.protocol.files import write_whole
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+FOLDER, CHAIN, KEY = "signing", "certificates.pem", "key.pem"  # in the user's folder; the chain begins with the signer's own
+DAYS = 3650  # that a certificate of ours is valid; the C2PA looks at the day of signing
+NAME_OF = "MIMAFace Animator"
+CURVES = {256: b"es256", 384: b"es384", 521: b"es512"}  # bits of the key → C2PA's name of the algorithm
+
+
+def certificate(home: Path) -> tuple[bytes, bytes, bytes]:
+    """C2PA's name of the algorithm, the chain and the key, in PEM. Where the folder has none, one is made, signed by a root whose key is not kept.
+
+    Raises :class:`InvalidInput` for files of the user that do not fit, :class:`NotWritable`, and :class:`NotInstalled`.
+    """
+    folder = home / FOLDER
+    chain, key = folder / CHAIN, folder / KEY
+    if not chain.exists() and not key.exists():
+        _make(folder)
+    try:
+        return _algorithm(key.read_bytes()), chain.read_bytes(), key.read_bytes()
+    except (OSError, ValueError, TypeError) as error:
+        words = f"{folder} must hold {CHAIN} and, without a password, {KEY} ({error})"
+        raise InvalidInput(words, "put both there, or take both away, and a new pair is made") from error
+
+
+def _make(folder: Path) -> None:
+    """Both files appear at once, and those of one of several threads or programs that make them in the same moment."""
+    made = _made()
+    part = folder.with_name(f"{folder.name}.{secrets.token_hex(8)}.part")
+    try:
+        part.mkdir(mode=0o700, parents=True)
+        write_whole(part / CHAIN, made[0], private=True, durable=True)
+        write_whole(part / KEY, made[1], private=True, durable=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # an empty one
+        try:
+            part.rename(folder)
+        except OSError:
+            shutil.rmtree(part)
+            if not folder.is_dir():
+                raise
+    except OSError as error:
+        raise NotWritable(f"cannot write to {folder}: {error.strerror}", "choose another MIMAFACE_HOME") from error
+
+
+def _algorithm(pem: bytes) -> bytes:
+    """Raises :class:`ValueError` for a key of a kind with which the C2PA does not sign."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(pem, None)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return b"ed25519"
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size in CURVES:
+        return CURVES[key.key_size]
+    if isinstance(key, rsa.RSAPrivateKey):
+        return b"ps256"
+    raise ValueError("the key must be Ed25519, ECDSA or RSA")
+
+
+def _made(new_key: Callable[[], Any] | None = None) -> tuple[bytes, bytes]:
+    """A chain of two certificates and the key of the first, in PEM, as the C2PA's specification (14.5) asks for them; Ed25519 without ``new_key``."""
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+    except ImportError as error:
+        raise NotInstalled("content credentials need cryptography", 'pip install "mimaface[credentials]"') from error
+    root, key = Ed25519PrivateKey.generate(), (new_key or Ed25519PrivateKey.generate)()
+    name = f"self-made certificate {secrets.token_hex(4)}"  # it travels with every frame, and names no person
+    mine, above = name, f"{name}, root"
+    top = (
+        _begun(above, above, root.public_key(), root.public_key(), may_sign="certificates")
+        .add_extension(x509.BasicConstraints(True, 0), True)
+        .sign(root, None)
+    )
+    own = (
+        _begun(mine, above, key.public_key(), root.public_key(), may_sign="content")
+        .add_extension(x509.BasicConstraints(False, None), True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
+        .sign(root, None)
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return own.public_bytes(pem) + top.public_bytes(pem), secret
+
+
+def _begun(subject: str, issuer: str, key: Any, issuer_key: Any, may_sign: str) -> x509.CertificateBuilder:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    def name(words: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, NAME_OF), x509.NameAttribute(NameOID.COMMON_NAME, words[:64])])
+
+    begin = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)  # clocks differ
+    content = may_sign == "content"
+    usage = x509.KeyUsage(content, False, False, False, False, not content, not content, False, False)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name(subject)).issuer_name(name(issuer)).public_key(key).serial_number(x509.random_serial_number())
+        .not_valid_before(begin).not_valid_after(begin + datetime.timedelta(days=DAYS))
+        .add_extension(usage, True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False)
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""C2PA content credentials: a signed statement inside a PNG or MP4 file of what made it, of what and with whose consent.
+
+The library salts its statements, so that two signings of one picture differ. Frames that have to be equal to the byte are kept unsigned,
+and signed where they leave: in a folder, in a film, on the wire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mimaface import __version__
+from mimaface.protocol.errors import InvalidInput, NotInstalled
+
+from .certificate import certificate
+
+TOOL = "MIMAFace Animator"
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+STATEMENT = "org.mimaface.animation"  # the label of what no standard of the C2PA has a word for
+QUIET = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}  # 3 KB and 3 ms a frame, not 200
+
+
+class _Target:
+    """A file for the library, which keeps the reason of a failure to itself."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw, self.read, self.seek, self.tell, self.flush = raw, raw.read, raw.seek, raw.tell, raw.flush
+        self.failure: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self._raw.write(content)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a frame says of itself.
+
+    source: SHA-256 of the photograph's file; renderer: as in the settings; wholly: whether every pixel may be a network's (else the photograph's
+    own are among them); consent: as in :mod:`mimaface.marking.consent`; watermark: whether there is one.
+    """
+
+    source: str
+    renderer: str
+    wholly: bool
+    consent: str
+    watermark: bool
+
+    @property
+    def source_type(self) -> str:
+        """The address of the IPTC's digital source type."""
+        return SOURCE_TYPES + ("trainedAlgorithmicMedia" if self.wholly else "compositeWithTrainedAlgorithmicMedia")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the credentials of a file say. problems: sentences, none for a file that is as it was signed."""
+
+    signer: str
+    statement: dict[str, Any]
+    source_type: str
+    problems: tuple[str, ...]
+
+
+class Signer:
+    """Signs files with the certificate of a user's folder. Raises :class:`NotInstalled` without the extra, and as :func:`certificate`."""
+
+    def __init__(self, home: Path) -> None:
+        self._c2pa = _library()
+        algorithm, chain, key = certificate(home)
+        self._context = self._c2pa.Context.from_dict(QUIET)
+        try:
+            self._signer = self._c2pa.Signer.from_info(self._c2pa.C2paSignerInfo(algorithm, chain, key, None))  # no server of timestamps: offline
+        except self._c2pa.C2paError as error:
+            raise InvalidInput(
+                f"the certificate in {home / 'signing'} cannot sign ({error})", "C2PA needs one for signing content, followed by its issuers"
+            ) from error
+
+    def png(self, content: bytes, statement: Statement) -> bytes:
+        """The PNG file with credentials."""
+        signed = io.BytesIO()
+        self._sign("image/png", io.BytesIO(content), signed, hashlib.sha256(content).digest(), statement)
+        return signed.getvalue()
+
+    def film(self, unsigned: Path, signed: Path, statement: Statement) -> None:
+        """Copy an MP4 file, with credentials. Raises :class:`OSError`."""
+        with unsigned.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0)
+            with signed.open("w+b") as raw:
+                target = _Target(raw)
+                try:
+                    self._sign("video/mp4", file, target, digest, statement)
+                except InvalidInput as error:
+                    raise (target.failure or error) from None
+
+    def _sign(self, kind: str, source: Any, target: Any, digest: bytes, statement: Statement) -> None:
+        try:
+            with self._c2pa.Builder(manifest(kind, digest, statement), self._context) as builder:
+                builder.sign(self._signer, kind, source, target)
+        except self._c2pa.C2paError as error:
+            hint = "its certificate may have run out: take the files of the folder signing away, and a new one is made"
+            raise InvalidInput(f"the frame could not be signed ({error})", hint) from error
+
+
+def manifest(kind: str, digest: bytes, statement: Statement) -> dict[str, Any]:
+    """The C2PA manifest of a file whose bytes have this SHA-256, as JSON's values."""
+    number = uuid.UUID(bytes=digest[:16], version=4)
+    said = {
+        "source_sha256": statement.source, "renderer": statement.renderer, "version": __version__, "consent": statement.consent,
+        "watermark": statement.watermark,
+    }  # fmt: skip
+    created = {"action": "c2pa.created", "digitalSourceType": statement.source_type, "softwareAgent": {"name": TOOL, "version": __version__}}
+    return {
+        "claim_generator_info": [{"name": TOOL, "version": __version__}], "label": f"urn:c2pa:{number}", "instance_id": f"xmp:iid:{number}",
+        "format": kind, "title": "animated portrait",
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}, {"label": STATEMENT, "data": said}],
+    }  # fmt: skip
+
+
+def read_credentials(path: Path) -> Credentials | None:
+    """The credentials in a file; None where there are none. Raises :class:`NotInstalled`, and :class:`InvalidInput` for damaged ones."""
+    c2pa = _library()
+    try:
+        found = c2pa.Reader.try_create(str(path))
+        if found is None:
+            return None
+        with found as reader:
+            told = json.loads(reader.json())
+    except c2pa.C2paError as error:
+        raise InvalidInput(f"{path.name}: its content credentials cannot be read ({error})", "they are damaged: use the original file") from error
+    active = told["manifests"][told["active_manifest"]]
+    said = {item["label"]: item["data"] for item in active.get("assertions", ())}
+    actions: list[dict[str, Any]] = next((data["actions"] for label, data in said.items() if label.startswith("c2pa.actions")), [])
+    problems = [item["code"] for item in told.get("validation_status", ()) if item["code"] != "signingCredential.untrusted"]
+    signature = active.get("signature_info", {})
+    signer = ", ".join(filter(None, (signature.get("common_name"), signature.get("issuer"))))
+    source_type = next((action["digitalSourceType"] for action in actions if "digitalSourceType" in action), "")
+    return Credentials(signer, said.get(STATEMENT, {}), source_type, tuple(_in_words(code) for code in problems))
+
+
+def _in_words(code: str) -> str:
+    """A sentence for a code of the C2PA's list of validation results."""
+    if code in ("assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"):
+        return f"the picture was changed after it was signed ({code})"
+    if code.startswith(("claim", "assertion")):
+        return f"the statement was changed after it was signed ({code})"
+    return code
+
+
+def _library() -> Any:
+    try:
+        import c2pa
+    except ImportError as error:
+        raise NotInstalled("content credentials need c2pa-python", 'pip install "mimaface[credentials]"') from error
+    return c2pa

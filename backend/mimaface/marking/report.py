@@ -1,0 +1,99 @@
+"""What a picture or film says of itself, and what is missing: credentials, XMP and watermark, each read from the file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.pictures import ENDINGS, open_picture
+from mimaface.protocol.errors import InvalidInput, NotInstalled
+
+from .consent import ANSWERS
+from .credentials import Credentials, read_credentials
+from .watermark import Found, message_of, read_watermark
+from .xmp import source_type_of
+
+Array = NDArray[Any]
+LOOKS = 5  # pictures of a film, evenly spread. More find a weak watermark more often, and take longer
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked for, whether it is there and as it should be, and what it says."""
+
+    what: str
+    fine: bool
+    words: str
+
+
+def inspect(path: Path) -> Iterator[Finding]:
+    """Raises :class:`InvalidInput` for what is neither a picture nor a film, and :class:`NotInstalled`."""
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder", "name one of its pictures")
+    if not path.is_file():
+        raise InvalidInput(f"{path} is not there", "name a picture or a film")
+    pictures = [open_picture(path)[0].image] if path.suffix.lower() in ENDINGS else _pictures_of_film(path)
+    credentials = read_credentials(path)
+    yield from _of_credentials(credentials)
+    named = source_type_of(path)
+    yield Finding("XMP", bool(named), named.rpartition("/")[2] or "missing: the file was made elsewhere, or saved anew since")
+    yield _of_watermark(read_watermark(pictures), credentials)
+
+
+def _of_credentials(found: Credentials | None) -> Iterator[Finding]:
+    what = "content credentials"
+    if found is None:
+        yield Finding(what, False, "missing: the file was made without, or saved anew since")
+        return
+    yield Finding(what, not found.problems, "; ".join(found.problems) or "whole: nothing was changed since the file was signed")
+    yield Finding("signed by", bool(found.signer), f"{found.signer or 'nobody'} (whether to trust it is for you to say: no list of names was asked)")
+    yield Finding("made as", bool(found.source_type), found.source_type.rpartition("/")[2] or "missing")
+    said = found.statement
+    if not said:
+        yield Finding("made by", False, "another program: there is no statement of MIMAFace")
+        return
+    yield Finding("made by", True, f"MIMAFace {said.get('version', '?')}, renderer {said.get('renderer', '?')}")
+    yield Finding("photograph", True, f"SHA-256 {said.get('source_sha256', '?')}")
+    consent = str(said.get("consent", "?"))
+    yield Finding("consent", consent in ANSWERS, ANSWERS.get(consent, f"{consent}: nobody said whether the person agreed"))
+
+
+def _of_watermark(found: Found | None, credentials: Credentials | None) -> Finding:
+    said = credentials.statement if credentials is not None else {}
+    if found is None:
+        meant = said.get("watermark") is False
+        return Finding("watermark", False, "none, as its credentials say (--no-watermark)" if meant else "not found: there is none, or it was lost")
+    words = f"found, of a photograph whose SHA-256 begins with {found.message:04x}"
+    if found.size != 1:
+        words += f"; the picture has {found.size:.2g} times the size it was made in"
+    source = str(said.get("source_sha256", ""))
+    if source and message_of(source) != found.message:
+        return Finding("watermark", False, f"{words}: not the one that the credentials name")
+    return Finding("watermark", True, words)
+
+
+def _pictures_of_film(path: Path) -> list[Array]:
+    try:
+        import av
+    except ImportError as error:
+        raise NotInstalled("reading video needs PyAV", 'pip install "mimaface[video]"') from error
+    found = []
+    try:
+        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+            stream = container.streams.video[0]
+            for look in range(LOOKS):
+                if look and container.duration:
+                    container.seek(container.duration * look // LOOKS)
+                picture = next(container.decode(stream), None)
+                if picture is not None:
+                    found.append(np.asarray(picture.to_ndarray(format="rgb24")))
+    except (av.error.FFmpegError, IndexError, OSError) as error:
+        raise InvalidInput(f"{path.name}: this is no picture or film that can be read ({error})", "name a picture or a film") from error
+    if not found:
+        raise InvalidInput(f"{path.name} holds no picture", "name a picture or a film")
+    return found

@@ -1,0 +1,175 @@
+"""An imperceptible watermark: 32 bits as faint waves in the brightness, repeated over the picture in square tiles.
+
+Spread spectrum (Cox, Kilian, Leighton and Shamoon 1997) in periodic tiles that are found by their correlation whatever a picture was cut
+to (Kalker, Depovere, Haitsma and Maes 1999, JAWS). Each bit is the sign of a pattern of its own; one more pattern is always positive.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
+from scipy import ndimage
+
+from .tuning import (
+    BLUR,
+    BUSY,
+    CELL,
+    EDGE,
+    LONGEST,
+    MOST_READ,
+    PER_CONTRAST,
+    PLAIN,
+    SEED,
+    SHORTEST,
+    SIZES,
+    STRONGEST,
+    SURE,
+    TILE,
+)  # fmt: skip
+
+Array = NDArray[Any]
+UNCHANGED = 128  # what stands for a change of 0 in 8 bits
+BITS = 32  # 16 of the message and 16 that check it
+
+
+def message_of(source: str) -> int:
+    """The 16 bits of the watermark for a photograph: the first of its SHA-256 in hexadecimal."""
+    return int(source[:4], 16)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a picture's watermark says: its message, how surely it was found (see ``SURE``), and the picture's size by the marked one's."""
+
+    message: int
+    sureness: float
+    size: float
+
+
+class Watermark:
+    """Puts one message into pictures; the same picture gets the same bytes."""
+
+    def __init__(self, message: int) -> None:
+        signs = np.concatenate([[1.0], np.where(bits_of(message), 1.0, -1.0)])
+        self._tile: Array = (np.tensordot(signs, patterns(), 1) / np.sqrt(len(signs))).astype(np.float32)  # root mean square 1
+        self._wave = self._tile
+
+    @classmethod
+    def of(cls, source: str) -> Watermark:
+        """The watermark of all pictures made of the photograph whose file has this SHA-256."""
+        return cls(message_of(source))
+
+    def mark(self, image: Array) -> Array:
+        """A picture (H, W, 3 or 4) uint8 with the watermark, at least 42 dB from the one without; see-through pixels stay as they are."""
+        height, width = image.shape[:2]
+        if self._wave.shape[0] < height or self._wave.shape[1] < width:
+            self._wave = np.tile(self._tile, (-(-height // TILE), -(-width // TILE)))
+        change = np.rint(_strength(image) * self._wave[:height, :width])
+        if image.shape[2] == 4:
+            change[image[..., 3] == 0] = 0
+        raised = Image.fromarray((change + UNCHANGED).astype(np.uint8))
+        channels = [raised] * 3 + [Image.new("L", (width, height), UNCHANGED)] * (image.shape[2] - 3)
+        picture = Image.fromarray(image)
+        return np.asarray(ImageChops.add(picture, Image.merge(picture.mode, channels), 1.0, -UNCHANGED))
+
+
+def read_watermark(pictures: Iterable[Array]) -> Found | None:
+    """The watermark that pictures (H, W, 3 or 4) uint8 of one film, or one picture, have in common; None without one.
+
+    A picture may have been compressed, scaled by one of ``SIZES`` and cut. Each is looked at by itself, and all of them added up.
+    """
+    taken = list(pictures)
+    shapes = patterns()
+    spectra = np.conj(np.fft.fft2(shapes))
+    best: Found | None = None
+    for size in SIZES:
+        folded = [_folded(picture, size) for picture in taken]
+        for tile in folded if len(folded) == 1 else [*folded, np.sum(folded, axis=0)]:
+            found = _decoded(tile, spectra, size)
+            if found is not None and (best is None or found.sureness > best.sureness):
+                best = found
+        if best is not None:
+            return best
+    return None
+
+
+def patterns() -> Array:
+    """One pattern for the sign and one a bit (1 + BITS, TILE, TILE): of waves between the lengths, at right angles, of mean square 1."""
+    noise = np.fft.fft2(np.random.default_rng(SEED).standard_normal((1 + BITS, TILE, TILE)))
+    waves = np.fft.ifft2(noise * _band()).real.reshape(1 + BITS, -1)
+    independent, _ = np.linalg.qr(waves.T)
+    return np.asarray(independent.T.reshape(1 + BITS, TILE, TILE) * TILE, np.float32)
+
+
+def bits_of(message: int) -> Array:
+    """The message and its check as bits (BITS,)."""
+    word = message << 16 | _check(message)
+    return np.array([word >> place & 1 for place in range(BITS)], bool)
+
+
+def _check(message: int) -> int:
+    return zlib.crc32(message.to_bytes(2, "big")) & 0xFFFF
+
+
+def _radius() -> Array:
+    """Waves a tile (TILE, TILE) of each place of its spectrum."""
+    waves = np.fft.fftfreq(TILE) * TILE
+    return np.asarray(np.hypot(waves[:, None], waves[None]))
+
+
+def _band() -> Array:
+    return np.asarray((_radius() >= TILE / LONGEST) & (_radius() <= TILE / SHORTEST))
+
+
+def _brightness(image: Array) -> Array:
+    """(H, W) float32 of a picture in 8 bits."""
+    return np.asarray(Image.fromarray(image).convert("L"), np.float32)
+
+
+def _strength(image: Array) -> Array:
+    """Levels (H, W) of the watermark's root mean square: by the contrast of each square, smooth between them."""
+    height, width = image.shape[:2]
+    brightness = _brightness(image)
+    mean, square = (np.asarray(Image.fromarray(values).reduce(CELL)) for values in (brightness, brightness * brightness))
+    contrast = np.sqrt(np.maximum(square - mean * mean, 0))
+    level = np.minimum(PLAIN + PER_CONTRAST * contrast, BUSY)
+    level *= min(1.0, STRONGEST / float(np.sqrt((level**2).mean())))
+    return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _folded(picture: Array, size: float) -> Array:
+    """All tiles of a picture's middle, brought to the size at which it was marked, added up (TILE, TILE)."""
+    height, width = picture.shape[:2]
+    top, left = max((height - MOST_READ) // 2, 0), max((width - MOST_READ) // 2, 0)
+    brightness = _brightness(np.ascontiguousarray(picture[top : top + MOST_READ, left : left + MOST_READ]))
+    height, width = brightness.shape
+    if size != 1.0:
+        whole = max(round(width / size), 1), max(round(height / size), 1)
+        brightness = np.asarray(Image.fromarray(brightness).resize(whole, Image.Resampling.LANCZOS))
+        height, width = brightness.shape
+    waves = np.clip(brightness - ndimage.gaussian_filter(brightness, BLUR), -EDGE, EDGE)
+    tiles = np.zeros((-(-height // TILE) * TILE, -(-width // TILE) * TILE), np.float32)
+    tiles[:height, :width] = waves
+    return np.asarray(tiles.reshape(tiles.shape[0] // TILE, TILE, -1, TILE).sum((0, 2)))
+
+
+def _decoded(tile: Array, spectra: Array, size: float) -> Found | None:
+    """The message of a folded picture at the place where the patterns fit best; None where they stand out nowhere or the check fails."""
+    spectrum = np.fft.fft2(tile) * _band()
+    rings = np.rint(_radius()).astype(int)
+    power = np.bincount(rings.ravel(), np.abs(spectrum.ravel()) ** 2) / np.maximum(np.bincount(rings.ravel(), _band().ravel()), 1)
+    spectrum /= np.sqrt(power[rings] + 1e-9)  # what the picture itself has is stronger in long waves
+    fits = np.fft.ifft2(spectrum * spectra).real
+    energy = (fits**2).sum(0)
+    sureness = float((energy.max() - np.median(energy)) / (energy.std() + 1e-9))
+    place = np.unravel_index(int(energy.argmax()), energy.shape)
+    read = fits[:, place[0], place[1]]
+    word = sum(1 << number for number, value in enumerate(read[1:] * np.sign(read[0])) if value > 0)
+    message, check = word >> 16, word & 0xFFFF
+    return Found(message, sureness, size) if sureness >= SURE and check == _check(message) else None

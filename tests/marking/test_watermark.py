@@ -1,0 +1,103 @@
+"""The watermark: unseen by the number that the issue of it names, and read again after what films and pictures go through."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import COLLINS, HOPPER
+from mimaface.marking.watermark import Watermark, bits_of, read_watermark
+
+MESSAGE = 0xBEEF
+
+
+def halved(image):
+    return np.asarray(Image.fromarray(image).resize((image.shape[1] // 2, image.shape[0] // 2), Image.Resampling.LANCZOS))
+
+
+def cut(image):
+    """A tenth less, above and at both sides."""
+    height, width = image.shape[:2]
+    return image[height // 10 :, width // 20 : width - width // 20]
+
+
+def filmed(image, crf=28, frames=3):
+    """A few frames by H.264, decoded."""
+    file = io.BytesIO()
+    height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=24, options={"crf": str(crf), "preset": "medium"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for _ in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][-1]
+
+
+def as_jpeg(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=70)
+    return np.asarray(Image.open(file))
+
+
+WAYS = {
+    "as it is": lambda image: image, "H.264 at crf 28": filmed, "half": halved, "a tenth cut off": cut, "JPEG": as_jpeg,
+    "all of them": lambda image: halved(cut(filmed(as_jpeg(image)))),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[COLLINS, HOPPER], ids=["collins", "hopper"])
+def photo(request):
+    picture = Image.open(request.param).convert("RGB")
+    picture.thumbnail((512, 512), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+@pytest.fixture(scope="module")
+def marked(photo):
+    return Watermark(MESSAGE).mark(photo)
+
+
+def test_it_is_faint_and_the_same_every_time(photo, marked):
+    assert 42 <= 10 * np.log10(255**2 / np.mean((marked.astype(float) - photo) ** 2)) < 48
+    assert np.abs(marked.astype(int) - photo).max() < 16
+    np.testing.assert_array_equal(Watermark(MESSAGE).mark(photo), marked)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_read_after(marked, way):
+    found = read_watermark([WAYS[way](marked)])
+    assert found is not None and found.message == MESSAGE
+    assert found.size == (0.5 if way in ("half", "all of them") else 1.0)
+
+
+def test_a_picture_without_has_none(photo):
+    assert read_watermark([photo]) is None
+
+
+def test_what_is_see_through_stays_as_it_is(photo):
+    height, width = photo.shape[:2]
+    alpha = np.zeros((height, width, 1), np.uint8)
+    alpha[height // 4 :] = 255
+    picture = np.concatenate([photo, alpha], axis=2)
+    marked = Watermark(MESSAGE).mark(picture)
+    np.testing.assert_array_equal(marked[: height // 4], picture[: height // 4])
+    np.testing.assert_array_equal(marked[..., 3], picture[..., 3])
+    assert read_watermark([np.ascontiguousarray(marked[height // 4 :, :, :3])]).message == MESSAGE
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (9, 70, 4), (100, 8, 3), (333, 517, 3)])
+@pytest.mark.parametrize("value", [0, 255])
+def test_odd_sizes_and_plain_pictures(shape, value):
+    picture = np.full(shape, value, np.uint8)
+    marked = Watermark(MESSAGE).mark(picture)
+    assert marked.shape == shape and marked.dtype == np.uint8
+    assert np.abs(marked.astype(int) - picture).max() <= 12, "clipped, and never around"
+
+
+def test_messages_differ_in_every_bit_that_differs():
+    assert len({tuple(bits_of(message)) for message in range(0, 65536, 257)}) == 256
