@@ -15,6 +15,7 @@ from PIL import Image
 
 from conftest import COLLINS, motion_of, nod
 from mimaface.animation import animate
+from mimaface.marking.report import inspect
 from mimaface.marking.watermark import Watermark
 from mimaface.pictures import encode_png
 from mimaface.protocol import client as client_module
@@ -63,6 +64,18 @@ def test_a_job_from_picture_to_frames(shared):
     ).fields
     assert (again["job"], again["state"], again["done"]) == (job, "done", 6), "the same request is the same job"
     assert [listed["job"] for listed in client.call("job.list").fields["jobs"]].count(job) == 1
+
+
+def test_consent_is_kept_with_the_portrait_and_told_by_its_frames(shared, tmp_path):
+    client = shared.client()
+    fields = {"portrait": fit(client), "settings": {"engine": "proxy", "size": 64}, "name": "asked"}
+    with pytest.raises(InvalidInput, match="maybe"):
+        client.call("job.submit", fields | {"consent": "maybe"}, [nod(1).to_bytes()])
+    for given in ({"consent": "given"}, {}):  # the second leaves what was said
+        job = client.call("job.submit", fields | given, [nod(1).to_bytes()]).fields["job"]
+        path = tmp_path / "frame.png"
+        path.write_bytes(receive(client, job)[0][0])
+        assert {finding.what: finding.words for finding in inspect(path)}["consent"] == "the person in the photograph agreed"
 
 
 def test_the_end_of_the_log_is_sent(shared, tmp_path):
