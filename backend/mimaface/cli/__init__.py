@@ -10,7 +10,24 @@ from mimaface import __version__
 from mimaface.protocol.errors import MimaFaceError
 from mimaface.shortage import shortage
 
-from . import ablate, animate, bench, data, doctor, evaluate, export, golden, inspect, live, models, points, record, serve, track, train
+from . import (
+    ablate,
+    animate,
+    bench,
+    data,
+    doctor,
+    evaluate,
+    export,
+    golden,
+    inspect,
+    live,
+    models,
+    points,
+    record,
+    serve,
+    track,
+    train,
+)
 from .terminal import INTERRUPTED, USER_ERROR, warn
 
 # in the order of --help
