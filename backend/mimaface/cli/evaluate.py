@@ -1,28 +1,33 @@
-"""``mimaface evaluate``: measure generators on held-out shards."""
+"""``mimaface evaluate``: measure generators on held-out shards, or engines on films of people."""
 
 from __future__ import annotations
 
 import argparse
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from mimaface.protocol.errors import NotInstalled
+from mimaface.protocol.errors import InvalidInput, NotInstalled
 
 from .terminal import Commands
+
+OF_SHARDS, OF_FILMS = "source,proxy,autoencoder,model", "source,proxy,demo"
+FILMS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
 def add(commands: Commands) -> None:
     """Add ``evaluate``."""
-    parser = commands.add_parser("evaluate", help="measure a model and its baselines on held-out shards")
-    parser.add_argument("data", type=Path, help="folder of shards that were never trained on")
-    parser.add_argument("--model", type=Path, help="model folder (default: the shipped model)")
-    parser.add_argument(
-        "--generators", default="source,proxy,autoencoder,model", help="names separated by commas (default: %(default)s)"
-    )
-    parser.add_argument("--samples", type=int, default=64, help="number of people")
-    parser.add_argument("--sampling-steps", type=int, help="denoising steps (default: the model's)")
+    parser = commands.add_parser("evaluate", help="measure a model and its baselines on held-out shards or on films of people")
+    films = "films, whose first frame is the portrait and the rest drives it and is the truth"
+    parser.add_argument("data", type=Path, help=f"folder of shards that were never trained on, or of {films}")
+    parser.add_argument("--model", type=Path, help="model folder, for shards (default: the shipped model)")
+    parser.add_argument("--generators", help=f"names separated by commas (default: {OF_SHARDS}; of films: {OF_FILMS})")
+    parser.add_argument("--samples", type=int, default=64, help="number of people or films at most")
+    parser.add_argument("--sampling-steps", type=int, help="denoising steps, for shards (default: the model's)")
+    parser.add_argument("--frames", type=int, default=24, help="frames of each film's second half that are judged (default: %(default)s)")
+    parser.add_argument("--references", type=int, default=0, help="further frames of each film's first half that the portrait is given")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--readme", type=Path, help="a Markdown file whose evaluation table is replaced")
+    parser.add_argument("--readme", type=Path, help="a Markdown file whose evaluation table (of films: whose table of films) is replaced")
     parser.set_defaults(command=_evaluate)
 
 
@@ -31,31 +36,17 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from rich.markdown import Markdown
     from rich.progress import Progress
 
-    from mimaface.data.samples import read_shards, shards_in
-    from mimaface.model.family import load_config
-    from mimaface.renderers.generated import SHIPPED
-
     try:
-        from mimaface.evaluation.evaluate import evaluate, generators_of, write_results
+        from mimaface.evaluation.evaluate import write_results
     except ImportError as error:
         raise NotInstalled(f"evaluation needs {error.name}", 'pip install "mimaface[evaluate]"') from error
     from mimaface.evaluation.tables import read_results, replace_between, table
 
-    folder = parsed.model or SHIPPED
-    shards = shards_in(parsed.data)
-    samples = islice(read_shards(shards), parsed.samples)
-    config = load_config(folder)
-    generators = generators_of(parsed.generators.split(","), folder, parsed.sampling_steps)
+    films = sorted(path for path in parsed.data.glob("*") if path.suffix.lower() in FILMS)[: parsed.samples]
+    parsed.generators = parsed.generators or (OF_FILMS if films else OF_SHARDS)
     with Progress(transient=True) as bar:
-        task = bar.add_task("evaluating", total=parsed.samples)
-        clip = config.clip_length, config.overlap
-        results = evaluate(samples, generators, clip, lambda done: bar.update(task, completed=done))
-    command = f"mimaface evaluate {parsed.data} --generators {parsed.generators} --samples {parsed.samples}"
-    if parsed.model:
-        command += f" --model {parsed.model}"
-    if parsed.sampling_steps:
-        command += f" --sampling-steps {parsed.sampling_steps}"
-    write_results(parsed.out, results, command, shards)
+        files, results = (_of_films if films else _of_shards)(parsed, films, bar)
+    write_results(parsed.out, results, _as_typed(parsed), files)
     text = table(read_results(parsed.out)["results"])
     console = Console()
     console.print(Markdown(text))
@@ -65,5 +56,45 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         if count:
             console.print(f"{name}: no face in {count} of {results['frames']} frames; no row's faces are measured there")
     if parsed.readme:
-        replace_between(parsed.readme, "evaluation", text)
+        replace_between(parsed.readme, "films" if films else "evaluation", text)
     return 0
+
+
+def _as_typed(parsed: argparse.Namespace) -> str:
+    """The command, with what decides its results."""
+    options = {
+        "--model": parsed.model, "--sampling-steps": parsed.sampling_steps, "--references": parsed.references,
+    }  # fmt: skip
+    given = [f"{name} {value}" for name, value in options.items() if value]
+    return " ".join([f"mimaface evaluate {parsed.data} --generators {parsed.generators} --samples {parsed.samples}", *given])
+
+
+def _of_films(parsed: argparse.Namespace, films: list[Path], bar: Any) -> tuple[list[Path], dict[str, Any]]:
+    from mimaface.evaluation.films import COPY, evaluate_films
+    from mimaface.renderers.registry import usable
+
+    engines = parsed.generators.split(",")
+    for engine in engines:
+        if engine != COPY:
+            usable(engine)
+    if parsed.model or parsed.sampling_steps:
+        raise InvalidInput("films are judged by engine", "leave --model and --sampling-steps out; --generators names the engines")
+    task = bar.add_task("judging", total=len(films))
+    results = evaluate_films(films, engines, parsed.frames, parsed.references, lambda done: bar.update(task, completed=done))
+    return films, results
+
+
+def _of_shards(parsed: argparse.Namespace, _: list[Path], bar: Any) -> tuple[list[Path], dict[str, Any]]:
+    from mimaface.data.samples import read_shards, shards_in
+    from mimaface.evaluation.evaluate import evaluate, generators_of
+    from mimaface.model.family import load_config
+    from mimaface.renderers.generated import SHIPPED
+
+    folder = parsed.model or SHIPPED
+    shards = shards_in(parsed.data)
+    config = load_config(folder)
+    generators = generators_of(parsed.generators.split(","), folder, parsed.sampling_steps)
+    task = bar.add_task("evaluating", total=parsed.samples)
+    clip = config.clip_length, config.overlap
+    samples = islice(read_shards(shards), parsed.samples)
+    return shards, evaluate(samples, generators, clip, lambda done: bar.update(task, completed=done))

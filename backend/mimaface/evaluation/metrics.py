@@ -25,7 +25,7 @@ from mimaface.protocol.errors import NoFaceFound, NotInstalled
 from mimaface.protocol.rotation import matrix_to_head_angles
 
 Array = NDArray[Any]
-SMALLEST_BOX = 24  # pixels: SSIM's window needs 11
+SMALLEST_BOX = 16  # pixels: SSIM's window needs 11
 STILL = 0.05  # grey levels: about what rounding changes in the mean of an 8 × 8 block
 DESCRIPTOR_SIDE = 512  # pixels that a face picture is enlarged to for dlib
 ABSENT = {
@@ -42,14 +42,17 @@ def as_batch(pictures: Array) -> Tensor:
 def picture_metrics(generated: Array, truth: Array, box: Array) -> dict[str, float]:
     """One frame (H, W, 3) uint8 against the truth; box (4,): left, top, right, bottom of the head in pixels."""
     left, top, right, bottom = (int(value) for value in box)
-    result = {}
-    for suffix, part in (("", np.s_[:, :]), ("@head", np.s_[top:bottom, left:right])):
-        one, two = as_batch(generated[part][None]), as_batch(truth[part][None])
-        if min(one.shape[-2:]) < SMALLEST_BOX:
-            continue
-        result[f"psnr{suffix}"] = float(peak_signal_noise_ratio(one, two, data_range=1.0))
-        result[f"ssim{suffix}"] = float(cast(Tensor, structural_similarity_index_measure(one, two, data_range=1.0)))
-    return result
+    head = np.s_[top:bottom, left:right]
+    return pictured(generated, truth, "") | pictured(generated[head], truth[head], "@head")
+
+
+def pictured(generated: Array, truth: Array, name: str) -> dict[str, float]:
+    """psnr and ssim of a part (H, W, 3) uint8 of a frame, with its ``name`` behind; nothing of parts that are too small for them."""
+    if min(truth.shape[:2]) < SMALLEST_BOX:
+        return {}
+    one, two = as_batch(generated[None]), as_batch(truth[None])
+    ssim = cast(Tensor, structural_similarity_index_measure(one, two, data_range=1.0))
+    return {f"psnr{name}": float(peak_signal_noise_ratio(one, two, data_range=1.0)), f"ssim{name}": float(ssim)}
 
 
 def read_face(picture: Array) -> FittedFace | None:

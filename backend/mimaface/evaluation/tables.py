@@ -9,6 +9,10 @@ from typing import Any
 from mimaface.protocol.errors import InvalidInput
 
 METRICS = {
+    "psnr@face": ("PSNR face ↑", 2), "ssim@face": ("SSIM face ↑", 3), "landmarks": ("Landmarks ↓", 3), "r-lips": ("r lips ↑", 3),
+    "r-lids": ("r lids ↑", 3), "r-gaze-aside": ("r gaze aside ↑", 3), "r-gaze-up": ("r gaze up ↑", 3),
+    "psnr@mouth-open": ("PSNR open mouth ↑", 2), "ssim@mouth-open": ("SSIM ↑", 3), "sharpness@mouth-open": ("sharpness → 1", 2),
+    "psnr@eye-shut": ("PSNR shut eye ↑", 2), "ssim@eye-shut": ("SSIM ↑", 3), "sharpness@eye-shut": ("sharpness → 1", 2),
     "psnr@head": ("PSNR head ↑", 2), "ssim@head": ("SSIM head ↑", 4), "psnr": ("PSNR ↑", 2),
     "exp@anny-fit": ("Exp ↓", 3), "pose@anny-fit": ("Pose ↓", 4), "gaze@anny-fit": ("Gaze ↓", 4), "csim@dlib": ("CSIM (dlib) ↑", 4),
     "icj": ("ICJ → 1", 3), "icj-placebo": ("ICJ elsewhere", 3),
