@@ -74,6 +74,7 @@ def test_what_is_punched_in_leaves_the_rest(said):
     assert found["markers"] == [[5, "00:01:23:20"], [9, "00:01:23:20"]], "each begins with the sender's timecode"
     frames, values = np.array(found["punched"]).T
     thin = np.array(found["reduced"]).T
+    assert found["bent"][0] <= 0.0201 < found["bent"][1], "curves that the artist has bent, too"
     assert len(thin[0]) < len(frames) and np.abs(np.interp(frames, *thin) - values).max() <= 0.0101
 
 

@@ -19,12 +19,20 @@ def reduce_layer(rig: bpy.types.Object, tolerance: float) -> tuple[int, int]:
         if not path.startswith('["mocap_'):
             continue
         keys = bake.keys_of(curve)
-        kept = keys[needed(keys, tolerance * (METRES if path.strip('[]"') in POSITION_CHANNELS else 1.0))]
+        points = keys if all(point.interpolation == "LINEAR" for point in curve.keyframe_points) else _sampled(curve, keys)
+        kept = points[needed(points, tolerance * (METRES if path.strip('[]"') in POSITION_CHANNELS else 1.0))]
+        kept = kept if len(kept) < len(keys) else keys
         before, after = before + len(keys), after + len(kept)
         if len(kept) < len(keys):
             curve.keyframe_points.clear()
             bake.key_curve(curve, kept)
     return before, after
+
+
+def _sampled(curve: bpy.types.FCurve, keys: np.ndarray) -> np.ndarray:
+    """(N, 2) of a curve that the artist has bent: its keys and every whole frame between them."""
+    frames = np.union1d(keys[:, 0], np.arange(np.ceil(keys[0, 0]), keys[-1, 0]))
+    return np.array([[frame, curve.evaluate(frame)] for frame in frames])
 
 
 def needed(keys: np.ndarray, tolerance: float) -> np.ndarray:

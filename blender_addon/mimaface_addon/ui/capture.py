@@ -34,7 +34,7 @@ def look() -> None:
         driven.drive(rig, clip)
     if time.monotonic() - _painted > SHOWN or not capture.on:
         _painted = time.monotonic()
-        compat.redraw()
+        compat.redraw_panels()
 
 
 def _tick() -> float | None:
@@ -57,7 +57,7 @@ def stop(problem: str = "") -> None:
     """Listen no more; the mocap layer is what it was."""
     capture.end(problem)
     driven.release()
-    compat.redraw()
+    compat.redraw_panels()
 
 
 @bpy.app.handlers.persistent

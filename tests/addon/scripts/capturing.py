@@ -106,6 +106,13 @@ def taking() -> dict:
     said["curve again"] = [shown(), dict(curve())[9.0]]
     bpy.ops.mimaface.reduce_keys(tolerance=0.01)
     said["reduced"] = curve()
+    bent = drive.part("scene.compat").fcurves_of(rig())['["mocap_mouthSmileLeft"]']
+    bent.keyframe_points.clear()
+    for frame, value in ((1, 0.0), (3, 0.4), (11, 0.0), (12, 0.0), (13, 0.0), (14, 0.0)):
+        bent.keyframe_points.insert(frame, value).interpolation = "BEZIER"
+    before = [bent.evaluate(frame) for frame in range(1, 15)]
+    bpy.ops.mimaface.reduce_keys(tolerance=0.02)
+    said["bent"] = [max(abs(bent.evaluate(frame) - before[frame - 1]) for frame in range(1, 15)), max(before)]
     return said
 
 
