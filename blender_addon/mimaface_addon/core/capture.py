@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,9 +59,20 @@ class Take:
     punch_in: bool
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the backend told, and when it came on our monotonic clock."""
+
+    request: Request
+    came: float
+    told: dict[str, Any] = field(default_factory=dict)
+    clip: MotionClip | None = None
+    problem: str = ""
+
+
 @dataclass
 class Capture:
-    """One stream that the backend listens to for us; asks for one sample at a time. On the main thread only."""
+    """One stream that the backend listens to for us; asks for one sample at a time. On the main thread, but samples are read on the client's."""
 
     name: str = ""
     port: int = 0
@@ -71,6 +83,7 @@ class Capture:
     _client: Client | None = None
     _request: Request | None = None
     _heard: float = 0.0  # when the newest sample came, on our monotonic clock
+    _answers: deque[Answer] = field(default_factory=deque)
 
     @property
     def on(self) -> bool:
@@ -96,24 +109,31 @@ class Capture:
             self.end(f"the backend that listened has ended: {AGAIN}")
             return None
         fresh = None
-        if self._request is not None and self._request.done():
-            try:
-                fresh = self._told(self._request.result())
-            except MimaFaceError as error:
-                self.end(str(error))
+        while self._answers:
+            answer = self._answers.popleft()
+            if answer.request is not self._request:  # of a stream before
+                continue
+            if answer.problem:
+                self.end(answer.problem)
                 return None
-            self._request = None
+            self._request, self.told = None, answer.told
+            if answer.clip is not None:
+                self.clip = fresh = answer.clip
+                self._heard = answer.came - answer.told["age"]
         if self._request is None:
             self._request = client.request("stream.latest", {"known": self.told.get("number", 0)}, [], timeout=TIMEOUT)
+            self._request.add_done_callback(self._answered)
         return fresh
 
-    def _told(self, message: Any) -> MotionClip | None:
-        self.told = message.fields
-        if not message.parts[0]:
-            return None
-        self.clip = MotionClip.from_bytes(message.parts[0], self.name)
-        self._heard = time.monotonic() - message.fields["age"]
-        return self.clip
+    def _answered(self, request: Any) -> None:
+        """On the client's thread: reading a sample takes longer than showing it."""
+        came = time.monotonic()
+        try:
+            message = request.result()
+            clip = MotionClip.from_bytes(message.parts[0], self.name) if message.parts[0] else None
+            self._answers.append(Answer(request, came, message.fields, clip))
+        except MimaFaceError as error:
+            self._answers.append(Answer(request, came, problem=str(error)))
 
     @property
     def light(self) -> str:
