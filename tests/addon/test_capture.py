@@ -84,4 +84,5 @@ def test_it_ends_with_a_sentence(said):
     assert found["off"] == [False, None, True] and found["polls"] == [False, False]
     assert "cannot listen" in found["taken"] and "use another port" in found["taken"]
     assert "address that its app shows" in found["no phone"]
-    assert "press Listen again" in found["backend gone"]
+    assert "no face is seen" in found["no face"] and found["tried again"] == ""
+    assert "press Listen again" in found["backend gone"] and "take that was being recorded is lost" in found["backend gone"]

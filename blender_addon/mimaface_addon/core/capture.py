@@ -97,7 +97,8 @@ class Capture:
     def end(self, problem: str = "") -> None:
         """Listen no more; the backend is told, where it is still there."""
         client, self._client, self._request = self._client, None, None
-        self.told, self.clip, self.take, self.problem = {}, None, None, problem
+        lost = "" if self.take is None else "the take that was being recorded is lost: listen and record it again"
+        self.told, self.clip, self.take, self.problem = {}, None, None, "; ".join(filter(None, (problem, lost)))
         if client is not None and client.state == "ready":
             client.request("stream.close", {}, [], timeout=TIMEOUT)
 

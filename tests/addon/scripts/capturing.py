@@ -133,6 +133,12 @@ def ends() -> dict:
     except RuntimeError as error:
         said["no phone"] = str(error)
     listen()
+    bpy.ops.mimaface.set_neutral()
+    drive.pump(lambda: live().capture.problem, what="no neutral")
+    said["no face"] = live().capture.problem
+    bpy.ops.mimaface.record()
+    drive.pump(lambda: live().capture.take is not None, what="recording")
+    said["tried again"] = live().capture.problem
     heard(PACKETS[:2])
     drive.part("session").session().stop()
     live().look()

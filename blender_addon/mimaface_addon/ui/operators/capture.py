@@ -35,14 +35,19 @@ class MIMAFACE_OT_listen(Operator):
                 live.capture.begin(client, message.fields["name"], message.fields["port"])
                 live.listen()
 
-        def failed(text: str) -> None:
-            live.capture.problem = text
+        runtime.ask("stream.open", {"input": address}, [], done, _failed, Activity("Opening", source.label, address, "capture"))
 
-        runtime.ask("stream.open", {"input": address}, [], done, failed, Activity("Opening", source.label, address, "capture"))
+
+def _failed(text: str) -> None:
+    live.capture.problem = text
 
 
 class Listening(Operator):
     """Of operators that need a stream."""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        live.capture.problem = ""
+        return super().execute(context)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -68,7 +73,7 @@ class MIMAFACE_OT_set_neutral(Listening):
     bl_label = "Set Neutral"
 
     def work(self, context: bpy.types.Context) -> None:
-        session().ask("stream.neutral", {}, [], lambda _: None, session().fail)
+        session().ask("stream.neutral", {}, [], lambda _: None, _failed)
 
 
 class MIMAFACE_OT_record(Listening):
@@ -96,7 +101,7 @@ class MIMAFACE_OT_record(Listening):
             if live.capture.on:
                 live.capture.take = take
 
-        session().ask("stream.record", {}, [], done, session().fail)
+        session().ask("stream.record", {}, [], done, _failed)
 
 
 class MIMAFACE_OT_stop_recording(Listening):
@@ -124,7 +129,7 @@ class MIMAFACE_OT_stop_recording(Listening):
             runtime.notice = f"{name}: {'; '.join(notes)}"
             runtime.steps.push("Punch In" if take.punch_in else "Record")
 
-        runtime.ask("stream.finish", {}, [], done, runtime.fail, Activity("Reading the take of", name))
+        runtime.ask("stream.finish", {}, [], done, _failed, Activity("Reading the take of", name))
 
 
 CLASSES = (
