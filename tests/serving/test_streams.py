@@ -9,8 +9,10 @@ import pytest
 from conftest import motion_of
 from drivers.test_streams import free_port, live_link, send
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.codec import Message
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import MotionClip
+from mimaface.serving.listening import Listening
 
 from .conftest import wait_for
 
@@ -104,3 +106,15 @@ def test_an_app_in_another_mode_is_told_what_to_choose(shared):
         send(port, [b"\x01\x00\x05\x00Actor" + b"\0" * 60])
         wait_for(lambda: client.call("stream.latest").fields["ignored"], 5, "the packet is seen")
         assert "choose Live Link (ARKit)" in client.call("stream.latest").fields["note"]
+
+
+def test_a_stream_whose_opening_was_cancelled_is_closed():
+    tasks = []
+    listening = Listening(None, lambda kind, identity, message, work, answer: tasks.append(work()))
+    port = free_port()
+    listening.handlers["stream.open"](b"one", Message("stream.open", {"input": f"livelink://127.0.0.1:{port}"}, (), 1))
+    assert next(tasks[0]) is None and listening.any
+    tasks[0].close()  # as the scheduler does
+    assert not listening.any
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", port))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from mimaface.protocol.codec import Message
@@ -32,9 +32,14 @@ class Listening:
         self._streams.keep(clients)
 
     def _open(self, identity: bytes, message: Message) -> None:
-        def work() -> tuple[dict[str, Any], tuple[()]]:
+        def work() -> Iterator[tuple[dict[str, Any], tuple[()]] | None]:
             stream = self._streams.open(identity, message.fields["input"])
-            return {"name": stream.name, "port": stream.port}, ()
+            try:
+                yield None
+            except GeneratorExit:  # cancelled meanwhile
+                self._streams.close(identity)
+                raise
+            yield {"name": stream.name, "port": stream.port}, ()
 
         self._answer_later(CONTROL, identity, message, work, lambda found: found)
 
