@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import HOPPER
+from conftest import HOPPER, motion_of
 from marking.c2pa_checks import chunks, problems
 from mimaface.cli import main
 from mimaface.marking import credentials
@@ -171,3 +171,18 @@ def test_what_is_no_picture_is_a_sentence(tmp_path, capsys):
     for name, words in (("a.mp4", "no picture or film"), ("absent.png", "is not there"), (".", "is a folder")):
         assert main(["inspect", str(tmp_path / name)]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_a_frame_at_rest_is_the_photograph_to_the_byte_and_every_other_has_the_watermark(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path / "home"))
+    picture = Image.open(HOPPER).convert("RGB").resize((240, 300), Image.Resampling.LANCZOS)
+    picture.save(tmp_path / "photo.png")
+    motion_of({}, {"jawOpen": 0.7}).save(tmp_path / "open.motion.npz")
+    command = ["animate", str(tmp_path / "photo.png"), str(tmp_path / "open.motion.npz"), "--engine", "proxy", "-o", str(tmp_path / "shot")]
+    assert main(command) == 0
+    still, moved = (np.asarray(Image.open(tmp_path / "shot" / f"{index:06d}.png")) for index in range(2))
+    assert np.array_equal(still, np.asarray(picture)), "nothing was made in it"
+    background = np.s_[:20, :20]
+    assert not np.array_equal(moved[background], still[background]), "the watermark is all over a frame that was made"
+    assert told(tmp_path / "shot" / "000001.png")["watermark"][0] and not told(tmp_path / "shot" / "000000.png")["watermark"][0]
+    assert all(told(tmp_path / "shot" / f"{index:06d}.png")["XMP"][0] for index in range(2))

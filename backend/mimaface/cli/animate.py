@@ -146,7 +146,7 @@ def _write(
     try:
         with open_sink(parsed.output, rate, parsed.overwrite, sound, marker) as sink, counting_bar() as bar:
             for frame in bar.track(animate(portrait, clip, settings, stop.is_set), len(clip), description="frames"):
-                sink.write(frame.index, frame.image)
+                sink.write(frame.index, frame.image, frame.still)
                 done += 1
     except Cancelled:
         kept = done > 0 and is_folder(parsed.output)

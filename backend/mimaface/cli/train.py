@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def opened(parsed: argparse.Namespace) -> MimaFaceModel:
     """The model that the arguments name; raises as :func:`open_model`."""
-    parts = [getattr(parsed, option.removeprefix("--").replace("-", "_")) for option in PARTS]
-    return open_model(parsed.model, *parts, stage=getattr(parsed, "stage", ""))
+    diffusion, clip, autoencoder, motion = (getattr(parsed, option.removeprefix("--").replace("-", "_")) for option in PARTS)
+    return open_model(parsed.model, diffusion, clip, autoencoder, motion, getattr(parsed, "stage", ""))
 
 
 def _train(parsed: argparse.Namespace) -> int:

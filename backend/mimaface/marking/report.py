@@ -67,7 +67,8 @@ def _of_watermark(found: Found | None, credentials: Credentials | None) -> Findi
     said = credentials.statement if credentials is not None else {}
     if found is None:
         meant = said.get("watermark") is False
-        return Finding("watermark", False, "none, as its credentials say (--no-watermark)" if meant else "not found: there is none, or it was lost")
+        lost = "not found: there is none, or it was lost; a frame at rest, which is the photograph itself, has none"
+        return Finding("watermark", False, "none, as its credentials say (--no-watermark)" if meant else lost)
     words = f"found, of a photograph whose SHA-256 begins with {found.message:04x}"
     if found.size != 1:
         words += f"; the picture has {found.size:.2g} times the size it was made in"

@@ -33,7 +33,8 @@ NEAR = 0.005  # frames per second: 23.98 and 23.976 are 24000/1001
 class FrameSink(Protocol):
     """Takes frames in order."""
 
-    def write(self, index: int, image: Array) -> None: ...
+    def write(self, index: int, image: Array, still: bool = False) -> None:
+        """still: it is the photograph itself, which gets no watermark."""
 
 
 class Folder:
@@ -45,15 +46,15 @@ class Folder:
         self._thread = ThreadPoolExecutor(1, "png")
         self._waiting: deque[Future[None]] = deque()
 
-    def write(self, index: int, image: Array) -> None:
+    def write(self, index: int, image: Array, still: bool = False) -> None:
         """Take a frame, which nobody changes any more."""
         while len(self._waiting) >= AHEAD or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._put, index, image))
+        self._waiting.append(self._thread.submit(self._put, index, image, still))
 
-    def _put(self, index: int, image: Array) -> None:
+    def _put(self, index: int, image: Array, still: bool) -> None:
         with _reported(self.path):
-            write_whole(self.path / f"{index:06d}.png", _png(image, self._marker))
+            write_whole(self.path / f"{index:06d}.png", _png(image, self._marker, still))
 
     def finish(self) -> None:
         """Wait until every frame is in the folder."""
@@ -70,15 +71,15 @@ class OnePicture:
     def __init__(self, path: Path, marker: Marker | None = None) -> None:
         self.path, self._marker = path, marker
 
-    def write(self, index: int, image: Array) -> None:
+    def write(self, index: int, image: Array, still: bool = False) -> None:
         if index:
             raise InvalidInput(f"{self.path.name}: one picture cannot hold several frames", "use a folder or an .mp4 file")
         with _reported(self.path):
-            write_whole(self.path, _png(image, self._marker))
+            write_whole(self.path, _png(image, self._marker, still))
 
 
-def _png(image: Array, marker: Marker | None) -> bytes:
-    return encode_png(image) if marker is None else marker.png(encode_png(marker.picture(image)))
+def _png(image: Array, marker: Marker | None, still: bool) -> bytes:
+    return encode_png(image) if marker is None else marker.png(encode_png(image if still else marker.picture(image)))
 
 
 class _Written:
@@ -120,7 +121,7 @@ class Mp4:
             self._streams.append(self._audio)
             self._heard = sound.frames()
 
-    def write(self, index: int, image: Array) -> None:
+    def write(self, index: int, image: Array, still: bool = False) -> None:
         from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
         height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
@@ -131,7 +132,8 @@ class Mp4:
             context.colorspace, context.color_range = int(Colorspace.ITU709), int(ColorRange.MPEG)
             self._opened = True
         shown = np.ascontiguousarray(on_black(image[:height, :width]))
-        picture = self._av.VideoFrame.from_ndarray(shown if self._marker is None else self._marker.picture(shown), format="rgb24")
+        marked = shown if self._marker is None or still else self._marker.picture(shown)
+        picture = self._av.VideoFrame.from_ndarray(marked, format="rgb24")
         frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
         frame.pts, frame.time_base = index, 1 / self._rate
         for packet in self._stream.encode(frame):

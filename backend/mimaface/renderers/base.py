@@ -19,10 +19,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One finished frame: its index in the motion and its picture, RGB (H, W, 3) or RGBA (H, W, 4) uint8."""
+    """One finished frame: its index in the motion and its picture, RGB (H, W, 3) or RGBA (H, W, 4) uint8.
+
+    still: whether it is the photograph itself, to the byte, in which nothing was made.
+    """
 
     index: int
     image: Array
+    still: bool = False
 
 
 class Session(Protocol):

@@ -136,7 +136,8 @@ class GeneratedSession:
                 remember(done, plan, memory)
                 for index, latents in zip(done.clip.new, done.new):
                     if index >= start:
-                        yield Frame(index, self._finished(ready[index], latents, index))
+                        picture = self._finished(ready[index], latents, index)
+                        yield Frame(index, picture, np.array_equal(picture, self.renderer.image))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # what is being drawn is not waited for: a cancelled job leaves at once
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
+import numpy as np
+
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
@@ -50,4 +52,4 @@ class ReprojectedSession:
         )
         with closing(pictures):
             for index, picture in enumerate(pictures, start):
-                yield Frame(index, picture)
+                yield Frame(index, picture, np.array_equal(picture, self._renderer.image))

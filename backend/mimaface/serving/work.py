@@ -224,7 +224,7 @@ class Work:
                     continue
                 if frame.index == start:
                     same_build(job)  # of the networks, which have been loaded meanwhile
-                picture = frame.image if watermark is None else watermark.mark(frame.image)
+                picture = frame.image if watermark is None or frame.still else watermark.mark(frame.image)
                 digest = yield from self._put(job, frame.index, encode_png(picture))
                 yield frame.index, digest
                 if self.store.job(job.id).done > frame.index + 1:
