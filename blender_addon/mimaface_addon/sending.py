@@ -118,8 +118,7 @@ def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed
         else:
             failed(Problem("this backend does not have the portrait's reference photos, and they are not what they were: add them again"))
 
-    fields = {"face": photo.face(portrait), "references": photo.references(portrait)}
-    runtime.ask("portrait.fit", fields, [content], done, failed, activity)
+    runtime.ask("portrait.fit", photo.given(portrait), [content], done, failed, activity)
 
 
 def _failed(runtime: Session, identity: str, text: str, state: str = "") -> None:

@@ -37,6 +37,8 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
     assert result["live"]["changed"] > 300, "the mouth opens"
     assert result["live"]["wanted"] == [False, False], "for another object nothing is asked for, and nothing when it is off"
     assert result["crowded"] > 100, "operators in another context while the add-on's threads work do not end Blender"
+    adjusted_by_hand(result["hand"], result["faceless"])
+    assert list(result["after"]) == ["mouth.L"], "placed points survive save and reload"
     first, second = result["strips"]
     assert (first["start"], first["length"], len(first["files"])) == (1, 10, 10)
     assert (second["start"], second["length"], len(second["files"])) == (1, 12, 12)
@@ -46,6 +48,19 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
     assert np.abs(pictures[0] - np.asarray(Image.open(COLLINS).convert("RGB"))).max() <= 2, "frame 1 is the portrait at rest"
     assert result["sums_with_mocap"] == pytest.approx(result["artist"], abs=1e-3), "the artist's keys stay under the mocap layer"
     assert result["end"] == 96, "four seconds of take at 24 frames a second"
+
+
+def adjusted_by_hand(hand, faceless):
+    assert (hand["mode"], hand["corners"], hand["error"]) == ("EDIT", 48, "")
+    assert list(hand["placed"]) == ["mouth.L"] and hand["id"], "one point was moved, and is part of the portrait's id"
+    assert np.array(hand["now"]) - hand["at"]["mouth.L"] == pytest.approx([8, 0], abs=0.1), "it is where it was dragged to"
+    (stood, handle), (stands, moved) = hand["stood"], hand["stands"]
+    assert stands[:3] == pytest.approx(stood[:3], abs=1e-4) and stands[6] == pytest.approx(stood[6], rel=1e-4), "the photograph has not moved"
+    assert moved[0] - handle[0] == pytest.approx(8 * 2.0 / 512, abs=2e-3), "the handle of the corner went along: 2 m are 512 pixels"
+    assert hand["wire"] and hand["rig"] == "POSE" and hand["parts"] == ["head", "head", "head", "photo"]
+    assert "right eye lies below the lower one" in hand["crossed"] and hand["kept"] and hand["cancelled"], "nothing is lost by a mistake"
+    assert "place the points of the face by hand" in faceless["refused"] and faceless["offered"] and faceless["rig"]
+    assert faceless["taken"] and (faceless["error"], faceless["mode"], faceless["placed"]) == ("", "EDIT", 48)
 
 
 def test_a_killed_backend_is_noticed_and_resume_completes(tmp_path, extension):

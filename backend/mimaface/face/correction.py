@@ -113,6 +113,8 @@ def correct(fit: FittedFace) -> Correction:
     closed = _closed_lips_system().solve(closed_targets) @ fit.rotation
     lips = (_near_mouth() * smoothstep(0, tuning.LEAST_PARTED, np.array(parted)))[:, None] * (whole - closed)
     always = whole - lids.sum(0) + _teeth()
+    if fit.placed:
+        always[np.setdiff1d(head.vertices_of("mouth_inside"), head.vertices_of("skin")), 2] -= tuning.LINING_BACK
     blink = np.array([fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]], fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkRight"]]])
     return Correction(always, lids, lips, blink, parted, fit.blendshapes)
 

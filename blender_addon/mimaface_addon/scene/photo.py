@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 from .settings import settings_of
 
-TAG, REFERENCES = "mimaface_portrait", "mimaface_references"
+TAG, REFERENCES, POINTS = "mimaface_portrait", "mimaface_references", "mimaface_points"
 
 
 def keep(content: bytes, path: Path, portrait: str) -> bpy.types.Image:
@@ -34,19 +35,34 @@ def face(portrait: str) -> int:
 
 
 def alone(portrait: str) -> str:
-    """The id of a portrait without the list of its references."""
+    """The id of a portrait without its references and placed points."""
     return "-".join(portrait.split("-")[:2])
 
 
 def references(portrait: str) -> list[str]:
     """Paths of the further photos of a portrait, as a rig remembers them."""
-    known = (json.loads(item.get(REFERENCES, "{}")) for item in bpy.data.objects)
-    return next((found[portrait] for found in known if portrait in found), [])
+    return list(_remembered(REFERENCES, portrait) or [])
 
 
-def remember(item: bpy.types.Object, portrait: str, paths: list[str]) -> None:
-    """Note on a rig which further photos the id ``portrait`` stands for; takes may have been made with earlier ones."""
-    item[REFERENCES] = json.dumps({**json.loads(item.get(REFERENCES, "{}")), portrait: paths})
+def points(portrait: str) -> dict[str, list[float]]:
+    """The points of a portrait that were placed by hand, pixels, as a rig remembers them."""
+    return dict(_remembered(POINTS, portrait) or {})
+
+
+def given(portrait: str) -> dict[str, Any]:
+    """The fields of ``portrait.fit`` that make a portrait of its photo."""
+    return {"face": face(portrait), "references": references(portrait), "points": points(portrait)}
+
+
+def remember(item: bpy.types.Object, portrait: str, paths: list[str], placed: dict[str, list[float]]) -> None:
+    """Note on a rig which further photos and placed points the id ``portrait`` stands for; takes may have been made with earlier ones."""
+    for key, value in ((REFERENCES, paths), (POINTS, placed)):
+        item[key] = json.dumps({**json.loads(item.get(key, "{}")), portrait: value})
+
+
+def _remembered(key: str, portrait: str) -> Any:
+    known = (json.loads(item.get(key, "{}")) for item in bpy.data.objects)
+    return next((found[portrait] for found in known if portrait in found), None)
 
 
 def find(portrait: str) -> bytes | None:

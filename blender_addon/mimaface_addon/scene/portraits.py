@@ -105,6 +105,32 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     return item
 
 
+def refit(context: bpy.types.Context, item: bpy.types.Object, reply: dict[str, Any], mesh: dict[str, np.ndarray]) -> None:
+    """The head of a rig was fitted anew: its handles go to their places on this face, another mesh head takes the place of the old one.
+
+    The photograph stays where it stands, and keys stay as they are: they tell how far handles are from their places.
+    """
+    found, photo = placement.place(mesh, reply["width"], reply["height"]), part_of(item, "photo")[0]
+    context.view_layer.update()
+    stood, before = photo.matrix_world.to_translation(), photo.empty_display_size
+    photo.empty_display_size, photo.location = max(found.photo), (found.centre[0], 0, found.centre[1])
+    item.scale *= before / photo.empty_display_size
+    context.view_layer.update()
+    away = stood - photo.matrix_world.to_translation()
+    item.location += (item.parent.matrix_world @ item.matrix_parent_inverse).to_3x3().inverted() @ away if item.parent else away
+    rig.move_handles(context, item, found.bones)
+    old = part_of(item, "head")
+    hidden, meshes = [part.hide_viewport for part in old], [cast(bpy.types.Mesh, part.data) for part in old]
+    for part in old:
+        bpy.data.objects.remove(part)
+    for data in meshes:
+        bpy.data.meshes.remove(data)
+    for part in proxy_head.create(item.users_collection[0], item, mesh, cast(Any, photo.data)):
+        part.hide_viewport = part.hide_render = all(hidden)
+        part[rig.IDENTITY] = item[rig.IDENTITY]
+    rename(item, reply["portrait"])
+
+
 def rename(item: bpy.types.Object, portrait: str) -> None:
     """The backend knows the portrait of a rig under another id from now on."""
     before, item["mimaface_portrait"] = item["mimaface_portrait"], portrait

@@ -69,6 +69,21 @@ def create(
     return rig
 
 
+def move_handles(context: bpy.types.Context, rig: bpy.types.Object, places: dict[str, np.ndarray]) -> None:
+    """Put the rest of the bones at ``places`` (3,), metres, head frame; ends in Pose Mode. A hidden rig keeps its own."""
+    if not rig.visible_get():
+        return
+    context.view_layer.objects.active = rig
+    rig.select_set(True)
+    bpy.ops.object.mode_set(mode="EDIT")
+    for bone in cast(bpy.types.Armature, rig.data).edit_bones:
+        place = places.get(bone.name.removeprefix(handles.RIDING))
+        if place is not None:
+            away = Vector(to_blender(np.asarray(place, float)).tolist()) - bone.head
+            bone.head, bone.tail = bone.head + away, bone.tail + away
+    bpy.ops.object.mode_set(mode="POSE")
+
+
 def is_rig(item: bpy.types.Object | None) -> bool:
     """Whether an object is a portrait rig, local, linked or overridden."""
     return item is not None and item.type == "ARMATURE" and "mimaface" in item and HEAD in item.pose.bones

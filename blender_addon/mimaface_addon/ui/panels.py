@@ -13,12 +13,13 @@ from ..core.activity import seconds_since
 from ..core.backend import NONE_INSTALLED
 from ..preferences import PACKAGE, backend_python
 from ..protocol.arkit import BLENDSHAPE_NAMES
-from ..scene import bake, compat, face, gazing, photo, portraits, strips
+from ..scene import bake, compat, face, gazing, photo, points, portraits, strips
 from ..scene.rig import GAZE_CHANNELS
 from ..scene.settings import Take, settings_of
 from ..scene.takes import ACTIVE
 from ..session import session
 from . import capture_panel, options
+from .operators.portrait import faceless
 from .texts import BOX, BUTTON, wrapped
 
 LIGHTS: dict[str, Any] = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
@@ -64,6 +65,11 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     settings, item = settings_of(context.scene), portraits.current(context)
     layout.operator("mimaface.load_portrait", icon="USER")
+    if faceless():
+        row = layout.row()
+        row.operator_context = "EXEC_DEFAULT"
+        again: Any = row.operator("mimaface.load_portrait", text="Place Points", icon="CURSOR")
+        again.filepath, again.template = faceless(), True
     if item is None:
         many = any(portraits.owner(other) is other for other in context.scene.objects)
         wrapped(layout, "Select one of the portrait rigs" if many else "Choose a photo: the head is fitted to it and a rig is built")
@@ -79,6 +85,17 @@ def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row.operator("mimaface.add_references", icon="IMAGE_REFERENCE")
     if photo.references(item.get(photo.TAG, "")):
         row.operator("mimaface.clear_references", text="", icon="X")
+    row = layout.row(align=True)
+    wire = points.wire(item)
+    if wire is not None:
+        row.operator("mimaface.fit_to_points", icon="CHECKMARK")
+        if wire.mode != "EDIT":
+            row.operator("mimaface.adjust_fit", text="", icon="EDITMODE_HLT")
+        row.operator("mimaface.cancel_fit", text="", icon="X")
+    else:
+        row.operator("mimaface.adjust_fit", icon="MESH_GRID")
+        if photo.points(item.get(photo.TAG, "")):
+            row.operator("mimaface.clear_points", text="", icon="X")
     row = layout.row(align=True)
     row.prop(context.window_manager, "mimaface_live", toggle=True, icon="PLAY")
     if getattr(context.window_manager, "mimaface_live", False):

@@ -64,6 +64,78 @@ def crowded(seconds: float) -> int:
     return count
 
 
+def by_hand(rig) -> dict:
+    """A point of the mouth is dragged in Edit Mode and the head fitted to it, cancelled, and one deleted; then a picture without a face."""
+    import bpy
+    from mathutils import Vector
+
+    runtime, points, photo = drive.part("session").session(), drive.part("scene.points"), drive.part("scene.photo")
+    names, before = drive.part("protocol.points").NAMES, rig["mimaface_portrait"]
+    plane = next(part for part in rig.children if part.get("mimaface_part") == "photo")
+
+    def corner(name):
+        mesh = points.wire(rig).data
+        return next(index for index, item in enumerate(mesh.attributes["mimaface_point"].data) if item.value == names.index(name) + 1)
+
+    def drag(name, away):
+        bpy.ops.object.mode_set(mode="OBJECT")
+        points.wire(rig).data.vertices[corner(name)].co += Vector(away)
+        bpy.ops.object.mode_set(mode="EDIT")
+
+    def stands():
+        bpy.context.view_layer.update()
+        bone = rig.matrix_world @ rig.pose.bones["mouth.L"].head
+        return [*plane.matrix_world.to_translation(), *plane.matrix_world.to_scale(), plane.empty_display_size * rig.scale[0]], [bone.x, bone.z]
+
+    said = {"stood": stands(), "at": dict(points.fitted(rig))}
+    bpy.ops.mimaface.adjust_fit()
+    said["mode"], said["corners"] = points.wire(rig).mode, len(points.wire(rig).data.vertices)
+    pixel = plane.empty_display_size / max(rig["mimaface_photo_size"])
+    drag("mouth.L", (8 * pixel, 0, 0))
+    bpy.ops.mimaface.fit_to_points()
+    drive.pump(lambda: not runtime.busy, what="fit to points")
+    said |= {"stands": stands(), "now": points.fitted(rig)["mouth.L"], "placed": photo.points(rig["mimaface_portrait"]), "error": runtime.last_error}
+    said |= {"id": rig["mimaface_portrait"].startswith(f"{before}-"), "wire": points.wire(rig) is None, "rig": rig.mode}
+    said["parts"] = sorted(part.get("mimaface_part") for part in rig.children)
+    bpy.ops.mimaface.adjust_fit()
+    drag("lid.upper.R", (0, -30 * pixel, 0))  # below the lower one
+    bpy.ops.mimaface.fit_to_points()
+    drive.pump(lambda: not runtime.busy, what="a refused fit")
+    said["crossed"], said["kept"] = runtime.last_error, points.wire(rig) is not None
+    bpy.ops.mimaface.cancel_fit()
+    said["cancelled"] = points.wire(rig) is None and len(photo.points(rig["mimaface_portrait"])) == 1
+    return said
+
+
+def without_a_face() -> dict:
+    """A picture in which nobody finds a face is refused with the way out, which is taken."""
+    import bpy
+
+    picture = drive.WORK / "stripes.png"
+    image = bpy.data.images.new("stripes", 96, 64)
+    image.filepath_raw, image.file_format = str(picture), "PNG"
+    image.save()
+    scene, runtime = bpy.context.scene, drive.part("session").session()
+    first = scene.mimaface.rig
+    bpy.ops.mimaface.load_portrait(filepath=str(picture))
+    drive.pump(lambda: not runtime.busy, what="a picture without a face")
+    offer = drive.part("ui.operators.portrait").faceless
+    said = {"refused": runtime.last_error, "offered": offer() == str(picture), "rig": scene.mimaface.rig == first}
+    bpy.ops.mimaface.load_portrait(filepath=str(picture), template=True)
+    drive.pump(lambda: not runtime.busy, what="points in the middle")
+    rig, points = scene.mimaface.rig, drive.part("scene.points")
+    said |= {"error": runtime.last_error, "taken": not offer(), "mode": points.wire(rig).mode if rig != first else ""}
+    bpy.ops.mimaface.cancel_fit()
+    said["placed"] = len(drive.part("scene.photo").points(rig["mimaface_portrait"]))
+    bpy.data.objects.remove(rig)
+    bpy.context.view_layer.update()
+    scene.mimaface.rig = first
+    bpy.context.view_layer.objects.active = first
+    first.select_set(True)
+    bpy.ops.object.mode_set(mode="POSE")
+    return said
+
+
 def main() -> dict:
     import bpy
 
@@ -78,7 +150,7 @@ def main() -> dict:
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     rig = scene.mimaface.rig
 
-    seen = live(rig)
+    seen, hand, faceless = live(rig), by_hand(rig), without_a_face()
     operators = crowded(2.0)
     bpy.ops.mimaface.mesh_head()
 
@@ -135,7 +207,8 @@ def main() -> dict:
         "artist": artist,
         "strips": found,
         "end": end,
-        "live": seen, "crowded": operators,
+        "live": seen, "crowded": operators, "hand": hand, "faceless": faceless,
+        "after": drive.part("scene.photo").points(scene.mimaface.rig["mimaface_portrait"]),
     }
 
 

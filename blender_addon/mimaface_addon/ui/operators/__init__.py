@@ -7,9 +7,12 @@ from typing import Any
 
 import bpy
 
-from . import backend, capture, face, gaze, motion, portrait, references, takes
+from . import backend, capture, face, fit, gaze, motion, portrait, references, takes
 
-CLASSES = (*backend.CLASSES, *portrait.CLASSES, *references.CLASSES, *face.CLASSES, *gaze.CLASSES, *motion.CLASSES, *capture.CLASSES, *takes.CLASSES)
+CLASSES = (
+    *backend.CLASSES, *portrait.CLASSES, *references.CLASSES, *fit.CLASSES, *face.CLASSES, *gaze.CLASSES, *motion.CLASSES, *capture.CLASSES,
+    *takes.CLASSES,
+)  # fmt: skip
 
 
 def _menu(self: Any, context: Any) -> None:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from bpy.props import IntProperty, StringProperty
+from bpy.props import BoolProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
+from ...core.asking import Problem
 from ...protocol.codec import Message
-from ...scene import compat, photo, portraits
+from ...protocol.errors import NoFaceFound
+from ...scene import compat, photo, points, portraits
 from ...scene.settings import settings_of
 from ...session import session
 from .base import Operator, Refused, current_rig
+
+_faceless: list[str] = []
 
 
 class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
@@ -26,6 +30,10 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
     bl_options = {"REGISTER", "UNDO"}
     filter_glob: StringProperty(default="*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp", options={"HIDDEN"})
     face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
+    template: BoolProperty(
+        name="Place Points", description="Where no face is found, put the points of one into the middle of the picture, to be placed by hand",
+        options={"SKIP_SAVE"},
+    )  # fmt: skip
 
     def work(self, context: bpy.types.Context) -> None:
         path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]  # of ImportHelper
@@ -33,7 +41,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
             raise Refused(f"{path} is not a file: choose a photo")
         content = path.read_bytes()
         label, face, key, runtime = self.bl_label, self.face, compat.scene_key(context.scene), session()
-        file = runtime.file_number
+        file, _faceless[:] = runtime.file_number, []
 
         def done(message: Message) -> None:
             scene = compat.find_scene(key)
@@ -47,13 +55,30 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
                 with compat.in_scene(scene):
                     item = portraits.build(bpy.context, scene, str(path), message.fields, mesh)
                 portraits.show(item)
-            item["mimaface_photo"] = photo.keep(content, path, portrait)
+            item["mimaface_photo"] = photo.keep(content, path, photo.alone(portrait))
             settings_of(scene).face = face
+            points.note(item, message.fields)
+            placed = {name: message.fields["points"][name] for name in message.fields.get("placed", [])}
+            if placed:
+                photo.remember(item, portrait, [], placed)
+                with runtime.threads_held(), compat.in_scene(scene):
+                    points.begin(bpy.context, item)
             warnings = message.fields.get("warnings", [])
             runtime.notice = f"{path.name}: {'; '.join(warnings)}" if warnings else ""
             runtime.steps.push(label, "portrait_loaded")
 
-        runtime.ask("portrait.fit", {"face": face}, [content], done, runtime.fail, Activity("Fitting the head to", path.name))
+        def failed(problem: Problem) -> None:
+            if problem.code == NoFaceFound.code:
+                _faceless[:] = [str(path)]
+            runtime.fail(problem)
+
+        fields, activity = {"face": face, "template": self.template}, Activity("Fitting the head to", path.name)
+        runtime.ask("portrait.fit", fields, [content], done, failed, activity)
+
+
+def faceless() -> str:
+    """The picture in which no face was found the last time; "" when there was one."""
+    return _faceless[0] if _faceless else ""
 
 
 class MIMAFACE_OT_portrait_loaded(bpy.types.Operator):

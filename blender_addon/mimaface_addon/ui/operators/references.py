@@ -10,9 +10,10 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
 from ...protocol.codec import Message
-from ...scene import photo, portraits, rig
+from ...scene import photo, points, portraits, rig
 from ...session import session
 from .base import Operator, Refused, writable_rig
+from .fit import fit_again
 
 KINDS = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.mp4;*.mov;*.webm;*.mkv;*.avi"
 
@@ -35,7 +36,7 @@ class MIMAFACE_OT_add_references(Operator, ImportHelper):  # type: ignore[misc]
         if missing is not None:
             raise Refused(f"{missing} is not a file: choose photos or a video of the person")
         before = item["mimaface_portrait"]
-        paths = list(dict.fromkeys([*photo.references(before), *chosen]))
+        paths, placed = list(dict.fromkeys([*photo.references(before), *chosen])), photo.points(before)
         content = photo.find(before)
         if content is None:
             raise Refused(f"the photo {portraits.photo_name(item)} is not where it was: put it beside the .blend, then add the references again")
@@ -49,14 +50,14 @@ class MIMAFACE_OT_add_references(Operator, ImportHelper):  # type: ignore[misc]
                 return
             portrait, used = message.fields["portrait"], message.fields.get("references", 0)
             portraits.rename(found, portrait)
-            if used:
-                photo.remember(found, portrait, paths)
+            photo.remember(found, portrait, paths if used else [], placed)
+            points.note(found, message.fields)
             warnings = message.fields.get("warnings", [])
             runtime.notice = "; ".join([f"{used} reference photos are used", *warnings])
             runtime.steps.push(label, "portrait_loaded")
 
         activity = Activity("Fitting the head to", f"{len(paths)} reference photos" if len(paths) > 1 else Path(paths[0]).name)
-        runtime.ask("portrait.fit", {"face": photo.face(before), "references": paths}, [content], done, runtime.fail, activity)
+        runtime.ask("portrait.fit", photo.given(before) | {"references": paths}, [content], done, runtime.fail, activity)
 
 
 class MIMAFACE_OT_clear_references(Operator):
@@ -68,7 +69,10 @@ class MIMAFACE_OT_clear_references(Operator):
 
     def work(self, context: bpy.types.Context) -> None:
         item = writable_rig(context)
-        portraits.rename(item, photo.alone(item["mimaface_portrait"]))
+        if photo.points(item["mimaface_portrait"]):
+            fit_again(item, self.bl_label, {"references": []})  # under an id that no rig may remember
+        else:
+            portraits.rename(item, photo.alone(item["mimaface_portrait"]))
 
 
 CLASSES = (MIMAFACE_OT_add_references, MIMAFACE_OT_clear_references)
