@@ -12,6 +12,7 @@ from typing import Any, cast
 import bmesh
 import bpy
 import numpy as np
+from mathutils import Vector
 
 from ..protocol.points import CONTOURS, NAMES
 from . import photo, portraits, rig
@@ -19,8 +20,9 @@ from . import photo, portraits, rig
 KIND = "points"  # of a rig's part
 FITTED = "mimaface_fitted"  # of a rig: the id of its portrait and where that has its points
 NUMBER = "mimaface_point"  # of a corner: its place in NAMES, counted from 1; a corner that was added has 0
+HIDDEN = "mimaface_hidden"  # of a wire: the rig was seen, and is again when the wire goes
 MOVED = 0.25  # pixels from where the fit has a point, from which it was placed. Higher: small moves are lost
-BEFORE = 0.004  # of the photograph's height that the wire stands before it: Live's picture lies between
+BEFORE = 0.004  # of the photograph's height that the wire stands before it
 
 
 def note(item: bpy.types.Object, fields: dict[str, Any]) -> None:
@@ -50,6 +52,13 @@ def begin(context: bpy.types.Context, item: bpy.types.Object) -> bpy.types.Objec
         other.select_set(False)
     context.view_layer.objects.active = made
     made.select_set(True)
+    if item.visible_get():
+        item.hide_set(True)  # its handles lie on the points
+        made[HIDDEN] = True
+    context.view_layer.update()
+    low, high = made.bound_box[0], made.bound_box[6]
+    ends = (made.matrix_world @ Vector((*place[:2], 0)) for place in (low, high))
+    portraits.look_at(item, *ends)
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_mode(type="VERT")
     bpy.ops.mesh.select_all(action="DESELECT")
@@ -63,8 +72,12 @@ def end(context: bpy.types.Context, item: bpy.types.Object) -> None:
         if made.mode != "OBJECT":
             bpy.ops.object.mode_set(mode="OBJECT")
         mesh = cast(bpy.types.Mesh, made.data)
+        if HIDDEN in made:
+            item.hide_set(False)
         bpy.data.objects.remove(made)
         bpy.data.meshes.remove(mesh)
+        corners = portraits.corners(portraits.part_of(item, "photo")[0])
+        portraits.look_at(item, corners[0], corners[2])
     if item.visible_get():
         context.view_layer.objects.active = item
         item.select_set(True)

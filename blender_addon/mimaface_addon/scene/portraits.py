@@ -190,6 +190,15 @@ def corners(photo: bpy.types.Object) -> list[Vector]:
     return [photo.matrix_world @ Vector((a * x, b * y, 0)) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
 
 
+def look_at(item: bpy.types.Object, low: Vector, high: Vector) -> None:
+    """See what lies between two corners of the photograph's plane as large as it fits, in every 3D view of the scene that faces it."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas if window.scene in item.users_scene else ():
+            view = cast(bpy.types.SpaceView3D, area.spaces.active).region_3d if area.type == "VIEW_3D" else None
+            if view is not None and view.view_perspective != "CAMERA":
+                view.view_location, view.view_distance = (low + high) / 2, (high - low).length * MARGIN
+
+
 def show(item: bpy.types.Object) -> None:
     """See the photograph from the front in every 3D view of its scene, with the tool that drags handles; without windows nothing.
 

@@ -24,7 +24,7 @@ from mathutils import Vector
 from .. import sending
 from ..core.previews import PROJECTED, UNANSWERED, Picture, Pose, Previews
 from ..protocol.client import Client
-from ..scene import compat, portraits, posing
+from ..scene import compat, points, portraits, posing
 from ..scene.settings import settings_of
 from ..session import running, session
 from .capture import driven
@@ -165,9 +165,9 @@ def badge() -> str:
 
 
 def _shown() -> bpy.types.Object | None:
-    """The plane of the photograph that the picture belongs to, where this view shows it."""
+    """The plane of the photograph that the picture belongs to, where this view shows it; points are placed on the photograph itself."""
     rig = portraits.current(bpy.context) if switched_on() else None
-    if rig is None or (live.picture is not None and rig.get("mimaface_portrait") != live.picture.portrait):
+    if rig is None or points.wire(rig) is not None or (live.picture is not None and rig.get("mimaface_portrait") != live.picture.portrait):
         return None
     return next((part for part in portraits.part_of(rig, "photo") if part.visible_get()), None)
 

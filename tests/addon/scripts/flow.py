@@ -104,6 +104,8 @@ def by_hand(rig) -> dict:
     said["crossed"], said["kept"] = runtime.last_error, points.wire(rig) is not None
     bpy.ops.mimaface.cancel_fit()
     said["cancelled"] = points.wire(rig) is None and len(photo.points(rig["mimaface_portrait"])) == 1
+    for file in Path(os.environ["MIMAFACE_HOME"]).glob("portraits/*"):
+        file.unlink()  # the takes that follow give the backend photo and points again
     return said
 
 
