@@ -99,6 +99,12 @@ def test_a_folder_has_one_picture_for_every_frame_of_the_rate(tmp_path, capsys):
     assert "24 are made, at 24 a second" in capsys.readouterr().err
 
 
+def test_a_quality_of_an_engine_without_a_model_is_said_to_change_nothing(tmp_path, capsys, motion):
+    asked = "--engine", "proxy", "--size", 64, "--quality", "draft"
+    assert command("animate", COLLINS, motion, "-o", tmp_path / "out", *asked) == 0
+    assert "--quality draft changes nothing: proxy has no model to sample" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys, motion):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

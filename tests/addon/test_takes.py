@@ -201,3 +201,14 @@ def test_reference_photos_are_the_portraits_and_are_sent_again(said_once):
     assert found["take"] == [["known", "done", 3]]
     assert found["cleared"]
     assert "absent.png is not a file: choose photos or a video of the person" in found["absent"]
+
+
+def test_the_panel_says_what_runs_the_networks_and_takes_have_a_quality(said_once):
+    found = said_once["networks_and_quality"]
+    assert set(found["known"]) == {"demo", "proxy", "released"}
+    words, icons, properties = found["demo"]
+    assert words.replace(" ", "") == "DenoisebyCUDACoreMLfailedandisusednomore(nodevice)" and icons == ["INFO", "ERROR"]
+    assert properties[:4] == ["engine", "quality", "framing", "size"]
+    words, icons, properties = found["proxy"]
+    assert (words, icons) == ("", []) and properties[:3] == ["engine", "framing", "size"], "it has no model to sample"
+    assert (found["asked"], found["done"]) == ("draft", "done")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mimaface.model.checkpoint import without_memory
-from mimaface.model.config import AppearanceConfig, MimaFaceConfig, RefinerConfig, SamplerConfig, Signal
+from mimaface.model.config import PARTS, AppearanceConfig, MimaFaceConfig, Quality, RefinerConfig, SamplerConfig, Signal
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.instances import DEMO, INSTANCES, PAPER_SD15, RELEASED_SD15, named
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
@@ -80,6 +80,37 @@ def test_heads_must_divide_the_width() -> None:
 def test_unknown_fields_of_another_version_are_named() -> None:
     with pytest.raises(InvalidCheckpoint, match="novelty"):
         MimaFaceConfig.from_json({**DEMO.to_json(), "novelty": 1}, {}, "here")
+
+
+@pytest.mark.parametrize("config", INSTANCES.values(), ids=lambda config: config.name)
+def test_the_standard_is_the_sampler_itself_and_a_checkpoint_keeps_the_others(config: MimaFaceConfig) -> None:
+    assert config.quality("standard") == Quality(config.sampler.steps, config.guidance)
+    told = config.but(qualities={"draft": Quality(2, 3.0)})
+    parts = {name: getattr(config, name) for name in PARTS}
+    values = json.loads(json.dumps(told.to_json()))
+    assert MimaFaceConfig.from_json(values, parts, "here") == told
+    del values["qualities"]
+    assert MimaFaceConfig.from_json(values, parts, "here") == config.but(qualities={}), "earlier versions knew none"
+
+
+@pytest.mark.parametrize(
+    ("qualities", "said"),
+    [
+        ({"best": {"steps": 1, "guidance": 1.0}}, "a quality is 'best', known are draft, final"),
+        ({"standard": {"steps": 1, "guidance": 1.0}}, "known are draft, final"),
+        ({"draft": {"steps": -1, "guidance": 1.0}}, "0 to 1000 steps"),
+        ({"draft": {"steps": 1, "guidance": 0.5}}, "guidance"),
+    ],
+)
+def test_a_quality_that_cannot_be_is_refused(qualities: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidCheckpoint, match=said):
+        DEMO.but(qualities=qualities)
+
+
+def test_only_a_model_with_a_reprojected_photograph_can_do_without_steps() -> None:
+    assert DEMO.but(qualities={"draft": Quality(0)}).quality("draft").steps == 0
+    with pytest.raises(InvalidCheckpoint, match="1 to 1000 steps"):
+        PAPER_SD15.but(qualities={"draft": Quality(0)})
 
 
 def test_names() -> None:

@@ -1,7 +1,10 @@
 """Frames by a diffusion model: any number, resumable to the byte, pasted into the whole photograph."""
 
 import itertools
+import json
+import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +15,19 @@ from conftest import CASES, generated, motion_of, nod
 from mimaface.drivers import open_motion
 from mimaface.engines.pool import EnginePool
 from mimaface.face.pose import poses_for
+from mimaface.model.config import Quality, SamplerConfig
 from mimaface.model.family import MimaFaceModel
-from mimaface.protocol.settings import RenderSettings
+from mimaface.protocol.settings import QUALITIES, RenderSettings
 from mimaface.renderers.generated import SHIPPED
 from mimaface.renderers.generated_session import GeneratedSession, open_engine, window_in
+from mimaface.renderers.reprojected import Reprojected
 from mimaface.reprojection.crops import choose_window
 from mimaface.reprojection.reprojector import Reprojector
 from training_fixtures import models
 
 SMALL = RenderSettings(engine="demo", size=160, seed=4)
 POOL = EnginePool()
+SAMPLE = SamplerConfig(method="ddim", steps=2, prediction="sample")
 
 
 def tiny(target: Path, parts: dict) -> Path:
@@ -63,6 +69,23 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(folder, portrait):
     other = run(folder, portrait, nod(3), RenderSettings(engine="demo", size=160, seed=5))
     assert all(np.array_equal(one[i], two[i]) for i in one)
     assert not np.array_equal(one[1], other[1])
+
+
+def test_a_quality_is_what_the_model_says_and_the_standard_is_its_own_sampling(folder, portrait, tmp_path):
+    told = MimaFaceModel.from_pretrained(folder)
+    told.config = told.config.but(residual_of="render", sampler=SAMPLE, qualities={"draft": Quality(0), "final": Quality(5)})
+    told.save_pretrained(tmp_path)
+    shutil.copytree(tmp_path, tmp_path / "earlier")
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "earlier" / "config.json").write_text(json.dumps({**values, "qualities": {}}))
+    plain = run(tmp_path / "earlier", portrait, nod(3))
+    draft, standard, final = (run(tmp_path, portrait, nod(3), replace(SMALL, quality=name)) for name in QUALITIES)
+    assert all(np.array_equal(standard[i], plain[i]) for i in plain), "to the byte"
+    assert not np.array_equal(final[1], standard[1])
+    projected = [frame.image for frame in Reprojected().open(portrait, SMALL, POOL).shot(nod(3), 0, {})]
+    assert all(np.array_equal(draft[i], projected[i]) for i in plain), "no step: the posed photograph"
+    alike = run(tmp_path / "earlier", portrait, nod(3), replace(SMALL, quality="draft"))
+    assert all(np.array_equal(alike[i], plain[i]) for i in plain), "a model that tells no qualities apart has one"
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,7 @@ def test_errors_come_back_as_themselves(shared):
         ("job.submit", {"portrait": "../x-0", "settings": {}}, [nod(2).to_bytes()], UnknownJob),
         ("job.submit", {"portrait": portrait, "settings": {"engine": "magic"}}, [nod(2).to_bytes()], InvalidInput),
         ("job.submit", {"portrait": portrait, "settings": {"size": "large"}}, [nod(2).to_bytes()], InvalidInput),
+        ("job.submit", {"portrait": portrait, "settings": {"quality": "best"}}, [nod(2).to_bytes()], InvalidInput),
         ("job.submit", {"portrait": portrait, "settings": {}}, [b"not motion"], InvalidInput),
         ("track", {"path": "/absent.csv"}, [], InvalidInput),
         ("track", {"path": __file__}, [], InvalidInput),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimaface.protocol.errors import Cancelled, InvalidInput
-from mimaface.protocol.settings import RenderSettings
+from mimaface.protocol.settings import QUALITIES, STANDARD, RenderSettings
 
 from . import marking, motion, points
 from .terminal import INTERRUPTED, Commands, counting_bar, warn
@@ -52,6 +52,9 @@ def add(commands: Commands) -> None:
         default="demo",
         help="demo: the shipped diffusion model; proxy: the projected photo, fast; released: the authors' checkpoint",
     )
+    animate.add_argument(
+        "--quality", choices=QUALITIES, default=STANDARD, help="of demo and released: in how many steps their model is sampled"
+    )
     animate.add_argument("--seed", type=int, default=0, help="seed of the diffusion model's noise")
     animate.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
     animate.add_argument(
@@ -75,9 +78,12 @@ def _animate(parsed: argparse.Namespace) -> int:
     clip = motion.open_motion(parsed, parsed.motion)
     absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture shows a pose, and none that it is away from
     settings = RenderSettings(
-        parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark
+        parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark,
+        parsed.quality,
     )
     check(clip, settings)
+    if settings.engine == "proxy" and settings.quality != STANDARD:
+        warn(f"--quality {settings.quality} changes nothing: proxy has no model to sample")
     clip, rate = _at_output_rate(clip, parsed)
     if is_picture(parsed.output) and len(clip) > 1:
         raise InvalidInput(

@@ -6,15 +6,19 @@ diffusers and transformers themselves; in a checkpoint each lies in its part's o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.protocol.settings import QUALITIES, STANDARD
 
 MOTION_SIGNALS = ("rotation", "translation", "expression", "gaze")
 MOTION_SPACES = ("anny", "bfm2009")
 PARTS = ("unet", "vae", "vision")
+TOLD_APART = tuple(name for name in QUALITIES if name != STANDARD)  # qualities of which a model says what they mean
 EARLIER_NAMES = {"corrects": "residual_of", "photo_decoder": "refiner"}  # of fields, in checkpoints of earlier versions
 
 
@@ -91,6 +95,15 @@ class SamplerConfig:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What a user's choice of quality means for a model: steps and guidance of its sampler. With no step a frame is the model's reprojected
+    photograph as it is, for models that have one (``residual_of``)."""
+
+    steps: int
+    guidance: float = 1.0
+
+
+@dataclass(frozen=True)
 class RefinerConfig:
     """The refiner's widths, and the ranges that its output is scaled to: they belong to its weights.
 
@@ -123,6 +136,7 @@ class MimaFaceConfig:
                     them come the latents and the mask of the previous clip (ICA), always last
     residual_of     condition to which the prediction is a residual; "" for direct prediction
     refiner         the network that warps and relights the reprojected photograph; None for a model that has none
+    qualities       what "draft" and "final" mean; "standard" is the sampler's own steps and ``guidance``
     """
 
     name: str
@@ -139,11 +153,13 @@ class MimaFaceConfig:
     vision: Mapping[str, Any]
     residual_of: str = ""
     refiner: RefinerConfig | None = None
+    qualities: Mapping[str, Quality] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conditions", tuple((str(name), int(count)) for name, count in self.conditions))
         for part in PARTS:
             object.__setattr__(self, part, {key: _frozen(value) for key, value in getattr(self, part).items()})
+        object.__setattr__(self, "qualities", {name: _quality(name, value, self) for name, value in self.qualities.items()})
         _one_of("motion_space", self.motion_space, MOTION_SPACES)
         _one_of("residual_of", self.residual_of, ("", *(name for name, count in self.conditions if count == self.latent_channels)))
         if self.residual_of and self.sampler.prediction != "sample":
@@ -179,6 +195,10 @@ class MimaFaceConfig:
     def input_channels(self) -> int:
         return self.latent_channels + sum(count for _, count in self.conditions) + self.affinity_channels
 
+    def quality(self, name: str) -> Quality:
+        """What a quality means here; one that the model does not tell apart is as the standard."""
+        return self.qualities.get(name, Quality(self.sampler.steps, self.guidance))
+
     def but(self, **changes: Any) -> MimaFaceConfig:
         """A copy with some fields replaced, checked again."""
         return replace(self, **changes)
@@ -190,7 +210,7 @@ class MimaFaceConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], where: str) -> MimaFaceConfig:
         """Rebuild from ``config.json`` and the parts' own configurations. Raises :class:`InvalidCheckpoint`."""
-        values = {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+        values = {"qualities": {}, **{EARLIER_NAMES.get(name, name): value for name, value in values.items()}}
         expected = {item.name for item in fields(cls)} - set(PARTS)
         wrong = sorted(expected ^ set(values))
         if wrong:
@@ -213,6 +233,23 @@ class MimaFaceConfig:
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise InvalidCheckpoint(f"{what} is {value!r}, known are {', '.join(known)}")
+
+
+def quality_in(folder: Path, name: str) -> Quality | None:
+    """What a checkpoint folder says of a quality, read in no time; None where it says nothing, and for the standard."""
+    try:
+        return Quality(**json.loads((folder / "config.json").read_text(encoding="utf-8"))["qualities"][name])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # whoever loads the folder says what is wrong with it
+
+
+def _quality(name: str, value: Quality | Mapping[str, Any], config: MimaFaceConfig) -> Quality:
+    _one_of("a quality", name, TOLD_APART)
+    quality = value if isinstance(value, Quality) else Quality(**value)
+    fewest, most = 0 if config.residual_of else 1, config.sampler.train_steps
+    if not fewest <= quality.steps <= most or quality.guidance < 1:
+        raise InvalidCheckpoint(f"qualities.{name} is {quality}", f"use {fewest} to {most} steps and a guidance from 1 on")
+    return quality
 
 
 def _frozen(value: Any) -> Any:

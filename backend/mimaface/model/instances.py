@@ -6,7 +6,7 @@ from typing import Any
 
 from mimaface.protocol.errors import InvalidInput
 
-from .config import AppearanceConfig, MimaFaceConfig, RefinerConfig, SamplerConfig, Signal
+from .config import AppearanceConfig, MimaFaceConfig, Quality, RefinerConfig, SamplerConfig, Signal
 
 SD15_UNET: dict[str, Any] = {
     "sample_size": 64,
@@ -84,6 +84,7 @@ PAPER_SD15 = MimaFaceConfig(
     overlap=3,
     sampler=SamplerConfig(),
     guidance=5.0,
+    qualities={"draft": Quality(10, 5.0), "final": Quality(50, 5.0)},
     unet=SD15_UNET,
     vae=SD15_VAE,
     vision=CLIP_VIT_LARGE,
@@ -129,6 +130,7 @@ DEMO = MimaFaceConfig(
     overlap=3,
     sampler=SamplerConfig(method="ddim", steps=1, prediction="sample", spacing="trailing", zero_terminal_snr=True),
     guidance=1.0,
+    qualities={"draft": Quality(0)},
     unet={
         "sample_size": 32,
         "in_channels": 73,

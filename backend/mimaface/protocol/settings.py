@@ -7,6 +7,9 @@ from typing import Any
 
 from .errors import InvalidInput
 
+STANDARD = "standard"
+QUALITIES = ("draft", STANDARD, "final")  # what each means is part of a model: mimaface.model.config.Quality
+
 
 @dataclass(frozen=True)
 class RenderSettings:
@@ -20,6 +23,7 @@ class RenderSettings:
     seed        0 … 2⁶³−1
     face        which face of the picture, largest first
     watermark   frames carry an imperceptible watermark that says how they were made; without it they are for intermediate work
+    quality     one of ``QUALITIES``, for engines with a model: in how many steps it is sampled
     """
 
     engine: str = "demo"
@@ -30,6 +34,7 @@ class RenderSettings:
     seed: int = 0
     face: int = 0
     watermark: bool = True
+    quality: str = STANDARD
 
     def __post_init__(self) -> None:
         if self.framing not in ("photo", "face"):
@@ -38,6 +43,8 @@ class RenderSettings:
             raise InvalidInput(f"size {self.size} is out of range", "use 0 for the photograph's size, or 64 to 8192")
         if not 0 <= self.seed < 2**63:
             raise InvalidInput(f"seed {self.seed} is out of range", "use 0 to 2^63 - 1")
+        if self.quality not in QUALITIES:
+            raise InvalidInput(f"quality {self.quality!r} is unknown", f"use one of: {', '.join(QUALITIES)}")
         if self.face < 0:
             raise InvalidInput(f"face {self.face} is out of range", "0 is the largest face of the picture")
 

@@ -10,9 +10,12 @@ from mimaface.engines import choosing
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
+from mimaface.model.config import quality_in
 from mimaface.protocol.settings import RenderSettings
 from mimaface.shortage import TORCH, require
 from mimaface.weights import checksums
+
+from .reprojected import ReprojectedSession
 
 if TYPE_CHECKING:
     from .generated_session import GeneratedSession
@@ -36,7 +39,10 @@ class Generated:
     def networks(self) -> str:
         return choosing.in_words(self.folder)
 
-    def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> GeneratedSession:
+    def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> GeneratedSession | ReprojectedSession:
+        quality = quality_in(self.folder, settings.quality)
+        if quality is not None and quality.steps == 0:  # nothing is sampled: no network is needed, and none is loaded
+            return ReprojectedSession(portrait, settings)
         from .generated_session import GeneratedSession, open_engine
 
         return GeneratedSession(pool.get(self.folder, open_engine), portrait, settings)

@@ -76,6 +76,7 @@ class GeneratedSession:
 
     def __init__(self, engine: Engine, portrait: Portrait, settings: RenderSettings) -> None:
         self.engine, self.settings, self.fit = engine, settings, portrait.fit
+        self.quality = engine.config.quality(settings.quality)
         self.renderer = Reprojector(portrait, settings.size, settings.framing)
         self.size = engine.config.image_size
         face = choose_window(portrait, self.size, "face")
@@ -127,7 +128,10 @@ class GeneratedSession:
             conditions = shown.channels(dict(config.conditions))
             return ClipInputs(conditions, {name: torch.from_numpy(value) for name, value in signals.items()}, moved)
 
-        clips = generate_clips(self.engine, plan, self.tokens, inputs, self.settings.seed, first=first, previous=previous)
+        clips = generate_clips(
+            self.engine, plan, self.tokens, inputs, self.settings.seed, steps=self.quality.steps, guidance=self.quality.guidance,
+            first=first, previous=previous,
+        )  # fmt: skip
         try:
             for done in clips:
                 if done is None:

@@ -53,7 +53,11 @@ class ReleasedSession:
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         portrait, settings = self._portrait, self._settings
+        quality = self._engine.engine.config.quality(settings.quality)
         shot = self._engine.shot(portrait, motion, settings.absolute, load_calibration())
         window = choose_window(portrait, settings.size, settings.framing)
-        for done in self._engine.frames([shot], settings.seed, start=start, memory=memory):
+        frames = self._engine.frames(
+            [shot], settings.seed, start=start, steps=quality.steps, guidance=quality.guidance, memory=memory
+        )
+        for done in frames:
             yield None if done is None else Frame(done[0], cut_out(done[1], window))

@@ -49,6 +49,7 @@ class Requests:
         self.waiting: list[Asked] = []
         self.last_sent = 0.0  # on the monotonic clock
         self.lacking: dict[str, str] = {}  # engines that do not work in this backend, and why
+        self.networks: dict[str, str] = {}  # what runs the networks of an engine there, and what of that failed; "" for torch alone
         self._backend, self._greeted = backend, backend.client
 
     @property
@@ -82,6 +83,7 @@ class Requests:
 
     def _learn(self, message: Message) -> None:
         self.lacking = {engine["name"]: engine["why_not"] for engine in message.fields["engines"] if not engine["works"]}
+        self.networks = {engine["name"]: engine.get("networks", "") for engine in message.fields["engines"]}
 
     def answer(self) -> None:
         """Tell every answer that has come to the one that asked."""

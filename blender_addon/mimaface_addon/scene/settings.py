@@ -37,6 +37,7 @@ class Settings(Protocol):
     takes: Any  # a collection of Take
     active_take: int
     engine: str
+    quality: str
     size: int
     framing: str
     transparent: bool

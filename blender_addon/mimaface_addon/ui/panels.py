@@ -33,6 +33,7 @@ STATES: dict[str, Any] = {
     "failed": "ERROR",
     "interrupted": "ERROR",
 }
+FAILED = " failed "  # in the backend's words about a runtime of networks that is used no more
 NAMES_SHARE = 0.4  # of a line of the Face panel that the slider's name takes: enough for "Lower Down" in a sidebar as Blender opens it
 NAMED = ("tongue", "cheek", "nose")  # parts that share a group with another part
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -169,6 +170,11 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     lacking = session().requests.lacking.get(settings.engine, "")
     if lacking:
         wrapped(column, f"Cannot be used here: {lacking}", "ERROR")
+    for line in session().requests.networks.get(settings.engine, "").split("; "):
+        if line:
+            wrapped(column, line[0].upper() + line[1:], "ERROR" if FAILED in line else "INFO")
+    if settings.engine != "proxy":  # which has no model to sample
+        column.prop(settings, "quality", text="")
     column.prop(settings, "framing", text="")
     column.prop(settings, "size")
     if item is not None and 0 < portraits.photo_size(item) < settings.size:

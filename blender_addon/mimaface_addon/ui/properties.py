@@ -79,6 +79,16 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
             ),
         ],
     )
+    quality: EnumProperty(
+        name="Quality",
+        description="In how many steps the model of Generated or Released is sampled",
+        items=[
+            ("draft", "Draft", "In few steps, or the posed photo alone: to judge the motion"),
+            ("standard", "Standard", "As the model was made for"),
+            ("final", "Final", "In more steps, where the model gains by them"),
+        ],
+        default="standard",
+    )
     size: IntProperty(name="Size", description="Pixels of the longer side; 0 is the photo's own size", default=0, min=0, max=8192)
     framing: EnumProperty(
         name="Framing",

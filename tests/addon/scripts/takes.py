@@ -547,6 +547,50 @@ def reference_photos() -> dict:
     return said
 
 
+class Drawn:
+    """A layout that notes what is drawn in it: texts with their icons, and properties."""
+
+    def __init__(self) -> None:
+        self.texts: list[list[str]] = []
+        self.properties: list[str] = []
+
+    def column(self, **_):
+        return self
+
+    row = column
+
+    def label(self, text: str = "", icon: str = "NONE") -> None:
+        self.texts.append([text, icon])
+
+    def prop(self, data, name: str, **_) -> None:
+        self.properties.append(name)
+
+    def operator(self, *_, **__) -> None:
+        """Buttons are of no interest here."""
+
+
+@case
+def networks_and_quality() -> dict:
+    """The panel says what runs an engine's networks, and once what of that failed; the quality travels with a take."""
+    import bpy
+
+    begin("networks_and_quality")
+    drive.pump(lambda: session().requests.networks, what="what the backend can")
+    settings, networks = scene().mimaface, session().requests.networks
+    said = {"known": dict(networks)}
+    networks["demo"] = "denoise by CUDA; CoreML failed and is used no more (no device)"
+    for engine in ("demo", "proxy"):
+        settings.engine, drawn = engine, Drawn()
+        drive.part("ui.panels").draw_generate(drawn, bpy.context)
+        icons = [icon for _, icon in drawn.texts if icon not in ("BLANK1", "NONE")]
+        said[engine] = [" ".join(text for text, _ in drawn.texts), icons, drawn.properties]
+    networks["demo"] = ""
+    settings.quality = "draft"
+    take = drive.generate()
+    manifest = drive.part("core.delivery").read_manifest(drive.part("scene.takes").take_folder(take))
+    return {**said, "asked": manifest["settings"]["quality"], "done": take.state}
+
+
 def main() -> dict:
     import bpy
 

@@ -42,8 +42,8 @@ class MIMAFACE_OT_generate(Operator):
             "scene": scene.name, "blend": bpy.path.basename(bpy.data.filepath), "made": time.time(), "blender": os.getpid(), "removed": False,
             "portrait": item.get("mimaface_portrait", settings.portrait_id),
             "settings": {
-                "engine": settings.engine, "size": settings.size, "framing": settings.framing, "transparent": settings.transparent,
-                "watermark": settings.watermark,
+                "engine": settings.engine, "quality": settings.quality, "size": settings.size, "framing": settings.framing,
+                "transparent": settings.transparent, "watermark": settings.watermark,
             },
             "consent": consent(item),
         }  # fmt: skip
