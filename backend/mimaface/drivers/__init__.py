@@ -16,6 +16,7 @@ from mimaface.protocol.texts import shown, shown_list
 
 from .live_link import read_live_link_csv
 from .reading import ReadingSettings
+from .recordings import read_recording, reader_of
 from .retarget import RetargetSettings, retarget
 from .table import LARGEST_FILE, decoded
 
@@ -51,6 +52,8 @@ def motion_steps(
             from .pictures import picture_motion
 
             clip = picture_motion(path)
+        elif (reader := reader_of(path.name, start)) is not None:
+            clip = read_recording(reader, path.read_bytes(), path.name, reading)
         elif start.startswith(ZIP) or path.suffix.lower() == ".npz":
             clip = MotionClip.load(path)
         elif (text := decoded(start, whole=False)) is not None or path.suffix.lower() in TABLES:

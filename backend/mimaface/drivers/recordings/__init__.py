@@ -1,0 +1,30 @@
+"""Recordings of other programs: one registry, in which suffix and content decide."""
+
+from __future__ import annotations
+
+from mimaface.drivers.reading import ReadingSettings
+from mimaface.protocol.errors import InvalidMotion, MimaFaceError
+from mimaface.protocol.motion import MotionClip
+
+from . import bvh, captured_text, coefficients, live_portrait, mediapipe, openface, weights_json
+from .base import Reader
+
+READERS = (bvh.READER, openface.READER, captured_text.READER, mediapipe.READER, weights_json.READER, coefficients.READER, live_portrait.READER)
+LARGEST = 1 << 28  # bytes
+
+
+def reader_of(name: str, start: bytes) -> Reader | None:
+    """The reader that recognises a file by its name and its first 64 KB; None for a file of another kind."""
+    return next((reader for reader in READERS if reader.recognises(name, start)), None)
+
+
+def read_recording(reader: Reader, content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
+    """Raises :class:`InvalidMotion`, whatever the content is."""
+    if len(content) > LARGEST:
+        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
+    try:
+        return reader.read(content, name, settings)
+    except (MimaFaceError, MemoryError):
+        raise
+    except Exception as error:  # bytes of strangers fail in their own many ways
+        raise InvalidMotion(f"{name}: this file of {reader.name} is damaged ({type(error).__name__}: {error})", "export it again") from error

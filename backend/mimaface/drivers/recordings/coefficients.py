@@ -1,0 +1,63 @@
+"""Coefficients of the Basel face as MATLAB files: of Deep3DFaceRecon (Deng et al. 2019) and SadTalker (Zhang et al. 2023).
+
+Radians; the angles turn R = Rz · Ry · Rx about our axes: + down, + to the subject's left, + toward the subject's right shoulder. The 64
+expressions are kept as they are: they are the Basel face's own, which Released shows; no table makes ARKit's of them.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from mimaface.drivers.reading import ReadingSettings
+from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.motion import MotionClip
+
+from .base import Reader, Recorded, at_rate
+
+Array = NDArray[Any]
+USUAL = 25.0  # frames a second of both projects' videos
+EXPRESSION = 64
+LARGEST = 1 << 28  # bytes of a file; 200,000 frames of 73 numbers have 117 MB
+
+
+def _recognises(name: str, start: bytes) -> bool:
+    return start.startswith(b"MATLAB 5.0 MAT-file") or (name.lower().endswith(".mat") and start.startswith((b"MATLAB 7.3", b"\x89HDF")))
+
+
+def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
+    from scipy.io import loadmat
+
+    if not content.startswith(b"MATLAB 5.0"):
+        raise InvalidMotion(f"{name}: a .mat of version 7.3 is not read", "save it with scipy.io.savemat, or in MATLAB with -v7")
+    if len(content) > LARGEST:
+        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
+    try:
+        found = loadmat(io.BytesIO(content))
+    except Exception as error:  # the reader of a foreign format fails in its own many ways
+        raise InvalidMotion(f"{name}: the .mat is damaged ({error})", "write it again") from error
+    warnings = ["its expressions are the Basel face's: only the engine Released shows them"]
+    if "coeff_3dmm" in found:
+        values = np.atleast_2d(np.asarray(found["coeff_3dmm"], float))
+        if values.ndim != 2 or values.shape[1] < EXPRESSION + 6:
+            raise InvalidMotion(f"{name}: coeff_3dmm is {values.shape}, not (frames, 70) or (frames, 73)", "use SadTalker's own file")
+        expression, angles = values[:, :EXPRESSION], values[:, EXPRESSION : EXPRESSION + 3]
+    elif {"exp", "angle"} <= found.keys():
+        expression, angles = (np.atleast_2d(np.asarray(found[key], float)) for key in ("exp", "angle"))
+        if expression.shape[1:] != (EXPRESSION,) or angles.shape != (len(expression), 3):
+            raise InvalidMotion(f"{name}: exp is {expression.shape} and angle {angles.shape}, not (frames, 64) and (frames, 3)", "use its own file")
+    else:
+        raise InvalidMotion(f"{name}: neither coeff_3dmm nor exp and angle is in it", "use a .mat of SadTalker or Deep3DFaceRecon")
+    if not np.isfinite(expression).all():
+        raise InvalidMotion(f"{name}: a coefficient is no number", "write it again")
+    time, notes = at_rate(len(angles), 0.0, settings, USUAL)
+    face = np.ones(len(angles), bool)
+    head = Rotation.from_euler("ZYX", angles[:, ::-1]).as_matrix()
+    return Recorded(time, face, None, head, None, None, [*warnings, *notes], expression.astype(np.float32)).clip(name, "coefficients")
+
+
+READER = Reader("Deep3DFaceRecon or SadTalker", _recognises, _read)

@@ -1,0 +1,106 @@
+"""Results of MediaPipe's face landmarker as JSON, of its Python and its JavaScript: 51 blendshapes by name, and the head as 4 × 4 in centimetres.
+
+The matrix is head → camera with y up and z toward the viewer, as ours. JavaScript writes it column by column (``data`` with ``rows``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.drivers.reading import ReadingSettings
+from mimaface.drivers.streams.base import index_of
+from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.motion import MotionClip
+
+from .base import Reader, Recorded, at_rate
+
+Array = NDArray[Any]
+USUAL = 30.0  # frames a second of a webcam
+TIMES = {"timestampms": 1e-3, "timestamp": 1e-3, "timems": 1e-3, "time": 1.0, "seconds": 1.0}  # name → seconds
+
+
+def _recognises(name: str, start: bytes) -> bool:
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") and re.search(rb'"(?i:face_?blendshapes)"', start) is not None
+
+
+def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "write the results again") from error
+    frames = told if isinstance(told, list) else _frames(told)
+    rates = [told[key] for key in ("fps", "frame_rate", "frameRate") if isinstance(told, dict) and isinstance(told.get(key), (int, float))]
+    weights, heads, face = np.zeros((len(frames), 52)), np.tile(np.eye(4), (len(frames), 1, 1)), np.zeros(len(frames), bool)
+    times, with_head, odd = [], True, set()
+    for index, frame in enumerate(frames):
+        if not isinstance(frame, dict):
+            raise InvalidMotion(f"{name}: frame {index} is no result of the landmarker", "write the results again")
+        times.append(next((float(when) * unit for key, unit in TIMES.items() if isinstance(when := _value(frame, key), (int, float))), np.nan))
+        pairs = _shapes(frame)
+        face[index] = bool(pairs)
+        for shape, score in pairs:
+            place = index_of(shape)
+            if place >= 0:
+                weights[index, place] = score
+            elif shape not in ("_neutral", ""):
+                odd.add(shape)
+        matrix = _matrix(frame)
+        if matrix is not None:
+            heads[index] = matrix
+        elif pairs:
+            with_head = False
+    time, warnings = at_rate(len(frames), next((float(rate) for rate in rates), 0.0), settings, USUAL)
+    if not np.isnan(times).any():
+        time, warnings = np.array(times), []
+    if odd:
+        warnings.append(f"not known and left out: {', '.join(sorted(odd)[:5])}")
+    if not with_head:
+        warnings.append("not every frame has its matrix of the head: the head stays still")
+    head, position = (heads[:, :3, :3], heads[:, :3, 3] / 100) if with_head else (None, None)
+    if head is not None:
+        head = head / np.linalg.norm(head, axis=1, keepdims=True)
+    return Recorded(time, face, weights, head, position, None, warnings).clip(name, "mediapipe")
+
+
+def _frames(told: dict[str, Any]) -> list[Any]:
+    """The list of results in an object, or the object itself as the only one."""
+    lists = (value for value in told.values() if isinstance(value, list) and value and isinstance(value[0], dict))
+    return next((value for value in lists if _value(value[0], "faceblendshapes", "blendshapes") is not None), [told])
+
+
+def _value(frame: dict[str, Any], *names: str) -> Any:
+    plain = {re.sub("[^a-z]", "", key.lower()): value for key, value in frame.items()}
+    return next((plain[name] for name in names if name in plain), None)
+
+
+def _shapes(frame: dict[str, Any]) -> list[tuple[str, float]]:
+    """(name, score) of the first face; none where there is no face."""
+    found = _value(frame, "faceblendshapes", "blendshapes")
+    while isinstance(found, list) and found and isinstance(found[0], list):
+        found = found[0]
+    if isinstance(found, list) and found and isinstance(found[0], dict) and "categories" in found[0]:
+        found = found[0]["categories"]
+    if isinstance(found, dict):
+        return [(str(key), float(value)) for key, value in found.items() if isinstance(value, (int, float))]
+    items = [item for item in found or [] if isinstance(item, dict)]
+    return [(str(_value(item, "categoryname", "displayname") or ""), float(_value(item, "score") or 0.0)) for item in items]
+
+
+def _matrix(frame: dict[str, Any]) -> Array | None:
+    """The head's 4 × 4 of the first face, or None."""
+    found = _value(frame, "facialtransformationmatrixes", "facialtransformationmatrices", "facialtransformationmatrix", "matrix")
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    by_column = isinstance(found, dict)
+    values = np.array(found["data"] if isinstance(found, dict) else found or [], float)
+    if values.size != 16:
+        return None
+    return values.reshape(4, 4).T if by_column else values.reshape(4, 4)
+
+
+READER = Reader("MediaPipe face landmarker", _recognises, _read)

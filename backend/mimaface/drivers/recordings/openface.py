@@ -1,0 +1,100 @@
+"""OpenFace 2's CSV (Baltrušaitis, Zadeh, Lim and Morency 2018): action units, head and gaze of one face a row.
+
+Axes of computer vision: x to the right of the picture, y down, z away from the camera. ``pose_R`` in radians, R = Rx · Ry · Rz, Rx + looks down,
+Ry + to the subject's right; ``pose_T`` in millimetres; ``gaze_0`` is the eye at the left of the picture, the subject's right.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from mimaface.drivers.reading import ReadingSettings
+from mimaface.drivers.table import decoded
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.motion import MotionClip
+
+from .base import UPSIDE_DOWN, Reader, Recorded
+
+Array = NDArray[Any]
+FULL = 5.0  # an action unit at its strongest
+# action unit → blendshapes and their share of it. FACS names the muscle, ARKit what is seen; units have no sides.
+UNITS: dict[str, dict[str, float]] = {
+    "AU01": {"browInnerUp": 1}, "AU02": {"browOuterUp*": 1}, "AU04": {"browDown*": 1}, "AU05": {"eyeWide*": 1}, "AU06": {"cheekSquint*": 1},
+    "AU07": {"eyeSquint*": 1}, "AU09": {"noseSneer*": 1}, "AU10": {"mouthUpperUp*": 1}, "AU12": {"mouthSmile*": 1}, "AU14": {"mouthDimple*": 1},
+    "AU15": {"mouthFrown*": 1}, "AU17": {"mouthShrugLower": 1}, "AU20": {"mouthStretch*": 1}, "AU23": {"mouthPress*": 1},
+    "AU25": {"mouthLowerDown*": 0.5}, "AU26": {"jawOpen": 1}, "AU45": {"eyeBlink*": 1},
+}  # fmt: skip
+
+
+def _recognises(name: str, start: bytes) -> bool:
+    head = (decoded(start, whole=False) or "").partition("\n")[0]
+    return "pose_Rx" in head and ("AU01_r" in head or "gaze_0_x" in head)
+
+
+def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
+    text = decoded(content)
+    if text is None:
+        raise InvalidMotion(f"{name}: not a text file", "choose the .csv that OpenFace wrote")
+    rows = csv.reader(io.StringIO(text))
+    header = [title.strip() for title in next(rows)]
+    values = _numbers(rows, header, name)
+    place = {title: index for index, title in enumerate(header)}
+    missing = [title for title in ("pose_Rx", "pose_Ry", "pose_Rz") if title not in place]
+    if missing:
+        raise InvalidMotion(f"{name}: line 1: column {missing[0]} is missing", "let OpenFace write the pose, too")
+
+    def column(title: str, otherwise: float = 0.0) -> Array:
+        return values[:, place[title]] if title in place else np.full(len(values), otherwise)
+
+    warnings = []
+    if len(set(column("face_id"))) > 1:
+        kept = column("face_id") == column("face_id")[0]
+        warnings.append("several faces are in the file: the first was taken")
+        values = values[kept]
+    turned = Rotation.from_euler("XYZ", np.stack([column(f"pose_R{axis}") for axis in "xyz"], axis=1)).as_matrix()
+    head = UPSIDE_DOWN @ turned @ UPSIDE_DOWN
+    position = np.stack([column(f"pose_T{axis}", np.nan) for axis in "xyz"], axis=1) / 1000 @ UPSIDE_DOWN
+    weights = np.zeros((len(values), len(BLENDSHAPE_NAMES)))
+    for unit, shares in UNITS.items():
+        for shape, share in shares.items():
+            for side in ("Left", "Right") if shape.endswith("*") else ("",):
+                weights[:, BLENDSHAPE_INDEX[shape.rstrip("*") + side]] += share * column(f"{unit}_r") / FULL
+    has_units = any(f"{unit}_r" in place for unit in UNITS)
+    if not has_units:
+        warnings.append("the file has no action units (AU01_r …): head and gaze only")
+    gaze = None
+    if "gaze_0_x" in place and "gaze_1_x" in place:
+        sight = np.stack([np.stack([column(f"gaze_{eye}_{axis}") for axis in "xyz"], axis=1) for eye in (1, 0)], axis=1) @ UPSIDE_DOWN
+        x, y, z = np.moveaxis(np.einsum("tij,tei->tej", head, sight), 2, 0)
+        gaze = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=2)
+    time = column("timestamp") if "timestamp" in place else np.arange(len(values)) / (settings.timecode_rate or 30)
+    if "timestamp" not in place and not settings.timecode_rate:
+        warnings.append("the file has no column timestamp: taken for 30 frames a second; if it plays too fast or slow, give it (--timecode-rate 25)")
+    face = column("success", 1.0) > 0
+    return Recorded(time, face, weights if has_units else None, head, position, gaze, warnings).clip(name, "openface")
+
+
+def _numbers(rows: Any, header: list[str], name: str) -> Array:
+    values = []
+    for cells in rows:
+        if not cells:
+            continue
+        if len(cells) < len(header):
+            break  # the last line of a file that was cut off
+        try:
+            values.append([float(cell) for cell in cells[: len(header)]])
+        except ValueError as error:
+            raise InvalidMotion(f"{name}: line {rows.line_num}: {error}", "correct or delete the line") from error
+    if not values:
+        raise InvalidMotion(f"{name}: the recording has no frames", "let OpenFace write it again")
+    return np.array(values)
+
+
+READER = Reader("OpenFace 2", _recognises, _read)

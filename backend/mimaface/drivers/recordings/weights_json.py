@@ -1,0 +1,85 @@
+"""Blendshapes by name as JSON: Audio2Face's export (``facsNames``, ``weightMat``), which Faceit reads and writes, and Rokoko's frames."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.drivers.reading import ReadingSettings
+from mimaface.drivers.streams.base import index_of
+from mimaface.drivers.units import as_shares
+from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.texts import some
+
+from .base import Reader, Recorded, at_rate
+
+Array = NDArray[Any]
+USUAL = 60.0  # frames a second of both
+
+
+def _recognises(name: str, start: bytes) -> bool:
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text[:1] not in (b"{", b"["):
+        return False
+    return (b'"facsNames"' in text and b'"weightMat"' in text) or (b'"scene"' in text and b'"actors"' in text and b'"face"' in text) \
+        or (b'"facsNames"' in text and name.lower().endswith(".json"))  # fmt: skip
+
+
+def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
+    text = content.decode("utf-8-sig", "replace")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        try:
+            told = [json.loads(line) for line in text.splitlines() if line.strip()]  # a frame a line, as it was sent
+        except (ValueError, RecursionError) as error:
+            raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "export the recording again") from error
+    if isinstance(told, dict) and "weightMat" in told:
+        names, values, times = [str(title) for title in told["facsNames"]], told["weightMat"], None
+        rate = float(told.get("exportFps") or 0)
+    else:
+        names, values, times, rate = _of_rokoko(told if isinstance(told, list) else told.get("frames", [told]), name)
+    weights, face = np.zeros((len(values), 52)), np.array([row is not None for row in values], bool)
+    columns = [(index, place) for index, title in enumerate(names) if (place := index_of(title)) >= 0]
+    if not columns:
+        raise InvalidMotion(f"{name}: none of its names is a blendshape of ARKit", "export it with ARKit's blendshapes")
+    for row, given in zip(weights, values):
+        if given is not None and len(given) != len(names):
+            raise InvalidMotion(f"{name}: a frame has {len(given)} values for {len(names)} names", "export the recording again")
+        for index, place in columns if given is not None else ():
+            row[place] = float(given[index])
+    weights, notes = as_shares(weights, settings.values)
+    time, warnings = at_rate(len(values), rate, settings, USUAL)
+    if times is not None and not settings.timecode_rate:
+        time, warnings = np.array(times), []
+    other = [title for title in names if index_of(title) < 0]
+    if other:
+        warnings.append(f"not known and left out: {some(other)}")
+    warnings.append("the file has no head: it stays still")
+    return Recorded(time, face, weights, None, None, None, [*warnings, *notes]).clip(name, "weights_json")
+
+
+def _of_rokoko(frames: list[Any], name: str) -> tuple[list[str], list[list[float] | None], list[float] | None, float]:
+    """Names, values (None without a face), seconds if every frame has them, and the rate, of the first actor with a face."""
+    names: list[str] = []
+    values: list[list[float] | None] = []
+    times: list[float] = []
+    for index, frame in enumerate(frames):
+        if not isinstance(frame, dict) or not isinstance(frame.get("scene"), dict):
+            raise InvalidMotion(f"{name}: frame {index} has no scene as Rokoko writes it", "export the recording again")
+        scene = frame["scene"]
+        found = next((actor["face"] for actor in scene.get("actors", []) if isinstance(actor.get("face"), dict)), None)
+        shapes = {key: value for key, value in (found or {}).items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+        names = names or list(shapes)
+        values.append([float(shapes.get(title, 0.0)) / 100 for title in names] if shapes else None)
+        if isinstance(scene.get("timestamp"), (int, float)):
+            times.append(float(scene["timestamp"]))
+    rate = next((float(frame["fps"]) for frame in frames if isinstance(frame.get("fps"), (int, float))), 0.0)
+    return names, [row if row is None or len(row) == len(names) else None for row in values], times if len(times) == len(frames) else None, rate
+
+
+READER = Reader("Audio2Face, Faceit or Rokoko JSON", _recognises, _read)
