@@ -54,7 +54,9 @@ OPENINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }  # fmt: skip
 GROUPS = {"the left eye": (".L", ("eye", "lid")), "the right eye": (".R", ("eye", "lid")), "the mouth": ("", ("mouth", "lip"))}
 LEAST = 8  # points on a picture in which no face is found: pose, size and proportions are known from fewer only by luck
-CROSSED = 0.06  # of an opening's width that its upper edge may lie below its lower one: lids and lips that are shut touch
+# of an opening's width: its upper edge may lie below its lower one, for lids and lips that are shut touch; and a point may lie before the one
+# before it, seen from the side. Higher: what is crossed is taken, and its lids tear
+CROSSED, BACKWARD = 0.08, 0.15
 GUIDE = "their names are in docs/CONVENTIONS.md; “mimaface points” writes those of a picture to a file"
 
 
@@ -175,14 +177,14 @@ def _uncrossed(points: Points, every: Points) -> None:
         for edge, places in zip((upper, lower), along):
             ends = edge[0] in points or edge[-1] in points
             mine = [k for k in range(len(edge) - 1) if ends or edge[k] in points or edge[k + 1] in points]
-            wrong = next((k for k in mine if places[k + 1, 0] <= places[k, 0]), None)
+            wrong = next((k for k in mine if places[k + 1, 0] < places[k, 0] - BACKWARD), None)
             if wrong is not None:
                 raise InvalidInput(
                     f"the points of {what} are out of order: {edge[wrong]!r} and {edge[wrong + 1]!r}",
                     "place them in their order from corner to corner; .L is the subject's left",
                 )
         for name, (x, y) in zip(upper[1:-1], along[0][1:-1]):
-            if y > np.interp(x, along[1][:, 0], along[1][:, 1]) + CROSSED:
+            if y > np.interp(x, np.maximum.accumulate(along[1][:, 0]), along[1][:, 1]) + CROSSED:
                 words = f"the upper edge of {what} lies below the lower one at {name!r}"
                 raise InvalidInput(words, "place it above, or on the lower edge to shut it")
 
