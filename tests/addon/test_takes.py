@@ -6,10 +6,12 @@ import functools
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from blender_runs import FIRST, VERSIONS, in_blender, in_window
+from mimaface.marking.report import inspect
 
 pytestmark = pytest.mark.blender
 # cases that go through Blender's own undo, scenes, strips and handlers; in the others the add-on talks to its backend and to the disk
@@ -101,6 +103,16 @@ def test_a_backend_that_knows_nothing_is_given_the_photo_again(said_once):
     assert found["generated"] == ["there", "done", 3]
     assert found["resumed"] == ["long", "done", 80]
     assert found["more rigs"] == 0
+
+
+def test_frames_in_blender_are_marked_and_tell_of_consent(said_once):
+    found = said_once["marking"]
+    assert found["at first"] == [True, "not-stated"] and found["kept"] == ["given", False]
+    first, second = ({finding.what: finding.words for finding in inspect(Path(frame))} for frame in found["frames"])
+    for told in (first, second):
+        assert told["content credentials"].startswith("whole") and told["made as"] == told["XMP"] == "compositeWithTrainedAlgorithmicMedia"
+    assert first["consent"].startswith("not stated") and second["consent"] == "the person in the photograph agreed"
+    assert "--no-watermark" not in first["watermark"] and "--no-watermark" in second["watermark"]
 
 
 def test_save_as_keeps_takes(said):

@@ -319,6 +319,22 @@ def elsewhere() -> dict:
 
 
 @case
+def marking() -> dict:
+    begin("marking")
+    turn(11)
+    settings, rig = scene().mimaface, scene().mimaface.rig
+    said = {"at first": [settings.watermark, rig.mimaface_consent]}
+    drive.generate(name="first")
+    rig.mimaface_consent, settings.watermark = "given", False
+    take = drive.generate(name="second")
+    folder = drive.part("scene.takes").take_folder(take)
+    manifest = drive.part("core.delivery").read_manifest(folder)
+    said["kept"] = [manifest["consent"], manifest["settings"]["watermark"]]
+    said["frames"] = [str(drive.part("scene.takes").take_folder(item) / "000001.png") for item in settings.takes]
+    return said
+
+
+@case
 def save_as() -> dict:
     import bpy
 
