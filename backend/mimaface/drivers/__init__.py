@@ -25,7 +25,7 @@ __all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "o
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a .motion.npz begins
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
 Progress = Callable[[str, int, int], None]  # told what :func:`.video.track_steps` says
-KINDS = "use .motion.npz, a .csv with the columns of Live Link Face, a video, or a picture"
+KINDS = "use .motion.npz, a .csv with the columns of Live Link Face, a recording of another program, a video, or a picture"
 
 
 def motion_steps(

@@ -20,13 +20,16 @@ from .base import Operator, Refused, writable_rig
 
 
 class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
-    """Key the selected portrait from a take (CSV), a .motion.npz or the face in a video: beside your own keys, in place of an earlier import"""
+    """Key the selected portrait from a take or recording, a .motion.npz, the face in a video or picture: beside your own keys, in place of an earlier import"""
 
     bl_idname = "mimaface.import_motion"
     bl_label = "Import Motion"
     bl_options = {"REGISTER", "UNDO"}
     filter_glob: StringProperty(
-        default="*.csv;*.txt;*.npz;*.mp4;*.m4v;*.mov;*.webm;*.mkv;*.avi;*.mpg;*.mpeg;*.gif;*.mts;*.m2ts;*.3gp;*.wmv", options={"HIDDEN"}
+        default="*.csv;*.tsv;*.txt;*.npz;*.json;*.bvh;*.mat;*.pkl;"  # takes, and recordings of other programs
+        "*.mp4;*.m4v;*.mov;*.webm;*.mkv;*.avi;*.mpg;*.mpeg;*.gif;*.mts;*.m2ts;*.3gp;*.wmv;"
+        "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.avif;*.jp2",  # a picture is a pose
+        options={"HIDDEN"},
     )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
