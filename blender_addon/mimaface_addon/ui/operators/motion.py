@@ -20,7 +20,7 @@ from .base import Operator, Refused, writable_rig
 
 
 class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
-    """Key the selected portrait from a take or recording, a .motion.npz, the face in a video or picture: beside your own keys, in place of an earlier import"""
+    """Key the selected portrait from a take, a .motion.npz, or the face in a video or picture: beside your own keys, in place of an earlier import"""
 
     bl_idname = "mimaface.import_motion"
     bl_label = "Import Motion"
