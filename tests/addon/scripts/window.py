@@ -80,7 +80,7 @@ def shoot_face():
     session.requests.waiting.append(asking.Asked("track", {}, [], print, print, activity, asking.Request()))
     session.notice = "performance.mp4: 288 keys on 62 channels, to frame 288; its sound is on channel 2"
     bpy.context.scene.mimaface.takes[0].message = "3 of 8 frames are on disk: resume the take"
-    show("setup", "mocap", "takes")
+    show("setup", "mocap", "capture", "takes")
 
 
 @step(2.0)
