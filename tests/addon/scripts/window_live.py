@@ -197,9 +197,10 @@ def heard(index, jaw):
     """A step: this packet is sent until Blender's own timer has moved the portrait."""
 
     def look():
-        if part("ui.capture").capture.on:
+        capture = part("ui.capture").capture
+        if capture.on:
             SENDER.sendto(PACKETS[index], ("127.0.0.1", PORT))
-        return abs(rig()["out_jawOpen"] - jaw) < 1e-3 and settled()
+        return capture.clip is not None and abs(rig()["out_jawOpen"] - jaw) < 1e-3 and settled()
 
     return look
 
