@@ -288,6 +288,7 @@ def test_without_tensorrt_it_says_what_to_install(checkpoint: Path, capsys: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 13 minutes on two cores that fourteen programs shared
 @needs_tensorrt
 def test_all_networks_of_the_shipped_model_become_plans_for_three_cards(tmp_path: Path) -> None:
     """Half a minute on two idle cores, and the pictures of the shipped model by ONNX Runtime are those by torch in float32."""
@@ -297,6 +298,7 @@ def test_all_networks_of_the_shipped_model_become_plans_for_three_cards(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_pictures_of_the_shipped_model_are_those_of_torch(tmp_path: Path, portrait: Portrait) -> None:
     assert onnx_folder.export_onnx(SHIPPED, tmp_path / "export")
     settings = RenderSettings(engine="demo", size=256)
