@@ -49,10 +49,10 @@ def decibels(found, truth):
 
 def test_the_student_of_a_trained_model_is_as_good_in_four_steps(tmp_path):
     data, held_out = told(tmp_path / "data", 24, 0), told(tmp_path / "held-out", 4, 1)
-    common = {"batch": 16, "frames": 1, "ema_decay": 0.9, "save_every": 1000}
-    first = settings(steps=60, learning_rate=1e-2, cooldown=30, identity_weight=0.0, dropout=0.2, **common)
+    common = {"batch": 16, "frames": 1, "ema_decay": 0.9, "save_every": 1000, "steps": 40, "cooldown": 20}
+    first = settings(learning_rate=1e-2, identity_weight=0.0, dropout=0.2, **common)
     train(DenoisingStage(fresh(), first, data, held_out), first, tmp_path / "teacher")
-    then = settings(stage="distill", steps=60, learning_rate=2e-3, cooldown=30, **common)
+    then = settings(stage="distill", learning_rate=2e-3, **common)
     stage = DistillingStage(MimaFaceModel.from_pretrained(tmp_path / "teacher" / "model", torch.float32), then, data, held_out)
     train(stage, then, tmp_path / "student")
     student = MimaFaceModel.from_pretrained(tmp_path / "student" / "model", torch.float32)
