@@ -29,7 +29,9 @@ def add(commands: Commands) -> None:
     animate = commands.add_parser("animate", help="turn a portrait and a motion into frames or a video")
     animate.add_argument("portrait", type=Path, help="a photograph of a face")
     animate.add_argument(
-        "motion", type=Path, help="a .motion.npz, a Live Link Face .csv, a video, a picture of a face, or a folder of pictures"
+        "motion",
+        type=Path,
+        help="a .motion.npz, a Live Link Face .csv, a video, speech (.wav, .mp3, …), a TextGrid, a picture of a face, or a folder of them",
     )
     animate.add_argument(
         "--reference", type=Path, action="append", default=[], metavar="PHOTO",
@@ -68,6 +70,7 @@ def add(commands: Commands) -> None:
 
 def _animate(parsed: argparse.Namespace) -> int:
     from mimaface.animation import check
+    from mimaface.drivers import sound_file
     from mimaface.drivers.stills import reference_pictures
     from mimaface.face.portrait import Portrait
     from mimaface.output.sinks import is_film, is_picture
@@ -90,7 +93,7 @@ def _animate(parsed: argparse.Namespace) -> int:
             f"{parsed.output.name}: one picture cannot hold the motion's {len(clip)} frames",
             "use a folder or an .mp4 file as output",
         )
-    sound = _sound(parsed.motion, clip, rate, is_video)
+    sound = _sound(sound_file(parsed.motion), clip, rate, is_video)
     placed = points.read(parsed.points) if parsed.points else None
     portrait = Portrait.open(parsed.portrait, parsed.face, reference_pictures(parsed.reference), placed)
     for warning in portrait.warnings:
@@ -116,7 +119,7 @@ def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[Motio
 
 
 def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound | None:
-    """The sound of the driving video for an .mp4 file; None, with a warning, for a folder of pictures."""
+    """The sound of the driver for an .mp4 file; None, with a warning, for a folder of pictures."""
     from mimaface.output.sound import Sound, has_sound
 
     if not has_sound(source):

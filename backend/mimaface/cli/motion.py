@@ -41,6 +41,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     motion.add_argument("--angles", default="", help="unit of a take's angles: degrees or radians (default: detected)")
     motion.add_argument("--values", default="", help="unit of a take's blendshapes: percent or shares of 1 (default: detected)")
+    speech = parser.add_argument_group("how speech is read")
+    speech.add_argument("--sound", action="store_true", help="drive by the sound of a video, not by the face in it")
+    speech.add_argument(
+        "--transcript", type=Path, help="a text with the English words that are said (default: the .txt beside the sound, if any)"
+    )
+    speech.add_argument(
+        "--language", default="en", help="en, or other: mouth shapes by the spectrum, for every other language (default: en)"
+    )
+    speech.add_argument("--delay", type=float, default=0.0, help="seconds by which the mouth is later than the sound (default: 0)")
+    speech.add_argument(
+        "--accents", type=float, default=1.0, help="strength of blinks, brows and head while speaking, 0 to 2 (default: 1)"
+    )
 
 
 def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
@@ -49,7 +61,11 @@ def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
 
     from mimaface import drivers
 
-    reading = drivers.ReadingSettings(parsed.timecode_rate, parsed.angles, parsed.values)
+    transcript = str(parsed.transcript) if parsed.transcript else ""
+    reading = drivers.ReadingSettings(
+        parsed.timecode_rate, parsed.angles, parsed.values, parsed.sound, transcript, parsed.language, parsed.delay, parsed.accents,
+        getattr(parsed, "fps", 0.0),  # only ``animate`` has frames of its own
+    )  # fmt: skip
     with Progress(transient=True) as bar:
         task = bar.add_task(f"reading {path.name}", total=None)
 

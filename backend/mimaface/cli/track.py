@@ -1,4 +1,4 @@
-"""``mimaface track``: a video or mocap take becomes a motion file."""
+"""``mimaface track``: a video, a mocap take or speech becomes a motion file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .terminal import Commands
 
 def add(commands: Commands) -> None:
     """Add ``track``."""
-    track = commands.add_parser("track", help="turn a video or mocap take into a .motion.npz file")
-    track.add_argument("source", type=Path, help="a video, a Live Link Face .csv, or a .motion.npz to retarget")
+    track = commands.add_parser("track", help="turn a video, a mocap take or speech into a .motion.npz file")
+    track.add_argument("source", type=Path, help="a video, a Live Link Face .csv, speech (.wav, .mp3, …), a TextGrid, or a .motion.npz to retarget")
     track.add_argument("-o", "--output", type=Path, required=True, help="the .motion.npz file to write")
     track.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     motion.add_options(track)

@@ -1,4 +1,4 @@
-"""Where motion comes from: motion files, mocap takes, videos and pictures, all as ``MotionClip``."""
+"""Where motion comes from: motion files, mocap takes, videos, pictures and speech, all as ``MotionClip``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from mimaface.pictures import is_picture
+from mimaface.protocol.driver_files import KINDS, SOUNDS, TIMINGS, ends
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
 from mimaface.protocol.texts import shown, shown_list
 
+from .containers import is_sound
 from .live_link import read_live_link_csv
 from .reading import ReadingSettings
 from .recordings import read_recording, reader_of
 from .retarget import RetargetSettings, retarget
+from .speech.timings import is_timings
 from .table import LARGEST_FILE, decoded
 
-__all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget"]
+__all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget", "sound_file"]
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a .motion.npz begins
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
 Progress = Callable[[str, int, int], None]  # told what :func:`.video.track_steps` says
-KINDS = "use .motion.npz, a .csv with the columns of Live Link Face, a recording of another program, a video, or a picture"
 
 
 def motion_steps(
@@ -52,6 +54,8 @@ def motion_steps(
             from .pictures import picture_motion
 
             clip = picture_motion(path)
+        elif is_timings(decoded(start, whole=False) or ""):
+            clip = _read_timings(path, reading)
         elif (reader := reader_of(path.name, start)) is not None:
             clip = read_recording(reader, path.read_bytes(), path.name, reading)
         elif start.startswith(ZIP) or path.suffix.lower() == ".npz":
@@ -61,13 +65,30 @@ def motion_steps(
     except OSError as error:
         raise InvalidMotion(f"cannot read {shown(path)}: {error.strerror}", "check the path") from error
     if clip is None:
-        from .video import track_steps
-
-        for clip in track_steps(path, progress or _untold):
+        for clip in _heard_or_seen(path, progress or _untold, reading):
             if clip is None:
                 yield None
     assert clip is not None
     yield retarget(_with_holes_said(clip), settings or RetargetSettings())
+
+
+def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings) -> Iterator[MotionClip | None]:
+    """Speech where a file has no pictures or its sound is asked for, else the face of a video."""
+    if reading.sound or is_sound(path):
+        from .speech import speech_steps
+
+        return speech_steps(path, reading, progress)
+    from .video import track_steps
+
+    return track_steps(path, progress)
+
+
+def sound_file(path: Path) -> Path:
+    """The file whose sound belongs to a motion that was read from ``path``: beside the times of phones the sound of that name, if any."""
+    if not ends(path.name, TIMINGS):
+        return path
+    beside = (path.with_suffix(ending) for ending in SOUNDS)
+    return next((found for found in beside if found.is_file()), path)
 
 
 def open_motion(
@@ -93,11 +114,20 @@ def _untold(stage: str, done: int, total: int) -> None:
     """Progress that nobody asked for."""
 
 
+def _read_timings(path: Path, reading: ReadingSettings) -> MotionClip:
+    """The phones that another program has found, with the loudness of the sound beside them, if there is one."""
+    from .speech import timed_motion
+
+    sound = sound_file(path)
+    return timed_motion(path, sound if sound != path else None, reading)
+
+
 def _read_table(path: Path, start: str, reading: ReadingSettings) -> MotionClip:
     """A text file: a take, whatever it is called; other texts are never given to the reader of videos, which would follow links."""
     if path.suffix.lower() not in TABLES and "jawopen" not in re.sub("[^a-z]", "", start.lower()):
-        if (mimetypes.guess_type(path.name)[0] or "").startswith("video/"):
-            raise InvalidInput(f"{path.name}: cannot be read as a video (it is a text)", KINDS)
+        kind = "sound" if ends(path.name, SOUNDS) else (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
+        if kind in ("video", "sound"):
+            raise InvalidInput(f"{path.name}: cannot be read as a {kind} (it is a text)", KINDS)
         raise InvalidMotion(f"{path.name}: this kind of file is not known", KINDS)
     if path.stat().st_size > LARGEST_FILE:
         raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB are too much for a take", "export a shorter take")

@@ -26,6 +26,7 @@ HEAD, GAZE = ("head_yaw", "head_pitch", "head_roll"), ("gaze_yaw", "gaze_pitch")
 PAIRED = tuple(name for name in BLENDSHAPE_NAMES if mirror_name(name) != name)
 FLIPS = (*HEAD, *GAZE, *PAIRED)
 GAINS = ("head", "position", "gaze", *BLENDSHAPE_NAMES)
+POSES = ("picture", "sound", "phones")  # formats whose rest is known: no frame of them is a better neutral
 ALIKE = (HEAD, GAZE, BLENDSHAPE_NAMES)  # channels that can be exchanged for each other
 
 
@@ -133,7 +134,7 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
     if moved != 1 and len(known):
         start = place[known[0]] if recorded else np.zeros(3)
         place = start + (place - start) * moved
-    if settings.neutral != "" and not (settings.neutral == "auto" and meta.get("format") == "picture"):  # its one frame is a pose
+    if settings.neutral != "" and not (settings.neutral == "auto" and meta.get("format") in POSES):
         meta["neutral"] = settings.neutral
     meta["edits"] = [*clip.meta.get("edits", []), settings.to_wire()]
     native = dict.fromkeys(OPTIONAL) if settings != RetargetSettings(settings.neutral) else {}  # no longer what was recorded

@@ -10,36 +10,27 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mimaface.face.track import Tracker
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
 
+from .containers import moving_pictures, opened
 from .display import shown_size, turn_of, turned, without_combs
 
 Array = NDArray[Any]
 HINT = "use a video file such as .mp4, .mov or .webm"
 MICROSECONDS = 1_000_000  # in which FFmpeg counts the length of a container
 MOST_PIXELS = 8192 * 8192  # of a frame, as of a portrait
-# what FFmpeg takes for a video but is a single picture, a list of other files, or a text
-NO_VIDEOS = {"image2", "image2pipe", "concat", "hls", "dash", "sdp", "rtsp", "rtp", "sap", "imf", "tty", "lavfi", "bin", "xbin", "adf", "idf"}
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its picture track. Raises :class:`InvalidInput` for what is not a video and :class:`NotInstalled` without PyAV."""
-    try:
-        import av
-    except ImportError as error:
-        raise NotInstalled("reading video needs PyAV", 'pip install "mimaface[video]"') from error
-    readable = sorted(name for name in av.formats_available if name not in NO_VIDEOS and not name.endswith("_pipe"))
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(readable)}
-    try:
-        with av.open(str(path), options=options) as container:
-            if not container.streams.video:
-                raise InvalidInput(f"{path.name}: no picture track in the file", HINT)
-            yield container, container.streams.video[0]
-    except (av.error.FFmpegError, OSError) as error:
-        raise InvalidInput(f"{path.name}: cannot be read as a video ({error.strerror or error})", HINT) from error
+    with opened(path, "a video", HINT) as container:
+        pictures = moving_pictures(container)
+        if not pictures:
+            raise InvalidInput(f"{path.name}: no picture track in the file", HINT)
+        yield container, pictures[0]
 
 
 def frame_count(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""The sound of a driving video, cut to the shot that it drives."""
+"""The sound of a driving video or of speech, cut to the shot that it drives."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ HOLE = 0.05  # seconds without sound in the source that are kept as silence; sho
 
 
 def has_sound(path: Path) -> bool:
-    """Whether ``path`` is a video with a sound track. False for all else, and where PyAV is missing."""
+    """Whether ``path`` is a sound, or a video with a sound track. False for all else, and where PyAV is missing."""
     try:
         import av
     except ImportError:
         return False
     try:
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
-            return bool(container.streams.video and container.streams.audio)
+            return bool(container.streams.audio)
     except (av.error.FFmpegError, OSError):
         return False
 
 
 class Sound:
-    """The sound of ``path`` from ``begin`` seconds after its first picture on, for ``seconds``."""
+    """The sound of ``path`` from ``begin`` seconds after its first picture on, or after its beginning without one, for ``seconds``."""
 
     def __init__(self, path: Path, begin: float, seconds: float) -> None:
         import av
@@ -39,8 +39,9 @@ class Sound:
             stream = container.streams.audio[0]
             self.rate = stream.rate if stream.rate in RATES else RATES[0]
             self.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-            picture = next(container.decode(video=0))
-            self._begin += float(picture.time or 0.0)
+            pictures = [each for each in container.streams.video if not each.disposition & av.stream.Disposition.attached_pic]
+            first: Any = next(container.decode(pictures[0] if pictures else stream))  # the cover of a song is no picture of it
+            self._begin += float(first.time or 0.0)
 
     def frames(self) -> Iterator[Any]:
         """PyAV's audio frames without a hole, whose ``pts`` counts samples from the shot's beginning."""

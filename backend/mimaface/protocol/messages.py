@@ -48,7 +48,7 @@ SCHEMAS: dict[str, Schema] = {
     "preview": _schema(parts=1, portrait=str, slot=str, generation=int, optional={"settings": dict}),
     "preview.reply": _schema(parts=1, generation=int, width=int, height=int),
     "track": _schema(path=str, optional={"options": dict}),
-    "track.reply": _schema(parts=1, frames=int, optional={"warnings": list, "sound": bool}),
+    "track.reply": _schema(parts=1, frames=int, optional={"warnings": list, "sound": bool, "sound_path": str}),
     "stream.open": _schema(input=str),
     "stream.open.reply": _schema(name=str, port=int),
     "stream.latest": _schema(optional={"known": int}),

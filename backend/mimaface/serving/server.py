@@ -14,6 +14,7 @@ from typing import Any
 import zmq
 
 from mimaface import __version__
+from mimaface.drivers import sound_file
 from mimaface.output.sound import has_sound
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import process_exists
@@ -276,8 +277,11 @@ class Server:
                 if clip is None:
                     yield None
                     continue
-                sound = clip.meta.get("format") == "video" and has_sound(Path(path))
+                heard = sound_file(Path(path))
+                sound = clip.meta.get("format") in ("video", "sound", "phones") and has_sound(heard)
                 fields = {"frames": len(clip), "warnings": warnings_to_send(clip.meta.get("warnings", [])), "sound": sound}
+                if sound and heard != Path(path):
+                    fields["sound_path"] = str(heard)
                 yield fields, (clip.to_bytes(),)
 
         self._answer_later(TRACK, identity, message, work, lambda found: found)

@@ -35,8 +35,8 @@ class Activity:
     def sentence(self) -> str:
         if not self.done and self.stage != "following":
             return f"{self.title} {self.name}{seconds_since(self.began)}"
-        title = "Following the face in" if self.stage == "following" else self.title
-        count = f"frame {self.done} of {self.total}" if self.total else f"frame {self.done}"
+        title, unit = {"following": ("Following the face in", "frame"), "hearing": ("Hearing", "part")}.get(self.stage, (self.title, "frame"))
+        count = f"{unit} {self.done} of {self.total}" if self.total else f"{unit} {self.done}"
         return f"{title} {self.name}: {count}"
 
 

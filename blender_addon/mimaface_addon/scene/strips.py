@@ -71,7 +71,7 @@ def place(scene: bpy.types.Scene, take: Take, folder: Path, channel: int = 0) ->
 
 
 def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
-    """Put the sound of a driving video into the sequencer from ``start`` on, once. Returns what became of it, as a sentence."""
+    """Put the sound of a driving video or of speech into the sequencer from ``start`` on, once. Returns what became of it, as a sentence."""
     editor = compat.ensure_editor(scene)
     for strip in compat.all_strips(editor):
         known = strip.type == "SOUND" and Path(bpy.path.abspath(strip.sound.filepath)) == path
@@ -82,7 +82,7 @@ def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
     try:
         compat.strips(editor).new_sound(name=path.stem, filepath=str(path), channel=channel, frame_start=start)
     except RuntimeError:  # built without a sound library
-        return "this Blender has no sound, so the video's is not in the sequencer"
+        return "this Blender has no sound, so it is not in the sequencer"
     return "its sound is in the sequencer"
 
 

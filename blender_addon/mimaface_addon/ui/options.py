@@ -51,6 +51,18 @@ class ImportOptions:
         items=[("auto", "Automatic", "What the numbers show"), ("percent", "Percent", "0 to 100"), ("shares", "Shares", "0 to 1")],
     )
 
+    sound: BoolProperty(name="Sound of Video", description="Drive the mouth by the sound of a video, and not by the face in it")
+    language: EnumProperty(
+        name="Language",
+        description="How speech is heard; import a TextGrid or Rhubarb's JSON for exact lips in other languages",
+        items=[
+            ("en", "English", "Its phones; with the words in a .txt of the same name beside the sound they are exact"),
+            ("other", "Other", "The shapes of vowels and hisses, whatever the language"),
+        ],
+    )
+    accents: FloatProperty(name="Accents", description="Strength of blinks, brows and nods while speaking", min=0, max=2, default=1)
+    delay: FloatProperty(name="Delay", description="Seconds by which the mouth is later than the sound", min=-10, max=10, default=0, subtype="TIME_ABSOLUTE")
+
 
 NAMES = tuple(ImportOptions.__annotations__)
 
@@ -70,6 +82,9 @@ def draw(layout: bpy.types.UILayout, data: Any) -> None:
     column.label(text="Takes (CSV)")
     for name in ("timecode_rate", "angles", "values"):
         column.prop(data, name)
+    column.label(text="Speech")
+    for name in ("sound", "language", "accents", "delay"):
+        column.prop(data, name)
 
 
 def to_wire(data: Any) -> dict[str, Any]:
@@ -77,5 +92,6 @@ def to_wire(data: Any) -> dict[str, Any]:
     return {
         "neutral": data.neutral, "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,
         "flip": sorted(data.flip), "exchange": data.exchange.split(), "timecode_rate": data.timecode_rate,
-        "angles": "" if data.angles == "auto" else data.angles, "values": "" if data.values == "auto" else data.values,
+        "angles": "" if data.angles == "auto" else data.angles, "values": "" if data.values == "auto" else data.values, "sound": data.sound,
+        "language": data.language, "accents": data.accents, "delay": data.delay,
     }  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a mocap take or a video to curves."""
+"""From a mocap take, a video or speech to curves."""
 
 # annotations are evaluated: Blender reads the properties from them
 from pathlib import Path
@@ -10,6 +10,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
 from ...protocol.codec import Message
+from ...protocol.driver_files import PATTERNS
 from ...protocol.motion import MotionClip
 from ...scene import bake, reduction, strips
 from ...scene.driving import find, key_of
@@ -20,17 +21,12 @@ from .base import Operator, Refused, writable_rig
 
 
 class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
-    """Key the selected portrait from a take, a .motion.npz, or the face in a video or picture: beside your own keys, in place of an earlier import"""
+    """Key the selected portrait from a take, a .motion.npz, the face in a video or picture, or speech: beside your own keys, in place of an earlier import"""
 
     bl_idname = "mimaface.import_motion"
     bl_label = "Import Motion"
     bl_options = {"REGISTER", "UNDO"}
-    filter_glob: StringProperty(
-        default="*.csv;*.tsv;*.txt;*.npz;*.json;*.bvh;*.mat;*.pkl;"  # takes, and recordings of other programs
-        "*.mp4;*.m4v;*.mov;*.webm;*.mkv;*.avi;*.mpg;*.mpeg;*.gif;*.mts;*.m2ts;*.3gp;*.wmv;"
-        "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.avif;*.jp2",  # a picture is a pose
-        options={"HIDDEN"},
-    )
+    filter_glob: StringProperty(default=PATTERNS, options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         for name in options.NAMES:
@@ -43,7 +39,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
     def work(self, context: bpy.types.Context) -> None:
         path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]  # of ImportHelper
         if not path.is_file():
-            raise Refused(f"{path} is not a file: choose a take or a video")
+            raise Refused(f"{path} is not a file: choose a take, a video or a sound")
         item, settings = writable_rig(context), settings_of(context.scene)
         for name in options.NAMES:
             if self.properties.is_property_set(name):
@@ -51,7 +47,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             else:
                 setattr(self, name, getattr(settings, name))
         identity, scene_name, start = key_of(item), context.scene.name, context.scene.frame_start
-        wanted = options.to_wire(self)
+        wanted = options.to_wire(self) | {"rate": bake.frames_per_second(context.scene)}
         if path.suffix.lower() == ".npz":
             del wanted["neutral"]
         label, runtime = self.bl_label, session()
@@ -67,7 +63,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
             notes = [f"{made.keys} keys on {made.channels} channels, to frame {made.last}", *message.fields.get("warnings", [])]
             if message.fields.get("sound"):
-                notes.append(strips.add_sound(scene, path, start, made.last))
+                notes.append(strips.add_sound(scene, Path(message.fields.get("sound_path", path)), start, made.last))
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
             runtime.steps.push(label, "motion_imported")
 

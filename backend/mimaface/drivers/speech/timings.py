@@ -1,0 +1,92 @@
+"""Phones that another program has found: Praat's TextGrid, which aligners of all languages write, and the cues of Rhubarb Lip Sync."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from itertools import islice
+from typing import Any
+
+from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.texts import shown
+
+from .phones import Phone, is_english, phones_of, visemes_of
+from .sound import LONGEST
+
+# what Praat takes for a value: a string, a flag or a number that stands by itself, whatever words are around it
+_VALUES = re.compile(r'"((?:[^"]|"")*)"|(<\w+>)|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)')
+_PHONES = re.compile(r"phon|segment|mau\b|sampa|ipa\b|sound", re.IGNORECASE)  # names of tiers: phones, phonemes, MAU of WebMAUS
+# Rhubarb's mouth shapes, which are those of Hanna-Barbera (Preston Blair): https://github.com/DanielSWolf/rhubarb-lip-sync
+RHUBARB = {"A": "PP", "B": "SS", "C": "E", "D": "aa", "E": "O", "F": "U", "G": "FF", "H": "nn", "X": "sil"}
+GRID = "export the phones as a TextGrid of text from Praat, MFA or WebMAUS again"
+CUES = "export the cues with rhubarb -f json again"
+
+
+def is_timings(start: str) -> bool:
+    """Whether a text that begins with ``start`` holds the times of phones."""
+    return "ooTextFile" in start[:100] or '"mouthCues"' in start
+
+
+def read_timings(text: str, name: str) -> tuple[list[Phone], float]:
+    """The phones of a TextGrid or of Rhubarb's JSON, and how many seconds it is long. Raises :class:`InvalidMotion`, naming ``name``."""
+    try:
+        phones, seconds = _cues(text, name) if text.lstrip("\ufeff \t\r\n").startswith("{") else _grid(text, name)
+    except (ValueError, KeyError, TypeError, StopIteration, RuntimeError, RecursionError) as error:
+        hint = CUES if text.lstrip().startswith("{") else GRID
+        raise InvalidMotion(f"{name}: the times of phones cannot be read (the file is damaged)", hint) from error
+    seconds = max([seconds, *(phone.end for phone in phones)])
+    if not 0 < seconds <= LONGEST or any(not 0 <= phone.begin <= phone.end for phone in phones):
+        raise InvalidMotion(f"{name}: its times are not 0 to {LONGEST / 60:.0f} minutes", "check the file's times")
+    return phones, seconds
+
+
+def _cues(text: str, name: str) -> tuple[list[Phone], float]:
+    content = json.loads(text)
+    phones = list[Phone]()
+    for cue in content["mouthCues"]:
+        if cue["value"] not in RHUBARB:
+            raise InvalidMotion(f"{name}: Rhubarb has no mouth shape {shown(str(cue['value']), 20)!r}", "its shapes are A to H and X")
+        phones.append(Phone(RHUBARB[cue["value"]], _number(cue["start"]), _number(cue["end"])))
+    return phones, _number(content.get("metadata", {}).get("duration", 0.0))
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _grid(text: str, name: str) -> tuple[list[Phone], float]:
+    values = (match[1].replace('""', '"') if match[1] is not None else match[2] or float(match[3]) for match in _VALUES.finditer(text))
+    if list(islice(values, 2)) != ["ooTextFile", "TextGrid"]:
+        raise ValueError(name)
+    begin, end, _, count = islice(values, 4)
+    first, seconds = float(begin), float(end) - float(begin)
+    tiers = list[tuple[str, list[tuple[float, float, str]]]]()
+    for _ in range(int(count)):
+        kind, title, _, _, length = islice(values, 5)
+        if kind == "IntervalTier":
+            tiers.append((str(title), [(float(next(values)), float(next(values)), str(next(values))) for _ in range(int(length))]))
+        else:
+            for _ in range(2 * int(length)):
+                next(values)
+    chosen = _tier(tiers)
+    if chosen is None:
+        titles = ", ".join(shown(title, 30) for title, _ in tiers) or "none"
+        raise InvalidMotion(f"{name}: no tier of phones among its tiers ({titles})", 'name the tier with a phone in each interval "phones"')
+    english = is_english([label for _, _, label in chosen])
+    return [each for start, stop, label in chosen for each in phones_of(label, start - first, stop - first, english)], seconds
+
+
+def _tier(tiers: list[tuple[str, list[tuple[float, float, str]]]]) -> list[tuple[float, float, str]] | None:
+    """The tier of phones: by its name, else the one whose labels are all phones."""
+    named = next((intervals for title, intervals in tiers if _PHONES.search(title)), None)
+    if named is not None:
+        return named
+    for _, intervals in sorted(tiers, key=lambda each: -len(each[1])):
+        labels = [label for _, _, label in intervals if label.strip()]
+        if labels and all(len(label) <= 4 and (visemes_of(label, True) or visemes_of(label, False)) for label in labels):
+            return intervals
+    return None

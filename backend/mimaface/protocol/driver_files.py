@@ -1,0 +1,24 @@
+"""The files that drive a face, by their endings: the one list from which dialogs, messages and readers take them."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+TAKES, MOTIONS, TIMINGS = (".csv", ".tsv", ".txt"), (".npz",), (".textgrid", ".json")
+RECORDINGS = (".json", ".bvh", ".mat", ".pkl")  # of other programs
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2")  # a picture is a pose
+VIDEOS = (
+    ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".gif", ".mts", ".m2ts", ".3gp", ".wmv",
+)  # fmt: skip
+SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".wma", ".caf")
+_ALL = (*TAKES, *MOTIONS, *RECORDINGS, *VIDEOS, *SOUNDS, ".textgrid", *PICTURES)
+PATTERNS = ";".join(f"*{ending}" for ending in _ALL)  # of a file dialog, which ignores case
+KINDS = (
+    "use .motion.npz, a .csv with the columns of Live Link Face, a recording of another program, a video, a sound, a TextGrid of phones, "
+    "or a picture"
+)
+
+
+def ends(name: str, endings: tuple[str, ...]) -> bool:
+    """Whether a file's name has one of these endings, in whatever case."""
+    return PurePath(name).suffix.lower() in endings
