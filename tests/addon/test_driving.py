@@ -43,6 +43,11 @@ def films(tmp_path_factory) -> Path:
     header, *rows = (CASES / "pose.csv").read_text().splitlines()
     extra = "".join(f",Curve_{index:05d}_{'z' * 60}" for index in range(3000))
     (work / "wide.csv").write_text("\n".join([header + extra, *(row + ",0" * 3000 for row in rows)]) + "\n")
+    shutil.copy(CASES.parent / "golden" / "speech.ogg", work / "voice.ogg")
+    phones = [(0.0, 0.5, "sil"), (0.5, 0.7, "AA1"), (0.7, 0.8, "M"), (0.8, 1.0, "IY0")]
+    intervals = "".join(f'{begin}\n{end}\n"{label}"\n' for begin, end, label in phones)
+    head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1\n<exists>\n1\n"IntervalTier"\n"phones"\n0\n1\n4\n'
+    (work / "voice.TextGrid").write_text(head + intervals)
     pages = [Image.open(HOPPER).convert("RGB").resize((256, 300)), Image.new("RGB", (256, 300))]
     pages[0].save(work / "two_pages.tif", save_all=True, append_images=pages[1:])
     return work
@@ -102,6 +107,17 @@ def test_a_take_with_3000_more_columns_is_imported_and_what_is_said_of_them_is_s
     found = said_once["reading"]["wide"]
     assert found["jawOpen"] == pytest.approx(0.525, abs=1e-3), "0.7 at a thirtieth and 0 at a fifteenth of a second, keyed at a 24th"
     assert found["channels"] == 62 and "keys on 62 channels" in found["notice"] and len(found["notice"]) < 1000
+
+
+def test_speech_is_keys_at_the_scenes_rate_with_its_sound_beside(said_once):
+    found = said_once["speech"]
+    assert max(found["jaw"]) > 0.25 and len(found["jaw"]) == 323, "13.4 s at 24 frames a second"
+    assert max(found["jaw"][:8]) == 0, "it is silent for half a second, and rest is the neutral whatever is chosen"
+    assert found["pitch"] > 0.01 and found["still"] == 0
+    assert "62 channels" in found["notice"] and "voice.txt" in found["notice"]
+    assert max(found["close"]) > 0.15 and "keys on 62 channels" in found["phones"]
+    if "this Blender has no sound" not in found["notice"]:
+        assert found["sounds"].count("voice.ogg") == 1 and "its sound is in the sequencer already" in found["phones"]
 
 
 def test_every_fourth_frame_is_shown_for_four(said):

@@ -127,10 +127,12 @@ def test_lips_are_shut_at_every_rate(rate):
     assert steps.max() < 12, "a jaw opens in 40 ms at the fastest"
 
 
-def test_a_level_that_is_another_throughout_changes_nothing(tmp_path, heard):
-    quiet = open_motion(write(tmp_path / "quiet.wav", samples() / 8, codec="pcm_f32le"))
-    np.testing.assert_allclose(quiet.blendshapes, heard.blendshapes, atol=1e-3)
-    np.testing.assert_allclose(quiet.head_quat, heard.head_quat, atol=1e-4)
+def test_a_level_that_is_another_throughout_changes_nothing(tmp_path):
+    whole = samples()[: 2 * RATE]
+    first, quiet = (open_motion(write(tmp_path / f"{by}.wav", whole / by, codec="pcm_f32le")) for by in (1, 8))
+    assert first.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]].max() > 0.2
+    np.testing.assert_allclose(quiet.blendshapes, first.blendshapes, atol=1e-3)
+    np.testing.assert_allclose(quiet.head_quat, first.head_quat, atol=1e-4)
 
 
 def test_the_same_sound_is_the_same_motion_and_a_delay_moves_it():
@@ -163,15 +165,15 @@ def test_other_languages_have_a_mouth_without_any_model(monkeypatch):
 
 
 def test_the_sound_of_files_of_all_kinds_is_the_same(tmp_path):
-    reference = samples()[: 3 * RATE]
+    reference = samples()[: 2 * RATE]
     for name, codec, rate, layout in (
         ("a.mp3", "libmp3lame", 44100, "stereo"), ("a.m4a", "aac", 48000, "stereo"), ("a.flac", "flac", 16000, "mono"),
         ("a.aiff", "pcm_s16be", 22050, "mono"), ("a.wav", "pcm_s16le", 8000, "mono"), ("a.opus", "libopus", 48000, "mono"),
     ):  # fmt: skip
-        places = np.arange(round(3 * rate)) / rate
+        places = np.arange(round(2 * rate)) / rate
         path = write(tmp_path / name, np.interp(places, np.arange(len(reference)) / RATE, reference), rate, codec, layout)
         read = np.concatenate(list(blocks(path)))
-        assert abs(len(read) - 3 * RATE) < 0.1 * RATE, name
+        assert abs(len(read) - 2 * RATE) < 0.1 * RATE, name
         size = min(len(read), len(reference))
         match = np.abs(np.fft.irfft(np.fft.rfft(read[:size], 2 * size) * np.conj(np.fft.rfft(reference[:size], 2 * size))))
         lag = int(np.argmax(match))
@@ -179,11 +181,11 @@ def test_the_sound_of_files_of_all_kinds_is_the_same(tmp_path):
 
 
 def test_a_long_sound_takes_no_more_memory_than_a_block(tmp_path):
-    path = write(tmp_path / "long.wav", np.tile(samples(), 10))
+    path = write(tmp_path / "long.wav", np.tile(samples(), 5))
     tracemalloc.start()
     try:
-        assert sum(len(block) for block in blocks(path)) > 130 * RATE
-        assert tracemalloc.get_traced_memory()[1] < 2e6, "they are 8 MB as they are decoded"
+        assert sum(len(block) for block in blocks(path)) > 65 * RATE
+        assert tracemalloc.get_traced_memory()[1] < 1.2e6, "they are 4 MB as they are decoded"
     finally:
         tracemalloc.stop()
 
@@ -276,7 +278,7 @@ def test_cues_of_rhubarb_are_a_driver(tmp_path):
     path.write_text(json.dumps(content))
     clip = open_motion(path, reading=ReadingSettings(rate=50))
     jaw, pucker = (clip.blendshapes[:, BLENDSHAPE_INDEX[name]] for name in ("jawOpen", "mouthPucker"))
-    assert len(clip) == 100 and jaw[32] > 0.3 and parted(clip)[42] < 0 and pucker[55] > 0.4 and np.abs(clip.blendshapes[:8, MOUTH]).max() == 0
+    assert len(clip) == 100 and jaw[32] > 0.25 and parted(clip)[42] < 0 and pucker[55] > 0.4 and np.abs(clip.blendshapes[:8, MOUTH]).max() == 0
     for damage, words in (
         (lambda: content["mouthCues"][0].update(value="Q"), "no mouth shape 'Q'"),
         (lambda: content["mouthCues"][0].update(value="X", start=-1), "minutes"),
@@ -303,17 +305,17 @@ def test_damaged_textgrids_are_said(tmp_path):
 
 
 def test_speech_and_portrait_are_a_film_with_its_sound(folder, tmp_path, capsys):
-    source, output = write(tmp_path / "voice.wav", samples()[: 2 * RATE]), tmp_path / "talk.mp4"
+    source, output = write(tmp_path / "voice.wav", samples()[: round(1.2 * RATE)]), tmp_path / "talk.mp4"
     assert main(["animate", str(COLLINS), str(source), "-o", str(output), "--engine", "proxy", "--size", "64", "--fps", "30"]) == 0
     with av.open(str(output)) as container:
-        assert container.streams.video[0].frames == 60 and container.streams.video[0].average_rate == 30
+        assert container.streams.video[0].frames == 36 and container.streams.video[0].average_rate == 30
         sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
         rate = container.streams.audio[0].rate
-    loud = [np.abs(sound[round(begin * rate) : round((begin + 0.4) * rate)]).max() for begin in (0.05, 1.0)]
+    loud = [np.abs(sound[round(begin * rate) : round((begin + 0.4) * rate)]).max() for begin in (0.05, 0.7)]
     assert loud[0] < 0.02 and loud[1] > 0.2, "it is silent for half a second, as the file is"
     assert "voice.txt" in capsys.readouterr().err
     phones = tmp_path / "voice.TextGrid"
-    phones.write_text(grid([entry for entry in KNOWN["phones"] if entry[1] < 0.8], 0.8), encoding="utf-8")
+    phones.write_text(grid([entry for entry in KNOWN["phones"] if entry[1] < 0.7], 0.7), encoding="utf-8")
     arguments = ["animate", str(COLLINS), str(phones), "-o", str(output), "--engine", "proxy", "--size", "64", "--overwrite"]
     assert main(arguments) == 0
     with av.open(str(output)) as container:

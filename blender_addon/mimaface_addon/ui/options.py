@@ -61,7 +61,9 @@ class ImportOptions:
         ],
     )
     accents: FloatProperty(name="Accents", description="Strength of blinks, brows and nods while speaking", min=0, max=2, default=1)
-    delay: FloatProperty(name="Delay", description="Seconds by which the mouth is later than the sound", min=-10, max=10, default=0, subtype="TIME_ABSOLUTE")
+    delay: FloatProperty(
+        name="Delay", description="Seconds by which the mouth is later than the sound", min=-10, max=10, default=0, subtype="TIME_ABSOLUTE"
+    )
 
 
 NAMES = tuple(ImportOptions.__annotations__)

@@ -89,6 +89,20 @@ def steps() -> dict:
     return said
 
 
+def speech() -> dict:
+    """A sound, and the times of its phones with the sound beside them, at the scene's rate."""
+    session, settings = drive.part("session").session(), bpy.context.scene.mimaface
+    assert "*.wav" in bpy.types.MIMAFACE_OT_import_motion.bl_rna.properties["filter_glob"].default
+    settings.neutral = "auto"
+    drive.import_motion(drive.WORK / "voice.ogg")
+    said = {"notice": session.notice, "jaw": curves()["jawOpen"], "pitch": span(curves()["pitch"])}
+    settings.accents = 0
+    drive.import_motion(drive.WORK / "voice.TextGrid")
+    said |= {"phones": session.notice, "still": span(curves()["pitch"]), "close": curves()["mouthClose"]}
+    settings.accents = 1
+    return said | {"sounds": [Path(bpy.path.abspath(strip.sound.filepath)).name for strip in strips("SOUND")]}
+
+
 def watching() -> dict:
     """A video is counted while it is read, and can be cancelled: nothing changes, and the next one is read."""
     runtime, path = drive.part("session").session(), drive.WORK / "driver.mp4"
@@ -115,7 +129,7 @@ def main() -> dict:
     drive.load_portrait(drive.WORK / "two_pages.tif")
     said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
     wanted = os.environ.get("MIMAFACE_CASES", "").split()
-    said |= {case.__name__: case() for case in (video, reading, watching, steps) if not wanted or case.__name__ in wanted}
+    said |= {case.__name__: case() for case in (video, reading, watching, steps, speech) if not wanted or case.__name__ in wanted}
     drive.part("session").session().backend.stop()
     return said
 

@@ -69,6 +69,8 @@ def _grid(text: str, name: str) -> tuple[list[Phone], float]:
         kind, title, _, _, length = islice(values, 5)
         if kind == "IntervalTier":
             tiers.append((str(title), [(float(next(values)), float(next(values)), str(next(values))) for _ in range(int(length))]))
+        elif kind != "TextTier":
+            raise ValueError(kind)
         else:
             for _ in range(2 * int(length)):
                 next(values)

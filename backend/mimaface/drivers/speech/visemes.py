@@ -27,7 +27,7 @@ SHAPES: dict[str, tuple[float, float, dict[str, float]]] = {
     "CH": (1.3, 1.8, {"jawOpen": 0.09, "mouthFunnel": 0.45, "mouthPucker": 0.15}),
     "SS": (1.3, 0.6, {"jawOpen": 0.05, "mouthStretch": 0.15, "mouthLowerDown": 0.18}),
     "RR": (0.6, 0.9, {"jawOpen": 0.13, "mouthFunnel": 0.25, "mouthPucker": 0.12}),
-    "aa": (1.0, 0.7, {"jawOpen": 0.42, "mouthLowerDown": 0.15, "mouthUpperUp": 0.06}),
+    "aa": (1.0, 0.7, {"jawOpen": 0.38, "mouthLowerDown": 0.15, "mouthUpperUp": 0.06}),
     "E": (0.9, 0.8, {"jawOpen": 0.26, "mouthStretch": 0.12, "mouthSmile": 0.08, "mouthLowerDown": 0.12}),
     "I": (0.9, 1.0, {"jawOpen": 0.15, "mouthStretch": 0.22, "mouthSmile": 0.16, "mouthLowerDown": 0.1}),
     "O": (1.0, 1.3, {"jawOpen": 0.3, "mouthFunnel": 0.42, "mouthPucker": 0.1}),
@@ -40,7 +40,9 @@ FALL, EARLY_ROUND = 0.05, 0.1
 CORE = 0.6  # share of a phone in its middle at which its hold is whole
 # Seconds that lips take to shut for p, b, m before they are shut, and to part again: measured on speakers, 0.05 to 0.08.
 SHUTTING = 0.06
-PRESSED = 0.15  # of mouthClose beyond what parts the lips, so that a portrait whose lips are a little open shuts them, too
+# Of mouthClose beyond what parts the lips, so that a portrait that smiles with open lips shuts them, too; lips that meet earlier go no
+# further (``protocol.mouth``). Raised: such lips shut earlier than they should.
+FURTHER = 0.5
 TUCKED = 0.5  # mouthRollLower of f and v: the lower lip lies on the upper teeth
 QUIET = 0.002  # of a blendshape, below which it is 0: silence is rest, and not nearly
 HEARD = 0.15  # seconds around speech in which the mouth is on its way; in longer pauses it is at rest
@@ -115,7 +117,7 @@ def _sealed_lips(shapes: Array, shut: Array, tucked: Array) -> Array:
     """``shapes`` with lips shut (T,) and the lower lip at the teeth (T,), as far as each is to be."""
     parted = shapes[:, [BLENDSHAPE_INDEX[name] for name in PARTING]] @ np.array(list(PARTING.values()))
     result = shapes.copy()
-    result[:, BLENDSHAPE_INDEX["mouthClose"]] = shut * (parted + PRESSED)
+    result[:, BLENDSHAPE_INDEX["mouthClose"]] = shut * parted + np.square(shut) * FURTHER
     result[:, BLENDSHAPE_INDEX["mouthRollLower"]] = tucked * TUCKED * (1 - shut)
     result[result < QUIET] = 0.0
     return np.asarray(np.clip(result, 0.0, 1.0))
