@@ -54,7 +54,7 @@ def test_what_is_no_video_is_named(tmp_path, film):
         frame.rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with pytest.raises(InvalidInput, match="no picture track"):
+    with pytest.raises(InvalidInput, match="no speech is heard"):
         open_motion(sound)
     empty = tmp_path / "grey.mp4"
     with open_sink(empty, 25, False) as sink:

@@ -14,8 +14,6 @@ from typing import Any
 import zmq
 
 from mimaface import __version__
-from mimaface.drivers import sound_file
-from mimaface.output.sound import has_sound
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import process_exists
 from mimaface.protocol.errors import Cancelled, InternalError, InvalidInput, InvalidMessage, MimaFaceError, VersionMismatch
@@ -33,7 +31,7 @@ from .scheduler import CONTROL, GENERATED, PREVIEW, TRACK, Scheduler, Task
 from .security import open_socket
 from .store import Store
 from .strangers import Strangers
-from .work import Work
+from .work import Work, heard_in
 
 log = logging.getLogger(__name__)
 POLL, POLL_WHEN_WAITING = 50, 5  # milliseconds, the second while replies wait for a slow client
@@ -277,12 +275,8 @@ class Server:
                 if clip is None:
                     yield None
                     continue
-                heard = sound_file(Path(path))
-                sound = clip.meta.get("format") in ("video", "sound", "phones") and has_sound(heard)
-                fields = {"frames": len(clip), "warnings": warnings_to_send(clip.meta.get("warnings", [])), "sound": sound}
-                if sound and heard != Path(path):
-                    fields["sound_path"] = str(heard)
-                yield fields, (clip.to_bytes(),)
+                fields = {"frames": len(clip), "warnings": warnings_to_send(clip.meta.get("warnings", []))}
+                yield fields | heard_in(Path(path), clip), (clip.to_bytes(),)
 
         self._answer_later(TRACK, identity, message, work, lambda found: found)
 
