@@ -92,7 +92,7 @@ def steps() -> dict:
 def speech() -> dict:
     """A sound, and the times of its phones with the sound beside them, at the scene's rate."""
     session, settings = drive.part("session").session(), bpy.context.scene.mimaface
-    assert "*.wav" in bpy.types.MIMAFACE_OT_import_motion.bl_rna.properties["filter_glob"].default
+    assert "*.wav" in bpy.ops.mimaface.import_motion.get_rna_type().properties["filter_glob"].default
     settings.neutral = "auto"
     drive.import_motion(drive.WORK / "voice.ogg")
     said = {"notice": session.notice, "jaw": curves()["jawOpen"], "pitch": span(curves()["pitch"])}

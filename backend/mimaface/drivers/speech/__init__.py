@@ -18,7 +18,7 @@ from mimaface.protocol.texts import shown
 
 from .accents import accent_motion, stressed
 from .phones import REST, Phone, filled
-from .sound import STEP, blocks, level_of
+from .sound import RATE, STEP, blocks, level_of
 from .spectrum import phones_by_spectrum
 from .timings import read_timings
 from .utterances import utterances
@@ -37,10 +37,11 @@ def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> It
 
     Raises :class:`InvalidInput` for what has no sound or no speech, and :class:`NotInstalled` without PyAV or PocketSphinx.
     """
-    heard = list[Array]()
+    heard, count = list[Array](), 0
     progress("reading", 0, 0)
     for block in blocks(path):
         heard.append(level_of(block))
+        count += len(block)
         yield None
     level = np.concatenate(heard)
     pieces = [piece for piece in utterances(level) if level[slice(*piece)].std() > EVEN]
@@ -65,7 +66,7 @@ def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> It
     if all(phone.viseme == REST for phone in phones):
         raise nothing
     notes = [note] if note else []
-    yield speech_motion(phones, len(level) / 100, level, reading).but(
+    yield speech_motion(phones, count / RATE, level, reading).but(
         meta={"source": path.name, "format": "sound", "warnings": notes}
     )
 
