@@ -13,7 +13,10 @@ from mimaface.protocol.connection import Connection, default_folder
 from mimaface.protocol.errors import MimaFaceError
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "numba", "pyzmq", "msgpack", "pillow", "ai-edge-litert")
-EXTRAS = {"av": "video", "pocketsphinx": "audio", "c2pa-python": "credentials", "onnx": "onnx", "onnxruntime": "onnx", "tensorrt-rtx-cu13": "tensorrt", "accelerate": "train"}
+EXTRAS = {
+    "av": "video", "pocketsphinx": "audio", "c2pa-python": "credentials", "onnx": "onnx", "onnxruntime": "onnx",
+    "tensorrt-rtx-cu13": "tensorrt", "accelerate": "train",
+}  # fmt: skip
 ENOUGH_DISK = 2e9
 
 
