@@ -29,9 +29,10 @@ from .outbox import Outbox, newest_that_fit, warnings_to_send
 from .renders import SERVER, Renders, as_known
 from .scheduler import CONTROL, GENERATED, PREVIEW, TRACK, Scheduler, Task
 from .security import open_socket
+from .sounds import heard_in
 from .store import Store
 from .strangers import Strangers
-from .work import Work, heard_in
+from .work import Work
 
 log = logging.getLogger(__name__)
 POLL, POLL_WHEN_WAITING = 50, 5  # milliseconds, the second while replies wait for a slow client

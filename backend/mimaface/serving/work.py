@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.animation import check, steps
-from mimaface.drivers import Progress, ReadingSettings, motion_steps, sound_file
+from mimaface.drivers import Progress, ReadingSettings, motion_steps
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.drivers.stills import reference_pictures
 from mimaface.engines.pool import EnginePool
@@ -30,7 +30,6 @@ from mimaface.face.points import in_middle, of_landmarks
 from mimaface.face.portrait import Portrait
 from mimaface.marking.consent import ANSWERS, keep_consent
 from mimaface.marking.watermark import Watermark
-from mimaface.output.sound import has_sound
 from mimaface.pictures import encode_png, open_picture
 from mimaface.protocol.errors import (
     InvalidCheckpoint,
@@ -274,13 +273,6 @@ def readable(error: type[MimaFaceError], what: str) -> Iterator[None]:
         raise error(
             f"{what} cannot be read: it is damaged, or of an unusual kind ({type(failure).__name__})", "save it anew"
         ) from failure
-
-
-def heard_in(path: Path, motion: MotionClip) -> dict[str, Any]:
-    """Of the reply about a ``motion`` that was read from ``path``: whether it has a sound, and which, where it is not that file's own."""
-    sound = sound_file(path)
-    heard = motion.meta.get("format") in ("video", "sound", "phones") and has_sound(sound)
-    return {"sound": heard, "sound_path": str(sound)} if heard and sound != path else {"sound": heard}
 
 
 def same_build(job: Job) -> None:
