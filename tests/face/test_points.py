@@ -49,9 +49,7 @@ def toy(path):
     [
         ("mouth.L", (0, -0.06)),
         ("lid.upper.R", (0, -0.04)),
-        ("brow.middle.L", (0, -0.05)),
         ("lip.lower.inner", (0, 0.1)),
-        ("nose.tip", (0.05, 0)),
     ],
 )
 def test_a_point_takes_the_head_to_where_it_is(portrait, name, away):

@@ -19,7 +19,7 @@ from ...scene.settings import settings_of
 from ...session import session
 from .base import Operator, Refused, current_rig
 
-_faceless: list[str] = []
+_faceless: list[tuple[str, int]] = []  # at most one picture, and the number of the file that was open
 
 
 class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
@@ -69,7 +69,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
 
         def failed(problem: Problem) -> None:
             if problem.code == NoFaceFound.code:
-                _faceless[:] = [str(path)]
+                _faceless[:] = [(str(path), file)]
             runtime.fail(problem)
 
         fields, activity = {"face": face, "template": self.template}, Activity("Fitting the head to", path.name)
@@ -77,8 +77,8 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
 
 
 def faceless() -> str:
-    """The picture in which no face was found the last time; "" when there was one."""
-    return _faceless[0] if _faceless else ""
+    """The picture in which no face was found the last time, in the file that is open; "" when there was one."""
+    return next((path for path, file in _faceless if file == session().file_number), "")
 
 
 class MIMAFACE_OT_portrait_loaded(bpy.types.Operator):
