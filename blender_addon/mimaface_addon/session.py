@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one runtime object: the backend, requests under way, takes being received. :meth:`Session.pump` moves it on.
-
-A persistent timer calls ``pump`` in the window; tests and background scripts call it themselves. Threads never touch bpy.
-"""
+"""The one runtime object: the backend, requests under way, takes being received. :meth:`Session.pump`, which a timer calls, moves it on.
+Threads never touch bpy."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from mimaface.face.pose import poses_for
 from mimaface.marking.watermark import Watermark
 from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
 from mimaface.protocol.settings import RenderSettings
+from mimaface.reprojection.crops import face_box
 
 
 def test_a_picture_is_one_pose_and_its_own_portrait_stays_as_it_is(hopper):
@@ -35,7 +36,7 @@ def test_a_picture_drives_as_the_same_pose_in_a_motion_file(tmp_path, portrait):
         pictures[name] = np.asarray(Image.open(output).convert("RGB"))
     np.testing.assert_array_equal(pictures["photo"], pictures["motion"])
     (library,) = animate(portrait, clip, RenderSettings("proxy", 128, absolute=True))
-    np.testing.assert_array_equal(Watermark.of(portrait.sha256).mark(library.image), pictures["photo"])
+    np.testing.assert_array_equal(Watermark.of(portrait.sha256, face_box(portrait, 128, "photo")).mark(library.image), pictures["photo"])
     rest = np.asarray(Image.open(COLLINS).convert("RGB").resize(pictures["photo"].shape[1::-1]))
     assert np.abs(rest.astype(int) - pictures["photo"]).max() > 60, "the driver's pose is not the portrait's"
 

@@ -27,6 +27,7 @@ def marker_for(portrait: Portrait, settings: RenderSettings, consent: str | None
     from mimaface.marking.consent import NOT_STATED, keep_consent, was_asked
     from mimaface.marking.marker import Marker
     from mimaface.protocol.connection import default_folder
+    from mimaface.reprojection.crops import face_box
 
     home = default_folder()
     if consent is not None:
@@ -34,7 +35,7 @@ def marker_for(portrait: Portrait, settings: RenderSettings, consent: str | None
     elif not was_asked(home, portrait.sha256):
         keep_consent(home, portrait.sha256, NOT_STATED)
         warn(f"did the person in {name} agree? Say it once with --consent self, given or not-needed; until then frames say “{NOT_STATED}”")
-    marker = Marker(portrait.sha256, settings, home)
+    marker = Marker(portrait.sha256, settings, home, face_box(portrait, settings.size, settings.framing))
     if not settings.watermark:
         warn("frames have no watermark (--no-watermark): they are for intermediate work, and their credentials say so")
     if marker.problem:

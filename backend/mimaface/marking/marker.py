@@ -25,13 +25,14 @@ class Marker:
     Where frames cannot be signed they are marked otherwise, and ``problem`` says why. Several threads may use one.
     """
 
-    def __init__(self, source: str, settings: RenderSettings, home: Path) -> None:
-        """``source``: SHA-256 of the photograph's file; ``home``: the user's folder, with the certificate and the answers about consent."""
+    def __init__(self, source: str, settings: RenderSettings, home: Path, face: Array | None = None) -> None:
+        """``source``: SHA-256 of the photograph's file; ``home``: the user's folder, with the certificate and the answers about consent;
+        ``face``: as :class:`Watermark` has it."""
         wholly = settings.engine != "proxy" and settings.framing == "face"
         self.statement = Statement(source, settings.engine, wholly, consent_of(home, source), settings.watermark)
         self.problem = ""
         self._signer: Signer | None = None
-        self._watermark = Watermark.of(source) if settings.watermark else None
+        self._watermark = Watermark.of(source, face) if settings.watermark else None
         self._xmp = packet(self.statement.source_type, TOOL)
         try:
             self._signer = Signer(home)

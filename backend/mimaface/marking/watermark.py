@@ -21,6 +21,9 @@ from .tuning import (
     BUSY,
     CELL,
     EDGE,
+    FACE_EDGE,
+    IN_FACE,
+    LEAST_SHARE,
     LONGEST,
     MOST_READ,
     PER_CONTRAST,
@@ -55,22 +58,27 @@ class Found:
 class Watermark:
     """Puts one message into pictures; the same picture gets the same bytes."""
 
-    def __init__(self, message: int) -> None:
+    def __init__(self, message: int, face: Array | None = None) -> None:
+        """face: left, top, right, bottom (4,) in pixels of where the watermark is fainter, for there people look."""
         signs = np.concatenate([[1.0], np.where(bits_of(message), 1.0, -1.0)])
         self._tile: Array = (np.tensordot(signs, patterns(), 1) / np.sqrt(len(signs))).astype(np.float32)  # root mean square 1
         self._wave = self._tile
+        self._face = face
+        self._share: Array = np.zeros((0, 0), np.float32)  # of the full strength, at each pixel
 
     @classmethod
-    def of(cls, source: str) -> Watermark:
-        """The watermark of all pictures made of the photograph whose file has this SHA-256."""
-        return cls(message_of(source))
+    def of(cls, source: str, face: Array | None = None) -> Watermark:
+        """The watermark of all pictures made of the photograph whose file has this SHA-256, with its ``face`` there."""
+        return cls(message_of(source), face)
 
     def mark(self, image: Array) -> Array:
         """A picture (H, W, 3 or 4) uint8 with the watermark, at least 42 dB from the one without; see-through pixels stay as they are."""
         height, width = image.shape[:2]
         if self._wave.shape[0] < height or self._wave.shape[1] < width:
             self._wave = np.tile(self._tile, (-(-height // TILE), -(-width // TILE)))
-        change = np.rint(_strength(image) * self._wave[:height, :width])
+        if self._share.shape != (height, width):
+            self._share = _share_of(height, width, self._face)
+        change = np.rint(_strength(image) * self._share * self._wave[:height, :width])
         if image.shape[2] == 4:
             change[image[..., 3] == 0] = 0
         raised = Image.fromarray((change + UNCHANGED).astype(np.uint8))
@@ -141,6 +149,18 @@ def _strength(image: Array) -> Array:
     level = np.minimum(PLAIN + PER_CONTRAST * contrast, BUSY)
     level *= min(1.0, STRONGEST / float(np.sqrt((level**2).mean())))
     return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _share_of(height: int, width: int, face: Array | None) -> Array:
+    """(height, width) float32 from ``IN_FACE`` inside the ellipse of a face to 1 outside; more inside where there is little outside."""
+    if face is None:
+        return np.ones((height, width), np.float32)
+    rows, columns = np.ogrid[:height, :width]
+    centre, radius = (face[:2] + face[2:]) / 2, np.maximum((face[2:] - face[:2]) / 2, 1.0)
+    away = np.hypot((columns + 0.5 - centre[0]) / radius[0], (rows + 0.5 - centre[1]) / radius[1])
+    inside = 1 - np.clip((away - FACE_EDGE[0]) / (FACE_EDGE[1] - FACE_EDGE[0]), 0, 1)
+    spared = min(1 - IN_FACE, (1 - LEAST_SHARE) / max(float(inside.mean()), 1e-6))
+    return np.asarray(1 - spared * inside, np.float32)
 
 
 def _folded(picture: Array, size: float) -> Array:

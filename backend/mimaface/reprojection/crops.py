@@ -27,6 +27,13 @@ class CropWindow:
     height: int
 
 
+def face_box(portrait: Portrait, size: int, framing: str) -> Array:
+    """left, top, right, bottom (4,) of the face in the pixels of a frame at rest."""
+    window = choose_window(portrait, size, framing)
+    points = (portrait.fit.landmarks[:468, :2] - [window.left, window.top]) * window.scale
+    return np.concatenate([points.min(0), points.max(0)])
+
+
 def choose_window(portrait: Portrait, size: int, framing: str) -> CropWindow:
     """The window of the photograph that a render shows, never larger than the photograph's own pixels."""
     height, width = portrait.image.shape[:2]

@@ -45,6 +45,7 @@ from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import registry
 from mimaface.renderers.base import Session
+from mimaface.reprojection.crops import face_box
 from mimaface.shortage import WORK, enough_memory, require, shortage
 
 from .jobs import Job
@@ -216,7 +217,8 @@ class Work:
     def _frames(self, job: Job, portrait: Portrait, motion: MotionClip, start: int) -> Iterator[tuple[int, str] | None]:
         """The frames from ``start`` up to the next that is there already."""
         same_build(job)
-        watermark = Watermark.of(parts_of(job.portrait)[0]) if job.settings.watermark else None
+        face = face_box(portrait, job.settings.size, job.settings.framing)
+        watermark = Watermark.of(parts_of(job.portrait)[0], face) if job.settings.watermark else None
         with contextlib.closing(steps(portrait, motion, job.settings, start, self.store.memory(job.id), self._pool)) as running:
             for frame in running:
                 if frame is None:
