@@ -11,6 +11,7 @@ from mimaface.drivers.streams import Recording, Sample, moves_from
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.settings import BODY_FOLLOWS
 from mimaface.reprojection.reprojector import Reprojector
 
 Array = NDArray[Any]
@@ -19,9 +20,9 @@ Array = NDArray[Any]
 class Puppet:
     """Shows samples as moves away from a neutral one: the first that shows a face, until another is set."""
 
-    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo") -> None:
-        """size: pixels of the longer side, 0 for the photograph's; framing: "photo" or "face"."""
-        self._portrait, self._reprojector = portrait, Reprojector(portrait, size, framing)
+    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo", body_follows: float = BODY_FOLLOWS) -> None:
+        """size: pixels of the longer side, 0 for the photograph's; framing: "photo" or "face"; body_follows: as in :class:`RenderSettings`."""
+        self._portrait, self._reprojector = portrait, Reprojector(portrait, size, framing, body_follows)
         self._neutral: Sample | None = None
 
     def set_neutral(self, sample: Sample | None) -> None:

@@ -21,7 +21,9 @@ def looked_up(picture, u, v):
 def test_a_lifted_picture_is_the_picture_at_each_place(seed):
     """Also at places beyond its border."""
     random = np.random.default_rng(seed)
-    picture = random.uniform(0, 255, (20, 30, 4)).astype(np.float32)
+    picture = random.integers(0, 256, (20, 30, 3), np.uint8)
+    opacity = random.uniform(size=(20, 30)).astype(np.float32)
+    times = np.dstack([picture * opacity[..., None], opacity])
     points = np.column_stack([random.uniform(-4, 28, (12, 2)), random.uniform(0.5, 2, 12)])
     triangles = random.permutation(12).reshape(4, 3)
     raster = rasterise(points, triangles, 24, 24)
@@ -29,13 +31,13 @@ def test_a_lifted_picture_is_the_picture_at_each_place(seed):
     places = np.column_stack([random.uniform(-3, 33, 12) * depth, random.uniform(-3, 23, 12) * depth, depth]).astype(np.float32)
     kept = random.uniform(size=12).astype(np.float32)
     shows = np.array([True, True, seed == 0, True])
-    found, share = lift(picture, raster.triangle, raster.barycentric, triangles, places, kept, shows)
+    found, share = lift(picture, opacity, raster.triangle, raster.barycentric, triangles, places, kept, shows)
     covered = (raster.triangle >= 0) & shows[raster.triangle]
     assert covered.sum() > 20
     assert not found[~covered].any() and not share[~covered].any()
     corners, weights = triangles[raster.triangle[covered]], raster.barycentric[covered]
     uz, vz, z = np.einsum("nk,nkc->cn", weights, places[corners])
-    np.testing.assert_allclose(found[covered], looked_up(picture, uz / z, vz / z), atol=0.02)
+    np.testing.assert_allclose(found[covered], looked_up(times, uz / z, vz / z), atol=0.02)
     np.testing.assert_allclose(share[covered], (weights * kept[corners]).sum(1), atol=1e-5)
 
 
@@ -53,12 +55,16 @@ def test_four_layers_lie_over_each_other(seed):
         values[..., 3:] *= random.uniform(size=(9, 11, 1)) > zeros  # some show nothing
         return values.astype(np.float32)
 
-    behind, shell, sheet, front = (layer(channels) for channels in (3, 5, 4, 4))
+    shell, sheet, front = (layer(channels) for channels in (5, 4, 4))
+    photograph, filled = random.integers(0, 256, (2, 9, 11, 3), np.uint8)
+    for head in (shell, front):  # is only there from a row and a column on
+        head[:2], head[:, :3], head[7:] = 0, 0, 0
     sheet[..., :3] *= sheet[..., 3:]
     invented, kept = random.uniform(size=(2, 9, 11)).astype(np.float32)
-    picture, origin = hindmost(behind, invented)
+    picture, origin = hindmost(photograph, filled, invented)
+    behind = over(photograph.astype(np.float32), filled, invented)
     cover = np.zeros((9, 11), np.float32)
-    compose(behind, invented, shell, sheet, kept, front, picture, origin, cover)
+    compose(photograph, filled, invented, shell[2:7, 3:], sheet, kept, front[2:7, 3:], 2, 3, picture, origin, cover)
     share = 1 - shell[..., 3] * (1 - kept)
     own = np.divide(sheet[..., :3], sheet[..., 3:], out=np.zeros_like(sheet[..., :3]), where=sheet[..., 3:] > 0)
     expected = over(over(over(behind, shell[..., :3], shell[..., 3]), own, share * sheet[..., 3]), front[..., :3], front[..., 3])

@@ -135,7 +135,7 @@ def test_the_background_stays_when_the_head_turns(each_portrait):
     left, top, right, bottom = renderer.view
     part = renderer._part
     away = np.zeros(renderer.image.shape[:2], bool)
-    still = np.abs(renderer._sheet.behind[top:bottom, left:right] - renderer.image[part]).max(-1) == 0
+    still = renderer._sheet.cut(0.0).invented[top:bottom, left:right] == 0
     away[part] = still & (renderer.projection.matte[top:bottom, left:right] == 0)
     assert away.mean() > 0.15
     pictures = [renderer.render(pose) for pose in poses]
@@ -157,12 +157,12 @@ def test_what_shows_nothing_is_left_out_and_nobody_sees_it(portrait, framing, mo
     """Beside the whole sheet, drawn all over the picture, however far the head is turned: to the bit."""
     poses = poses_for(portrait.fit, motion_of({"angles": (25, -8, 10), "jawOpen": 0.7}, {"angles": (-30, 12, 0)}, {"angles": (0.3, 0, 0)}))
     renderer = Reprojector(portrait, 192, framing)
-    assert len(renderer._sheet._shown) < 0.8 * renderer._sheet._knots[..., 0].size
+    assert len(renderer._sheet.cut(0.0).shown) < 0.8 * renderer._sheet._knots[..., 0].size
 
-    def keep_all(sheet):
-        sheet._shows, sheet._shown = np.ones(len(sheet._triangles), bool), np.unique(sheet._triangles)
+    def keep_all(sheet, opacity, moves):
+        return sheet._triangles, np.ones(len(sheet._triangles), bool), np.unique(sheet._triangles)
 
-    monkeypatch.setattr(PersonWarp, "_leave_out_what_stays", keep_all)
+    monkeypatch.setattr(PersonWarp, "_triangles_of", keep_all)
     whole = Reprojector(portrait, 192, framing)
     for pose in poses:
         for seen, expected in zip(renderer.posed(pose), whole.posed(pose)):
@@ -195,7 +195,7 @@ def test_pixels_said_to_be_the_person_are_photographed(portrait):
     renderer = Reprojector(portrait, 256, "face")
     before, provenance, _ = renderer.posed(pose)
     projection = renderer.projection
-    renderer._sheet._person[..., :3] *= 0.5
+    renderer._sheet._person = renderer._sheet._person // 2
     renderer._photograph.projection = replace(projection, person=projection.person // 2, inner_person=projection.inner_person // 2)
     after = renderer.render(pose)
     ratio = after.sum(-1) / np.maximum(before.sum(-1, dtype=float), 1)

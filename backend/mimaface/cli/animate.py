@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimaface.protocol.errors import Cancelled, InvalidInput
-from mimaface.protocol.settings import QUALITIES, STANDARD, RenderSettings
+from mimaface.protocol.settings import BODY_FOLLOWS, QUALITIES, STANDARD, RenderSettings
 
 from . import marking, motion, points
 from .terminal import INTERRUPTED, Commands, counting_bar, warn
@@ -57,6 +57,10 @@ def add(commands: Commands) -> None:
     animate.add_argument(
         "--quality", choices=QUALITIES, default=STANDARD, help="of demo and released: in how many steps their model is sampled"
     )
+    animate.add_argument(
+        "--body-follows", type=float, default=BODY_FOLLOWS, metavar="SHARE",
+        help="how far the shoulders go with a head that moves far: 0, they stay, to 1 (default: %(default)s)",
+    )  # fmt: skip
     animate.add_argument("--seed", type=int, default=0, help="seed of the diffusion model's noise")
     animate.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
     animate.add_argument(
@@ -82,7 +86,7 @@ def _animate(parsed: argparse.Namespace) -> int:
     absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture shows a pose, and none that it is away from
     settings = RenderSettings(
         parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark,
-        parsed.quality,
+        parsed.quality, parsed.body_follows,
     )
     check(clip, settings)
     if settings.engine == "proxy" and settings.quality != STANDARD:

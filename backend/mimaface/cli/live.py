@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.settings import BODY_FOLLOWS, RenderSettings
 
 from . import marking
 from .terminal import STREAM_ADDRESSES, Commands, warn
@@ -39,6 +40,10 @@ def add(commands: Commands) -> None:
     live.add_argument(
         "--framing", choices=("photo", "face"), default="photo", help="the whole photograph, or the square around the head"
     )
+    live.add_argument(
+        "--body-follows", type=float, default=BODY_FOLLOWS, metavar="SHARE",
+        help="how far the shoulders go with a head that moves far: 0, they stay, to 1 (default: %(default)s)",
+    )  # fmt: skip
     live.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
     live.add_argument(
         "--seconds", type=float, default=0.0, help="end after so long (default: until the window is closed or Ctrl-C)"
@@ -53,15 +58,16 @@ def _live(parsed: argparse.Namespace) -> int:
     from mimaface.face.portrait import Portrait
     from mimaface.live import Puppet
     from mimaface.output.sinks import is_film, open_sink
-    from mimaface.protocol.settings import RenderSettings
 
     if parsed.output is not None and not is_film(parsed.output):
         raise InvalidInput(f"{parsed.output.name}: this kind of output is not known", "use an .mp4 file")
-    settings = RenderSettings("proxy", parsed.size, parsed.framing, face=parsed.face, watermark=not parsed.no_watermark)
+    settings = RenderSettings(
+        "proxy", parsed.size, parsed.framing, face=parsed.face, watermark=not parsed.no_watermark, body_follows=parsed.body_follows
+    )
     portrait = Portrait.open(parsed.portrait, parsed.face)
     for warning in portrait.warnings:
         warn(warning)
-    puppet = Puppet(portrait, settings.size, settings.framing)
+    puppet = Puppet(portrait, settings.size, settings.framing, settings.body_follows)
     with contextlib.ExitStack() as stack:
         receiver = stack.enter_context(open_stream(parsed.input))
         window = _window(stack, parsed)

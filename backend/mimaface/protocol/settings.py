@@ -9,6 +9,7 @@ from .errors import InvalidInput
 
 STANDARD = "standard"
 QUALITIES = ("draft", STANDARD, "final")  # what each means is part of a model: mimaface.model.config.Quality
+BODY_FOLLOWS = 1.0  # of 0 to 1, where nobody says otherwise: what six filmed people look most like. Higher: shoulders go further with the head
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class RenderSettings:
     face        which face of the picture, largest first
     watermark   frames carry an imperceptible watermark that says how they were made; without it they are for intermediate work
     quality     one of ``QUALITIES``, for engines with a model: in how many steps it is sampled
+    body_follows  how far the shoulders go with a head that moves far, 0 (they stay) to 1; not with "released"
     """
 
     engine: str = "demo"
@@ -35,6 +37,7 @@ class RenderSettings:
     face: int = 0
     watermark: bool = True
     quality: str = STANDARD
+    body_follows: float = BODY_FOLLOWS
 
     def __post_init__(self) -> None:
         if self.framing not in ("photo", "face"):
@@ -47,6 +50,8 @@ class RenderSettings:
             raise InvalidInput(f"quality {self.quality!r} is unknown", f"use one of: {', '.join(QUALITIES)}")
         if self.face < 0:
             raise InvalidInput(f"face {self.face} is out of range", "0 is the largest face of the picture")
+        if not 0 <= self.body_follows <= 1:
+            raise InvalidInput(f"body_follows {self.body_follows} is out of range", "use 0, the shoulders stay, to 1, they go along")
 
     def to_wire(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,6 +63,8 @@ class RenderSettings:
         for item in fields(cls):
             if item.name in values:
                 value = values[item.name]
+                if type(item.default) is float and type(value) is int:
+                    value = float(value)
                 if type(value) is not type(item.default):
                     raise InvalidInput(f"setting {item.name} must be {type(item.default).__name__}, got {value!r}")
                 known[item.name] = value

@@ -77,7 +77,7 @@ class GeneratedSession:
     def __init__(self, engine: Engine, portrait: Portrait, settings: RenderSettings) -> None:
         self.engine, self.settings, self.fit = engine, settings, portrait.fit
         self.quality = engine.config.quality(settings.quality)
-        self.renderer = Reprojector(portrait, settings.size, settings.framing)
+        self.renderer = Reprojector(portrait, settings.size, settings.framing, settings.body_follows)
         self.size = engine.config.image_size
         face = choose_window(portrait, self.size, "face")
         self.place = window_in(self.renderer.crop, face)

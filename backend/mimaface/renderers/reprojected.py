@@ -42,7 +42,7 @@ class ReprojectedSession:
 
     def __init__(self, portrait: Portrait, settings: RenderSettings) -> None:
         self._portrait, self._settings = portrait, settings
-        self._renderer = Reprojector(portrait, settings.size, settings.framing)
+        self._renderer = Reprojector(portrait, settings.size, settings.framing, settings.body_follows)
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         poses = poses_for(self._portrait.fit, motion, self._settings.absolute)

@@ -55,7 +55,8 @@ def choose_canvas(portrait: Portrait, frame: CropWindow) -> CropWindow:
     height, width = portrait.image.shape[:2]
     points = portrait.fit.landmarks[:468, :2]
     low, high = points.min(0), points.max(0)
-    reach = tuning.CANVAS_REACH * float(max(high - low))
+    face = float(max(high - low))
+    reach, below = tuning.CANVAS_REACH * face, tuning.CANVAS_BELOW * face
     right, bottom = frame.left + frame.width / frame.scale, frame.top + frame.height / frame.scale
     around = tuning.CANVAS_AROUND * max(frame.width, frame.height) / frame.scale
 
@@ -65,7 +66,7 @@ def choose_canvas(portrait: Portrait, frame: CropWindow) -> CropWindow:
     x0 = snapped(max((low + high)[0] / 2 - reach, frame.left - around), frame.left)
     x1 = snapped(min((low + high)[0] / 2 + reach, right + around), frame.left)
     y0 = snapped(max((low + high)[1] / 2 - reach, frame.top - around), frame.top)
-    y1 = snapped(min((low + high)[1] / 2 + reach, bottom + around), frame.top)
+    y1 = snapped(min((low + high)[1] / 2 + below, bottom + around), frame.top)
     x0, y0 = max(x0, -int(frame.left * frame.scale)), max(y0, -int(frame.top * frame.scale))
     x1 = min(x1, max(int((width - frame.left) * frame.scale), frame.width))
     y1 = min(y1, max(int((height - frame.top) * frame.scale), frame.height))

@@ -20,7 +20,8 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """still (H, W) float32: opacity of the photograph; under (h, w) float32: opacity of the rendered part behind the moving person;
+    """still (H, W) float32: opacity of the photograph; under (2, h, w) float32: opacity of the rendered part behind the moving person, without
+    and with its shoulders;
     backdrop (H, W, 3), or one level for all pixels: colours behind transparent pixels.
     """
 
@@ -30,18 +31,22 @@ class Cutout:
 
     @classmethod
     def of(
-        cls, still: Array, beyond: Array | float, backdrop: Array | float, part: tuple[slice, slice], opacity: Array, invented: Array
+        cls, still: Array, beyond: Array | float, backdrop: Array | float, part: tuple[slice, slice], cuts: list[tuple[Array, Array]]
     ) -> Cutout:
-        """``beyond`` (h, w): opacity of the photograph behind the person; opacity and invented (h, w): see :class:`PersonWarp`."""
-        rest = np.clip((still[part] - opacity) / np.maximum(1 - opacity, 1e-3), 0, 1)
-        return cls(still, (rest * (1 - invented) + invented * beyond).astype(np.float32), backdrop)
+        """``beyond`` (h, w): opacity of the photograph behind the person; cuts: inside and invented (h, w) of :class:`Cut`, of both."""
+        under = []
+        for opacity, invented in cuts:
+            rest = np.clip((still[part] - opacity) / np.maximum(1 - opacity, 1e-3), 0, 1)
+            under.append((rest * (1 - invented) + invented * beyond).astype(np.float32))
+        return cls(still, np.stack(under), backdrop)
 
-    def alpha(self, part: tuple[slice, slice], cover: Array | None) -> Array:
-        """(H, W) uint8 of a frame in whose ``part`` the person covers ``cover`` (h, w) of each pixel; None: as photographed."""
+    def alpha(self, part: tuple[slice, slice], cover: Array | None, loose: float) -> Array:
+        """(H, W) uint8 of a frame in whose ``part`` the person covers ``cover`` (h, w) of each pixel, the shoulders as far as they are
+        ``loose``, 0 to 1; None: as photographed."""
         result = self.still
         if cover is not None:
             result = result.copy()
-            result[part] = cover + (1 - cover) * self.under
+            result[part] = cover + (1 - cover) * (self.under[0] + np.float32(loose) * (self.under[1] - self.under[0]))
         return np.asarray(np.rint(255 * result).astype(np.uint8))
 
     def straight(self, picture: Array) -> Array:

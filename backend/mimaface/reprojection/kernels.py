@@ -205,39 +205,48 @@ def paint_tooth(
 
 @numba.njit(cache=True, nogil=True)
 def lift(
-    picture: Array, found: Array, weights: Array, triangles: Array, places: Array, kept: Array, shows: Array
+    picture: Array, opacity: Array, found: Array, weights: Array, triangles: Array, places: Array, kept: Array, shows: Array
 ) -> tuple[Array, Array]:
-    """``picture`` (H, W, 4) looked up where a raster says → (h, w, 4) float32, and ``kept`` there (h, w); both are 0 where it says
-    nothing or a triangle that shows nothing of the picture.
+    """``picture`` (H, W, 3) uint8 of ``opacity`` (H, W) looked up where a raster says → its colours times opacity, and opacity (h, w, 4) float32,
+    and ``kept`` there (h, w); both are 0 where it says nothing or a triangle that shows nothing of the picture.
 
     places (V, 3) hold u·z, v·z, z; kept (V,); shows (N,) bool.
     """
     height, width = found.shape
+    rows, columns = picture.shape[0] - 1, picture.shape[1] - 1
     result, share = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
-    colour = np.zeros(4)
     for y in range(height):
         for x in range(width):
             index = found[y, x]
             if index < 0 or not shows[index]:
                 continue
             corners, shares = triple(triangles[index]), triple(weights[y, x])
-            depth = mix(places, corners, shares, 2)
-            u = mix(places, corners, shares, 0) / depth
-            v = mix(places, corners, shares, 1) / depth
-            sample_into(colour, picture, u, v)
-            for channel in range(4):
-                result[y, x, channel] = colour[channel]
+            near = 1.0 / mix(places, corners, shares, 2)
+            u = min(max(mix(places, corners, shares, 0) * near - 0.5, 0.0), float(columns))
+            v = min(max(mix(places, corners, shares, 1) * near - 0.5, 0.0), float(rows))
+            left, top = int(u), int(v)
+            right, bottom = min(left + 1, columns), min(top + 1, rows)
+            fx, fy = np.float32(u - left), np.float32(v - top)
+            a, b = (1 - fx) * (1 - fy) * opacity[top, left], fx * (1 - fy) * opacity[top, right]
+            c, d = (1 - fx) * fy * opacity[bottom, left], fx * fy * opacity[bottom, right]
+            for channel in range(3):
+                above = a * np.float32(picture[top, left, channel]) + b * np.float32(picture[top, right, channel])
+                below = c * np.float32(picture[bottom, left, channel]) + d * np.float32(picture[bottom, right, channel])
+                result[y, x, channel] = above + below
+            result[y, x, 3] = min(a + b + c + d, np.float32(1))
             share[y, x] = shares[0] * kept[corners[0]] + shares[1] * kept[corners[1]] + shares[2] * kept[corners[2]]
     return result, share
 
 
 @numba.njit(cache=True, nogil=True)
 def compose(  # house: compiled, so it takes the arrays of layers one by one
-    behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array, picture: Array, provenance: Array, cover: Array
+    photograph: Array, behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array, row: int, column: int,
+    picture: Array, provenance: Array, cover: Array,
 ) -> None:  # fmt: skip
     """Four layers become picture and provenance (h, w, 3) uint8, and how much of the hindmost is covered (h, w) float32, in place: where
-    only the hindmost shows, they stay as they are. From the back the layers are
-    ``behind`` (h, w, 3), of which ``invented`` (h, w) is no photograph, ``shell`` (h, w, 5), ``sheet`` (h, w, 4) and ``over`` (h, w, 4 or more).
+    only the hindmost shows, they stay as they are. From the back the layers are the ``photograph`` (h, w, 3) uint8, of which ``invented``
+    (h, w) gives way to what is ``behind`` (h, w, 3) uint8; ``shell`` (i, j, 5); ``sheet`` (h, w, 4); and ``over`` (i, j, 4 or more).
+    Shell and over are nothing but at i rows and j columns from ``row`` and ``column`` on.
 
     Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
     shows where the shell is below it. The provenance says how much of a pixel is the photographed person, how much is shown by no
@@ -246,26 +255,39 @@ def compose(  # house: compiled, so it takes the arrays of layers one by one
     height, width = kept.shape
     for y in range(height):
         for x in range(width):
-            below, top = shell[y, x, 3], over[y, x, 3]
-            if below == 0 and top == 0 and sheet[y, x, 3] == 0:
-                continue
+            i, j = y - row, x - column
+            head = 0 <= i < shell.shape[0] and 0 <= j < shell.shape[1]
+            if not head or (shell[i, j, 3] == 0 and over[i, j, 3] == 0):
+                if sheet[y, x, 3] == 0:
+                    continue
+                if sheet[y, x, 3] == 1:  # the same as below, sooner
+                    cover[y, x], provenance[y, x, 0], provenance[y, x, 1], provenance[y, x, 2] = 1, 255, 0, 0
+                    for channel in range(3):
+                        picture[y, x, channel] = np.uint8(min(max(sheet[y, x, channel], 0.0), 255.0) + 0.5)
+                    continue
+            i, j = (i, j) if head else (0, 0)
+            below, top = (shell[i, j, 3], over[i, j, 3]) if head else (np.float32(0), np.float32(0))
             share = 1 - below * (1 - kept[y, x])
             through = (1 - top) * (1 - share * sheet[y, x, 3])
             cover[y, x] = 1 - through * (1 - below)
-            unseen = through * (below * shell[y, x, 4] + (1 - below) * invented[y, x])
+            unseen = through * (below * shell[i, j, 4] + (1 - below) * invented[y, x])
             rest = through * (1 - below) * (1 - invented[y, x])
             provenance[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
             provenance[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
             provenance[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
             for channel in range(3):
-                value = behind[y, x, channel] + below * (shell[y, x, channel] - behind[y, x, channel])
+                value = np.float32(photograph[y, x, channel])
+                value += invented[y, x] * (np.float32(behind[y, x, channel]) - value)
+                value += below * (shell[i, j, channel] - value)
                 value = value * (1 - share * sheet[y, x, 3]) + share * sheet[y, x, channel]
-                value += top * (over[y, x, channel] - value)
+                value += top * (over[i, j, channel] - value)
                 picture[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
 
 
-def hindmost(behind: Array, invented: Array) -> tuple[Array, Array]:
+def hindmost(photograph: Array, behind: Array, invented: Array) -> tuple[Array, Array]:
     """Picture and provenance (h, w, 3) uint8 as :func:`compose` would have them without any layer before the hindmost."""
     exact = invented.astype(np.float64)
     rounded = [np.zeros(invented.shape, np.uint8), *((255 * share + 0.5).astype(np.uint8) for share in (exact, 1 - exact))]
-    return (np.clip(behind.astype(np.float64), 0, 255) + 0.5).astype(np.uint8), np.stack(rounded, axis=-1)
+    shown = photograph.astype(np.float32)
+    shown += invented[..., None] * (behind - shown)
+    return (shown + np.float32(0.5)).astype(np.uint8), np.stack(rounded, axis=-1)

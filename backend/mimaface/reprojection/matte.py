@@ -54,30 +54,58 @@ def person_matte(image: Array, face: Array) -> Array:
     """
     if not face.any():
         return np.ones(face.shape, np.float32)
-    window = _around(face)
-    part, width = image[window], image[window].shape[1]
-    found = np.asarray(Image.fromarray(PersonSegmenter.load()(part)).resize(part.shape[1::-1], Image.Resampling.BILINEAR))
-    if found[face[window]].mean() < tuning.FACE_FOUND:
+    near, wide = _around(face, tuning.MATTE_AROUND), _around(face, tuning.BODY_AROUND)
+    found = _found(image[near])
+    if found[face[near]].mean() < tuning.FACE_FOUND:
         return np.ones(face.shape, np.float32)
-    matte = np.maximum(_guided(part.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face[window])
-    whole = binary_fill_holes(matte > 0.5)
-    matte = np.where(distance_transform_edt(whole) > tuning.SURE_PERSON * width, 1.0, matte)
-    matte = smoothstep(tuning.EDGE_LOW, tuning.EDGE_HIGH, matte)
+    matte = _outline(image[near], found, face[near])
+    if wide != near:
+        share, body = _inwards(near, face.shape), np.zeros(face.shape, np.float32)
+        body[wide] = _outline(image[wide], _found(image[wide]), face[wide])
+        body[near] += share * (matte - body[near])
+        matte = body[wide]
     people, count = label(matte > 0.5)
-    mine = np.bincount(people[face[window]], minlength=count + 1)[1:].argmax() + 1
+    mine = np.bincount(people[face[wide]], minlength=count + 1)[1:].argmax() + 1
     nearest = people[tuple(distance_transform_edt(people == 0, return_distances=False, return_indices=True))]
     result = np.zeros(face.shape, np.float32)
-    result[window] = np.where(nearest == mine, matte, 0.0)
+    result[wide] = np.where(nearest == mine, matte, 0.0)
     return result
 
 
-def _around(face: Array) -> tuple[slice, slice]:
-    """Rows and columns of a square about ``face`` (H, W) bool, as far as the picture goes: the network wants people large."""
+def _found(part: Array) -> Array:
+    """What the network says of a ``part`` (h, w, 3) uint8 of a picture, at its size: (h, w)."""
+    return np.asarray(Image.fromarray(PersonSegmenter.load()(part)).resize(part.shape[1::-1], Image.Resampling.BILINEAR))
+
+
+def _outline(part: Array, found: Array, face: Array) -> Array:
+    """The matte (h, w) of all people in a ``part`` (h, w, 3) of the picture, where the network has ``found`` (h, w) them; ``face`` (h, w)."""
+    width = part.shape[1]
+    matte = np.maximum(_guided(part.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face)
+    whole = binary_fill_holes(matte > 0.5)
+    matte = np.where(distance_transform_edt(whole) > tuning.SURE_PERSON * width, 1.0, matte)
+    return smoothstep(tuning.EDGE_LOW, tuning.EDGE_HIGH, matte)
+
+
+def _inwards(window: tuple[slice, slice], shape: tuple[int, ...]) -> Array:
+    """(h, w) 0 at those borders of a ``window`` that are inside of a picture of ``shape`` (H, W), rising to 1 further in."""
+    rises = []
+    for part, size in zip(window, shape):
+        place, reach = np.arange(part.start, part.stop), tuning.BODY_MEETS * (part.stop - part.start)
+        first = np.where(part.start > 0, place - part.start, np.inf)
+        last = np.where(part.stop < size, part.stop - 1 - place, np.inf)
+        rises.append(smoothstep(0.0, reach, np.minimum(first, last)))
+    return np.minimum.outer(*rises)
+
+
+def _around(face: Array, sizes: float) -> tuple[slice, slice]:
+    """Rows and columns of a square that reaches ``sizes`` of the ``face`` (H, W) bool from its middle, as far as the picture goes: the
+    network wants people large."""
     places = np.argwhere(face)
     low, high = places.min(0), places.max(0) + 1
-    reach = tuning.MATTE_AROUND * (high - low).max()
+    reach = sizes * (high - low).max()
     start = np.maximum((low + high) / 2 - reach, 0).astype(int)
-    rows, columns = (slice(int(a), int(b)) for a, b in zip(start, ((low + high) / 2 + reach).astype(int) + 1))
+    stop = np.minimum(((low + high) / 2 + reach).astype(int) + 1, face.shape)
+    rows, columns = (slice(int(a), int(b)) for a, b in zip(start, stop))
     return rows, columns
 
 

@@ -6,7 +6,7 @@ background, so that only the person moves.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise
 
 from . import tuning
+from .beyond import Beyond, person_beyond
+from .body import Body
 from .kernels import SKIN, lift
 from .matte import STRIP, background_behind
 from .projection import Projection
@@ -26,78 +28,112 @@ from .projection import Projection
 Array = NDArray[Any]
 
 
-class PersonWarp:
-    """Knots in the head frame, and how far each follows the head.
+class Cut(NamedTuple):
+    """What of the person moves: its opacity (H', W') on the canvas and beyond, and ``inside`` (H, W) on the canvas; how much ``invented``
+    (H, W), 0 to 1, is behind it; the triangles (N, 3) that are drawn, which of them show something (N,), and their knots (P,)."""
 
-    On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull.
-    behind (H, W, 3) is the photograph without what moves, of which ``invented`` (H, W), 0 to 1, is not photographed; opacity (H, W)
-    that of what moves; held: pixels from the left, top and right of the canvas to where the photograph ends.
+    opacity: Array
+    inside: Array
+    invented: Array
+    triangles: Array
+    shows: Array
+    shown: Array
+
+
+class PersonWarp:
+    """Knots in the head frame, and how far each follows the head, and the shoulders.
+
+    On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull, in which the body is.
+    behind (H, W, 3) uint8 is the photograph without the person. There are knots ``beyond`` its borders, too, where
+    the person goes on: see :mod:`mimaface.reprojection.beyond`.
     """
 
-    def __init__(self, projection: Projection, fit: FittedFace, held: tuple[float, float, float]) -> None:
+    def __init__(self, projection: Projection, fit: FittedFace, body: Body, beyond: Beyond) -> None:
         camera = projection.camera
-        self.camera = camera
-        height, width = camera.height, camera.width
-        step = max(tuning.WARP_STEP, round(max(width, height) / tuning.WARP_KNOTS))
-        u, v = np.meshgrid(np.linspace(0, width, max(width // step, 2) + 1), np.linspace(0, height, max(height // step, 2) + 1))
-        rows, columns = np.clip(v, 0, height - 1).astype(int), np.clip(u, 0, width - 1).astype(int)
+        self.camera, self._body, self._beyond = camera, body, beyond
+        size = np.array([camera.width, camera.height])
+        self._corner = np.array([beyond.left, beyond.top])
+        whole = size + self._corner + np.array([beyond.right, beyond.bottom])
+        step = max(tuning.WARP_STEP, round(max(size) / tuning.WARP_KNOTS))
+        u, v = np.meshgrid(*(np.linspace(0, side, max(side // step, 2) + 1) for side in whole))
+        rows, columns = np.clip(v, 0, whole[1] - 1).astype(int), np.clip(u, 0, whole[0] - 1).astype(int)
+        self._step = whole[0] / (u.shape[1] - 1), whole[1] / (u.shape[0] - 1)
+        self._knots = np.stack([u, v], axis=-1) - self._corner
+        raster = rasterise(projection.place + np.append(self._corner, 0), projection.triangles, whole[1], whole[0])
         head_width = projection.head_width
-        away, nearest = distance_transform_edt(projection.source_kind == 0, return_indices=True)
+        away, nearest = distance_transform_edt(~raster.covered, return_indices=True)
         away = away[rows, columns]
-        silhouette = projection.depth[tuple(nearest[:, rows, columns])]
+        silhouette = raster.depth[tuple(nearest[:, rows, columns])]
         beside = smoothstep(0.0, tuning.DEPTH_REACH * head_width, away)
-        depth = gaussian_filter(silhouette * (1 - beside) - float(fit.translation[2]) * beside, tuning.DEPTH_SMOOTHING)
-        self._place = (camera.unproject(np.stack([u, v], axis=-1), depth) - fit.translation) @ fit.rotation
+        middle = -float(fit.translation[2])
+        depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, tuning.DEPTH_SMOOTHING)
+        self._place = (camera.unproject(self._knots, depth) - fit.translation) @ fit.rotation
+        self._flat = camera.unproject(self._knots, middle)
         self._start = camera.project(self._place @ fit.rotation.T + fit.translation)[..., :2]
         near = 1 - smoothstep(tuning.REACH_LOW * head_width, tuning.REACH_HIGH * head_width, away)
-        border = np.minimum(np.minimum(u + held[0], width - u + held[2]), v + held[1])
-        border = border / max(width + held[0] + held[2], height + held[1])
-        low = self._place[..., 1] + tuning.NECK_SLOPE * np.maximum(self._place[..., 2], 0)
-        turning = smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low)
-        self._knots = np.stack([u, v], axis=-1)
-        self._follows = near * turning
-        self._follow = self._follows * smoothstep(0.0, tuning.WARP_BORDER, border)
-        raster = rasterise(projection.place, projection.triangles, height, width)
+        below = self._place[..., 1] + tuning.NECK_SLOPE * np.maximum(self._place[..., 2], 0)
+        self._follows = near * smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, below)
+        self._follow = self._follows * self._held(size)
+        self._carried = body.share(self._flat) * self._held(size)
         on_skin = raster.covered & (projection.kind[raster.triangle] == SKIN)
         off, skin = distance_transform_edt(~on_skin, return_indices=True)
         here = tuple(skin[:, rows, columns])
         self._corners = projection.triangles[np.maximum(raster.triangle[here], 0)]
         fade = 1 - smoothstep(0.0, tuning.SKIN_REACH * head_width, off[rows, columns])
         self._weights = raster.barycentric[here] * fade[..., None]
+        self._skin = self._around(np.flatnonzero(fade), 1 + round(4 * tuning.EXPRESSION_SMOOTHING))  # as far as smoothing reaches
         index = np.arange(u.size).reshape(u.shape)
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._triangles = np.concatenate(halves).astype(np.int32)
-        self._step = width / (u.shape[1] - 1), height / (u.shape[0] - 1)
-        self._cut_out(projection, tuning.HALO * head_width)
-        self._leave_out_what_stays()
+        self._person, matte = person_beyond(projection, beyond, body.neck(camera), raster.covered)
+        self.behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width).astype(np.uint8)
+        self._fixed = self._loose = self._cut_out(projection, matte, self._follow)
+        if body.follows > 0:
+            self._loose = self._cut_out(projection, matte, np.maximum(self._follow, self._carried))
 
-    def _cut_out(self, projection: Projection, halo: float) -> None:
-        """What moves, colours times opacity and opacity (H, W, 4), and the photograph behind it (H, W, 3)."""
-        image, matte = projection.image, projection.matte
+    def _held(self, size: Array) -> Array:
+        """(R, C) 1 at knots that may move, falling to 0 at those borders of the canvas of ``size`` (2,) beyond which the photograph goes on."""
+        borders = (self._knots[..., 0], self._knots[..., 1], *np.moveaxis(size - self._knots, -1, 0))
+        inside = [border for border, continued in zip(borders, self._beyond) if not continued]
+        return smoothstep(0.0, tuning.WARP_BORDER * max(size), np.minimum.reduce(inside)) if inside else np.ones(self._knots.shape[:2])
+
+    def _cut_out(self, projection: Projection, matte: Array, moves: Array) -> Cut:
+        """What of the person moves, by its ``matte`` (H', W') on the canvas and beyond and by how far each knot ``moves`` (R, C)."""
         follow = np.empty(matte.shape, np.float32)
         for top in range(0, len(matte), STRIP):
             rows, columns = np.mgrid[top : min(top + STRIP, len(matte)), : matte.shape[1]] + 0.5
             places = rows / self._step[1], columns / self._step[0]
-            map_coordinates(self._follow, places, follow[top : top + STRIP], 1, mode="nearest")
-        self.opacity = (matte * smoothstep(0.0, tuning.CUT_OUT, follow)).astype(np.float32)
-        self._person = np.concatenate([projection.person * self.opacity[..., None], self.opacity[..., None]], axis=2)
-        leaves = distance_transform_edt(self.opacity <= tuning.CLEAR) <= halo
-        self.invented = (leaves * smoothstep(tuning.CUT_OUT, tuning.LEAVES_BACKGROUND, follow)).astype(np.float32)
-        self.behind = image + self.invented[..., None] * (background_behind(image, matte, halo) - image)
+            map_coordinates(moves, places, follow[top : top + STRIP], 1, mode="nearest")
+        opacity = (matte * smoothstep(0.0, tuning.CUT_OUT, follow)).astype(np.float32)
+        height, width = projection.matte.shape
+        canvas = np.s_[self._beyond.top : self._beyond.top + height, self._beyond.left : self._beyond.left + width]
+        leaves = distance_transform_edt(opacity[canvas] <= tuning.CLEAR) <= tuning.HALO * projection.head_width
+        invented = leaves * smoothstep(tuning.CUT_OUT, tuning.LEAVES_BACKGROUND, follow[canvas])
+        return Cut(opacity, opacity[canvas], invented.astype(np.float32), *self._triangles_of(opacity, moves))
 
-    def _leave_out_what_stays(self) -> None:
-        """Keep the triangles that show something, and those that could come before one, for they move; _shows (N,): which do."""
+    def _triangles_of(self, opacity: Array, moves: Array) -> tuple[Array, Array, Array]:
+        """The triangles that show something of ``opacity`` (H', W') and those that could come before one, for they move; which show; their
+        knots."""
         rows, columns = (
-            np.minimum(np.unique(self._knots[..., axis].astype(int)), limit - 1)
-            for axis, limit in zip((1, 0), self.opacity.shape)
+            np.minimum(np.arange(self._knots.shape[axis]) * self._step[1 - axis], limit - 1).astype(int)
+            for axis, limit in enumerate(opacity.shape)
         )
-        filled = np.logical_or.reduceat(np.logical_or.reduceat(self.opacity > 0, rows[:-1], axis=0), columns[:-1], axis=1)
+        filled = np.logical_or.reduceat(np.logical_or.reduceat(opacity > 0, rows[:-1], axis=0), columns[:-1], axis=1)
         # a cell is two triangles; looking up reaches a pixel beyond it
         shows = np.tile(binary_dilation(filled, np.ones((3, 3))).ravel(), 2)
-        kept = shows | (self._follow.ravel()[self._triangles] > 0).any(1)
-        self._triangles, self._shows = self._triangles[kept], shows[kept]
-        self._shown = np.unique(self._triangles[self._shows])
+        kept = shows | (moves.ravel()[self._triangles] > 0).any(1)
+        return self._triangles[kept], shows[kept], np.unique(self._triangles[shows])
+
+    def cut(self, loose: float) -> Cut:
+        """What moves where the shoulders are ``loose``, from 0, they are part of the photograph behind the head, to 1, they are cut out of it."""
+        if loose == 0:
+            return self._fixed
+        if loose == 1:
+            return self._loose
+        one, other = self._fixed, self._loose
+        opacity, inside, invented = (a + np.float32(loose) * (b - a) for a, b in zip(one[:3], other[:3]))
+        return Cut(opacity, inside, invented, *other[3:])
 
     def moved(self, pose: FacePose, change: Array) -> Array:
         """The knots (K, 3) following the head: pixels of the canvas, and metres of depth.
@@ -105,18 +141,16 @@ class PersonWarp:
         change (V, 3): how far the expression has moved each vertex, camera frame.
         """
         moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + self._expression(change))
+        carried = self.camera.project(self._flat + self._carried[..., None] * self._body.shift(pose))
         shift = (moved[..., :2] - self._start) * self._follow[..., None]
+        shift += (carried[..., :2] - self._knots) * (1 - self._follow[..., None])
         depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
         return np.concatenate([self._knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
 
-    def shown(self, knots: Array) -> Array:
-        """Those (P, 3) of ``knots`` (K, 3) between which something of the person is."""
-        return np.asarray(knots[self._shown])
-
-    def render(self, knots: Array, part: tuple[int, int, int, int]) -> tuple[Array, Array]:
+    def render(self, knots: Array, part: tuple[int, int, int, int], cut: Cut) -> tuple[Array, Array]:
         """The person in the ``part`` (left, top, right, bottom) of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
         opacity, and opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far."""
-        return self._lifted(knots, part, 1.0)
+        return self._lifted(knots, part, cut, 1.0)
 
     def moved_onto(self, camera: Camera, pose: FacePose, change: Array) -> Array:
         """The knots (K, 3) as :meth:`moved` has them, all of them following the head before another ``camera``."""
@@ -130,32 +164,38 @@ class PersonWarp:
         border = np.minimum(self._knots, size - self._knots).min(-1) / min(size)
         wanted = gaussian_filter(share[self._corners].mean(-1), tuning.EXPRESSION_SMOOTHING) * smoothstep(0.0, tuning.WARP_BORDER, border)
         wanted *= smoothstep(*tuning.REFERENCE_FOLLOWS, self._follows)
-        return self._lifted(knots, part, wanted)
+        return self._lifted(knots, part, self._fixed, wanted)
 
     def _expression(self, change: Array) -> Array:
         """(R, C, 3) metres, camera frame: how far the expression, ``change`` (V, 3), moves the knots."""
-        expression = (change[self._corners] * self._weights[..., None]).sum(2)
+        expression = np.zeros((*self._knots.shape[:2], 3))
+        near = np.einsum("...kc,...k->...c", change[self._corners[self._skin]], self._weights[self._skin])
         smoothing = tuning.EXPRESSION_SMOOTHING, tuning.EXPRESSION_SMOOTHING, 0.0  # the head on top has the sharp edges
-        return np.asarray(gaussian_filter(expression, smoothing))
+        expression[self._skin] = gaussian_filter(near, smoothing)
+        return expression
 
-    def _lifted(self, knots: Array, part: tuple[int, int, int, int], wanted: Array | float) -> tuple[Array, Array]:
+    def _lifted(self, knots: Array, part: tuple[int, int, int, int], cut: Cut, wanted: Array | float) -> tuple[Array, Array]:
         """Colours times opacity, and opacity (h, w, 4), and ``wanted``, one value or (R, C), where it is not stretched far (h, w)."""
         left, top, right, bottom = part
         points = knots - [left, top, 0]
-        raster = rasterise(points, self._triangles, bottom - top, right - left)
+        raster = rasterise(points, cut.triangles, bottom - top, right - left)
         # weighted by depth, so that the ratio is linear in the picture
-        places = np.concatenate([self._knots.reshape(-1, 2) * points[:, 2:], points[:, 2:]], axis=1)
-        kept = 1 - smoothstep(tuning.STRETCH_LOW, tuning.STRETCH_HIGH, self._stretch(knots[:, :2].reshape(self._knots.shape)))
+        pixels = (self._knots + self._corner).reshape(-1, 2)
+        places = np.concatenate([pixels * points[:, 2:], points[:, 2:]], axis=1)
+        kept, some = np.ones(self._knots.shape[:2]), self._around(cut.shown)
+        stretch = self._stretch(knots[:, :2].reshape(self._knots.shape)[some])
+        kept[some] = 1 - smoothstep(tuning.STRETCH_LOW, tuning.STRETCH_HIGH, stretch)
         sheet, share = lift(
-            self._person,
-            raster.triangle,
-            raster.barycentric,
-            self._triangles,
-            places.astype(np.float32),
-            (wanted * kept).ravel(),
-            self._shows,
-        )
+            self._person, cut.opacity, raster.triangle, raster.barycentric, cut.triangles, places.astype(np.float32),
+            (wanted * kept).ravel(), cut.shows,
+        )  # fmt: skip
         return np.asarray(sheet), np.asarray(share)
+
+    def _around(self, knots: Array, margin: int = 1) -> tuple[slice, slice]:
+        """Rows and columns that hold ``knots`` (P,), numbered row by row, and a ``margin`` about them."""
+        places = np.unravel_index(knots if len(knots) else np.zeros(1, int), self._knots.shape[:2])
+        rows, columns = (slice(max(int(place.min()) - margin, 0), int(place.max()) + margin + 1) for place in places)
+        return rows, columns
 
     def _stretch(self, knots: Array) -> Array:
         """How much longer the sheet is at each of its ``knots`` (R, C, 2), in the direction in which that is most: (R, C)."""

@@ -20,6 +20,8 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import Raster
 
 from . import tuning
+from .beyond import Beyond
+from .body import Body
 from .crops import choose_canvas, choose_window, cut_out
 from .kernels import MARGIN_UNIT, MOUTH, SKIN
 from .likeness import in_light_of
@@ -42,7 +44,7 @@ class Shown:
     @property
     def reached(self) -> Array:
         """(P, 3) of the knots, between which something of the person is."""
-        return self.reference.sheet.shown(self.knots)
+        return self.knots[self.reference.sheet.cut(0.0).shown]
 
     def opaque(self, follow: Array) -> Shown:
         """See :meth:`Look.opaque`."""
@@ -64,7 +66,7 @@ class Reference:
         image = in_light_of(main.projection, image, shape, camera.project(shape @ fit.rotation.T + fit.translation), camera)
         alpha = None if picture.alpha is None else cut_out(picture.alpha, window)
         self.photograph = Photograph(image, fit, camera, alpha)
-        self.sheet = PersonWarp(self.photograph.projection, fit, (0.0, 0.0, 0.0))
+        self.sheet = PersonWarp(self.photograph.projection, fit, Body(fit, 0.0), Beyond())
         sharp = min(window.scale * fit.scale / scale, detail(self.photograph) / max(detail(main), 1e-6), 1.0)
         self.near = Nearness.of(fit, sharp * shown_of(self.photograph))
 

@@ -19,9 +19,12 @@ from mimaface.face.pose import FacePose
 from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
+from mimaface.protocol.settings import BODY_FOLLOWS
 
 from . import tuning
-from .crops import choose_canvas, choose_window, cut_out
+from .beyond import Beyond
+from .body import Body
+from .crops import CropWindow, choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
 from .kernels import MOUTH, compose, hindmost
@@ -49,7 +52,7 @@ class PosedFrame(NamedTuple):
 class Reprojector:
     """Renders one portrait under any pose at one output size. Build once (0.3 s at 512²), then call :meth:`render`."""
 
-    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo") -> None:
+    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo", body_follows: float = BODY_FOLLOWS) -> None:
         fit = portrait.fit
         self.fit = fit
         self.crop = choose_window(portrait, size, framing)
@@ -72,18 +75,20 @@ class Reprojector:
         self._photograph = Photograph(image, fit, self.camera, alpha)
         self.projection = self._photograph.projection
         self._references = References(portrait, self._photograph, self.camera)
-        photo_width = portrait.image.shape[1]
-        right = photo_width - canvas.left - canvas.width / canvas.scale
-        held = canvas.left * canvas.scale, canvas.top * canvas.scale, max(right, 0.0) * canvas.scale
-        self._sheet = PersonWarp(self.projection, fit, held)
+        self._body = Body(fit, body_follows)
+        self._sheet = PersonWarp(self.projection, fit, self._body, _beyond(portrait, canvas, self._pixels_a_metre))
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
         still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
         self._rims, self._closing = LipRims.of(still, fit.blendshapes), ClosingLids.of(still, head.eye_centres_for(fit.identity))
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._drawn = np.unique(self.projection.triangles)
-        self._hindmost: tuple[Array, Array] | None = None
+        self._hindmost: dict[float, tuple[Array, Array]] = {}
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
+
+    @property
+    def _pixels_a_metre(self) -> float:
+        return self.camera.focal / -float(self.fit.translation[2])
 
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; RGBA (H, W, 4) with ``transparent``, in which only the person is opaque, and with a
@@ -107,34 +112,44 @@ class Reprojector:
         rigid = self._photograph.in_pose(pose)
         knots = self._sheet.moved(pose, posed - rigid)
         shown = self._references.shown(posed, pose)
-        reached = [self._sheet.shown(knots), *(each.reached for each in shown)]
+        loose = self._body.loose(pose)
+        cut = self._sheet.cut(loose)
+        reached = [knots[cut.shown], *(each.reached for each in shown)]
         box = around(np.concatenate([points[self._drawn], *reached]), self.view, self._seam + 1)
-        picture, provenance, cover = self._empty()
+        picture, provenance, cover = self._empty(loose)
         if box[0] == box[2] or box[1] == box[3]:
-            return self._with_alpha(picture, cover, transparent), provenance
-        sheet, kept = self._sheet.render(knots, box)
+            return self._with_alpha(picture, cover, loose, transparent), provenance
+        sheet, kept = self._sheet.render(knots, box, cut)
         sheet, kept = self._references.sheets(sheet, kept, shown, box)
-        shell, face, kept = self._render_head(posed, pose, sheet[..., 3], kept, box, shown)
+        head = around(points[self._drawn], box, self._seam + 1)
+        corner = head[1] - box[1], head[0] - box[0]
+        part = np.s_[corner[0] : head[3] - box[1], corner[1] : head[2] - box[0]]  # of the box
+        shell, face, kept[part] = self._render_head(posed, pose, sheet[part][..., 3], kept[part], head, shown)
         (left, top), on_canvas = self.view[:2], np.s_[box[1] : box[3], box[0] : box[2]]
         part = np.s_[box[1] - top : box[3] - top, box[0] - left : box[2] - left]  # of what is rendered
         targets = picture[self._part][part], provenance[self._part][part], cover[part]
-        compose(self._sheet.behind[on_canvas], self._sheet.invented[on_canvas], shell, sheet, kept, face, *targets)
-        return self._with_alpha(picture, cover, transparent), provenance
+        hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented[on_canvas]
+        compose(*hind, shell, sheet, kept, face, *corner, *targets)
+        return self._with_alpha(picture, cover, loose, transparent), provenance
 
-    def _empty(self) -> tuple[Array, Array, Array]:
-        """A frame without the person: the whole picture, its provenance, and of the rendered part how much the person covers: nothing."""
+    def _empty(self, loose: float) -> tuple[Array, Array, Array]:
+        """A frame without what moves when the shoulders are ``loose``, 0 to 1: the whole picture, its provenance, and of the rendered part
+        how much the person covers: nothing."""
         left, top, right, bottom = self.view
         view = np.s_[top:bottom, left:right]
-        if self._hindmost is None:
-            self._hindmost = self._pasted(*hindmost(self._sheet.behind[view], self._sheet.invented[view]))
-        return self._hindmost[0].copy(), self._hindmost[1].copy(), np.zeros((bottom - top, right - left), np.float32)
+        found = self._hindmost.get(loose)
+        if found is None:
+            found = self._pasted(*hindmost(self.projection.image[view], self._sheet.behind[view], self._sheet.cut(loose).invented[view]))
+            if loose in (0.0, 1.0):
+                self._hindmost[loose] = found
+        return found[0].copy(), found[1].copy(), np.zeros((bottom - top, right - left), np.float32)
 
     def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
         left, top, right, bottom = self.view
-        person = np.round(255 * self._sheet.opacity[top:bottom, left:right]).astype(np.uint8)
+        person = np.round(255 * self._sheet.cut(0.0).inside[top:bottom, left:right]).astype(np.uint8)
         provenance = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
         picture, provenance = self._pasted(self.image[self._part], provenance)
-        return self._with_alpha(picture, None, transparent), provenance
+        return self._with_alpha(picture, None, 0.0, transparent), provenance
 
     def _pasted(self, picture: Array, provenance: Array) -> tuple[Array, Array]:
         """The whole output, and its provenance, around those (h, w, 3) of the rendered part."""
@@ -144,11 +159,12 @@ class Reprojector:
         whole[self._part] = provenance
         return result, whole
 
-    def _with_alpha(self, picture: Array, cover: Array | None, transparent: bool) -> Array:
-        """``picture`` (H, W, 3), and an alpha where one is wanted; of its rendered part the person covers ``cover`` (h, w)."""
+    def _with_alpha(self, picture: Array, cover: Array | None, loose: float, transparent: bool) -> Array:
+        """``picture`` (H, W, 3), and an alpha where one is wanted; of its rendered part the person covers ``cover`` (h, w), cut out with the
+        shoulders as far as they are ``loose``, 0 to 1."""
         if not transparent and self._alpha is None:
             return picture
-        return np.dstack([picture, self._cutout(transparent).alpha(self._part, cover)])
+        return np.dstack([picture, self._cutout(transparent).alpha(self._part, cover, loose)])
 
     def _cutout(self, transparent: bool) -> Cutout:
         """What is see-through: beside the person, or where the photograph is. Made when it is first needed."""
@@ -167,8 +183,8 @@ class Reprojector:
             else:
                 still = share
                 beyond = background_behind(np.repeat(still[..., None], 3, axis=2), matte, halo)[self._part][..., 0]
-            sheet = self._sheet
-            self._cutouts[transparent] = Cutout.of(still, beyond, backdrop, self._part, sheet.opacity[view], sheet.invented[view])
+            cuts = [(cut.inside[view], cut.invented[view]) for cut in (self._sheet.cut(0.0), self._sheet.cut(1.0))]
+            self._cutouts[transparent] = Cutout.of(still, beyond, backdrop, self._part, cuts)
         return self._cutouts[transparent]
 
     def pose_vertices(self, pose: FacePose) -> Array:
@@ -179,7 +195,7 @@ class Reprojector:
         shape += self._closing.offset(shape)
         moved = shape @ pose.rotation.T + pose.translation
         follow = self.projection.follow[:, None]
-        return np.asarray(follow * moved + (1 - follow) * self.projection.still)
+        return np.asarray(follow * moved + (1 - follow) * (self.projection.still + self._body.shift(pose)))
 
     def _render_head(
         self, posed: Array, pose: FacePose, sheet: Array, kept: Array, box: tuple[int, int, int, int], shown: list[Shown]
@@ -229,8 +245,16 @@ class Reprojector:
 
     def _shade(self, raster: Raster, look: Look, shown: list[Shown], pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
-        metres = pixel * -float(self.fit.translation[2]) / self.camera.focal
+        metres = pixel / self._pixels_a_metre
         return self._references.shaded(self._photograph.shade(raster, look, metres), raster, shown, metres)
+
+
+def _beyond(portrait: Portrait, canvas: CropWindow, scale: float) -> Beyond:
+    """How far the person is continued where a ``canvas`` of ``scale`` pixels a metre ends with the photograph."""
+    height, width = portrait.image.shape[:2]
+    right, bottom = width - canvas.left - canvas.width / canvas.scale, height - canvas.top - canvas.height / canvas.scale
+    reach = round(tuning.BEYOND * scale)
+    return Beyond(*(reach if kept * canvas.scale < 1 else 0 for kept in (canvas.left, canvas.top, right, bottom)))
 
 
 def around(points: Array, limits: tuple[int, int, int, int], margin: int) -> tuple[int, int, int, int]:

@@ -21,6 +21,7 @@ Array = NDArray[Any]
 # --- crops
 # face heights from the face's middle that may move with the head. Lower: long hair stays behind; higher: more pixels a frame [+ 0]
 CANVAS_REACH = 2.3
+CANVAS_BELOW = 3.4  # the same downwards, where the shoulders are
 # share of the shown part that is kept around it, so that what moves in from outside has pixels. Higher: more pixels a frame [+ 0 dB, 182]
 CANVAS_AROUND = 0.35
 FACE_MARGIN = 1.7  # face heights a side of the "face" framing's square. Higher: more around the face
@@ -29,6 +30,8 @@ FACE_RAISED = 0.08  # of that square's side by which it lies above the face's mi
 # --- matte and cutout
 # face sizes to either side of the face's middle that the network sees. Higher: more of the body, with a coarser outline [+ 0]
 MATTE_AROUND = 1.7
+BODY_AROUND = 4.0  # the same for the network's second look, at shoulders and arms
+BODY_MEETS = 0.15  # of the first square's side over which the second look takes over at its border. Higher: more of the coarser outline
 SURE_PERSON = 0.025  # of that square's width inside the person's outline, from where on there are no holes. Higher: holes in hair stay [+ 0 dB, 108]
 # the network's answer, 0 to 1, between which a pixel turns from background to person. Higher: a tighter outline [+ 0.137 dB, 170]
 EDGE_LOW, EDGE_HIGH = 0.15, 0.85
@@ -67,7 +70,8 @@ HAIR_NEAREST = 0.004  # metres behind the nearest surface up to which a vertex i
 WARP_STEP, WARP_KNOTS = 6, 96  # least pixels between knots, most knots along the longer side. Higher: coarser; finer and slower
 DEPTH_REACH = 0.06  # head widths beside the head over which depth sinks to the skull's middle. Higher: hair moves as the face does
 DEPTH_SMOOTHING = 1.0  # knots over which depth is smoothed. Higher: fewer folds at the outline, a flatter head
-WARP_BORDER = 0.06  # of the picture's longer side over which it is held at its border. Higher: a stiffer border
+# of the picture's longer side over which the warp is held where the rendered part ends inside of the photograph. Higher: a stiffer border
+WARP_BORDER = 0.06
 # head widths from the head between which what is there stops following it. Higher: shoulders turn along
 REACH_LOW, REACH_HIGH = 0.30, 1.30
 EXPRESSION_SMOOTHING = 2.0  # knots over which the expression's folds are smoothed. Higher: less expression beside the face [0.037 dB, 52]
@@ -79,6 +83,23 @@ HALO = 0.015  # head widths around the person in which the photograph is not sur
 STRETCH_LOW, STRETCH_HIGH = 2.2, 3.8
 SKIN_REACH = 0.12  # head widths beside the face over which its expression fades. Higher: the background of a cheek moves along
 BEHIND_PERSON = 0.1  # metres behind the person that what stays lies. Only the order counts: of any size [0 dB, 1]
+
+# --- body
+NECK_BASE = np.array([0.0, -0.15, 0.0])  # metres in the head frame: what lies there goes with the shoulders as they go. Lower: more of the chest does
+BODY_REACH = 0.10, 0.50  # metres from the neck's base over which the body stops going along. Higher: more of the body moves, and more pixels a frame
+# metres that the head moves without the shoulders. Higher: they stay part of the still photograph longer, and frames are made sooner
+NECK_ALONE = 0.02
+LOOSE = 0.01  # metres more over which they are cut out of the photograph. Higher: a softer change, with softer outlines
+# metres beyond it that the head moves, of which the neck takes half; of more it takes less, of less more. Higher: stiffer shoulders, a longer neck
+NECK_TAKES = 0.05
+
+# --- beyond: what the photograph's border cuts off
+BEYOND = 0.16  # metres that the person goes on beyond the photograph's border. Lower: gaps at the border when the person moves far
+ROUNDED = 0.6  # height of hair beyond the border against half its width there. Higher: taller hair
+NECK_SOFT = 0.1  # head widths about the neck's base over which hair turns to shoulders. Higher: softer
+OUTLINE_AHEAD = 0.15  # head widths from the border over which the shoulders' direction is taken. Higher: a calmer, less local one
+STEEPEST = 1.5  # pixels down that a shoulder goes beyond the border for each to the side. Higher: steeper shoulders
+LEAST_BESIDE = 8  # pixels above and below a face that are mirrored to and fro. Higher: forehead and chin are where there are fewer
 
 # --- projection
 # cosines between surface and line of sight between which a pixel of the photograph is trusted; of eyeballs. Higher: more is mirrored or

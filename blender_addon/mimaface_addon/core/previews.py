@@ -19,6 +19,7 @@ import numpy as np
 from ..protocol.client import Client, Request
 from ..protocol.errors import MimaFaceError
 from ..protocol.motion import MotionClip
+from ..protocol.settings import BODY_FOLLOWS
 
 PROJECTED = "proxy"
 REST = 0.2  # seconds without a new pose after which the hand rests; less asks for pictures that the next movement throws away
@@ -33,7 +34,7 @@ class Pose:
     """What is to be seen.
 
     motion: one frame. size: pixels of the longer side while the hand moves; engine, fine: the engine and the size once it rests. moved:
-    when it moved, seconds on the monotonic clock.
+    when it moved, seconds on the monotonic clock. body_follows: as in ``RenderSettings``.
     """
 
     portrait: str
@@ -43,6 +44,7 @@ class Pose:
     fine: int
     moved: float
     generation: int = 0
+    body_follows: float = BODY_FOLLOWS
 
     @property
     def rests(self) -> bool:
@@ -175,7 +177,8 @@ class Previews:
 
 
 def _request(client: Client, pose: Pose, fine: bool) -> Request:
-    settings = {"engine": pose.engine if fine else PROJECTED, "size": pose.fine if fine else pose.size}
+    engine, size = (pose.engine, pose.fine) if fine else (PROJECTED, pose.size)
+    settings = {"engine": engine, "size": size, "body_follows": pose.body_follows}
     fields = {"portrait": pose.portrait, "slot": SLOT, "generation": pose.generation, "settings": settings}
     return client.request("preview", fields, [pose.motion.to_bytes()], timeout=TIMEOUT)
 

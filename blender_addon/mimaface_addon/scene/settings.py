@@ -45,6 +45,7 @@ class Settings(Protocol):
     stream_host: str
     stream_port: int
     watermark: bool
+    body_follows: float
 
 
 def settings_of(scene: bpy.types.Scene) -> Settings:

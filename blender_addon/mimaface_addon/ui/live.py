@@ -95,13 +95,14 @@ def follow(depsgraph: bpy.types.Depsgraph) -> None:
     if client is None:
         live.key = ()
         return
-    engine = settings_of(bpy.context.scene).engine
+    settings = settings_of(bpy.context.scene)
+    engine, body = settings.engine, settings.body_follows
     fine = next((size for size in SIZES if size >= live.seen), SIZES[-1])
-    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, id(client)
+    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, body, id(client)
     if key == live.key and same:
         return
     live.key = key
-    pose = Pose(portrait, posing.motion_of(live.values[None]), min(fine, MOVING), str(key[1]), fine, time.monotonic())
+    pose = Pose(portrait, posing.motion_of(live.values[None]), min(fine, MOVING), str(key[1]), fine, time.monotonic(), body_follows=body)
     live.previews.show(client, pose)
     live.main_thread_seconds.append(time.perf_counter() - started)
 

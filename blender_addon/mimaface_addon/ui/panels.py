@@ -185,6 +185,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         wrapped(column, "Frames without a watermark are for intermediate work; their credentials say so", "INFO")
     if item is not None:
         layout.prop(item, "mimaface_consent")
+    column.prop(settings, "body_follows", slider=True)
     frames = bake.shot_frames(scene)
     if scene.use_preview_range or scene.frame_step > 1:
         part = "the preview range" if scene.use_preview_range else "the scene"

@@ -4,10 +4,11 @@
 # annotations are evaluated: Blender reads the properties from them
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..core.capture import SOURCES
 from ..core.delivery import note
+from ..protocol.settings import BODY_FOLLOWS
 from ..scene import strips
 from ..scene.rig import is_rig
 from ..scene.settings import Take
@@ -107,6 +108,10 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         description="An imperceptible mark in the frames that says how they were made; without it they are for intermediate work",
         default=True,
     )
+    body_follows: FloatProperty(
+        name="Body Follows", description="How far the shoulders go with a head that moves far: 0, they stay, to 1", default=BODY_FOLLOWS,
+        min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
 
 
 CLASSES = (MimaFaceTake, MimaFaceScene)

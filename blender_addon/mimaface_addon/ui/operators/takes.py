@@ -43,7 +43,7 @@ class MIMAFACE_OT_generate(Operator):
             "portrait": item.get("mimaface_portrait", settings.portrait_id),
             "settings": {
                 "engine": settings.engine, "quality": settings.quality, "size": settings.size, "framing": settings.framing,
-                "transparent": settings.transparent, "watermark": settings.watermark,
+                "transparent": settings.transparent, "watermark": settings.watermark, "body_follows": settings.body_follows,
             },
             "consent": consent(item),
         }  # fmt: skip

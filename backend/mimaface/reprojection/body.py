@@ -1,0 +1,52 @@
+"""The body follows the head: what hangs on the neck is carried along when the neck's base moves, the less the further away it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.face.fit import FittedFace
+from mimaface.face.pose import FacePose
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import smoothstep
+
+from . import tuning
+
+Array = NDArray[Any]
+
+
+class Body:
+    """How far the shoulders go with the head, and which part of that a point of the body goes along.
+
+    The neck takes a small motion alone; of a larger one it leaves more and more to the shoulders. Turns and tilts of the head are the
+    neck's alone. follows: from 0, the shoulders stay, to 1, they leave nothing to the neck when the head goes far.
+    """
+
+    def __init__(self, fit: FittedFace, follows: float) -> None:
+        self.follows = follows
+        self._place = fit.translation
+        self._base = fit.translation + fit.rotation @ tuning.NECK_BASE
+
+    def shift(self, pose: FacePose) -> Array:
+        """(3,) metres, camera frame: how far the shoulders go with a head in ``pose``."""
+        moved = pose.translation - self._place
+        far = self._leaves(moved) ** 2
+        return np.asarray(self.follows * far / (far + tuning.NECK_TAKES**2) * moved)
+
+    def loose(self, pose: FacePose) -> float:
+        """0 while the shoulders stay, rising to 1 soon after they begin to go with a head in ``pose``."""
+        return float(smoothstep(0.0, tuning.LOOSE, np.array(self.follows * self._leaves(pose.translation - self._place))))
+
+    def _leaves(self, moved: Array) -> float:
+        """Metres by which a head that has ``moved`` (3,) is further than the neck goes alone."""
+        return max(float(np.linalg.norm(moved)) - tuning.NECK_ALONE, 0.0)
+
+    def share(self, points: Array) -> Array:
+        """(…) of :meth:`shift` by which ``points`` (…, 3) metres, camera frame, of the photograph go along: 1 at the neck's base, 0 far off."""
+        return 1 - smoothstep(*tuning.BODY_REACH, np.linalg.norm(points - self._base, axis=-1))
+
+    def neck(self, camera: Camera) -> float:
+        """The row of a picture of ``camera`` in which the neck's base is."""
+        return float(camera.project(self._base)[1])
