@@ -77,7 +77,7 @@ def test_it_is_read_after(marked, way):
 
 def test_a_face_is_left_nearly_as_it_is_and_the_picture_is_still_read_from_a_film(photo):
     height, width = photo.shape[:2]
-    face = np.array([0.3 * width, 0.2 * height, 0.7 * width, 0.7 * height])
+    face = np.array([0.38 * width, 0.3 * height, 0.62 * width, 0.6 * height])
     marked = Watermark(MESSAGE, face).mark(photo)
     change = (marked.astype(int) - photo) ** 2
     inside, all_of_it = change[int(0.4 * height) : int(0.5 * height), int(0.4 * width) : int(0.6 * width)], change
