@@ -14,10 +14,12 @@ import pytest
 from conftest import COLLINS
 from mimaface.cli import main
 from mimaface.drivers import ReadingSettings, RetargetSettings, open_motion
+from mimaface.drivers.speech import speech_motion
 from mimaface.drivers.speech.phones import Phone, filled, phones_of
 from mimaface.drivers.speech.recogniser import Recogniser
 from mimaface.drivers.speech.sound import RATE, blocks
 from mimaface.drivers.speech.visemes import mouth_motion
+from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.mouth import PARTING
@@ -125,6 +127,16 @@ def test_lips_are_shut_at_every_rate(rate):
     assert all(gap[np.argmin(np.abs(time - middle))] < 0 for middle in middles)
     steps = np.abs(np.diff(shapes[:, BLENDSHAPE_INDEX["jawOpen"]])) * rate
     assert steps.max() < 12, "a jaw opens in 40 ms at the fastest"
+
+
+def test_a_photograph_that_smiles_shuts_its_lips_too(portrait):
+    clip = speech_motion(known_phones(), KNOWN["seconds"], None, ReadingSettings())
+    posed = clip.but(blendshapes=np.stack([pose.blendshapes for pose in poses_for(portrait.fit, clip)]))
+    gap, away = parted(posed), parted(clip.but(blendshapes=np.tile(portrait.fit.blendshapes, (len(clip), 1))))
+    assert away[0] > 0.03, "it smiles with open lips"
+    for phone in known_phones():
+        if phone.viseme == "PP":
+            assert gap[np.argmin(np.abs(clip.time - (phone.begin + phone.end) / 2))] <= 0
 
 
 def test_a_level_that_is_another_throughout_changes_nothing(tmp_path):
