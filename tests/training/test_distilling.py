@@ -114,6 +114,9 @@ def test_a_model_that_cannot_be_distilled_is_named(tmp_path, capsys):
     folders = ["--data", str(tmp_path), "--held-out", str(tmp_path), "--out", str(tmp_path / "run")]
     assert main(["train", "distill", "--steps", "1", *folders]) == 2
     assert "name the folder of one with --model" in capsys.readouterr().err
+    quick = fresh(guidance=1.0, sampler=SamplerConfig(method="ddim", steps=FEW, prediction="sample"))
+    with pytest.raises(InvalidInput, match="samples in 4 steps without guidance: a student could not be quicker"):
+        make_stage(quick, settings(stage="distill"), tmp_path, tmp_path)
     released = fresh()
     released.config = RELEASED_SD15
     with pytest.raises(InvalidInput, match="albedo, identity, illumination, which shards do not hold"):

@@ -92,5 +92,8 @@ def make_stage(
             f"{model.config.name} is driven by {', '.join(sorted(unknown))}, which shards do not hold",
             "train a model that ARKit blendshapes drive",
         )
+    own = model.config.sampler.steps
+    if config.stage == "distill" and own <= config.student_steps and model.config.guidance == 1:
+        raise InvalidInput(f"{model.config.name} samples in {own} steps without guidance: a student could not be quicker", "use it as it is")
     stores = [prepare_latents(model, shards_in(folder), encoder_of(model)) for folder in (data, held_out)]
     return (DistillingStage if config.stage == "distill" else DenoisingStage)(model, config, *stores)
