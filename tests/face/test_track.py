@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from conftest import motion_of
+from mimaface.face.fit import LandmarkModel
+from mimaface.face.landmarks import Landmarks
 from mimaface.face.pose import poses_for
-from mimaface.face.track import track_frames
+from mimaface.face.track import Tracker, track_frames
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
@@ -60,3 +62,20 @@ def test_missing_faces_are_bridged_and_said(film):
 def test_no_face_at_all_is_an_error():
     with pytest.raises(NoFaceFound, match="any of 3 frames"):
         track_frames([(index / 25, np.zeros((200, 200, 3), np.uint8)) for index in range(3)], "empty.mp4")
+
+
+def test_a_blink_of_a_tenth_of_a_second_is_whole(portrait):
+    """Blinks are the fastest that a face does: what keeps others steady would leave them half open."""
+    model, fit, tracker = LandmarkModel.load(), portrait.fit, Tracker()
+    lids = [BLENDSHAPE_INDEX[name] for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+    blinking = [0, 0, 0, 0.5, 1, 0.5, 0, 0, 0]
+    for frame, value in enumerate(blinking):
+        blendshapes, points = fit.blendshapes.copy(), fit.landmarks.copy()
+        blendshapes[lids] = value
+        places = model.points(fit.identity, blendshapes) @ fit.rotation.T + fit.translation
+        points[model.index, :2] = fit.camera.project(places)[:, :2]
+        tracker._times.append(frame / 30)
+        tracker._found.append(Landmarks(points, 1.0))
+    tracker._size = portrait.image.shape[1::-1]
+    *_, clip = tracker.finish()
+    assert clip.blendshapes[4, lids].min() > 0.75 and clip.blendshapes[[1, 7]][:, lids].max() < 0.2

@@ -197,10 +197,10 @@ def gauss_newton_step(
     camera: Camera,
     estimate: Estimate,
     free_identity: bool,
-    blendshapes_prior: tuple[Array, float] | None = None,
+    blendshapes_prior: tuple[Array, Array] | None = None,
     model: LandmarkModel | None = None,
 ) -> Estimate:
-    """One bounded step. ``blendshapes_prior`` (values (52,), standard deviation) pulls toward an earlier frame."""
+    """One bounded step. ``blendshapes_prior`` (values (52,), standard deviations (52,)) pulls toward an earlier frame."""
     model = model or LandmarkModel.load()
     residual, pose, by_blendshape, by_identity = linearise(points, camera, estimate, model, free_identity)
     jacobian = np.concatenate([pose, by_blendshape, by_identity], axis=1)
@@ -274,7 +274,7 @@ def _mirror_pairs() -> list[tuple[int, int]]:
     return [(BLENDSHAPE_INDEX[n], BLENDSHAPE_INDEX[mirror_name(n)]) for n in BLENDSHAPE_NAMES if n.endswith("Left")]
 
 
-def add_blendshape_prior(hessian: Array, gradient: Array, blendshapes: Array, prior: tuple[Array, float] | None) -> None:
+def add_blendshape_prior(hessian: Array, gradient: Array, blendshapes: Array, prior: tuple[Array, Array] | None) -> None:
     """Blendshapes are small, both sides act alike, and (when given) the frame before was like this one."""
     block = np.arange(6, 6 + len(blendshapes))
     hessian[block, block] += 1 / tuning.BLENDSHAPE_SPREAD**2

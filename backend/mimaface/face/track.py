@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.smoothing import one_euro
 from mimaface.geometry.threads import one_thread
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.motion import BRIDGE, MotionClip, way_across
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
@@ -90,7 +91,7 @@ class Tracker:
                 rounds = 6
             else:
                 step = max(self._times[frame] - self._times[before], 1e-3)
-                prior, rounds = (estimate.blendshapes, float(tuning.BLENDSHAPE_DRIFT * np.sqrt(step / 10))), 3
+                prior, rounds = (estimate.blendshapes, _drift() * np.sqrt(step / 10)), 3
             for _ in range(rounds):
                 estimate = gauss_newton_step(points, camera, estimate, False, prior)
             estimates[frame] = estimate
@@ -153,6 +154,14 @@ class Tracker:
             raw = raw[held]
         wide = np.clip(raw * tuning.GAZE_GAIN, -1.0, 1.0)
         return one_euro(wide, np.array(self._times)[seen], tuning.GAZE_CUTOFF, tuning.GAZE_SPEED), sure
+
+
+def _drift() -> Array:
+    """(52,) per second: how fast each blendshape is expected to change. A blink takes a tenth of a second."""
+    blinks = [BLENDSHAPE_INDEX[name] for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+    result = np.full(len(BLENDSHAPE_INDEX), tuning.BLENDSHAPE_DRIFT)
+    result[blinks] = tuning.BLINK_DRIFT
+    return result
 
 
 def track_frames(frames: Iterable[tuple[float, Array]], name: str = "video") -> MotionClip:

@@ -76,6 +76,7 @@ LEAST_OPEN = 0.2  # of a blink's way that a photographed lid counts as open. Hig
 # --- track
 IDENTITY_FRAMES = 10  # of a video whose mean is the face's identity. Higher: steadier, and later known
 BLENDSHAPE_DRIFT = 1.2  # per second: how fast a blendshape is expected to change. Higher: less smoothing
+BLINK_DRIFT = 6.0  # the same of blinks, which take a tenth of a second. Higher: less smoothing, more flicker of lids
 CLOSED_EYE = 0.12  # lid opening as a share of the eye's width below which the iris is not trusted. Higher: gaze rests in more frames
 GAZE_GAIN = 1 / np.array([0.83, 0.35])  # of the true yaw and pitch, the landmarker shows so much on renders: measured
 GAZE_CUTOFF, GAZE_SPEED = 3.0, 4.0  # One-Euro (Casiez et al. 2012): Hz, Hz per rad/s. Higher: less smoothing at rest; in motion
