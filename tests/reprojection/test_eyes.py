@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mimaface.face.head import Head
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.reprojection.eyes import saturation, white_of_eye
+from mimaface.reprojection.gaze_limits import GazeLimits
 from mimaface.reprojection.kernels import SKIN
 from mimaface.reprojection.reprojector import Reprojector
 from mimaface.reprojection.tuning import WHITE_HIGH, WHITE_LOW
@@ -61,3 +63,16 @@ def test_an_eye_that_was_closed_opens_without_its_lid(portrait):
     assert np.ptp(shut.eyes[middle], axis=(1, 2)).max() < 12, "nothing of the photograph"
     assert shut.eyes[middle].mean() < 0.6 * skin.mean()
     assert np.ptp(opened.eyes[middle], axis=(1, 2)).max() > 40
+
+
+@pytest.mark.parametrize("pitch", [-0.9, 0.9])
+def test_an_iris_stays_in_the_opening_of_its_lids(portrait, pitch):
+    """However far the driver looks up or down; both eyes go alike, and the photograph's own gaze stays to the bit."""
+    fit, head = portrait.fit, Head.load()
+    centres, shape = head.eye_centres_for(fit.identity), head.posed(fit.identity, fit.blendshapes, fit.gaze)
+    limits = GazeLimits.of(shape, centres, fit.gaze)
+    assert limits.within(shape, fit.gaze) is fit.gaze
+    wild = np.stack([fit.gaze[:, 0], np.full(2, pitch)], axis=1)
+    kept = limits.within(shape, wild)
+    assert np.ptp(kept[:, 1]) < 1e-12 and abs(kept[0, 1]) < 0.6 * abs(pitch) and np.array_equal(kept[:, 0], wild[:, 0])
+    assert np.array_equal(limits.within(shape, kept), kept)

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 UPPER = ((398, 384, 385, 386, 387, 388, 466), (173, 157, 158, 159, 160, 161, 246))
 LOWER = ((382, 381, 380, 374, 373, 390, 249), (155, 154, 153, 145, 144, 163, 7))
 CORNERS = ((263,), (33,))
-MEETS = 0.0  # metres above the lower lid's edge where an upper lid stops. Higher: closed lids lie higher, and leave a slit
+MEETS = 0.0005  # metres above the lower lid's edge where an upper lid stops. Higher: closed lids lie higher, and leave a slit
 LID_THICK = 0.001  # metres in front of the eyeball that a lid stays at least, if it was. Higher: fuller lids
 CORNER_SINKS = 0.001  # metres that the outer corner of an eye sinks in a blink. Higher: closed lids slant
 REACH = 0.020, 0.032  # metres from the eye's middle: what moves with the lid is whole up to the first, still from the second
@@ -37,7 +37,7 @@ class ClosingLids:
     @staticmethod
     def of(shape: Array, centres: Array) -> ClosingLids:
         """shape (V, 3): the mesh in the photograph's expression, head frame, metres; centres (2, 3) of the eyeballs."""
-        places = [_rows(side) @ shape for side in range(2)]
+        places = [lid_rows(side) @ shape for side in range(2)]
         count = len(UPPER[0])
         past = np.stack([_past(place[:, 1]) for place in places])
         return ClosingLids(centres, past, np.array([place[2 * count, 1] for place in places]))
@@ -47,12 +47,12 @@ class ClosingLids:
         result = np.zeros_like(shape)
         count = len(UPPER[0])
         for side in range(2):
-            height = (_rows(side) @ shape)[:, 1]
+            height = (lid_rows(side) @ shape)[:, 1]
             more = np.maximum(_past(height) - self.past[side], 0)
             corner = max(self.corners[side] - CORNER_SINKS - height[2 * count], 0.0)
             if not more.any() and not corner:
                 continue
-            near, answer = _answers(side)
+            near, answer = lid_answers(side)
             lifted = answer[:, :count] @ more + answer[:, 2 * count] * corner
             old = shape[near] - self.centres[side]
             around = np.sqrt(np.maximum(old[:, 1] ** 2 + old[:, 2] ** 2 - (old[:, 1] + lifted) ** 2, 0))  # on its way around the eyeball
@@ -67,7 +67,7 @@ class ClosingLids:
 def lower_lids(shape: Array, centres: Array) -> Array:
     """(2,) pitch in radians, seen from the eyes' centres (2, 3), of the middle of each lower lid's edge; shape (V, 3), head frame."""
     count = len(UPPER[0])
-    middle = np.stack([(_rows(side) @ shape)[count + 2 : count + 5].mean(0) for side in range(2)]) - centres
+    middle = np.stack([(lid_rows(side) @ shape)[count + 2 : count + 5].mean(0) for side in range(2)]) - centres
     return np.asarray(np.arctan2(middle[:, 1], middle[:, 2]))
 
 
@@ -84,12 +84,12 @@ def _chosen(side: int) -> list[int]:
 
 
 @functools.cache
-def _rows(side: int) -> csr_array:
+def lid_rows(side: int) -> csr_array:
     """(2K + 1, V) of the landmarks of one eye on the mesh."""
     return landmarks_on_mesh()[0][_chosen(side)]
 
 
 @functools.cache
-def _answers(side: int) -> tuple[Array, Array]:
+def lid_answers(side: int) -> tuple[Array, Array]:
     """Vertices (N,) around one eye, and their heights (N, 2K + 1) for one metre of each landmark."""
     return field_answers(tuple(_chosen(side)), Head.load().eye_centres[side], REACH)

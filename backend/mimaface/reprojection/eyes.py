@@ -53,8 +53,8 @@ def lid_tables(shape: Array, centres: Array) -> Array:
         away = shape[edge] - centres[side]
         yaw = np.arctan2(away[:, 0], away[:, 2])
         pitch = np.arctan2(away[:, 1], np.hypot(away[:, 0], away[:, 2]))
-        order = np.argsort(yaw)
-        tables[side] = np.interp(yaws, yaw[order], pitch[order])
+        curve = np.polynomial.Polynomial.fit(yaw, pitch, tuning.LID_DEGREE)  # the rim is thick: vertices that are neighbours lie apart
+        tables[side] = curve(np.clip(yaws, yaw.min(), yaw.max()))
     return tables
 
 

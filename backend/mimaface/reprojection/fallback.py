@@ -17,6 +17,7 @@ from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from . import tuning
 from .eyes import around_eyes, lash_colour, upper_lid_edge
 from .kernels import MARGIN_UNIT, SKIN, TEETH
+from .lashes import darkened, darkest_around, lid_skin
 from .mouth import mouth_colours
 
 Array = NDArray[Any]
@@ -24,8 +25,9 @@ Array = NDArray[Any]
 
 def fallback_colours(
     image: Array, place: Array, trust: Array, skin_triangles: Array, source_kind: Array, margin: Array, flat: bool, parted: float
-) -> tuple[Array, Array, Array]:
-    """Colours (V, 3) of hidden vertices, the light on the face (3,) and the colour of its skin (3,).
+) -> tuple[Array, Array, Array, tuple[Array, Array]]:
+    """Colours (V, 3) of hidden vertices, the light on the face (3,), the colour of its skin (3,), and of its lashes the colour (3,) and
+    how far they darken (V,) what the photograph shows, see ``lashes.Lashes``.
 
     flat: whether it is a drawing in flat colours, whose lids are of one; parted: metres between the lips: closed lips show all of their colours.
     """
@@ -34,7 +36,7 @@ def fallback_colours(
     seen = image[row, column].astype(np.float64)
     inside = (source_kind[row, column] == SKIN) & (margin[row, column, SKIN] > tuning.SURE_MARGIN * MARGIN_UNIT)
     sure = (trust > tuning.SURE_TRUST) & ~head.region("lids") & inside
-    result = harmonic_extension(seen, sure, skin_triangles, tuning.NO_SKIN)
+    result = harmonic_extension(seen, lid_skin(seen, sure), skin_triangles, tuning.NO_SKIN)
     on_skin = (trust > tuning.SURE_TRUST) & (source_kind[row, column] == SKIN)
     result = _hair_colours(head, result, skin_triangles, seen, on_skin)
     near = on_skin & (margin[row, column, SKIN] > tuning.LIP_MARGIN * MARGIN_UNIT)
@@ -49,9 +51,11 @@ def fallback_colours(
         result[around_eyes()] = skin
     lids = head.region("lids")
     edge = surface_coordinates()[lids, 0] / (tuning.LASH_WIDTH_DRAWN if flat else tuning.LASH_WIDTH)
-    lashes = np.minimum(lash_colour(seen, trust, skin), result[lids])
+    dark = np.zeros(len(seen)) if flat else darkened(darkest_around(image, place)[row, column], result, skin_triangles) * on_skin
+    colour = lash_colour(seen, trust, skin)
+    lashes = np.minimum(colour, result[lids])
     result[lids] += np.exp(-(edge**2))[:, None] * (lashes - result[lids])
-    return np.clip(result, 0, 255).astype(np.float32), light, skin
+    return np.clip(result, 0, 255).astype(np.float32), light, skin, (colour, dark)
 
 
 def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:

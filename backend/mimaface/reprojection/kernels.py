@@ -20,7 +20,7 @@ Corners: TypeAlias = tuple[int, int, int]
 Shares: TypeAlias = tuple[float, float, float]
 SKIN, EYE, MOUTH, TEETH = 1, 2, 3, 4
 MARGIN_UNIT = 4.0  # margins are kept in quarters of such a pixel, −32 to 31.75
-TRUST, MIRROR, CALM, OPACITY, SAME, INNER, SHADE = range(7)  # columns of ``factors``
+TRUST, MIRROR, CALM, OPACITY, SAME, INNER, SHADE, LASH, LASH_AWAY = range(9)  # columns of ``factors``
 EYE_REACH = 1.3  # radians from the pupil to the border of an eye picture
 LID_BINS, LID_SPAN = 33, 1.1  # columns of a lid table, radians of yaw to either side
 
@@ -43,16 +43,18 @@ def mix(values: Array, corners: Corners, shares: Shares, column: int) -> float:
 def texture(  # house: compiled, so it takes the arrays of Projection and Look one by one
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
     surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, tuning: KernelTuning,
-    eyes: Array, turns: Array, lids: Array, dark: Array, gum: Array, pixel: float,
+    eyes: Array, turns: Array, lids: Array, dark: Array, gum: Array, lash: Array, pixel: float,
 ) -> Array:  # fmt: skip
     """Colour, opacity, and how much of it no pixel of the photograph shows (h, w, 5), of a raster of the posed head.
 
-    own, partner (V, 3): u·z, v·z, z in the source, of a vertex and of its mirror partner; factors (V, 7): trust, mirror trust,
+    own, partner (V, 3): u·z, v·z, z in the source, of a vertex and of its mirror partner; factors (V, 9): trust, mirror trust,
     stillness (1: hardly moved, so its own pixel is right), opacity, sameness (1: moved with the head, but not on it), inner
-    (1: opaque even where no pixel is known), shade; fallback (V, 3) RGB; surface (V, 4): see ``fallback.surface_coordinates``;
+    (1: opaque even where no pixel is known), shade, lashes, metres above the lid line; fallback (V, 3) RGB;
+    surface (V, 4): see ``fallback.surface_coordinates``;
     image, inner_image (H, W, 3): the photograph, and its mouth continued over the lips; tuning: see there;
     eyes (2, S, S, 3) pictures of both eyes, turned by turns (2, 3, 3); lids (2, 33): pitch of the upper lid's edge by yaw;
-    dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; pixel: metres at the head.
+    dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; lash (5,): RGB of the
+    lashes, metres over which they fade above and below the lid line; pixel: metres at the head.
     """
     height, width = found.shape
     result = np.zeros((height, width, 5), np.float32)
@@ -99,6 +101,14 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                 sample_into(seen, picture, u, v)
                 for channel in range(3):
                     colour[channel] += share * (seen[channel] - colour[channel])
+            if mine == SKIN:
+                lashes = mix(factors, corners, shares, LASH)
+                if lashes > 0:
+                    away = mix(factors, corners, shares, LASH_AWAY)
+                    away /= lash[3] if away > 0 else lash[4]
+                    lashes *= np.exp(-away * away)
+                    for channel in range(3):
+                        colour[channel] += lashes * min(lash[channel] - colour[channel], 0.0)
             for channel in range(3):
                 result[y, x, channel] = colour[channel]
             result[y, x, 3] = opacity * max(1 - unknown, mix(factors, corners, shares, INNER))

@@ -64,6 +64,11 @@ class Photograph:
         self._lids = Lids.around(self.projection)
         self._eye_centres = head.eye_centres_for(fit.identity)
         self._lower_lids = lower_lids(self._still_head, self._eye_centres)
+        at_rest = lid_tables(self._still_head, self._eye_centres)
+        self._gap = at_rest[:, LID_BINS // 4 : -(LID_BINS // 4)].mean(1) - self._lower_lids
+        length = self.projection.lashes.length
+        self._lash = np.array([*self.projection.lashes.colour, *(a + b * length for a, b in (tuning.LASHES_ABOVE, tuning.LASHES_BELOW))])
+        self._side = (head.vertices[:, 0] <= 0).astype(int)
         place, partner = self.projection.place, self.projection.mirror_place
         self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
         self._partner = np.concatenate([partner[:, :2] * partner[:, 2:], partner[:, 2:]], axis=1)
@@ -95,16 +100,20 @@ class Photograph:
         if projection.flat:  # a drawn eye is larger than its lids: all the skin around it takes its place as they move
             unfolded = np.maximum(unfolded, around_closing_eyes(moved))
             calm, mirror_trust = calm * (1 - unfolded), mirror_trust * (1 - unfolded)
-        trust = projection.trust * (1 - unfolded)
         shape = (posed - pose.translation) @ pose.rotation
+        lids = lid_tables(shape, self._eye_centres)
+        gap = lids[:, LID_BINS // 4 : -(LID_BINS // 4)].mean(1) - self._lower_lids
+        closed = smoothstep(*tuning.LASHES_SEEN, 1 - gap / np.maximum(self._gap, 1e-3)) * smoothstep(*tuning.WAS_OPEN, self._gap)
+        lash_away, lash = projection.lashes.over(shape, self._eye_centres, lids, closed)
+        behind = projection.lashes.darkened * closed[self._side]
+        calm, mirror_trust = calm * (1 - behind), mirror_trust * (1 - behind)
+        trust = projection.trust * (1 - np.maximum(unfolded, behind))
         factors = np.stack(
-            [trust, mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing)],
+            [trust, mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing), lash, lash_away],
             axis=1,
         )
         fallback = projection.fallback * lips_shadow(shape, projection.correction.parted)[:, None]
         painted = np.maximum(unfolded, changed * inside)
-        lids = lid_tables(shape, self._eye_centres)
-        gap = lids[:, LID_BINS // 4 : -(LID_BINS // 4)].mean(1) - self._lower_lids
         light = tuning.NARROW_LIGHT + (1 - tuning.NARROW_LIGHT) * smoothstep(*tuning.NARROW, gap)
         eyes = projection.eyes * light.astype(np.float32)[:, None, None, None]
         return Look(factors, fallback, gaze_rotation(pose.gaze), lids, painted, eyes)
@@ -117,7 +126,7 @@ class Photograph:
                 raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
                 look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
                 projection.margin, tuning.KERNELS,
-                look.eyes, look.turns, look.lids, projection.dark, projection.gum, pixel,
+                look.eyes, look.turns, look.lids, projection.dark, projection.gum, self._lash, pixel,
             )
         )  # fmt: skip
 

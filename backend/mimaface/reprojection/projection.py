@@ -26,6 +26,7 @@ from .eyes import eye_pictures
 from .fallback import fallback_colours
 from .hair import hair_offset
 from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH
+from .lashes import Lashes, lash_length
 from .matte import person_colours, person_matte
 from .mouth import continue_mouth
 from .tone import Tone, tone_of
@@ -48,8 +49,8 @@ class Projection:
     inner (V,): 1 where hidden vertices are opaque; above_chin (V,): 0 on the chin's underside;
     follow (V,): 1 moves with the head, 0 stays (base of the neck);
     flat: whether it is a drawing in flat colours;
-    eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; tone: the tone
-    of the photograph;
+    eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; lashes: those of
+    its eyes; tone: the tone of the photograph;
     at the source pixels: depth and source_kind (H, W), margin (H, W, 5) int8: quarters of a pixel to the nearest other surface,
     by kind; see ``tuning.SAMPLE_MARGINS``.
     """
@@ -76,6 +77,7 @@ class Projection:
     eyes: Array
     dark: Array
     gum: Array
+    lashes: Lashes
     tone: Tone
     follow: Array
     depth: Array
@@ -127,11 +129,13 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     neutral = head.vertices
     low = neutral[:, 1] + tuning.NECK_SLOPE * np.maximum(neutral[:, 2], 0)
     flat = is_flat(image, place[head.region("face"), :2])
-    fallback, light, skin = fallback_colours(
+    fallback, light, skin, (lash, dark) = fallback_colours(
         person, place, seen, triangles[kind == SKIN], source_kind, margin, flat, correction.parted
     )
     pictures = eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
     tone = tone_of(image, matte)
+    length = 0.0 if flat else lash_length(person, camera, still, fit.rotation[:, 1])
+    lashes = Lashes(tone.painted(lash), length, dark)
     ivory = tuning.IVORY * light
     gum = tone.painted(tuning.GUM * ivory) / tone.painted(ivory)
     rest = vertex_normals(neutral, triangles)
@@ -147,7 +151,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
         head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH] / MARGIN_UNIT),
         triangles, kind, head.triangle_part[head.drawn()], still, place, place[mirror], trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, tone.painted(pictures).astype(np.float32),
-        tone.painted(tuning.THROAT * light), gum, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), raster.depth,
+        tone.painted(tuning.THROAT * light), gum, lashes, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), raster.depth,
         source_kind, margin,
     )  # fmt: skip
 

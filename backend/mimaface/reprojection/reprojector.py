@@ -7,12 +7,14 @@ face, which opens and closes, with what no photograph shows painted (:mod:`mimaf
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.face.closing_lids import ClosingLids
+from mimaface.face.lid_rims import LidRims
 from mimaface.face.lip_rims import LipRims
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
@@ -27,6 +29,7 @@ from .body import Body
 from .crops import CropWindow, choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
 from .edges import inner_edge, seams
+from .gaze_limits import GazeLimits, turn_eyes
 from .kernels import MOUTH, compose, hindmost
 from .matte import background_behind
 from .person_warp import PersonWarp
@@ -81,6 +84,8 @@ class Reprojector:
         head = self.projection.head
         still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
         self._rims, self._closing = LipRims.of(still, fit.blendshapes), ClosingLids.of(still, head.eye_centres_for(fit.identity))
+        self._lids = LidRims.of(still, fit)
+        self._gaze_limits = GazeLimits.of(still, head.eye_centres_for(fit.identity), fit.gaze)
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._drawn = np.unique(self.projection.triangles)
         self._hindmost: dict[float, tuple[Array, Array]] = {}
@@ -102,7 +107,7 @@ class Reprojector:
     def posed(self, pose: FacePose, transparent: bool = False) -> PosedFrame:
         """The frame of one pose, with an alpha as :meth:`render` has it."""
         with one_thread():
-            vertices = self.pose_vertices(pose)
+            vertices, pose = self._posed(pose)
             return PosedFrame(*self._render(pose, vertices, transparent), vertices)
 
     def _render(self, pose: FacePose, posed: Array, transparent: bool) -> tuple[Array, Array]:
@@ -189,13 +194,22 @@ class Reprojector:
 
     def pose_vertices(self, pose: FacePose) -> Array:
         """Camera-frame vertices (V, 3) under ``pose``; the base of the neck stays where the photograph has it."""
+        return self._posed(pose)[0]
+
+    def _posed(self, pose: FacePose) -> tuple[Array, FacePose]:
+        """See :meth:`pose_vertices`; and the pose, with a gaze that the lids leave in view."""
         shape = self.projection.head.posed(self.fit.identity, pose.blendshapes, pose.gaze)
         shape = shape + self._references.bent(self.projection.correction.at(pose.blendshapes), pose)
         shape += self._rims.offset(shape, pose.blendshapes)
+        shape += self._lids.offset(shape, pose.blendshapes)
         shape += self._closing.offset(shape)
+        gaze = self._gaze_limits.within(shape, pose.gaze)
+        if gaze is not pose.gaze:
+            turn_eyes(shape, self._gaze_limits.centres, pose.gaze, gaze)
+            pose = replace(pose, gaze=gaze)
         moved = shape @ pose.rotation.T + pose.translation
         follow = self.projection.follow[:, None]
-        return np.asarray(follow * moved + (1 - follow) * (self.projection.still + self._body.shift(pose)))
+        return np.asarray(follow * moved + (1 - follow) * (self.projection.still + self._body.shift(pose))), pose
 
     def _render_head(
         self, posed: Array, pose: FacePose, sheet: Array, kept: Array, box: tuple[int, int, int, int], shown: list[Shown]

@@ -121,9 +121,21 @@ SURE_MARGIN = 4.5  # pixels of the margin from eyes and mouth from where on skin
 LIP_MARGIN = 1.5  # the same for lips, which have few pixels
 # of the skin's brightness, the least and the most of the lash line in which a closed lid ends, which is as dark as the open eye's; metres
 # from the lid's edge over which it falls to 1/e, in a photograph and in a drawing. Higher: fainter; wider. Shut eyes of films are so broad
-LASHES, LASH_WIDTH, LASH_WIDTH_DRAWN = (0.2, 0.5), 0.0035, 0.0016
+LASHES, LASH_WIDTH, LASH_WIDTH_DRAWN = (0.08, 0.5), 0.0030, 0.0016
 LASH_DARKEST = 15  # percentile of an open eye's upper edge that is taken for its lashes. Higher: skin between lashes counts
 LASH_TRUST = 0.3  # trust, 0 to 1, above which a vertex of that edge shows them. Higher: fewer are asked
+LID_BRIGHT, LID_DARK = 60, 0.5  # percentile of skin around an eye, and the share of it below which skin is lashes or a fold. Higher: brighter lids
+LASHES_DARKER = 0.65, 0.85  # brightness against a lid's own skin between which lashes turn to skin. Higher: more of the photograph leaves closed lids
+LASH_SPREAD = 0.02  # of the distance between the eyes' middles, around each vertex, in which lashes are looked for. Higher: fewer are missed
+LASHES_ZONE = 0.011, 0.015  # metres around an eye's centre between which that ends. Higher: brows pale in a blink
+LASH_LENGTHS = 0.0008, 0.006  # metres, the least and the most that lashes are taken for. Higher: broader lash lines
+# metres, and share of the lashes' length, over which their line fades above and below the lid line. Higher: broader
+LASHES_ABOVE, LASHES_BELOW = (0.0004, 0.1), (0.0004, 1.3)
+LASHES_START, LASHES_END = (0.0, 0.15), (0.9, 1.15)  # of the eye's width from its inner corner, between which it begins, and ends. Higher: later
+LASHES_INNER, LASHES_LONG = 0.4, 0.4  # of the lashes' length at the inner corner; of the eye's width from there where they are long. Higher: later
+LASHES_DENSE = 0.0035  # metres long, from which lashes hide all of the skin behind them. Higher: fainter lash lines
+LASHES_SEEN = 0.3, 0.85  # share that lids have closed, between which their lashes hang over the lower ones. Higher: later
+WAS_OPEN = 0.03, 0.10  # radians that an eye was open in the photograph, between which that is painted. Higher: narrow eyes get less
 USUAL_LIGHT = 220.0  # 0–255 of a white surface in a usual exposure. Higher: dark pictures are taken for darker skin, and get whiter teeth
 LIGHT_HUE = 0.35  # share of the skin's hue against the albedo's that is taken for the light's. Higher: eyes and teeth of the skin's tint
 LIGHT_LEAST, LIGHT_MOST = 40, 255  # levels between which the light is believed
@@ -135,10 +147,12 @@ NO_SKIN_LIGHT = 0.6  # of the light, the skin that lids get where none is seen
 IRIS_RADIUS = 0.0059  # metres: a fact of anatomy, the same in everyone within 4 %
 # metres down in a blink, and off the eyeball between the other two, of vertices that are a lid's edge. Chosen for the mesh
 LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022
+LID_DEGREE = 4  # of a lid's edge, its pitch as a function of yaw. Higher: follows the mesh's corners
 LID_REACH = 0.026  # metres around an eye's centre that a blink unfolds. Higher: more of the brow is drawn anew
 OPENING_MARGIN = 0.7  # pixels of the margin inside an opening from where on a pixel shows nothing else. Higher: fewer, surer pixels
 EYEBALL_FACING = 0.25  # cosine to the line of sight above which the eyeball's pixels are used. Higher: less of its sides
 SLIT = 0.25  # of an iris's radius: an eye that is open by less, up and down from its middle, shows lids and lashes. Higher: painted eyes
+IRIS_HIDDEN = 0.2  # of an iris's radius that its middle may lie behind a lid. Higher: whiter eyes that look far up or down
 IRIS_FURTHEST = 0.35  # radians from the fitted gaze beyond which the landmark of an iris is wrong. Higher: more squints are believed
 # pixels of the margin between which pixels of an eye are trusted; those of its white are used above the third. Higher: a purer ring
 EYE_TRUST = 0.7, 2.2
@@ -206,7 +220,7 @@ OPENED = 0.0008, 0.0030
 OPENED_PERCENTILE = 80  # of the lips' vertices that have. Higher: it is drawn anew earlier [0]
 # radians, seen from the eye's centre, between the lids from which on an eye lies in their shadow, and is lit; its light in that shadow.
 # Higher: narrow eyes are darker; slits shine
-NARROW, NARROW_LIGHT = (0.06, 0.30), 0.35
+NARROW, NARROW_LIGHT = (0.06, 0.30), 0.15
 AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph. Higher: slow motion begins with a jump [0]
 # pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph [0.001 dB, 14]
 STILL = 0.5, 3.0

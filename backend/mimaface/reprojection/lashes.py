@@ -1,0 +1,135 @@
+"""Lashes of closing eyes: as dark, and as long, as the photograph has them on open ones; and the skin of lids without them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter
+
+from mimaface.face.head import Head
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import pixels_under, smoothstep
+from mimaface.geometry.mesh import adjacency
+
+from . import tuning
+from .eyes import around_eyes, upper_lid_edge
+from .kernels import LID_BINS, LID_SPAN
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Lashes:
+    """Of a photograph: RGB ``colour`` (3,) of its lashes and their ``length`` in metres, 0 in a
+    drawing, whose lids have a line of their own; ``darkened`` (V,): how far the pixel of a vertex
+    beside an open eye, 0 to 1, is darker than the skin of its lids, because lashes, paint or a fold lie there."""
+
+    colour: Array
+    length: float
+    darkened: Array
+
+    @property
+    def density(self) -> float:
+        """How much of the skin behind them they hide, 0 to 1: short ones are thin."""
+        return float(np.clip(self.length / tuning.LASHES_DENSE, 0, 1))
+
+    def over(self, shape: Array, centres: Array, lids: Array, closed: Array) -> tuple[Array, Array]:
+        """Metres (V,) that skin lies above the lid line, and how much of the lashes lies on it, 0 to 1 (V,).
+
+        shape (V, 3): the posed mesh, head frame, metres; centres (2, 3) of its eyeballs; lids: see ``eyes.lid_tables``; closed (2,): how far
+        the lids have closed.
+        """
+        away, strength = np.zeros(len(shape)), np.zeros(len(shape))
+        yaws = np.linspace(-LID_SPAN, LID_SPAN, LID_BINS)
+        for side, (near, first, last) in enumerate(_beside_lids(centres)):
+            if closed[side] <= 0:
+                continue
+            off = shape[near] - centres[side]
+            flat = np.hypot(off[:, 0], off[:, 2])
+            yaw = np.arctan2(off[:, 0], off[:, 2])
+            away[near] = (np.arctan2(off[:, 1], flat) - np.interp(yaw, yaws, lids[side])) * np.hypot(flat, off[:, 1])
+            across = (yaw - first) / (last - first)
+            away[near] /= tuning.LASHES_INNER + (1 - tuning.LASHES_INNER) * smoothstep(0, tuning.LASHES_LONG, across)
+            ends = smoothstep(*tuning.LASHES_START, across) * (1 - smoothstep(*tuning.LASHES_END, across))
+            here = 1 - smoothstep(*tuning.LASHES_ZONE, np.abs(away[near]))  # next to vertices that have no place, none
+            strength[near] = self.density * closed[side] * ends * here * (off[:, 2] > 0)
+        return away, strength
+
+
+def _beside_lids(centres: Array) -> list[tuple[Array, float, float]]:
+    """Of each eye: skin vertices around it, and the yaws, in radians about its centre, of its inner and its outer corner."""
+    head = Head.load()
+    result = []
+    for side, edge in enumerate(upper_lid_edge()):
+        near = np.flatnonzero(around_eyes() & ((head.vertices[:, 0] > 0) == (side == 0)))
+        off = head.vertices[edge] - head.eye_centres[side]
+        yaw = np.arctan2(off[:, 0], off[:, 2])
+        inner, outer = (yaw.min(), yaw.max()) if side == 0 else (yaw.max(), yaw.min())
+        result.append((near, float(inner), float(outer)))
+    return result
+
+
+@functools.cache
+def above_eyes() -> Array:
+    """(V,) 1 on skin beside and above the eyes, falling to 0 before the brows."""
+    head = Head.load()
+    result = np.zeros(len(head.vertices))
+    for centre in head.eye_centres:
+        off = head.vertices[:, :2] - centre[:2]
+        result = np.maximum(result, 1 - smoothstep(*tuning.LASHES_ZONE, np.linalg.norm(off * [0.75, 1.0], axis=1)))
+    return result * around_eyes()
+
+
+def lid_skin(seen: Array, sure: Array) -> Array:
+    """(V,) bool: vertices of ``sure`` (V,) around each eye that show neither lashes nor a shadow: none that is much darker than
+    most; seen (V, 3): colours of the photograph."""
+    head = Head.load()
+    result = sure.copy()
+    zone = above_eyes() > 0
+    bright = seen.mean(1)
+    for side in (head.vertices[:, 0] > 0, head.vertices[:, 0] <= 0):
+        here = sure & zone & side
+        if here.any():
+            usual = np.percentile(bright[here], tuning.LID_BRIGHT)
+            result[here & (bright < tuning.LID_DARK * usual)] = False
+    return result
+
+
+def darkest_around(image: Array, place: Array) -> Array:
+    """(H, W) brightness of the darkest pixel near each of ``image`` (H, W, 3), of a head whose vertices are at ``place`` (V, 3): lashes are thin."""
+    head = Head.load()
+    apart = float(np.linalg.norm(np.diff([place[head.vertices_of(name), :2].mean(0) for name in ("eye_left", "eye_right")], axis=0)))
+    size = 1 + 2 * round(tuning.LASH_SPREAD * apart)
+    return np.asarray(minimum_filter(image.mean(2), size))
+
+
+def darkened(seen: Array, clean: Array, triangles: Array) -> Array:
+    """(V,) see :class:`Lashes`; seen (V,): brightness of the photograph, clean (V, 3): those of the skin without lashes."""
+    ratio = seen / np.maximum(clean.mean(1), 1.0)
+    dark = above_eyes() * (1 - smoothstep(*tuning.LASHES_DARKER, ratio))
+    near = adjacency(triangles, len(seen))
+    widest = dark.copy()
+    rows = np.repeat(np.arange(len(dark)), np.diff(near.indptr))
+    np.maximum.at(widest, rows, dark[near.indices])
+    return np.asarray(np.maximum(dark, 0.5 * (dark + widest)))
+
+
+def lash_length(image: Array, camera: Camera, still: Array, up: Array) -> float:
+    """Metres that the lashes of open eyes reach over the lid, from the edge to where the picture has brightened half-way to skin.
+
+    still (V, 3): the mesh of the photograph, up (3,) of its head, camera frame.
+    """
+    steps = np.arange(0, tuning.LASH_LENGTHS[1] * 1.5, 0.0005)
+    edge = np.concatenate(upper_lid_edge())
+    edge = edge[np.abs(Head.load().vertices[edge, 1]) < 0.004]
+    place = camera.project((still[edge][:, None] + steps[:, None] * up).reshape(-1, 3))
+    bright = image[pixels_under(place, *image.shape[:2])].mean(1).reshape(len(edge), len(steps))
+    low, high = bright.min(1), np.percentile(bright, 80, axis=1)
+    darker = bright < 0.5 * (low + high)[:, None]
+    from_edge = np.argmax(darker, axis=1)
+    ends = np.array([first + np.argmin(np.append(row[first:], False)) for first, row in zip(from_edge, darker)])
+    return float(np.clip(np.median((ends - from_edge) * 0.0005), *tuning.LASH_LENGTHS))
