@@ -106,7 +106,7 @@ class Session:
             if not self._heal(identity, text):
                 self.end(identity, "interrupted", text)
 
-        self.ask("job.attach", {"job": take.job, "from_frame": start, "credit": CREDIT}, [], lambda _: None, failed)
+        self.ask("job.attach", {"job": take.job, "from_frame": start, "credit": CREDIT, "credentials": True}, [], lambda _: None, failed)
 
     def pump(self) -> None:
         """Everything that is due on the main thread, and nothing that waits."""

@@ -65,7 +65,7 @@ SCHEMAS: dict[str, Schema] = {
     "stream.close.reply": _schema(),
     "job.submit": _schema(parts=1, portrait=str, settings=dict, optional={"name": str, "consent": str}),
     "job.submit.reply": Schema(JOB_STATE, JOB_EXTRA),
-    "job.attach": _schema(job=str, from_frame=int, credit=int),
+    "job.attach": _schema(job=str, from_frame=int, credit=int, optional={"credentials": bool}),
     "job.attach.reply": Schema(JOB_STATE, JOB_EXTRA),
     "job.resume": _schema(job=str),
     "job.resume.reply": Schema(JOB_STATE, JOB_EXTRA),

@@ -1,6 +1,7 @@
 """Frames and progress to the clients that are attached to jobs, as their credit allows.
 
-A frame lies unsigned in the store, where equal jobs have equal bytes; it gets its credentials here, on a thread of their own.
+A frame lies unsigned in the store, where equal jobs have equal bytes. It gets its content credentials here, on a thread of their own, for
+clients that want them; they differ each time.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ MOST_ATTACHED = 1024  # jobs of one client: each costs a look into the database 
 
 @dataclass
 class Attachment:
-    """A client that wants the frames of a job: the next index, how many more it may be sent, and the next frame while it is signed."""
+    """A client that wants the frames of a job: the next index, how many more it may be sent, whether they are to be signed, and the next
+    frame while it is."""
 
     next: int
     credit: int
+    sign: bool
     signed: Future[bytes] | None = None
     marker: Marker | None = None  # of the signing thread, with the first frame
     reported: str = ""  # the message of its last event about a paused job
@@ -54,11 +57,11 @@ class Delivery:
         self._attached: dict[tuple[bytes, str], Attachment] = {}
         self._progress_sent = 0.0
 
-    def attach(self, identity: bytes, job: str, start: int, credit: int) -> None:
+    def attach(self, identity: bytes, job: str, start: int, credit: int, sign: bool) -> None:
         mine = [key for key in self._attached if key[0] == identity and key[1] != job]
         for key in mine[: -MOST_ATTACHED + 1]:
             del self._attached[key]
-        self._attached[identity, job] = Attachment(start, min(max(credit, 0), CREDIT))
+        self._attached[identity, job] = Attachment(start, min(max(credit, 0), CREDIT), sign)
 
     def close(self) -> None:
         self._signing.shutdown()
@@ -91,17 +94,11 @@ class Delivery:
         """True once the end of the job has been sent. A job that waits for room has not ended: its client gets the frames to come."""
         job = self._store.job(name)
         while attachment.credit > 0 and attachment.next < job.done:
-            if attachment.signed is None:
-                found = self._store.frame(name, attachment.next)
-                if found is None:  # damaged since: render it again
-                    self._renders.start(identity, self._store.job(name))
-                    return False
-                attachment.signed = self._signing.submit(signed, attachment, job, self._store.root, found[0])
-                attachment.signed.add_done_callback(lambda _: self._later(lambda: None))
-            if not attachment.signed.done():
+            found = self._frame(identity, job, attachment)
+            if found is None:
                 return False
-            content = attachment.signed.result()
-            fields = {"job": name, "index": attachment.next, "frames": job.frames, "sha256": hashlib.sha256(content).hexdigest()}
+            content, digest = found
+            fields = {"job": name, "index": attachment.next, "frames": job.frames, "sha256": digest}
             if not self._outbox.event(identity, Message("frame", fields, (content,))):
                 return False
             attachment.signed = None
@@ -115,6 +112,21 @@ class Delivery:
             return False
         event = Message("done", {"job": name}) if job.state == "done" else failure(job)
         return self._outbox.event(identity, event)
+
+    def _frame(self, identity: bytes, job: Job, attachment: Attachment) -> tuple[bytes, str] | None:
+        """The next frame as it is to be sent, and its SHA-256; None while it is signed, and where it is damaged, which renders it again."""
+        if attachment.signed is None:
+            found = self._store.frame(job.id, attachment.next)
+            if found is None:
+                self._renders.start(identity, self._store.job(job.id))
+            if found is None or not attachment.sign:
+                return found
+            attachment.signed = self._signing.submit(signed, attachment, job, self._store.root, found[0])
+            attachment.signed.add_done_callback(lambda _: self._later(lambda: None))
+        if not attachment.signed.done():
+            return None
+        content = attachment.signed.result()
+        return content, hashlib.sha256(content).hexdigest()
 
     def _report_pause(self, identity: bytes, job: Job, attachment: Attachment) -> None:
         """Send each new message of a paused job once. The client stays attached: the job goes on by itself, and its frames follow."""

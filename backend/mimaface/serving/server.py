@@ -303,7 +303,7 @@ class Server:
             self.store.set_state(job.id, "queued")
         job = self.store.job(job.id)
         self._renders.start(identity, job)
-        self._delivery.attach(identity, job.id, fields["from_frame"], fields["credit"])
+        self._delivery.attach(identity, job.id, fields["from_frame"], fields["credit"], fields.get("credentials", False))
         self._outbox.reply(identity, message, job.to_wire())
 
     def _resume(self, identity: bytes, message: Message) -> None:

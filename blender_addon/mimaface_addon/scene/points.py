@@ -143,4 +143,4 @@ def _pixels(item: bpy.types.Object) -> np.ndarray:
 def _size(item: bpy.types.Object) -> np.ndarray:
     """Width and height of the photograph's plane, in its own metres."""
     plane = portraits.part_of(item, "photo")[0]
-    return plane.empty_display_size * _pixels(item) / _pixels(item).max()
+    return np.asarray(plane.empty_display_size * _pixels(item) / _pixels(item).max())

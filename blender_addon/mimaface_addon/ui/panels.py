@@ -130,7 +130,7 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.label(text="Left")
         for name in found:
             other = face.mirrored_slider(name)[0]
-            if other == name or other not in names:
+            if other == name or other not in found:
                 _sides(column, plain(name)).prop(item, f'["{name}"]', text="", slider=True)
             elif found.index(name) < found.index(other):
                 row = _sides(column, plain(name))
