@@ -82,11 +82,13 @@ class PersonWarp:
         fade = 1 - smoothstep(0.0, tuning.SKIN_REACH * head_width, off[rows, columns])
         self._weights = raster.barycentric[here] * fade[..., None]
         self._skin = self._around(np.flatnonzero(fade), 1 + round(4 * tuning.EXPRESSION_SMOOTHING))  # as far as smoothing reaches
+        covered = raster.covered
+        del raster, nearest, skin, off, on_skin  # each is larger than the photograph, and the next steps need as much again
         index = np.arange(u.size).reshape(u.shape)
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._triangles = np.concatenate(halves).astype(np.int32)
-        self._person, matte = person_beyond(projection, beyond, body.neck(camera), raster.covered)
+        self._person, matte = person_beyond(projection, beyond, body.neck(camera), covered)
         self.behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width).astype(np.uint8)
         self._fixed = self._loose = self._cut_out(projection, matte, self._follow)
         if body.follows > 0:
