@@ -171,7 +171,10 @@ class Client:
         socket.curve_secretkey = connection.client_secret.encode()
         socket.connect(connection.endpoint)
         greeting = Message("hello", {"versions": list(range(OLDEST_VERSION, VERSION + 1)), "name": name}, number=0)
-        socket.send_multipart(Codec.encode(greeting))
+        try:
+            socket.send_multipart(Codec.encode(greeting), zmq.NOBLOCK)
+        except zmq.Again:  # what listens there was found out to be no backend already, and there is nowhere to send to: that would block for ever
+            self._lose(f"no backend answers at {connection.endpoint}: another program listens there")
 
     def _serve(self, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], connection: Connection) -> None:
         poller = zmq.Poller()
