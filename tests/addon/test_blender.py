@@ -25,8 +25,8 @@ pytestmark = pytest.mark.blender
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
-    # frames of the engine that is chosen by itself do not depend on Blender's version, and take long
-    engine = {} if version == FIRST else {"MIMAFACE_ENGINE": "proxy"}
+    # frames of the diffusion model do not depend on Blender's version, and take long
+    engine = {"MIMAFACE_ENGINE": "demo"} if version == FIRST else {}
     result = in_blender(version, "flow.py", tmp_path, extension, **engine)
     assert result["version"].startswith(version)
     assert result["sums"]["jawOpen"] == pytest.approx(0.5, abs=1e-3), "the artist's slider"

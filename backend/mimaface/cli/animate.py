@@ -51,8 +51,8 @@ def add(commands: Commands) -> None:
     animate.add_argument("--transparent", action="store_true", help="write PNG files in which all but the person is transparent")
     animate.add_argument(
         "--engine",
-        default="demo",
-        help="demo: the shipped diffusion model; proxy: the projected photo, fast; released: the authors' checkpoint",
+        default=RenderSettings.engine,
+        help="proxy: the projected photo; demo: the shipped diffusion model; released: the authors' checkpoint (default: %(default)s)",
     )
     animate.add_argument(
         "--quality", choices=QUALITIES, default=STANDARD, help="of demo and released: in how many steps their model is sampled"

@@ -16,7 +16,7 @@ BODY_FOLLOWS = 1.0  # of 0 to 1, where nobody says otherwise: what six filmed pe
 class RenderSettings:
     """Settings of one render.
 
-    engine      which generator: "demo" (the small diffusion model that is shipped), "proxy" (the projected photo) or "released"
+    engine      which generator: "proxy" (the projected photo), "demo" (the small diffusion model that is shipped) or "released"
     size        pixels of the longer side of the output frame; 0 = the photograph's own size
     framing     "photo": the whole photograph with the face pasted back; "face": the square crop around the head
     transparent PNG with alpha: everything but the person is transparent; a photograph with alpha keeps it anyway
@@ -28,7 +28,7 @@ class RenderSettings:
     body_follows  how far the shoulders go with a head that moves far, 0 (they stay) to 1; not with "released"
     """
 
-    engine: str = "demo"
+    engine: str = "proxy"
     size: int = 0
     framing: str = "photo"
     transparent: bool = False

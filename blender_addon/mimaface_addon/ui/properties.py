@@ -70,9 +70,10 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
     active_take: IntProperty()
     engine: EnumProperty(
         name="Engine",
+        default="proxy",
         items=[
             ("demo", "Generated", "The diffusion model that comes with the add-on: light follows the turning head"),
-            ("proxy", "Projected", "The photo's own pixels on the posed head, without that model: several times as fast"),
+            ("proxy", "Projected", "The photo's own pixels on the posed head: nearer to real films than the model, and several times as fast"),
             (
                 "released",
                 "Released",
