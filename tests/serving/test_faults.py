@@ -225,7 +225,8 @@ def test_silent_connections_cost_the_job_no_handles(tmp_path):
                     held.append(socket.create_connection((connection.host, connection.port), 1))
                 except OSError:
                     break
-            assert client.call("job.status", {"job": job}).fields["state"] in ("queued", "running")
+            # for a moment it may wait for a handle, which it says; it never fails
+            assert client.call("job.status", {"job": job}).fields["state"] in ("queued", "running", "paused")
         if sys.platform == "linux":
             handles = Path(f"/proc/{backend.process.pid}/fd")
             wait_for(lambda: len(list(handles.iterdir())) < limit * 3 // 4, 2.5, "most are ended before their time is up")
