@@ -227,7 +227,7 @@ def test_silent_connections_cost_the_job_no_handles(tmp_path):
                     break
             state = client.call("job.status", {"job": job}).fields["state"]
             assert state in ("queued", "running", "paused"), "it never fails"
-            wait_for(lambda: client.call("job.status", {"job": job}).fields["state"] in ("queued", "running"), 20, "with the strangers still there it goes on")
+            wait_for(lambda: client.call("job.status", {"job": job}).fields["state"] in ("queued", "running"), 20, "it goes on amid strangers")
         if sys.platform == "linux":
             handles = Path(f"/proc/{backend.process.pid}/fd")
             wait_for(lambda: len(list(handles.iterdir())) < limit * 3 // 4, 2.5, "most are ended before their time is up")
