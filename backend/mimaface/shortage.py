@@ -17,32 +17,46 @@ WORK = 300 << 20  # to look at a photograph of usual size or to draw frames by t
 TORCH = 1200 << 20  # to load torch, once, and the networks of the demo model
 FILLED = 0.4  # of such address space is really filled
 
-NUMBERS = {errno.ENOMEM: "memory", errno.EMFILE: "file handles", errno.ENFILE: "file handles"}
+MEMORY, HANDLES = "memory", "file handles"
+NUMBERS = {errno.ENOMEM: MEMORY, errno.EMFILE: HANDLES, errno.ENFILE: HANDLES}
 # in what torch, ctypes, the dynamic loader, LLVM and threading say
 WORDS = {
-    "out of memory": "memory", "allocate memory": "memory", "failed to map": "memory", "not enough memory": "memory", "unable to allocate": "memory",
-    "bad_alloc": "memory", "can't start new thread": "memory", "too many open files": "file handles",
+    "out of memory": MEMORY, "allocate memory": MEMORY, "failed to map": MEMORY, "not enough memory": MEMORY, "unable to allocate": MEMORY,
+    "bad_alloc": MEMORY, "can't start new thread": MEMORY, "too many open files": HANDLES,
 }  # fmt: skip
 
 
 def shortage(error: BaseException | None) -> OutOfResources | None:
     """The error in words of ours where it, or one that it came from, is a lack of memory or file handles; else None."""
+    for each in _causes(error):
+        if isinstance(each, OutOfResources):
+            return each
+    what = lack(error)
+    if what == MEMORY:
+        return OutOfResources("there is not enough memory for this", "close other programs or use a smaller size, then try again")
+    if what == HANDLES:
+        return OutOfResources("there are not enough file handles for this", "close other programs, then try again")
+    return None
+
+
+def lack(error: BaseException | None) -> str:
+    """What is lacking – ``MEMORY`` or ``HANDLES`` – where the error, or one that it came from, says so; else ""."""
+    for each in _causes(error):
+        what = MEMORY if isinstance(each, MemoryError) else NUMBERS.get(getattr(each, "errno", None) or 0, "")
+        if not what and isinstance(each, (RuntimeError, ImportError, SystemError, OSError)):
+            what = next((kind for words, kind in WORDS.items() if words in str(each).lower()), "")
+        if what:
+            return what
+    return ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it came from."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        what = "memory" if isinstance(error, MemoryError) else NUMBERS.get(getattr(error, "errno", None) or 0, "")
-        if isinstance(error, (RuntimeError, ImportError, SystemError, OSError)):
-            what = what or next((kind for words, kind in WORDS.items() if words in str(error).lower()), "")
-        if isinstance(error, OutOfResources):
-            return error
-        if what == "memory":
-            return OutOfResources(
-                "there is not enough memory for this", "close other programs or use a smaller size, then try again"
-            )
-        if what:
-            return OutOfResources("there are not enough file handles for this", "close other programs, then try again")
+        yield error
         error = error.__cause__ or error.__context__
-    return None
 
 
 def require(bytes_needed: int) -> None:

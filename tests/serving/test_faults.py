@@ -225,9 +225,7 @@ def test_silent_connections_cost_the_job_no_handles(tmp_path):
                     held.append(socket.create_connection((connection.host, connection.port), 1))
                 except OSError:
                     break
-            state = client.call("job.status", {"job": job}).fields["state"]
-            assert state in ("queued", "running", "paused"), "it never fails"
-            wait_for(lambda: client.call("job.status", {"job": job}).fields["state"] in ("queued", "running"), 20, "it goes on amid strangers")
+            assert client.call("job.status", {"job": job}).fields["state"] in ("queued", "running")
         if sys.platform == "linux":
             handles = Path(f"/proc/{backend.process.pid}/fd")
             wait_for(lambda: len(list(handles.iterdir())) < limit * 3 // 4, 2.5, "most are ended before their time is up")

@@ -1,5 +1,9 @@
 """What the backend does around a model's networks: with networks whose results are known, in this process."""
 
+import contextlib
+import itertools
+import sys
+
 import pytest
 
 from conftest import COLLINS, motion_of, nod
@@ -51,6 +55,38 @@ def test_a_job_that_is_left_in_its_second_clip_goes_on_with_that_clip_alone(stor
     assert (resumed.calls["denoise"], resumed.calls["refine"]) == (1, 1), "no clip and no frame again"
     other = store.submit(job.portrait, RenderSettings(engine="demo", size=64, seed=1), "nod", nod(FRAMES).to_bytes(), FRAMES)
     assert before | after == dict(step for step in Work(store).render(other) if step), "by SHA-256: what is made in one go"
+
+
+@contextlib.contextmanager
+def no_handles():
+    """In this process no file can be opened."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_job_goes_on_wherever_it_was_without_a_file_handle(store, engine):
+    """It paused where its motion, its portrait or its memory could not be opened for a moment."""
+    engine()
+    work = Work(store)
+    jobs = [
+        store.submit(portrait_in(store), RenderSettings(engine="demo", size=64, seed=seed), "nod", nod(2).to_bytes(), 2)
+        for seed in (0, 1)
+    ]
+    for job, disturbed in zip(jobs, (False, True)):
+        rendering = work.render(job)
+        for turn in itertools.count():
+            with no_handles() if disturbed and turn in (0, 4) else contextlib.nullcontext():
+                if next(rendering, "ended") == "ended":
+                    break
+        assert (store.job(job.id).done, turn > 5) == (2, disturbed)
+    assert store.frame(jobs[0].id, 1) == store.frame(jobs[1].id, 1)
 
 
 def test_previews_by_a_model_keep_what_they_have_prepared(store, engine):

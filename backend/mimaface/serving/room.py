@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mimaface.protocol.errors import DiskFull, Shortage
-from mimaface.shortage import WORK, left
+from mimaface.shortage import HANDLES, WORK, lack, left
 
 from .jobs import Job
 
@@ -19,6 +19,9 @@ LOOK_EVERY = 2.0
 FIRST_TRY, LONGEST = 4.0, 120.0
 # Bytes of disk beyond the next frame: for the database and for what is written beside a frame. Less lets a job begin for nothing.
 SPARE = 1 << 20
+# What lacks a file handle is tried again so often and in such steps (seconds) before its job pauses: longer than strangers hold handles
+# (3 s), and not so long that other renders wait much.
+TRIES, TRY_EVERY = 50, 0.1
 
 
 @dataclass
@@ -84,3 +87,20 @@ class Room:
             return False
         free = left()
         return free is None or free >= max(waiting.needed, WORK)
+
+
+class Patience:
+    """How often a job still tries again where there is no file handle; every frame that is stored renews it."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self._left = TRIES
+
+    def wait(self, error: Exception) -> None:
+        """Wait a moment. Raises ``error`` where it is of another kind, or was waited for long enough."""
+        if lack(error) != HANDLES or self._left == 0:
+            raise error
+        self._left -= 1
+        time.sleep(TRY_EVERY)

@@ -9,7 +9,6 @@ import json
 import logging
 import re
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -49,6 +48,7 @@ from mimaface.reprojection.crops import face_box
 from mimaface.shortage import WORK, enough_memory, require, shortage
 
 from .jobs import Job
+from .room import Patience
 from .store import Store
 
 Array = NDArray[Any]
@@ -56,9 +56,6 @@ CACHED = 4
 # pixels of the longer side of a preview, which is looked at while a hand moves. More would be sharper than a window, and late
 MOST_PREVIEW = 1024
 MOST_FACES = 1000  # the numbers of faces in a portrait's id have three digits
-# A frame is tried again so often and in such steps (seconds) before its job pauses: longer than strangers hold handles (3 s), and
-# not so long that other renders wait much.
-TRIES, TRY_EVERY = 50, 0.1
 log = logging.getLogger(__name__)
 REFERENCE_SIZE = 2048  # pixels of the longer side of a reference picture: sharp on a head that fills a screen; more makes files larger
 
@@ -199,22 +196,35 @@ class Work:
     def render(self, job: Job) -> Iterator[tuple[int, str] | None]:
         """Render and store the missing frames of a job; (index, sha256) per frame, None after other steps.
 
-        Frames of earlier runs are compared with their files in the end, when nobody waits for it any more.
+        Frames of earlier runs are compared with their files in the end, when nobody waits for it any more. Where a file cannot be opened
+        for want of a handle, everything from the first missing frame on is tried again.
         """
+        patience = Patience()
         with enough_memory(self.forget):
-            require(WORK)
-            motion = MotionClip.from_bytes(self.store.motion(job.id), "the job's motion")
-            check(motion, job.settings, job.frames)
-            portrait = self.portrait(job.portrait)
-            earlier = self.store.job(job.id).done
             while True:
-                while (start := self.store.job(job.id).done) < job.frames:
-                    yield from self._frames(job, portrait, motion, start)
-                yield from (None for _ in self.store.verify(job.id, earlier))
-                if self.store.job(job.id).done == job.frames:
+                try:
+                    yield from self._missing(job, patience)
                     return
+                except Exception as error:
+                    patience.wait(error)
+                yield None
 
-    def _frames(self, job: Job, portrait: Portrait, motion: MotionClip, start: int) -> Iterator[tuple[int, str] | None]:
+    def _missing(self, job: Job, patience: Patience) -> Iterator[tuple[int, str] | None]:
+        require(WORK)
+        motion = MotionClip.from_bytes(self.store.motion(job.id), "the job's motion")
+        check(motion, job.settings, job.frames)
+        portrait = self.portrait(job.portrait)
+        earlier = self.store.job(job.id).done
+        while True:
+            while (start := self.store.job(job.id).done) < job.frames:
+                yield from self._frames(job, portrait, motion, start, patience)
+            yield from (None for _ in self.store.verify(job.id, earlier))
+            if self.store.job(job.id).done == job.frames:
+                return
+
+    def _frames(
+        self, job: Job, portrait: Portrait, motion: MotionClip, start: int, patience: Patience
+    ) -> Iterator[tuple[int, str] | None]:
         """The frames from ``start`` up to the next that is there already."""
         same_build(job)
         face = face_box(portrait, job.settings.size, job.settings.framing)
@@ -227,20 +237,22 @@ class Work:
                 if frame.index == start:
                     same_build(job)  # of the networks, which have been loaded meanwhile
                 picture = frame.image if watermark is None or frame.still else watermark.mark(frame.image)
-                digest = yield from self._put(job, frame.index, encode_png(picture))
+                digest = yield from self._put(job, frame.index, encode_png(picture), patience)
                 yield frame.index, digest
                 if self.store.job(job.id).done > frame.index + 1:
                     return
 
-    def _put(self, job: Job, number: int, content: bytes) -> Generator[None, None, str]:
-        """Store a frame; while file handles or memory are lacking, again and again for some seconds. Returns its SHA-256."""
-        for _ in range(TRIES):
+    def _put(self, job: Job, number: int, content: bytes, patience: Patience) -> Generator[None, None, str]:
+        """Store a frame, without a handle again and again, so that it need not be made again. Returns its SHA-256."""
+        while True:
             try:
-                return self.store.put_frame(job.id, number, content)
-            except OutOfResources:
+                digest = self.store.put_frame(job.id, number, content)
+            except OutOfResources as error:
+                patience.wait(error)
                 yield None
-                time.sleep(TRY_EVERY)
-        return self.store.put_frame(job.id, number, content)
+            else:
+                patience.renew()
+                return digest
 
     def forget(self) -> None:
         """Free the memory of the caches."""
