@@ -25,6 +25,16 @@ def test_fast_and_slow_agree(seed, on_grid):
     np.testing.assert_allclose(fast.depth, slow.depth, rtol=1e-5)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 18), st.integers(1, 19))
+def test_some_rows_are_those_of_the_whole_picture(seed, first, count):
+    points, triangles = scene(seed, False)
+    whole, rows = rasterise(points, triangles, 19, 21), (first, min(first + count, 19))
+    part = rasterise(points, triangles, 19, 21, rows)
+    for name in ("triangle", "barycentric", "depth"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[rows[0] : rows[1]])
+
+
 def test_a_shared_edge_belongs_to_one_side():
     points = np.array([[0.5, 0.5, 1], [8.5, 0.5, 1], [8.5, 8.5, 1], [0.5, 8.5, 1]], float)
     one = rasterise(points, np.array([[0, 1, 2]]), 10, 10).covered

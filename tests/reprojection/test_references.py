@@ -12,6 +12,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import InvalidInput
+from mimaface.reprojection import head_layers
 from mimaface.reprojection.nearness import Nearness, shares
 from mimaface.reprojection.reprojector import Reprojector
 
@@ -54,6 +55,16 @@ def box_around(portrait: Portrait, landmarks: tuple[int, ...], margin: int) -> t
     points = portrait.fit.landmarks[list(landmarks), :2]
     (left, top), (right, bottom) = points.min(0).astype(int) - margin, points.max(0).astype(int) + margin
     return np.s_[top:bottom, left:right]
+
+
+def test_strips_of_rows_change_no_byte(known, renderer, monkeypatch):
+    """A large frame is drawn some rows at a time, with head, sheet, smooth edges, seams and references across their borders."""
+    pose = poses_for(known.fit, motion_of({"angles": (14, 8, 6), "jawOpen": 0.6, "eyeBlinkLeft": 0.7}))[0]
+    whole = renderer.posed(pose, transparent=True)
+    monkeypatch.setattr(head_layers, "STRIP", SIDE * 20)
+    strips = renderer.posed(pose, transparent=True)
+    assert len(list(head_layers.strips((0, 0, SIDE, SIDE), 2))) == SIDE // 20
+    assert np.array_equal(strips.picture, whole.picture) and np.array_equal(strips.provenance, whole.provenance)
 
 
 def test_both_are_taken_and_have_one_identity(known):

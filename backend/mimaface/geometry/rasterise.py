@@ -39,13 +39,15 @@ class Raster:
         return np.asarray(_interpolate(self.triangle, self.barycentric, np.ascontiguousarray(triangles, np.int32), values))
 
 
-def rasterise(points: Array, triangles: Array, height: int, width: int) -> Raster:
-    """Rasterise ``points`` (V, 3): u, v in pixels and depth in metres (+ away), with ``triangles`` (N, 3).
+def rasterise(points: Array, triangles: Array, height: int, width: int, rows: tuple[int, int] | None = None) -> Raster:
+    """Rasterise ``points`` (V, 3): u, v in pixels and depth in metres (+ away), with ``triangles`` (N, 3); of the picture only the ``rows``
+    from the first to before the last, if not all: they are the same to the bit.
 
     A pixel belongs to a triangle that covers its centre; centres on a shared edge belong to one side (top-left rule), and of
     equal depths the lower triangle index wins. Both windings are drawn.
     """
-    return Raster(*_rasterise(np.ascontiguousarray(points, np.float64), np.ascontiguousarray(triangles, np.int32), height, width))
+    first, last = rows or (0, height)
+    return Raster(*_rasterise(np.ascontiguousarray(points, np.float64), np.ascontiguousarray(triangles, np.int32), first, last, width))
 
 
 def rasterise_reference(points: Array, triangles: Array, height: int, width: int) -> Raster:
@@ -79,14 +81,14 @@ def rasterise_reference(points: Array, triangles: Array, height: int, width: int
 
 @numba.njit(cache=True, nogil=True)
 def _rasterise(  # house: two passes over the same triangles that share their set-up, kept in one compiled function
-    points: Array, triangles: Array, height: int, width: int
+    points: Array, triangles: Array, start: int, stop: int, width: int
 ) -> tuple[Array, Array, Array]:
     """First which triangle is nearest, then its weights: most of what is drawn gets covered, and weights cost divisions.
 
     Triangles that face the camera go first, so that what lies behind them is turned down by one comparison.
     """
-    found = np.full((height, width), -1, np.int32)
-    depth = np.full((height, width), np.inf)
+    found = np.full((stop - start, width), -1, np.int32)
+    depth = np.full((stop - start, width), np.inf)
     for facing in (True, False):
         for index in range(len(triangles)):
             a, b, c = triangles[index]
@@ -98,7 +100,7 @@ def _rasterise(  # house: two passes over the same triangles that share their se
                 continue
             low_x, high_x, low_y, high_y = min(ax, bx, cx), max(ax, bx, cx), min(ay, by, cy), max(ay, by, cy)
             left, right = max(int(np.ceil(low_x - 0.5)), 0), min(int(np.floor(high_x - 0.5)), width - 1)
-            top, bottom = max(int(np.ceil(low_y - 0.5)), 0), min(int(np.floor(high_y - 0.5)), height - 1)
+            top, bottom = max(int(np.ceil(low_y - 0.5)), start), min(int(np.floor(high_y - 0.5)), stop - 1)
             nearest = min(az, bz, cz)
             if left > right or top > bottom or area == 0 or not nearest >= NEAR:
                 continue
@@ -130,8 +132,9 @@ def _rasterise(  # house: two passes over the same triangles that share their se
                 if not low <= high + 2 * CROSSING:
                     continue
                 first, last = max(int(np.ceil(low - CROSSING - 0.5)), left), min(int(np.floor(high + CROSSING - 0.5)), right)
+                line = row - start
                 for column in range(first, last + 1):
-                    if depth[row, column] < bound:
+                    if depth[line, column] < bound:
                         continue
                     x = column + 0.5
                     edge_a = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx))
@@ -144,20 +147,20 @@ def _rasterise(  # house: two passes over the same triangles that share their se
                     if edge_c < 0 or (edge_c == 0 and not own_c):
                         continue
                     z = 1.0 / (edge_a * scale / az + edge_b * scale / bz + edge_c * scale / cz)
-                    if z < depth[row, column] or (z == depth[row, column] and index < found[row, column]):
-                        depth[row, column] = z
-                        found[row, column] = index
-    return _weights(points, triangles, found, depth)
+                    if z < depth[line, column] or (z == depth[line, column] and index < found[line, column]):
+                        depth[line, column] = z
+                        found[line, column] = index
+    return _weights(points, triangles, found, depth, start)
 
 
 @numba.njit(cache=True, nogil=True)
-def _weights(points: Array, triangles: Array, found: Array, depth: Array) -> tuple[Array, Array, Array]:
-    """found, the weights of the corners, and float32 depth."""
+def _weights(points: Array, triangles: Array, found: Array, depth: Array, start: int) -> tuple[Array, Array, Array]:
+    """found, the weights of the corners, and float32 depth, of rows from ``start`` on."""
     height, width = found.shape
     weights = np.empty((height, width, 3), np.float32)
     rounded = np.empty((height, width), np.float32)
     for row in range(height):
-        y = row + 0.5
+        y = start + row + 0.5
         for column in range(width):
             rounded[row, column] = depth[row, column]
             if found[row, column] < 0:

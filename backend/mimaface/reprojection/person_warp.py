@@ -26,6 +26,8 @@ from .matte import STRIP, background_behind
 from .projection import Projection
 
 Array = NDArray[Any]
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+Rows = tuple[int, int]  # the first, and the one after the last
 
 
 class Cut(NamedTuple):
@@ -149,24 +151,24 @@ class PersonWarp:
         depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
         return np.concatenate([self._knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
 
-    def render(self, knots: Array, part: tuple[int, int, int, int], cut: Cut) -> tuple[Array, Array]:
-        """The person in the ``part`` (left, top, right, bottom) of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
+    def render(self, knots: Array, part: Box, rows: Rows, cut: Cut) -> tuple[Array, Array]:
+        """The person in ``rows`` of a ``part`` of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
         opacity, and opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far."""
-        return self._lifted(knots, part, cut, 1.0)
+        return self._lifted(knots, part, rows, cut, 1.0)
 
     def moved_onto(self, camera: Camera, pose: FacePose, change: Array) -> Array:
         """The knots (K, 3) as :meth:`moved` has them, all of them following the head before another ``camera``."""
         knots = self._place @ pose.rotation.T + pose.translation + self._expression(change)
         return np.asarray(camera.project(knots)).reshape(-1, 3)
 
-    def render_onto(self, knots: Array, share: Array, part: tuple[int, int, int, int]) -> tuple[Array, Array]:
+    def render_onto(self, knots: Array, share: Array, part: Box, rows: Rows) -> tuple[Array, Array]:
         """:meth:`render` with ``knots`` of :meth:`moved_onto`, and instead of what is to be kept, the part of that picture (h, w) that it
         shall be: ``share`` (V,) of the head and hair where they are not stretched, falling to 0 at this photograph's border."""
         size = self.camera.width, self.camera.height
         border = np.minimum(self._knots, size - self._knots).min(-1) / min(size)
         wanted = gaussian_filter(share[self._corners].mean(-1), tuning.EXPRESSION_SMOOTHING) * smoothstep(0.0, tuning.WARP_BORDER, border)
         wanted *= smoothstep(*tuning.REFERENCE_FOLLOWS, self._follows)
-        return self._lifted(knots, part, self._fixed, wanted)
+        return self._lifted(knots, part, rows, self._fixed, wanted)
 
     def _expression(self, change: Array) -> Array:
         """(R, C, 3) metres, camera frame: how far the expression, ``change`` (V, 3), moves the knots."""
@@ -176,11 +178,11 @@ class PersonWarp:
         expression[self._skin] = gaussian_filter(near, smoothing)
         return expression
 
-    def _lifted(self, knots: Array, part: tuple[int, int, int, int], cut: Cut, wanted: Array | float) -> tuple[Array, Array]:
+    def _lifted(self, knots: Array, part: Box, rows: Rows, cut: Cut, wanted: Array | float) -> tuple[Array, Array]:
         """Colours times opacity, and opacity (h, w, 4), and ``wanted``, one value or (R, C), where it is not stretched far (h, w)."""
         left, top, right, bottom = part
         points = knots - [left, top, 0]
-        raster = rasterise(points, cut.triangles, bottom - top, right - left)
+        raster = rasterise(points, cut.triangles, bottom - top, right - left, rows)
         # weighted by depth, so that the ratio is linear in the picture
         pixels = (self._knots + self._corner).reshape(-1, 2)
         places = np.concatenate([pixels * points[:, 2:], points[:, 2:]], axis=1)

@@ -26,7 +26,7 @@ from .crops import choose_canvas, choose_window, cut_out
 from .kernels import MARGIN_UNIT, MOUTH, SKIN
 from .likeness import in_light_of
 from .nearness import REGIONS, Nearness, shares
-from .person_warp import PersonWarp
+from .person_warp import Box, PersonWarp, Rows
 from .photograph import Look, Photograph
 
 Array = NDArray[Any]
@@ -117,12 +117,12 @@ class References:
             mix_in(result, base, theirs, wanted.triangle, raster.barycentric, projection.triangles, projection.kind, each.share)
         return result
 
-    def sheets(self, base: Array, kept: Array, shown: list[Shown], part: tuple[int, int, int, int]) -> tuple[Array, Array]:
-        """The sheet ``base`` (h, w, 4) of a ``part`` of the canvas and how much of it is ``kept`` (h, w), as :meth:`PersonWarp.render` gives
-        them, with the references' mixed in."""
+    def sheets(self, base: Array, kept: Array, shown: list[Shown], part: Box, rows: Rows) -> tuple[Array, Array]:
+        """The sheet ``base`` (h, w, 4) of ``rows`` of a ``part`` of the canvas and how much of it is ``kept`` (h, w), as
+        :meth:`PersonWarp.render` gives them, with the references' mixed in."""
         sheet, whole = base, kept
         for each in shown:
-            theirs, share = each.reference.sheet.render_onto(each.knots, each.share, part)
+            theirs, share = each.reference.sheet.render_onto(each.knots, each.share, part, rows)
             sheet = sheet + share[..., None] * (theirs - base)
             whole = whole + share * (1 - kept)
         return sheet, whole

@@ -18,7 +18,7 @@ from mimaface.face.lid_rims import LidRims
 from mimaface.face.lip_rims import LipRims
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
-from mimaface.geometry.rasterise import Raster, rasterise
+from mimaface.geometry.rasterise import Raster
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
 from mimaface.protocol.settings import BODY_FOLLOWS
@@ -28,11 +28,11 @@ from .beyond import Beyond
 from .body import Body
 from .crops import CropWindow, choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
-from .edges import inner_edge, seams
 from .gaze_limits import GazeLimits, turn_eyes
+from .head_layers import Box, HeadLayers, Rows, around, strips, widened
 from .kernels import MOUTH, compose, hindmost
 from .matte import background_behind
-from .person_warp import PersonWarp
+from .person_warp import Cut, PersonWarp
 from .photograph import Look, Photograph
 from .references import References, Shown
 
@@ -122,19 +122,9 @@ class Reprojector:
         reached = [knots[cut.shown], *(each.reached for each in shown)]
         box = around(np.concatenate([points[self._drawn], *reached]), self.view, self._seam + 1)
         picture, provenance, cover = self._empty(loose)
-        if box[0] == box[2] or box[1] == box[3]:
-            return self._with_alpha(picture, cover, loose, transparent), provenance
-        sheet, kept = self._sheet.render(knots, box, cut)
-        sheet, kept = self._references.sheets(sheet, kept, shown, box)
-        head = around(points[self._drawn], box, self._seam + 1)
-        corner = head[1] - box[1], head[0] - box[0]
-        part = np.s_[corner[0] : head[3] - box[1], corner[1] : head[2] - box[0]]  # of the box
-        shell, face, kept[part] = self._render_head(posed, pose, sheet[part][..., 3], kept[part], head, shown)
-        (left, top), on_canvas = self.view[:2], np.s_[box[1] : box[3], box[0] : box[2]]
-        part = np.s_[box[1] - top : box[3] - top, box[0] - left : box[2] - left]  # of what is rendered
-        targets = picture[self._part][part], provenance[self._part][part], cover[part]
-        hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented[on_canvas]
-        compose(*hind, shell, sheet, kept, face, *corner, *targets)
+        layers = self._head_layers(posed, pose, points, box, shown)
+        for rows in strips(box, 2 * (self._seam + 1)):
+            self._draw(rows, box, knots, cut, layers, (picture[self._part], provenance[self._part], cover))
         return self._with_alpha(picture, cover, loose, transparent), provenance
 
     def _empty(self, loose: float) -> tuple[Array, Array, Array]:
@@ -211,51 +201,37 @@ class Reprojector:
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * (self.projection.still + self._body.shift(pose))), pose
 
-    def _render_head(
-        self, posed: Array, pose: FacePose, sheet: Array, kept: Array, box: tuple[int, int, int, int], shown: list[Shown]
-    ) -> tuple[Array, Array, Array]:
-        """Layers (h, w, 5) as :func:`mimaface.reprojection.kernels.texture` makes them: the whole head, where it shows, and the face; and how
-        much of the sheet is to be kept above the first (h, w).
-
-        sheet (h, w) the sheet's opacity, kept (h, w) where it is not
-        stretched; box: the part of the canvas that they are.
-        """
-        projection, camera = self.projection, self.camera
-        points = camera.project(posed)
-        distance = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)
+    def _head_layers(self, posed: Array, pose: FacePose, points: Array, box: Box, shown: list[Shown]) -> HeadLayers:
+        """The posed head, whose vertices are at ``points`` (V, 3) of the canvas, in the part of a ``box`` of it where it is."""
+        distance = np.linalg.norm(points[:, :2] - self.projection.place[:, :2], axis=1)
         look = self._photograph.look(posed, self._photograph.in_pose(pose), pose, distance)
-        left, top, right, bottom = box
-        raster = rasterise(points - [left, top, 0], projection.triangles, bottom - top, right - left)
-        kept = kept * (1 - seams(sheet, raster.covered, self._seam))
-        wanted = Raster(np.where(sheet * kept < tuning.OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
-        shell = self._shade(wanted, look.opaque(projection.follow), [each.opaque(projection.follow) for each in shown], 1.0)
-        shell[..., 3] *= inner_edge(raster.covered)
-        face = self._shade(raster, look, shown, 1.0)
-        painted = look.painted[projection.triangles].max(1) > tuning.PAINTED_LEAST
-        self._smooth_edges(face, points - [left, top, 0], look, shown, painted)
-        return shell, face, kept
+        part = around(points[self._drawn], box, self._seam + 1)
+        return HeadLayers(
+            self.projection, self._shade, part, points - [part[0], part[1], 0], look, shown, self._openings, self._seam
+        )  # fmt: skip
 
-    def _smooth_edges(self, face: Array, points: Array, look: Look, shown: list[Shown], painted: Array) -> None:
-        """Average four samples a pixel where parts meet around eyes and mouth, and on ``painted`` (N,) triangles.
-
-        face (H, W, 5) is changed in place, but for its last channel.
-        """
-        bottom_right = face.shape[1::-1]
-        for part in self._openings:
-            left, top, right, bottom = around(points[part], (0, 0, *bottom_right), 3)
-            if right <= left or bottom <= top:
-                continue
-            height, width = bottom - top, right - left
-            fine = rasterise((points - [left, top, 0]) * [2, 2, 1], self.projection.triangles, 2 * height, 2 * width)
-            first, *others = quarters(np.where(fine.covered, self.projection.part[fine.triangle], 255))
-            edge = np.logical_or.reduce([other != first for other in others])
-            edge |= np.logical_or.reduce(quarters(painted[fine.triangle] & fine.covered))
-            wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
-            shaded = self._shade(Raster(wanted, fine.barycentric, fine.depth), look, shown, 0.5)
-            samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 5)
-            total = samples[..., 3:4].sum(0)
-            colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
-            face[top:bottom, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
+    def _draw(
+        self, rows: Rows, box: Box, knots: Array, cut: Cut, head: HeadLayers, targets: tuple[Array, Array, Array]
+    ) -> None:
+        """``rows`` of a ``box`` of the canvas, drawn into ``targets``: picture, provenance and cover of what is rendered."""
+        wide = widened(rows, self._seam + 1, (0, box[3] - box[1]))
+        sheet, kept = self._sheet.render(knots, box, wide, cut)
+        sheet, kept = self._references.sheets(sheet, kept, head.shown, box, wide)
+        down, across = head.box[1] - box[1], head.box[0] - box[0]  # of the head's box in this one
+        height, width = head.box[3] - head.box[1], head.box[2] - head.box[0]
+        shell, face = np.zeros((2, 0, 0, 5), np.float32)
+        first, last = max(rows[0] - down, 0), min(rows[1] - down, height)
+        if first < last and width:
+            around_it = max(wide[0] - down, 0), min(wide[1] - down, height)
+            part = np.s_[around_it[0] + down - wide[0] : around_it[1] + down - wide[0], across : across + width]
+            inner = np.s_[first + down - wide[0] : last + down - wide[0], across : across + width]
+            shell, face, kept[inner] = head.draw((first, last), around_it, sheet[part][..., 3], kept[part])
+        inner = np.s_[rows[0] - wide[0] : rows[1] - wide[0]]
+        on_canvas = np.s_[box[1] + rows[0] : box[1] + rows[1], box[0] : box[2]]
+        hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented[on_canvas]
+        left, top = self.view[:2]
+        place = np.s_[box[1] + rows[0] - top : box[1] + rows[1] - top, box[0] - left : box[2] - left]  # of what is rendered
+        compose(*hind, shell, sheet[inner], kept[inner], face, first + down - rows[0], across, *(each[place] for each in targets))
 
     def _shade(self, raster: Raster, look: Look, shown: list[Shown], pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
@@ -269,15 +245,3 @@ def _beyond(portrait: Portrait, canvas: CropWindow, scale: float) -> Beyond:
     right, bottom = width - canvas.left - canvas.width / canvas.scale, height - canvas.top - canvas.height / canvas.scale
     reach = round(tuning.BEYOND * scale)
     return Beyond(*(reach if kept * canvas.scale < 1 else 0 for kept in (canvas.left, canvas.top, right, bottom)))
-
-
-def around(points: Array, limits: tuple[int, int, int, int], margin: int) -> tuple[int, int, int, int]:
-    """left, top, right, bottom of the pixels within ``margin`` of points (P, 2 or more), inside of ``limits``."""
-    low = np.clip(np.floor(points[:, :2].min(0)) - margin, limits[:2], limits[2:])
-    high = np.clip(np.ceil(points[:, :2].max(0)) + margin, low, limits[2:])
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
-    """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
-    return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]

@@ -1,0 +1,114 @@
+"""The posed head of one frame as two layers, some rows at a time: whole, where the sheet of the person leaves it in view, and its face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.geometry.rasterise import Raster, rasterise
+
+from . import tuning
+from .edges import inner_edge, seams
+from .person_warp import Box, Rows
+from .photograph import Look
+from .projection import Projection
+from .references import Shown
+
+Array = NDArray[Any]
+# raster, look, references, width of a pixel in pixels of the picture → colour, opacity and the share that no pixel shows (h, w, 5)
+Shade = Callable[[Raster, Look, list[Shown], float], Array]
+STRIP = 1 << 20  # pixels that are drawn at a time. More: 0.2 kB a pixel and thread more memory, and fewer rows are drawn twice
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLayers:
+    """A head ready to be drawn in a ``box`` of the canvas.
+
+    points (V, 3): u, v in pixels of the box, depth in metres; look, shown: the face and its references, as ``shade`` takes them;
+    openings: vertices of each eye and of the mouth, whose edges are smoothed; seam: pixels over which the sheet ends.
+    """
+
+    projection: Projection
+    shade: Shade
+    box: Box
+    points: Array
+    look: Look
+    shown: list[Shown]
+    openings: list[Array]
+    seam: int
+
+    def draw(self, rows: Rows, wide: Rows, sheet: Array, kept: Array) -> tuple[Array, Array, Array]:
+        """Layers (h, w, 5) of ``rows`` of the box: the whole head, where it shows, and the face; and how much of the sheet is to be kept
+        above the first (h, w).
+
+        sheet, kept (i, w): the sheet's opacity and where it is not stretched, of ``wide`` rows: more than ``seam`` before and after, if
+        there are.
+        """
+        left, top, right, bottom = self.box
+        raster = rasterise(self.points, self.projection.triangles, bottom - top, right - left, wide)
+        inner = np.s_[rows[0] - wide[0] : rows[1] - wide[0]]
+        ends, edge = seams(sheet, raster.covered, self.seam)[inner], inner_edge(raster.covered)[inner]
+        raster = Raster(raster.triangle[inner], raster.barycentric[inner], raster.depth[inner])
+        sheet, kept = sheet[inner], kept[inner] * (1 - ends)
+        wanted = Raster(np.where(sheet * kept < tuning.OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
+        follow = self.projection.follow
+        shell = self.shade(wanted, self.look.opaque(follow), [each.opaque(follow) for each in self.shown], 1.0)
+        shell[..., 3] *= edge
+        face = self.shade(raster, self.look, self.shown, 1.0)
+        self._smooth_edges(face, rows)
+        return shell, face, kept
+
+    def _smooth_edges(self, face: Array, rows: Rows) -> None:
+        """Average four samples a pixel where parts meet around eyes and mouth, and on triangles that are painted.
+
+        face (h, w, 5), ``rows`` of the box, is changed in place, but for its last channel.
+        """
+        projection = self.projection
+        painted = self.look.painted[projection.triangles].max(1) > tuning.PAINTED_LEAST
+        limits = 0, 0, self.box[2] - self.box[0], self.box[3] - self.box[1]
+        for part in self.openings:
+            left, top, right, bottom = around(self.points[part], limits, 3)
+            first, last = max(rows[0], top) - top, min(rows[1], bottom) - top
+            if right <= left or last <= first:
+                continue
+            points = (self.points - [left, top, 0]) * [2, 2, 1]
+            fine = rasterise(points, projection.triangles, 2 * (bottom - top), 2 * (right - left), (2 * first, 2 * last))
+            one, *others = quarters(np.where(fine.covered, projection.part[fine.triangle], 255))
+            edge = np.logical_or.reduce([other != one for other in others])
+            edge |= np.logical_or.reduce(quarters(painted[fine.triangle] & fine.covered))
+            wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
+            shaded = self.shade(Raster(wanted, fine.barycentric, fine.depth), self.look, self.shown, 0.5)
+            samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 5)
+            total = samples[..., 3:4].sum(0)
+            colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
+            start = top - rows[0]
+            face[start + first : start + last, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
+
+
+def strips(box: Box, least: int) -> Iterator[Rows]:
+    """Rows of a ``box``, counted from its top, as equal parts of about ``STRIP`` pixels, but no fewer rows than ``least``."""
+    height, width = box[3] - box[1], box[2] - box[0]
+    count = max(min(round(height * width / STRIP), height // max(least, 1)), 1)
+    edges = [height * index // count for index in range(count + 1)]
+    return ((start, stop) for start, stop in zip(edges, edges[1:]) if stop > start and width > 0)
+
+
+def widened(rows: Rows, margin: int, limits: Rows) -> Rows:
+    """``rows`` with a ``margin`` before and after, inside of ``limits``."""
+    return max(rows[0] - margin, limits[0]), min(rows[1] + margin, limits[1])
+
+
+def around(points: Array, limits: Box, margin: int) -> Box:
+    """left, top, right, bottom of the pixels within ``margin`` of points (P, 2 or more), inside of ``limits``."""
+    low = np.clip(np.floor(points[:, :2].min(0)) - margin, limits[:2], limits[2:])
+    high = np.clip(np.ceil(points[:, :2].max(0)) + margin, low, limits[2:])
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
+    """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
+    return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]
