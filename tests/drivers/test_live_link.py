@@ -168,6 +168,8 @@ def snake(name):
         lambda name: f'"{name}"',
         lambda name: name if name in HEADER[:2] else re.sub("(Left|Right)$", lambda side: "_" + side[0][0], name),
         lambda name: f"{name} (deg)" if name in POSES else name,
+        lambda name: name if name in (HEADER[1], *POSES) else f"ARBlendShapeLocation{name}",
+        lambda name: name.removeprefix("Head").lower(),
     ],
 )
 def test_headers_of_other_writers_are_read(spelled):
@@ -211,6 +213,11 @@ def test_columns_that_nothing_needs_may_be_missing():
         lambda text: text.replace(",", ";").replace("0.", "0,"),
         lambda text: "sep=;\n" + text.replace(",", ";").replace("0.", "0,"),
         lambda text: "# exported by a tool\n\n" + text,
+        lambda text: text.replace("\n", "\n# a remark\n"),
+        lambda text: text.replace("\n", "\nhh:mm:ss:ff" + ",weight" * 58 + "\n", 1),
+        lambda text: text.replace(",", " "),
+        lambda text: "# " + text.replace(",", "   "),
+        lambda text: text.replace("-", "\N{MINUS SIGN}"),
         lambda text: text.replace("\n", "\r"),
         lambda text: "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in text.split("\n") if line),
         lambda text: "\n".join(",".join(f'"{cell.replace(".", ",")}"' for cell in line.split(",")) for line in text.split("\n") if line),
@@ -221,6 +228,50 @@ def test_what_spreadsheets_write_is_read(written, encoding, tmp_path):
     path = tmp_path / "take.csv"
     path.write_bytes(written(moving().decode()).encode(encoding))
     check_moving(open_motion(path))
+
+
+@pytest.mark.parametrize("sign", ["%", " %", "°"])
+def test_signs_behind_numbers_are_heeded(sign):
+    """Percent that stay below 2 and degrees below 100 could not be told from shares and radians by their size."""
+    column, value = ("HeadYaw", "-1.5") if sign == "°" else ("JawOpen", "1.5")
+    clip = read_live_link_csv(take([{column: value + sign}] * 60), "a.csv")
+    found = degrees(clip)[:, 0] if sign == "°" else clip.blendshapes[:, JAW] * 100
+    np.testing.assert_allclose(found, float(value) if sign == "°" else 1.5, atol=1e-4)
+
+
+@pytest.mark.parametrize("header", ["t", "Elapsed", "deviceTime (ms)", "capture_timestamp", "frame time [ms]"])
+def test_the_time_column_may_have_another_name(header):
+    """Such a take was read as 60 rows a second."""
+    factor = 1000 if "ms" in header else 1
+    clip = read_live_link_csv(take([{header: index * factor / 20} for index in range(9)], [header, *HEADER[2:]]), "a.csv")
+    np.testing.assert_allclose(clip.time, np.arange(9) / 20, atol=1e-6)
+
+
+def test_rows_without_times_have_the_rate_that_is_given():
+    clip = read_live_link_csv(take([{}] * 9, HEADER[1:]), "a.csv", ReadingSettings(timecode_rate=30))
+    np.testing.assert_allclose(clip.time, np.arange(9) / 30, atol=1e-9)
+
+
+@pytest.mark.parametrize("order", [lambda rows: rows[::-1], lambda rows: rows[1::2] + rows[::2][::-1]])
+def test_rows_in_another_order_are_sorted_by_their_times(order):
+    rows = [{"Timecode": f"{index / 50:.2f}", "JawOpen": index / 100} for index in range(40)]
+    clip = read_live_link_csv(take(order(rows)), "a.csv")
+    np.testing.assert_allclose(clip.blendshapes[:, JAW], np.arange(40) / 100, atol=1e-6)
+    np.testing.assert_allclose(clip.time, np.arange(40) / 50, atol=1e-6)
+    assert any("sorted" in text for text in clip.meta["warnings"])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.replace("0.", "0,"),  # decimal commas where commas separate: the jaw was 8e+05
+        lambda text: "\n".join(f"{index},{line}" if index else line for index, line in enumerate(text.split("\n")) if line),
+    ],
+)
+def test_rows_with_more_cells_than_names_are_refused(written):
+    """Every value was read from the column of another one."""
+    with pytest.raises(InvalidMotion, match=r"more cells than the header has names.*write numbers with a point"):
+        read_live_link_csv(written(moving().decode()).encode(), "a.csv")
 
 
 def test_latin_letters_in_a_header_are_read():
@@ -295,6 +346,7 @@ def test_rows_without_a_face_are_bridged_and_said():
         lambda cells: [cells[0], "0", *["0.0"] * (len(cells) - 2)],
         lambda cells: [cells[0], "52", *["nan"] * (len(cells) - 2)],
         lambda cells: [cells[0], "52", *["null"] * (len(cells) - 2)],
+        lambda cells: [cells[0], "52", *["-nan(ind)", "1.#QNAN", "#N/A"] * 20, "#DIV/0!"],
         lambda cells: [*cells[:6], "", *cells[7:]],
         lambda cells: cells[:20],
     ],

@@ -95,6 +95,17 @@ def test_drop_frame_labels_are_no_holes(count, labels, separator):
         (lambda i: f"{i * 20000000}", "timestamp", 1 / 50),
         (lambda i: f"{i * 0.5}", "seconds", 0.5),
         (lambda i: f"{0.4 + i / 24 / 86400:.12f}", "time", 1 / 24),
+        (lambda i: f"{(11, 12)[i > 49]}:{59 * (i < 50):02d}:{(58 + i / 25) % 60:06.3f} {'AP'[i > 49]}M", "time", 1 / 25),
+        (lambda i: f"05/01/2024 10:00:{i / 25:06.3f}", "time", 1 / 25),
+        (lambda i: f"1/5/24 10:00:{i / 25:06.3f}", "time", 1 / 25),
+        (lambda i: f"01.05.2024 10:00:{i / 25:06.3f}".replace(".", ","), "Zeit", 1 / 25),
+        (lambda i: f"01.05.2024 10:00:{i / 25:06.3f}", "Zeit", 1 / 25),
+        (lambda i: f"2024/05/01 10:00:{i / 25:06.3f}", "time", 1 / 25),
+        (lambda i: f"20240501T1000{i / 25:06.3f}Z", "time", 1 / 25),
+        (lambda i: f"10.00.{i // 25:02d}.{i % 25:02d}", "Timecode", 1 / 25),
+        (lambda i: f"{i / 25:.3f}s", "time", 1 / 25),
+        (lambda i: f"{i * 40} ms", "time", 1 / 25),
+        (lambda i: f"{i * 400} ms", "time", 0.4),
     ],
 )
 def test_clocks_and_plain_numbers_are_understood(text, title, step):

@@ -13,6 +13,8 @@ TIME_NAMES = (
     "timecode", "smptetimecode", "timestamp", "time", "seconds", "sec", "timesec", "timeseconds", "timems", "timestampms", "milliseconds",
     "framenumber", "frameindex", "frame", "frameid",
 )  # fmt: skip
+TIME_WORDS = {"time", "timestamp", "timecode", "elapsed", "clock", "t", "ts", "pts", "frame"}  # last word of other headers of time columns
+LENGTHS = {"delta", "exposure", "processing", "render", "latency"}  # with these before it, it is no time of a row
 UNIT_WORDS = {"deg", "degrees", "degree", "rad", "radians", "percent", "value", "weight", "values", "s", "ms", "sec", "seconds", "us", "ns"}
 
 
@@ -24,7 +26,7 @@ def _spellings() -> dict[str, str]:
     """Every spelling without capitals and signs → our name of the column."""
     known = {}
     for blendshape in BLENDSHAPE_NAMES:
-        known[blendshape.lower()] = blendshape
+        known |= {before + blendshape.lower(): blendshape for before in ("", "arblendshapelocation", "blendshape", "arkit")}
         for side in ("Left", "Right"):
             if blendshape.endswith(side):
                 base = blendshape.removesuffix(side).lower()
@@ -56,11 +58,15 @@ def known_column(header: str) -> str:
 
 
 def time_column(headers: list[str]) -> int | None:
-    """The index of the column that says when each row was, or None."""
+    """The index of the column that says when each row was, or None: one of ``TIME_NAMES``, else one such as ``deviceTime (ms)``."""
     keys = [_key(header) for header in headers]
     plain = [_key(" ".join(w for w in re.split(r"[^A-Za-z0-9]+", header) if w.lower() not in UNIT_WORDS)) for header in headers]
     for name in TIME_NAMES:
         for index, (key, bare) in enumerate(zip(keys, plain)):
             if name in (key, bare):
                 return index
+    for index, header in enumerate(headers):
+        words = [word.lower() for word in re.findall("[A-Za-z][a-z]*|[A-Z]+", header) if word.lower() not in UNIT_WORDS]
+        if words and words[-1] in TIME_WORDS and not LENGTHS.intersection(words):
+            return index
     return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +29,17 @@ from .columns import COUNT, POSES, known_column, time_column
 from .reading import ReadingSettings
 from .table import Table, read_table
 from .timecode import APP as TICKS
-from .timecode import seconds_of
+from .timecode import OPTION, seconds_of
 from .units import as_shares, in_radians
 
 Array = NDArray[Any]
 log = logging.getLogger(__name__)
 COLUMNS = {name: name[0].upper() + name[1:] for name in BLENDSHAPE_NAMES}
 OPTIONAL_BLENDSHAPES = {"tongueOut"}  # some exports count 51
-EMPTY = ("", "null", "none", "na", "n/a", "-")  # what writers put into a cell that has no value
+# what writers put into a cell that has no value
+EMPTY = re.compile(r"(|null|none|na|n/a|-|[-+]?(1\.#)?[qs]?(nan|ind)(\(.*\))?|#[a-z/0-9]+[!?]?)", re.IGNORECASE)
 EYES = [pose for pose in POSES[3:] if not pose.endswith("Roll")]  # the rolls of eyes are not needed
+MOST_SET_BACK = 2  # times that a clock may be set back in a take; where it falls more often, the rows are in another order
 FEWEST_KNOWN = 10  # names of blendshapes that make a row a header; rows of numbers have none
 
 
@@ -50,8 +54,9 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
     rows = _read_rows(table, layout, name)
     warnings = [*layout.notes, *rows.notes]
     if layout.time is None:
-        time = np.arange(len(rows.lines)) / TICKS
-        warnings.append(f"the file has no time column: taken for {TICKS} rows a second")
+        time = np.arange(len(rows.lines)) / (settings.timecode_rate or TICKS)
+        if not settings.timecode_rate:
+            warnings.append(f"the file has no time column: taken for {TICKS} rows a second; {OPTION} changes that")
     else:
         title = table.header[layout.time]
         time, notes = seconds_of(rows.times, rows.lines, name, title, settings.timecode_rate)
@@ -129,6 +134,10 @@ class Layout:
                 )
             if title:
                 place[title] = index
+        for index, title in enumerate(header):  # of a head that is not called one
+            if title.capitalize() in ("Yaw", "Pitch", "Roll") and f"Head{title.capitalize()}" not in place:
+                titles[index] = f"Head{title.capitalize()}"
+                place[titles[index]] = index
         missing = [blendshape for blendshape in BLENDSHAPE_NAMES if blendshape not in place]
         if "jawOpen" in missing or len(missing) * 2 > len(BLENDSHAPE_NAMES):
             first = COLUMNS["jawOpen" if "jawOpen" in missing else missing[0]]
@@ -175,7 +184,7 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
     values: list[Array] = []
     faces: list[bool] = []
     fresh: list[bool] = []
-    headers = untimed = short = 0
+    headers = untimed = short = longer = 0
     again = False
     lacking, shorter = 0, False  # of the file's last line, if it is a row: cells too few; its last cell is the shortest of all
     least = 0  # letters of the last cell, of all rows
@@ -184,6 +193,8 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
         if cells[0][:1].isalpha() and _is_header(cells):
             layout, headers, again = Layout.of(cells, line, name), headers + 1, True
             continue
+        if _is_remark(cells, layout):
+            continue
         when = "" if layout.time is None or layout.time >= len(cells) else cells[layout.time]
         if layout.time is not None and not when:
             untimed += 1
@@ -191,6 +202,7 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
         lost = layout.count is not None and layout.count < len(cells) and cells[layout.count] in ("0", "0.0")
         lacking = 0 if lost else max(0, layout.width - len(cells))
         short += lacking > 0 and len(cells) > 2
+        longer += any(cells[layout.width :])
         row = None if lost or len(cells) < layout.width else _row(cells, layout, line, name)
         letters = len(cells[-1])
         shorter, least = letters < least, min(least or letters, letters)
@@ -213,9 +225,23 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
     if not lines:
         what = "whole frame" if cut else "frames"
         raise InvalidMotion(f"{name}: the take has no {what}", "export the take again")
+    if longer * 2 > len(lines):
+        raise InvalidMotion(
+            f"{name}: the rows have more cells than the header has names, so which is which cannot be known",
+            "name every column in the first line; where commas separate columns, write numbers with a point: 0.5",
+        )
     if short:
         notes.append(f"{short} lines are incomplete and were passed over")
     return Rows(lines, times, np.array(values), np.array(faces), np.array(fresh), notes)
+
+
+def _is_remark(cells: list[str], layout: Layout) -> bool:
+    """Whether a row is a comment, or tells units: it has no time, and words where numbers belong."""
+    if cells[0].startswith(("#", "//")) and len(cells) < layout.width:
+        return True
+    if layout.time is None or layout.time >= len(cells) or re.search(r"\d", cells[layout.time]):
+        return False
+    return any(_number(cells[index]) is None for index in layout.wanted if 0 <= index < len(cells))
 
 
 def _row(cells: list[str], layout: Layout, line: int, name: str) -> Array:
@@ -241,13 +267,15 @@ def _row(cells: list[str], layout: Layout, line: int, name: str) -> Array:
 
 
 def _number(text: str) -> float | None:
-    """A cell's number, NaN when it is empty, None when it is neither; a decimal comma is one."""
-    if text.lower() in EMPTY:
+    """A cell's number, NaN when it is empty, None when it is neither; a decimal comma is one, ``%`` and ``°`` are heeded."""
+    if EMPTY.fullmatch(text):
         return float("nan")
+    plain = text.replace("\N{MINUS SIGN}", "-")
     try:
-        return float(text if "." in text else text.replace(",", "."))
+        value = float(plain.rstrip(" %°") if "." in text else plain.rstrip(" %°").replace(",", "."))
     except ValueError:
         return None
+    return value / 100 if text.endswith("%") else math.radians(value) if text.endswith("°") else value
 
 
 def _rising(time: Array, rows: Rows, name: str) -> tuple[Array, Array, list[str]]:
@@ -260,10 +288,16 @@ def _rising(time: Array, rows: Rows, name: str) -> tuple[Array, Array, list[str]
         time[index:] += time[index - 1] + usual - time[index]
     if len(again):
         notes.append(f"{len(again) + 1} takes are in the file: read one after the other")
+    if (np.diff(time) < 0).sum() > MOST_SET_BACK and len(np.unique(time)) == len(time):
+        order = np.argsort(time)
+        return time[order] - time[order[0]], order, [*notes, "the rows were not in the order of their times, and have been sorted"]
     fresh = np.concatenate([[True], np.diff(np.maximum.accumulate(time)) > 0])
     if fresh.sum() < 0.5 * len(fresh):
         line = rows.lines[int(np.argmin(fresh))]
-        raise InvalidMotion(f"{name}: line {line}: the timecode stands still or jumps back", "export the take again")
+        raise InvalidMotion(
+            f"{name}: line {line}: the timecode stands still or jumps back",
+            f"export the take again, or delete that column: rows are then taken for {TICKS} a second, or as {OPTION} says",
+        )
     if not fresh.all():
         notes.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")
     return time[fresh] - time[0], np.flatnonzero(fresh), notes

@@ -80,10 +80,12 @@ def read_table(content: bytes, name: str, is_header: Callable[[list[str]], bool]
 
 
 def _separator(text: str) -> str:
-    """The sign between cells: the most frequent one of the line, among the first, that has most letters, as headers do."""
+    """The sign between cells: the most frequent one of the line, among the first, that has most letters, as headers do; without any,
+    spaces."""
     lines = text[:LONGEST_LINE].split("\n")[:HEADER_WITHIN]
     head = max(lines, key=lambda line: sum(map(str.isalpha, line)))
-    return max(",;\t|", key=head.count)
+    found = max(",;\t|", key=head.count)
+    return found if found in head else " "
 
 
 def _rows(text: str, name: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -93,7 +95,8 @@ def _rows(text: str, name: str, separator: str) -> Iterator[tuple[int, list[str]
             end = text.find("\n", start) + 1 or len(text)
             if end - start > LONGEST_LINE:
                 raise InvalidMotion(f"{name}: a line of more than {LONGEST_LINE} letters is no row of a take", "export the take again")
-            yield text[start:end]
+            line = text[start:end]
+            yield line if separator != " " else " ".join(line.lstrip("# ").split()) + "\n"
             start = end
 
     reader = csv.reader(lines(), delimiter=separator)

@@ -1,7 +1,7 @@
 """The time column of a take, in whatever way it counts, as seconds.
 
 Understood: ``HH:MM:SS:FF.sub`` and its kin with any count of frames a second, drop-frame ``HH:MM:SS;FF``, ``HH:MM:SS.mmm``, dates with a
-time, and plain numbers: seconds, milli-, micro- and nanoseconds, days of a spreadsheet, frame numbers.
+time, clocks of twelve hours, and plain numbers: seconds, milli-, micro- and nanoseconds, days of a spreadsheet, frame numbers.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ OPTION = "--timecode-rate"
 UNITS = (
     ("days", 2e-5), ("seconds", 0.3), ("frame numbers", 4.5), ("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", math.inf),
 )  # fmt: skip
+UNIT = "(s|sec|seconds|ms|us|µs|ns)"  # behind a number
+DATE = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T .]+|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\.? +|\d{8}T)(?=\d\d?:?\d\d)"
 SECONDS_OF = {"days": DAY, "seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 
 
@@ -56,6 +58,8 @@ def seconds_of(
     """
     codes = _split(texts, lines, name, title)
     if codes.kind == "number":
+        unit = re.search(rf"{UNIT}$", texts[0])
+        title = f"{title} ({unit[1]})" if unit else title
         return _numbers(codes.whole, title, rate)
     if codes.kind == "clock":
         return _over_midnight(codes.whole + codes.field), []
@@ -138,11 +142,16 @@ def _split(texts: list[str], lines: list[int], name: str, title: str) -> Codes:
 
 
 def _bare(text: str) -> str:
-    """The time alone, with a decimal point: without quotes, date and time zone."""
+    """The time alone, with a decimal point and up to 24 hours: without quotes, date, time zone and unit."""
     code = text.strip().strip("\"'").replace(",", ".")
-    if re.match(r"\d{4}-\d\d-\d\d[T ]", code):
-        code = re.sub(r"(Z|[+-]\d\d:?\d\d)$", "", code[11:])
-    return code
+    if date := re.match(DATE, code):
+        code = re.sub(r"(Z|[+-]\d\d:?\d\d)$", "", code[date.end() :])
+        code = re.sub(r"^(\d\d)(\d\d)(?=\d\d(\.|$))", r"\1:\2:", code)
+    if half := re.fullmatch(r"(\d+)(:.*?)\s*([AP])\.?M\.?", code, re.IGNORECASE):
+        code = f"{int(half[1]) % 12 + 12 * (half[3] in 'pP')}{half[2]}"
+    if re.fullmatch(r"\d{1,2}(\.\d{1,3}){3}", code):
+        code = code.replace(".", ":")
+    return re.sub(rf"(?<=\d)\s*{UNIT}$", "", code) if ":" not in code else code
 
 
 def _float(part: str, text: str, line: int, name: str, title: str) -> float:
@@ -163,7 +172,7 @@ def _unreadable(text: str, line: int, name: str, title: str) -> InvalidMotion:
 
 
 def _numbers(values: Array, title: str, rate: float) -> tuple[Array, list[str]]:
-    steps = np.diff(values)
+    steps = np.diff(np.sort(values))
     usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1.0
     named = _unit_in(title)
     unit = named or next(unit for unit, largest in UNITS if usual <= largest)
