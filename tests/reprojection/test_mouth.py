@@ -1,6 +1,7 @@
 """A mouth that is open in the photograph can be closed: by mouthClose, by the jaw, by an absolute take; and opens again."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from mimaface.protocol.mouth import PARTING
 from mimaface.reprojection.kernels import MOUTH
 from mimaface.reprojection.reprojector import Reprojector
 
+LIPS_OUTLINE = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)  # MediaPipe's outer lips
 JAW, CLOSE = BLENDSHAPE_INDEX["jawOpen"], BLENDSHAPE_INDEX["mouthClose"]
 OPEN = {
     "speaking": (HOPPER, {"jawOpen": 0.6}),
@@ -142,3 +144,31 @@ def test_recorded_lips_that_meet_still_do(hopper):
     """An open jaw behind closed lips, and half-way."""
     poses = poses_for(hopper.fit, motion_of({"jawOpen": 0.3, "mouthClose": 0.3}, {"jawOpen": 1.0, "mouthClose": 1.0}), absolute=True)
     np.testing.assert_allclose([pose.blendshapes[CLOSE] for pose in poses], [0.3, 1.0])
+
+
+def test_lips_far_from_the_heads_own_open_one_mouth(hopper):
+    points, lips = hopper.fit.landmarks.copy(), sorted({*MOUTH_RIM.upper, *MOUTH_RIM.lower, *LIPS_OUTLINE})
+    points[lips, 1] += 0.2 * np.linalg.norm(points[291, :2] - points[61, :2])  # of a drawing
+    drawn = replace(hopper, fit=replace(hopper.fit, landmarks=points))
+    usual, far = Reprojector(hopper, 240), Reprojector(drawn, 240)
+    for smile in ({"jawOpen": 0.2}, {f"mouth{name}{side}": 0.6 for name in ("Smile", "UpperUp") for side in ("Left", "Right")}):
+        # a mouth below the lower lip was five to ten times as large
+        assert opening(far, pose_of(drawn, **smile)) < 1.2 * opening(usual, pose_of(hopper, **smile))
+
+
+def test_lower_teeth_hang_from_the_jaw_and_stay_near_the_upper_ones_in_a_smile(hopper):
+    head, renderer = Head.load(), Reprojector(hopper, 160)
+    middle, smile = np.flatnonzero(np.abs(head.vertices[:, 0]) < 0.012), dict.fromkeys(("mouthSmileLeft", "mouthSmileRight"), 1.0)
+
+    def front(part: str, **blendshapes: float) -> float:
+        """Height of the biting edge, head frame, metres."""
+        pose = pose_of(hopper, **blendshapes)
+        shape = (renderer.pose_vertices(pose) - pose.translation) @ pose.rotation
+        height = shape[np.intersect1d(head.vertices_of(part), middle), 1]
+        return float(height.min() if part == "teeth_upper" else height.max())
+
+    assert front("teeth_upper") == pytest.approx(front("teeth_upper", jawOpen=0.8), abs=1e-6)  # the skull's
+    assert front("teeth_lower", jawOpen=0.8) < front("teeth_lower") - 0.010
+    assert front("teeth_lower", **smile) == pytest.approx(front("teeth_lower"), abs=1e-6)
+    assert front("teeth_lower", jawOpen=0.3, **smile) > front("teeth_lower", jawOpen=0.3) + 0.003
+    assert front("teeth_lower", jawOpen=0.1, **smile) <= front("teeth_lower") + 5e-4

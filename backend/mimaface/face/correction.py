@@ -113,8 +113,7 @@ def correct(fit: FittedFace) -> Correction:
     closed = _closed_lips_system().solve(closed_targets) @ fit.rotation
     lips = (_near_mouth() * smoothstep(0, tuning.LEAST_PARTED, np.array(parted)))[:, None] * (whole - closed)
     always = whole - lids.sum(0) + _teeth()
-    if fit.placed:
-        always[np.setdiff1d(head.vertices_of("mouth_inside"), head.vertices_of("skin")), 2] -= tuning.LINING_BACK
+    always[np.setdiff1d(head.vertices_of("mouth_inside"), head.vertices_of("skin")), 2] -= tuning.LINING_BACK
     blink = np.array([fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]], fit.blendshapes[BLENDSHAPE_INDEX["eyeBlinkRight"]]])
     return Correction(always, lids, lips, blink, parted, fit.blendshapes)
 
@@ -262,7 +261,7 @@ def rim_rows(fit: FittedFace, still: Array, rim: Opening) -> tuple[csr_array, Ar
     raster = rasterise(flat, head.drawn_triangles(), tuning.RIM_SIDE, tuning.RIM_SIDE)
     shown = head.drawn()[raster.triangle]
     opening = raster.covered & np.isin(shown, head.part(*rim.part))
-    skin = raster.covered & np.isin(shown, _skin_of_rims() if fit.placed else head.part("skin"))
+    skin = raster.covered & np.isin(shown, _skin_of_rims())
     columns = np.flatnonzero(opening[1:-1].any(0))
     vertices, inside, away, depth = [], [], [], []
     for points, first in ((upper, True), (lower, False)):

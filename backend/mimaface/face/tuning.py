@@ -47,8 +47,8 @@ DOUBTED = 0.0025
 LIP_LEAST = 0.06  # of the mouth's width that a lip is thick at least. Lower: the mesh of a mouth that is drawn as a line folds, and tears
 PLACED_WEIGHT = 6.0  # of such a point in the correction, beside LANDMARK_WEIGHT. Higher: nearer to it; the lips of a drawing fold
 PLACED_LARGEST = 0.04  # metres that a vertex is moved for one at most: faces of dolls. Higher: a point at a wrong place tears the face
-# metres that the mouth's lining lies further back where points were placed: lips that were moved far leave it before the skin, and a hole is
-# seen beside the mouth. Higher: the mouth is deeper
+# metres that the mouth's lining lies further back than the head has it: where lips lie far from the head's own, and where points were placed, it
+# would come out before the skin, as a second mouth. Higher: the mouth is deeper, and a lower one is seen at its corners
 LINING_BACK = 0.004
 TEMPLATE_SHARE = 0.5  # of the picture's smaller side that a generic face takes in its middle. Higher: less is left to drag it in
 OTHER_FACE = 0.5  # of a face's size that placed points lie from its own, at the median, from which they are another's. Higher: fewer are
