@@ -11,7 +11,7 @@ from mimaface.face.pose import poses_for
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.reprojection.eyes import around_eyes, lid_tables
 from mimaface.reprojection.kernels import LID_BINS
-from mimaface.reprojection.lashes import lash_length
+from mimaface.reprojection.lashes import lash_length, lower_lids_skin
 from mimaface.reprojection.reprojector import Reprojector
 
 EYES = ((33, 133), (362, 263))
@@ -54,6 +54,15 @@ def test_a_blink_lays_the_lashes_over_the_lower_lid(portrait, renderer):
         np.median(bright[(away > low * length) & (away < high * length)]) for low, high in ((-0.5, 0.0), (-1.5, -0.8), (-4, -3))
     )
     assert line < 0.8 * below < 0.8 * under, (line, below, under)
+
+
+def test_no_bright_slit_lies_between_closed_lids(portrait, renderer):
+    """The rim of a lower lid rises behind the upper one, and no light falls there."""
+    bright, away = around_the_lids(renderer, portrait, eyeBlinkLeft=1, eyeBlinkRight=1)
+    rim = lower_lids_skin() & (away > -0.0003)
+    assert rim.sum() > 5
+    assert np.nanmax(away[lower_lids_skin()]) <= 0
+    assert bright[rim].max() < np.median(bright[(away > -0.004) & (away < -0.003)])
 
 
 def test_long_lashes_of_an_open_eye_do_not_lie_on_its_closed_lid(portrait, renderer):

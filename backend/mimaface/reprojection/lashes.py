@@ -14,6 +14,7 @@ from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import adjacency
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from . import tuning
 from .eyes import around_eyes, upper_lid_edge
@@ -55,6 +56,8 @@ class Lashes:
             across = (yaw - first) / (last - first)
             away[near] /= tuning.LASHES_INNER + (1 - tuning.LASHES_INNER) * smoothstep(0, tuning.LASHES_LONG, across)
             ends = smoothstep(*tuning.LASHES_START, across) * (1 - smoothstep(*tuning.LASHES_END, across))
+            lower = lower_lids_skin()[near]
+            away[near[lower]] = np.minimum(away[near[lower]], 0)  # its rim rises behind the upper lid, in whose lashes' shadow it lies
             here = 1 - smoothstep(*tuning.LASHES_ZONE, np.abs(away[near]))  # next to vertices that have no place, none
             strength[near] = self.density * closed[side] * ends * here * (off[:, 2] > 0)
         return away, strength
@@ -71,6 +74,14 @@ def _beside_lids(centres: Array) -> list[tuple[Array, float, float]]:
         inner, outer = (yaw.min(), yaw.max()) if side == 0 else (yaw.max(), yaw.min())
         result.append((near, float(inner), float(outer)))
     return result
+
+
+@functools.cache
+def lower_lids_skin() -> Array:
+    """(V,) bool: skin of the lids that a blink leaves where it is."""
+    head = Head.load()
+    moved = np.abs(head.blendshapes[[BLENDSHAPE_INDEX[name] for name in ("eyeBlinkLeft", "eyeBlinkRight")], :, 1]).max(0)
+    return np.asarray(head.region("lids") & (moved < tuning.LASH_TRAVEL))
 
 
 @functools.cache

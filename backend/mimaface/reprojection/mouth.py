@@ -56,9 +56,8 @@ def continue_mouth(image: Array, margin: Array) -> Array:
 
 
 def raise_lower_teeth(shape: Array, blendshapes: Array, fitted: Array) -> None:
-    """Raise what hangs from the jaw in ``shape`` (V, 3), head frame, in place, as far as a smile of ``blendshapes`` (52,), and not the jaw, has
-    parted the lips; a photograph's own, ``fitted`` (52,), stays where it is seen. What opens a smiling mouth is taken for the jaw's: the corners of the
-    lips rise, and the lower lip is thin."""
+    """Raise what hangs from the jaw in ``shape`` (V, 3), head frame, in place, as far as a smile of ``blendshapes`` (52,), and not the jaw,
+    has parted the lips: trackers take that for the jaw's. A photograph's own expression, ``fitted`` (52,), stays as it is seen."""
     shape[below_jaw(), 1] += max(_not_by_jaw(blendshapes) - _not_by_jaw(fitted), 0.0)
 
 

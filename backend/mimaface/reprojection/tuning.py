@@ -224,7 +224,7 @@ OPENED = 0.0008, 0.0030
 OPENED_PERCENTILE = 80  # of the lips' vertices that have. Higher: it is drawn anew earlier [0]
 # radians, seen from the eye's centre, between the lids from which on an eye lies in their shadow, and is lit; its light in that shadow.
 # Higher: narrow eyes are darker; slits shine
-NARROW, NARROW_LIGHT = (0.06, 0.30), 0.15
+NARROW, NARROW_LIGHT = (0.06, 0.30), 0.5
 AT_REST = 0.01  # pixels: a pose this near to the portrait's own is the photograph. Higher: slow motion begins with a jump [0]
 # pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph [0.001 dB, 14]
 STILL = 0.5, 3.0
