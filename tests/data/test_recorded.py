@@ -1,10 +1,8 @@
-"""Films whose motion is known → samples; what is no use is counted by its reason; runs go on and repeat without change."""
+"""Films whose motion is known → samples; what is no use is counted by its reason."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,18 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from mimaface.cli import main
-from mimaface.data import recorded
 from mimaface.data.clips import Limits, Rejected, check_inside, choose, sharpness_of, windows
-from mimaface.data.recorded import Clip, RecordedConfig, clips_in, examine, make_sample, make_shards, try_sample
-from mimaface.data.samples import read_shards, shards_in
+from mimaface.data.recorded import Clip, RecordedConfig, clips_in, examine, make_sample, try_sample
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 from mimaface.reprojection.crops import CropWindow
 
 from .conftest import RATE, SIDE, shoot, write_film
 
-CONFIG = RecordedConfig(size=96, frames=4, per_shard=2)
+CONFIG = RecordedConfig(size=96, frames=4)
 
 
 @pytest.fixture(scope="module")
@@ -40,40 +35,6 @@ def tracked(film):
 @pytest.fixture(scope="module")
 def sample(film):
     return make_sample(Clip(film, "clip", "id00001"), replace(CONFIG, size=128, frames=8))
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory, shot):
-    """Three good clips of two people, one that is no video, and one whose end is missing."""
-    root = tmp_path_factory.mktemp("library")
-    short = shot.images[::2]  # 11 frames
-    whole = write_film(root / "id00001" / "a" / "00001.mp4", short)
-    write_film(root / "id00001" / "b" / "00001.mp4", short[::-1])
-    write_film(root / "id00002" / "a" / "00001.mp4", short[:, :, ::-1])
-    (root / "id00002" / "a" / "00002.mp4").write_bytes(whole.read_bytes()[:2000])
-    (root / "id00003").mkdir()
-    (root / "id00003" / "text.mp4").write_text("not a video")
-    return root
-
-
-@dataclass(frozen=True)
-class Run:
-    """One whole run over the library: where it wrote, what it reported at its end, and the clips as they were done."""
-
-    folder: Path
-    report: dict
-    seen: list[str]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, library):
-    folder, seen = tmp_path_factory.mktemp("whole"), []
-    return Run(folder, make_shards(library, folder, CONFIG, progress=lambda outcome: seen.append(outcome.key)), seen)
-
-
-def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file with its bytes and the moment it was written."""
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(folder.iterdir())}
 
 
 def test_the_recovered_rotation_follows_the_truth(tracked, shot):
@@ -114,54 +75,6 @@ def test_render_and_truth_show_the_same_place(sample):
     face = (sample.box[:, 2:] - sample.box[:, :2]).max(1)
     assert (face > 0.4 * 128).all(), "the face fills the crop as it does when the model is used"
     assert (face < 128).all()
-
-
-def test_one_run_makes_all_there_is_and_a_second_nothing(library, whole):
-    report = whole.report
-    assert report["clips"] == 5
-    assert report["kept"] == 3
-    assert report["rejected"] == {"unreadable": 2}
-    assert all("cannot be read as a video" in words for words in report["files"].values())
-    samples = list(read_shards(shards_in(whole.folder)))
-    assert [sample.person for sample in samples] == ["id00001", "id00001", "id00002"]
-    assert len({sample.key for sample in samples}) == 3
-    assert len(whole.seen) == 5
-    before = contents(whole.folder)
-    assert len(before) == 2 + 3 + 1, "two shards (the last group had no sample), three reports, one summary"
-    assert make_shards(library, whole.folder, CONFIG) == report
-    assert contents(whole.folder) == before
-    with pytest.raises(InvalidInput, match="other videos or with other settings"):
-        make_shards(library, whole.folder, replace(CONFIG, seconds=3.0))
-
-
-def test_parts_of_two_machines_are_the_whole(library, whole, tmp_path):
-    for shard in ((1, 2), (2, 2)):
-        make_shards(library, tmp_path, CONFIG, shard)
-    together, parts = ({sample.key: sample for sample in read_shards(shards_in(folder))} for folder in (whole.folder, tmp_path))
-    assert together.keys() == parts.keys()
-    for key, sample in together.items():
-        np.testing.assert_array_equal(sample.projected, parts[key].projected)
-        np.testing.assert_array_equal(sample.signals["expression"], parts[key].signals["expression"])
-
-
-def test_a_killed_run_goes_on_where_it_was(library, whole, tmp_path, monkeypatch):
-    done: list[str] = []
-
-    def stop(outcome):
-        done.append(outcome.key)
-        if len(done) == 3:  # in the middle of the second group
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        make_shards(library, tmp_path / "broken", CONFIG, progress=stop)
-    left = {path.name for path in (tmp_path / "broken").iterdir() if path.suffix != ".part"}
-    assert left == {"recorded-4x96-1of1-00000.tar", "recorded-4x96-1of1-00000.json"}
-    made: list[str] = []
-    monkeypatch.setattr(recorded, "try_sample", lambda clip, config: (made.append(clip.key), try_sample(clip, config))[1])
-    make_shards(library, tmp_path / "broken", CONFIG)
-    assert len(made) == 3, "the first group is not made again"
-    straight, broken = (contents(folder) for folder in (whole.folder, tmp_path / "broken"))
-    assert {name: content for name, (content, _) in straight.items()} == {name: content for name, (content, _) in broken.items()}
 
 
 @pytest.mark.parametrize(
@@ -245,19 +158,3 @@ def test_fast_videos_are_thinned(tmp_path):
     choice = choose(examine(path, 12), 5, Limits(), 0)
     assert np.diff(choice.driven).tolist() == [2] * 4
     assert choice.rate == pytest.approx(25, rel=0.01)
-
-
-def test_the_command(library, tmp_path, capsys):
-    only = tmp_path / "videos"
-    only.mkdir()
-    (only / "a.mp4").write_bytes((library / "id00001" / "a" / "00001.mp4").read_bytes())
-    (only / "b.mp4").write_text("nothing")
-    assert main(["data", "video", str(only), str(tmp_path / "out"), "--size", "96", "--frames", "4"]) == 0
-    said = capsys.readouterr().out
-    assert "1 of 2 clips kept" in said
-    assert "1 unreadable" in said
-    assert json.loads((tmp_path / "out" / "report-1of1.json").read_text())["kept"] == 1
-    assert main(["data", "video", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    with pytest.raises(SystemExit):
-        main(["data", "video", str(only), str(tmp_path / "out"), "--shard", "3/2"])

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from mimaface.protocol.errors import DiskFull, InvalidInput, NotWritable
+from mimaface.protocol.errors import InvalidInput
 
 from .terminal import Commands, counting_bar
 
@@ -36,7 +33,9 @@ def add(commands: Commands) -> None:
     video.add_argument("--shard", type=_share, default=(1, 1), metavar="I/N", help="process part I of N, for several machines")
     video.add_argument("--size", type=_positive, default=256, help="pixels of a side")
     video.add_argument("--frames", type=_positive, default=20, help="frames of a sample")
-    video.add_argument("--workers", type=_positive, default=1, help="number of processes")
+    video.add_argument("--workers", type=_positive, help="number of processes (default: one for each processor)")
+    video.add_argument("--time-limit", type=_positive, metavar="SECONDS", help="set a clip aside that takes longer (default: 300)")
+    video.add_argument("--ray", action="store_true", help="work with Ray: on its cluster where one runs, else on this machine")
     video.set_defaults(command=_video)
 
 
@@ -53,17 +52,8 @@ def _share(text: str) -> tuple[int, int]:
     return int(part), int(whole)
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"no space is left for {folder}", "free some; the run goes on where it was") from error
-        raise NotWritable(f"{folder} cannot be written ({error.strerror or error})", "choose another folder") from error
-
-
 def _synthetic(parsed: argparse.Namespace) -> int:
+    from mimaface.data.guarding import writing
     from mimaface.data.synthetic import VIDEO, SyntheticConfig, make_shards
 
     if parsed.pictures is not None and not parsed.pictures.is_dir():
@@ -74,7 +64,7 @@ def _synthetic(parsed: argparse.Namespace) -> int:
     pictures = "" if parsed.pictures is None else str(parsed.pictures)
     config = SyntheticConfig(parsed.size, parsed.frames or start.frames, start.stride, pictures)
     per_shard = 64
-    with _writing(parsed.folder), counting_bar() as bar:
+    with writing(parsed.folder), counting_bar() as bar:
         shards = make_shards(parsed.folder, parsed.seed, parsed.samples, config, per_shard, parsed.workers)
         count = sum(1 for _ in bar.track(shards, -(-parsed.samples // per_shard), description="shards"))
     print(f"{parsed.folder}: {parsed.samples} samples of {config.frames} frames in {count} shards")
@@ -82,14 +72,20 @@ def _synthetic(parsed: argparse.Namespace) -> int:
 
 
 def _video(parsed: argparse.Namespace) -> int:
-    from mimaface.data.recorded import RecordedConfig, clips_in, make_shards
+    from mimaface.data.executors import on_ray, on_this_machine
+    from mimaface.data.gathering import TIME_LIMIT, make_shards
+    from mimaface.data.recorded import Outcome, RecordedConfig
 
-    number, count = parsed.shard
-    total = len(clips_in(parsed.videos)[number - 1 :: count])
-    with _writing(parsed.folder), counting_bar() as bar:
-        task = bar.add_task("clips", total=total)
-        config = RecordedConfig(parsed.size, parsed.frames)
-        report = make_shards(parsed.videos, parsed.folder, config, parsed.shard, parsed.workers, lambda _: bar.advance(task))
+    executor = on_ray(parsed.workers or 0) if parsed.ray else on_this_machine(parsed.workers or os.cpu_count() or 1)
+    config = RecordedConfig(parsed.size, parsed.frames)
+    with counting_bar() as bar:
+        task = bar.add_task("clips", total=None)
+
+        def advance(_: Outcome, total: int) -> None:
+            bar.update(task, advance=1, total=total)
+
+        limit = parsed.time_limit or TIME_LIMIT
+        report = make_shards(parsed.videos, parsed.folder, config, parsed.shard, executor, limit, advance)
     print(f"{parsed.folder}: {report['kept']} of {report['clips']} clips kept")
     for reason, rejected in report["rejected"].items():
         print(f"  {rejected} {reason}")

@@ -1,19 +1,12 @@
-"""Recorded training samples: videos of people (laid out as in VoxCeleb2, or in one folder) → shards of the same schema.
-
-A clip gives one sample or the reason why not. Groups of clips make shards; a group is done when its report lies beside its shard,
-so a run that was stopped goes on where it was, and a second run does nothing.
-"""
+"""Recorded training samples: one video of a person (laid out as in VoxCeleb2, or in one folder) → a sample, or the reason why not."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import json
+import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +22,17 @@ from mimaface.face.pose import motion_signals, poses_for
 from mimaface.face.track import Tracker
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.threads import one_thread
-from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound, NotInstalled, Shortage
 from mimaface.reprojection.crops import cut_out
 from mimaface.reprojection.reprojector import Reprojector
 
 from .boxes import head_box
 from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
-from .samples import Sample, write_shard
+from .samples import Sample
 
 Array = NDArray[Any]
+GONE = "gone"  # the reason of a file that is listed and cannot be opened: deleted, kept from us, or on a disk that is no longer there
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-VERSION = 2  # of the processing; a folder keeps to one
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ def _clip(videos: Path, name: str) -> Clip:
     stem = name.rsplit(".", 1)[0]
     person = known[0] if known else folders[0] if folders else stem
     # the end of a digest keeps a-b.mp4 and a/b.mp4 apart
-    key = re.sub(r"[^\w-]", "_", stem, flags=re.ASCII) + "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    key = re.sub(r"[^\w-]", "_", stem, flags=re.ASCII) + "-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
     return Clip(videos / name, key, person)
 
 
@@ -161,7 +153,10 @@ def _pictures(path: Path, wanted: list[int]) -> dict[int, Array]:
 
 
 def try_sample(clip: Clip, config: RecordedConfig) -> tuple[Outcome, Sample | None]:
-    """The sample of a clip, or why there is none: one bad video never stops a run."""
+    """The sample of a clip, or why there is none, whatever is wrong with the file.
+
+    Raises :class:`NotInstalled` and :class:`Shortage`, of which no clip is guilty.
+    """
     try:
         sample = make_sample(clip, config)
         return Outcome(clip.key), sample
@@ -169,92 +164,9 @@ def try_sample(clip: Clip, config: RecordedConfig) -> tuple[Outcome, Sample | No
         return Outcome(clip.key, error.reason, error.detail), None
     except NoFaceFound as error:
         return Outcome(clip.key, "no face", error.message), None
+    except (NotInstalled, Shortage):
+        raise
     except MimaFaceError as error:
-        return Outcome(clip.key, "unreadable", error.message), None
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError) as error:
+        return Outcome(clip.key, "unreadable" if os.access(clip.path, os.R_OK) else GONE, error.message), None
+    except Exception as error:  # what a decoder or a fit may raise is not to be foreseen, and the next clip is another one
         return Outcome(clip.key, "failed", f"{type(error).__name__}: {error}"), None
-
-
-def make_shards(
-    videos: Path,
-    folder: Path,
-    config: RecordedConfig,
-    shard: tuple[int, int] = (1, 1),
-    workers: int = 1,
-    progress: Callable[[Outcome], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Part i of n (``shard``, from 1) of all clips → shards and reports in ``folder``; returns the report of the part.
-
-    ``progress`` is told of every clip, those of an earlier run too. Raises :class:`InvalidInput` when the folder was begun with
-    other videos or settings.
-    """
-    number, count = shard
-    clips = clips_in(videos)[number - 1 :: count]
-    outcomes: list[Outcome] = []
-    for group, first in enumerate(range(0, len(clips), config.per_shard)):
-        part = clips[first : first + config.per_shard]
-        name = f"recorded-{config.frames}x{config.size}-{number}of{count}-{group:05d}"
-        outcomes += _make_group(folder, name, part, config, workers, progress)
-    reasons = Counter(outcome.reason for outcome in outcomes if outcome.reason)
-    report = {
-        "clips": len(outcomes),
-        "kept": sum(not outcome.reason for outcome in outcomes),
-        "rejected": dict(sorted(reasons.items())),
-        "files": {outcome.key: f"{outcome.reason}: {outcome.detail}" for outcome in outcomes if outcome.reason},
-    }
-    _write_json(folder / f"report-{number}of{count}.json", report)
-    return report
-
-
-def _make_group(
-    folder: Path, name: str, clips: list[Clip], config: RecordedConfig, workers: int, progress: Callable[[Outcome], None]
-) -> list[Outcome]:
-    """One shard and, after it, its report; both are left alone where the report is there."""
-    target, done = folder / f"{name}.tar", folder / f"{name}.json"
-    recipe = {"version": VERSION, "config": asdict(config), "clips": [clip.key for clip in clips]}
-    if done.exists():
-        outcomes = _earlier(done, recipe)
-        for outcome in outcomes:
-            progress(outcome)
-        return outcomes
-    outcomes = []
-
-    def samples() -> Iterator[Sample]:
-        for outcome, sample in _results(clips, config, workers):
-            outcomes.append(outcome)
-            progress(outcome)
-            if sample is not None:
-                yield sample
-
-    if write_shard(target, samples()) == 0:
-        target.unlink()
-    _write_json(done, {**recipe, "outcomes": [asdict(outcome) for outcome in outcomes]})
-    return outcomes
-
-
-def _earlier(path: Path, recipe: dict[str, Any]) -> list[Outcome]:
-    try:
-        content = json.loads(path.read_text())
-        outcomes = [Outcome(**item) for item in content.pop("outcomes")]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{path}: the report of a shard is damaged ({error})", "delete it: its shard is made anew") from error
-    if content != recipe:
-        raise InvalidInput(f"{path} was made from other videos or with other settings", "use another folder")
-    return outcomes
-
-
-def _results(clips: list[Clip], config: RecordedConfig, workers: int) -> Iterator[tuple[Outcome, Sample | None]]:
-    if workers == 1:
-        yield from (try_sample(clip, config) for clip in clips)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(try_sample, clips, [config] * len(clips))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Whole or not at all; an unchanged file is left alone."""
-    text = json.dumps(content, indent=1)
-    if path.exists() and path.read_text() == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.encode())

@@ -115,27 +115,47 @@ def from_members(members: dict[str, Any]) -> Sample:
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     """Write one shard, whole or not at all; returns how many samples it has."""
+    return write_members(path, map(to_members, samples))
+
+
+def write_members(path: Path, samples: Iterable[dict[str, Any]]) -> int:
+    """As :func:`write_shard`, of samples as :func:`to_members` or :func:`read_members` gives them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with replacing(path) as part, part.open("wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
-        for sample in samples:
-            writer.write(to_members(sample))
+        for members in samples:
+            writer.write(members)
             count += 1
     return count
 
 
 def read_shards(paths: Iterable[Path]) -> Iterator[Sample]:
     """The samples of some shards in their order. Raises :class:`InvalidInput` for a shard that is missing or damaged."""
+    return map(from_members, read_members(paths))
+
+
+def read_members(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """As :func:`read_shards`, the files of each sample as they are stored."""
     for path in paths:
         try:
             with path.open("rb") as stream:
                 _check_end(stream)
                 files = webdataset.tariterators.tar_file_expander([{"stream": stream, "url": str(path)}])
                 for members in webdataset.tariterators.group_by_keys(files):
-                    yield from_members(members)
+                    yield {name: content for name, content in members.items() if name == "__key__" or not name.startswith("__")}
         except (OSError, ValueError, EOFError, tarfile.TarError) as error:
             words = error.strerror if isinstance(error, OSError) and error.strerror else next(iter(error.args), error)
             raise InvalidInput(f"{path}: the shard cannot be read ({words})", "make it anew") from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard is there and has its end."""
+    try:
+        with path.open("rb") as stream:
+            _check_end(stream)
+    except (OSError, EOFError):
+        return False
+    return True
 
 
 def _check_end(stream: BinaryIO) -> None:
