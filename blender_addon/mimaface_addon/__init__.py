@@ -7,16 +7,16 @@ from __future__ import annotations
 def register() -> None:
     from . import handlers, preferences
     from .scene import parts
-    from .ui import capture, live, live_image, operators, panels, properties
+    from .ui import capture, live, live_editors, live_view, operators, panels, properties
 
-    for module in (preferences, properties, operators, panels, parts, handlers, capture, live, live_image):
+    for module in (preferences, properties, operators, panels, parts, handlers, capture, live, live_view, live_editors):
         module.register()
 
 
 def unregister() -> None:
     from . import handlers, preferences
     from .scene import parts
-    from .ui import capture, live, live_image, operators, panels, properties
+    from .ui import capture, live, live_editors, live_view, operators, panels, properties
 
-    for module in (live_image, live, capture, handlers, parts, panels, operators, properties, preferences):
+    for module in (live_editors, live_view, live, capture, handlers, parts, panels, operators, properties, preferences):
         module.unregister()

@@ -36,8 +36,10 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
     assert result["live"]["shape"] == [384, 384, 4], "as large as it is taken to be seen before a window has shown it"
     assert result["live"]["changed"] > 300, "the mouth opens"
     assert result["live"]["wanted"] == [False, False], "for another object nothing is asked for, and nothing when it is off"
+    assert result["live"]["by hand"] == [True, False], "moved at a frame, then another frame is gone to"
     assert result["crowded"] > 100, "operators in another context while the add-on's threads work do not end Blender"
     adjusted_by_hand(result["hand"], result["faceless"])
+    preview_of_takes(result["preview"], result["names"])
     assert list(result["after"]) == ["mouth.L"], "placed points survive save and reload"
     first, second = result["strips"]
     assert (first["start"], first["length"], len(first["files"])) == (1, 10, 10)
@@ -48,6 +50,16 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
     assert np.abs(pictures[0] - np.asarray(Image.open(COLLINS).convert("RGB"))).max() <= 2, "frame 1 is the portrait at rest"
     assert result["sums_with_mocap"] == pytest.approx(result["artist"], abs=1e-3), "the artist's keys stay under the mocap layer"
     assert result["end"] == 96, "four seconds of take at 24 frames a second"
+
+
+def preview_of_takes(found, names):
+    assert found["shown"] == [[names[1], names[0]], [names[1]], []] and found["muted"] == names[:1]
+    width, height = found["size"]
+    assert width == pytest.approx(1.5 * height)
+    place, without = found["places"]
+    sides = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
+    np.testing.assert_allclose(place, sides * [width, height] + [50, 0], atol=1e-3, err_msg="as the artist laid the take")
+    np.testing.assert_allclose(without, sides * 400, atol=1e-3, err_msg="as a new take is laid into 800 × 400")
 
 
 def adjusted_by_hand(hand, faceless):

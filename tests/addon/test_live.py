@@ -16,7 +16,9 @@ from drivers.test_streams import jaw_packets
 pytestmark = pytest.mark.blender
 ARTEFACTS = ROOT / "artefacts"
 MOUTH = np.s_[250:360, 400:520]  # of the window, in pixels
-NAMES = ("before", "during", "after", "undone", "heard", "wiped", "image")
+NAMES = (
+    "before", "during", "after", "undone", "preview", "preview_strip", "preview_moved", "preview_wiped", "heard", "wiped", "image",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,22 @@ def test_the_image_editor_shows_the_picture_over_the_photograph(seen):
     assert mouth.mean() > suit.mean() + 8, "the mouth is open"
 
 
+def test_the_sequencers_preview_shows_the_pose_where_no_strip_does_and_while_it_is_moved(seen):
+    left, high, right, low = seen["preview"]
+    middle, half = (left + right) / 2, (high - low) / 2  # the photograph is a square in a frame that is twice as wide
+    photo, found = Image.open(COLLINS).convert("RGB"), {}
+    for name in ("preview", "preview_strip", "preview_moved", "preview_wiped"):
+        shown = seen["pictures"][name]
+        there = shown[round(len(shown) - high) : round(len(shown) - low), round(middle - half) : round(middle + half)]
+        away = np.abs(there - np.asarray(photo.resize(there.shape[1::-1])).astype(int)).mean(2)
+        size = len(away) / 100
+        mouth = away[round(25 * size) : round(33 * size), round(37 * size) : round(48 * size)]
+        assert away[round(70 * size) : round(95 * size), round(10 * size) : round(20 * size)].mean() < 10, "the suit is where it belongs"
+        found[name] = mouth.mean()
+    assert min(found["preview"], found["preview_moved"]) > 25, "the jaw is open: by keys where no strip is, by hand over a strip"
+    assert max(found["preview_strip"], found["preview_wiped"]) < 15, "a strip is shown when its frame is gone to, and left of the wipe"
+
+
 def test_another_file_in_the_middle_of_a_preview_shows_its_own_pose(seen):
     assert seen["awaited"] is True and seen["opened"] == [True, True], "and the steps after it found a picture again"
     assert seen["mistakes"] == []
@@ -91,6 +109,6 @@ def test_another_file_in_the_middle_of_a_preview_shows_its_own_pose(seen):
 
 def test_nothing_of_it_stays_when_the_add_on_is_switched_off_amid_a_preview(seen):
     off = seen["counts off"]
-    assert (off["handlers"], off["timers"], off["drawing"], off["texture"]) == (0, False, 0, False)
+    assert (off["handlers"], off["timers"], off["drawing"], off["texture"]) == (0, False, 0, False) and seen["drawing"] == 4
     assert seen["started by itself"] == "stopped", "a file with a portrait starts no backend, its first movement does"
     assert seen["on again"]["handlers"] == seen["counts on"]["handlers"] > 0

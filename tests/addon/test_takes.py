@@ -94,7 +94,7 @@ def test_a_take_goes_on_by_itself_when_there_is_room(said_once):
 
 
 def test_switching_the_add_on_off_and_on_leaves_no_dead_state(said):
-    assert said["switched_off"]["state"] == "interrupted"
+    assert said["switched_off"]["state"] == "interrupted" and said["switched_off"]["drawing"] == [[2, 2], [0, 0]]
     assert said["switched_off"]["resumed"] == [[["long", "done", 80]], True]
 
 

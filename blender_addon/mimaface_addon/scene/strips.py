@@ -40,6 +40,19 @@ def tagged(scene: bpy.types.Scene) -> dict[str, list[Any]]:
     return found
 
 
+def shown_at(scene: bpy.types.Scene, frame: int) -> list[Any]:
+    """The strips with a picture that is seen at a frame, the uppermost first."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
+    silent = {index for index, channel in enumerate(getattr(editor, "channels", ())) if channel.mute}
+    found = [
+        strip for strip in compat.strips(editor)
+        if strip.type != "SOUND" and not strip.mute and strip.channel not in silent and compat.span_of(strip)[0] <= frame < compat.span_of(strip)[1]
+    ]  # fmt: skip
+    return sorted(found, key=lambda strip: -strip.channel)
+
+
 def show(scene: bpy.types.Scene, take: Take, folder: Path) -> bool:
     """Make the strip once frame 0 is on disk, else drop its cache so that new frames show. True when it was made."""
     found = find_all(scene, take.uuid)

@@ -28,7 +28,11 @@ def live(rig) -> dict:
     rig["jawOpen"] = 1.0
     rig.update_tag()
     bpy.context.view_layer.update()
-    moved = picture()
+    moved, by_hand = picture(), [module.live.by_hand]
+    scene.frame_set(2)
+    module.tick()
+    by_hand.append(module.live.by_hand)
+    scene.frame_set(1)
     scene.collection.objects.link(bpy.data.objects.new("something", None))
     bpy.context.view_layer.update()
     module.tick()
@@ -38,7 +42,21 @@ def live(rig) -> dict:
     steps.append(module.live.picture is not None or previews.busy)
     bpy.context.window_manager.mimaface_live = True
     rig["jawOpen"], scene.mimaface.engine = 0.0, engine
-    return {"shape": list(still.shape), "changed": int(np.sum(np.abs(moved - still).max(-1) > 0.1)), "wanted": steps}
+    return {"shape": list(still.shape), "changed": int(np.sum(np.abs(moved - still).max(-1) > 0.1)), "wanted": steps, "by hand": by_hand}
+
+
+def preview(scene) -> dict:
+    """What the sequencer shows at frames, and where its preview draws the photograph: as the uppermost take lies, and without one."""
+    strips, editors = drive.part("scene.strips"), drive.part("ui.live_editors")
+    said = {"shown": [[strip.name for strip in strips.shown_at(scene, frame)] for frame in (1, 11, 500)]}
+    scene.render.resolution_x, scene.render.resolution_y = 800, 400
+    top, below = strips.shown_at(scene, 1)
+    top.mute, below.transform.offset_x, below.transform.scale_x = True, 50, below.transform.scale_y * 1.5
+    said["muted"] = [strip.name for strip in strips.shown_at(scene, 1)]
+    said["places"] = [editors._in_frame(scene, shown) for shown in (strips.shown_at(scene, 1), [])]
+    said["size"] = [below.elements[0].orig_width * below.transform.scale_x, below.elements[0].orig_height * below.transform.scale_y]
+    top.mute = False
+    return said
 
 
 def crowded(seconds: float) -> int:
@@ -199,6 +217,7 @@ def main() -> dict:
         found.append(
             {"channel": strip.channel, "start": strip.frame_final_start, "length": strip.frame_final_duration, "files": files}
         )
+    over = preview(scene)
     drive.part("session").session().backend.stop()
     return {
         "version": bpy.app.version_string,
@@ -209,7 +228,7 @@ def main() -> dict:
         "artist": artist,
         "strips": found,
         "end": end,
-        "live": seen, "crowded": operators, "hand": hand, "faceless": faceless,
+        "live": seen, "preview": over, "crowded": operators, "hand": hand, "faceless": faceless,
         "after": drive.part("scene.photo").points(scene.mimaface.rig["mimaface_portrait"]),
     }
 

@@ -238,10 +238,13 @@ def switched_off() -> dict:
     begin("switched_off")
     start_long_take("long", 3)
     pid = session().backend.pid
+    drawing = [drive.part(f"ui.{name}")._drawing for name in ("live_view", "live_editors")]
+    said = {"drawing": [[len(handlers) for handlers in drawing]]}
     ops().preferences.addon_disable(module=drive.MODULE)
+    said["drawing"].append([len(handlers) for handlers in drawing])
     drive.enable()
     drive.part("handlers")._tick()
-    said = {"state": takes()[0][1]}
+    said["state"] = takes()[0][1]
     ops().mimaface.resume()
     until_done()
     return said | {"resumed": (takes(), whole(scene().mimaface.takes[0])), "same backend": session().backend.pid == pid}

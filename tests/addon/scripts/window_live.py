@@ -76,7 +76,7 @@ step(0.2)(settled)
 
 @step(0.5)
 def before():
-    said["badge"] = part("ui.live").badge()
+    said["badge"] = part("ui.live_view").badge()
     said["mode"], said["undo"] = bpy.context.mode, bpy.context.window_manager.mimaface_live
     said["photo"] = [list(corner) for corner in part("scene.portraits").corners(part("scene.portraits").part_of(rig(), "photo")[0])]
     said["cursor"] = list(bpy.context.scene.cursor.location)
@@ -185,6 +185,70 @@ def shows_again():
     return settled()
 
 
+def in_preview(name):
+    """Keep a screenshot, and where the sequencer's preview has the frame of the scene: left, upper, right, lower in pixels from below."""
+    window = bpy.context.window_manager.windows[0]
+    area = next(area for area in window.screen.areas if area.type == "SEQUENCE_EDITOR")
+    region = next(region for region in area.regions if region.type == "PREVIEW")
+    width, height = bpy.context.scene.render.resolution_x / 2, bpy.context.scene.render.resolution_y / 2
+    corners = (region.view2d.view_to_region(*corner, clip=False) for corner in ((-width, height), (width, -height)))
+    said[name] = [place + offset for corner in corners for place, offset in zip(corner, (region.x, region.y))]
+    with part("session").session().threads_held(), bpy.context.temp_override(window=window, area=area):
+        bpy.ops.screen.screenshot(filepath=str(WORK / f"live_{name}.png"))
+
+
+@step(0.2)
+def to_the_preview():
+    _, area, _ = view()
+    area.type = "SEQUENCE_EDITOR"
+    area.spaces.active.view_type = "PREVIEW"
+    render = bpy.context.scene.render
+    bpy.context.scene.view_settings.view_transform = "Standard"  # of the strip; Live has the photograph's own colours
+    render.resolution_x, render.resolution_y = 640, 320  # the photograph, a square, is in its middle
+    bpy.context.scene.frame_set(12)  # its jaw is open by keys
+
+
+step(0.5)(settled)
+
+
+@step(0.5)
+def preview_without_strips():
+    in_preview("preview")
+    editor = bpy.context.scene.sequence_editor_create()
+    editor.sequences.new_image("photograph", os.environ["MIMAFACE_PORTRAIT"], 1, 1, fit_method="FIT").frame_final_duration = 20
+    bpy.context.scene.frame_set(11)
+
+
+@step(0.5)
+def answered():
+    return not live().previews.busy  # and not drawn
+
+
+@step(0.5)
+def preview_of_a_strip():
+    in_preview("preview_strip")
+    rig()["jawOpen"] = 0.8  # by hand
+    rig().update_tag()
+
+
+step(0.5)(settled)
+
+
+@step(0.5)
+def preview_while_moving():
+    in_preview("preview_moved")
+    bpy.context.window_manager.mimaface_wipe = 0.5
+
+
+@step(0.5)
+def preview_wiped():
+    in_preview("preview_wiped")
+    bpy.context.window_manager.mimaface_wipe = 0.0
+    bpy.context.scene.sequence_editor_clear()
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "SEQUENCE_EDITOR")
+    area.type = "VIEW_3D"
+
+
 @step(0.2)
 def listen():
     settings = bpy.context.scene.mimaface
@@ -271,9 +335,11 @@ def switch_off():
     bpy.context.view_layer.update()
     capturing = part("ui.capture")._tick
     said["timers on"] = bpy.app.timers.is_registered(capturing)
-    state, timer, drawing = live(), part("ui.live")._timer, part("ui.live")._drawing
+    state, timer = live(), part("ui.live")._timer
+    drawing = [module._drawing for module in (part("ui.live_view"), part("ui.live_editors"))]
+    said["drawing"] = sum(map(len, drawing))
     bpy.ops.preferences.addon_disable(module="mimaface_addon")  # in the middle of a preview
-    said["counts off"] = counted() | {"timers": bpy.app.timers.is_registered(timer), "drawing": len(drawing), "texture": state.texture is not None}
+    said["counts off"] = counted() | {"timers": bpy.app.timers.is_registered(timer), "drawing": sum(map(len, drawing)), "texture": state.texture is not None}
     left = next(item for item in bpy.data.objects if "mocap_jawOpen" in item)
     said["counts off"] |= {"listens": bpy.app.timers.is_registered(capturing), "mocap": left["mocap_jawOpen"]}
     bpy.ops.preferences.addon_enable(module="mimaface_addon")

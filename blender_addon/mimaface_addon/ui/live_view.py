@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Live in the 3D view: the newest picture over the photograph's plane, with a badge above it and the wipe; and what all editors draw with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import blf
+import bpy
+import gpu
+from bpy_extras.view3d_utils import location_3d_to_region_2d
+from gpu_extras.batch import batch_for_shader
+from mathutils import Vector
+
+from ..core.previews import PROJECTED, UNANSWERED, Picture
+from ..scene import compat, points, portraits
+from ..session import session
+from .live import guarded, live, switched_on
+
+IN_FRONT = 0.002  # of the photograph's height: how far before it the picture is drawn
+LINE = (1.0, 1.0, 1.0, 1.0)  # of the wipe's edge
+BADGE = 12.0  # points
+_drawing: list[Any] = []
+
+
+def badge() -> str:
+    """Which picture is shown, and how long it took from the hand to the eye; or why there is none."""
+    backend, waited = session().backend, live.previews.waited
+    if backend.state == "stopped" and not backend.began:
+        return ""
+    if backend.state == "starting":
+        return "Live: the backend starts"
+    if backend.state != "ready":
+        return "Live: the backend is not running; press Start"
+    if waited > UNANSWERED:
+        return f"Live: waiting for the backend ({waited:.0f} s)"
+    if live.previews.problem:
+        return f"Live: {live.previews.problem}"
+    if live.picture is None:
+        return ""
+    name = "Projected" if live.picture.engine == PROJECTED else "Generated"
+    return f"{name} · {1000 * live.picture.delay:.0f} ms"
+
+
+def _shown() -> bpy.types.Object | None:
+    """The plane of the photograph that the picture belongs to, where this view shows it; points are placed on the photograph itself."""
+    rig = portraits.current(bpy.context) if switched_on() else None
+    if rig is None or points.wire(rig) is not None or (live.picture is not None and rig.get("mimaface_portrait") != live.picture.portrait):
+        return None
+    return next((part for part in portraits.part_of(rig, "photo") if part.visible_get()), None)
+
+
+def texture_of(picture: Picture) -> Any:
+    """The texture of the picture that is shown."""
+    if live.texture is None:
+        height, width = picture.pixels.shape[:2]
+        pixels: Any = picture.pixels.ravel()
+        live.texture = gpu.types.GPUTexture((width, height), format="RGBA32F", data=gpu.types.Buffer("FLOAT", height * width * 4, pixels))
+    return live.texture
+
+
+def _draw_picture() -> None:
+    photo = _shown()
+    if photo is None:
+        return
+    corners = portraits.corners(photo)
+    _measure(corners)
+    if live.picture is None:
+        return
+    started, new = time.perf_counter(), live.texture is None
+    texture = texture_of(live.picture)
+    forward = (photo.matrix_world.to_3x3() @ Vector((0, 0, 1))).normalized() * (corners[3] - corners[0]).length * IN_FRONT
+    gpu.state.depth_test_set("LESS_EQUAL")
+    gpu.state.depth_mask_set(True)
+    draw_between([corner + forward for corner in corners], texture)
+    gpu.state.depth_mask_set(False)
+    gpu.state.depth_test_set("NONE")
+    if new:
+        live.main_thread_seconds.append(time.perf_counter() - started)
+
+
+def draw_between(corners: Sequence[Vector], texture: Any) -> None:
+    """The picture between these corners (x, y, z), from the lower left one on against the clock, as far as the wipe leaves it."""
+    wipe = float(getattr(bpy.context.window_manager, "mimaface_wipe", 0.0))
+    low, high = corners[0].lerp(corners[1], wipe)[:], corners[3].lerp(corners[2], wipe)[:]
+    places, inside = (low, corners[1][:], corners[2][:], high), ((wipe, 0), (1, 0), (1, 1), (wipe, 1))
+    shader = compat.image_shader()
+    batch = batch_for_shader(shader, "TRIS", {"pos": places, "texCoord": inside}, indices=((0, 1, 2), (2, 3, 0)))
+    shader.bind()
+    shader.uniform_sampler("image", texture)
+    batch.draw(shader)
+    if 0 < wipe < 1:
+        edge = compat.colour_shader()
+        edge.bind()
+        edge.uniform_float("color", LINE)
+        batch_for_shader(edge, "LINES", {"pos": [low, high]}).draw(edge)
+
+
+def _measure(corners: list[Any]) -> None:
+    """How large the photograph is seen: that many pixels are worth making."""
+    region, view = bpy.context.region, bpy.context.region_data
+    points = [location_3d_to_region_2d(region, view, corner) for corner in corners]
+    if any(point is None for point in points):
+        return
+    seen(int(max((points[1] - points[0]).length, (points[3] - points[0]).length)))
+
+
+def seen(size: int) -> None:
+    """This many pixels of the photograph's longer side are seen in the region that is drawn."""
+    before = live.fine
+    live.sizes[bpy.context.region.as_pointer()] = size
+    live.dirty = live.dirty or live.fine != before
+
+
+def _draw_badge() -> None:
+    photo = _shown()
+    text = badge() if photo is not None else ""
+    corner = portraits.corners(photo)[3] if photo is not None and text else None
+    place = corner and location_3d_to_region_2d(bpy.context.region, bpy.context.region_data, corner)
+    if place is not None:
+        write(text, place[0], place[1])
+
+
+def write(text: str, x: float, y: float) -> None:
+    """A line above a picture whose upper left corner is at these pixels of the region, where the region has room."""
+    size = BADGE * bpy.context.preferences.system.ui_scale
+    blf.size(0, size)
+    blf.enable(0, blf.SHADOW)
+    blf.shadow(0, 3, 0, 0, 0, 1)
+    blf.color(0, 1, 1, 1, 1)
+    blf.position(0, max(x, 4), min(y, bpy.context.region.height - size) + size / 2, 0)
+    blf.draw(0, text)
+    blf.disable(0, blf.SHADOW)
+
+
+def register() -> None:
+    for draw, when in ((_draw_picture, "POST_VIEW"), (_draw_badge, "POST_PIXEL")):
+        _drawing.append(bpy.types.SpaceView3D.draw_handler_add(guarded(draw), (), "WINDOW", when))
+
+
+def unregister() -> None:
+    while _drawing:
+        bpy.types.SpaceView3D.draw_handler_remove(_drawing.pop(), "WINDOW")
