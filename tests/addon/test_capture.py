@@ -9,14 +9,14 @@ import pytest
 
 from blender_runs import VERSIONS, in_blender
 from drivers.test_streams import jaw_packets
-from mimaface.drivers.streams import KINDS
+from mimaface.drivers.streams import KINDS, WEBCAM
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface_addon.core.capture import LEVELS, SOURCES, Source
 from mimaface_addon.protocol.errors import InvalidInput
 
 
 def test_the_panel_offers_what_the_backend_listens_to():
-    assert {source.kind: source.port for source in SOURCES} == {kind: decoder().port for kind, decoder in KINDS.items()}
+    assert {source.kind: source.port for source in SOURCES} == {kind: decoder().port for kind, decoder in KINDS.items()} | {WEBCAM: -1}
     assert all(name in BLENDSHAPE_INDEX for _, names in LEVELS for name in names)
 
 
@@ -26,6 +26,8 @@ def test_the_address_is_as_the_command_line_has_it():
     with pytest.raises(InvalidInput, match="must be asked"):
         source.address(" ", 0)
     assert SOURCES[0].address("", 0) == "livelink://"
+    webcam = SOURCES[-1]
+    assert [webcam.address(*place) for place in (("", 0), ("", 2), (" Integrated Camera ", 0))] == ["webcam:0", "webcam:2", "webcam:Integrated Camera"]
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,6 @@ def test_it_ends_with_a_sentence(said):
     found = said["ends"]
     assert found["off"] == [False, None, True] and found["polls"] == [False, False]
     assert "cannot listen" in found["taken"] and "use another port" in found["taken"]
-    assert "address that its app shows" in found["no phone"]
+    assert "address that its app shows" in found["no phone"] and "no such camera" in found["no camera"]
     assert "no face is seen" in found["no face"] and found["tried again"] == ""
     assert "press Listen again" in found["backend gone"] and "take that was being recorded is lost" in found["backend gone"]

@@ -374,4 +374,4 @@ def test_record_writes_a_motion_file_that_animate_reads(tmp_path, take, capsys):
     np.testing.assert_allclose(clip.blendshapes, take.blendshapes[index], atol=1e-4)
     assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output), "--seconds", "0.1"]) == 2
     assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(tmp_path / "b.npz"), "--seconds", "0.1"]) == 2
-    assert "no face was heard" in capsys.readouterr().err
+    assert "no face came from port" in capsys.readouterr().err

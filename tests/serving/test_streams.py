@@ -24,7 +24,7 @@ TAKE = motion_of(*({"jawOpen": 0.1 + 0.02 * index, "angles": (index, 0, 0)} for 
 def listening(backend):
     client, port = backend.client(), free_port()
     reply = client.call("stream.open", {"input": f"livelink://127.0.0.1:{port}"})
-    assert reply.fields == {"name": "Live Link Face", "port": port}
+    assert reply.fields == {"name": "Live Link Face", "port": port, "where": f"port {port}"}
     yield client, port
     client.call("stream.close")
 
@@ -64,7 +64,7 @@ def test_a_take_is_what_was_sent_while_it_was_recorded(shared):
         send(port, live_link(TAKE, 0))
         heard(client, 1)
         client.call("stream.record")
-        with pytest.raises(InvalidMotion, match="no face was heard"):
+        with pytest.raises(InvalidMotion, match="no face came from port"):
             client.call("stream.finish")
         client.call("stream.record")
         for index in range(10, 30):

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.errors import InvalidInput, MimaFaceError, NotInstalled
 from mimaface.protocol.settings import BODY_FOLLOWS, RenderSettings
 
 from . import marking
 from .terminal import STREAM_ADDRESSES, Commands, warn
 
 if TYPE_CHECKING:
-    from mimaface.drivers.streams import Receiver
+    from mimaface.drivers.streams import Input
     from mimaface.live import Puppet
     from mimaface.output.sinks import FrameSink
     from mimaface.output.window import Window
@@ -93,22 +93,26 @@ def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window |
         return None
 
 
-def _run(puppet: Puppet, receiver: Receiver, window: Window | None, sink: FrameSink | None, seconds: float) -> int:
+def _run(puppet: Puppet, receiver: Input, window: Window | None, sink: FrameSink | None, seconds: float) -> int:
     """Show the newest sample until the window is closed, Escape, Ctrl-C or the end of ``seconds``; the number of pictures."""
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     picture, newest, shown, written = puppet.picture(), None, 0, 0
     started, delay = time.monotonic(), 0.0
     for now in _ticks(started, seconds, stop, window):
-        samples = [sample for sample in receiver.poll(WAIT) if sample.blendshapes is not None]  # a lost face is held
+        try:
+            samples = [sample for sample in receiver.poll(WAIT) if sample.blendshapes is not None]  # a lost face is held
+        except MimaFaceError as error:  # the camera was pulled out: what was written until then is kept
+            warn(str(error))
+            break
         fresh: Any = None
         if samples:
             newest, arrived = samples[-1], time.monotonic()
             picture = fresh = puppet.picture(newest)
-            shown, delay = shown + 1, time.monotonic() - arrived
+            shown, delay = shown + 1, receiver.delay + time.monotonic() - arrived
         if window is not None:
             light = "tracking" if receiver.tracking else "no face" if receiver.packets else "waiting for packets"
-            line = f"{receiver.decoder.name} at port {receiver.port}: {light}, {1000 * delay:.0f} ms   {receiver.note or KEYS}"
+            line = f"{receiver.name}, {receiver.where}: {light}, {1000 * delay:.0f} ms   {receiver.note or KEYS}"
             window.show(picture if shown <= 1 else fresh, line)
             if "n" in (pressed := window.keys()):
                 puppet.set_neutral(newest)

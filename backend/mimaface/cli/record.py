@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mimaface.protocol.errors import InvalidInput, InvalidMotion
+from mimaface.protocol.errors import InvalidInput, InvalidMotion, MimaFaceError
 
 from .terminal import STREAM_ADDRESSES, Commands, warn
 
 if TYPE_CHECKING:
-    from mimaface.drivers.streams import Receiver, Recording
+    from mimaface.drivers.streams import Input, Recording
 
 LOOK = 0.1  # seconds between two looks at the clock and at Ctrl-C
 
@@ -39,16 +39,21 @@ def _record(parsed: argparse.Namespace) -> int:
     recording, stop = Recording(), threading.Event()
     with open_stream(parsed.input) as receiver:
         signal.signal(signal.SIGINT, lambda *_: stop.set())
-        _listen(receiver, recording, parsed.seconds, stop)
+        try:
+            _listen(receiver, recording, parsed.seconds, stop)
+        except MimaFaceError as error:  # the camera was pulled out: what was recorded until then is kept
+            if len(recording) == 0:
+                raise
+            warn(str(error))
         if len(recording) == 0:
             hint = (
                 receiver.note
                 or "check that both are in one network, that the sender knows this computer's address, and its firewall"
             )
-            raise InvalidMotion(f"{receiver.decoder.name}: no face was heard at port {receiver.port}", hint)
+            raise InvalidMotion(f"{receiver.name}: no face came from {receiver.where}", hint)
         if receiver.ignored:
             warn(f"{receiver.ignored} packets were not of this stream, too many or from another sender: left out")
-        name = receiver.decoder.name
+        name = receiver.name
     clip = recording.finish(name)
     clip.save(parsed.output)
     for warning in clip.meta["warnings"]:
@@ -57,7 +62,7 @@ def _record(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _listen(receiver: Receiver, recording: Recording, seconds: float, stop: threading.Event) -> None:
+def _listen(receiver: Input, recording: Recording, seconds: float, stop: threading.Event) -> None:
     """Record until ``seconds`` after the first sample (0: for ever) or ``stop``; without a sample, for ``seconds`` in all."""
     from rich.progress import Progress, TextColumn
 
@@ -74,4 +79,4 @@ def _listen(receiver: Receiver, recording: Recording, seconds: float, stop: thre
                     warn("the take is as long as one can be: recording ended")
                     return
             light = "tracking" if receiver.tracking else "no face" if begun else "waiting"
-            bar.update(task, description=f"{receiver.decoder.name} at port {receiver.port}: {light}, {len(recording)} frames")
+            bar.update(task, description=f"{receiver.name}, {receiver.where}: {receiver.note or light}, {len(recording)} frames")

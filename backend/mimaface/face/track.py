@@ -81,19 +81,10 @@ class Tracker:
         identity = shared_identity([(self._points(frame), camera) for frame in evenly_spaced(seen, tuning.IDENTITY_FRAMES)])
         yield None
         estimates: dict[int, Estimate] = {}
-        estimate: Estimate | None = None
         for frame in seen:
-            before = frame - 1 if frame - 1 in estimates else None
-            points = self._points(frame)
-            prior = None
-            if before is None or estimate is None:
-                estimate = initial_estimate(points, camera, identity)
-                rounds = 6
-            else:
-                step = max(self._times[frame] - self._times[before], 1e-3)
-                prior, rounds = (estimate.blendshapes, _drift() * np.sqrt(step / 10)), 3
-            for _ in range(rounds):
-                estimate = gauss_newton_step(points, camera, estimate, False, prior)
+            before = estimates.get(frame - 1)
+            step = self._times[frame] - self._times[frame - 1] if before is not None else 0.0
+            estimate = next_estimate(self._points(frame), camera, identity, before, step)
             estimates[frame] = estimate
             yield None
         yield self._clip(name, camera, estimates)
@@ -162,6 +153,17 @@ def _drift() -> Array:
     result = np.full(len(BLENDSHAPE_INDEX), tuning.BLENDSHAPE_DRIFT)
     result[blinks] = tuning.BLINK_DRIFT
     return result
+
+
+def next_estimate(points: Array, camera: Camera, identity: Array, before: Estimate | None, seconds: float) -> Estimate:
+    """A face's estimate from its landmarks (478, 3), near what it was ``seconds`` before where that is known."""
+    if before is None:
+        estimate, rounds, prior = initial_estimate(points, camera, identity), 6, None
+    else:
+        estimate, rounds, prior = before, 3, (before.blendshapes, _drift() * np.sqrt(max(seconds, 1e-3) / 10))
+    for _ in range(rounds):
+        estimate = gauss_newton_step(points, camera, estimate, False, prior)
+    return estimate
 
 
 def track_frames(frames: Iterable[tuple[float, Array]], name: str = "video") -> MotionClip:

@@ -10,19 +10,36 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-def one_euro(values: Array, time: Array, cutoff: float, speed: float) -> Array:
-    """Filter ``values`` (T, …) at ``time`` (T,) seconds (Casiez, Roussel and Vogel 2012).
+class OneEuro:
+    """Filters values of any shape as they come (Casiez, Roussel and Vogel 2012).
 
     The cutoff is ``cutoff`` Hz at rest and rises by ``speed`` Hz for every unit per second that a value moves.
     """
-    result = np.array(values, np.float64)
-    slope = np.zeros_like(result[0])
-    for frame in range(1, len(result)):
-        step = max(float(time[frame] - time[frame - 1]), 1e-6)
-        slope = slope + _share(1.0, step) * ((values[frame] - values[frame - 1]) / step - slope)
-        share = _share(cutoff + speed * np.abs(slope), step)
-        result[frame] = result[frame - 1] + share * (values[frame] - result[frame - 1])
-    return result
+
+    def __init__(self, cutoff: float, speed: float) -> None:
+        self._cutoff, self._speed = cutoff, speed
+        self._raw: Array | None = None
+        self._slope: Any = 0.0
+        self._time = 0.0
+        self.value: Array | None = None  # the last one, filtered
+
+    def next(self, value: Array, time: float) -> Array:
+        """The filtered value at ``time`` seconds."""
+        value = np.asarray(value, np.float64)
+        if self.value is None or self._raw is None:
+            self.value = value
+        else:
+            step = max(float(time - self._time), 1e-6)
+            self._slope = self._slope + _share(1.0, step) * ((value - self._raw) / step - self._slope)
+            self.value = self.value + _share(self._cutoff + self._speed * np.abs(self._slope), step) * (value - self.value)
+        self._raw, self._time = value, time
+        return self.value
+
+
+def one_euro(values: Array, time: Array, cutoff: float, speed: float) -> Array:
+    """Filter ``values`` (T, …) at ``time`` (T,) seconds by :class:`OneEuro`."""
+    euro = OneEuro(cutoff, speed)
+    return np.stack([euro.next(value, moment) for value, moment in zip(values, time)])
 
 
 def _share(cutoff: Any, step: float) -> Any:

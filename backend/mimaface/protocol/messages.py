@@ -50,7 +50,7 @@ SCHEMAS: dict[str, Schema] = {
     "track": _schema(path=str, optional={"options": dict}),
     "track.reply": _schema(parts=1, frames=int, optional={"warnings": list, "sound": bool, "sound_path": str}),
     "stream.open": _schema(input=str),
-    "stream.open.reply": _schema(name=str, port=int),
+    "stream.open.reply": _schema(name=str, port=int, optional={"where": str}),
     "stream.latest": _schema(optional={"known": int}),
     "stream.latest.reply": _schema(
         parts=1, number=int, tracking=bool, packets=int, rate=NUMBER, age=NUMBER, ignored=int, note=str, recorded=int

@@ -39,7 +39,7 @@ class Listening:
             except GeneratorExit:  # cancelled meanwhile
                 self._streams.close(identity)
                 raise
-            yield {"name": stream.name, "port": stream.port}, ()
+            yield {"name": stream.name, "port": stream.port, "where": stream.where}, ()
 
         self._answer_later(CONTROL, identity, message, work, lambda found: found)
 

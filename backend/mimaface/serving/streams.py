@@ -10,7 +10,7 @@ from collections.abc import Container
 from typing import Any
 
 from mimaface.drivers.streams import Recording, Sample, moves_from, open_stream
-from mimaface.protocol.errors import InternalError, InvalidInput, InvalidMotion
+from mimaface.protocol.errors import InternalError, InvalidInput, InvalidMotion, MimaFaceError
 from mimaface.protocol.motion import MotionClip
 
 log = logging.getLogger(__name__)
@@ -26,14 +26,15 @@ class Stream:
     def __init__(self, address: str) -> None:
         """Listen at an address as :func:`open_stream` has it. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
         self._receiver = open_stream(address)
-        self.name, self.port = self._receiver.decoder.name, self._receiver.port
+        self.name, self.port, self.where = self._receiver.name, self._receiver.port, self._receiver.where
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._newest: Sample | None = None  # that shows a face
         self._neutral: Sample | None = None
         self._came, self._number = 0.0, 0  # of the newest: when, on the monotonic clock; how many there were
         self._recording: Recording | None = None
-        self._full = self._broken = False
+        self._full = False
+        self._broken: MimaFaceError | None = None  # why nothing is received any more
         self._counts: deque[tuple[float, int]] = deque()  # (when, packets until then)
         self._thread = threading.Thread(target=self._run, name="mimaface-stream", daemon=True)
         self._thread.start()
@@ -50,8 +51,8 @@ class Stream:
     def latest(self, known: int) -> tuple[dict[str, Any], tuple[bytes]]:
         """Fields and part of ``stream.latest.reply``; the part is empty when the newest sample is the one of the number ``known``."""
         with self._lock:
-            if self._broken:
-                raise InternalError(f"{self.name} is no longer listened to", "press Listen again; if it stays, use Copy Report")
+            if self._broken is not None:
+                raise self._broken
             neutral, newest, number, receiver = self._neutral, self._newest, self._number, self._receiver
             fields = {
                 "number": number, "tracking": receiver.tracking, "packets": receiver.packets, "rate": self._rate(),
@@ -81,7 +82,7 @@ class Stream:
         if recording is None:
             raise InvalidInput(f"{self.name}: no take was begun", "press Record first")
         if len(recording) == 0 or neutral is None:
-            raise InvalidMotion(f"{self.name}: no face was heard at port {self.port} while recording", self._receiver.note or CHECK_SENDER)
+            raise InvalidMotion(f"{self.name}: no face came from {self.where} while recording", self._receiver.note or CHECK_SENDER)
         return moves_from(neutral, recording.finish(self.name))
 
     def _run(self) -> None:
@@ -89,10 +90,11 @@ class Stream:
             with self._receiver:
                 while not self._closing.is_set():
                     self._take(self._receiver.poll(LOOK))
-        except Exception:
+        except Exception as error:
             log.exception("%s can no longer be received", self.name)
+            lost = InternalError(f"{self.name} is no longer listened to", "press Listen again; if it stays, use Copy Report")
             with self._lock:
-                self._broken = True
+                self._broken = error if isinstance(error, MimaFaceError) else lost
 
     def _take(self, samples: list[Sample]) -> None:
         now = time.monotonic()
@@ -101,7 +103,7 @@ class Stream:
                 if self._recording is not None and not self._recording.add(sample):
                     self._full = True
                 if sample.blendshapes is not None:  # a lost face is held
-                    self._newest, self._came, self._number = sample, now, self._number + 1
+                    self._newest, self._came, self._number = sample, now - self._receiver.delay, self._number + 1
                     self._neutral = self._neutral or sample
             self._counts.append((now, self._receiver.packets))
             while now - self._counts[0][0] > COUNTED and len(self._counts) > 2:

@@ -24,7 +24,8 @@ AGAIN = "press Listen again"
 
 @dataclass(frozen=True)
 class Source:
-    """One kind of input. port: of this computer, usually. phone: "must" or "may" be named, to be asked, or "" when the sender names us."""
+    """One kind of input. port: of this computer, usually; −1 for a camera, which has a number or a name instead. phone: "must" or "may" be named,
+    to be asked, or "" when the sender names us."""
 
     kind: str
     label: str
@@ -32,8 +33,14 @@ class Source:
     phone: str
     setting: str
 
+    @property
+    def is_camera(self) -> bool:
+        return self.port < 0
+
     def address(self, host: str, port: int) -> str:
-        """As ``mimaface record --input`` has it; port 0 is the usual one. Raises :class:`InvalidInput`."""
+        """As ``mimaface record --input`` has it; port 0 is the usual one, and the first camera. Raises :class:`InvalidInput`."""
+        if self.is_camera:
+            return f"{self.kind}:{host.strip() or port}"
         if self.phone == "must" and not host.strip():
             raise InvalidInput("the phone must be asked to send", "enter the address that its app shows")
         return f"{self.kind}://{host.strip()}" + (f":{port}" if port else "")
@@ -46,6 +53,7 @@ SOURCES = (
     Source("meowface", "MeowFace", 12345, "must", "Android: enter the phone's address"),
     Source("vmc", "VMC", 39539, "", "VSeeFace, Waidayo and others: let it send to this computer, port 39539"),
     Source("openseeface", "OpenSeeFace", 11573, "", "A webcam, on any system: let it send to this computer, port 11573"),
+    Source("webcam", "Webcam", -1, "", "A camera of this computer: 0 is the first; needs PyAV in the backend"),
 )
 
 
@@ -75,7 +83,7 @@ class Capture:
     """One stream that the backend listens to for us; asks for one sample at a time. On the main thread, but samples are read on the client's."""
 
     name: str = ""
-    port: int = 0
+    where: str = ""  # what is listened at, in words
     problem: str = ""
     told: dict[str, Any] = field(default_factory=dict)  # the fields of the last answer
     clip: MotionClip | None = None  # the newest sample, relative to the neutral
@@ -89,10 +97,10 @@ class Capture:
     def on(self) -> bool:
         return self._client is not None
 
-    def begin(self, client: Client, name: str, port: int) -> None:
+    def begin(self, client: Client, name: str, where: str) -> None:
         """The backend listens now."""
         self.end()
-        self._client, self.name, self.port, self.problem = client, name, port, ""
+        self._client, self.name, self.where, self.problem = client, name, where, ""
 
     def end(self, problem: str = "") -> None:
         """Listen no more; the backend is told, where it is still there."""

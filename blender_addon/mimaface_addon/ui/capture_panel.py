@@ -34,22 +34,26 @@ def _draw_choice(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     source = next(item for item in SOURCES if item.kind == settings.stream_kind)
     column = layout.column(align=True)
     column.prop(settings, "stream_kind", text="")
-    column.label(text="Address of the Phone" if source.phone else "Own Address (empty: all)")
+    host = "Camera's Name (empty: its number)" if source.is_camera else "Address of the Phone" if source.phone else "Own Address (empty: all)"
+    column.label(text=host)
     column.prop(settings, "stream_host", text="")
-    column.prop(settings, "stream_port")
+    if not source.is_camera:
+        column.prop(settings, "stream_port")
+    elif not settings.stream_host.strip():
+        column.prop(settings, "stream_port", text="Number")
     wrapped(layout, source.setting, "INFO")
     layout.operator("mimaface.listen", icon="REC")
 
 
 def _draw_heard(layout: bpy.types.UILayout) -> None:
     row = layout.row(align=True)
-    wrapped(row, f"{capture.name}, port {capture.port}: {WORDS[capture.light]}", LIGHTS[capture.light], BUTTON)
+    wrapped(row, f"{capture.name}, {capture.where}: {WORDS[capture.light]}", LIGHTS[capture.light], BUTTON)
     if capture.take is None:
         row.operator("mimaface.stop_listening", text="", icon="X")
     if capture.told.get("note"):
         wrapped(layout, capture.told["note"], "ERROR")
     if capture.clip is not None:
-        layout.label(text=f"{capture.told['rate']:.0f} packets/s, {1000 * capture.delay:.0f} ms")
+        layout.label(text=f"{capture.told['rate']:.0f} /s, {1000 * capture.delay:.0f} ms")
         column = layout.column(align=True)
         for name, share in capture.levels():
             compat.level(column, name, share)

@@ -63,7 +63,7 @@ def record(packets: list[bytes], punch_in: bool = False) -> str:
 
 def following() -> dict:
     """The rig follows, without keys; it is as it was when the stream ends, is saved, or a frame is generated."""
-    said = {"light before": live().capture.light, "listens": [live().capture.name, live().capture.port == PORT]}
+    said = {"light before": live().capture.light, "listens": [live().capture.name, live().capture.where == f"port {PORT}"]}
     rig()["mocap_jawOpen"] = 0.05
     heard(PACKETS[:1])
     heard(PACKETS[20:21])
@@ -127,6 +127,10 @@ def ends() -> dict:
         assert bpy.ops.mimaface.listen() == {"FINISHED"}
         drive.pump(lambda: live().capture.on or live().capture.problem, what="a refusal")
         said["taken"] = live().capture.problem
+    bpy.context.scene.mimaface.stream_kind, bpy.context.scene.mimaface.stream_host = "webcam", "no-camera"
+    assert bpy.ops.mimaface.listen() == {"FINISHED"}
+    drive.pump(lambda: live().capture.on or live().capture.problem, what="a camera that is not there")
+    said["no camera"] = live().capture.problem
     bpy.context.scene.mimaface.stream_kind, bpy.context.scene.mimaface.stream_host = "vts", ""
     try:
         bpy.ops.mimaface.listen()

@@ -57,6 +57,43 @@ class Decoder(Protocol):
         """What is sent to a telephone, again and again, so that it sends to our ``port``; b"" where it is set up in the app."""
 
 
+class Input(Protocol):
+    """What samples come from: a socket, or a webcam. Use as a context manager."""
+
+    ignored: int  # packets that were left out
+    packets: int  # that came, or frames
+    note: str  # what its user should know
+
+    @property
+    def name(self) -> str:
+        """As its users call it."""
+
+    @property
+    def where(self) -> str:
+        """What is listened at, in words, such as "port 11111"."""
+
+    @property
+    def port(self) -> int:
+        """That is listened at; 0 for a webcam."""
+
+    @property
+    def tracking(self) -> bool:
+        """Whether a face was seen within the last half second."""
+
+    @property
+    def delay(self) -> float:
+        """Seconds from the newest packet's or frame's coming to its sample."""
+
+    def poll(self, timeout: float) -> list[Sample]:
+        """The samples since the last look, in order, waiting up to ``timeout`` seconds for the first."""
+
+    def __enter__(self) -> Input:
+        """Listen."""
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+
+
 @lru_cache(maxsize=4096)
 def index_of(name: str) -> int:
     """The place of a blendshape by any of its spellings, or −1."""

@@ -21,6 +21,8 @@ BUFFER = 1 << 20  # bytes that the system keeps for us between two looks
 class Receiver:
     """Waits for samples with :meth:`poll`; use as a context manager."""
 
+    delay = 0.0  # seconds from a packet's coming to its sample: reading one takes less than a millisecond
+
     def __init__(self, decoder: Decoder, host: str = "", port: int | None = None, peer: str = "") -> None:
         """Bind ``port`` (None: the stream's own; 0: any) of ``host`` ("": every address of this computer).
 
@@ -51,6 +53,16 @@ class Receiver:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    @property
+    def name(self) -> str:
+        """Of the stream, as its users call it."""
+        return self.decoder.name
+
+    @property
+    def where(self) -> str:
+        """What is listened at, in words."""
+        return f"port {self.port}"
 
     @property
     def port(self) -> int:

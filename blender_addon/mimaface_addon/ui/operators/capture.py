@@ -32,7 +32,8 @@ class MIMAFACE_OT_listen(Operator):
         def done(message: Message) -> None:
             client = runtime.backend.client
             if client is not None:
-                live.capture.begin(client, message.fields["name"], message.fields["port"])
+                port = f"port {message.fields['port']}"
+                live.capture.begin(client, message.fields["name"], message.fields.get("where", port))
                 live.listen()
 
         runtime.ask("stream.open", {"input": address}, [], done, _failed, Activity("Opening", source.label, address, "capture"))

@@ -1,0 +1,102 @@
+"""Cameras of this computer as FFmpeg opens them on each system, with sentences for those that it cannot."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mimaface.protocol.errors import InvalidInput, NotInstalled
+
+RATES: tuple[dict[str, str], ...] = ({"framerate": "30", "video_size": "640x480"}, {"framerate": "30"}, {})  # tried in turn: not all have all
+
+
+@dataclass(frozen=True)
+class System:
+    """How cameras are opened: the device of FFmpeg, the file name of a numbered camera ("" where FFmpeg knows none by number) and of a named one,
+    options of which the first that the camera takes are used, and what allows a program to see through it."""
+
+    device: str
+    numbered: str
+    named: str
+    options: tuple[dict[str, str], ...]
+    allow: str
+
+
+SYSTEMS = {
+    "linux": System("v4l2", "/dev/video{}", "{}", RATES, "add yourself to the group that may: sudo usermod -aG video $USER, and log in again"),
+    "darwin": System("avfoundation", "{}", "{}", RATES, "allow it in System Settings, Privacy & Security, Camera, and start the program again"),
+    "win32": System("dshow", "", "video={}", RATES, "allow it in Settings, Privacy & security, Camera: let desktop apps access your camera"),
+}
+ABSENT = {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTTY, errno.EINVAL}
+DENIED = {errno.EACCES, errno.EPERM}
+
+
+def open_camera(name: str) -> Any:
+    """The container of a camera by its number, 0 for the first, or by its name. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
+    try:
+        import av
+    except ImportError as error:
+        raise NotInstalled("a webcam needs PyAV", 'pip install "mimaface[video]"') from error
+    system = SYSTEMS.get(sys.platform)
+    if system is None:
+        raise InvalidInput(f"webcam:{name}: webcams are not known on {sys.platform}", "use a phone, or record a video and animate with it")
+    path = _path(system, name)
+    problem: OSError | None = None
+    for options in system.options:
+        try:
+            return av.open(path, format=system.device, options=options)
+        except ValueError as error:
+            if not isinstance(error, OSError):  # no such device in this FFmpeg
+                raise InvalidInput(f"webcam:{name}: this PyAV was built without {system.device}", 'pip install --upgrade "av>=15"') from error
+            problem = error
+        except OSError as error:
+            problem = error
+            if error.errno in (errno.ENOENT, errno.EBUSY, *DENIED):
+                break
+    assert problem is not None
+    raise _refusal(system, name, problem) from problem
+
+
+def _path(system: System, name: str) -> str:
+    """What FFmpeg calls a camera. Raises :class:`InvalidInput` for a number that is none where cameras have names only."""
+    if not name.isdecimal():
+        return system.named.format(name)
+    if system.numbered:
+        return system.numbered.format(int(name))
+    known = cameras(system)
+    if int(name) >= len(known):
+        raise _absent(system, name)
+    return system.named.format(known[int(name)])
+
+
+def cameras(system: System) -> list[str]:
+    """Names of the cameras that are there, as far as the system tells."""
+    import av.device
+
+    if system.device == "v4l2":
+        return sorted(str(path) for path in Path("/dev").glob("video*"))
+    try:
+        found = av.device.enumerate_input_devices(system.device)
+    except (AttributeError, ValueError, OSError):  # an older PyAV, or a device that lists none
+        return []
+    return [item.description or item.name for item in found if not item.media_types or "video" in item.media_types]
+
+
+def _refusal(system: System, name: str, error: OSError) -> InvalidInput:
+    if error.errno in ABSENT:
+        return _absent(system, name)
+    if error.errno in DENIED:
+        return InvalidInput(f"webcam:{name}: this program may not look through the camera", system.allow)
+    if error.errno == errno.EBUSY:
+        return InvalidInput(f"webcam:{name}: another program uses the camera", "end it, or its call, and try again")
+    reason = error.strerror or error
+    return InvalidInput(f"webcam:{name}: the camera cannot be opened ({reason})", f"end other programs that use it; if it may not be used, {system.allow}")
+
+
+def _absent(system: System, name: str) -> InvalidInput:
+    known = cameras(system)
+    there = f"use one of those that are there: {', '.join(known)}" if known else "plug one in, or use a phone"
+    return InvalidInput(f"webcam:{name}: no such camera", f"{there} (webcam:0 is the first)")

@@ -1,0 +1,106 @@
+"""A webcam: FFmpeg's device for filters plays a film in real time, again and again, where a camera would be."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+
+import av
+import numpy as np
+import pytest
+
+from conftest import motion_of
+from mimaface.cli import main
+from mimaface.drivers.streams import devices, open_stream
+from mimaface.drivers.streams.devices import SYSTEMS, System
+from mimaface.face.pose import poses_for
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.errors import InvalidInput, MimaFaceError
+from mimaface.protocol.motion import MotionClip
+from mimaface.reprojection.reprojector import Reprojector
+
+RATE, FRAMES = 25, 25
+JAW = 0.4 - 0.4 * np.cos(np.linspace(0, 2 * np.pi, FRAMES, endpoint=False))
+PLAYED = System("lavfi", "", "movie={}:loop=0,setpts=N/(25*TB),realtime", ({},), "")
+
+
+@pytest.fixture(scope="module")
+def film(portrait, tmp_path_factory):
+    """A second of a mouth that opens and closes."""
+    path = tmp_path_factory.mktemp("webcam") / "film.mp4"
+    render = Reprojector(portrait, 320)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": "15"})
+        stream.width = stream.height = 320
+        for pose in poses_for(portrait.fit, motion_of(*({"jawOpen": value} for value in JAW))):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(render.render(pose), format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def test_the_newest_frame_is_followed_as_it_comes(film, monkeypatch):
+    monkeypatch.setitem(SYSTEMS, sys.platform, PLAYED)
+    samples, delays = [], []
+    with open_stream(f"webcam:{film}") as camera:
+        assert (camera.name, camera.where, camera.port) == ("Webcam", f"camera {film}", 0)
+        while len(samples) < 20:
+            found = camera.poll(5)
+            assert found, "a sample comes, or the camera says why not"
+            samples += found
+            delays.append(camera.delay)
+        assert camera.tracking and camera.note == ""
+        camera._samples.extend(samples * 100)
+        assert len(camera._samples) == 600, "who does not look has the newest"
+        read = camera.packets
+    assert all(not thread.is_alive() for thread in camera._threads)
+    times = np.array([sample.seconds for sample in samples])
+    assert (np.diff(times) > 0).all() and times[-1] * RATE <= read, "in order, and frames are let go while an earlier one is looked at"
+    jaw = np.array([sample.blendshapes[BLENDSHAPE_INDEX["jawOpen"]] for sample in samples])
+    truth = JAW[np.round(times * RATE).astype(int) % FRAMES]
+    assert np.abs(jaw - truth).max() < 0.2 and np.corrcoef(jaw, truth)[0, 1] > 0.97
+    assert abs(samples[0].head_quat[0]) > 0.9 and samples[0].head_pos[2] < -0.1 and np.abs(samples[0].gaze).max() < 0.3
+
+
+def test_record_keeps_what_came_until_the_camera_was_pulled_out(film, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(SYSTEMS, sys.platform, System("lavfi", "", "movie={}:loop=0,setpts=N/(25*TB),realtime,trim=duration=3", ({},), ""))
+    output = tmp_path / "take.motion.npz"
+    assert main(["record", "--input", f"webcam:{film}", "-o", str(output)]) == 0
+    assert "the camera gives no more pictures" in capsys.readouterr().err
+    clip = MotionClip.load(output)
+    assert len(clip) > 5 and clip.valid[:, 0].all() and np.ptp(clip.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]]) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("system", "error", "words"),
+    [
+        ("linux", FileNotFoundError(errno.ENOENT, "No such file"), "no such camera.*webcam:0 is the first"),
+        ("linux", OSError(errno.EBUSY, "Device or resource busy"), "another program uses the camera"),
+        ("linux", PermissionError(errno.EACCES, "Permission denied"), "may not look.*group"),
+        ("darwin", PermissionError(errno.EPERM, "Not permitted"), "System Settings"),
+        ("darwin", OSError(errno.EIO, "Input/output error"), "cannot be opened.*end other programs.*System Settings"),
+        ("win32", None, "no such camera"),
+    ],
+)
+def test_a_camera_that_cannot_be_used_is_a_sentence(system, error, words, monkeypatch):
+    monkeypatch.setattr(devices.sys, "platform", system)
+
+    def refused(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(av, "open", refused)
+    with pytest.raises(InvalidInput, match=words):
+        open_stream("webcam:0")
+
+
+def test_what_this_computer_lacks_is_a_sentence(monkeypatch, capsys, tmp_path):
+    assert main(["record", "--input", "webcam:no-camera", "-o", str(tmp_path / "a.motion.npz")]) == 2
+    assert "no such camera" in capsys.readouterr().err
+    monkeypatch.setitem(SYSTEMS, sys.platform, System("avfoundation-x", "{}", "{}", ({},), ""))
+    with pytest.raises(InvalidInput, match="built without avfoundation-x"):
+        open_stream("webcam:0")
+    monkeypatch.setattr(devices.sys, "platform", "plan9")
+    with pytest.raises(MimaFaceError, match="not known on plan9"):
+        open_stream("webcam:")
