@@ -26,8 +26,8 @@ def test_the_address_is_as_the_command_line_has_it():
     with pytest.raises(InvalidInput, match="must be asked"):
         source.address(" ", 0)
     assert SOURCES[0].address("", 0) == "livelink://"
-    webcam = SOURCES[-1]
-    assert [webcam.address(*place) for place in (("", 0), ("", 2), (" Integrated Camera ", 0))] == ["webcam:0", "webcam:2", "webcam:Integrated Camera"]
+    found = [SOURCES[-1].address(*place) for place in (("", 0), ("", 2), (" Integrated Camera ", 0))]
+    assert found == ["webcam:0", "webcam:2", "webcam:Integrated Camera"]
 
 
 @pytest.fixture(scope="module")
@@ -87,4 +87,13 @@ def test_it_ends_with_a_sentence(said):
     assert "cannot listen" in found["taken"] and "use another port" in found["taken"]
     assert "address that its app shows" in found["no phone"] and "no such camera" in found["no camera"]
     assert "no face is seen" in found["no face"] and found["tried again"] == ""
-    assert "press Listen again" in found["backend gone"] and "take that was being recorded is lost" in found["backend gone"]
+    assert "press Listen again" in found["backend gone"] and "is kept: press Kept Takes to import it" in found["backend gone"]
+
+
+@pytest.mark.blender
+def test_a_take_in_progress_is_kept_and_can_be_imported(said):
+    found = said["ends"]
+    for ending, first in (("another file", 0.06), ("switched off", 0.08), ("killed", 0.1)):
+        assert found[ending][0] == pytest.approx([first, first + 0.02, first + 0.04], abs=1e-3), ending
+    assert "is kept: press Kept Takes to import it" in found["another file"][1]
+    assert found["imported"][0] == [1, pytest.approx(0.1, abs=1e-3)]

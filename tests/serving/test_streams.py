@@ -14,7 +14,7 @@ from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import MotionClip
 from mimaface.serving.listening import Listening
 
-from .conftest import wait_for
+from .conftest import Backend, wait_for
 
 JAW = BLENDSHAPE_INDEX["jawOpen"]
 TAKE = motion_of(*({"jawOpen": 0.1 + 0.02 * index, "angles": (index, 0, 0)} for index in range(30)))
@@ -78,6 +78,34 @@ def test_a_take_is_what_was_sent_while_it_was_recorded(shared):
         assert client.call("stream.latest").fields["recorded"] == -1
 
 
+@pytest.mark.parametrize("ending", ["finish", "close", "open", "leave", "stop"])
+def test_a_take_is_kept_however_it_ends(tmp_path, shared, ending):
+    backend = Backend(tmp_path) if ending == "stop" else shared
+    kept = backend.root / "captures"
+    before = set(kept.glob("*"))
+    client, port = backend.client(), free_port()
+    client.call("stream.open", {"input": f"livelink://127.0.0.1:{port}"})
+    send(port, live_link(TAKE, 0))
+    heard(client, 1)
+    client.call("stream.record")
+    for index in range(10, 20):
+        send(port, live_link(TAKE, index))
+    heard(client, 11)
+    if ending == "leave":
+        client.close()
+    elif ending == "stop":
+        backend.process.terminate()
+    else:
+        client.call(f"stream.{ending}", {"input": f"vmc://127.0.0.1:{free_port()}"} if ending == "open" else {})
+    wait_for(lambda: set(kept.glob("*.npz")) - before, 10, "the take is kept")
+    if backend is not shared:
+        backend.close()
+    (path,) = set(kept.glob("*.npz")) - before
+    clip = MotionClip.load(path)
+    assert path.name.startswith("20") and "Live Link Face" in path.name and clip.meta["neutral"] == "rest"
+    np.testing.assert_allclose(clip.blendshapes[:, JAW], TAKE.blendshapes[10:20, JAW] - TAKE.blendshapes[0, JAW], atol=1e-4)
+
+
 def test_a_port_belongs_to_one_and_is_free_when_its_client_has_left(shared):
     with listening(shared) as (_, port):
         other = shared.client()
@@ -108,9 +136,9 @@ def test_an_app_in_another_mode_is_told_what_to_choose(shared):
         assert "choose Live Link (ARKit)" in client.call("stream.latest").fields["note"]
 
 
-def test_a_stream_whose_opening_was_cancelled_is_closed():
+def test_a_stream_whose_opening_was_cancelled_is_closed(tmp_path):
     tasks = []
-    listening = Listening(None, lambda kind, identity, message, work, answer: tasks.append(work()))
+    listening = Listening(None, lambda kind, identity, message, work, answer: tasks.append(work()), tmp_path)
     port = free_port()
     listening.handlers["stream.open"](b"one", Message("stream.open", {"input": f"livelink://127.0.0.1:{port}"}, (), 1))
     assert next(tasks[0]) is None and listening.any

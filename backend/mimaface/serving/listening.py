@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
+from pathlib import Path
 from typing import Any
 
 from mimaface.protocol.codec import Message
@@ -13,10 +14,10 @@ from .streams import Streams
 
 
 class Listening:
-    """``handlers`` of the requests by kind; ``answer_later`` is the server's, which runs work on a worker."""
+    """``handlers`` of the requests by kind; ``answer_later`` is the server's, which runs work on a worker; takes are kept in ``folder``."""
 
-    def __init__(self, outbox: Outbox, answer_later: Callable[..., None]) -> None:
-        self._streams, self._outbox, self._answer_later = Streams(), outbox, answer_later
+    def __init__(self, outbox: Outbox, answer_later: Callable[..., None], folder: Path) -> None:
+        self._streams, self._outbox, self._answer_later = Streams(folder), outbox, answer_later
         self.handlers: dict[str, Callable[[bytes, Message], None]] = {
             "stream.open": self._open, "stream.latest": self._latest, "stream.neutral": self._neutral, "stream.record": self._record,
             "stream.finish": self._finish, "stream.close": self._close,
@@ -26,6 +27,10 @@ class Listening:
     def any(self) -> bool:
         """Whether somebody listens: who has left must be noticed soon then."""
         return bool(self._streams)
+
+    def close(self) -> None:
+        """Close all streams."""
+        self._streams.close_all()
 
     def keep(self, clients: Container[bytes]) -> None:
         """Close the streams of clients that have left."""

@@ -14,6 +14,7 @@ from typing import Any
 import zmq
 
 from mimaface import __version__
+from mimaface.protocol.captures import captures_folder
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import process_exists
 from mimaface.protocol.errors import Cancelled, InternalError, InvalidInput, InvalidMessage, MimaFaceError, VersionMismatch
@@ -66,7 +67,7 @@ class Server:
         self._outbox = Outbox(self._socket, self._forget)
         self._open = OpenRequests(self._outbox)
         self._renders = Renders(self.store, self._work, self._scheduler, self._later)
-        self._listening = Listening(self._outbox, self._answer_later)
+        self._listening = Listening(self._outbox, self._answer_later, captures_folder(root))
         self._parent, self._parent_gone = parent, False
         self._delivery = Delivery(self.store, self._renders, self._outbox, self._scheduler, self._later)
         self._parent_checked = time.monotonic()
@@ -112,7 +113,7 @@ class Server:
 
     def _close(self) -> None:
         self.connection.withdraw(self._file)
-        self._listening.keep(())
+        self._listening.close()
         self._scheduler.stop()
         self._delivery.close()
         self._guard.stop()

@@ -1,15 +1,20 @@
-"""Streams of face capture that clients listen to: one of each client, received on a thread of its own; a client that leaves closes its own."""
+"""Streams of face capture that clients listen to: one of each client, received on a thread of its own; a client that leaves closes its own.
+
+Every take is kept as a file of a folder when it ends, however it ends: a performance cannot be given again."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Container
+from pathlib import Path
 from typing import Any
 
 from mimaface.drivers.streams import Recording, Sample, moves_from, open_stream
+from mimaface.protocol.captures import keep
 from mimaface.protocol.errors import InternalError, InvalidInput, InvalidMotion, MimaFaceError
 from mimaface.protocol.motion import MotionClip
 
@@ -23,8 +28,11 @@ CHECK_SENDER = "check that the sender is on, in the same network, and shows a fa
 class Stream:
     """The newest sample of a stream, its neutral, and the take that is recorded of it. Safe from any thread."""
 
-    def __init__(self, address: str) -> None:
-        """Listen at an address as :func:`open_stream` has it. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
+    def __init__(self, address: str, folder: Path) -> None:
+        """Listen at an address as :func:`open_stream` has it; takes are kept in ``folder``. Raises :class:`InvalidInput` and
+        :class:`NotInstalled`.
+        """
+        self._folder = folder
         self._receiver = open_stream(address)
         self.name, self.port, self.where = self._receiver.name, self._receiver.port, self._receiver.where
         self._lock = threading.Lock()
@@ -76,14 +84,23 @@ class Stream:
             self._recording, self._full = Recording(), False
 
     def finish(self) -> MotionClip:
-        """The take, relative to the neutral. Raises :class:`InvalidInput` when none was begun, and :class:`InvalidMotion` without a face."""
+        """The take, relative to the neutral, which is kept as a file, too.
+
+        Raises :class:`InvalidInput` when none was begun, and :class:`InvalidMotion` without a face.
+        """
         with self._lock:
             recording, self._recording, neutral = self._recording, None, self._neutral
         if recording is None:
             raise InvalidInput(f"{self.name}: no take was begun", "press Record first")
         if len(recording) == 0 or neutral is None:
             raise InvalidMotion(f"{self.name}: no face came from {self.where} while recording", self._receiver.note or CHECK_SENDER)
-        return moves_from(neutral, recording.finish(self.name))
+        clip = moves_from(neutral, recording.finish(self.name))
+        try:
+            keep(clip, self._folder, self.name)
+        except MimaFaceError as error:
+            log.warning("a take of %s could not be kept: %s", self.name, error)
+            clip = clip.but(meta={**clip.meta, "warnings": [*clip.meta["warnings"], f"it could not be kept as a file ({error})"]})
+        return clip
 
     def _run(self) -> None:
         try:
@@ -95,6 +112,10 @@ class Stream:
             lost = InternalError(f"{self.name} is no longer listened to", "press Listen again; if it stays, use Copy Report")
             with self._lock:
                 self._broken = error if isinstance(error, MimaFaceError) else lost
+            self._closing.wait()
+        if self._recording is not None:  # nobody has ended it
+            with contextlib.suppress(MimaFaceError):
+                self.finish()
 
     def _take(self, samples: list[Sample]) -> None:
         now = time.monotonic()
@@ -123,7 +144,9 @@ class Stream:
 class Streams:
     """The open streams by client. Safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Takes are kept in ``folder``."""
+        self._folder = folder
         self._streams: dict[bytes, Stream] = {}
         self._lock = threading.Lock()
 
@@ -133,7 +156,7 @@ class Streams:
     def open(self, client: bytes, address: str) -> Stream:
         """Open a stream in place of the one that the client had. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
         self.close(client)
-        made = Stream(address)
+        made = Stream(address, self._folder)
         with self._lock:
             self._streams[client] = made
         return made
@@ -152,6 +175,11 @@ class Streams:
             found = self._streams.pop(client, None)
         if found is not None:
             found.close()
+
+    def close_all(self) -> None:
+        """Close every stream; its take is kept when this returns."""
+        for client in list(self._streams):
+            self.close(client)
 
     def keep(self, clients: Container[bytes]) -> None:
         """Let the streams of all others end: they have left."""

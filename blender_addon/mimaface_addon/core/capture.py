@@ -8,7 +8,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..protocol.arkit import BLENDSHAPE_INDEX
+from ..protocol.captures import captures_folder, keep
 from ..protocol.client import Client, Request
 from ..protocol.errors import InvalidInput, MimaFaceError
 from ..protocol.motion import MotionClip
@@ -20,6 +23,7 @@ LEVELS = (
     ("Right Lid", ("eyeBlinkRight",)), ("Left Lid", ("eyeBlinkLeft",)),
 )  # fmt: skip
 AGAIN = "press Listen again"
+VALUES = ("blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")  # of a frame
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Capture:
     _client: Client | None = None
     _request: Request | None = None
     _heard: float = 0.0  # when the newest sample came, on our monotonic clock
+    _taken: list[np.ndarray] = field(default_factory=list)  # what came of the take, by row_of, until the backend has given it
     _answers: deque[Answer] = field(default_factory=deque)
 
     @property
@@ -100,15 +105,38 @@ class Capture:
     def begin(self, client: Client, name: str, where: str) -> None:
         """The backend listens now."""
         self.end()
+        self._taken.clear()
         self._client, self.name, self.where, self.problem = client, name, where, ""
 
     def end(self, problem: str = "") -> None:
-        """Listen no more; the backend is told, where it is still there."""
+        """Listen no more; the backend is told, where it is still there, and keeps the take that is being recorded. Else we keep what came of it."""
         client, self._client, self._request = self._client, None, None
-        lost = "" if self.take is None else "the take that was being recorded is lost: listen and record it again"
-        self.told, self.clip, self.take, self.problem = {}, None, None, "; ".join(filter(None, (problem, lost)))
-        if client is not None and client.state == "ready":
+        ready = client is not None and client.state == "ready"
+        kept = self._keep(ready)
+        self.told, self.clip, self.take, self.problem = {}, None, None, "; ".join(filter(None, (problem, kept)))
+        if ready and client is not None:
             client.request("stream.close", {}, [], timeout=TIMEOUT)
+
+    def record(self, take: Take) -> None:
+        """The backend records now."""
+        self.take = take
+        self._taken.clear()
+
+    def taken(self) -> None:
+        """The backend has given the take."""
+        self._taken.clear()
+
+    def _keep(self, ready: bool) -> str:
+        """What became of a take that nobody has ended, as a sentence; ``ready``: the backend keeps it."""
+        recorded, self._taken = self._taken, []
+        if not recorded:
+            return ""
+        try:
+            if not ready:
+                keep(joined(recorded, self.name), captures_folder(), self.name)
+        except MimaFaceError as error:
+            return f"the take that was being recorded could not be kept: {error}"
+        return "the take that was being recorded is kept: press Kept Takes to import it"
 
     def look(self, client: Client | None) -> MotionClip | None:
         """The newest sample, once; ``client`` is the backend that runs now."""
@@ -129,6 +157,8 @@ class Capture:
             if answer.clip is not None:
                 self.clip = fresh = answer.clip
                 self._heard = answer.came - answer.told["age"]
+                if self.take is not None:
+                    self._taken.append(row_of(self._heard, answer.clip))
         if self._request is None:
             self._request = client.request("stream.latest", {"known": self.told.get("number", 0)}, [], timeout=TIMEOUT)
             self._request.add_done_callback(self._answered)
@@ -165,3 +195,19 @@ class Capture:
             (name, 0.0 if shapes is None else min(max(sum(float(shapes[BLENDSHAPE_INDEX[item]]) for item in items) / len(items), 0.0), 1.0))
             for name, items in LEVELS
         ]
+
+
+def row_of(when: float, clip: MotionClip) -> np.ndarray:
+    """A clip of one frame, and when it came, as few bytes."""
+    return np.concatenate([[when], *(np.ravel(getattr(clip, name)[0]) for name in VALUES)])
+
+
+def joined(rows: list[np.ndarray], name: str) -> MotionClip:
+    """One motion of such rows."""
+    table = np.stack(rows)
+    table[:, 0] = np.maximum.accumulate(table[:, 0])
+    table = table[np.diff(table[:, 0], prepend=-np.inf) > 0]  # a motion's clock does not stand still
+    still = MotionClip.at_rest(table[:, 0] - table[0, 0], source=name)
+    sizes = [getattr(still, value)[0].size for value in VALUES]
+    columns = np.split(table[:, 1:], np.cumsum(sizes)[:-1], axis=1)
+    return still.but(**{value: column.reshape(getattr(still, value).shape) for value, column in zip(VALUES, columns)})

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ..core.capture import SOURCES
+from ..protocol.captures import captures_folder
 from ..scene import compat
 from ..scene.settings import settings_of
 from .capture import capture
@@ -27,6 +28,9 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         _draw_heard(layout)
     else:
         _draw_choice(layout, context)
+        folder = captures_folder()
+        if folder.is_dir():
+            layout.operator("mimaface.import_motion", text="Kept Takes", icon="FILE_FOLDER").filepath = f"{folder}/"
 
 
 def _draw_choice(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -101,9 +101,13 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         name="Input", description="What sends the face", items=[(item.kind, item.label, item.setting) for item in SOURCES]
     )
     stream_host: StringProperty(
-        name="Address", description="The phone's address where it must be asked to send, else the address of this computer to listen at; empty: all. A camera's name"
+        name="Address",
+        description="The phone's address where it must be asked to send, or a camera's name; else this computer's address to listen at; empty: all",
     )
-    stream_port: IntProperty(name="Port", description="Port of this computer to listen at, 0 is the usual one of the input; or number of a camera, 0 is the first", min=0, max=65535)
+    stream_port: IntProperty(
+        name="Port", description="Port of this computer to listen at, 0 is the usual one of the input; or number of a camera, 0 is the first",
+        min=0, max=65535,
+    )  # fmt: skip
     watermark: BoolProperty(
         name="Watermark",
         description="An imperceptible mark in the frames that says how they were made; without it they are for intermediate work",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import drive
 PACKETS = [bytes.fromhex(text) for text in json.loads((drive.WORK / "packets.json").read_text())]  # jawOpen 0.1 + 0.02 · index
 SENDER = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 PORT = int(os.environ["MIMAFACE_PORT"])
+CAPTURES = Path(os.environ["MIMAFACE_HOME"]) / "captures"
 
 
 def live():
@@ -144,9 +146,51 @@ def ends() -> dict:
     drive.pump(lambda: live().capture.take is not None, what="recording")
     said["tried again"] = live().capture.problem
     heard(PACKETS[:2])
-    drive.part("session").session().stop()
-    live().look()
-    return said | {"backend gone": live().capture.problem}
+    bpy.ops.mimaface.stop_recording()
+    drive.pump(lambda: not drive.part("session").session().busy, what="the take")
+    return said | kept_takes()
+
+
+def begin_take(packets: list[bytes]) -> set[Path]:
+    """Record these and do not end; the files that were kept before."""
+    listen()
+    before = set(CAPTURES.glob("*"))
+    heard(PACKETS[:1])
+    bpy.ops.mimaface.record()
+    drive.pump(lambda: live().capture.take is not None, what="recording")
+    for packet in packets:
+        heard([packet])
+    return before
+
+
+def new_take(before: set[Path]) -> list[float]:
+    """The jaw of the take that was kept since."""
+    drive.pump(lambda: set(CAPTURES.glob("*.npz")) - before, what="a kept take")
+    (path,) = set(CAPTURES.glob("*")) - before
+    clip = drive.part("protocol.motion").MotionClip.load(path)
+    return clip.blendshapes[:, drive.part("protocol.arkit").BLENDSHAPE_INDEX["jawOpen"]].round(4).tolist()
+
+
+def kept_takes() -> dict:
+    """A take in progress is kept when another file is opened, the add-on is switched off, the backend is killed; and can be imported."""
+    before, said = begin_take(PACKETS[3:6]), {}
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    said["another file"] = [new_take(before), live().capture.problem]
+    before = begin_take(PACKETS[4:7])
+    bpy.ops.preferences.addon_disable(module=drive.MODULE)
+    said["switched off"] = [new_take(before)]
+    drive.enable()
+    bpy.ops.mimaface.start()
+    drive.pump(lambda: drive.part("session").session().backend.state == "ready", what="the backend")
+    before = begin_take(PACKETS[5:8])
+    os.kill(drive.part("session").session().backend.pid, signal.SIGKILL)
+    drive.pump(lambda: not live().capture.on or live().look(), what="the end")
+    said["backend gone"] = live().capture.problem
+    said["killed"] = [new_take(before)]
+    (path,) = set(CAPTURES.glob("*")) - before
+    drive.import_motion(path)
+    said["imported"] = curve()
+    return said
 
 
 def free(other: socket.socket) -> bool:
@@ -165,7 +209,7 @@ def main() -> dict:
     scene.render.fps, scene.render.fps_base, scene.frame_end = 30, 1, 5
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     listen()
-    said = {"version": bpy.app.version_string, "following": following(), "taking": taking(), "ends": ends(), "frame_end": scene.frame_end}
+    said = {"version": bpy.app.version_string, "following": following(), "taking": taking(), "frame_end": scene.frame_end, "ends": ends()}
     drive.part("session").session().backend.stop()
     return said
 

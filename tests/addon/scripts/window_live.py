@@ -339,7 +339,8 @@ def switch_off():
     drawing = [module._drawing for module in (part("ui.live_view"), part("ui.live_editors"))]
     said["drawing"] = sum(map(len, drawing))
     bpy.ops.preferences.addon_disable(module="mimaface_addon")  # in the middle of a preview
-    said["counts off"] = counted() | {"timers": bpy.app.timers.is_registered(timer), "drawing": sum(map(len, drawing)), "texture": state.texture is not None}
+    said["counts off"] = counted() | {"timers": bpy.app.timers.is_registered(timer), "texture": state.texture is not None}
+    said["counts off"]["drawing"] = sum(map(len, drawing))
     left = next(item for item in bpy.data.objects if "mocap_jawOpen" in item)
     said["counts off"] |= {"listens": bpy.app.timers.is_registered(capturing), "mocap": left["mocap_jawOpen"]}
     bpy.ops.preferences.addon_enable(module="mimaface_addon")

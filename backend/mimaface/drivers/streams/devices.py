@@ -93,10 +93,11 @@ def _refusal(system: System, name: str, error: OSError) -> InvalidInput:
     if error.errno == errno.EBUSY:
         return InvalidInput(f"webcam:{name}: another program uses the camera", "end it, or its call, and try again")
     reason = error.strerror or error
-    return InvalidInput(f"webcam:{name}: the camera cannot be opened ({reason})", f"end other programs that use it; if it may not be used, {system.allow}")
+    hint = f"end other programs that use it; if it may not be used, {system.allow}"
+    return InvalidInput(f"webcam:{name}: the camera cannot be opened ({reason})", hint)
 
 
 def _absent(system: System, name: str) -> InvalidInput:
     known = cameras(system)
-    there = f"use one of those that are there: {', '.join(known)}" if known else "plug one in, or use a phone"
-    return InvalidInput(f"webcam:{name}: no such camera", f"{there} (webcam:0 is the first)")
+    there = f"use one of those that are there: {', '.join(known)} (webcam:0 is the first)" if known else "plug one in, or use a phone"
+    return InvalidInput(f"webcam:{name}: no such camera", there)

@@ -100,7 +100,7 @@ class MIMAFACE_OT_record(Listening):
 
         def done(_: Message) -> None:
             if live.capture.on:
-                live.capture.take = take
+                live.capture.record(take)
 
         session().ask("stream.record", {}, [], done, _failed)
 
@@ -118,9 +118,10 @@ class MIMAFACE_OT_stop_recording(Listening):
         name, live.capture.take = live.capture.name, None
 
         def done(message: Message) -> None:
+            live.capture.taken()
             rig, scene = find(take.rig), compat.find_scene(take.scene)
             if rig is None or scene is None:
-                runtime.fail("a take was recorded, but its rig is gone: select a portrait rig and record it again")
+                runtime.fail("a take was recorded, but its rig is gone: select a portrait rig, and press Kept Takes to import it")
                 return
             motion = MotionClip.from_bytes(message.parts[0], name)
             live.driven.release()  # the step holds the layer as it is without the stream
