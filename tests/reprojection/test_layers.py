@@ -148,7 +148,7 @@ def test_the_background_stays_when_the_head_turns(each_portrait):
 def test_stretch_is_measured_in_its_own_direction(portrait, scale):
     sheet: PersonWarp = Reprojector(portrait, 256, "face")._sheet
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
-    stretched = sheet._knots @ turn * [scale, 0.7] @ turn.T
+    stretched = sheet.knots @ turn * [scale, 0.7] @ turn.T
     assert np.allclose(sheet._stretch(stretched), max(scale, 0.7))
 
 
@@ -157,7 +157,7 @@ def test_what_shows_nothing_is_left_out_and_nobody_sees_it(portrait, framing, mo
     """Beside the whole sheet, drawn all over the picture, however far the head is turned: to the bit."""
     poses = poses_for(portrait.fit, motion_of({"angles": (25, -8, 10), "jawOpen": 0.7}, {"angles": (-30, 12, 0)}, {"angles": (0.3, 0, 0)}))
     renderer = Reprojector(portrait, 192, framing)
-    assert len(renderer._sheet.cut(0.0).shown) < 0.8 * renderer._sheet._knots[..., 0].size
+    assert len(renderer._sheet.cut(0.0).shown) < 0.8 * renderer._sheet.knots[..., 0].size
 
     def keep_all(sheet, opacity, moves):
         return sheet._triangles, np.ones(len(sheet._triangles), bool), np.unique(sheet._triangles)

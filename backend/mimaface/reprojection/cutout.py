@@ -40,13 +40,15 @@ class Cutout:
             under.append((rest * (1 - invented) + invented * beyond).astype(np.float32))
         return cls(still, np.stack(under), backdrop)
 
-    def alpha(self, part: tuple[slice, slice], cover: Array | None, loose: float) -> Array:
-        """(H, W) uint8 of a frame in whose ``part`` the person covers ``cover`` (h, w) of each pixel, the shoulders as far as they are
-        ``loose``, 0 to 1; None: as photographed."""
+    def alpha(self, part: tuple[slice, slice], loose: float, moved: tuple[Array, Array] | None = None) -> Array:
+        """(H, W) uint8 of a frame as photographed; or ``moved``: how much the person covers of each pixel of its ``part``, and how much of it
+        is as photographed (h, w), with the shoulders as far as they are ``loose``, 0 to 1."""
         result = self.still
-        if cover is not None:
+        if moved is not None:
+            cover, still = moved
+            frame = cover + (1 - cover) * (self.under[0] + np.float32(loose) * (self.under[1] - self.under[0]))
             result = result.copy()
-            result[part] = cover + (1 - cover) * (self.under[0] + np.float32(loose) * (self.under[1] - self.under[0]))
+            result[part] = frame + still * (result[part] - frame)
         return np.asarray(np.rint(255 * result).astype(np.uint8))
 
     def straight(self, picture: Array) -> Array:

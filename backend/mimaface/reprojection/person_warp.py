@@ -46,8 +46,8 @@ class PersonWarp:
     """Knots in the head frame, and how far each follows the head, and the shoulders.
 
     On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull, in which the body is.
-    behind (H, W, 3) uint8 is the photograph without the person. There are knots ``beyond`` its borders, too, where
-    the person goes on: see :mod:`mimaface.reprojection.beyond`.
+    knots (R, C, 2): pixels of the canvas at rest; behind (H, W, 3) uint8: the photograph without the person. There are knots ``beyond``
+    its borders, too, where the person goes on: see :mod:`mimaface.reprojection.beyond`.
     """
 
     def __init__(self, projection: Projection, fit: FittedFace, body: Body, beyond: Beyond) -> None:
@@ -60,7 +60,7 @@ class PersonWarp:
         u, v = np.meshgrid(*(np.linspace(0, side, max(side // step, 2) + 1) for side in whole))
         rows, columns = np.clip(v, 0, whole[1] - 1).astype(int), np.clip(u, 0, whole[0] - 1).astype(int)
         self._step = whole[0] / (u.shape[1] - 1), whole[1] / (u.shape[0] - 1)
-        self._knots = np.stack([u, v], axis=-1) - self._corner
+        self.knots = np.stack([u, v], axis=-1) - self._corner
         raster = rasterise(projection.place + np.append(self._corner, 0), projection.triangles, whole[1], whole[0])
         head_width = projection.head_width
         away, nearest = distance_transform_edt(~raster.covered, return_indices=True)
@@ -69,8 +69,8 @@ class PersonWarp:
         beside = smoothstep(0.0, tuning.DEPTH_REACH * head_width, away)
         middle = -float(fit.translation[2])
         depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, tuning.DEPTH_SMOOTHING)
-        self._place = (camera.unproject(self._knots, depth) - fit.translation) @ fit.rotation
-        self._flat = camera.unproject(self._knots, middle)
+        self._place = (camera.unproject(self.knots, depth) - fit.translation) @ fit.rotation
+        self._flat = camera.unproject(self.knots, middle)
         self._start = camera.project(self._place @ fit.rotation.T + fit.translation)[..., :2]
         near = 1 - smoothstep(tuning.REACH_LOW * head_width, tuning.REACH_HIGH * head_width, away)
         below = self._place[..., 1] + tuning.NECK_SLOPE * np.maximum(self._place[..., 2], 0)
@@ -98,9 +98,9 @@ class PersonWarp:
 
     def _held(self, size: Array) -> Array:
         """(R, C) 1 at knots that may move, falling to 0 at those borders of the canvas of ``size`` (2,) beyond which the photograph goes on."""
-        borders = (self._knots[..., 0], self._knots[..., 1], *np.moveaxis(size - self._knots, -1, 0))
+        borders = (self.knots[..., 0], self.knots[..., 1], *np.moveaxis(size - self.knots, -1, 0))
         inside = [border for border, continued in zip(borders, self._beyond) if not continued]
-        return smoothstep(0.0, tuning.WARP_BORDER * max(size), np.minimum.reduce(inside)) if inside else np.ones(self._knots.shape[:2])
+        return smoothstep(0.0, tuning.WARP_BORDER * max(size), np.minimum.reduce(inside)) if inside else np.ones(self.knots.shape[:2])
 
     def _cut_out(self, projection: Projection, matte: Array, moves: Array) -> Cut:
         """What of the person moves, by its ``matte`` (H', W') on the canvas and beyond and by how far each knot ``moves`` (R, C)."""
@@ -120,7 +120,7 @@ class PersonWarp:
         """The triangles that show something of ``opacity`` (H', W') and those that could come before one, for they move; which show; their
         knots."""
         rows, columns = (
-            np.minimum(np.arange(self._knots.shape[axis]) * self._step[1 - axis], limit - 1).astype(int)
+            np.minimum(np.arange(self.knots.shape[axis]) * self._step[1 - axis], limit - 1).astype(int)
             for axis, limit in enumerate(opacity.shape)
         )
         filled = np.logical_or.reduceat(np.logical_or.reduceat(opacity > 0, rows[:-1], axis=0), columns[:-1], axis=1)
@@ -147,9 +147,9 @@ class PersonWarp:
         moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + self._expression(change))
         carried = self.camera.project(self._flat + self._carried[..., None] * self._body.shift(pose))
         shift = (moved[..., :2] - self._start) * self._follow[..., None]
-        shift += (carried[..., :2] - self._knots) * (1 - self._follow[..., None])
+        shift += (carried[..., :2] - self.knots) * (1 - self._follow[..., None])
         depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
-        return np.concatenate([self._knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
+        return np.concatenate([self.knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
 
     def render(self, knots: Array, part: Box, rows: Rows, cut: Cut) -> tuple[Array, Array]:
         """The person in ``rows`` of a ``part`` of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
@@ -165,14 +165,14 @@ class PersonWarp:
         """:meth:`render` with ``knots`` of :meth:`moved_onto`, and instead of what is to be kept, the part of that picture (h, w) that it
         shall be: ``share`` (V,) of the head and hair where they are not stretched, falling to 0 at this photograph's border."""
         size = self.camera.width, self.camera.height
-        border = np.minimum(self._knots, size - self._knots).min(-1) / min(size)
+        border = np.minimum(self.knots, size - self.knots).min(-1) / min(size)
         wanted = gaussian_filter(share[self._corners].mean(-1), tuning.EXPRESSION_SMOOTHING) * smoothstep(0.0, tuning.WARP_BORDER, border)
         wanted *= smoothstep(*tuning.REFERENCE_FOLLOWS, self._follows)
         return self._lifted(knots, part, rows, self._fixed, wanted)
 
     def _expression(self, change: Array) -> Array:
         """(R, C, 3) metres, camera frame: how far the expression, ``change`` (V, 3), moves the knots."""
-        expression = np.zeros((*self._knots.shape[:2], 3))
+        expression = np.zeros((*self.knots.shape[:2], 3))
         near = np.einsum("...kc,...k->...c", change[self._corners[self._skin]], self._weights[self._skin])
         smoothing = tuning.EXPRESSION_SMOOTHING, tuning.EXPRESSION_SMOOTHING, 0.0  # the head on top has the sharp edges
         expression[self._skin] = gaussian_filter(near, smoothing)
@@ -184,10 +184,10 @@ class PersonWarp:
         points = knots - [left, top, 0]
         raster = rasterise(points, cut.triangles, bottom - top, right - left, rows)
         # weighted by depth, so that the ratio is linear in the picture
-        pixels = (self._knots + self._corner).reshape(-1, 2)
+        pixels = (self.knots + self._corner).reshape(-1, 2)
         places = np.concatenate([pixels * points[:, 2:], points[:, 2:]], axis=1)
-        kept, some = np.ones(self._knots.shape[:2]), self._around(cut.shown)
-        stretch = self._stretch(knots[:, :2].reshape(self._knots.shape)[some])
+        kept, some = np.ones(self.knots.shape[:2]), self._around(cut.shown)
+        stretch = self._stretch(knots[:, :2].reshape(self.knots.shape)[some])
         kept[some] = 1 - smoothstep(tuning.STRETCH_LOW, tuning.STRETCH_HIGH, stretch)
         sheet, share = lift(
             self._person, cut.opacity, raster.triangle, raster.barycentric, cut.triangles, places.astype(np.float32),
@@ -197,7 +197,7 @@ class PersonWarp:
 
     def _around(self, knots: Array, margin: int = 1) -> tuple[slice, slice]:
         """Rows and columns that hold ``knots`` (P,), numbered row by row, and a ``margin`` about them."""
-        places = np.unravel_index(knots if len(knots) else np.zeros(1, int), self._knots.shape[:2])
+        places = np.unravel_index(knots if len(knots) else np.zeros(1, int), self.knots.shape[:2])
         rows, columns = (slice(max(int(place.min()) - margin, 0), int(place.max()) + margin + 1) for place in places)
         return rows, columns
 

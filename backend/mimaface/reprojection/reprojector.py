@@ -36,6 +36,7 @@ from .mouth import raise_lower_teeth
 from .person_warp import Cut, PersonWarp
 from .photograph import Look, Photograph
 from .references import References, Shown
+from .stillness import Stillness
 
 Array = NDArray[Any]
 
@@ -81,6 +82,8 @@ class Reprojector:
         self._references = References(portrait, self._photograph, self.camera)
         self._body = Body(fit, body_follows)
         self._sheet = PersonWarp(self.projection, fit, self._body, _beyond(portrait, canvas, self._pixels_a_metre))
+        rows, columns = np.nonzero(self._sheet.cut(1.0).invented)
+        self._left_behind = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]] if len(rows) else np.zeros((0, 2)))
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
         still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
@@ -89,8 +92,15 @@ class Reprojector:
         self._gaze_limits = GazeLimits.of(still, head.eye_centres_for(fit.identity), fit.gaze)
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._drawn = np.unique(self.projection.triangles)
+        self._stillness = Stillness(self._sheet.knots, self.projection.place[self._drawn, :2], self.projection.head_width)
         self._hindmost: dict[float, tuple[Array, Array]] = {}
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
+
+    @property
+    def _person_at_rest(self) -> Array:
+        """(h, w) the share of the person in each pixel of the photograph that is rendered."""
+        left, top, right, bottom = self.view
+        return self._sheet.cut(0.0).inside[top:bottom, left:right]
 
     @property
     def _pixels_a_metre(self) -> float:
@@ -120,13 +130,15 @@ class Reprojector:
         shown = self._references.shown(posed, pose)
         loose = self._body.loose(pose)
         cut = self._sheet.cut(loose)
-        reached = [knots[cut.shown], *(each.reached for each in shown)]
-        box = around(np.concatenate([points[self._drawn], *reached]), self.view, self._seam + 1)
+        reached = [knots[cut.shown], self._left_behind, *(each.reached for each in shown)]
+        box = around(np.concatenate([each[:, :2] for each in (points[self._drawn], *reached)]), self.view, self._seam + 1)
         picture, provenance, cover = self._empty(loose)
+        still = np.zeros_like(cover)
+        share = self._stillness.share(knots, cut.shown, points[self._drawn])
         layers = self._head_layers(posed, pose, points, box, shown)
         for rows in strips(box, 2 * (self._seam + 1)):
-            self._draw(rows, box, knots, cut, layers, (picture[self._part], provenance[self._part], cover))
-        return self._with_alpha(picture, cover, loose, transparent), provenance
+            self._draw(rows, box, knots, cut, layers, (picture[self._part], provenance[self._part], cover, still), share)
+        return self._with_alpha(picture, loose, transparent, (cover, still)), provenance
 
     def _empty(self, loose: float) -> tuple[Array, Array, Array]:
         """A frame without what moves when the shoulders are ``loose``, 0 to 1: the whole picture, its provenance, and of the rendered part
@@ -141,11 +153,10 @@ class Reprojector:
         return found[0].copy(), found[1].copy(), np.zeros((bottom - top, right - left), np.float32)
 
     def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
-        left, top, right, bottom = self.view
-        person = np.round(255 * self._sheet.cut(0.0).inside[top:bottom, left:right]).astype(np.uint8)
+        person = np.round(255 * self._person_at_rest).astype(np.uint8)
         provenance = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
         picture, provenance = self._pasted(self.image[self._part], provenance)
-        return self._with_alpha(picture, None, 0.0, transparent), provenance
+        return self._with_alpha(picture, 0.0, transparent), provenance
 
     def _pasted(self, picture: Array, provenance: Array) -> tuple[Array, Array]:
         """The whole output, and its provenance, around those (h, w, 3) of the rendered part."""
@@ -155,12 +166,12 @@ class Reprojector:
         whole[self._part] = provenance
         return result, whole
 
-    def _with_alpha(self, picture: Array, cover: Array | None, loose: float, transparent: bool) -> Array:
-        """``picture`` (H, W, 3), and an alpha where one is wanted; of its rendered part the person covers ``cover`` (h, w), cut out with the
-        shoulders as far as they are ``loose``, 0 to 1."""
+    def _with_alpha(self, picture: Array, loose: float, transparent: bool, moved: tuple[Array, Array] | None = None) -> Array:
+        """``picture`` (H, W, 3), and an alpha where one is wanted: as photographed, or as it ``moved``: how much of its rendered part the person
+        covers, and how much is as photographed (h, w), cut out with the shoulders as far as they are ``loose``, 0 to 1."""
         if not transparent and self._alpha is None:
             return picture
-        return np.dstack([picture, self._cutout(transparent).alpha(self._part, cover, loose)])
+        return np.dstack([picture, self._cutout(transparent).alpha(self._part, loose, moved)])
 
     def _cutout(self, transparent: bool) -> Cutout:
         """What is see-through: beside the person, or where the photograph is. Made when it is first needed."""
@@ -213,9 +224,10 @@ class Reprojector:
         )  # fmt: skip
 
     def _draw(
-        self, rows: Rows, box: Box, knots: Array, cut: Cut, head: HeadLayers, targets: tuple[Array, Array, Array]
+        self, rows: Rows, box: Box, knots: Array, cut: Cut, head: HeadLayers, targets: tuple[Array, Array, Array, Array], share: Array
     ) -> None:
-        """``rows`` of a ``box`` of the canvas, drawn into ``targets``: picture, provenance and cover of what is rendered."""
+        """``rows`` of a ``box`` of the canvas, drawn into ``targets``: picture, provenance and cover of what is rendered, and how much of it
+        is the photograph, because it is ``still`` by the ``share`` of :meth:`Stillness.share`."""
         wide = widened(rows, self._seam + 1, (0, box[3] - box[1]))
         sheet, kept = self._sheet.render(knots, box, wide, cut)
         sheet, kept = self._references.sheets(sheet, kept, head.shown, box, wide)
@@ -233,7 +245,11 @@ class Reprojector:
         hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented[on_canvas]
         left, top = self.view[:2]
         place = np.s_[box[1] + rows[0] - top : box[1] + rows[1] - top, box[0] - left : box[2] - left]  # of what is rendered
-        compose(*hind, shell, sheet[inner], kept[inner], face, first + down - rows[0], across, *(each[place] for each in targets))
+        picture, provenance, cover, still = (each[place] for each in targets)
+        corner = first + down - rows[0], across
+        compose(*hind, shell, sheet[inner], kept[inner], face, *corner, picture, provenance, cover)
+        rest = self.image[self._part][place], self._person_at_rest[place]
+        self._stillness.settle(share, (box[0], box[1] + rows[0]), rest, (picture, provenance), still, (face, *corner))
 
     def _shade(self, raster: Raster, look: Look, shown: list[Shown], pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""

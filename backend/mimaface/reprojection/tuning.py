@@ -302,3 +302,9 @@ class KernelTuning(NamedTuple):
 
 
 KERNELS = KernelTuning()
+
+# --- stillness
+# head widths that something travels near a pixel up to which the pixel is the photograph's own, and from which on it is drawn anew.
+# Higher: outlines jump less as a movement begins, and small movements are doubled
+SETTLED = (0.0, 0.008)
+STILL_MARGIN = 2  # knots around whatever moves that are drawn anew with it. Higher: more of the outline changes with a blink
