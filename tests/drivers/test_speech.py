@@ -1,4 +1,6 @@
-"""Speech as a driver, on eleven seconds of espeak-ng (en-us, 150 and 180 words a minute) whose phones it told itself: golden/speech.json."""
+"""Speech as a driver, tested on eleven seconds of espeak-ng (en-us, 150 and 180 words a minute) with its own phones:
+golden/speech.json.
+"""
 
 import json
 import shutil
@@ -15,7 +17,7 @@ from conftest import COLLINS
 from mimaface.cli import main
 from mimaface.drivers import ReadingSettings, RetargetSettings, open_motion
 from mimaface.drivers.speech import speech_motion
-from mimaface.drivers.speech.phones import Phone, filled, phones_of
+from mimaface.drivers.speech.phones import Phone, fill_with_rest, phones_of
 from mimaface.drivers.speech.recogniser import Recogniser
 from mimaface.drivers.speech.sound import RATE, blocks
 from mimaface.drivers.speech.visemes import mouth_motion
@@ -27,12 +29,12 @@ from mimaface.protocol.mouth import PARTING
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SPEECH, KNOWN = GOLDEN / "speech.ogg", json.loads((GOLDEN / "speech.json").read_text(encoding="utf-8"))
 MOUTH = [index for index, name in enumerate(BLENDSHAPE_NAMES) if name.startswith(("jaw", "mouth", "tongue", "cheek"))]
-# the blendshape that a viseme is known by where its moment is measured; of PP it is how near the lips are
-SIGNS = {"FF": "mouthRollLower", "U": "mouthPucker", "O": "mouthFunnel", "CH": "mouthFunnel", "aa": "jawOpen", "I": "mouthStretchLeft"}
+# the blendshape whose peak dates a viseme; for PP it is lip closure
+PEAKS = {"FF": "mouthRollLower", "U": "mouthPucker", "O": "mouthFunnel", "CH": "mouthFunnel", "aa": "jawOpen", "I": "mouthStretchLeft"}
 
 
 def parted(clip):
-    """How far lips are apart (T,), as a share of what mouthClose at 1 brings together."""
+    """Returns the lip opening (T,) as a share of what mouthClose at 1 closes."""
     shares = clip.blendshapes[:, [BLENDSHAPE_INDEX[name] for name in PARTING]] @ np.array(list(PARTING.values()))
     return shares - clip.blendshapes[:, BLENDSHAPE_INDEX["mouthClose"]]
 
@@ -42,15 +44,15 @@ def known_phones():
 
 
 def errors_of(clip):
-    """Shares of p, b and m at which lips are shut, and seconds by which every viseme with a sign comes at another time than it should."""
+    """Returns the share of p, b and m with closed lips, and the timing error in seconds of each viseme in ``PEAKS``."""
     gap, shut, late = parted(clip), [], []
     for phone in known_phones():
         middle = (phone.begin + phone.end) / 2
         if phone.viseme == "PP":
             shut.append((gap[(clip.time >= phone.begin - 0.02) & (clip.time <= phone.end + 0.02)] <= 0.01).any())
         near = np.flatnonzero(np.abs(clip.time - middle) < 0.15)
-        sign = -gap if phone.viseme == "PP" else clip.blendshapes[:, BLENDSHAPE_INDEX[SIGNS.get(phone.viseme, "jawOpen")]]
-        if phone.viseme in (*SIGNS, "PP") and np.ptp(sign[near]) > 1e-3:
+        sign = -gap if phone.viseme == "PP" else clip.blendshapes[:, BLENDSHAPE_INDEX[PEAKS.get(phone.viseme, "jawOpen")]]
+        if phone.viseme in (*PEAKS, "PP") and np.ptp(sign[near]) > 1e-3:
             most = near[sign[near] >= sign[near].max() - 1e-3]
             late.append(np.abs(clip.time[most] - middle).min())
     return float(np.mean(shut)), np.array(late)
@@ -61,7 +63,7 @@ def samples():
 
 
 def write(path, sound, rate=RATE, codec="pcm_s16le", layout="mono"):
-    """A sound file of samples (N,), in ``codec``."""
+    """Writes samples (N,) to a sound file with ``codec``."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         data = np.clip(np.tile(sound, (2 if layout == "stereo" else 1, 1)), -1, 1).astype(np.float32)
@@ -77,7 +79,7 @@ def write(path, sound, rate=RATE, codec="pcm_s16le", layout="mono"):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The sound with its words beside it."""
+    """A folder with the sound and its transcript."""
     folder = tmp_path_factory.mktemp("speech")
     shutil.copy(SPEECH, folder / "speech.ogg")
     (folder / "speech.txt").write_text(KNOWN["text"], encoding="utf-8")
@@ -85,42 +87,42 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(folder):
+def aligned(folder):
     return open_motion(folder / "speech.ogg")
 
 
 @pytest.fixture(scope="module")
-def heard():
+def recognised():
     return open_motion(SPEECH)
 
 
-def test_lips_shut_and_visemes_come_in_time_where_the_words_are_known(told):
-    shut, late = errors_of(told)
+def test_lips_shut_and_visemes_come_in_time_where_the_words_are_known(aligned):
+    shut, late = errors_of(aligned)
     assert shut >= 0.9 and np.median(late) <= 0.04 and len(late) > 60, (shut, np.median(late))
-    assert told.meta["format"] == "sound" and told.meta["neutral"] == "rest"
-    assert "the words are those of speech.txt" in told.meta["warnings"]
-    np.testing.assert_allclose(told.time, np.arange(len(told)) / 25)
-    assert len(told) == np.ceil(len(samples()) / RATE * 25)
+    assert aligned.meta["format"] == "sound" and aligned.meta["neutral"] == "rest"
+    assert "the words are those of speech.txt" in aligned.meta["warnings"]
+    np.testing.assert_allclose(aligned.time, np.arange(len(aligned)) / 25)
+    assert len(aligned) == np.ceil(len(samples()) / RATE * 25)
 
 
-def test_without_words_most_are_found(heard):
-    shut, late = errors_of(heard)
+def test_without_words_most_are_found(recognised):
+    shut, late = errors_of(recognised)
     assert shut >= 0.6 and np.median(late) <= 0.04, (shut, np.median(late))
-    assert "speech.txt" in heard.meta["warnings"][0], "says what would make it exact"
+    assert "speech.txt" in recognised.meta["warnings"][0], "says what would make it exact"
 
 
-def test_silence_is_rest(told):
-    silent = (told.time > 5.8) & (told.time < 6.5)
+def test_silence_is_rest(aligned):
+    silent = (aligned.time > 5.8) & (aligned.time < 6.5)
     assert silent.sum() > 10
-    assert np.abs(told.blendshapes[silent]).max() == 0 and np.abs(told.head_quat[silent] - [1, 0, 0, 0]).max() < 1e-9
-    assert told.blendshapes[~silent][:, BLENDSHAPE_INDEX["jawOpen"]].max() > 0.25
-    assert told.blendshapes.min() >= 0 and told.blendshapes.max() <= 1
+    assert np.abs(aligned.blendshapes[silent]).max() == 0 and np.abs(aligned.head_quat[silent] - [1, 0, 0, 0]).max() < 1e-9
+    assert aligned.blendshapes[~silent][:, BLENDSHAPE_INDEX["jawOpen"]].max() > 0.25
+    assert aligned.blendshapes.min() >= 0 and aligned.blendshapes.max() <= 1
 
 
 @pytest.mark.parametrize("rate", [24, 25, 30, 60])
 def test_lips_are_shut_at_every_rate(rate):
     time = np.arange(int(KNOWN["seconds"] * rate)) / rate
-    shapes = mouth_motion(filled(known_phones(), KNOWN["seconds"]), time)
+    shapes = mouth_motion(fill_with_rest(known_phones(), KNOWN["seconds"]), time)
     gap = shapes[:, [BLENDSHAPE_INDEX[name] for name in PARTING]] @ np.array(list(PARTING.values()))
     gap -= shapes[:, BLENDSHAPE_INDEX["mouthClose"]]
     middles = [(phone.begin + phone.end) / 2 for phone in known_phones() if phone.viseme == "PP"]
@@ -243,7 +245,7 @@ def test_wrong_settings_and_transcripts_are_said(tmp_path):
 
 
 def grid(phones, seconds, short=False, name="phones"):
-    """A TextGrid as Praat writes it, with a tier of words before that of the phones."""
+    """Returns a TextGrid in Praat's format, with a tier of words before the tier of phones."""
     words = [(0.0, seconds, 'they said "so"')]
     if short:
         lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", str(seconds), "<exists>", "2"]

@@ -1,4 +1,4 @@
-"""Speech → ``MotionClip``: its phones, the visemes that they are seen as, and what a face does beside its mouth."""
+"""Speech → ``MotionClip``: phones with their times, their visemes, and head, brow and lid motion from stress and pauses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaterni
 from mimaface.protocol.texts import shown
 
 from .accents import accent_motion, stressed
-from .phones import REST, Phone, filled
+from .phones import REST, Phone, fill_with_rest
 from .sound import RATE, STEP, blocks, level_of
 from .spectrum import phones_by_spectrum
 from .timings import read_timings
@@ -28,14 +28,15 @@ __all__ = ["speech_steps", "timed_motion"]
 
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
-FPS = 25.0  # frames a second of a motion made from sound where nobody asks for another
-EVEN = 2.0  # decibels: an utterance whose loudness varies less is a tone or a noise, while syllables come and go by 6 and more
+FPS = 25.0  # default frame rate in frames per second of a motion made from sound
+# decibels of standard deviation. Flatter utterances are tones or noise and are dropped; syllables vary by 6 and more
+FLAT_LEVEL_DECIBELS = 2.0
 
 
 def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:
-    """The motion of a face that says what is heard in a file: None after every piece of it, the motion last.
+    """Yields None after each piece of a sound file, then the motion of a face that speaks it.
 
-    Raises :class:`InvalidInput` for what has no sound or no speech, and :class:`NotInstalled` without PyAV or PocketSphinx.
+    Raises :class:`InvalidInput` for a file without sound or speech, and :class:`NotInstalled` without PyAV or PocketSphinx.
     """
     heard, count = list[Array](), 0
     progress("reading", 0, 0)
@@ -44,7 +45,7 @@ def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> It
         count += len(block)
         yield None
     level = np.concatenate(heard)
-    pieces = [piece for piece in utterances(level) if level[slice(*piece)].std() > EVEN]
+    pieces = [piece for piece in utterances(level) if level[slice(*piece)].std() > FLAT_LEVEL_DECIBELS]
     nothing = InvalidInput(f"{path.name}: no speech is heard in it", "use a recording of one voice without music, or another file")
     if not pieces:
         raise nothing
@@ -53,12 +54,12 @@ def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> It
     if transcript is not None:
         from .recogniser import aligned
 
-        text, note = _read(transcript), f"the words are those of {transcript.name}"
+        text, note = _read_transcript(transcript), f"the words are those of {transcript.name}"
         for found in aligned(np.concatenate(list(blocks(path))), text, transcript.name):
             phones = found or phones
             yield None
     else:
-        note, find = _finder(path, reading)
+        note, find = _phone_finder(path, reading)
         for done, (begin, samples) in enumerate(_utterances(path, pieces), 1):
             phones += find(samples, begin / 100)
             progress("hearing", done, len(pieces))
@@ -72,18 +73,20 @@ def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> It
 
 
 def speech_motion(phones: list[Phone], seconds: float, level: Array | None, reading: ReadingSettings) -> MotionClip:
-    """The motion of ``phones`` over ``seconds``; ``level`` (N,) is the loudness every 10 ms in decibels, where there is a sound."""
+    """Returns the motion of ``phones`` over ``seconds``; ``level`` (N,) is the loudness every 10 ms in decibels, or None without
+    sound.
+    """
     rate = reading.rate or FPS
     time = np.arange(max(int(np.ceil(seconds * rate - 1e-6)), 1)) / rate
-    spoken, accents = stressed(filled(phones, seconds), level)
+    spoken, accents = stressed(fill_with_rest(phones, seconds), level)
     shapes = mouth_motion(spoken, time - reading.delay)
-    beside, angles = accent_motion(spoken, accents, time - reading.delay, reading.accents)
+    unvoiced, angles = accent_motion(spoken, accents, time - reading.delay, reading.accents)
     quaternions = matrix_to_quaternion(head_angles_to_matrix(angles))
-    return MotionClip.at_rest(time).but(blendshapes=np.maximum(shapes, beside), head_quat=quaternions)
+    return MotionClip.at_rest(time).but(blendshapes=np.maximum(shapes, unvoiced), head_quat=quaternions)
 
 
 def timed_motion(path: Path, sound: Path | None, reading: ReadingSettings) -> MotionClip:
-    """The motion of phones whose times are in a file, stressed as the ``sound`` is. Raises :class:`InvalidMotion`."""
+    """Returns the motion of phones whose times a file contains, with stress from ``sound``. Raises :class:`InvalidMotion`."""
     if path.stat().st_size > LARGEST_FILE:
         raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB are too much for the times of phones", "export a shorter one")
     phones, seconds = read_timings(decoded(path.read_bytes()) or "", path.name)
@@ -96,8 +99,8 @@ def timed_motion(path: Path, sound: Path | None, reading: ReadingSettings) -> Mo
     return speech_motion(phones, seconds, level, reading).but(meta={"source": path.name, "format": "phones"})
 
 
-def _finder(path: Path, reading: ReadingSettings) -> tuple[str, Callable[[Array, float], list[Phone]]]:
-    """A note for the user, and what finds phones in an utterance."""
+def _phone_finder(path: Path, reading: ReadingSettings) -> tuple[str, Callable[[Array, float], list[Phone]]]:
+    """Returns a note for the user and a function that finds the phones of an utterance."""
     if reading.language == "other":
         return "", phones_by_spectrum
     from .recogniser import Recogniser
@@ -106,7 +109,7 @@ def _finder(path: Path, reading: ReadingSettings) -> tuple[str, Callable[[Array,
 
 
 def _utterances(path: Path, pieces: list[tuple[int, int]]) -> Iterator[tuple[int, Array]]:
-    """The begin of each piece, in steps of 10 ms, and its samples, read from the file once more."""
+    """Yields the start of each piece, in steps of 10 ms, and its samples; reads the file a second time."""
     kept, start, left = np.zeros(0, np.float32), 0, list(pieces)
     for block in blocks(path):
         kept = np.concatenate([kept, block])
@@ -119,14 +122,14 @@ def _utterances(path: Path, pieces: list[tuple[int, int]]) -> Iterator[tuple[int
 
 
 def _transcript(path: Path, reading: ReadingSettings) -> Path | None:
-    """The file with what is said: the one that was named, else the text beside the sound with its name."""
+    """Returns the path of the transcript: the one in the settings, else the text file beside the sound with the same stem."""
     if reading.transcript:
         return Path(reading.transcript)
-    beside = path.with_suffix(".txt")
-    return beside if reading.language != "other" and beside.is_file() else None
+    unvoiced = path.with_suffix(".txt")
+    return unvoiced if reading.language != "other" and unvoiced.is_file() else None
 
 
-def _read(transcript: Path) -> str:
+def _read_transcript(transcript: Path) -> str:
     try:
         if not transcript.is_file():
             raise InvalidInput(f"cannot read {shown(transcript)}: no such file", "check the path of the transcript")

@@ -1,4 +1,4 @@
-"""What a face does beside its mouth while it speaks: it nods and lifts its brows at stressed vowels, and blinks at pauses."""
+"""Head nods, brow raises and blinks of a speaking face, from stressed vowels and pauses."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from .phones import REST, Phone
 
 Array = NDArray[Any]
 VOWELS = ("aa", "E", "I", "O", "U")
-STEPS = 100  # levels a second
-# Decibels over the usual vowel, and doublings of its length, that count as one of stress: loudness and length are how English stresses
-ONE_OF_STRESS = 6.0
-JAW_STRESS = (0.85, 1.2)  # least and most share of a vowel's jaw: unstressed vowels are half said
-STRESSED = 0.5  # of stress from which a vowel is an accent. Raised: fewer nods
-APART = 0.9  # seconds between accents: a head nods once in a second at most
-PAUSE = 0.3  # seconds of rest that are a pause between phrases
-NOD, NOD_TIME = np.radians(2.5), 0.18  # how far a head goes down at an accent, and the width in seconds of going down and up
-TURN, TILT, TURN_TIME = np.radians(2.0), np.radians(1.0), 0.35  # of a phrase to one side and the next to the other; seconds of the way
-BROWS = {"browInnerUp": 0.25, "browOuterUpLeft": 0.15, "browOuterUpRight": 0.15}  # at an accent of one of stress
-# Seconds of the lids' way down, shut and up (VanderWerf et al. 2003: down in 0.1, up in twice that), and between blinks in speech
-# without a pause: speakers blink 15 to 25 times a minute.
-DOWN, SHUT, UP = 0.08, 0.04, 0.16
-BETWEEN, BETWEEN_MORE = 3.0, 2.0
-TOO_SOON = 1.2  # seconds between blinks at least
-GOLDEN = 0.6180339887  # whose multiples, without their whole numbers, are spread evenly and without a rhythm
+LEVELS_PER_SECOND = 100  # loudness values per second
+# Decibels above the median vowel that raise its stress by one; so does, at half weight, a doubling of its length. English
+# stresses syllables by loudness and length.
+STRESS_DECIBELS = 6.0
+JAW_FACTORS = (0.85, 1.2)  # smallest and largest factor on a vowel's jawOpen: unstressed vowels are reduced
+ACCENT_STRESS = 0.5  # stress from which a vowel is an accent. Raised: fewer nods
+ACCENT_INTERVAL = 0.9  # seconds between accents at least: a head nods about once per second at most. Raised: fewer nods
+PAUSE = 0.3  # seconds of silence that end a phrase. Raised: fewer blinks and head turns
+# radians of pitch per unit of stress; seconds, width of the Gaussian. Raised: deeper; slower nods
+NOD, NOD_SECONDS = np.radians(2.5), 0.18
+TURN, TILT, TURN_SECONDS = np.radians(2.0), np.radians(1.0), 0.35  # radians, alternating side by phrase; seconds of easing
+BROWS = {"browInnerUp": 0.25, "browOuterUpLeft": 0.15, "browOuterUpRight": 0.15}  # blendshapes at an accent of stress 1
+# Seconds in which lids close, stay shut and open (VanderWerf et al. 2003: 0.1 s down, twice that up).
+LIDS_DOWN, LIDS_SHUT, LIDS_UP = 0.08, 0.04, 0.16
+# Seconds between blinks in speech without a pause, and the range added to them: 15 to 25 blinks a minute. Raised: fewer blinks.
+BLINK_INTERVAL, BLINK_INTERVAL_RANGE = 3.0, 2.0
+SHORTEST_BLINK_INTERVAL = 1.2  # seconds between blinks at least
+GOLDEN_RATIO_FRACTION = 0.6180339887  # fractional parts of its multiples are evenly distributed and not periodic
 
 
 def stressed(phones: list[Phone], level: Array | None) -> tuple[list[Phone], list[tuple[float, float]]]:
-    """``phones`` with the strength of their vowels, and the accents: their seconds, in order, and how stressed they are.
+    """Returns ``phones`` with the strength of their vowels, and the accents as (seconds, stress) in order of time.
 
-    ``level`` (N,) is the loudness every 10 ms in decibels, of which only differences count; without it length alone tells.
+    ``level`` (N,) is the loudness every 10 ms in decibels, used relative to the median vowel; without it stress is from length
+    alone.
     """
     vowels = [index for index, phone in enumerate(phones) if phone.viseme in VOWELS]
     if not vowels:
@@ -44,25 +47,25 @@ def stressed(phones: list[Phone], level: Array | None) -> tuple[list[Phone], lis
     stress = np.log2(np.maximum(length, 0.02) / max(float(np.median(length)), 0.02))
     if level is not None and len(level):
         loud = np.array([_loudness(level, phones[index]) for index in vowels])
-        stress = 0.5 * stress + (loud - np.median(loud)) / ONE_OF_STRESS
+        stress = 0.5 * stress + (loud - np.median(loud)) / STRESS_DECIBELS
     result = list(phones)
     for index, value in zip(vowels, stress):
-        result[index] = replace(phones[index], strength=float(np.clip(1 + 0.15 * value, *JAW_STRESS)))
+        result[index] = replace(phones[index], strength=float(np.clip(1 + 0.15 * value, *JAW_FACTORS)))
     accents = list[tuple[float, float]]()
-    for which in np.argsort(-stress, kind="stable"):
-        middle = (phones[vowels[which]].begin + phones[vowels[which]].end) / 2
-        if stress[which] >= STRESSED and all(abs(middle - other) >= APART for other, _ in accents):
-            accents.append((middle, min(float(stress[which]), 2.0)))
+    for candidate in np.argsort(-stress, kind="stable"):
+        middle = (phones[vowels[candidate]].begin + phones[vowels[candidate]].end) / 2
+        if stress[candidate] >= ACCENT_STRESS and all(abs(middle - other) >= ACCENT_INTERVAL for other, _ in accents):
+            accents.append((middle, min(float(stress[candidate]), 2.0)))
     return result, sorted(accents)
 
 
 def _loudness(level: Array, phone: Phone) -> float:
-    first = min(int(phone.begin * STEPS), len(level) - 1)
-    return float(level[first : max(int(phone.end * STEPS), first + 1)].max())
+    first = min(int(phone.begin * LEVELS_PER_SECOND), len(level) - 1)
+    return float(level[first : max(int(phone.end * LEVELS_PER_SECOND), first + 1)].max())
 
 
 def phrases(phones: list[Phone]) -> list[tuple[float, float]]:
-    """Seconds [begin, end) of speech between pauses."""
+    """Returns the intervals [begin, end) of speech between pauses, in seconds."""
     found = list[tuple[float, float]]()
     for phone in phones:
         if phone.viseme == REST:
@@ -75,56 +78,55 @@ def phrases(phones: list[Phone]) -> list[tuple[float, float]]:
 
 
 def accent_motion(phones: list[Phone], accents: list[tuple[float, float]], time: Array, strength: float) -> tuple[Array, Array]:
-    """Blendshapes (T, 52) of brows and lids, and the head's yaw, pitch and roll (T, 3) in radians, at ``time`` (T,) seconds.
+    """Returns blendshapes (T, 52) of brows and lids, and head yaw, pitch and roll (T, 3) in radians, at ``time`` (T,) seconds.
 
-    ``strength`` scales brows and head; 0 is a still face that does not blink either. Nothing is drawn by lot, and in pauses all comes to
-    rest.
+    ``strength`` scales brows and head; 0 also turns blinks off. The result is deterministic, and at rest in pauses.
     """
     shapes, angles = np.zeros((len(time), len(BLENDSHAPE_NAMES))), np.zeros((len(time), 3))
     if strength == 0 or len(time) == 0:
         return shapes, angles
     for moment, stress in accents:
-        bell = strength * stress * np.exp(-np.square((time - moment) / NOD_TIME))
+        bell = strength * stress * np.exp(-np.square((time - moment) / NOD_SECONDS))
         angles[:, 1] -= NOD * bell
         for name, value in BROWS.items():
             shapes[:, BLENDSHAPE_INDEX[name]] += value * bell
     spoken = phrases(phones)
     for index, (begin, end) in enumerate(spoken):
-        side = strength * (1 if index % 2 else -1) * _between(time, begin, end)
+        side = strength * (1 if index % 2 else -1) * _phrase_envelope(time, begin, end)
         angles[:, 0] += TURN * side
         angles[:, 2] += TILT * side
     for moment in _blinks(spoken):
         for lid in ("eyeBlinkLeft", "eyeBlinkRight"):
             column = BLENDSHAPE_INDEX[lid]
-            shapes[:, column] = np.maximum(shapes[:, column], _lids(time, moment))
+            shapes[:, column] = np.maximum(shapes[:, column], _lid_closure(time, moment))
     shapes[shapes < 0.002] = 0.0
     angles[np.abs(angles) < 1e-5] = 0.0
     return np.clip(shapes, 0.0, 1.0), angles
 
 
-def _between(time: Array, begin: float, end: float) -> Array:
-    """1 in the middle of a phrase, 0 outside, with even ways (T,)."""
-    way = np.clip(np.minimum(time - begin, end - time) / TURN_TIME, 0.0, 1.0)
+def _phrase_envelope(time: Array, begin: float, end: float) -> Array:
+    """Returns (T,): 1 inside a phrase, 0 outside, smoothstep between."""
+    way = np.clip(np.minimum(time - begin, end - time) / TURN_SECONDS, 0.0, 1.0)
     return np.asarray(way * way * (3 - 2 * way))
 
 
 def _blinks(spoken: list[tuple[float, float]]) -> list[float]:
-    """The seconds at which lids are shut: after each phrase, and within long ones."""
+    """Returns the seconds of blinks: one after each phrase, and some within long phrases."""
     found, count = list[float](), 0
     for begin, end in spoken:
         last = max(begin, found[-1]) if found else begin
-        while end - last > BETWEEN + BETWEEN_MORE:
+        while end - last > BLINK_INTERVAL + BLINK_INTERVAL_RANGE:
             count += 1
-            last += BETWEEN + BETWEEN_MORE * (count * GOLDEN % 1)
+            last += BLINK_INTERVAL + BLINK_INTERVAL_RANGE * (count * GOLDEN_RATIO_FRACTION % 1)
             found.append(last)
-        if not found or end + DOWN - found[-1] >= TOO_SOON:
-            found.append(end + DOWN)
+        if not found or end + LIDS_DOWN - found[-1] >= SHORTEST_BLINK_INTERVAL:
+            found.append(end + LIDS_DOWN)
     return found
 
 
-def _lids(time: Array, moment: float) -> Array:
-    """How far lids are shut for a blink (T,): at the nearest frame wholly."""
+def _lid_closure(time: Array, moment: float) -> Array:
+    """Returns lid closure 0–1 of one blink (T,); the frame nearest to ``moment`` is 1."""
     moment = float(time[int(np.argmin(np.abs(time - moment)))])
     away = time - moment
-    way = np.where(away < 0, 1 + (away + SHUT / 2) / DOWN, 1 - (away - SHUT / 2) / UP)
+    way = np.where(away < 0, 1 + (away + LIDS_SHUT / 2) / LIDS_DOWN, 1 - (away - LIDS_SHUT / 2) / LIDS_UP)
     return np.asarray(np.clip(way, 0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Phones, the sounds of speech with their times, and the viseme that each is seen as."""
+"""Phones with their times, and the viseme of each phone."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import unicodedata
 from dataclasses import dataclass
 
 REST = "sil"
-# The viseme of each phone of English as the CMU dictionary writes them (ARPAbet); of a diphthong the two that it goes through. The
-# 15 visemes are those of MPEG-4's facial animation as Oculus names them.
+# Viseme of each English phone in ARPAbet, the alphabet of the CMU dictionary; a diphthong has two. The 15 visemes are those of
+# MPEG-4 facial animation under their names in Oculus LipSync.
 ARPABET = {
     "P": "PP", "B": "PP", "M": "PP", "F": "FF", "V": "FF", "TH": "TH", "DH": "TH", "T": "DD", "D": "DD", "N": "nn", "L": "nn",
     "NG": "kk", "K": "kk", "G": "kk", "HH": "kk", "CH": "CH", "JH": "CH", "SH": "CH", "ZH": "CH", "S": "SS", "Z": "SS",
     "R": "RR", "ER": "RR", "AA": "aa", "AE": "aa", "AH": "aa", "EH": "E", "IH": "I", "IY": "I", "Y": "I", "AO": "O",
     "UW": "U", "UH": "U", "W": "U", "AY": "aa I", "AW": "aa U", "EY": "E I", "OW": "O U", "OY": "O I",
 }  # fmt: skip
-# The same of letters of the International Phonetic Alphabet and of SAMPA, as aligners write other languages. Two letters are looked
-# for before one, marks of length and stress are left out. SAMPA's capitals are letters of their own.
+# Viseme of each letter of the International Phonetic Alphabet and of SAMPA, which aligners of other languages write. Two letters
+# are looked up before one; marks of length and stress are ignored. SAMPA distinguishes capitals.
 PHONETIC = {
     **dict.fromkeys("pbmɓ", "PP"), **dict.fromkeys("fvɸβⱱɱʋ", "FF"), **dict.fromkeys("θðTD", "TH"), **dict.fromkeys("tdʈɖɗ", "DD"),
     **dict.fromkeys("nlɲɭɫʎɬɮJLɳɴ", "nn"), **dict.fromkeys("kgɡqɢŋxɣχʁħʕhɦʔɠNRXhʀcɟçɧG?C", "kk"), **dict.fromkeys("ʃʒʂʐɕʑSZ", "CH"),
@@ -25,14 +25,14 @@ PHONETIC = {
     "aɪ": "aa I", "aʊ": "aa U", "eɪ": "E I", "oʊ": "O U", "ɔɪ": "O I", "əʊ": "E U", "aI": "aa I", "aU": "aa U", "OI": "O I", "OY": "O I",
     "ɔʏ": "O I", "eI": "E I", "oU": "O U", "@U": "E U", "aj": "aa I", "aw": "aa U", "ej": "E I", "ow": "O U", "ɔj": "O I",
 }  # fmt: skip
-QUIET = {"", "sil", "sp", "spn", "pau", "<sil>", "<s>", "</s>", "<p:>", "<p>", "_", "#", "nsn", "+nsn+", "+spn+", "<eps>", "x-sil", "noise"}
-MARKS = "ˈˌːˑ:'\"`~_\\%=̯͡"  # of length, stress and ways to speak, beside letters
-FIRST_OF_TWO = 0.55  # share of a diphthong's time that its first vowel takes
+SILENCE = {"", "sil", "sp", "spn", "pau", "<sil>", "<s>", "</s>", "<p:>", "<p>", "_", "#", "nsn", "+nsn+", "+spn+", "<eps>", "x-sil", "noise"}
+MARKS = "ˈˌːˑ:'\"`~_\\%=̯͡"  # of length, stress and articulation, ignored
+DIPHTHONG_SPLIT = 0.55  # share of a diphthong's duration for its first vowel
 
 
 @dataclass(frozen=True)
 class Phone:
-    """A viseme's name and the seconds [begin, end) of its phone; strength 1 is usual, more is stressed."""
+    """A viseme over the interval [begin, end) of its phone in seconds; strength 1 is usual, higher is stressed."""
 
     viseme: str
     begin: float
@@ -41,21 +41,21 @@ class Phone:
 
 
 def phones_of(symbol: str, begin: float, end: float, english: bool = True) -> list[Phone]:
-    """One phone, in ARPAbet where ``english``, else in IPA or SAMPA: a diphthong is two, silence one of rest.
+    """Returns the phones of a symbol in ARPAbet if ``english``, else IPA or SAMPA: two for a diphthong, ``REST`` for silence.
 
-    A symbol of which nothing is known is a half-open mouth: something is being said.
+    An unknown symbol gives "E", a half-open mouth.
     """
     names = (visemes_of(symbol, english) or "E").split()
     if len(names) == 1 or end <= begin:
         return [Phone(names[0], begin, end)]
-    middle = begin + FIRST_OF_TWO * (end - begin)
+    middle = begin + DIPHTHONG_SPLIT * (end - begin)
     return [Phone(names[0], begin, middle), Phone(names[1], middle, end)]
 
 
 def visemes_of(symbol: str, english: bool) -> str:
-    """The visemes of a phone, one or two with a space between; "" for one that is not known."""
+    """Returns the visemes of a symbol, one or two separated by a space, or "" for an unknown symbol."""
     bare = symbol.strip()
-    if bare.lower() in QUIET:
+    if bare.lower() in SILENCE:
         return REST
     if english:
         return ARPABET.get(bare.upper().rstrip("0123456789"), "")
@@ -65,12 +65,12 @@ def visemes_of(symbol: str, english: bool) -> str:
 
 
 def is_english(symbols: list[str]) -> bool:
-    """Whether all these phones are written in ARPAbet. In SAMPA some of its letters are other phones."""
+    """Returns whether all symbols are ARPAbet; some of its letters are other phones in SAMPA."""
     return all(visemes_of(symbol, english=True) for symbol in symbols)
 
 
-def filled(phones: list[Phone], seconds: float) -> list[Phone]:
-    """``phones`` in order of time with rest in every hole from 0 to ``seconds``, neighbours of rest made one."""
+def fill_with_rest(phones: list[Phone], seconds: float) -> list[Phone]:
+    """Returns ``phones`` sorted by time, without overlaps, with ``REST`` in every gap from 0 to ``seconds``."""
     found, now = list[Phone](), 0.0
     for phone in sorted(phones, key=lambda each: each.begin):
         begin, end = max(phone.begin, now), min(phone.end, seconds)

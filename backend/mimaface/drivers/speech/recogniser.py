@@ -1,4 +1,4 @@
-"""Which phones are spoken when: PocketSphinx with the model of English that it brings, with and without the words."""
+"""Phone recognition and forced alignment of English by PocketSphinx with its bundled acoustic model."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from mimaface.protocol.errors import InvalidInput, NotInstalled
 
 from .phones import Phone, phones_of
 from .sound import RATE, level_of
-from .transcript import spoken
+from .transcript import transcript_words
 
 Array = NDArray[Any]
-FRAMES = 100  # of the acoustic model, a second
-LOUD = -20.0  # decibels below full scale that the loud parts of an utterance are brought to: the model knows speech near a microphone
-# Share of full scale of the noise that is laid under all: the model has never heard digital silence. Of four sentences of espeak-ng it
-# finds 30 of 49 p, b and m with it and its lead, and 14 without.
-NOISE = 1e-3
-LEAD = 0.3  # seconds of that noise before and after, in which the model finds its level
-# weight of what phones usually follow each other, against what is heard; 0.5 to 6 find as many within 8 of 196, and 1 is the middle
+FRAME_RATE = 100  # frames per second of the acoustic model
+# decibels below full scale to which the 95th percentile of loudness is scaled: the acoustic model expects close speech
+SPEECH_LEVEL = -20.0
+# Standard deviation of added noise as a share of full scale, for the acoustic model was not trained on digital silence. Of 49 p,
+# b and m in four sentences of espeak-ng, 30 are found with noise and its lead, and 14 without.
+NOISE_LEVEL = 1e-3
+LEAD = 0.3  # seconds of noise before and after, in which the model adapts to the level
+# weight of phone transitions against acoustics. Chosen: 0.5 to 6 differ by at most 8 of 196 phones found
 LANGUAGE_WEIGHT = 1.0
-BEAM = 1e-20  # share of the best path's likelihood below which others are given up; the authors' advice for phones
-TOGETHER = 8.0  # seconds of words whose phones are told at once, for memory: it grows with seconds times words
+BEAM = 1e-20  # paths below this share of the best path's likelihood are pruned. Chosen: PocketSphinx's advice for phones
+ALIGNED_SECONDS = 8.0  # seconds of words aligned at once. Raised: more memory, which grows with seconds × words
 
 
 def _decoder(**options: Any) -> Any:
@@ -38,28 +39,28 @@ def _decoder(**options: Any) -> Any:
 
 
 class Recogniser:
-    """Phones without knowing the words. Raises :class:`NotInstalled` without PocketSphinx."""
+    """Recognises phones without a transcript. Raises :class:`NotInstalled` without PocketSphinx."""
 
     def __init__(self) -> None:
         self._decoder = _decoder(phones=True, lw=LANGUAGE_WEIGHT, beam=BEAM, pbeam=BEAM)
 
     def phones(self, samples: Array, begin: float) -> list[Phone]:
-        """The phones of an utterance (N,) that begins at ``begin`` seconds; [] where none is heard."""
+        """Returns the phones of an utterance (N,) that starts at ``begin`` seconds; [] if none is recognised."""
         _decode(self._decoder, samples)
         found = list[Phone]()
         for each in self._decoder.seg() or ():
-            first, last = (begin - LEAD + frame / FRAMES for frame in (each.start_frame, each.end_frame + 1))
+            first, last = (begin - LEAD + frame / FRAME_RATE for frame in (each.start_frame, each.end_frame + 1))
             found += phones_of(each.word, first, last)
         return found
 
 
 def aligned(samples: Array, text: str, name: str) -> Iterator[list[Phone] | None]:
-    """The phones of ``text`` where they are spoken in ``samples`` (N,): None after every piece, all phones last.
+    """Aligns ``text`` with ``samples`` (N,): yields None after each piece, then all phones.
 
-    Raises :class:`InvalidInput`, naming the transcript's ``name``, for words that are not those of the sound.
+    Raises :class:`InvalidInput` with the transcript's ``name`` when the words do not fit the sound.
     """
     decoder = _decoder()
-    words = spoken(text, decoder)
+    words = transcript_words(text, decoder)
     if not words:
         raise InvalidInput(f"{name}: there are no words in the transcript", "write what is said, or take the transcript away")
     unfit = InvalidInput(f"{name}: these words are not spoken in the sound", "correct the transcript, or take it away")
@@ -74,23 +75,23 @@ def aligned(samples: Array, text: str, name: str) -> Iterator[list[Phone] | None
     yield None
     found = list[Phone]()
     for piece in _pieces(times):
-        first, last = piece[0][1] / FRAMES - LEAD, piece[-1][2] / FRAMES - LEAD
+        first, last = piece[0][1] / FRAME_RATE - LEAD, piece[-1][2] / FRAME_RATE - LEAD
         begin, end = max(first - 0.05, 0.0), last + 0.05
         try:
             found += _phones_of_words(decoder, [word for word, _, _ in piece], samples[round(begin * RATE) : round(end * RATE)], begin)
-        except RuntimeError:  # too short for its phones: spread over the time of each word
+        except RuntimeError:  # the piece is too short for its phones: they share the time of each word evenly
             for word, start, stop in piece:
-                found += _spread(decoder.lookup_word(word) or "", start / FRAMES - LEAD, stop / FRAMES - LEAD)
+                found += _spread(decoder.lookup_word(word) or "", start / FRAME_RATE - LEAD, stop / FRAME_RATE - LEAD)
         yield None
     yield found
 
 
 def _pieces(times: list[tuple[str, int, int]]) -> Iterator[list[tuple[str, int, int]]]:
-    """Words that follow each other, in pieces of ``TOGETHER`` seconds at most, which end at pauses where there are any."""
+    """Yields consecutive words in pieces of at most ``ALIGNED_SECONDS``, split at pauses where possible."""
     piece = list[tuple[str, int, int]]()
     for word, start, stop in times:
         pause = word.startswith(("<", "[", "+"))
-        long = bool(piece) and stop - piece[0][1] > TOGETHER * FRAMES
+        long = bool(piece) and stop - piece[0][1] > ALIGNED_SECONDS * FRAME_RATE
         if piece and (pause or long):
             yield piece
             piece = []
@@ -108,8 +109,8 @@ def _phones_of_words(decoder: Any, words: list[str], samples: Array, begin: floa
     found = list[Phone]()
     for word in decoder.get_alignment():
         for each in word:
-            first = begin - LEAD + each.start / FRAMES
-            found += phones_of(each.name, first, first + each.duration / FRAMES)
+            first = begin - LEAD + each.start / FRAME_RATE
+            found += phones_of(each.name, first, first + each.duration / FRAME_RATE)
     return found
 
 
@@ -120,12 +121,12 @@ def _spread(phones: str, begin: float, end: float) -> list[Phone]:
 
 
 def _decode(decoder: Any, samples: Array) -> None:
-    """Let the decoder hear ``samples`` (N,), at its own level, over a faint noise and with a lead of it. The same for the same."""
+    """Decodes ``samples`` (N,) at a fixed level, with noise and a lead in and out; deterministic."""
     level = level_of(samples)
     loud = float(np.percentile(level, 95)) if len(level) else 0.0
     lead = np.zeros(round(LEAD * RATE))
-    heard = np.concatenate([lead, samples * 10 ** ((LOUD - loud) / 20), lead])
-    heard += np.random.default_rng(0).normal(0, NOISE, len(heard))
+    signal = np.concatenate([lead, samples * 10 ** ((SPEECH_LEVEL - loud) / 20), lead])
+    signal += np.random.default_rng(0).normal(0, NOISE_LEVEL, len(signal))
     decoder.start_utt()
-    decoder.process_raw((np.clip(heard, -1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True)
+    decoder.process_raw((np.clip(signal, -1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True)
     decoder.end_utt()

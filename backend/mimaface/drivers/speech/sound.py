@@ -1,4 +1,4 @@
-"""The sound of a file as one track of 16 000 samples a second, a block at a time, so that its length costs no memory."""
+"""Sound files as mono blocks at 16 kHz, read in constant memory."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion_files import MAX_FRAMES
 
 Array = NDArray[Any]
-RATE = 16000  # samples a second that the acoustic model knows
-STEP = 160  # samples of which one level is told: 10 ms, as the acoustic model's frames
-BLOCK = RATE  # samples that are handed on at a time
-HOLE = 0.05  # seconds without sound in the file that are kept as silence; shorter ones are rounding
-LONGEST = MAX_FRAMES / 60  # seconds: 55 minutes, whose frames at 60 a second make the longest motion
+RATE = 16000  # samples per second, as the acoustic model expects
+STEP = 160  # samples per loudness value: 10 ms, one frame of the acoustic model
+BLOCK = RATE  # samples per block
+SHORTEST_GAP = 0.05  # seconds. Longer gaps between timestamps become silence; shorter ones are rounding
+LONGEST = MAX_FRAMES / 60  # seconds, 55 minutes: at 60 frames per second the longest motion
 HINT = "use a sound such as .wav, .mp3, .m4a, .flac or .ogg"
 
 
 def blocks(path: Path) -> Iterator[Array]:
-    """The sound from the file's beginning on, a video's from its first picture on, as (N,) float32 of −1 to 1, N ≤ ``BLOCK``.
+    """Yields the sound of a file as (N,) float32 in [−1, 1], N ≤ ``BLOCK``; of a video from its first picture on.
 
-    All channels are mixed; missing pieces are silence. Raises :class:`InvalidInput` for what has no sound, or none that can be
-    read, and :class:`NotInstalled` without PyAV.
+    Channels are mixed; gaps are silence. Raises :class:`InvalidInput` for a file without readable sound, and
+    :class:`NotInstalled` without PyAV.
     """
     waiting, count, done = list[Array](), 0, 0
     for place, samples in _decoded(path):
-        samples = samples[max(done - place, 0) if place < done - HOLE * RATE else 0 :]
-        if place > done + HOLE * RATE:
+        samples = samples[max(done - place, 0) if place < done - SHORTEST_GAP * RATE else 0 :]
+        if place > done + SHORTEST_GAP * RATE:
             samples = np.concatenate([np.zeros(min(place - done, int(LONGEST * RATE)), np.float32), samples])
         done += len(samples)
         if done > LONGEST * RATE:
@@ -51,7 +51,7 @@ def blocks(path: Path) -> Iterator[Array]:
 
 
 def _decoded(path: Path) -> Iterator[tuple[int, Array]]:
-    """Where each piece begins, in samples from the file's beginning, and the piece (N,)."""
+    """Yields pieces of sound (N,) with their start in samples from the file's beginning."""
     import av
 
     with opened(path, "a sound", HINT) as container:
@@ -75,11 +75,12 @@ def _decoded(path: Path) -> Iterator[tuple[int, Array]]:
 
 
 def level_of(samples: Array) -> Array:
-    """Loudness (N / 160,) of samples (N,) in decibels below full scale, a value every 10 ms; −100 is no sound at all."""
+    """Returns loudness (N / 160,) of samples (N,) in decibels below full scale, one value every 10 ms; −100 is digital
+    silence."""
     whole = samples[: len(samples) // STEP * STEP].reshape(-1, STEP).astype(np.float64)
     return np.asarray(10 * np.log10(np.square(whole).mean(axis=1) + 1e-10))
 
 
 def levels(path: Path) -> Iterator[Array]:
-    """:func:`level_of` of every block of a file."""
+    """Yields :func:`level_of` of each block of a file."""
     yield from map(level_of, blocks(path))

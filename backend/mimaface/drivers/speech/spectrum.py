@@ -1,4 +1,4 @@
-"""Mouth shapes from the sound alone, for every language and without a model of speech: where in the spectrum its energy lies."""
+"""Visemes from energy in frequency bands, for every language and without a speech model."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from .phones import REST, Phone
 from .sound import RATE, STEP, level_of
 
 Array = NDArray[Any]
-WINDOW = 512  # samples of one spectrum: 32 ms
-# Hertz between which energy tells a shape: voice and closed vowels; open vowels; spread vowels; hissing
+WINDOW = 512  # samples per spectrum: 32 ms
+# Hertz, edges of four bands: voice and closed vowels; open vowels; front vowels; sibilants
 BANDS = (150, 700, 1500, 3500, 8000)
-HISS = 0.45  # share of the energy above 3500 Hz from which a sound is s or sh. Raised: s is an open mouth
-SPREAD, OPEN, ROUND = 0.30, 0.33, 0.85  # shares of the third, the second and the first band from which a vowel is i, a or u
-# Decibels by which a moment is quieter than both sides of it and the lips are taken for shut, and seconds on each side that count
-DIP, BESIDE = 9.0, 0.09
-SHORTEST = 4  # steps of 10 ms that a shape lasts at least: what is shorter is noise of the spectrum
+SIBILANT_SHARE = 0.45  # share of energy above 3500 Hz from which a sound is a sibilant. Raised: s becomes an open mouth
+# shares of the third, second and first band from which a vowel is i, a or u
+FRONT_VOWEL_SHARE, OPEN_VOWEL_SHARE, CLOSED_VOWEL_SHARE = 0.30, 0.33, 0.85
+# decibels below the loudest moment on both sides from which lips are shut, and seconds of each side. Raised: fewer closures
+CLOSURE_DECIBELS, NEIGHBOUR_SECONDS = 9.0, 0.09
+SHORTEST = 4  # steps of 10 ms. Shorter shapes are merged into the one before: spectral noise
 
 
 def phones_by_spectrum(samples: Array, begin: float) -> list[Phone]:
-    """The shapes of an utterance (N,) that begins at ``begin`` seconds. Only relations count: a quieter file gives the same."""
+    """Returns the phones of an utterance (N,) that starts at ``begin`` seconds; independent of the file's level."""
     level = level_of(samples)
     if len(level) < SHORTEST:
         return []
     shares, names = _shares(samples, len(level)), np.array(["E"] * len(level), dtype="<U3")
-    names[shares[:, 0] > ROUND] = "U"
-    names[shares[:, 1] > OPEN] = "aa"
-    names[shares[:, 2] > SPREAD] = "I"
-    names[shares[:, 3] > HISS] = "SS"
-    beside = round(BESIDE * 100)
-    padded = np.pad(level, beside, mode="edge")
-    sides = np.lib.stride_tricks.sliding_window_view(padded, beside)
-    dip = np.minimum(sides[: len(level)].max(axis=1), sides[beside + 1 :].max(axis=1)) - level > DIP
-    names[dip & (shares[:, 3] <= HISS)] = "PP"
+    names[shares[:, 0] > CLOSED_VOWEL_SHARE] = "U"
+    names[shares[:, 1] > OPEN_VOWEL_SHARE] = "aa"
+    names[shares[:, 2] > FRONT_VOWEL_SHARE] = "I"
+    names[shares[:, 3] > SIBILANT_SHARE] = "SS"
+    neighbours = round(NEIGHBOUR_SECONDS * 100)
+    padded = np.pad(level, neighbours, mode="edge")
+    sides = np.lib.stride_tricks.sliding_window_view(padded, neighbours)
+    dip = np.minimum(sides[: len(level)].max(axis=1), sides[neighbours + 1 :].max(axis=1)) - level > CLOSURE_DECIBELS
+    names[dip & (shares[:, 3] <= SIBILANT_SHARE)] = "PP"
     names[level < np.percentile(level, 95) - 35] = REST
     edges = np.concatenate([[0], np.flatnonzero(names[1:] != names[:-1]) + 1, [len(names)]])
     found = list[Phone]()
     for first, last in zip(edges[:-1].tolist(), edges[1:].tolist()):
         start, stop = begin + first / 100, begin + last / 100
-        if found and last - first < SHORTEST:  # goes with what was before it
+        if found and last - first < SHORTEST:  # merged into the shape before
             found[-1] = Phone(found[-1].viseme, found[-1].begin, stop)
         else:
             found.append(Phone(str(names[first]), start, stop))
@@ -49,7 +50,7 @@ def phones_by_spectrum(samples: Array, begin: float) -> list[Phone]:
 
 
 def _shares(samples: Array, steps: int) -> Array:
-    """The share (N, 4) of each band in the energy of every step."""
+    """Returns the share (N, 4) of each band in the energy of each step."""
     padded = np.pad(samples.astype(np.float64), (WINDOW // 2 - STEP // 2, WINDOW))
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: steps * STEP : STEP]
     energy = np.square(np.abs(np.fft.rfft(windows * np.hanning(WINDOW), axis=1)))

@@ -1,4 +1,4 @@
-"""Phones that another program has found: Praat's TextGrid, which aligners of all languages write, and the cues of Rhubarb Lip Sync."""
+"""Phone times from other programs: Praat's TextGrid, which most aligners write, and Rhubarb Lip Sync's JSON."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from mimaface.protocol.texts import shown
 from .phones import Phone, is_english, phones_of, visemes_of
 from .sound import LONGEST
 
-# what Praat takes for a value: a string, a flag or a number that stands by itself, whatever words are around it
+# values as Praat parses them: strings, flags and numbers that stand alone, with any words between them
 _VALUES = re.compile(r'"((?:[^"]|"")*)"|(<\w+>)|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)')
-_PHONES = re.compile(r"phon|segment|mau\b|sampa|ipa\b|sound", re.IGNORECASE)  # names of tiers: phones, phonemes, MAU of WebMAUS
-# Rhubarb's mouth shapes, which are those of Hanna-Barbera (Preston Blair): https://github.com/DanielSWolf/rhubarb-lip-sync
+# names of phone tiers: phones, phonemes, MAU (WebMAUS)
+_PHONES = re.compile(r"phon|segment|mau\b|sampa|ipa\b|sound", re.IGNORECASE)
+# Rhubarb's mouth shapes (Hanna-Barbera's, after Preston Blair) by viseme: https://github.com/DanielSWolf/rhubarb-lip-sync
 RHUBARB = {"A": "PP", "B": "SS", "C": "E", "D": "aa", "E": "O", "F": "U", "G": "FF", "H": "nn", "X": "sil"}
-GRID = "export the phones as a TextGrid of text from Praat, MFA or WebMAUS again"
-CUES = "export the cues with rhubarb -f json again"
+GRID_HINT = "export the phones as a TextGrid of text from Praat, MFA or WebMAUS again"
+CUES_HINT = "export the cues with rhubarb -f json again"
 
 
 def is_timings(start: str) -> bool:
-    """Whether a text that begins with ``start`` holds the times of phones."""
+    """Returns whether a text that begins with ``start`` contains phone times."""
     return "ooTextFile" in start[:100] or '"mouthCues"' in start
 
 
 def read_timings(text: str, name: str) -> tuple[list[Phone], float]:
-    """The phones of a TextGrid or of Rhubarb's JSON, and how many seconds it is long. Raises :class:`InvalidMotion`, naming ``name``."""
+    """Returns the phones of a TextGrid or Rhubarb JSON, and its duration in seconds. Raises :class:`InvalidMotion` that contains
+    ``name``.
+    """
     try:
-        phones, seconds = _cues(text, name) if text.lstrip("\ufeff \t\r\n").startswith("{") else _grid(text, name)
+        phones, seconds = _read_rhubarb(text, name) if text.lstrip("\ufeff \t\r\n").startswith("{") else _read_textgrid(text, name)
     except (ValueError, KeyError, TypeError, StopIteration, RuntimeError, RecursionError) as error:
-        hint = CUES if text.lstrip().startswith("{") else GRID
+        hint = CUES_HINT if text.lstrip().startswith("{") else GRID_HINT
         raise InvalidMotion(f"{name}: the times of phones cannot be read (the file is damaged)", hint) from error
     seconds = max([seconds, *(phone.end for phone in phones)])
     if not 0 < seconds <= LONGEST or any(not 0 <= phone.begin <= phone.end for phone in phones):
@@ -41,7 +44,7 @@ def read_timings(text: str, name: str) -> tuple[list[Phone], float]:
     return phones, seconds
 
 
-def _cues(text: str, name: str) -> tuple[list[Phone], float]:
+def _read_rhubarb(text: str, name: str) -> tuple[list[Phone], float]:
     content = json.loads(text)
     phones = list[Phone]()
     for cue in content["mouthCues"]:
@@ -58,7 +61,7 @@ def _number(value: Any) -> float:
     return number
 
 
-def _grid(text: str, name: str) -> tuple[list[Phone], float]:
+def _read_textgrid(text: str, name: str) -> tuple[list[Phone], float]:
     values = (match[1].replace('""', '"') if match[1] is not None else match[2] or float(match[3]) for match in _VALUES.finditer(text))
     if list(islice(values, 2)) != ["ooTextFile", "TextGrid"]:
         raise ValueError(name)
@@ -74,7 +77,7 @@ def _grid(text: str, name: str) -> tuple[list[Phone], float]:
         else:
             for _ in range(2 * int(length)):
                 next(values)
-    chosen = _tier(tiers)
+    chosen = _phone_tier(tiers)
     if chosen is None:
         titles = ", ".join(shown(title, 30) for title, _ in tiers) or "none"
         raise InvalidMotion(f"{name}: no tier of phones among its tiers ({titles})", 'name the tier with a phone in each interval "phones"')
@@ -82,8 +85,8 @@ def _grid(text: str, name: str) -> tuple[list[Phone], float]:
     return [each for start, stop, label in chosen for each in phones_of(label, start - first, stop - first, english)], seconds
 
 
-def _tier(tiers: list[tuple[str, list[tuple[float, float, str]]]]) -> list[tuple[float, float, str]] | None:
-    """The tier of phones: by its name, else the one whose labels are all phones."""
+def _phone_tier(tiers: list[tuple[str, list[tuple[float, float, str]]]]) -> list[tuple[float, float, str]] | None:
+    """Returns the intervals of the phone tier: by its name, else the longest tier whose labels are all phones."""
     named = next((intervals for title, intervals in tiers if _PHONES.search(title)), None)
     if named is not None:
         return named

@@ -1,4 +1,4 @@
-"""What is said, as words that the dictionary of pronunciations knows, or learns."""
+"""Words of a transcript, with pronunciations for those that the dictionary lacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-# How letters of English are said, the longest first, for names that the dictionary lacks: near enough for lips
+# phones of English spellings, longest first, for words that the dictionary lacks: accurate enough for lips
 LETTERS = {
     "tch": "CH", "sch": "SH", "igh": "AY", "ch": "CH", "sh": "SH", "th": "TH", "ph": "F", "wh": "W", "ck": "K", "ng": "NG", "qu": "K W",
     "ee": "IY", "ea": "IY", "oo": "UW", "ou": "AW", "ow": "OW", "oa": "OW", "oi": "OY", "oy": "OY", "ai": "EY", "ay": "EY", "ei": "AY",
@@ -18,19 +18,21 @@ LETTERS = {
 _SPELLED = re.compile("|".join(LETTERS))
 
 
-def spoken(text: str, decoder: Any) -> list[str]:
-    """The words of ``text`` in order. The decoder's dictionary learns those that it lacks, by their letters; digits are said one by one."""
-    plain = unicodedata.normalize("NFKD", text.replace("’", "'")).lower()
-    plain = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", plain)
-    words = [word for word in (found.strip("'") for found in re.findall("[a-z']+", re.sub("[\u0300-\u036f]", "", plain))) if word]
+def transcript_words(text: str, decoder: Any) -> list[str]:
+    """Returns the words of ``text`` in order. Adds missing words to the decoder's dictionary; digits are read one by one."""
+    normalised = unicodedata.normalize("NFKD", text.replace("’", "'")).lower()
+    normalised = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", normalised)
+    words = [word for word in (found.strip("'") for found in re.findall("[a-z']+", re.sub("[\u0300-\u036f]", "", normalised))) if word]
     for word in dict.fromkeys(words):
         if decoder.lookup_word(word) is None:
-            decoder.add_word(word, pronounced(word), False)
+            decoder.add_word(word, pronunciation(word), False)
     return words
 
 
-def pronounced(word: str) -> str:
-    """Phones of a word by its letters, doubled ones once, a last e unsaid: "pebble" → "P EH B L"."""
+def pronunciation(word: str) -> str:
+    """Returns the ARPAbet phones of a word from its spelling; double letters count once, a final e is mute: "pebble" → "P EH B
+    L".
+    """
     bare = re.sub(r"(.)\1", r"\1", word.replace("'", "")) if not re.search("ee|oo", word) else word.replace("'", "")
     if len(bare) > 3 and bare.endswith("e") and bare[-2] not in "aeiou":
         bare = bare[:-1]

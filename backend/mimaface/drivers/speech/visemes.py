@@ -1,4 +1,4 @@
-"""Visemes → blendshapes, each shape drawn toward those of its neighbours: dominance functions (Cohen and Massaro 1993)."""
+"""Visemes → blendshapes with coarticulation by dominance functions (Cohen and Massaro 1993)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mimaface.protocol.mouth import PARTING
 from .phones import REST, Phone
 
 Array = NDArray[Any]
-JAW, LIPS, SEAL = 0, 1, 2  # what moves by itself: the jaw, the lips and the tongue, and lips that shut or meet the teeth
-# By viseme: how strongly it holds jaw and lips against its neighbours, and its blendshapes at 1; a name without a side is both sides'.
-# A vowel needs its jaw, a rounded sound its lips, and t, k or n little of either, which is why lips of neighbours go through them.
+JAW, LIPS, SEAL = 0, 1, 2  # articulators with dominance of their own: the jaw; lips and tongue; closure of the lips
+# By viseme: dominance of the jaw, dominance of the lips, and blendshapes at 1; a name without a side is both sides'. Vowels
+# dominate the jaw, rounded sounds the lips, and t, k or n neither, so the lips of their neighbours pass through them.
 SHAPES: dict[str, tuple[float, float, dict[str, float]]] = {
     REST: (1.0, 1.0, {}),
     "PP": (1.2, 0.5, {"jawOpen": 0.05, "mouthPress": 0.2}),
@@ -34,73 +34,74 @@ SHAPES: dict[str, tuple[float, float, dict[str, float]]] = {
     "U": (0.9, 1.7, {"jawOpen": 0.14, "mouthFunnel": 0.15, "mouthPucker": 0.5}),
 }
 ROUNDED = ("O", "U", "CH")
-# Seconds in which a shape's hold on the face falls to a third outside its phone, before and after it. Lips round early (Cohen and
-# Massaro 1993: lip protrusion begins up to 0.2 s before a rounded vowel). Raised: mumbling; lowered: puppets.
-FALL, EARLY_ROUND = 0.05, 0.1
-CORE = 0.6  # share of a phone in its middle at which its hold is whole
-# Seconds that lips take to shut for p, b, m before they are shut, and to part again: measured on speakers, 0.05 to 0.08.
-SHUTTING = 0.06
-# Of mouthClose beyond what parts the lips, so that a portrait that smiles with open lips shuts them, too; lips that meet earlier go no
-# further (``protocol.mouth``). Raised: such lips shut earlier than they should.
-FURTHER = 0.5
-TUCKED = 0.5  # mouthRollLower of f and v: the lower lip lies on the upper teeth
-QUIET = 0.002  # of a blendshape, below which it is 0: silence is rest, and not nearly
-HEARD = 0.15  # seconds around speech in which the mouth is on its way; in longer pauses it is at rest
+# Seconds in which dominance falls to 1/e outside a phone: on either side, and before a rounded one, for lips round early (Cohen
+# and Massaro 1993: lip protrusion begins up to 0.2 s before a rounded vowel). Raised: mumbling; lowered: puppet-like motion.
+DOMINANCE_SECONDS, ROUNDING_SECONDS = 0.05, 0.1
+DOMINANT_SHARE = 0.6  # share of a phone, around its middle, in which its dominance is 1
+# seconds in which lips close before p, b, m and open after: 0.05 to 0.08 in speakers
+CLOSING_SECONDS = 0.06
+# mouthClose added beyond what the opening blendshapes need, so that a portrait that smiles with open lips closes them, too; lips
+# that meet earlier stop there (``protocol.mouth``). Raised: such lips close earlier.
+EXTRA_CLOSURE = 0.5
+LIP_ROLL = 0.5  # mouthRollLower of f and v: the lower lip touches the upper teeth
+SMALLEST_WEIGHT = 0.002  # blendshapes below this become 0, so that silence is exactly at rest
+REST_SECONDS = 0.15  # seconds of transition between speech and rest at the ends of a pause
 
 
 def mouth_motion(phones: list[Phone], time: Array) -> Array:
-    """Blendshapes (T, 52) of a mouth that speaks ``phones``, which follow each other without a hole, at ``time`` (T,) seconds.
+    """Returns blendshapes (T, 52) of a mouth that speaks ``phones``, which are contiguous in time, at ``time`` (T,) seconds.
 
-    Lips are shut at the frame nearest to the middle of every p, b and m, however short it is, and the mouth is at rest, all 0, in
+    Lips are closed at the frame nearest to the middle of every p, b and m, however short, and the mouth is at rest, all 0, in
     pauses.
     """
     result = np.zeros((len(time), len(BLENDSHAPE_NAMES)))
     if len(time) == 0 or not phones:
         return result
-    held, moved = np.full((len(time), 2), 1e-9), np.zeros((len(time), len(BLENDSHAPE_NAMES)))
+    total, weighted = np.full((len(time), 2), 1e-9), np.zeros((len(time), len(BLENDSHAPE_NAMES)))
     shut, tucked = np.zeros(len(time)), np.zeros(len(time))
     for phone in phones:
         jaw, lips, shape = SHAPES[phone.viseme]
-        early = EARLY_ROUND if phone.viseme in ROUNDED else FALL
-        first, last = np.searchsorted(time, [phone.begin - 4 * early, phone.end + 4 * FALL])
+        early = ROUNDING_SECONDS if phone.viseme in ROUNDED else DOMINANCE_SECONDS
+        first, last = np.searchsorted(time, [phone.begin - 4 * early, phone.end + 4 * DOMINANCE_SECONDS])
         part = slice(int(first), int(last))
-        hold = _hold(time[part], phone, early)
-        held[part] += hold[:, None] * [jaw, lips]
+        dominance = _dominance(time[part], phone, early)
+        total[part] += dominance[:, None] * [jaw, lips]
         for name, value in shape.items():
             strength = jaw * phone.strength if name == "jawOpen" else lips
-            moved[part, _columns(name)] += (hold * strength * value)[:, None]
+            weighted[part, _columns(name)] += (dominance * strength * value)[:, None]
         for viseme, seal in (("PP", shut), ("FF", tucked)):
             if phone.viseme == viseme:
-                np.maximum(seal[part], _sealed(time, phone)[part], out=seal[part])
+                np.maximum(seal[part], _closure(time, phone)[part], out=seal[part])
     jaw_column = BLENDSHAPE_INDEX["jawOpen"]
-    result[:] = moved / held[:, [LIPS]]
-    result[:, jaw_column] = moved[:, jaw_column] / held[:, JAW]
-    result *= _near_speech(phones, time)[:, None]
-    return _sealed_lips(result, shut, tucked)
+    result[:] = weighted / total[:, [LIPS]]
+    result[:, jaw_column] = weighted[:, jaw_column] / total[:, JAW]
+    result *= _speech_envelope(phones, time)[:, None]
+    return _with_closure(result, shut, tucked)
 
 
 def _columns(name: str) -> list[int]:
-    """The columns of a blendshape, or of both sides of one."""
+    """Returns the columns of a blendshape, or of its left and right variants."""
     return [BLENDSHAPE_INDEX[each] for each in (name, f"{name}Left", f"{name}Right") if each in BLENDSHAPE_INDEX]
 
 
-def _hold(time: Array, phone: Phone, early: float) -> Array:
-    """How strongly a phone holds the face (T,): 1 in its core, falling as a bell on both sides."""
+def _dominance(time: Array, phone: Phone, early: float) -> Array:
+    """Returns the dominance of a phone (T,): 1 in its core, Gaussian on both sides; ``early`` is the width before it in
+    seconds."""
     middle, half = (phone.begin + phone.end) / 2, (phone.end - phone.begin) / 2
-    outside = np.maximum(np.abs(time - middle) - CORE * half, 0.0)
-    return np.asarray(np.exp(-np.square(outside / np.where(time < middle, early, FALL))))
+    outside = np.maximum(np.abs(time - middle) - DOMINANT_SHARE * half, 0.0)
+    return np.asarray(np.exp(-np.square(outside / np.where(time < middle, early, DOMINANCE_SECONDS))))
 
 
-def _sealed(time: Array, phone: Phone) -> Array:
-    """How far lips are shut for a phone (T,): 1 in it and at the frame nearest to its middle, on their way before and after."""
+def _closure(time: Array, phone: Phone) -> Array:
+    """Returns lip closure for a phone (T,): 1 in it and at the frame nearest to its middle, cosine easing before and after."""
     away = np.maximum(np.maximum(phone.begin - time, time - phone.end), 0.0)
-    sealed = 0.5 + 0.5 * np.cos(np.pi * np.minimum(away / SHUTTING, 1.0))
+    sealed = 0.5 + 0.5 * np.cos(np.pi * np.minimum(away / CLOSING_SECONDS, 1.0))
     sealed[int(np.argmin(np.abs(time - (phone.begin + phone.end) / 2)))] = 1.0
     return np.asarray(sealed)
 
 
-def _near_speech(phones: list[Phone], time: Array) -> Array:
-    """1 in speech, 0 in the middle of pauses (T,), with an even way of ``HEARD`` seconds between."""
+def _speech_envelope(phones: list[Phone], time: Array) -> Array:
+    """Returns (T,): 1 in speech, 0 inside pauses, linear over ``REST_SECONDS`` between."""
     result = np.ones(len(time))
     for index, phone in enumerate(phones):
         if phone.viseme != REST:
@@ -109,15 +110,15 @@ def _near_speech(phones: list[Phone], time: Array) -> Array:
             time - phone.begin if index else np.full(len(time), np.inf),
             phone.end - time if index + 1 < len(phones) else np.full(len(time), np.inf),
         )
-        result = np.where((time >= phone.begin) & (time < phone.end), np.clip(1 - inside / HEARD, 0, 1), result)
+        result = np.where((time >= phone.begin) & (time < phone.end), np.clip(1 - inside / REST_SECONDS, 0, 1), result)
     return result
 
 
-def _sealed_lips(shapes: Array, shut: Array, tucked: Array) -> Array:
-    """``shapes`` with lips shut (T,) and the lower lip at the teeth (T,), as far as each is to be."""
+def _with_closure(shapes: Array, shut: Array, tucked: Array) -> Array:
+    """Returns ``shapes`` with lip closure ``shut`` (T,) and lower lip roll ``tucked`` (T,) applied, clipped to 0–1."""
     parted = shapes[:, [BLENDSHAPE_INDEX[name] for name in PARTING]] @ np.array(list(PARTING.values()))
     result = shapes.copy()
-    result[:, BLENDSHAPE_INDEX["mouthClose"]] = shut * parted + np.square(shut) * FURTHER
-    result[:, BLENDSHAPE_INDEX["mouthRollLower"]] = tucked * TUCKED * (1 - shut)
-    result[result < QUIET] = 0.0
+    result[:, BLENDSHAPE_INDEX["mouthClose"]] = shut * parted + np.square(shut) * EXTRA_CLOSURE
+    result[:, BLENDSHAPE_INDEX["mouthRollLower"]] = tucked * LIP_ROLL * (1 - shut)
+    result[result < SMALLEST_WEIGHT] = 0.0
     return np.asarray(np.clip(result, 0.0, 1.0))
