@@ -1,4 +1,4 @@
-"""The rate of a motion is a standard one, found from its steps, whatever is missing."""
+"""Detection of standard frame rates from steps with missing and late frames."""
 
 import av
 import numpy as np

@@ -1,4 +1,5 @@
-"""Recordings of other programs, written here from their published layouts: golden values, gaps, other orders, and what is refused."""
+"""Recordings of other programs, written here from their published formats: golden values, gaps, column orders and rejected
+files."""
 
 import io
 import json
@@ -30,7 +31,7 @@ def motion(tmp_path, name, content, reading=None):
 
 
 def angles(clip):
-    """Yaw, pitch, roll (T, 3) in degrees."""
+    """Returns yaw, pitch, roll (T, 3) in degrees."""
     return np.degrees(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)))
 
 
@@ -229,7 +230,7 @@ CONTENTS = [("a.csv", OPENFACE.encode() + b"1, 0, 0, 1, 1" + b", 0.1" * 16), ("a
 @settings(max_examples=60)
 @given(st.data())
 def test_damage_is_a_sentence(data):
-    """Bytes changed, cut out or doubled anywhere: a clip, or a sentence that names the file."""
+    """Bytes changed, removed or duplicated anywhere give a clip, or an error that names the file."""
     name, content = data.draw(st.sampled_from(CONTENTS))
     place, length = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(0, 40))
     changed = content[:place] + data.draw(st.binary(max_size=20)) + content[place + length :]

@@ -1,4 +1,4 @@
-"""Every stream, sent over a real socket by senders that are written from the published layouts."""
+"""Every stream over a real socket, from senders written after the published formats."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RATE = 60.0
 
 @pytest.fixture(scope="module")
 def take() -> MotionClip:
-    """30 frames, all channels different in every frame."""
+    """Returns 30 frames with every channel different in every frame."""
     frames = [
         {name: 0.01 * ((7 * index + 3 * place) % 90) for place, name in enumerate(BLENDSHAPE_NAMES)}
         | {"angles": (index - 10, 0.5 * index, 3 - 0.3 * index), "gaze": (0.4 * index, 5 - 0.3 * index)}
@@ -43,7 +43,7 @@ def take() -> MotionClip:
 
 
 def numbers(clip: MotionClip, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights (52,), head angles yaw, pitch, roll and gaze (2, 2) in degrees of one frame."""
+    """Returns weights (52,), head yaw, pitch, roll, and gaze (2, 2) in degrees of one frame."""
     angles = np.degrees(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat[index])))
     return clip.blendshapes[index], angles, np.degrees(clip.gaze[index])
 
@@ -61,7 +61,7 @@ def live_link(clip: MotionClip, index: int, face: bool = True) -> list[bytes]:
 
 
 def arkit_degrees(clip: MotionClip, index: int) -> tuple[np.ndarray, list[float], list[list[float]]]:
-    """Weights, head x, y, z and eyes x, y, z: x + down, y + to the subject's left, in degrees."""
+    """Returns weights, head x, y, z and eyes x, y, z in degrees: x + down, y + to the subject's left."""
     weights, (yaw, pitch, roll), gaze = numbers(clip, index)
     return weights, [-pitch, yaw, -roll], [[-look[1], look[0], 0.0] for look in gaze]
 
@@ -109,7 +109,7 @@ def bundle(*messages: bytes) -> bytes:
 
 
 def unity(yaw: float, pitch: float, roll: float) -> list[float]:
-    """Quaternion x, y, z, w in Unity's left-handed axes, the avatar looking along +z: Ry · Rx · Rz of angles about them."""
+    """Returns the quaternion x, y, z, w of Ry · Rx · Rz in Unity's left-handed axes, with the avatar facing +z."""
     x, y, z = (math.radians(value) / 2 for value in (-pitch, -yaw, roll))
     turns = [(math.cos(y), 0, math.sin(y), 0), (math.cos(x), math.sin(x), 0, 0), (math.cos(z), 0, 0, math.sin(z))]
     result = np.array([1.0, 0, 0, 0])
@@ -160,8 +160,8 @@ def send(port: int, packets: list[bytes]) -> None:
 
 
 @contextmanager
-def telephone(packets: Callable[[int], list[bytes]], pause: float) -> Iterator[int]:
-    """A free port to which ``packets(0)``, ``packets(1)``, … are sent, ``pause`` seconds apart."""
+def phone(packets: Callable[[int], list[bytes]], pause: float) -> Iterator[int]:
+    """Yields a free port to which ``packets(0)``, ``packets(1)``, … are sent, ``pause`` seconds apart."""
     port = free_port()
     done = threading.Event()
 
@@ -187,14 +187,16 @@ def free_port() -> int:
 
 
 def jaw_packets(folder: Path) -> int:
-    """Write packets of Live Link Face for scripts in Blender, jawOpen 0.1 + 0.02 · index, as ``packets.json``; a free port for them."""
+    """Writes packets of Live Link Face for scripts in Blender, jawOpen 0.1 + 0.02 · index, as ``packets.json``; returns a free
+    port for them.
+    """
     take = motion_of(*({"jawOpen": 0.1 + 0.02 * index} for index in range(30)))
     (folder / "packets.json").write_text(json.dumps([live_link(take, index)[0].hex() for index in range(30)]))
     return free_port()
 
 
 def recorded(kind: str, frames: list[list[bytes]]) -> tuple[MotionClip, Receiver]:
-    """What is recorded of frames' packets, each frame looked at before the next is sent."""
+    """Returns the recording of the frames' packets, with each frame polled before the next is sent."""
     recording = Recording()
     with Receiver(KINDS[kind](), "127.0.0.1", 0) as receiver:
         for packets in frames:
@@ -210,7 +212,7 @@ def recorded(kind: str, frames: list[list[bytes]]) -> tuple[MotionClip, Receiver
 def test_what_is_recorded_is_what_was_sent(kind, take):
     clip, receiver = recorded(kind, [SENDERS[kind](take, index) for index in range(len(take))])
     assert len(clip) == len(take) and receiver.ignored == 0 and clip.valid.all()
-    if kind == "openseeface":  # has the lids and the mouth only
+    if kind == "openseeface":  # sends lids and mouth only
         for name in ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen"):
             np.testing.assert_allclose(
                 clip.blendshapes[:, BLENDSHAPE_INDEX[name]], take.blendshapes[:, BLENDSHAPE_INDEX[name]], atol=1e-4
@@ -220,7 +222,7 @@ def test_what_is_recorded_is_what_was_sent(kind, take):
     for index in range(len(take)):
         np.testing.assert_allclose(numbers(clip, index)[1], numbers(take, index)[1], atol=1e-3)
     np.testing.assert_allclose(clip.gaze, take.gaze, atol=1e-4)
-    if kind != "ifacialmocap":  # has no time of its own
+    if kind != "ifacialmocap":  # sends no timestamps
         np.testing.assert_allclose(clip.time, np.arange(len(take)) / RATE, atol=1e-3)
     assert clip.meta["timecode"] == ("00:01:23:20" if kind == "livelink" else ""), "frame 5000 of 60 a second"
     if kind in ("ifacialmocap", "vts"):
@@ -365,7 +367,7 @@ def test_an_empty_take_is_no_take():
 
 def test_record_writes_a_motion_file_that_animate_reads(tmp_path, take, capsys):
     output = tmp_path / "take.motion.npz"
-    with telephone(lambda count: live_link(take, count) if count < len(take) else [], 0.01) as port:
+    with phone(lambda count: live_link(take, count) if count < len(take) else [], 0.01) as port:
         assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output), "--seconds", "1"]) == 0
     clip = MotionClip.load(output)
     assert 10 <= len(clip) <= 30 and "frames" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Whatever a time column counts, a take lasts as long as it was recorded."""
+"""Time columns in every notation keep the duration of the take."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def times(texts, title="Timecode", rate=0.0):
 
 
 def clock(frames, count, step=1.0, start=0, separator=":"):
-    """``frames`` timecodes whose field counts ``count`` a second and goes on by ``step``."""
+    """Returns ``frames`` timecodes with ``count`` frames per second and a step of ``step`` frames."""
     for index in range(frames):
         seconds, field = divmod(start * count + round(index * step * 1000) / 1000, count)
         seconds = int(seconds)
@@ -46,7 +46,7 @@ def test_dropped_frames_do_not_hide_the_count(count):
 
 
 def test_uneven_app_takes_stay_in_sixtieths():
-    """Frames of the app come at uneven sub-frames, some are lost: also around the ends of seconds."""
+    """Live Link Face writes frames at uneven sub-frames and loses some, also across the ends of seconds."""
     random = np.random.default_rng(3)
     place = np.cumsum(random.choice([1.0, 2.0, 2.0, 2.0, 4.0], 300) + random.normal(0, 0.15, 300))
     codes = [f"17:09:{int(at // 60):02d}:{at % 60:06.3f}" for at in place]
@@ -66,7 +66,7 @@ def test_the_takes_of_other_writers_are_even(name, step, rows):
 @pytest.mark.parametrize(("count", "labels"), [(30, 2), (60, 4)])
 @pytest.mark.parametrize("separator", [";", ":"])
 def test_drop_frame_labels_are_no_holes(count, labels, separator):
-    """29.97 frames a second: labels 0 and 1 are skipped at every minute but each tenth, and nothing is missing."""
+    """At 29.97 frames per second labels 0 and 1 are skipped at every minute except each tenth; that is no gap."""
     codes = []
     for frame in range(count * 5, count * 64):
         label = frame + labels * (frame >= count * 60)

@@ -1,4 +1,4 @@
-"""Which column of a take is which, whoever wrote its header."""
+"""Column names of takes in their many spellings → names of Live Link Face."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 
 POSES = tuple(f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll"))
 TIME, COUNT = "Timecode", "BlendShapeCount"
-# headers of the time column, the one that is used first where there are several
+# headers of the time column in order of preference
 TIME_NAMES = (
     "timecode", "smptetimecode", "timestamp", "time", "seconds", "sec", "timesec", "timeseconds", "timems", "timestampms", "milliseconds",
     "framenumber", "frameindex", "frame", "frameid",
@@ -23,7 +23,7 @@ def _key(text: str) -> str:
 
 
 def _spellings() -> dict[str, str]:
-    """Every spelling without capitals and signs → our name of the column."""
+    """Returns a dictionary from every lower-case spelling without punctuation to the column's name."""
     known = {}
     for blendshape in BLENDSHAPE_NAMES:
         known |= {before + blendshape.lower(): blendshape for before in ("", "arblendshapelocation", "blendshape", "arkit")}
@@ -44,9 +44,9 @@ SPELLINGS = _spellings()
 
 
 def known_column(header: str) -> str:
-    """Our name of a column, or "": capitals, ``_``, ``-``, spaces, prefixes such as ``blendShape1.`` and units do not matter.
+    """Returns the column's name, or "": case, ``_``, ``-``, spaces, prefixes such as ``blendShape1.`` and units are ignored.
 
-    The time column is found by :func:`time_column`.
+    :func:`time_column` finds the time column.
     """
     whole = SPELLINGS.get(_key(header))
     if whole:
@@ -58,7 +58,7 @@ def known_column(header: str) -> str:
 
 
 def time_column(headers: list[str]) -> int | None:
-    """The index of the column that says when each row was, or None: one of ``TIME_NAMES``, else one such as ``deviceTime (ms)``."""
+    """Returns the index of the time column, or None: one of ``TIME_NAMES``, else one such as ``deviceTime (ms)``."""
     keys = [_key(header) for header in headers]
     plain = [_key(" ".join(w for w in re.split(r"[^A-Za-z0-9]+", header) if w.lower() not in UNIT_WORDS)) for header in headers]
     for name in TIME_NAMES:

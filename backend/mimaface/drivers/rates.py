@@ -1,4 +1,4 @@
-"""Which constant rate a motion was recorded at, although frames may be missing or late."""
+"""Constant frame rate of a motion with missing or late frames."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from numpy.typing import NDArray
 from mimaface.protocol.motion import SLOWEST, MotionClip
 
 Array = NDArray[Any]
-# frames per second that cameras, editors and drawn animation know
+# frames per second of cameras, editors and drawn animation
 STANDARD = (
     5.0, 8.0, 10.0, 12.0, 12.5, 15.0, 20.0, 24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 48.0, 50.0, 60000 / 1001, 60.0, 90.0, 100.0,
     120000 / 1001, 120.0, 240.0,
 )  # fmt: skip
-# Root mean square by which steps may miss whole frames of a rate, in frames, and still be of it. Raised: neighbours are confused, as 25
-# and 30 differ by 0.17; lowered: clocks that shake are of no rate.
-ON_FRAMES = 0.15
-NEAR = 0.02  # share by which a measured rate may differ from the standard one that it is taken for
-CLEARLY = 2.0  # times that 29.97 must fit better than 30, say, to be taken: a shaking clock cannot tell them apart
-AS_SOON = 0.97  # share of an unknown rate that the next standard one must reach, so that no frame is lost
-EVEN = 0.1  # share by which steps may differ and still be of one rate, whatever it is
+# Root mean square deviation of steps from whole frames of a rate, in frames, at most. Raised: neighbouring rates are confused (25
+# and 30 differ by 0.17); lowered: recordings with clock jitter match no rate.
+LARGEST_JITTER = 0.15
+RATE_TOLERANCE = 0.02  # largest relative difference between a measured rate and its standard rate
+FIT_RATIO = 2.0  # factor by which 29.97 must fit better than 30, and likewise other pairs: clock jitter hides the difference
+ROUND_UP_SHARE = 0.97  # smallest share of the measured rate for the standard rate that replaces it, so that no frame is lost
+STEP_TOLERANCE = 0.1  # largest relative range of steps that have one constant rate, standard or not
 
 
 def standard_rate(motion: MotionClip) -> tuple[float, str]:
-    """Frames per second, from the usual steps and not from their mean, and words about it when it is not plain.
+    """Returns frames per second, from typical steps rather than their mean, and a note when the rate is not obvious.
 
-    Of the standard rates, the lowest whose frames all recorded frames lie on; else the own rate of even steps, and the standard one
-    next above the usual step's for uneven ones.
+    This is the lowest standard rate on whose frames all recorded frames lie; else the measured rate of even steps, or for uneven
+    ones the next standard rate above the median step's.
     """
     if len(motion) < 2:
         return 25.0, ""
     steps = np.diff(motion.time)
     for rate in STANDARD:
         frames = np.maximum(np.round(steps * rate), 1)
-        if frames.min() <= 2 and np.sqrt(np.square(steps * rate - frames).mean()) <= ON_FRAMES:
+        if frames.min() <= 2 and np.sqrt(np.square(steps * rate - frames).mean()) <= LARGEST_JITTER:
             found = _nearest(motion.time, frames)
             if found:
-                return found, _words(motion, found)
+                return found, _note(motion, found)
     usual = 1 / float(np.median(steps))
-    if np.ptp(steps) <= EVEN / usual:
+    if np.ptp(steps) <= STEP_TOLERANCE / usual:
         return float(np.clip(1 / steps.mean(), SLOWEST, STANDARD[-1])), ""
-    above = next((rate for rate in STANDARD if rate == round(rate, 1) and rate >= AS_SOON * usual), STANDARD[-1])
-    return above, _words(motion, above)
+    above = next((rate for rate in STANDARD if rate == round(rate, 1) and rate >= ROUND_UP_SHARE * usual), STANDARD[-1])
+    return above, _note(motion, above)
 
 
 def _nearest(time: Array, frames: Array) -> float:
-    """The standard rate of times (T,) that are ``frames`` (T − 1,) apart, or 0 when none is near."""
+    """Returns the standard rate of ``time`` (T,) whose steps are ``frames`` (T − 1,), or 0 when none is near."""
     place = np.concatenate([[0.0], np.cumsum(frames)])
     measured = 1 / float(np.polyfit(place, time, 1)[0])
-    near = [rate for rate in STANDARD if abs(measured / rate - 1) < NEAR]
+    near = [rate for rate in STANDARD if abs(measured / rate - 1) < RATE_TOLERANCE]
     if not near:
         return 0.0
 
@@ -60,10 +60,10 @@ def _nearest(time: Array, frames: Array) -> float:
 
     best = min(near, key=lambda rate: abs(measured / rate - 1))
     whole = min(near, key=lambda rate: (rate != round(rate, 1), abs(measured / rate - 1)))
-    return best if miss(best) * CLEARLY < miss(whole) else whole
+    return best if miss(best) * FIT_RATIO < miss(whole) else whole
 
 
-def _words(motion: MotionClip, rate: float) -> str:
+def _note(motion: MotionClip, rate: float) -> str:
     wanted = int(np.floor(motion.duration * rate + 1e-6)) + 1
     if len(motion) == wanted:
         return ""

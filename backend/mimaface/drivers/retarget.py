@@ -1,4 +1,4 @@
-"""Retargeting: neutral frame, left/right swap, flips, gains and smoothing, so that a take fits another face."""
+"""Retargeting of a take to another face: channel exchange, left/right swap, flips, gains, smoothing and the neutral frame."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ HEAD, GAZE = ("head_yaw", "head_pitch", "head_roll"), ("gaze_yaw", "gaze_pitch")
 PAIRED = tuple(name for name in BLENDSHAPE_NAMES if mirror_name(name) != name)
 FLIPS = (*HEAD, *GAZE, *PAIRED)
 GAINS = ("head", "position", "gaze", *BLENDSHAPE_NAMES)
-POSES = ("picture", "sound", "phones")  # formats whose rest is known: no frame of them is a better neutral
-ALIKE = (HEAD, GAZE, BLENDSHAPE_NAMES)  # channels that can be exchanged for each other
+RESTING_FORMATS = ("picture", "sound", "phones")  # formats whose neutral is rest by definition: no frame of them is a better one
+EXCHANGEABLE = (HEAD, GAZE, BLENDSHAPE_NAMES)  # groups of channels that can be exchanged with each other
 
 
 @dataclass(frozen=True)
 class RetargetSettings:
-    """neutral: "" keeps the file's own, else "rest", "auto" or a frame index; gains by blendshape name, "head", "position" or "gaze";
-    flip: angles that change their sign, or blendshapes that are exchanged with the other side's; exchange: pairs "name=name" of
-    channels that were written into each other's place; swap: exchange left and right; smoothing: 0 (none) to 1 (heavy).
+    """Settings of :func:`retarget`.
 
-    "head" scales all that the head does, its position included, so that it stands still at 0; "position" scales that once more.
+    neutral: "" keeps the file's own, else "rest", "auto" or a frame index gains: factors 0 to 10 by blendshape name, "head",
+    "position" or "gaze"; "head" scales rotation and position, "position" multiplies the latter again flip: angles whose sign is
+    reversed, or blendshapes exchanged with the other side's swap: exchange left and right smoothing: 0 (none) to 1 (heavy)
+    exchange: pairs "name=name" of channels recorded in each other's place
     """
 
     neutral: str | int = ""
@@ -50,12 +51,12 @@ class RetargetSettings:
         unknown = [name for name in self.gains if name not in GAINS] + [name for name in self.flip if name not in FLIPS]
         if unknown:
             raise InvalidInput(
-                f"retargeting knows no channel {shown(unknown[0], 40)!r}",
+                f"unknown retargeting channel {shown(unknown[0], 40)!r}",
                 f"gains: a blendshape, head, position or gaze; flips: {', '.join(HEAD + GAZE)}, or a blendshape of one side",
             )
         for pair in self.exchange:
             first, _, second = pair.partition("=")
-            if not any(first in group and second in group for group in ALIKE):
+            if not any(first in group and second in group for group in EXCHANGEABLE):
                 raise InvalidInput(
                     f"the channels {shown(pair, 60)!r} cannot be exchanged",
                     "give two blendshapes, two angles of the head or two of the gaze, such as head_yaw=head_roll",
@@ -70,7 +71,7 @@ class RetargetSettings:
 
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> RetargetSettings:
-        """Build from message fields; unknown ones are ignored, wrong types raise :class:`InvalidInput`."""
+        """Builds settings from message fields. Unknown fields are ignored; wrong types raise :class:`InvalidInput`."""
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
         try:
             if "flip" in known:
@@ -90,7 +91,9 @@ class RetargetSettings:
 
 
 def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
-    """Apply ``settings`` in this order: exchange, swap, flip, gains, smoothing; the neutral is noted, not subtracted."""
+    """Applies ``settings`` in this order: exchange, swap, flip, gains, smoothing. The neutral is recorded in ``meta``, not
+    subtracted.
+    """
     blendshapes, quaternion, gaze, place = clip.blendshapes.copy(), clip.head_quat.copy(), clip.gaze.copy(), clip.head_pos.copy()
     blendshapes, quaternion, gaze = _exchanged(blendshapes, quaternion, gaze, settings.exchange)
     if settings.swap:
@@ -127,17 +130,18 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
     if type(settings.neutral) is int and settings.neutral >= len(clip):
         raise InvalidInput(f"neutral frame {settings.neutral} is not in the take of {len(clip)} frames")
     known = np.flatnonzero(np.isfinite(place).all(axis=1))
-    recorded = meta["neutral"] != "rest"  # a recorded position has no rest: its first is taken for it
+    recorded = meta["neutral"] != "rest"  # a recorded position has no rest: the first known one stands for it
     if settings.neutral == "rest" and recorded and len(known):
         place, recorded = place - place[known[0]], False
     moved = settings.gains.get("head", 1.0) * settings.gains.get("position", 1.0)
     if moved != 1 and len(known):
         start = place[known[0]] if recorded else np.zeros(3)
         place = start + (place - start) * moved
-    if settings.neutral != "" and not (settings.neutral == "auto" and meta.get("format") in POSES):
+    if settings.neutral != "" and not (settings.neutral == "auto" and meta.get("format") in RESTING_FORMATS):
         meta["neutral"] = settings.neutral
     meta["edits"] = [*clip.meta.get("edits", []), settings.to_wire()]
-    native = dict.fromkeys(OPTIONAL) if settings != RetargetSettings(settings.neutral) else {}  # no longer what was recorded
+    # edited channels are no longer the recording's own
+    native = dict.fromkeys(OPTIONAL) if settings != RetargetSettings(settings.neutral) else {}
     return clip.but(blendshapes=blendshapes, head_quat=quaternion, gaze=gaze, head_pos=place, meta=meta, **native)
 
 
@@ -156,7 +160,7 @@ def _exchanged(blendshapes: Array, quaternion: Array, gaze: Array, pairs: tuple[
 
 
 def scale_rotation(quaternion: Array, gain: float) -> Array:
-    """Multiply the angles of rotations (T, 4) by ``gain`` about their own axes."""
+    """Multiplies the angles of rotations (T, 4) about their own axes by ``gain``."""
     upright = np.where(quaternion[:, :1] < 0, -quaternion, quaternion)
     sine = np.linalg.norm(upright[:, 1:], axis=1, keepdims=True)
     half = np.arctan2(sine, upright[:, :1]) * gain

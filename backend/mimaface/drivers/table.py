@@ -1,4 +1,4 @@
-"""Text of a table, in any of the usual encodings and separators, as header and rows; what is too large is refused before it takes memory."""
+"""Tables in text files of any common encoding and separator, read as header and rows with size limits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion_files import MAX_FRAMES
 
-LARGEST_FILE = 1 << 28  # bytes; 200,000 frames of a take with 62 columns have 140 MB
-LONGEST_LINE = 1 << 20  # letters; the header of a take has 1,000
+LARGEST_FILE = 1 << 28  # bytes; 200,000 frames with 62 columns take 140 MB
+LONGEST_LINE = 1 << 20  # characters; the header of a take has 1,000
 MOST_COLUMNS = 10_000
-HEADER_WITHIN = 20  # lines; some writers begin with lines about themselves
+HEADER_WITHIN = 20  # lines; some writers put lines about themselves above the header
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -22,8 +22,9 @@ BOMS = (
 
 @dataclass(frozen=True)
 class Table:
-    """The header's cells, its line, (line, cells) of every later row that has any, and whether the last line ends; cells without
-    outer spaces."""
+    """The header's cells, its line number, (line number, cells) of each later non-empty row, and whether the file ends with a
+    newline. Cells are stripped.
+    """
 
     header: list[str]
     line: int
@@ -32,15 +33,15 @@ class Table:
 
 
 def decoded(content: bytes, whole: bool = True) -> str | None:
-    """Text of UTF-8, UTF-16, UTF-32 or, where it is none of these, Windows' Latin; None for what is no text.
+    """Returns text decoded from UTF-8, UTF-16, UTF-32 or Windows-1252, or None for binary content.
 
-    whole: False for the beginning of a file, whose last letter may be cut.
+    whole: False for the beginning of a file, whose last character may be cut.
     """
     if not whole:
         content = content[: len(content) // 4 * 4]
     named = next((encoding for mark, encoding in BOMS if content.startswith(mark)), "")
     start = content[:4096]
-    if not named and b"\0" in start:  # UTF-16 without its mark has a zero in every second byte
+    if not named and b"\0" in start:  # UTF-16 without a byte order mark: every second byte of Latin text is zero
         named = "utf-16-le" if start[1::2].count(0) > len(start) // 3 else "utf-16-be" if start[::2].count(0) > len(start) // 3 else ""
         if not named:
             return None
@@ -49,15 +50,15 @@ def decoded(content: bytes, whole: bool = True) -> str | None:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        odd = sum(letter < " " and letter not in "\t\r\n\f" for letter in text[:4096])
-        return text if odd == 0 else None
+        control = sum(letter < " " and letter not in "\t\r\n\f" for letter in text[:4096])
+        return text if control == 0 else None
     return None
 
 
 def read_table(content: bytes, name: str, is_header: Callable[[list[str]], bool]) -> Table:
-    """The table whose header is the first row that ``is_header`` says yes to, or else the first row.
+    """Returns the table whose header is the first of the leading rows for which ``is_header`` is true, else the first row.
 
-    Raises :class:`InvalidMotion` for what is no text, empty, or too large.
+    Raises :class:`InvalidMotion` for binary, empty or too large files.
     """
     if len(content) > LARGEST_FILE:
         raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
@@ -80,8 +81,7 @@ def read_table(content: bytes, name: str, is_header: Callable[[list[str]], bool]
 
 
 def _separator(text: str) -> str:
-    """The sign between cells: the most frequent one of the line, among the first, that has most letters, as headers do; without any,
-    spaces."""
+    """Returns the separator: the most frequent candidate in the leading line with most letters, which is the header; else a space."""
     lines = text[:LONGEST_LINE].split("\n")[:HEADER_WITHIN]
     head = max(lines, key=lambda line: sum(map(str.isalpha, line)))
     found = max(",;\t|", key=head.count)

@@ -1,7 +1,7 @@
-"""The time column of a take, in whatever way it counts, as seconds.
+"""Time columns of takes → seconds.
 
-Understood: ``HH:MM:SS:FF.sub`` and its kin with any count of frames a second, drop-frame ``HH:MM:SS;FF``, ``HH:MM:SS.mmm``, dates with a
-time, clocks of twelve hours, and plain numbers: seconds, milli-, micro- and nanoseconds, days of a spreadsheet, frame numbers.
+Reads ``HH:MM:SS:FF.sub`` and variants at any frame rate, drop-frame ``HH:MM:SS;FF``, ``HH:MM:SS.mmm``, dates with times, 12-hour
+clocks, and plain numbers: seconds, milli-, micro- and nanoseconds, days of a spreadsheet, frame numbers.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.texts import shown
 
 Array = NDArray[Any]
-DAY, LONGEST_PAUSE = 86400.0, 3600.0  # seconds; a clock that falls back by less than a day and an hour did not pass midnight
-APP = 60  # frames a second that Live Link Face counts, also in takes at 30: the reading of what the file leaves open
-COUNTS = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 96, 100, 120, 240, 1000)  # frames a second that a frame field may count
+DAY, LONGEST_PAUSE = 86400.0, 3600.0  # seconds. A clock that steps back by at least their difference passed midnight
+DEFAULT_RATE = 60  # frames per second of Live Link Face's timecode, also in takes at 30: the default where a file is ambiguous
+# frames per second that a frame field may count
+FRAME_COUNTS = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 96, 100, 120, 240, 1000)
 USUAL_COUNTS = (24, 25, 30, 60, 100, 120, 240, 1000)  # the same where only the largest field is known
-# How far the step over a second's end may be from the usual step, as a share of it (of one frame if that is more), and still be one.
-# Raised: uneven recordings are understood, but counts that differ by one frame are confused.
-CLEAN = 0.35
-PLENTY = 3.0  # seconds after which a field that never went higher says what it counts
+# Largest deviation of the step across a second's end from the usual step, as a share of it, or of one frame if that is more.
+# Raised: uneven recordings are accepted, but counts that differ by one frame are confused.
+STEP_TOLERANCE = 0.35
+SURE_SECONDS = 3.0  # seconds of take from which the largest frame field decides the count
 OPTION = "--timecode-rate"
-# what plain numbers are whose usual step is at most so large
+# unit of plain numbers by the largest typical step of each
 UNITS = (
     ("days", 2e-5), ("seconds", 0.3), ("frame numbers", 4.5), ("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", math.inf),
 )  # fmt: skip
@@ -38,9 +39,10 @@ SECONDS_OF = {"days": DAY, "seconds": 1.0, "milliseconds": 1e-3, "microseconds":
 
 @dataclass(frozen=True)
 class Codes:
-    """Texts of a time column, split: whole seconds (T,), the field after them (T,), and how it was written.
+    """A split time column: whole seconds (T,), the field after them (T,), and the notation.
 
-    kind: "frames" (``:FF``), "drop" (``;FF``), "digits" (two decimals, which may be frames), "clock" (decimals), "number" (no colon).
+    kind: "frames" (``:FF``), "drop" (``;FF``), "digits" (two decimals, which may be frames), "clock" (decimals), "number" (no
+    colon).
     """
 
     whole: Array
@@ -51,10 +53,10 @@ class Codes:
 def seconds_of(
     texts: list[str], lines: list[int], name: str, title: str = "Timecode", rate: float = 0.0
 ) -> tuple[Array, list[str]]:
-    """Seconds (T,), not from 0 on yet, and notes on what the file left open.
+    """Returns seconds (T,), with any origin, and notes on ambiguities of the file.
 
-    title: the column's header, which may name a unit. rate: frames a second that the column counts; 0 finds it out.
-    Raises :class:`InvalidMotion` that names the line.
+    title: the column's header, which may contain a unit. rate: frames per second that the column counts; 0 detects it. Raises
+    :class:`InvalidMotion` with the line number.
     """
     codes = _split(texts, lines, name, title)
     if codes.kind == "number":
@@ -64,7 +66,7 @@ def seconds_of(
     if codes.kind == "clock":
         return _over_midnight(codes.whole + codes.field), []
     if codes.kind == "digits" and codes.field.max() >= (rate or 100):
-        rate = 100.0  # hundredths, whatever was given
+        rate = 100.0  # hundredths of a second, whatever rate was given
     count, note = (math.ceil(rate - 1e-6), "") if rate else frames_per_second(codes)
     if codes.field.max() >= count:
         raise InvalidMotion(
@@ -73,7 +75,7 @@ def seconds_of(
         )
     exact = rate or float(count)
     if count in (30, 60) and (codes.kind == "drop" or _skips_labels(codes, count)):
-        labels = 2 * count // 30  # that are skipped at the beginning of every minute but each tenth
+        labels = 2 * count // 30  # skipped at the start of every minute except each tenth
         minutes = np.floor(codes.whole / 60)
         frames = codes.whole * count + codes.field - labels * (minutes - np.floor(minutes / 10))
         exact = exact if exact != count else count / 1.001
@@ -83,20 +85,21 @@ def seconds_of(
 
 
 def frames_per_second(codes: Codes) -> tuple[int, str]:
-    """What the frame field counts, and a note when the file leaves it open.
+    """Returns the count of the frame field, and a note when the file is ambiguous.
 
-    The step over a second's end is the usual step only with the right count; without such an end the largest field decides.
+    Only the right count makes the step across a second's end equal to the usual step; without such an end the largest field
+    decides.
     """
     whole, field = codes.whole, codes.field
     largest = float(field.max())
     steps, ends = np.diff(field), np.diff(whole)
     inside = steps[(ends == 0) & (steps > 0)]
     over = np.flatnonzero(ends == 1)
-    possible = [count for count in COUNTS if count > largest]
+    possible = [count for count in FRAME_COUNTS if count > largest]
     if len(inside) and len(over) and possible:
         usual = float(np.median(inside))
         off = np.array([np.abs(count - field[over] + field[over + 1] - usual) for count in possible])
-        clean = (off <= CLEAN * max(usual, 1.0)).sum(axis=1)
+        clean = (off <= STEP_TOLERANCE * max(usual, 1.0)).sum(axis=1)
         best = int(np.lexsort((np.minimum(off, usual).sum(axis=1), -clean))[0])
         if clean[best] * 2 >= len(over):
             return possible[best], ""
@@ -106,17 +109,17 @@ def frames_per_second(codes: Codes) -> tuple[int, str]:
         return 1000, ""
     if codes.kind == "digits":
         return 100, ""
-    if largest >= 30 or span >= PLENTY:
+    if largest >= 30 or span >= SURE_SECONDS:
         return known[0], ""
-    return APP, (
-        f"the take is too short to say how many frames a second its timecode counts: taken as {APP}, as Live Link Face does; "
+    return DEFAULT_RATE, (
+        f"the take is too short to say how many frames a second its timecode counts: taken as {DEFAULT_RATE}, as Live Link Face does; "
         f"if it plays too fast, give the count ({OPTION} 30)"
     )
 
 
 def _split(texts: list[str], lines: list[int], name: str, title: str) -> Codes:
     rows: list[list[float]] = []
-    codes = [_bare(text) for text in texts]
+    codes = [_normalised(text) for text in texts]
     most = max(code.count(":") + code.count(";") for code in codes)
     for code, text, line in zip(codes, texts, lines):
         parts = re.split("[:;]", code)
@@ -133,7 +136,7 @@ def _split(texts: list[str], lines: list[int], name: str, title: str) -> Codes:
     changing = np.count_nonzero(np.diff(table, axis=0).any(axis=1)) * 2 > len(table)
     if most == 3 and all(re.fullmatch(r"\d{3}", end) for end in ends):
         return Codes(whole, last / 1000, "clock")  # HH:MM:SS:mmm
-    if most == 3 or (most == 2 and changing and all(end.isdecimal() for end in ends)):  # the second: MM:SS:FF
+    if most == 3 or (most == 2 and changing and all(end.isdecimal() for end in ends)):  # second case: MM:SS:FF
         return Codes(whole, last, "drop" if all(";" in code for code in codes) else "frames")
     whole = whole * 60 + np.floor(last)
     if all(re.fullmatch(r"\d+\.\d\d", end) for end in ends):
@@ -141,8 +144,8 @@ def _split(texts: list[str], lines: list[int], name: str, title: str) -> Codes:
     return Codes(whole, last - np.floor(last), "clock")
 
 
-def _bare(text: str) -> str:
-    """The time alone, with a decimal point and up to 24 hours: without quotes, date, time zone and unit."""
+def _normalised(text: str) -> str:
+    """Returns the time alone on a 24-hour clock with a decimal point, without quotes, date, time zone and unit."""
     code = text.strip().strip("\"'").replace(",", ".")
     if date := re.match(DATE, code):
         code = re.sub(r"(Z|[+-]\d\d:?\d\d)$", "", code[date.end() :])
@@ -177,13 +180,13 @@ def _numbers(values: Array, title: str, rate: float) -> tuple[Array, list[str]]:
     named = _unit_in(title)
     unit = named or next(unit for unit, largest in UNITS if usual <= largest)
     if unit == "frame numbers" or (rate and not named and unit == "milliseconds"):
-        note = f"the time column counts frames: taken as {APP} a second; if it plays too fast, give the count ({OPTION} 30)"
-        return values / (rate or APP), [] if rate else [note]
+        note = f"the time column counts frames: taken as {DEFAULT_RATE} a second; if it plays too fast, give the count ({OPTION} 30)"
+        return values / (rate or DEFAULT_RATE), [] if rate else [note]
     return values * SECONDS_OF[unit], [] if named or unit == "seconds" else [f"the time column was taken for {unit}"]
 
 
 def _unit_in(title: str) -> str:
-    """The unit that a header names, or ""."""
+    """Returns the unit in a header, or ""."""
     words = re.sub("([a-z])([A-Z])", r"\1 \2", title).lower()
     for unit, signs in (
         ("milliseconds", r"\bms\b|_ms\b|milli|msec"), ("microseconds", r"\b[uµ]s\b|_us\b|micro"), ("nanoseconds", r"\bns\b|_ns\b|nano"),
@@ -195,7 +198,9 @@ def _unit_in(title: str) -> str:
 
 
 def _skips_labels(codes: Codes, count: int) -> bool:
-    """Whether every minute that is seen to begin, but tenths, begins with label 2 (4 of 60): drop-frame written with colons."""
+    """Returns whether each recorded start of a minute, except tenths, has label 2 (4 at 60): drop-frame timecode written with
+    colons.
+    """
     if count not in (30, 60):
         return False
     begins = np.flatnonzero((np.diff(codes.whole) == 1) & (codes.whole[1:] % 60 == 0) & (codes.whole[1:] % 600 != 0)) + 1

@@ -1,4 +1,4 @@
-"""Whether a take's numbers are radians or degrees, shares or percent."""
+"""Unit detection for takes: radians or degrees, shares or percent."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-# radians: no recording sees a head turned so far, nor an eye; larger numbers are degrees
-FURTHEST_HEAD, FURTHEST_EYE = 1.75, 1.6
-# radians a second, median of a take of half a second and more: no head keeps moving so fast, but one in degrees that hardly moves
-# would; talking heads have 0.1 to 0.5, shaking ones 2
-FASTEST_HEAD, LONG_ENOUGH = 3.0, 0.5
-LARGEST_SHARE = 2.0  # of a blendshape, in half of the frames; 1 is nominal, raised takes reach 1.5
+# radians. Larger angles are taken for degrees: no recorded head or eye turns so far
+LARGEST_HEAD_ANGLE, LARGEST_EYE_ANGLE = 1.75, 1.6
+# Median head speed in radians per second above which angles are degrees, and seconds that a take must last for this test. Talking
+# heads move at 0.1 to 0.5, shaken ones at 2; a nearly still head in degrees exceeds 3.
+LARGEST_HEAD_SPEED, SHORTEST_TAKE = 3.0, 0.5
+# blendshape value that half of the frames must exceed to be percent; 1 is nominal, exaggerated takes reach 1.5
+LARGEST_SHARE = 2.0
 
 
 def in_radians(head: Array, eyes: Array, time: Array, wanted: str) -> tuple[Array, Array, list[str]]:
-    """Head (T, 3) and eyes (T, 2, 2) in radians, and notes on what was taken for degrees; NaN is passed over.
+    """Returns head (T, 3) and eye angles (T, 2, 2) in radians, and notes on what was taken for degrees; NaN is ignored.
 
-    wanted: "degrees", "radians", or "" for what the numbers show, of head and eyes each.
+    wanted: "degrees", "radians", or "" to detect the unit of head and eyes separately.
     """
     seen = np.isfinite(head).all(axis=1)
     moves = np.linalg.norm(np.diff(head[seen], axis=0), axis=1)
-    long = seen.sum() > 2 and np.ptp(time[seen]) >= LONG_ENOUGH
-    fast = bool(long and np.median(moves / np.maximum(np.diff(time[seen]), 1e-3)) > FASTEST_HEAD)
-    turned = wanted == "degrees" or (wanted == "" and (_largest(head) > FURTHEST_HEAD or fast))
-    aside = wanted == "degrees" or (wanted == "" and _largest(eyes) > FURTHEST_EYE)
+    long = seen.sum() > 2 and np.ptp(time[seen]) >= SHORTEST_TAKE
+    fast = bool(long and np.median(moves / np.maximum(np.diff(time[seen]), 1e-3)) > LARGEST_HEAD_SPEED)
+    turned = wanted == "degrees" or (wanted == "" and (_largest(head) > LARGEST_HEAD_ANGLE or fast))
+    aside = wanted == "degrees" or (wanted == "" and _largest(eyes) > LARGEST_EYE_ANGLE)
     notes = []
     for what, yes, largest in (("head angles", turned, _largest(head)), ("eye angles", aside, _largest(eyes))):
         if yes and not wanted:
@@ -35,7 +36,7 @@ def in_radians(head: Array, eyes: Array, time: Array, wanted: str) -> tuple[Arra
 
 
 def as_shares(blendshapes: Array, wanted: str) -> tuple[Array, list[str]]:
-    """Blendshapes (T, 52) as shares of 1, and a note when they were taken for percent or are large; NaN is passed over."""
+    """Returns blendshapes (T, 52) as shares of 1, and notes when they were taken for percent or are large; NaN is ignored."""
     strongest = np.nanmax(np.where(np.isfinite(blendshapes), np.abs(blendshapes), 0.0), axis=1)
     largest = float(strongest.max())
     if wanted == "percent" or (wanted == "" and np.median(strongest) > LARGEST_SHARE):

@@ -1,4 +1,4 @@
-"""Recordings of other programs: one registry, in which suffix and content decide."""
+"""Readers of other programs' recordings, selected by suffix and content."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ LARGEST = 1 << 28  # bytes
 
 
 def reader_of(name: str, start: bytes) -> Reader | None:
-    """The reader that recognises a file by its name and its first 64 KB; None for a file of another kind."""
+    """Returns the reader for a file's name and first 64 KB, or None for another kind of file."""
     return next((reader for reader in READERS if reader.recognises(name, start)), None)
 
 
 def read_recording(reader: Reader, content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
-    """Raises :class:`InvalidMotion`, whatever the content is."""
+    """Returns the motion in ``content``. Raises only :class:`InvalidMotion`, whatever the content is."""
     if len(content) > LARGEST:
         raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
     try:
         return reader.read(content, name, settings)
     except (MimaFaceError, MemoryError):
         raise
-    except Exception as error:  # bytes of strangers fail in their own many ways
+    except Exception as error:  # readers raise many kinds of errors on malformed bytes
         raise InvalidMotion(f"{name}: this file of {reader.name} is damaged ({type(error).__name__}: {error})", "export it again") from error

@@ -1,4 +1,4 @@
-"""What every reader of a recording makes of its numbers: a clip whose times rise, with gaps filled, and what was guessed said."""
+"""Interface of recording readers, and the steps common to all: increasing times, filled gaps, warnings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from mimaface.protocol.rotation import matrix_to_quaternion
 from mimaface.protocol.texts import shown_list
 
 Array = NDArray[Any]
-UPSIDE_DOWN = np.diag([1.0, -1.0, -1.0])  # between axes of computer vision (y down, z away from the viewer) and ours
+# between axes of computer vision (y down, z away from the viewer) and docs/CONVENTIONS.md
+VISION_AXES = np.diag([1.0, -1.0, -1.0])
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One kind of recording. ``recognises`` is given the file's name and its first 64 KB, and is sure; ``read`` all of it.
+    """One kind of recording. ``recognises`` decides by the file's name and first 64 KB, without false positives; ``read``
+    receives the whole file.
 
-    ``read`` raises :class:`InvalidMotion`, and may raise anything for damaged content: who calls it makes a sentence of that.
+    ``read`` raises :class:`InvalidMotion`, and may raise anything for damaged content, which :func:`read_recording` converts.
     """
 
     name: str
@@ -37,11 +39,16 @@ class Reader:
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """What a file says over T frames.
+    """Content of a file over T frames.
 
-    time (T,) seconds; face (T,) whether there was one; blendshapes (T, 52) or None where the file has none; head (T, 3, 3) head → camera
-    or None; position (T, 3) metres, camera frame, or None; gaze (T, 2, 2) as in a clip, None for what the blendshapes say;
-    expression (T, 64) of the Basel face, or None; warnings: sentences about what was guessed or left out.
+      time (T,)             seconds
+      face (T,)             whether a face was tracked
+      blendshapes (T, 52)   None if the file has none
+      head (T, 3, 3)        head → camera, or None
+      position (T, 3)       metres, camera frame, or None
+      gaze (T, 2, 2)        as in ``MotionClip``; None to derive it from the blendshapes
+      warnings              sentences about assumptions and omissions
+      expression (T, 64)    of the Basel face, or None
     """
 
     time: Array
@@ -54,7 +61,7 @@ class Recorded:
     expression: Array | None = None
 
     def clip(self, name: str, form: str) -> MotionClip:
-        """Raises :class:`InvalidMotion` for a recording without a frame, or none with a face."""
+        """Returns the motion. Raises :class:`InvalidMotion` for a recording without frames or without a face."""
         if not 0 < len(self.time) <= MAX_FRAMES:
             raise InvalidMotion(f"{name}: the recording has {len(self.time)} frames", f"use one of 1 to {MAX_FRAMES}")
         if not self.face.any():
@@ -85,9 +92,11 @@ class Recorded:
         return clip.but(meta={**clip.meta, "warnings": shown_list([*warnings, *bridged])})
 
 
-def at_rate(frames: int, said: float, settings: ReadingSettings, usual: float) -> tuple[Array, list[str]]:
-    """Times (T,) of evenly spaced frames: at the rate that the user gives, else that of the file (0: none), else ``usual``, which is said."""
-    rate = settings.timecode_rate or said or usual
-    guessed = not settings.timecode_rate and not said
-    note = f"the file says no frame rate: taken for {usual:g} a second; if it plays too fast or slow, give it (--timecode-rate 30)"
+def at_rate(frames: int, stated: float, settings: ReadingSettings, default: float) -> tuple[Array, list[str]]:
+    """Returns times (T,) of evenly spaced frames and warnings. The rate is the user's, else the file's (``stated``, 0: none), else
+    ``default`` with a warning.
+    """
+    rate = settings.timecode_rate or stated or default
+    guessed = not settings.timecode_rate and not stated
+    note = f"the file has no frame rate: assumed {default:g} a second; if it plays too fast or slow, give it (--timecode-rate 30)"
     return np.arange(frames) / rate, [note] if guessed else []

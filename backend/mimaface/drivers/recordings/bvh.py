@@ -1,4 +1,4 @@
-"""Head and neck of a Biovision hierarchy (.bvh): degrees, in the order of channels that each joint names; y up, z out of the face."""
+"""Head and neck rotation from Biovision hierarchies (.bvh): degrees, in each joint's channel order; y up, z out of the face."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mimaface.protocol.motion import MotionClip
 
 from .base import Reader, Recorded
 
-WANTED = re.compile(r"(?i)(^|[^a-z])(neck|head)(?!.*(end|top|nub|site))")
+HEAD_OR_NECK = re.compile(r"(?i)(^|[^a-z])(neck|head)(?!.*(end|top|nub|site))")
 
 
 def _recognises(name: str, start: bytes) -> bool:
@@ -38,7 +38,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
             title = " ".join(words[1:])
         elif words and words[0].upper() == "CHANNELS":
             channels = words[2:]
-            if WANTED.search(title.rpartition(":")[2]):
+            if HEAD_OR_NECK.search(title.rpartition(":")[2]):
                 joints.append((title, width, channels))
             width += len(channels)
     if not joints:

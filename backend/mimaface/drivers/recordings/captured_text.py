@@ -1,4 +1,5 @@
-"""Recordings of iFacialMocap and Facemotion3d: a line a frame, each as their streams send it (see ``streams/ifacialmocap.py``)."""
+"""Recordings of iFacialMocap and Facemotion3d: one frame per line, in the format of their streams
+(``streams/ifacialmocap.py``)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from mimaface.protocol.rotation import quaternion_to_matrix
 
 from .base import Reader, Recorded, at_rate
 
-USUAL = 60.0  # frames a second that both apps record at
+DEFAULT_RATE = 60.0  # frames per second at which both apps record
 RATE = re.compile(r"(?i)\b(?:fps|frame ?rate)\W{1,3}([0-9.]+)")
 
 
@@ -41,7 +42,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
             continue
         if sample is not None:
             samples.append(sample)
-    time, warnings = at_rate(len(samples), rate, settings, USUAL)
+    time, warnings = at_rate(len(samples), rate, settings, DEFAULT_RATE)
     if other:
         warnings.append(f"{other} lines are no frames of iFacialMocap, and were left out")
     face = np.array([sample.blendshapes is not None for sample in samples], bool)

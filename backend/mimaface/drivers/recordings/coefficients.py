@@ -1,7 +1,8 @@
-"""Coefficients of the Basel face as MATLAB files: of Deep3DFaceRecon (Deng et al. 2019) and SadTalker (Zhang et al. 2023).
+"""Basel face coefficients in MATLAB files of Deep3DFaceRecon (Deng et al. 2019) and SadTalker (Zhang et al. 2023).
 
-Radians; the angles turn R = Rz · Ry · Rx about our axes: + down, + to the subject's left, + toward the subject's right shoulder. The 64
-expressions are kept as they are: they are the Basel face's own, which Released shows; no table makes ARKit's of them.
+Angles are in radians, R = Rz · Ry · Rx about the axes of docs/CONVENTIONS.md: x + down, y + to the subject's left, z + toward the
+subject's right shoulder. The 64 expression coefficients are passed on unchanged to the released checkpoint; no mapping to ARKit
+exists.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from mimaface.protocol.motion import MotionClip
 from .base import Reader, Recorded, at_rate
 
 Array = NDArray[Any]
-USUAL = 25.0  # frames a second of both projects' videos
+DEFAULT_RATE = 25.0  # frames per second of both projects' videos
 EXPRESSION = 64
-LARGEST = 1 << 28  # bytes of a file; 200,000 frames of 73 numbers have 117 MB
+LARGEST = 1 << 28  # bytes; 200,000 frames of 73 numbers take 117 MB
 
 
 def _recognises(name: str, start: bytes) -> bool:
@@ -38,7 +39,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
     try:
         found = loadmat(io.BytesIO(content))
-    except Exception as error:  # the reader of a foreign format fails in its own many ways
+    except Exception as error:  # the parser raises many kinds of errors on malformed bytes
         raise InvalidMotion(f"{name}: the .mat is damaged ({error})", "write it again") from error
     warnings = ["its expressions are the Basel face's: only the engine Released shows them"]
     if "coeff_3dmm" in found:
@@ -54,7 +55,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         raise InvalidMotion(f"{name}: neither coeff_3dmm nor exp and angle is in it", "use a .mat of SadTalker or Deep3DFaceRecon")
     if not np.isfinite(expression).all():
         raise InvalidMotion(f"{name}: a coefficient is no number", "write it again")
-    time, notes = at_rate(len(angles), 0.0, settings, USUAL)
+    time, notes = at_rate(len(angles), 0.0, settings, DEFAULT_RATE)
     face = np.ones(len(angles), bool)
     head = Rotation.from_euler("ZYX", angles[:, ::-1]).as_matrix()
     return Recorded(time, face, None, head, None, None, [*warnings, *notes], expression.astype(np.float32)).clip(name, "coefficients")

@@ -1,6 +1,8 @@
-"""Results of MediaPipe's face landmarker as JSON, of its Python and its JavaScript: 51 blendshapes by name, and the head as 4 × 4 in centimetres.
+"""MediaPipe face landmarker results as JSON from Python or JavaScript: 51 blendshapes by name, and the head as a 4 × 4 matrix in
+centimetres.
 
-The matrix is head → camera with y up and z toward the viewer, as ours. JavaScript writes it column by column (``data`` with ``rows``).
+The matrix is head → camera with y up and z toward the viewer, as in docs/CONVENTIONS.md. JavaScript writes it by column (``data``
+with ``rows``).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from mimaface.protocol.motion import MotionClip
 from .base import Reader, Recorded, at_rate
 
 Array = NDArray[Any]
-USUAL = 30.0  # frames a second of a webcam
+DEFAULT_RATE = 30.0  # frames per second of a webcam
 TIMES = {"timestampms": 1e-3, "timestamp": 1e-3, "timems": 1e-3, "time": 1.0, "seconds": 1.0}  # name → seconds
 
 
@@ -30,35 +32,35 @@ def _recognises(name: str, start: bytes) -> bool:
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     try:
-        told = json.loads(content)
+        content = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "write the results again") from error
-    frames = told if isinstance(told, list) else _frames(told)
-    rates = [told[key] for key in ("fps", "frame_rate", "frameRate") if isinstance(told, dict) and isinstance(told.get(key), (int, float))]
+    frames = content if isinstance(content, list) else _frames(content)
+    rates = [content[key] for key in ("fps", "frame_rate", "frameRate") if isinstance(content, dict) and isinstance(content.get(key), (int, float))]
     weights, heads, face = np.zeros((len(frames), 52)), np.tile(np.eye(4), (len(frames), 1, 1)), np.zeros(len(frames), bool)
-    times, with_head, odd = [], True, set()
+    times, with_head, unknown = [], True, set()
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict):
             raise InvalidMotion(f"{name}: frame {index} is no result of the landmarker", "write the results again")
         times.append(next((float(when) * unit for key, unit in TIMES.items() if isinstance(when := _value(frame, key), (int, float))), np.nan))
-        pairs = _shapes(frame)
+        pairs = _blendshapes(frame)
         face[index] = bool(pairs)
         for shape, score in pairs:
             place = index_of(shape)
             if place >= 0:
                 weights[index, place] = score
             elif shape not in ("_neutral", ""):
-                odd.add(shape)
+                unknown.add(shape)
         matrix = _matrix(frame)
         if matrix is not None:
             heads[index] = matrix
         elif pairs:
             with_head = False
-    time, warnings = at_rate(len(frames), next((float(rate) for rate in rates), 0.0), settings, USUAL)
+    time, warnings = at_rate(len(frames), next((float(rate) for rate in rates), 0.0), settings, DEFAULT_RATE)
     if not np.isnan(times).any():
         time, warnings = np.array(times), []
-    if odd:
-        warnings.append(f"not known and left out: {', '.join(sorted(odd)[:5])}")
+    if unknown:
+        warnings.append(f"not known and left out: {', '.join(sorted(unknown)[:5])}")
     if not with_head:
         warnings.append("not every frame has its matrix of the head: the head stays still")
     head, position = (heads[:, :3, :3], heads[:, :3, 3] / 100) if with_head else (None, None)
@@ -67,10 +69,10 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     return Recorded(time, face, weights, head, position, None, warnings).clip(name, "mediapipe")
 
 
-def _frames(told: dict[str, Any]) -> list[Any]:
-    """The list of results in an object, or the object itself as the only one."""
-    lists = (value for value in told.values() if isinstance(value, list) and value and isinstance(value[0], dict))
-    return next((value for value in lists if _value(value[0], "faceblendshapes", "blendshapes") is not None), [told])
+def _frames(content: dict[str, Any]) -> list[Any]:
+    """Returns the list of results in an object, or the object as the only result."""
+    lists = (value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict))
+    return next((value for value in lists if _value(value[0], "faceblendshapes", "blendshapes") is not None), [content])
 
 
 def _value(frame: dict[str, Any], *names: str) -> Any:
@@ -78,8 +80,8 @@ def _value(frame: dict[str, Any], *names: str) -> Any:
     return next((plain[name] for name in names if name in plain), None)
 
 
-def _shapes(frame: dict[str, Any]) -> list[tuple[str, float]]:
-    """(name, score) of the first face; none where there is no face."""
+def _blendshapes(frame: dict[str, Any]) -> list[tuple[str, float]]:
+    """Returns (name, score) of the first face; [] without a face."""
     found = _value(frame, "faceblendshapes", "blendshapes")
     while isinstance(found, list) and found and isinstance(found[0], list):
         found = found[0]
@@ -92,7 +94,7 @@ def _shapes(frame: dict[str, Any]) -> list[tuple[str, float]]:
 
 
 def _matrix(frame: dict[str, Any]) -> Array | None:
-    """The head's 4 × 4 of the first face, or None."""
+    """Returns the 4 × 4 head matrix of the first face, or None."""
     found = _value(frame, "facialtransformationmatrixes", "facialtransformationmatrices", "facialtransformationmatrix", "matrix")
     if isinstance(found, list) and len(found) == 1:
         found = found[0]

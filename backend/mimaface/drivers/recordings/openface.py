@@ -1,7 +1,8 @@
-"""OpenFace 2's CSV (Baltrušaitis, Zadeh, Lim and Morency 2018): action units, head and gaze of one face a row.
+"""OpenFace 2 CSV (Baltrušaitis, Zadeh, Lim and Morency 2018): action units, head and gaze of one face per row.
 
-Axes of computer vision: x to the right of the picture, y down, z away from the camera. ``pose_R`` in radians, R = Rx · Ry · Rz, Rx + looks down,
-Ry + to the subject's right; ``pose_T`` in millimetres; ``gaze_0`` is the eye at the left of the picture, the subject's right.
+Axes of computer vision: x to the right of the picture, y down, z away from the camera. ``pose_R`` in radians, R = Rx · Ry · Rz,
+Rx + looks down, Ry + to the subject's right; ``pose_T`` in millimetres; ``gaze_0`` is the eye at the left of the picture, the
+subject's right.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 
-from .base import UPSIDE_DOWN, Reader, Recorded
+from .base import VISION_AXES, Reader, Recorded
 
 Array = NDArray[Any]
-FULL = 5.0  # an action unit at its strongest
-# action unit → blendshapes and their share of it. FACS names the muscle, ARKit what is seen; units have no sides.
-UNITS: dict[str, dict[str, float]] = {
+LARGEST_INTENSITY = 5.0  # largest intensity of an action unit
+# action unit → blendshapes and their share; ``*`` is both sides, for units have no sides
+ACTION_UNITS: dict[str, dict[str, float]] = {
     "AU01": {"browInnerUp": 1}, "AU02": {"browOuterUp*": 1}, "AU04": {"browDown*": 1}, "AU05": {"eyeWide*": 1}, "AU06": {"cheekSquint*": 1},
     "AU07": {"eyeSquint*": 1}, "AU09": {"noseSneer*": 1}, "AU10": {"mouthUpperUp*": 1}, "AU12": {"mouthSmile*": 1}, "AU14": {"mouthDimple*": 1},
     "AU15": {"mouthFrown*": 1}, "AU17": {"mouthShrugLower": 1}, "AU20": {"mouthStretch*": 1}, "AU23": {"mouthPress*": 1},
@@ -59,19 +60,19 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         warnings.append("several faces are in the file: the first was taken")
         values = values[kept]
     turned = Rotation.from_euler("XYZ", np.stack([column(f"pose_R{axis}") for axis in "xyz"], axis=1)).as_matrix()
-    head = UPSIDE_DOWN @ turned @ UPSIDE_DOWN
-    position = np.stack([column(f"pose_T{axis}", np.nan) for axis in "xyz"], axis=1) / 1000 @ UPSIDE_DOWN
+    head = VISION_AXES @ turned @ VISION_AXES
+    position = np.stack([column(f"pose_T{axis}", np.nan) for axis in "xyz"], axis=1) / 1000 @ VISION_AXES
     weights = np.zeros((len(values), len(BLENDSHAPE_NAMES)))
-    for unit, shares in UNITS.items():
+    for unit, shares in ACTION_UNITS.items():
         for shape, share in shares.items():
             for side in ("Left", "Right") if shape.endswith("*") else ("",):
-                weights[:, BLENDSHAPE_INDEX[shape.rstrip("*") + side]] += share * column(f"{unit}_r") / FULL
-    has_units = any(f"{unit}_r" in place for unit in UNITS)
+                weights[:, BLENDSHAPE_INDEX[shape.rstrip("*") + side]] += share * column(f"{unit}_r") / LARGEST_INTENSITY
+    has_units = any(f"{unit}_r" in place for unit in ACTION_UNITS)
     if not has_units:
         warnings.append("the file has no action units (AU01_r …): head and gaze only")
     gaze = None
     if "gaze_0_x" in place and "gaze_1_x" in place:
-        sight = np.stack([np.stack([column(f"gaze_{eye}_{axis}") for axis in "xyz"], axis=1) for eye in (1, 0)], axis=1) @ UPSIDE_DOWN
+        sight = np.stack([np.stack([column(f"gaze_{eye}_{axis}") for axis in "xyz"], axis=1) for eye in (1, 0)], axis=1) @ VISION_AXES
         x, y, z = np.moveaxis(np.einsum("tij,tei->tej", head, sight), 2, 0)
         gaze = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=2)
     time = column("timestamp") if "timestamp" in place else np.arange(len(values)) / (settings.timecode_rate or 30)
@@ -87,7 +88,7 @@ def _numbers(rows: Any, header: list[str], name: str) -> Array:
         if not cells:
             continue
         if len(cells) < len(header):
-            break  # the last line of a file that was cut off
+            break  # the last line of a truncated file
         try:
             values.append([float(cell) for cell in cells[: len(header)]])
         except ValueError as error:

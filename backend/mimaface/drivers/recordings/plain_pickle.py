@@ -1,7 +1,7 @@
-"""Data out of a pickle without unpickling it: numbers, texts, lists, dictionaries and numpy's arrays. Anything else is refused before it acts.
+"""Reads numbers, strings, lists, dictionaries and numpy arrays from a pickle without unpickling it; anything else raises.
 
-A pickle is a program. :mod:`pickletools` only takes it apart; this carries out those of its steps that build data, and knows no function but
-numpy's own three for arrays, whose work it does itself.
+A pickle is a program. :mod:`pickletools` parses it into opcodes; this module interprets only those that build data, and its own
+code replaces the few numpy functions that build arrays.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 from mimaface.protocol.errors import InvalidMotion
 
-MOST_STEPS = 5_000_000  # of a pickle; 200,000 frames of a template have 4 million
+MOST_OPCODES = 5_000_000  # opcodes; 200,000 frames of a template have 4 million
 LARGEST = 1 << 28  # bytes
 ARRAYS = {f"numpy.{core}.multiarray {name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")}
-BUFFERS = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}  # of protocol 5
+BUFFERS = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}  # of pickle protocol 5
 KNOWN = ARRAYS | BUFFERS | {"numpy ndarray", "numpy dtype", "_codecs encode"}
 PUSHED = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
@@ -27,16 +27,16 @@ MARK = object()
 
 
 class _Name(str):
-    """A function that a pickle names."""
+    """A function named in a pickle."""
 
 
 class _Array:
-    """An array that is being made: ``BUILD`` gives it shape, kind and bytes."""
+    """An array under construction: ``BUILD`` sets shape, dtype and data."""
 
     value: Any = None
 
 
-class _Kind:
+class _DType:
     """A numpy dtype of plain numbers."""
 
     def __init__(self, code: Any) -> None:
@@ -46,20 +46,20 @@ class _Kind:
 
 
 def read_plain(content: bytes, name: str) -> Any:
-    """The data of a pickle. Raises :class:`InvalidMotion` for code, objects, damage, and what is too large."""
+    """Returns the data of a pickle. Raises :class:`InvalidMotion` for code, objects, damaged and too large files."""
     if len(content) > LARGEST:
         raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
     machine = _Machine()
     try:
         for count, (step, argument, _) in enumerate(pickletools.genops(content)):
-            if count > MOST_STEPS:
+            if count > MOST_OPCODES:
                 raise ValueError("it has too many steps")
             if step.name == "STOP":
                 return _plain(machine.stack.pop())
             machine.do(step.name, argument)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError, UnicodeError) as error:
         raise InvalidMotion(
-            f"{name}: it is not read, for it holds more than numbers, or is damaged ({error})", "export a template of plain numbers and arrays"
+            f"{name}: refused: the file contains more than numbers, or is damaged ({error})", "export a template of plain numbers and arrays"
         ) from error
     raise InvalidMotion(f"{name}: the file ends too early", "export it again")
 
@@ -69,13 +69,13 @@ def _plain(value: Any) -> Any:
         if value.value is None:
             raise ValueError("an array without values")
         return value.value
-    if isinstance(value, (_Name, _Kind)):
+    if isinstance(value, (_Name, _DType)):
         raise ValueError("a function where data should be")
     return value
 
 
 class _Machine:
-    """The stack and the memory of a pickle's steps."""
+    """Stack and memo of the pickle machine."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -127,8 +127,8 @@ class _Machine:
             title, module = stack.pop(), stack.pop()
             stack.append(_known(f"{module} {title}"))
         elif step == "REDUCE":
-            given, function = stack.pop(), stack.pop()
-            stack.append(_made(function, given))
+            arguments, function = stack.pop(), stack.pop()
+            stack.append(_made(function, arguments))
         elif step == "BUILD":
             state = stack.pop()
             _build(stack[-1], state)
@@ -148,29 +148,29 @@ def _known(function: str) -> _Name:
     return _Name(function)
 
 
-def _made(function: Any, given: Any) -> Any:
-    """What one of the known functions makes of its arguments, by lines of our own."""
+def _made(function: Any, arguments: Any) -> Any:
+    """Returns the result of one of the known functions, computed here."""
     if not isinstance(function, _Name):
         raise ValueError("it calls what is no function")
     if function.endswith("_reconstruct"):
         return _Array()
     if function == "numpy dtype":
-        return _Kind(given[0])
+        return _DType(arguments[0])
     if function.endswith(" scalar"):
-        kind, raw = given
+        kind, raw = arguments
         return np.frombuffer(raw, kind.value)[0].item()
     if function in BUFFERS:
-        raw, kind, shape, order = given
+        raw, kind, shape, order = arguments
         made = _Array()
         made.value = np.frombuffer(bytes(raw), kind.value).reshape(shape, order=order)
         return made
-    if function == "_codecs encode":  # how the protocols before 3 write bytes
-        return given[0].encode("latin-1")
+    if function == "_codecs encode":  # encodes bytes in protocols before 3
+        return arguments[0].encode("latin-1")
     raise ValueError(f"it calls {function}")
 
 
 def _build(target: Any, state: Any) -> None:
-    if isinstance(target, _Kind):
+    if isinstance(target, _DType):
         order = state[1]
         if order in ("<", ">"):
             target.value = target.value.newbyteorder(order)

@@ -1,4 +1,4 @@
-"""Blendshapes by name as JSON: Audio2Face's export (``facsNames``, ``weightMat``), which Faceit reads and writes, and Rokoko's frames."""
+"""Blendshapes by name as JSON: Audio2Face (``facsNames``, ``weightMat``; also Faceit) and Rokoko."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mimaface.protocol.texts import some
 from .base import Reader, Recorded, at_rate
 
 Array = NDArray[Any]
-USUAL = 60.0  # frames a second of both
+DEFAULT_RATE = 60.0  # frames per second of both programs
 
 
 def _recognises(name: str, start: bytes) -> bool:
@@ -32,17 +32,17 @@ def _recognises(name: str, start: bytes) -> bool:
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     text = content.decode("utf-8-sig", "replace")
     try:
-        told = json.loads(text)
+        content = json.loads(text)
     except ValueError:
         try:
-            told = [json.loads(line) for line in text.splitlines() if line.strip()]  # a frame a line, as it was sent
+            content = [json.loads(line) for line in text.splitlines() if line.strip()]  # JSON Lines: one frame per line
         except (ValueError, RecursionError) as error:
             raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "export the recording again") from error
-    if isinstance(told, dict) and "weightMat" in told:
-        names, values, times = [str(title) for title in told["facsNames"]], told["weightMat"], None
-        rate = float(told.get("exportFps") or 0)
+    if isinstance(content, dict) and "weightMat" in content:
+        names, values, times = [str(title) for title in content["facsNames"]], content["weightMat"], None
+        rate = float(content.get("exportFps") or 0)
     else:
-        names, values, times, rate = _of_rokoko(told if isinstance(told, list) else told.get("frames", [told]), name)
+        names, values, times, rate = _read_rokoko(content if isinstance(content, list) else content.get("frames", [content]), name)
     weights, face = np.zeros((len(values), 52)), np.array([row is not None for row in values], bool)
     columns = [(index, place) for index, title in enumerate(names) if (place := index_of(title)) >= 0]
     if not columns:
@@ -53,18 +53,19 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         for index, place in columns if given is not None else ():
             row[place] = float(given[index])
     weights, notes = as_shares(weights, settings.values)
-    time, warnings = at_rate(len(values), rate, settings, USUAL)
+    time, warnings = at_rate(len(values), rate, settings, DEFAULT_RATE)
     if times is not None and not settings.timecode_rate:
         time, warnings = np.array(times), []
-    other = [title for title in names if index_of(title) < 0]
-    if other:
-        warnings.append(f"not known and left out: {some(other)}")
+    unknown = [title for title in names if index_of(title) < 0]
+    if unknown:
+        warnings.append(f"not known and left out: {some(unknown)}")
     warnings.append("the file has no head: it stays still")
     return Recorded(time, face, weights, None, None, None, [*warnings, *notes]).clip(name, "weights_json")
 
 
-def _of_rokoko(frames: list[Any], name: str) -> tuple[list[str], list[list[float] | None], list[float] | None, float]:
-    """Names, values (None without a face), seconds if every frame has them, and the rate, of the first actor with a face."""
+def _read_rokoko(frames: list[Any], name: str) -> tuple[list[str], list[list[float] | None], list[float] | None, float]:
+    """Returns names, values (None without a face), seconds if every frame has them, and the rate, of the first actor with a
+    face."""
     names: list[str] = []
     values: list[list[float] | None] = []
     times: list[float] = []

@@ -1,4 +1,4 @@
-"""Live face capture from the network or a webcam, by the address that a user types: ``livelink://:11111``, ``webcam:0``."""
+"""Live face capture from the network or a webcam, opened by address: ``livelink://:11111``, ``webcam:0``."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ KINDS: dict[str, Callable[[], Decoder]] = {
     "livelink": LiveLinkFace, "ifacialmocap": IFacialMocap, "vts": VTubeStudio, "meowface": lambda: VTubeStudio(eyes=False), "vmc": Vmc,
     "openseeface": OpenSeeFace,
 }  # fmt: skip
-WEBCAM = "webcam"  # its camera follows: a number, or a name
-ASKED = ("vts", "meowface")  # telephones that send only to who asks them
+WEBCAM = "webcam"  # followed by the camera's number or name
+ON_REQUEST = ("vts", "meowface")  # phone apps that send only on request
 ADDRESS = re.compile(r"([a-z]+):(?://)?(\[[0-9a-f:]+\]|[^:/\[\]\s]*)(?::(\d{1,5}))?/?")
 
 
 def open_stream(address: str) -> Input:
-    """A receiver for ``KIND:``, ``KIND://HOST`` or ``KIND://HOST:PORT``, the port being the one of this computer that is listened at; or a webcam
+    """Returns a receiver for ``KIND:``, ``KIND://HOST`` or ``KIND://HOST:PORT``, where the port is the local one to listen on, or a webcam
     for ``webcam:NUMBER`` or ``webcam:NAME``.
 
-    The host of ``vts``, ``meowface`` and ``ifacialmocap`` is the telephone, which is asked to send; that of the others is the address of
-    this computer to listen at, empty for all of them. Raises :class:`InvalidInput` and :class:`NotInstalled`.
+    The host of ``vts``, ``meowface`` and ``ifacialmocap`` is the phone, which receives a request to send; that of other kinds is
+    the local address to listen on, empty for all. Raises :class:`InvalidInput` and :class:`NotInstalled`.
     """
     if address.strip().partition(":")[0] == WEBCAM:
         return Webcam(address.strip().partition(":")[2].removeprefix("//") or "0")
@@ -44,9 +44,9 @@ def open_stream(address: str) -> Input:
             f"use one of {', '.join(f'{kind}:' for kind in (*KINDS, WEBCAM))}, as livelink://:11111 or webcam:0",
         )
     kind, host, port = found[1], found[2], int(found[3]) if found[3] else None
-    if kind in ASKED and not host:
-        raise InvalidInput(f"{kind}: the telephone must be asked", f"add its address, as {kind}://192.168.0.20; the app shows it")
+    if kind in ON_REQUEST and not host:
+        raise InvalidInput(f"{kind}: the address of the phone is missing", f"give it as {kind}://192.168.0.20; the app shows it")
     decoder = KINDS[kind]()
-    if kind in (*ASKED, "ifacialmocap") and host:
-        return Receiver(decoder, "", port if port is not None else 0 if kind in ASKED else None, peer=host)
+    if kind in (*ON_REQUEST, "ifacialmocap") and host:
+        return Receiver(decoder, "", port if port is not None else 0 if kind in ON_REQUEST else None, peer=host)
     return Receiver(decoder, host, port)

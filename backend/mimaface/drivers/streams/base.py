@@ -1,4 +1,4 @@
-"""What every stream of face capture gives: samples of one face, decoded from packets whose bytes are a stranger's."""
+"""Interface of face-capture streams: decoders that turn untrusted packets into samples of one face."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
 
 Array = NDArray[Any]
-LARGEST_WEIGHT = 10.0  # of a blendshape: more is no recording of a face, and the packet is refused
+LARGEST_WEIGHT = 10.0  # largest plausible blendshape; packets with larger ones are rejected
 
 
 class UnknownPacket(Exception):
-    """A packet that is not of this stream; the text is "" or a sentence that helps the sender's user."""
+    """A packet that does not belong to the stream; its text is "" or a hint for the user."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One moment of one face.
 
-    seconds               on the sender's clock where it sends one, else when the packet came; from any start
-    blendshapes (52,)     in the order of ``BLENDSHAPE_NAMES``, nominal 0–1; None where the sender sees no face
-    head_quat (4,)        w, x, y, z, head → camera; None where it is not sent
-    head_pos (3,)         metres, camera frame; None where it is not sent
-    gaze (2, 2)           radians, [left eye, right eye] × [yaw, pitch], head frame; None where it is not sent
-    timecode              hours:minutes:seconds:frames of the sender; "" where it has none
+      seconds               on the sender's clock if it sends one, else the arrival time; any origin
+      blendshapes (52,)     in the order of ``BLENDSHAPE_NAMES``, nominal 0–1; None if the sender sees no face
+      head_quat (4,)        w, x, y, z, head → camera; None if not sent
+      head_pos (3,)         metres, camera frame; None if not sent
+      gaze (2, 2)           radians, [left eye, right eye] × [yaw, pitch], head frame; None if not sent
+      timecode              hours:minutes:seconds:frames of the sender, or ""
     """
 
     seconds: float
@@ -44,17 +44,18 @@ class Sample:
 
 
 class Decoder(Protocol):
-    """Turns the packets of one kind of stream into samples; holds what is split over several packets."""
+    """Turns packets of one kind of stream into samples; keeps state that spans packets."""
 
-    name: str  # as its users call it
-    port: int  # where its packets come to, usually
-    largest: int  # bytes of a packet; larger ones are dropped unread
+    name: str  # product name
+    port: int  # default port of the stream
+    largest: int  # bytes; larger packets are dropped unread
 
     def decode(self, packet: bytes, arrived: float) -> Sample | None:
-        """The sample that this packet completes, or None. Raises :class:`UnknownPacket` and nothing else, whatever the bytes are."""
+        """Returns the sample that this packet completes, or None. Raises only :class:`UnknownPacket`, whatever the bytes are."""
 
     def greeting(self, port: int) -> bytes:
-        """What is sent to a telephone, again and again, so that it sends to our ``port``; b"" where it is set up in the app."""
+        """Returns the request, sent repeatedly to the phone, to send to ``port``; b"" for senders that are set up by their
+        user."""
 
 
 class Input(Protocol):
@@ -96,12 +97,12 @@ class Input(Protocol):
 
 @lru_cache(maxsize=4096)
 def index_of(name: str) -> int:
-    """The place of a blendshape by any of its spellings, or −1."""
+    """Returns the index of a blendshape in any of its spellings, or −1."""
     return BLENDSHAPE_INDEX.get(known_column(name), -1) if len(name) < 60 else -1
 
 
 def weights_of(pairs: Iterable[tuple[str, float]]) -> tuple[Array, int]:
-    """Blendshapes (52,) of (name, weight), other names passed over, and how many were known."""
+    """Returns blendshapes (52,) from (name, weight) pairs, ignoring unknown names, and the number of known ones."""
     weights, known = np.zeros(len(BLENDSHAPE_NAMES), np.float32), 0
     for name, value in pairs:
         index = index_of(name)
@@ -111,14 +112,14 @@ def weights_of(pairs: Iterable[tuple[str, float]]) -> tuple[Array, int]:
 
 
 def plausible(weights: Array) -> Array:
-    """The same weights. Raises :class:`UnknownPacket` when one is no number, or far from 0–1."""
+    """Returns ``weights``. Raises :class:`UnknownPacket` if one is not finite or larger than ``LARGEST_WEIGHT``."""
     if not np.isfinite(weights).all() or np.abs(weights).max(initial=0.0) > LARGEST_WEIGHT:
         raise UnknownPacket
     return weights
 
 
 def finite(values: Iterable[float]) -> list[float]:
-    """The same numbers. Raises :class:`UnknownPacket` when one is not finite."""
+    """Returns the values as floats. Raises :class:`UnknownPacket` if one is not finite."""
     numbers = [float(value) for value in values]
     if not all(math.isfinite(value) for value in numbers):
         raise UnknownPacket
@@ -126,12 +127,14 @@ def finite(values: Iterable[float]) -> list[float]:
 
 
 def quaternion_of(yaw: float, pitch: float, roll: float) -> Array:
-    """Head angles in radians, signs of docs/CONVENTIONS.md → (4,)."""
+    """Returns the quaternion (4,) of head angles in radians, with the signs of docs/CONVENTIONS.md."""
     return matrix_to_quaternion(head_angles_to_matrix(np.array([yaw, pitch, roll])))
 
 
 def from_arkit_degrees(head: Iterable[float], left: Iterable[float], right: Iterable[float]) -> tuple[Array, Array]:
-    """Head (x, y, z) and eyes (x, y, …) in degrees about ARKit's axes – x + down, y + to the subject's left – as head_quat and gaze."""
+    """Converts head (x, y, z) and eyes (x, y, …) in degrees about ARKit's axes – x + down, y + to the subject's left – to
+    head_quat and gaze.
+    """
     x, y, z = (math.radians(value) for value in finite(head))
     eyes = [[math.radians(eye[1]), -math.radians(eye[0])] for eye in (finite(left), finite(right))]
     return quaternion_of(y, -x, -z), np.array(eyes, np.float32)

@@ -9,13 +9,14 @@ import numpy as np
 from .base import Sample, UnknownPacket, finite, from_arkit_degrees, weights_of
 
 START = b"iFacialMocap_sahuasouryya9218sauhuiayeta91555dy3719|sendDataVersion=v2"
-FEWEST_KNOWN = 10  # names of blendshapes that make a text one of this stream
-WEIGHT = re.compile(r"([A-Za-z][A-Za-z_]*?)\s*[&-]\s*(-?[0-9.]+)")  # version 1 separates with "-", and has no negative weights
+FEWEST_BLENDSHAPES = 10  # known blendshapes that a packet must contain to belong to this stream
+WEIGHT = re.compile(r"([A-Za-z][A-Za-z_]*?)\s*[&-]\s*(-?[0-9.]+)")  # version 1 separates with "-" and has no negative weights
 
 
 class IFacialMocap:
-    """``name&int|…|=head#rx,ry,rz,px,py,pz|rightEye#rx,ry,rz|leftEye#rx,ry,rz|``: weights in percent, degrees about ARKit's axes,
-    metres. There is no time in a packet."""
+    """Packets ``name&int|…|=head#rx,ry,rz,px,py,pz|rightEye#rx,ry,rz|leftEye#rx,ry,rz|``: weights in percent, degrees about
+    ARKit's axes, metres; no timestamp.
+    """
 
     name, port, largest = "iFacialMocap", 49983, 8192
 
@@ -28,7 +29,7 @@ class IFacialMocap:
             raise UnknownPacket from error
 
     def greeting(self, port: int) -> bytes:
-        """Asks for version 2, which has negative weights."""
+        """Requests version 2, which has negative weights."""
         return START
 
     def _decode(self, text: str, arrived: float) -> Sample:
@@ -44,7 +45,7 @@ class IFacialMocap:
                 else:
                     weights.append((found[1], float(found[2]) / 100))
         blendshapes, known = weights_of(weights)
-        if known < FEWEST_KNOWN:
+        if known < FEWEST_BLENDSHAPES:
             raise UnknownPacket
         if not tracked:
             return Sample(arrived)

@@ -11,14 +11,15 @@ from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from .base import Sample, UnknownPacket, finite, plausible, quaternion_of
 
 VERSION = 6
-LONGEST_NAME = 256  # bytes of a device's or subject's name
-VALUES = len(BLENDSHAPE_NAMES) + 9  # blendshapes in ARKit's order, then yaw, pitch, roll of head, left and right eye
+LONGEST_NAME = 256  # bytes of a device or subject name
+VALUES = len(BLENDSHAPE_NAMES) + 9  # blendshapes in ARKit's order, then yaw, pitch, roll of head, left eye and right eye
 
 
 class LiveLinkFace:
-    """Big-endian: u8 6; device and subject, i32 length and bytes each; i32 frame; f32 subframe; i32 rate numerator, denominator;
-    u8 61; 61 × f32 radians and weights. A packet without a face ends after the rate. Eyes: yaw + right, pitch + down; head: yaw +
-    left, pitch + up, roll + right shoulder."""
+    """Packets, big-endian: u8 6; device and subject, each i32 length and bytes; i32 frame; f32 subframe; i32 rate numerator and
+    denominator; u8 61; 61 × f32 weights and radians. A packet without a face ends after the rate. Eyes: yaw + right, pitch +
+    down; head: yaw + left, pitch + up, roll + right shoulder.
+    """
 
     name, port, largest = "Live Link Face", 11111, 2048
 
@@ -30,7 +31,7 @@ class LiveLinkFace:
             raise UnknownPacket from error
 
     def greeting(self, port: int) -> bytes:
-        """The app is told our address by its user."""
+        """Returns b"": the user enters our address in the app."""
         return b""
 
     def _decode(self, packet: bytes) -> Sample:
@@ -58,7 +59,7 @@ METAHUMAN = "the app sends in its MetaHuman mode: in Live Link Face, choose Live
 
 
 def _timecode(frame: int, rate: int) -> str:
-    """Of a frame since midnight, at ``rate`` frames a second as timecode counts them."""
+    """Returns the timecode of a frame since midnight at ``rate`` frames per second."""
     seconds, rest = divmod(frame, rate)
     return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{rest:02}"
 
@@ -72,7 +73,7 @@ def _text(packet: bytes, place: int) -> tuple[str, int]:
 
 
 def _is_metahuman(packet: bytes) -> bool:
-    """Whether a packet begins as those of the other mode do: u16 version, u16 length and a subject's name, whatever the byte order."""
+    """Returns whether a packet starts like MetaHuman mode's: u16 version, u16 length and a subject name, in either byte order."""
     for order in ("<", ">"):
         if len(packet) > 8:
             version, length = struct.unpack_from(f"{order}HH", packet)

@@ -1,4 +1,4 @@
-"""OpenSeeFace, a webcam tracker for all systems, over UDP."""
+"""OpenSeeFace, a webcam tracker for desktop systems, over UDP."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 
 from .base import Array, Sample, UnknownPacket, finite, plausible, quaternion_of
 
-FACE = 1785  # bytes of one face
+FACE_BYTES = 1785  # bytes of one face
 HEADER = struct.Struct("<diffffBf4f3f3f")  # time, id, size, openness right and left, found, error, quaternion, Euler, translation
-POINTS = HEADER.size + 4 * (68 + 2 * 68)  # bytes before the 70 points (x, y, z)
-FEATURES = FACE - 4 * 14
-# (feature, blendshape, gain): a feature is −1 to 1 away from the person's usual face; the positive part times the gain is a weight.
-# The order is the tracker's: eyes, brows (steepness, up, quirk) and mouth corners (up, outwards) of both sides, mouth open, wide.
-MEANINGS = (
+POINTS_OFFSET = HEADER.size + 4 * (68 + 2 * 68)  # bytes before the 70 points (x, y, z)
+FEATURES_OFFSET = FACE_BYTES - 4 * 14
+# (feature, blendshape, gain): a feature is −1 to 1 relative to the person's usual face; its positive part times the gain is the
+# weight. Tracker's order: eyes, brows (steepness, up, quirk) and mouth corners (up, outwards) of both sides, mouth open, wide.
+FEATURE_GAINS = (
     (3, "browOuterUpLeft", 1.0), (3, "browDownLeft", -1.0), (6, "browOuterUpRight", 1.0), (6, "browDownRight", -1.0),
     (8, "mouthSmileLeft", 1.0), (8, "mouthFrownLeft", -1.0), (10, "mouthSmileRight", 1.0), (10, "mouthFrownRight", -1.0),
     (12, "jawOpen", 1.0), (13, "mouthStretchLeft", 0.5), (13, "mouthStretchRight", 0.5), (13, "mouthPucker", -1.0),
@@ -25,13 +25,13 @@ MEANINGS = (
 
 
 class OpenSeeFace:
-    """Little-endian, 1785 bytes a face, faces one after the other; the first is read."""
+    """Packets, little-endian: 1785 bytes per face, of which the first face is read."""
 
-    name, port, largest = "OpenSeeFace", 11573, 40 * FACE
+    name, port, largest = "OpenSeeFace", 11573, 40 * FACE_BYTES
 
     def decode(self, packet: bytes, arrived: float) -> Sample | None:
         """See :meth:`Decoder.decode`."""
-        if not packet or len(packet) % FACE:
+        if not packet or len(packet) % FACE_BYTES:
             raise UnknownPacket
         seconds, _, _, _, right_open, left_open, found, _, *turn = finite(HEADER.unpack_from(packet))
         if not found:
@@ -39,15 +39,15 @@ class OpenSeeFace:
         weights = np.zeros(len(BLENDSHAPE_NAMES), np.float32)
         weights[BLENDSHAPE_INDEX["eyeBlinkLeft"]] = min(max(1 - left_open, 0.0), 1.0)
         weights[BLENDSHAPE_INDEX["eyeBlinkRight"]] = min(max(1 - right_open, 0.0), 1.0)
-        features = finite(struct.unpack_from("<14f", packet, FEATURES))
-        for index, blendshape, gain in MEANINGS:
+        features = finite(struct.unpack_from("<14f", packet, FEATURES_OFFSET))
+        for index, blendshape, gain in FEATURE_GAINS:
             weights[BLENDSHAPE_INDEX[blendshape]] = min(max(features[index] * gain, 0.0), 1.0)
         x, y, z = turn[4:7]
         yaw, pitch, roll = (math.radians(value) for value in (y, -_wrapped(x + 180), _wrapped(z - 90)))
         return Sample(seconds, plausible(weights), quaternion_of(yaw, pitch, roll), gaze=_gaze(packet))
 
     def greeting(self, port: int) -> bytes:
-        """The tracker sends to 127.0.0.1, or where its user says."""
+        """Returns b"": the user enters our address in the tracker."""
         return b""
 
 
@@ -56,8 +56,8 @@ def _wrapped(degrees: float) -> float:
 
 
 def _gaze(packet: bytes) -> Array | None:
-    """From the middles of the eyeballs (points 68, right, and 69) to the pupils (66 and 67)."""
-    points = np.frombuffer(packet, "<f4", 3 * 70, POINTS).reshape(70, 3).astype(float)
+    """Returns gaze (2, 2) from the directions of eyeball centres (points 68, right, and 69) to pupils (66 and 67), or None."""
+    points = np.frombuffer(packet, "<f4", 3 * 70, POINTS_OFFSET).reshape(70, 3).astype(float)
     angles = []
     for pupil, middle in ((67, 69), (66, 68)):
         x, y, z = points[pupil] - points[middle]

@@ -1,4 +1,4 @@
-"""Receives one stream of face capture: one UDP socket on one address, from one sender, bounded in packet size and rate."""
+"""UDP receiver of one stream from one sender, with limits on packet size and rate."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from mimaface.protocol.errors import InvalidInput
 
 from .base import Decoder, Sample, UnknownPacket
 
-LOST = 0.5  # seconds without a face after which the tracking light goes out. Raised: a lost phone is noticed later
-PATIENCE = 2.0  # seconds of silence after which packets of another sender are taken. Raised: a second phone waits longer
-FASTEST = 500  # packets a second that are decoded; a phone sends 60. Raised: a flood takes more of the processor
-AGAIN = 1.0  # seconds between greetings: telephones forget us after some
-BUFFER = 1 << 20  # bytes that the system keeps for us between two looks
+TRACKING_TIMEOUT = 0.5  # seconds without a face after which ``tracking`` is False. Raised: a lost phone is noticed later
+SENDER_TIMEOUT = 2.0  # seconds of silence after which packets of another sender are accepted. Raised: a second phone waits longer
+LARGEST_RATE = 500  # packets decoded per second at most; a phone sends 60. Raised: a flood takes more processor time
+REQUEST_INTERVAL = 1.0  # seconds between requests to a phone, whose subscription expires
+BUFFER = 1 << 20  # bytes of the socket's receive buffer
 
 
 class Receiver:
-    """Waits for samples with :meth:`poll`; use as a context manager."""
+    """Receives samples with :meth:`poll`; use as a context manager."""
 
     delay = 0.0  # seconds from a packet's coming to its sample: reading one takes less than a millisecond
 
     def __init__(self, decoder: Decoder, host: str = "", port: int | None = None, peer: str = "") -> None:
-        """Bind ``port`` (None: the stream's own; 0: any) of ``host`` ("": every address of this computer).
+        """Binds ``port`` (None: the stream's default; 0: any) of ``host`` ("": all local addresses).
 
-        peer: address of a telephone that must be asked to send; packets of others are then dropped. Raises :class:`InvalidInput`.
+        peer: address of a phone that sends on request; packets from others are dropped. Raises :class:`InvalidInput`.
         """
         self.decoder, self.ignored, self.packets = decoder, 0, 0
-        self.note = ""  # what an unknown packet's sender should know
+        self.note = ""  # hint for the user from the last unknown packet
         self._greeted = self._heard = self._seen = float("-inf")
         self._sender: str | None = None
-        self._budget, self._counted = float(FASTEST), time.monotonic()
+        self._budget, self._counted = float(LARGEST_RATE), time.monotonic()
         wanted = decoder.port if port is None else port
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -66,18 +66,18 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        """The port that is bound."""
+        """The bound port."""
         return int(self._socket.getsockname()[1])
 
     @property
     def tracking(self) -> bool:
-        """Whether a face was seen within the last half second."""
-        return time.monotonic() - self._seen < LOST
+        """Whether a face was received within ``TRACKING_TIMEOUT``."""
+        return time.monotonic() - self._seen < TRACKING_TIMEOUT
 
     def poll(self, timeout: float) -> list[Sample]:
-        """The samples that came since the last look, in order, waiting up to ``timeout`` seconds for the first."""
+        """Returns the samples received since the last call, in order; waits up to ``timeout`` seconds for the first."""
         self._greet()
-        wait = min(timeout, AGAIN) if self._peer else timeout
+        wait = min(timeout, REQUEST_INTERVAL) if self._peer else timeout
         if not select.select([self._socket], [], [], max(wait, 0.0))[0]:
             return []
         samples = []
@@ -98,24 +98,24 @@ class Receiver:
 
     def _greet(self) -> None:
         now = time.monotonic()
-        if self._peer and now - self._greeted >= AGAIN:
+        if self._peer and now - self._greeted >= REQUEST_INTERVAL:
             self._greeted = now
             try:
                 self._socket.sendto(self.decoder.greeting(self.port), (self._peer, self.decoder.port))
-            except OSError:  # the network is away for a moment: asked again
+            except OSError:  # network temporarily unavailable: the request is repeated
                 return
 
     def _packets(self) -> list[tuple[bytes, str]]:
-        """What lies in the socket and may be decoded, the newest of it when it is too much."""
+        """Returns the received packets within the rate limit and their senders; of too many, the newest."""
         now = time.monotonic()
-        self._budget, self._counted = min(self._budget + (now - self._counted) * FASTEST, FASTEST), now
+        self._budget, self._counted = min(self._budget + (now - self._counted) * LARGEST_RATE, LARGEST_RATE), now
         found: deque[tuple[bytes, str]] = deque(maxlen=max(int(self._budget), 1))
-        for _ in range(2 * FASTEST):  # a flood is looked at in turns
+        for _ in range(2 * LARGEST_RATE):  # bounds one call during a flood
             try:
                 packet, (sender, _) = self._socket.recvfrom(self.decoder.largest + 1)
             except BlockingIOError:
                 break
-            except OSError:  # a peer that is not there answers a greeting so
+            except OSError:  # reply of the system to a request that reached no peer
                 continue
             if len(packet) > self.decoder.largest or not self._is_ours(sender, now):
                 self.ignored += 1
@@ -128,4 +128,4 @@ class Receiver:
     def _is_ours(self, sender: str, now: float) -> bool:
         if self._peer:
             return sender == self._peer
-        return self._sender in (None, sender) or now - self._heard > PATIENCE
+        return self._sender in (None, sender) or now - self._heard > SENDER_TIMEOUT

@@ -1,4 +1,4 @@
-"""From the samples of a stream to a ``MotionClip``."""
+"""Recording of a stream's samples to a ``MotionClip``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mimaface.protocol.texts import shown_list
 
 from .base import Sample
 
-# Seconds that a sender's clock may run back, as its packets overtake each other; further back, the clock was set anew (midnight, a
-# restarted app) and the take goes on one frame later. Raised: the second half of such a take is sorted into the first.
-OVERTAKEN = 2.0
-FRAME = 1 / 60  # seconds from the last frame to the first one after the clock was set
+# Seconds that timestamps may step back, as packets overtake each other. After a larger step the clock was reset (midnight, a
+# restarted app) and the take continues one frame later. Raised: the part after a reset is sorted into the part before it.
+REORDER_SECONDS = 2.0
+FRAME = 1 / 60  # seconds between the frames before and after a clock reset
 
 
 class Recording:
-    """Collects the samples of a take; frames in the order of the sender's clock, whatever order they came in."""
+    """Collects the samples of a take and orders them by the sender's clock."""
 
     def __init__(self) -> None:
         self._frames: dict[float, Sample] = {}
@@ -32,11 +32,11 @@ class Recording:
         return len(self._frames)
 
     def add(self, sample: Sample) -> bool:
-        """Keep a sample; False once the take is as long as one may be."""
+        """Adds a sample; returns False once the take has ``MAX_FRAMES``."""
         if len(self._frames) >= MAX_FRAMES:
             return False
         seconds = sample.seconds + self._shift
-        if seconds < self._latest - OVERTAKEN:
+        if seconds < self._latest - REORDER_SECONDS:
             self._shift += self._latest + FRAME - seconds
             seconds = self._latest + FRAME
         self._latest = max(self._latest, seconds)
@@ -44,7 +44,7 @@ class Recording:
         return True
 
     def finish(self, name: str) -> MotionClip:
-        """The motion, its neutral "auto". Raises :class:`InvalidMotion` when no sample shows a face."""
+        """Returns the motion, with neutral "auto". Raises :class:`InvalidMotion` when no sample has a face."""
         times = sorted(self._frames)
         if not times:
             raise InvalidMotion(f"{name}: nothing was recorded", "check the sender, and record again")
@@ -54,17 +54,17 @@ class Recording:
             for part in ("blendshapes", "head_quat", "head_pos", "gaze")
         )
 
-        def stacked(part: str, missing: Any) -> Any:
+        def stack_part(part: str, missing: Any) -> Any:
             return np.stack([missing if (value := getattr(sample, part)) is None else value for sample in samples])
 
-        blendshapes = stacked("blendshapes", np.zeros(52, np.float32))
-        gaze = stacked("gaze", np.zeros((2, 2), np.float32))
+        blendshapes = stack_part("blendshapes", np.zeros(52, np.float32))
+        gaze = stack_part("gaze", np.zeros((2, 2), np.float32))
         if not eyes.any():
             gaze, eyes = gaze_from_blendshapes(blendshapes), face
         valid = np.stack([face, face & head, face & eyes], axis=1)
         clip = MotionClip(
-            time=np.array(times) - times[0], blendshapes=blendshapes, head_quat=stacked("head_quat", np.array([1.0, 0, 0, 0])),
-            head_pos=np.where(place[:, None], stacked("head_pos", np.zeros(3)), np.nan), gaze=gaze, valid=valid,
+            time=np.array(times) - times[0], blendshapes=blendshapes, head_quat=stack_part("head_quat", np.array([1.0, 0, 0, 0])),
+            head_pos=np.where(place[:, None], stack_part("head_pos", np.zeros(3)), np.nan), gaze=gaze, valid=valid,
             confidence=valid.astype(float), meta={"source": name, "format": "stream", "neutral": "auto", "timecode": samples[0].timecode},
         )  # fmt: skip
         clip, notes = fill_gaps(clip)
@@ -72,7 +72,7 @@ class Recording:
 
 
 def moves_from(neutral: Sample, clip: MotionClip) -> MotionClip:
-    """The motion away from a sample that shows a face, whose neutral is "rest" then; see :meth:`MotionClip.relative`."""
+    """Returns ``clip`` relative to a sample with a face, with neutral "rest"; see :meth:`MotionClip.relative`."""
     first = Recording()
     first.add(neutral)
     still = first.finish("neutral")

@@ -1,4 +1,4 @@
-"""The Virtual Motion Capture protocol: OSC over UDP, as VSeeFace, Waidayo, TDPT and many others send it."""
+"""Virtual Motion Capture protocol: OSC over UDP, sent by VSeeFace, Waidayo, TDPT and others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mimaface.protocol.rotation import quaternion_multiply
 
 from .base import Array, Sample, UnknownPacket, finite, index_of, plausible
 
-MOST_NAMES = 300  # blendshapes and bones that are kept of a sender; an avatar has some 60 of each
-# the vowels and lids of plain VRM avatars, for senders without the 52: name in capitals → (blendshape, share)
+MOST_NAMES = 300  # blendshapes kept per sender at most; an avatar has about 60
+# vowels and lids of plain VRM avatars, for senders without the 52: upper-case name → (blendshape, share)
 PRESETS = {
     "A": (("jawOpen", 0.7),), "I": (("mouthStretchLeft", 0.5), ("mouthStretchRight", 0.5), ("jawOpen", 0.15)),
     "U": (("mouthPucker", 0.7), ("jawOpen", 0.15)), "E": (("mouthSmileLeft", 0.3), ("mouthSmileRight", 0.3), ("jawOpen", 0.3)),
@@ -24,8 +24,9 @@ PRESETS = {
 
 
 class Vmc:
-    """``/VMC/Ext/Blend/Val name weight`` … ``/VMC/Ext/Blend/Apply`` makes a sample; ``/VMC/Ext/Bone/Pos`` of Neck, Head and eyes turns it.
-    Unity's axes: left-handed, the avatar looks along +z, its right is +x."""
+    """``/VMC/Ext/Blend/Val name weight`` … ``/VMC/Ext/Blend/Apply`` completes a sample; ``/VMC/Ext/Bone/Pos`` of Neck, Head and
+    eyes rotates it. Unity's axes: left-handed, the avatar faces +z, its right is +x.
+    """
 
     name, port, largest = "VMC", 39539, 65_507
 
@@ -44,7 +45,7 @@ class Vmc:
         """See :meth:`Decoder.decode`."""
         try:
             messages = self._packet(packet).messages
-        except Exception as error:  # the parser meets a stranger's bytes and fails in its own ways
+        except Exception as error:  # the parser raises undocumented errors on malformed bytes
             raise UnknownPacket from error
         sample = None
         known = False
@@ -60,7 +61,7 @@ class Vmc:
         return sample
 
     def greeting(self, port: int) -> bytes:
-        """The sender is told our address by its user."""
+        """Returns b"": the user enters our address in the sender."""
         return b""
 
     def _take(self, address: str, values: list[Any], arrived: float) -> Sample | None:
@@ -73,7 +74,7 @@ class Vmc:
             length = math.sqrt(w * w + x * x + y * y + z * z)
             if not 0.5 < length < 2.0:
                 raise UnknownPacket
-            self._bones[str(values[0])] = np.array([w, x, -y, -z]) / length  # x mirrored: to the right-handed head frame
+            self._bones[str(values[0])] = np.array([w, x, -y, -z]) / length  # mirrored in x: to the right-handed head frame
         elif address == "/VMC/Ext/T":
             self._seconds = finite([values[0]])[0]
         elif address == "/VMC/Ext/Blend/Apply":
@@ -81,12 +82,12 @@ class Vmc:
         return None
 
     def _sample(self, seconds: float) -> Sample:
-        """What is set stays set until it is sent again, so a lost packet loses a frame's change and no more."""
-        blendshapes, exact = np.zeros(len(BLENDSHAPE_NAMES), np.float32), False
+        """Returns the current state; values persist until sent again, so a lost packet loses only its own change."""
+        blendshapes, has_arkit = np.zeros(len(BLENDSHAPE_NAMES), np.float32), False
         for name, value in self._weights.items():
             if (index := index_of(name)) >= 0:
-                blendshapes[index], exact = value, True
-        if not exact:
+                blendshapes[index], has_arkit = value, True
+        if not has_arkit:
             for name, value in self._weights.items():
                 for blendshape, share in PRESETS.get(name.upper(), ()):
                     blendshapes[index_of(blendshape)] += share * value
@@ -96,12 +97,12 @@ class Vmc:
         return Sample(seconds, plausible(blendshapes), head, gaze=self._gaze())
 
     def _gaze(self) -> Array | None:
-        """From the bones of the eyes, where they are turned at all: senders move either them or ``eyeLook*``."""
+        """Returns gaze from the eye bones, or None if they are not rotated: senders use either them or ``eyeLook*``."""
         eyes = [self._bones.get(name) for name in ("LeftEye", "RightEye")]
         if any(eye is None or abs(eye[0]) > 1 - 1e-9 for eye in eyes):
             return None
         angles = []
-        for w, x, y, z in np.array(eyes):  # the line of sight of each: (0, 0, 1) turned
+        for w, x, y, z in np.array(eyes):  # line of sight of each eye: (0, 0, 1) rotated
             sight = 2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)
             angles.append([math.atan2(sight[0], sight[2]), math.asin(max(-1.0, min(1.0, sight[1])))])
         return np.array(angles, np.float32)

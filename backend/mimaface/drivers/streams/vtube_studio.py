@@ -1,4 +1,4 @@
-"""VTube Studio for iPhone, and MeowFace for Android, which sends the same JSON over UDP."""
+"""VTube Studio for iPhone, and MeowFace for Android with the same JSON, over UDP."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import numpy as np
 
 from .base import Sample, UnknownPacket, finite, from_arkit_degrees, weights_of
 
-ASKED_FOR = 5  # seconds of packets that one request asks for; it is repeated before they end
-FEWEST_KNOWN = 10  # names of blendshapes that make an object one of this stream
+REQUESTED_SECONDS = 5  # seconds of packets per request, which is repeated earlier
+FEWEST_BLENDSHAPES = 10  # known blendshapes that a packet must contain to belong to this stream
 CENTIMETRE = 0.01
 
 
 class VTubeStudio:
-    """``{"Timestamp": ms, "FaceFound": …, "Rotation": {x, y, z}, "Position": …, "EyeLeft": …, "EyeRight": …, "BlendShapes": [{"k", "v"}]}``:
-    degrees about ARKit's axes, centimetres."""
+    """Packets ``{"Timestamp": ms, "FaceFound": …, "Rotation": {x, y, z}, "Position": …, "EyeLeft": …, "EyeRight": …,
+    "BlendShapes": [{"k", "v"}]}``: degrees about ARKit's axes, centimetres.
+    """
 
     name, port, largest = "VTube Studio", 21412, 16384
 
     def __init__(self, eyes: bool = True) -> None:
-        """eyes: False for MeowFace, whose eyes and places mean nothing."""
+        """eyes: False for MeowFace, whose eye angles and positions are not meaningful."""
         self._eyes = eyes
         if not eyes:
             self.name, self.port = "MeowFace", 12345
@@ -34,8 +35,8 @@ class VTubeStudio:
             raise UnknownPacket from error
 
     def greeting(self, port: int) -> bytes:
-        """Asks for packets to our port for some seconds."""
-        request = {"messageType": "iOSTrackingDataRequest", "time": ASKED_FOR, "sentBy": "MIMAFace", "ports": [port]}
+        """Requests packets to ``port`` for ``REQUESTED_SECONDS``."""
+        request = {"messageType": "iOSTrackingDataRequest", "time": REQUESTED_SECONDS, "sentBy": "MIMAFace", "ports": [port]}
         return json.dumps(request).encode()
 
     def _decode(self, content: dict[str, Any]) -> Sample:
@@ -43,7 +44,7 @@ class VTubeStudio:
         seconds = finite([float(content["Timestamp"]) / 1000])[0]
         if content.get("FaceFound") is False:
             return Sample(seconds)
-        if known < FEWEST_KNOWN:
+        if known < FEWEST_BLENDSHAPES:
             raise UnknownPacket
 
         def vector(name: str) -> list[float]:

@@ -12,7 +12,7 @@ from mimaface.protocol.errors import MimaFaceError
 
 from .base import Sample
 from .devices import open_camera
-from .receiver import LOST
+from .receiver import TRACKING_TIMEOUT
 
 KEPT = 600  # samples that wait for a look; the oldest go. Raised: a reader that pauses longer loses none
 MOST_WIDE = 960  # pixels of a frame that is looked at. Raised: a small face far away is seen, and reading costs more
@@ -55,7 +55,7 @@ class Webcam:
     @property
     def tracking(self) -> bool:
         """Whether a face was seen within the last half second."""
-        return time.monotonic() - self._seen < LOST
+        return time.monotonic() - self._seen < TRACKING_TIMEOUT
 
     def poll(self, timeout: float) -> list[Sample]:
         """The samples since the last look, in order, waiting up to ``timeout`` seconds for the first. Raises :class:`MimaFaceError` once the
