@@ -28,7 +28,7 @@ from mimaface.protocol.texts import shown, shown_list, some
 from .columns import COUNT, POSES, known_column, time_column
 from .reading import ReadingSettings
 from .table import Table, read_table
-from .timecode import APP as TICKS
+from .timecode import DEFAULT_RATE as TICKS
 from .timecode import OPTION, seconds_of
 from .units import as_shares, in_radians
 
