@@ -10,7 +10,7 @@ from mimaface.protocol.errors import InvalidImage
 
 
 def test_the_canvas_is_the_photos_and_the_face_at_its_top_left(portrait):
-    """Against Pillow's warp: the 256-template fills the top left of a canvas of the photo's size."""
+    """Compared with Pillow's warp: the 256-template fills the top left of a canvas of the photograph's size."""
     points = five_points(portrait.fit.landmarks)
     picture = torch.from_numpy(np.array(portrait.image)).permute(2, 0, 1)[None].float()
     canvas = on_canvas(picture, face_affine(points))
@@ -39,7 +39,7 @@ def test_the_crop_is_the_one_of_the_specification_step_by_step(portrait):
 
 
 def test_where_a_point_lands_depends_on_the_size_of_the_photo():
-    """The fault that the released weights were trained with: twice the canvas, half the face."""
+    """A property the released weights were trained with: twice the canvas, half the face."""
     for size in (256, 512):
         image = np.zeros((size, size, 3), np.uint8)
         nose = FIVE_POINTS_256[2].round().astype(int)

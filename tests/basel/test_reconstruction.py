@@ -1,4 +1,4 @@
-"""The reconstruction net and CurricularFace: golden values, keys of the published files, and sizes as data."""
+"""Reconstruction network and CurricularFace: golden values, keys of the published files, configurable sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ARKit to BFM on made-up Basel faces whose truth is known, and the head's pose as the reconstruction net says it."""
+"""ARKit to BFM on synthetic Basel faces with known truth, and head poses in the reconstruction network's frame."""
 
 import functools
 
@@ -103,7 +103,7 @@ def shared_transfer():
 
 
 def moved(bfm, solved, name, amount=1.0):
-    """Neutral vertices and where the blendshape brings them, millimetres along the head's axes."""
+    """Returns neutral vertices and those of a blendshape, in millimetres along the head's axes."""
     beta = solved.expression(amount * np.eye(52)[BLENDSHAPE_INDEX[name]])
     return (1000 * solved.placed(bfm.geometry(np.zeros(80), values)) for values in (np.zeros(64), beta))
 
@@ -181,7 +181,7 @@ def test_a_gaze_adapter_is_recovered_from_frames():
     np.testing.assert_allclose(found.matrix, matrix, atol=0.01)
     np.testing.assert_allclose(found(gaze[:3]), gaze[:3].reshape(3, 4) @ matrix.T + offset, atol=0.01)
     np.testing.assert_array_equal(GazeAdapter.assumed()(gaze[0]), gaze[0].ravel())
-    together = np.repeat(gaze[:, :1], 2, axis=1)  # both eyes always alike: the split between them is unknown, not infinite
+    together = np.repeat(gaze[:, :1], 2, axis=1)  # both eyes move together: the split between them is undetermined, not infinite
     assert np.abs(GazeAdapter.fit(together, together.reshape(-1, 4)).matrix).max() < 1
     for ours, theirs in ((gaze[:4], np.zeros((4, 4))), (np.zeros((99, 2, 2)), np.zeros((99, 4))), (gaze, np.zeros((200, 3)))):
         with pytest.raises(InvalidInput):
@@ -207,12 +207,12 @@ def test_a_pose_comes_back_from_the_nets_convention(pose, tilt, roll, canvas_siz
     placed = Similarity(0.104, head_angles_to_matrix([0.02, -0.1, 0.01]), np.array([0.0, -0.03, 0.08]))
     apparent = to_apparent(rotation, translation, camera, canvas, placed)
     crop = similarity_of(crop_size, roll, (0, 0))
-    crop[:, 2] = [140, 150] - crop[:, :2] @ apparent.position  # crops have the face in their middle
+    crop[:, 2] = [140, 150] - crop[:, :2] @ apparent.position  # crops centred on the face
     angles, place = to_network(apparent, crop)
     back = from_apparent(from_network(angles, place, crop), camera, canvas, placed)
     np.testing.assert_allclose(back[0], rotation, atol=1e-9)
     np.testing.assert_allclose(back[1], translation, atol=1e-9)
-    # and both cameras see the same: points near the BFM's origin fall on the same pixels of the canvas
+    # both cameras project points near the BFM's origin to the same canvas pixels
     points = np.array([[0.02, 0, 0], [0, 0.02, 0], [0, 0, 0.02], [0, 0, 0]])
     ours = applied(canvas, camera.project(placed(points) @ rotation.T + translation)[:, :2])
     theirs = BaselFace.project(BaselFace.posed(points, angles, place)) * [1, -1] + [0, 256]

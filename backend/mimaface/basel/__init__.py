@@ -1,1 +1,1 @@
-"""What only the released weights need: the Basel face model, its networks and crops."""
+"""The Basel face model with its networks and crops, which only the released weights use."""

@@ -1,4 +1,4 @@
-"""Crops of a face: least-squares similarities onto the templates that the released networks were trained with (spec 1.8)."""
+"""Crops of a face by least-squares similarities onto the templates of the released networks (spec 1.8)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from mimaface.geometry.similarity import Similarity
 
 Array = NDArray[Any]
-# where eye centres (image left first), nose tip and mouth corners lie in the 256 × 256 crop of the reconstruction net
+# eye centres (image left first), nose tip and mouth corners in the 256 × 256 crop of the reconstruction network
 FIVE_POINTS_256 = np.array(
     [[92.5892, 103.3926], [163.0636, 103.0028], [128.0504, 143.4732], [99.0986, 184.7310], [157.4598, 184.4082]]
 )
 BOX_512 = np.array([[80.0, 80.0], [80.0, 432.0], [432.0, 432.0], [432.0, 80.0]])
-# landmark indices of the image-left eye, the image-right eye, nose tip, image-left and image-right mouth corner
+# landmark indices: corners of the image-left and image-right eye, nose tip, image-left and image-right mouth corner
 LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = (33, 133), (362, 263), 1, (61, 291)
 
 
 def similarity(source: ArrayLike, target: ArrayLike) -> Array:
-    """The similarity (2, 3) with the least squared error from points (P, 2) to points (P, 2)."""
+    """Returns the similarity (2, 3) with the least squared error from points (P, 2) to points (P, 2)."""
     return Similarity.between(source, target).matrix
 
 
@@ -32,25 +32,25 @@ def five_points(landmarks: ArrayLike) -> Array:
 
 
 def face_affine(points: ArrayLike) -> Array:
-    """Five points (5, 2) → the similarity (2, 3) onto the reconstruction net's 256 × 256 crop."""
+    """Five points (5, 2) → the similarity (2, 3) onto the reconstruction network's 256 × 256 crop."""
     return similarity(points, FIVE_POINTS_256)
 
 
 def inverted(transform: ArrayLike) -> Array:
-    """The inverse (…, 2, 3) of affine maps (…, 2, 3) of the plane."""
+    """Returns the inverse (…, 2, 3) of affine maps (…, 2, 3) of the plane."""
     matrix = np.asarray(transform, np.float64)
     linear = np.linalg.inv(matrix[..., :2])
     return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
 
 
 def applied(transform: ArrayLike, points: ArrayLike) -> Array:
-    """Points (…, P, 2) under affine maps (…, 2, 3)."""
+    """Applies affine maps (…, 2, 3) to points (…, P, 2)."""
     matrix = np.asarray(transform, np.float64)
     return np.asarray(np.asarray(points) @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2])
 
 
 def box_corners(box: ArrayLike) -> Array:
-    """Box [[left, top], [right, bottom]] → corners (4, 2) of the square of its longer side around its middle."""
+    """Box [[left, top], [right, bottom]] → corners (4, 2) of its concentric square with the longer side."""
     low, high = np.asarray(box, np.float64)
     half, (x, y) = (high - low).max() / 2, (low + high) / 2
     return np.array([[x - half, y - half], [x - half, y + half], [x + half, y + half], [x + half, y - half]])

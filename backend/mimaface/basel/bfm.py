@@ -1,6 +1,6 @@
-"""The Basel Face Model 2009 as ``BFM09_model_info.mat`` holds it: geometry, shading and camera of Deep3DFaceRecon (spec 1.8).
+"""Basel Face Model 2009 from ``BFM09_model_info.mat``: geometry, shading and camera of Deep3DFaceRecon (spec 1.8).
 
-Deng et al. 2019, "Accurate 3D Face Reconstruction with Weakly-Supervised Learning". Lengths are in its own unit (decimetres).
+Deng et al. 2019, "Accurate 3D Face Reconstruction with Weakly-Supervised Learning". Lengths are in the model's unit, decimetres.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mimaface.protocol.errors import InvalidCheckpoint
 Array = NDArray[Any]
 IDENTITY, EXPRESSION, ALBEDO, LIGHT = 80, 64, 80, 27
 SIZES = {"identity": 80, "expression": 64, "albedo": 80, "rotation": 3, "light": 27, "translation": 3}
-SIDE, FOCAL, CAMERA_Z = 224, 1015.0 * 256 / 224, 10.0  # the network's picture is 256 wide
+SIDE, FOCAL, CAMERA_Z = 224, 1015.0 * 256 / 224, 10.0  # the network's crop is 256 wide
 CENTRE = 128.0
 AMBIENT = 0.8
 DECIMETRE = 0.1
@@ -26,17 +26,17 @@ FIELDS = ("meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "point_b
 
 
 def read_mat(path: Path) -> dict[str, Array]:
-    """The fields of ``BFM09_model_info.mat``; no code of the file is run. Raises :class:`InvalidCheckpoint`."""
+    """Returns the fields of ``BFM09_model_info.mat`` without executing code from the file. Raises :class:`InvalidCheckpoint`."""
     from scipy.io import loadmat
 
     try:
         return {key: value for key, value in loadmat(str(path)).items() if not key.startswith("__")}
-    except Exception as error:  # SciPy fails in many ways on what is no MATLAB file, such as a pickle
+    except Exception as error:  # SciPy raises many kinds of errors for other files, such as pickles
         raise InvalidCheckpoint(f"{path}: not a readable BFM09_model_info.mat ({error})", "download it again") from error
 
 
 def split_coefficients(coefficients: ArrayLike) -> dict[str, Array]:
-    """Coefficients (…, 257) by name, in the network's order; see ``SIZES``."""
+    """Splits coefficients (…, 257) by name, in the network's order; see ``SIZES``."""
     values = np.asarray(coefficients)
     if values.shape[-1] != sum(SIZES.values()):
         raise ValueError(f"coefficients have shape {values.shape}, expected (…, {sum(SIZES.values())})")
@@ -46,8 +46,15 @@ def split_coefficients(coefficients: ArrayLike) -> dict[str, Array]:
 
 @dataclass(frozen=True, eq=False)
 class BaselFace:
-    """mean (V, 3); bases (80, V, 3) and (64, V, 3); albedo_mean (V, 3) 0–255 with its basis (80, V, 3); triangles (N, 3);
-    faces_of (V, 8): the triangles around a vertex, N where there are fewer; keypoints (68,) vertex indices."""
+    """A Basel face.
+
+      mean (V, 3)                   decimetres, centred
+      identity_basis (80, V, 3), expression_basis (64, V, 3)
+      albedo_mean (V, 3), albedo_basis (80, V, 3)    RGB, 0–255
+      triangles (N, 3)
+      faces_of (V, 8)               triangles around each vertex, padded with N
+      keypoints (68,)               vertex indices
+    """
 
     mean: Array
     identity_basis: Array
@@ -60,12 +67,12 @@ class BaselFace:
 
     @classmethod
     def from_mat(cls, path: Path) -> BaselFace:
-        """Read ``BFM09_model_info.mat``. Raises :class:`InvalidCheckpoint`."""
+        """Reads ``BFM09_model_info.mat``. Raises :class:`InvalidCheckpoint`."""
         return cls.from_arrays(read_mat(path), path.name)
 
     @classmethod
     def from_safetensors(cls, path: Path) -> BaselFace:
-        """Read the same fields from a ``.safetensors`` file. Raises :class:`InvalidCheckpoint`."""
+        """Reads the same fields from a ``.safetensors`` file. Raises :class:`InvalidCheckpoint`."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -76,7 +83,7 @@ class BaselFace:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], name: str = "the face model") -> BaselFace:
-        """Build from the fields of the file, whose indices start at 1. Raises :class:`InvalidCheckpoint`."""
+        """Builds the model from the file's fields, whose indices start at 1. Raises :class:`InvalidCheckpoint`."""
         missing = [field for field in FIELDS if field not in arrays]
         if missing:
             raise InvalidCheckpoint(
@@ -120,12 +127,12 @@ class BaselFace:
         return np.asarray(DECIMETRE * self.geometry(identity, expression))
 
     def geometry(self, identity: ArrayLike, expression: ArrayLike) -> Array:
-        """The same in the model's own decimetres."""
+        """The same in the model's decimetres."""
         moved = np.tensordot(np.asarray(identity, np.float64), self.identity_basis, axes=1)
         return np.asarray(self.mean + moved + np.tensordot(np.asarray(expression, np.float64), self.expression_basis, axes=1))
 
     def normals(self, vertices: ArrayLike) -> Array:
-        """Unit normals (…, V, 3): the triangles' cross(v1 − v2, v2 − v3), not normalised, summed around each vertex."""
+        """Returns unit normals (…, V, 3): the sum of unnormalised cross(v1 − v2, v2 − v3) over each vertex's triangles."""
         points = np.asarray(vertices)
         a, b, c = (points[..., self.triangles[:, corner], :] for corner in range(3))
         faces = np.cross(a - b, b - c)
@@ -134,12 +141,12 @@ class BaselFace:
         return np.asarray(total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-12))
 
     def albedo(self, coefficients: ArrayLike) -> Array:
-        """(…, 80) → RGB (…, V, 3), 0–255 and beyond."""
+        """Albedo coefficients (…, 80) → RGB (…, V, 3), nominal 0–255, not clamped."""
         return np.asarray(self.albedo_mean + np.tensordot(np.asarray(coefficients, np.float64), self.albedo_basis, axes=1))
 
     @staticmethod
     def posed(vertices: ArrayLike, rotation: ArrayLike, translation: ArrayLike) -> Array:
-        """Vertices (…, V, 3) turned by angles (…, 3) and moved by (…, 3), before the camera."""
+        """Rotates vertices (…, V, 3) by angles (…, 3) and translates them by (…, 3), before the camera."""
         return np.asarray(np.asarray(vertices) @ row_rotation(rotation) + np.asarray(translation)[..., None, :])
 
     @staticmethod
@@ -150,13 +157,13 @@ class BaselFace:
         return np.stack([scale * x + CENTRE, scale * y + CENTRE], axis=-1)
 
     def landmarks68(self, projected: ArrayLike) -> Array:
-        """The 68 key points (…, 68, 2) of :meth:`project`'s points, in image pixels with v down."""
+        """Returns the 68 key points (…, 68, 2) of :meth:`project`'s points, in image pixels with v down."""
         points = np.asarray(projected)[..., self.keypoints, :]
         return np.stack([points[..., 0], 2 * CENTRE - points[..., 1]], axis=-1)
 
 
 def row_rotation(angles: ArrayLike) -> Array:
-    """Angles x, y, z (…, 3) radians → (Rz · Ry · Rx)ᵀ (…, 3, 3), to be applied on the right of row vectors."""
+    """Angles x, y, z (…, 3) in radians → (Rz · Ry · Rx)ᵀ (…, 3, 3), for multiplication from the right of row vectors."""
     x, y, z = np.moveaxis(np.asarray(angles, np.float64), -1, 0)
     one, zero = np.ones_like(x), np.zeros_like(x)
 
@@ -170,7 +177,8 @@ def row_rotation(angles: ArrayLike) -> Array:
 
 
 def shade(albedo: ArrayLike, normals: ArrayLike, light: ArrayLike) -> Array:
-    """albedo × spherical-harmonic light: albedo (…, V, 3), normals (…, V, 3), light (…, 27) as 3 channels × 9 → (…, V, 3).
+    """Returns albedo × spherical-harmonic irradiance: albedo (…, V, 3), normals (…, V, 3), light (…, 27) as 3 channels × 9 → (…,
+    V, 3).
 
     Ramamoorthi and Hanrahan 2001, "An Efficient Representation for Irradiance Environment Maps"; +0.8 on the constant term.
     """

@@ -1,4 +1,4 @@
-"""CurricularFace IR-101: who a face is. The released checkpoint takes its identity token from the last feature map (spec 1.8.3).
+"""CurricularFace IR-101 face recognition, whose last feature map is the released checkpoint's identity token (spec 1.8.3).
 
 Deng et al. 2018, "ArcFace", section 3.2.2, "IR" units: BN, 3 × 3 convolution, PReLU, 3 × 3 convolution with the stride, BN.
 """
@@ -10,12 +10,12 @@ from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
-REDUCTION = 16  # image pixels per pixel of the last feature map, along a side
+REDUCTION = 16  # image pixels per side of one pixel of the last feature map
 
 
 @dataclass(frozen=True)
 class CurricularFaceConfig:
-    """widths and units of the four stages; embedding: its length; side: pixels of the crop."""
+    """widths, units: channels and IR units of the four stages; embedding: its length; side: pixels of the crop."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     units: tuple[int, ...] = (3, 13, 30, 3)
@@ -33,14 +33,14 @@ class CurricularFaceConfig:
 
 
 class FaceIdentity(NamedTuple):
-    """embedding (B, 512), not normalised: compare by cosine; deep (B, 25088), the last feature map, flattened by channel."""
+    """embedding (B, 512), not normalised, compared by cosine; deep (B, 25088), the last feature map, flattened channel first."""
 
     embedding: Tensor
     deep: Tensor
 
 
 class ResidualUnit(nn.Module):
-    """An IR unit. The shortcut picks every stride-th pixel, and is projected where the width changes."""
+    """An IR unit. Its shortcut subsamples by the stride, and is a projection where the width changes."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class ResidualUnit(nn.Module):
 
 
 class CurricularFace(nn.Module):
-    """Face crop → identity. Keys and shapes are those of ``CurricularFace_Backbone.pth``."""
+    """Face crop → identity. Keys and shapes match ``CurricularFace_Backbone.pth``."""
 
     def __init__(self, config: CurricularFaceConfig | None = None) -> None:
         super().__init__()

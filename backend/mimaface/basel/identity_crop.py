@@ -1,4 +1,4 @@
-"""The picture from which the released checkpoint reads an identity (spec 1.8.3). For these weights only: it mis-crops the face."""
+"""Identity crop of the released checkpoint (spec 1.8.3), for these weights only: it is not centred on the face."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mimaface.protocol.errors import InvalidImage
 
 from .align import Array, face_affine
 
-CANVAS, TOP, LEFT, CUT = 256, 0, 16, 224  # the canvas is resized to 256², then rows 0–224 and columns 16–240 are kept
+CANVAS, TOP, LEFT, CUT = 256, 0, 16, 224  # the canvas is resized to 256², then rows 0–224 and columns 16–240 are cropped
 
 
 def identity_crop(image: Array, points: ArrayLike, side: int = 112) -> Tensor:
-    """A photo (H, W, 3) uint8 and its five points (5, 2) → RGB in [−1, 1] (1, 3, side, side), black where nothing is.
+    """A photograph (H, W, 3) uint8 and its five points (5, 2) → RGB in [−1, 1] (1, 3, side, side), black outside the photograph.
 
-    The warp onto the 256 × 256 template is drawn on a canvas of the photo's own size H × W, and that canvas is resized to
-    256²; so the face of a 512² photo fills a quarter of it, at the top left. The weights have learnt exactly this. Resizing
-    is bilinear without antialiasing, ``align_corners=False``. Raises :class:`InvalidImage` for anything but such a photo.
+    The warp onto the 256 × 256 template is drawn on a canvas of the photograph's own size H × W, which is resized to 256²; so the
+    face of a 512² photograph fills a quarter of it, at the top left. The weights were trained on this crop. Resizing is bilinear
+    without antialiasing, ``align_corners=False``. Raises :class:`InvalidImage` for other shapes and types.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InvalidImage(f"a photo has shape (H, W, 3) and bytes, not {image.shape} of {image.dtype}", "convert it to RGB")
@@ -32,10 +32,11 @@ def identity_crop(image: Array, points: ArrayLike, side: int = 112) -> Tensor:
 
 
 def on_canvas(picture: Tensor, transform: Array) -> Tensor:
-    """picture (1, C, H, W) under a transform (2, 3) from its pixels to the canvas's → the canvas, of the same shape; 0 outside."""
+    """Warps a picture (1, C, H, W) by a transform (2, 3) from its pixels to the canvas's → a canvas of the same shape, 0
+    outside."""
     height, width = picture.shape[-2:]
     square = np.vstack([transform, [0, 0, 1]])
-    # grid_sample counts from −1 to 1 across the picture, edge to edge, where our pixels count from 0 to W and H
+    # grid_sample's coordinates are −1 to 1 from edge to edge; ours are pixels from 0 to W and H
     to_pixels = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
     theta = (np.linalg.inv(to_pixels) @ np.linalg.inv(square) @ to_pixels)[:2]
     grid = functional.affine_grid(torch.from_numpy(theta)[None].float(), list(picture.shape), align_corners=False)

@@ -1,4 +1,4 @@
-"""Between the photograph and the square that is generated: cut out, and pasted back with a soft edge."""
+"""Cuts the generated square out of the photograph and blends it back with a soft edge."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mimaface.geometry.interpolation import smoothstep
 from .align import applied, inverted
 
 Array = NDArray[Any]
-FEATHER = 0.12  # share of the square's side over which it fades into the photograph
-PARTING = 24.0  # how sharply overlapping squares are divided between their middles
+FEATHER = 0.12  # share of the square's side over which it fades into the photograph. Raised: softer edge, smaller face area
+BORDER_SHARPNESS = 24.0  # sharpness of the border between overlapping squares. Raised: harder border
 
 
 def draw(image: Array, transform: ArrayLike, width: int, height: int) -> Array:
-    """``image`` (H, W, 3) uint8 under a similarity (2, 3) from its pixels → (height, width, 3) uint8, black outside.
+    """Warps ``image`` (H, W, 3) uint8 by a similarity (2, 3) from its pixels → (height, width, 3) uint8, black outside.
 
-    Bilinear; averaged first where it shrinks to less than half, so that fine detail does not flicker.
+    Bilinear, with box averaging first when it shrinks to less than half, against flicker of fine detail.
     """
     matrix = np.asarray(transform, np.float64)
     picture = Image.fromarray(np.ascontiguousarray(image))
@@ -35,10 +35,10 @@ def draw(image: Array, transform: ArrayLike, width: int, height: int) -> Array:
 
 
 def paste(photo: Array, squares: Sequence[tuple[Array, ArrayLike]]) -> Array:
-    """The photograph (H, W, 3) uint8 with each square (S, S, 3) uint8 back in its place, given its similarity photo → square.
+    """Blends squares (S, S, 3) uint8 into the photograph (H, W, 3) uint8, each with its similarity photograph → square.
 
-    Squares fade out toward their edges; outside of them every pixel is the photograph's own. Where two overlap, each pixel
-    belongs to the one whose middle is nearer, with a soft border, whatever their order.
+    Squares fade out toward their edges; pixels outside are unchanged. Where two overlap, each pixel belongs to the square with
+    the nearer centre, with a soft border, independent of their order.
     """
     height, width = photo.shape[:2]
     layers = []
@@ -53,7 +53,7 @@ def paste(photo: Array, squares: Sequence[tuple[Array, ArrayLike]]) -> Array:
         inside = applied(matrix, np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*x.shape, 2) / side
         edge = np.minimum(inside, 1 - inside).min(-1)
         weight = smoothstep(0.0, FEATHER, edge)
-        away = PARTING * ((inside - 0.5) ** 2).sum(-1)
+        away = BORDER_SHARPNESS * ((inside - 0.5) ** 2).sum(-1)
         moved = matrix.copy()
         moved[:, 2] += matrix[:, :2] @ [x0, y0]
         picture = draw(square, inverted(moved), x1 - x0, y1 - y0)
@@ -64,6 +64,6 @@ def paste(photo: Array, squares: Sequence[tuple[Array, ArrayLike]]) -> Array:
         total[place] += weight * np.exp(-away)
     result = photo.astype(np.float64)
     for place, picture, weight, away in layers:
-        share = weight * np.exp(-away) / np.maximum(total[place], 1e-300)  # of this pixel among the squares
+        share = weight * np.exp(-away) / np.maximum(total[place], 1e-300)  # of this pixel among the overlapping squares
         result[place] += (weight * share)[..., None] * (picture - photo[place].astype(np.float64))
     return np.asarray(np.clip(np.rint(result), 0, 255).astype(np.uint8))

@@ -1,8 +1,8 @@
-"""Where a head stands, in our frame and as the reconstruction net says it, and the motion of the crop between them (spec 1.8).
+"""Head poses in the camera frame and in the reconstruction network's frame, and the crop that connects them (spec 1.8).
 
-The net sees a crop that eye centres, nose and mouth corners are brought onto a template: position, roll and size of the face in
-the picture are almost wholly in that similarity, and its rotation and translation hold what is left. An :class:`Apparent` pose is the
-common ground: how the face looks in the canvas along its own line of sight, whatever the camera.
+The network's crop aligns eye centres, nose and mouth corners with a template: that similarity absorbs nearly all of the position,
+roll and size of the face, and the network's rotation and translation are the remainder. An :class:`Apparent` pose is independent
+of both: the face in the canvas, seen along its own line of sight, whatever the camera.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Apparent:
-    """rotation (…, 3, 3): BFM axes → the line of sight's (x right, y up, z to the viewer); position (…, 2): the BFM's origin in
-    canvas pixels, v down; scale (…): canvas pixels per unit of the BFM at that depth."""
+    """A pose relative to the line of sight.
+
+      rotation (…, 3, 3)    BFM axes → line of sight (x right, y up, z to the viewer)
+      position (…, 2)       the BFM's origin in canvas pixels, v down
+      scale (…)             canvas pixels per unit of the BFM at that depth
+    """
 
     rotation: Array
     position: Array
@@ -37,9 +41,9 @@ class Apparent:
 
 
 def to_apparent(rotation: ArrayLike, translation: ArrayLike, camera: Camera, canvas: ArrayLike, placed: Similarity) -> Apparent:
-    """Our head → camera rotation (…, 3, 3) and translation (…, 3) metres, in the picture of ``camera``, as seen in the canvas.
+    """Converts a head → camera rotation (…, 3, 3) and translation (…, 3) in metres, in the picture of ``camera``.
 
-    canvas (2, 3): similarity from the picture's pixels to the canvas's; placed: the BFM on our head.
+    canvas (2, 3): similarity from the picture's pixels to the canvas's; placed: the similarity from the BFM to the head.
     """
     turn, matrix = np.asarray(rotation, np.float64), np.asarray(canvas, np.float64)
     origin = turn @ placed.offset + np.asarray(translation)
@@ -52,7 +56,7 @@ def to_apparent(rotation: ArrayLike, translation: ArrayLike, camera: Camera, can
 
 
 def from_apparent(pose: Apparent, camera: Camera, canvas: ArrayLike, placed: Similarity) -> tuple[Array, Array]:
-    """The inverse of :func:`to_apparent`: rotation (…, 3, 3) and translation (…, 3) metres."""
+    """Inverse of :func:`to_apparent`: returns rotation (…, 3, 3) and translation (…, 3) in metres."""
     matrix = np.asarray(canvas, np.float64)
     size, angle = _size_and_angle(matrix)
     pixels = applied(inverted(matrix), pose.position[..., None, :])[..., 0, :]
@@ -63,7 +67,9 @@ def from_apparent(pose: Apparent, camera: Camera, canvas: ArrayLike, placed: Sim
 
 
 def to_network(pose: Apparent, crop: ArrayLike) -> tuple[Array, Array]:
-    """Angles x, y, z (…, 3) radians and translation (…, 3) that the net gives a face seen so; crop (…, 2, 3): canvas → 256²."""
+    """Returns the angles x, y, z (…, 3) in radians and translation (…, 3) that the network predicts for a pose; crop (…, 2, 3):
+    canvas → 256².
+    """
     matrix = np.asarray(crop, np.float64)
     size, angle = _size_and_angle(matrix)
     scale = pose.scale * size
@@ -74,7 +80,7 @@ def to_network(pose: Apparent, crop: ArrayLike) -> tuple[Array, Array]:
 
 
 def from_network(angles: ArrayLike, translation: ArrayLike, crop: ArrayLike) -> Apparent:
-    """The inverse of :func:`to_network`."""
+    """Inverse of :func:`to_network`."""
     matrix, place = np.asarray(crop, np.float64), np.asarray(translation, np.float64)
     size, angle = _size_and_angle(matrix)
     scale = FOCAL / (CAMERA_Z - place[..., 2])
@@ -85,21 +91,23 @@ def from_network(angles: ArrayLike, translation: ArrayLike, crop: ArrayLike) -> 
 
 
 def angles_of(rotation: ArrayLike) -> Array:
-    """R = Rz · Ry · Rx on columns (…, 3, 3) → x, y, z (…, 3) radians, y in [−π/2, π/2]: + down, left, tilt to the subject's right."""
+    """R = Rz · Ry · Rx on columns (…, 3, 3) → x, y, z (…, 3) in radians, y in [−π/2, π/2]: + down, left, tilt to the subject's
+    right.
+    """
     m = np.asarray(rotation, np.float64)
     x, y = np.arctan2(m[..., 2, 1], m[..., 2, 2]), np.arcsin(np.clip(-m[..., 2, 0], -1.0, 1.0))
     return np.stack([x, y, np.arctan2(m[..., 1, 0], m[..., 0, 0])], axis=-1)
 
 
 def about_z(angle: ArrayLike) -> Array:
-    """Rotation (…, 3, 3) about the viewing axis, + counter-clockwise for the viewer."""
+    """Returns the rotation (…, 3, 3) about the viewing axis, + counter-clockwise for the viewer."""
     c, s = np.cos(np.asarray(angle, np.float64)), np.sin(np.asarray(angle, np.float64))
     zero, one = np.zeros_like(c), np.ones_like(c)
     return np.stack([np.stack(row, axis=-1) for row in ([c, -s, zero], [s, c, zero], [zero, zero, one])], axis=-2)
 
 
 def toward_viewer(points: ArrayLike) -> Array:
-    """The smallest rotation (…, 3, 3) that brings the direction of camera-frame points (…, 3) onto the viewing axis −z."""
+    """Returns the smallest rotation (…, 3, 3) of the direction of camera-frame points (…, 3) onto the viewing axis −z."""
     p = np.asarray(points, np.float64)
     x, y, z = np.moveaxis(p / np.linalg.norm(p, axis=-1, keepdims=True), -1, 0)
     zero, one = np.zeros_like(x), np.ones_like(x)
@@ -109,14 +117,14 @@ def toward_viewer(points: ArrayLike) -> Array:
 
 
 def _size_and_angle(similarity: Array) -> tuple[Array, Array]:
-    """Scale (…) and angle (…) radians, + clockwise on the screen, of similarities (…, 2, 3) of v-down pixels."""
+    """Returns scale (…) and angle (…) in radians, + clockwise on the screen, of similarities (…, 2, 3) of v-down pixels."""
     a, b = similarity[..., 0, 0], similarity[..., 1, 0]
     return np.hypot(a, b), np.arctan2(b, a)
 
 
 @dataclass(frozen=True, eq=False)
 class SourceFace:
-    """What the net says of the portrait: expression (64,), rotation (3,), translation (3,), gaze (4,), and where it looked.
+    """The network's prediction for the portrait: expression (64,), rotation (3,), translation (3,), gaze (4,), and its crop.
 
     canvas (2, 3): photograph → canvas; five (5, 2): the crop's five points in canvas pixels.
     """
@@ -130,13 +138,13 @@ class SourceFace:
 
     @property
     def crop(self) -> Array:
-        """(2, 3): canvas → the net's 256 × 256."""
+        """(2, 3): canvas → the network's 256 × 256."""
         return face_affine(self.five)
 
 
 @dataclass(frozen=True, eq=False)
 class Driving:
-    """What drives T frames: expression (T, 64), rotation (T, 3), translation (T, 3), gaze (T, 4), crop (T, 2, 3)."""
+    """Inputs for T frames: expression (T, 64), rotation (T, 3), translation (T, 3), gaze (T, 4), crop (T, 2, 3)."""
 
     expression: Array
     rotation: Array
@@ -151,25 +159,25 @@ class Driving:
 def drive(
     source: SourceFace, fit: FittedFace, poses: Sequence[FacePose], transfer: Transfer, gaze: GazeAdapter, absolute: bool = False
 ) -> Driving:
-    """The coefficients and crop of every pose, as the net would see the portrait's face in it.
+    """Returns the coefficients and crop of each pose, as the network would predict them for the portrait's face.
 
-    Relative (default): what the poses add to the portrait's own pose (``fit``) is added to what the net says of the portrait,
-    so a pose that is the portrait's gives back ``source``, crop included. Absolute: expression, rotation and gaze are the pose's
-    own, as the method was published; place and size stay calibrated on the portrait, whose identity is rendered.
+    Relative (default): the difference between a pose and the portrait's own (``fit``) is added to the network's prediction for
+    the portrait, so the portrait's own pose returns ``source``, crop included. Absolute: expression, rotation and gaze are the
+    pose's own, as published; position and size remain relative to the portrait, whose identity is rendered.
     """
     rotation, translation = np.stack([pose.rotation for pose in poses]), np.stack([pose.translation for pose in poses])
     blendshapes, looks = np.stack([pose.blendshapes for pose in poses]), np.stack([pose.gaze for pose in poses])
     now = to_apparent(rotation, translation, fit.camera, source.canvas, transfer.placed)
     own = to_apparent(fit.rotation, fit.translation, fit.camera, source.canvas, transfer.placed)
-    told = from_network(source.rotation, source.translation, source.crop)
+    predicted = from_network(source.rotation, source.translation, source.crop)
     growth = now.scale / own.scale
-    position = now.position + growth[:, None] * (told.position - own.position)
-    turn = now.rotation if absolute else now.rotation @ own.rotation.T @ told.rotation
+    position = now.position + growth[:, None] * (predicted.position - own.position)
+    turn = now.rotation if absolute else now.rotation @ own.rotation.T @ predicted.rotation
 
     before = five_points_of(fit, [FacePose(fit.blendshapes, fit.rotation, fit.translation, fit.gaze)], source.canvas)[0]
     five = five_points_of(fit, poses, source.canvas) + growth[:, None, None] * (source.five - before)
     crop = np.stack([face_affine(points) for points in five])
-    angles, place = to_network(Apparent(turn, position, told.scale * growth), crop)
+    angles, place = to_network(Apparent(turn, position, predicted.scale * growth), crop)
     if absolute:
         return Driving(transfer.expression(blendshapes), angles, place, gaze(looks), crop)
     expression = source.expression + transfer.expression(blendshapes - fit.blendshapes)
@@ -177,7 +185,8 @@ def drive(
 
 
 def five_points_of(fit: FittedFace, poses: Sequence[FacePose], canvas: ArrayLike) -> Array:
-    """Eye centres, nose tip and mouth corners of the fitted head in every pose, canvas pixels (T, 5, 2), image left first."""
+    """Returns eye centres, nose tip and mouth corners of the fitted head in each pose, canvas pixels (T, 5, 2), image left
+    first."""
     model = LandmarkModel.load()
     names = (*LEFT_EYE, *RIGHT_EYE, NOSE, *MOUTH)
     rows = [int(np.flatnonzero(model.index == name)[0]) for name in names]

@@ -1,7 +1,7 @@
-"""The reconstruction network of the released checkpoint (D3DFR): one face crop gives its 3DMM coefficients and gaze (spec 1.8).
+"""Reconstruction network of the released checkpoint (D3DFR): face crop → 3DMM coefficients and gaze (spec 1.8).
 
-A ResNet-50 (He et al. 2015, "Deep Residual Learning for Image Recognition"; the stride is on the 3 × 3 convolution, as in
-torchvision, whose key names the checkpoint has) and eight 1 × 1 convolutions on its pooled features.
+A ResNet-50 (He et al. 2015, "Deep Residual Learning for Image Recognition"; stride on the 3 × 3 convolution and key names as in
+torchvision) and eight 1 × 1 convolutions on its pooled features.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EXPANSION = 4  # a bottleneck's output is this many times as wide as its 3 × 3 convolution
-# name and size of what each head predicts, in the order of the output
+EXPANSION = 4  # ratio of a bottleneck's output width to that of its 3 × 3 convolution
+# name and size of each head's prediction, in the order of the output
 HEADS = (
     ("identity", 80),
     ("expression", 64),
@@ -43,13 +43,13 @@ class ReconstructionConfig:
 
 
 class Reconstruction(NamedTuple):
-    """coefficients (B, 257): α80, β64, δ80, rotation 3, γ27, translation 3; gaze (B, 4), whose meaning is published nowhere."""
+    """coefficients (B, 257): α80, β64, δ80, rotation 3, γ27, translation 3; gaze (B, 4), whose meaning is not published."""
 
     coefficients: Tensor
     gaze: Tensor
 
     def signals(self) -> dict[str, Tensor]:
-        """The motion and appearance signals (B, n) that the released appearance module takes besides the identity."""
+        """Returns the motion and appearance signals (B, n) of the released appearance module, except the identity."""
         sizes = [size for name, size in HEADS if not name.startswith(("translation", "gaze"))] + [3]
         _, expression, albedo, rotation, illumination, translation = self.coefficients.split(sizes, dim=1)
         return {
@@ -63,7 +63,7 @@ class Reconstruction(NamedTuple):
 
 
 class Bottleneck(nn.Module):
-    """1 × 1, 3 × 3 and 1 × 1 convolution, each with batch normalisation, around a shortcut."""
+    """1 × 1, 3 × 3 and 1 × 1 convolution, each with batch normalisation, and a shortcut."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Bottleneck(nn.Module):
 
 
 class ResidualTrunk(nn.Module):
-    """ResNet without its classifier: features of 1/32 of the picture's size, averaged over the picture."""
+    """ResNet without its classifier: features at 1/32 resolution, averaged over the picture."""
 
     def __init__(self, width: int, blocks: Sequence[int]) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class ResidualTrunk(nn.Module):
 
 
 class ReconstructionNet(nn.Module):
-    """Face crop → 257 coefficients and 4 numbers of gaze. Keys and shapes are those of ``netG_epoch_25.pth``."""
+    """Face crop → 257 coefficients and 4 gaze values. Keys and shapes match ``netG_epoch_25.pth``."""
 
     def __init__(self, config: ReconstructionConfig | None = None) -> None:
         super().__init__()
@@ -123,10 +123,10 @@ class ReconstructionNet(nn.Module):
         self.fianl_layers = nn.ModuleList(nn.Conv2d(self.backbone.features, size, 1) for _, size in HEADS)  # sic
 
     def forward(self, images: Tensor) -> Tensor:
-        """RGB in [−1, 1] (B, 3, 256, 256), cropped by ``face.align.face_affine`` → (B, 261), in the order of ``HEADS``."""
+        """RGB in [−1, 1] (B, 3, 256, 256), cropped by ``basel.align.face_affine`` → (B, 261), in the order of ``HEADS``."""
         features = self.backbone(images)
         return torch.cat([head(features) for head in self.fianl_layers], dim=1).flatten(1)
 
     def reconstruct(self, images: Tensor) -> Reconstruction:
-        """The same, taken apart."""
+        """Returns the prediction split into coefficients and gaze."""
         return Reconstruction(*self(images).split([PREDICTED - GAZE, GAZE], dim=1))

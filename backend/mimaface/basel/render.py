@@ -1,4 +1,4 @@
-"""I_R: the Basel face of one person in one light, under any expression and pose, drawn as the reconstruction net sees it."""
+"""I_R: renders of one person's Basel face in one light with any expression and pose, in the reconstruction network's crop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE = 256
 
 
 class BaselRenderer:
-    """identity α (80,), albedo δ (80,) and illumination γ (27,) of the source; frames differ in β and pose."""
+    """Renderer for one source: identity α (80,), albedo δ (80,) and illumination γ (27,); frames differ in β and pose."""
 
     def __init__(self, bfm: BaselFace, identity: ArrayLike, albedo: ArrayLike, light: ArrayLike) -> None:
         self.bfm = bfm
@@ -27,7 +27,7 @@ class BaselRenderer:
         self.light = np.asarray(light, np.float64)
 
     def crop(self, expression: ArrayLike, rotation: ArrayLike, translation: ArrayLike) -> Array:
-        """β (64,), angles (3,), translation (3,) → RGB (256, 256, 3) uint8 in the net's crop, black where there is no face."""
+        """β (64,), angles (3,), translation (3,) → RGB (256, 256, 3) uint8 in the network's crop, black outside the face."""
         bfm = self.bfm
         vertices = self.shape + np.tensordot(np.asarray(expression, np.float64), bfm.expression_basis, axes=1)
         lit = shade(self.colours, bfm.normals(vertices) @ row_rotation(rotation), self.light)
@@ -38,5 +38,5 @@ class BaselRenderer:
         return np.asarray(np.rint(colours).astype(np.uint8))
 
     def canvas(self, expression: ArrayLike, rotation: ArrayLike, translation: ArrayLike, crop: ArrayLike, side: int) -> Array:
-        """The same warped back by the inverse of ``crop`` (2, 3), canvas → 256² → RGB (side, side, 3) uint8."""
+        """The same warped by the inverse of ``crop`` (2, 3), canvas → 256² → RGB (side, side, 3) uint8."""
         return draw(self.crop(expression, rotation, translation), inverted(crop), side, side)

@@ -1,7 +1,8 @@
-"""ARKit blendshapes ↔ the 64 expression coefficients of a user's Basel face, and our gaze → the released net's four numbers (spec 3.2).
+"""ARKit blendshapes ↔ the 64 expression coefficients of a Basel face, and gaze → the released network's four gaze values (spec
+3.2).
 
-Each blendshape moves our head's skin; the displacement under every vertex of the BFM (:mod:`mimaface.basel.correspondence`) is explained
-by ``exBase`` in regularised least squares. Solved once on the user's machine and kept on disk.
+Regularised least squares explains the displacement of each blendshape under every BFM vertex
+(:mod:`mimaface.basel.correspondence`) by ``exBase``. Solved once per machine and cached on disk.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from .correspondence import correspond
 
 Array = NDArray[Any]
 log = logging.getLogger(__name__)
-VERSION = 1  # of the method: a cache of another version is not read
+VERSION = 1  # of the method; caches of other versions are ignored
 HEAD_FILE = ASSETS / "head.npz"
-NOISE, INDEPENDENT = 0.0005, 400  # metres by which a vertex's transferred displacement errs; how many err independently
-BLENDSHAPE_SPREAD = 1.0  # standard deviation of a blendshape in the inverse: weak, it decides only what the BFM does not show
+# metres, error of a vertex's transferred displacement; effective number of independent errors
+NOISE, INDEPENDENT_ERRORS = 0.0005, 400
+BLENDSHAPE_SPREAD = 1.0  # standard deviation of blendshapes in the inverse: a weak prior for what the BFM cannot represent
 SHAPES = {
     "matrix": (len(BLENDSHAPE_NAMES), EXPRESSION), "metric": (EXPRESSION, EXPRESSION), "unexplained": (len(BLENDSHAPE_NAMES),),
     "scale": (), "rotation": (3, 3), "offset": (3,),
@@ -42,9 +44,12 @@ SHAPES = {
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """matrix (52, 64): β of each blendshape at 1, in standard deviations; metric (64, 64): coefficients → metres RMS, as a factor.
+    """Linear map between blendshapes and expression coefficients.
 
-    unexplained (52,): share of each blendshape's displacement that the BFM cannot show; placed: the BFM's mean face on our head.
+      matrix (52, 64)       β of each blendshape at 1, in standard deviations
+      metric (64, 64)       factor from coefficients to metres RMS
+      unexplained (52,)     share of each blendshape's displacement outside the BFM's span
+      placed                similarity from the BFM's mean face to the head
     """
 
     matrix: Array
@@ -53,14 +58,14 @@ class Transfer:
     placed: Similarity
 
     def expression(self, blendshapes: ArrayLike) -> Array:
-        """Blendshapes, or differences of blendshapes, (…, 52) → β (…, 64). Linear, so differences stay differences."""
+        """Blendshapes, or differences of blendshapes, (…, 52) → β (…, 64); linear."""
         values = np.asarray(blendshapes, np.float64)
         if values.shape[-1:] != (len(BLENDSHAPE_NAMES),):
             raise ValueError(f"blendshapes have shape {values.shape}, expected (…, {len(BLENDSHAPE_NAMES)})")
         return np.asarray(values @ self.matrix)
 
     def blendshapes(self, expression: ArrayLike) -> Array:
-        """β (…, 64) → the blendshapes (…, 52) in [0, 1] whose surface comes closest: bounded least squares, never an inverse."""
+        """β (…, 64) → the blendshapes (…, 52) in [0, 1] with the closest surface, by bounded least squares."""
         values = np.asarray(expression, np.float64)
         if values.shape[-1:] != (EXPRESSION,) or not np.isfinite(values).all():
             raise ValueError(f"expression has shape {values.shape}, expected finite numbers (…, {EXPRESSION})")
@@ -75,13 +80,15 @@ class Transfer:
 
 
 def solve(bfm: BaselFace, head: Head) -> Transfer:
-    """Compute the transfer, about two seconds. Raises :class:`InvalidCheckpoint` where the BFM is no face in the usual axes."""
+    """Computes the transfer in about two seconds. Raises :class:`InvalidCheckpoint` for a BFM that is not a face in the usual
+    axes.
+    """
     found = correspond(bfm, head)
     moves = found.carry(head.blendshapes.astype(np.float64)).reshape(len(BLENDSHAPE_NAMES), -1)  # in the BFM's unit
     basis = bfm.expression_basis.reshape(EXPRESSION, -1)
     if not np.isfinite(basis).all() or not (np.abs(basis) > 0).any():
         raise InvalidCheckpoint("the face model's exBase is empty or not finite", "use BFM09_model_info.mat of Deep3DFaceRecon")
-    weight = np.repeat(found.trust, 3) * (INDEPENDENT / found.trust.sum()) * (found.placed.scale / NOISE) ** 2
+    weight = np.repeat(found.trust, 3) * (INDEPENDENT_ERRORS / found.trust.sum()) * (found.placed.scale / NOISE) ** 2
     with one_thread():
         gram = (basis * weight) @ basis.T  # β in standard deviations: a Gaussian prior of unit variance regularises
         matrix = np.linalg.solve(gram + np.eye(EXPRESSION), (basis * weight) @ moves.T).T
@@ -96,22 +103,23 @@ def solve(bfm: BaselFace, head: Head) -> Transfer:
 
 
 def transfer(bfm: BaselFace, folder: Path, head_file: Path = HEAD_FILE) -> Transfer:
-    """The transfer of this BFM and this head from ``folder``, solved and kept there when it is not, or damaged.
+    """Returns the transfer between this BFM and this head, from the cache in ``folder`` or solved and cached.
 
-    A folder that cannot be written costs a warning and the two seconds again. Raises as :func:`solve`.
+    A folder that cannot be written only logs a warning. Raises as :func:`solve`.
     """
     key = f"{VERSION}-{fingerprint(bfm)}-{_file_hash(head_file, head_file.stat().st_mtime_ns)}"
     path = folder / f"bfm-transfer-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-    kept = _read(path, key)
-    if kept is not None:
-        return kept
+    cached = _read(path, key)
+    if cached is not None:
+        return cached
     solved = solve(bfm, Head.load(head_file))
     _write(path, key, solved)
     return solved
 
 
 def fingerprint(bfm: BaselFace) -> str:
-    """sha256 of what the transfer depends on: mean shape, exBase, triangles and key points, not the file that held them."""
+    """Returns the SHA-256 of the data on which the transfer depends: mean shape, exBase, triangles and key points, not the
+    file."""
     digest = hashlib.sha256()
     for values in (bfm.mean, bfm.expression_basis, bfm.triangles, bfm.keypoints):
         digest.update(f"{values.dtype.str} {values.shape} ".encode())
@@ -157,10 +165,10 @@ def _write(path: Path, key: str, solved: Transfer) -> None:
 
 @dataclass(frozen=True, eq=False)
 class GazeAdapter:
-    """Our gaze → the released net's four gaze numbers: g = matrix · [left yaw, left pitch, right yaw, right pitch] + offset.
+    """Gaze → the released network's four values: g = matrix · [left yaw, left pitch, right yaw, right pitch] + offset.
 
-    What those numbers mean is published nowhere. The default takes them for our own four, radians, in our order and signs;
-    ``fitted`` says whether that guess was replaced by :meth:`fit`.
+    The meaning of these values is not published. The default assumes gaze angles in radians, in our order and signs; ``fitted``
+    is True after :meth:`fit` has replaced this assumption.
     """
 
     matrix: Array
@@ -169,15 +177,15 @@ class GazeAdapter:
 
     @classmethod
     def assumed(cls) -> GazeAdapter:
-        """The documented default: identity."""
+        """Returns the default: identity."""
         return cls(np.eye(4), np.zeros(4))
 
     @classmethod
     def fit(cls, gaze: ArrayLike, gaze_d3dfr: ArrayLike, spread: float = 0.02) -> GazeAdapter:
-        """Least squares on frames in which both are known: gaze (T, 2, 2) radians, gaze_d3dfr (T, 4).
+        """Fits by least squares on frames where both are known: gaze (T, 2, 2) radians, gaze_d3dfr (T, 4).
 
-        ``spread`` radians is how exact our gaze is: directions that vary by less, such as a squint, get little gain.
-        Raises :class:`InvalidInput` for fewer than 8 frames, other shapes, or eyes that never move.
+        ``spread`` is the accuracy of our gaze in radians: directions that vary less, such as a squint, get little gain. Raises
+        :class:`InvalidInput` for fewer than 8 frames, other shapes, or eyes that never move.
         """
         ours, theirs = np.asarray(gaze, np.float64), np.asarray(gaze_d3dfr, np.float64)
         if ours.ndim != 3 or ours.shape[1:] != (2, 2) or theirs.shape != (len(ours), 4):
