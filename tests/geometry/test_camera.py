@@ -1,4 +1,4 @@
-"""The pinhole camera, there and back."""
+"""Pinhole camera: projection and its inverse."""
 
 import numpy as np
 

@@ -1,11 +1,11 @@
-"""Neighbours on a mesh, and values spread over it."""
+"""Mesh adjacency and harmonic extension."""
 
 import numpy as np
 import pytest
 
 from mimaface.geometry.mesh import adjacency, edges, harmonic_extension
 
-# a strip of four triangles over the vertices 0 … 5, and vertex 6, which lies in none
+# a strip of four triangles over the vertices 0 … 5; vertex 6 is in none
 STRIP = np.array([[0, 1, 2], [1, 3, 2], [2, 3, 4], [3, 5, 4]])
 
 

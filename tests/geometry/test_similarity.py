@@ -1,4 +1,4 @@
-"""Similarities between two sets of points."""
+"""Least-squares similarities between two point sets."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""BLAS on one thread, wherever several threads ask for it, and afterwards as it was."""
+"""One BLAS thread while any of several threads requires it, restored afterwards."""
 
 import threading
 

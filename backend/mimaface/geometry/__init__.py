@@ -1,1 +1,1 @@
-"""What pictures and meshes have in common: cameras, rasterising, interpolation. Nothing here depends on a face."""
+"""Cameras, rasterising, meshes and interpolation, independent of faces."""

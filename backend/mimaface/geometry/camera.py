@@ -1,4 +1,4 @@
-"""The pinhole camera of a picture; docs/CONVENTIONS.md has the axes."""
+"""Pinhole camera of a picture; docs/CONVENTIONS.md defines the axes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
-FOCAL_PER_SIDE = 1.6  # a portrait lens when nothing else is known: 58 mm on a 36 mm wide sensor
+FOCAL_PER_SIDE = 1.6  # default focal length, a portrait lens: 58 mm on a 36 mm wide sensor
 
 
 @dataclass(frozen=True)
 class Camera:
-    """focal and centre (u, v) in pixels of a picture of width × height pixels."""
+    """focal length and centre (u, v) in pixels of a picture of width × height pixels."""
 
     focal: float
     centre: tuple[float, float]
@@ -23,7 +23,7 @@ class Camera:
 
     @classmethod
     def for_image(cls, width: int, height: int) -> Camera:
-        """The default camera of a photograph: 1.6 × the longer side, centred."""
+        """Returns the default camera of a photograph: focal length 1.6 × the longer side, centred."""
         return cls(FOCAL_PER_SIDE * max(width, height), (width / 2, height / 2), width, height)
 
     def project(self, points: ArrayLike) -> Array:
@@ -39,6 +39,6 @@ class Camera:
         return np.stack([(u - self.centre[0]) * z / self.focal, (self.centre[1] - v) * z / self.focal, -z], axis=-1)
 
     def window(self, left: float, top: float, scale: float, width: int, height: int) -> Camera:
-        """The camera of a crop whose corner is at (left, top), enlarged by ``scale`` to width × height pixels."""
+        """Returns the camera of a crop with corner (left, top), enlarged by ``scale`` to width × height pixels."""
         centre = (self.centre[0] - left) * scale, (self.centre[1] - top) * scale
         return Camera(self.focal * scale, centre, width, height)

@@ -1,4 +1,4 @@
-"""Looking pictures up between pixels, and filling holes in them."""
+"""Bilinear lookup in pictures, hole filling and smoothstep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def bilinear(image: Array, u: float, v: float, channel: int) -> float:
-    """One channel of ``image`` (H, W, C) at pixel position u, v; the border repeats."""
+    """Returns one channel of ``image`` (H, W, C) at pixel position u, v; the border repeats."""
     height, width = image.shape[0], image.shape[1]
     x = min(max(u - 0.5, 0.0), width - 1.0)
     y = min(max(v - 0.5, 0.0), height - 1.0)
@@ -27,7 +27,7 @@ def bilinear(image: Array, u: float, v: float, channel: int) -> float:
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def sample_into(colour: Array, image: Array, u: float, v: float) -> None:
-    """``colour`` (C,) becomes that of ``image`` (H, W, C) at pixel position u, v; the border repeats."""
+    """Writes ``image`` (H, W, C) at pixel position u, v to ``colour`` (C,); the border repeats."""
     height, width = image.shape[0], image.shape[1]
     x = min(max(u - 0.5, 0.0), width - 1.0)
     y = min(max(v - 0.5, 0.0), height - 1.0)
@@ -41,13 +41,14 @@ def sample_into(colour: Array, image: Array, u: float, v: float) -> None:
 
 
 def pixels_under(places: Array, height: int, width: int) -> tuple[Array, Array]:
-    """Rows and columns (P,) of the pixels at u, v of ``places`` (P, 2 or more), of a height × width picture; its border where outside."""
+    """Returns rows and columns (P,) of the pixels at u, v of ``places`` (P, 2 or more), clamped to a height × width picture."""
     columns, rows = places[:, 0].astype(int), places[:, 1].astype(int)
     return np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
 
 
 def fill_holes(image: Array, known: Array) -> Array:
-    """Fill where ``known`` (H, W) is False from around, smoothly: push–pull pyramid (Gortler et al. 1996, "The Lumigraph").
+    """Fills pixels where ``known`` (H, W) is False from their surroundings by a push–pull pyramid (Gortler et al. 1996, "The
+    Lumigraph").
 
     image (H, W, C) → (H, W, C) float32; known pixels are unchanged.
     """
@@ -67,8 +68,9 @@ def fill_holes(image: Array, known: Array) -> Array:
 
 @numba.njit(cache=True, nogil=True)
 def _enlarged(coarse: Array, values: Array, known: Array) -> Array:
-    """``values`` (H, W, C) float32 where they are ``known`` (H, W), else ``coarse`` (⌈H/2⌉, ⌈W/2⌉, C) at twice its size, blurred but for the
-    border by the binomial kernel of three."""
+    """Returns ``values`` (H, W, C) float32 where ``known`` (H, W), else ``coarse`` (⌈H/2⌉, ⌈W/2⌉, C) at twice its size, blurred
+    by the binomial kernel of three except at the border.
+    """
     height, width, channels = values.shape
     result = np.empty_like(values)
     two, four, sixteen = np.float32(2), np.float32(4), np.float32(16)
@@ -92,6 +94,6 @@ def _enlarged(coarse: Array, values: Array, known: Array) -> Array:
 
 
 def smoothstep(low: float, high: float, value: Array) -> Array:
-    """0 below ``low``, 1 above ``high``, smooth between."""
+    """0 below ``low``, 1 above ``high``, cubic between."""
     x = np.clip((np.asarray(value) - low) / (high - low), 0.0, 1.0)
     return np.asarray(x * x * (3 - 2 * x))

@@ -1,4 +1,4 @@
-"""Neighbours on a triangle mesh, and values spread over it."""
+"""Adjacency of triangle meshes, and harmonic extension of vertex values."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.linalg import spsolve
 
 Array = NDArray[Any]
-TOWARD_MEDIAN = 1e-4  # weight of the median beside a neighbour's 1, so that an island without known vertices has an answer
+MEDIAN_WEIGHT = 1e-4  # weight of the median relative to a neighbour's 1; gives islands without known vertices a solution
 
 
 def edges(triangles: Array) -> tuple[Array, Array]:
-    """Both ends (E,) of every side of the ``triangles`` (N, 3), in both directions; what two triangles share counts twice."""
+    """Returns both ends (E,) of each edge of ``triangles`` (N, 3), in both directions; an edge of two triangles occurs twice."""
     pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     pairs = np.concatenate([pairs, pairs[:, ::-1]])
     return pairs[:, 0], pairs[:, 1]
 
 
 def adjacency(triangles: Array, count: int) -> csr_array:
-    """(count, count): 1 where two of ``count`` vertices share a side of the ``triangles`` (N, 3), else 0."""
+    """Returns a matrix (count, count): 1 where two of ``count`` vertices share an edge of ``triangles`` (N, 3), else 0."""
     first, second = edges(triangles)
     result = coo_array((np.ones(len(first)), (first, second)), shape=(count, count)).tocsr()
     result.data[:] = 1.0
@@ -29,8 +29,10 @@ def adjacency(triangles: Array, count: int) -> csr_array:
 
 
 def harmonic_extension(values: Array, known: Array, triangles: Array, default: ArrayLike = 0.0) -> Array:
-    """``values`` (V, C) spread over the ``triangles`` (N, 3): a ``known`` (V,) vertex keeps its own, any other one has the mean of its
-    neighbours. Vertices of no triangle have the median of what is known; where nothing is, all have ``default``, C numbers or one.
+    """Extends ``values`` (V, C) over ``triangles`` (N, 3): ``known`` (V,) vertices are unchanged, others are the mean of their
+    neighbours.
+
+    Vertices without triangles get the median of known values; if none is known, all get ``default``, C numbers or one.
     """
     count = len(known)
     result = np.tile(np.median(values[known], axis=0) if known.any() else np.broadcast_to(default, values.shape[1:]), (count, 1))
@@ -41,7 +43,7 @@ def harmonic_extension(values: Array, known: Array, triangles: Array, default: A
         return result
     result[fixed] = values[fixed]
     near = adjacency(triangles, count)[free]
-    matrix = diags_array(near.sum(1) + TOWARD_MEDIAN) - near[:, free]
-    right = near[:, fixed] @ result[fixed] + TOWARD_MEDIAN * result[free]
-    result[free] = spsolve(matrix.tocsc(), right).reshape(right.shape)  # of one column it makes a vector
+    matrix = diags_array(near.sum(1) + MEDIAN_WEIGHT) - near[:, free]
+    right = near[:, fixed] @ result[fixed] + MEDIAN_WEIGHT * result[free]
+    result[free] = spsolve(matrix.tocsc(), right).reshape(right.shape)  # spsolve returns a vector for one column
     return result

@@ -1,4 +1,4 @@
-"""A deterministic z-buffer: triangles in pixels → which triangle, where in it, how far. Numba, with a numpy reference."""
+"""Deterministic z-buffer rasteriser in Numba, with a numpy reference: triangles in pixels → index, barycentric weights, depth."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 NEAR = 1e-3  # metres; triangles that reach closer to the camera are dropped
-CROSSING = 0.01  # pixels: far more than rounding moves the place where an edge crosses a row
-ROUNDING = 4e-14  # a generous multiple of what float64 loses in an edge function, as a share of the triangle's box
+CROSSING = 0.01  # pixels of tolerance where an edge crosses a row, far above rounding error
+ROUNDING = 4e-14  # bound on the relative float64 error of an edge function, per area of the triangle's box
 
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What is seen at each pixel centre.
+    """The nearest triangle at each pixel centre.
 
-    triangle (H, W) int32           index of the nearest triangle, −1 where there is none
-    barycentric (H, W, 3) float32   perspective-correct weights of its corners
-    depth (H, W) float32            metres along the viewing axis, +inf where empty
+      triangle (H, W) int32           its index, −1 where empty
+      barycentric (H, W, 3) float32   perspective-correct weights of its corners
+      depth (H, W) float32            metres along the viewing axis, +inf where empty
     """
 
     triangle: Array
@@ -30,18 +30,19 @@ class Raster:
 
     @property
     def covered(self) -> Array:
-        """(H, W) bool: some triangle is seen."""
+        """(H, W) bool: whether a triangle covers the pixel."""
         return self.triangle >= 0
 
     def interpolate(self, triangles: Array, attributes: Array) -> Array:
-        """Vertex attributes (V, C) at every pixel → (H, W, C) float32, zero where empty."""
+        """Interpolates vertex attributes (V, C) at each pixel → (H, W, C) float32, zero where empty."""
         values = np.ascontiguousarray(attributes, np.float32)
         return np.asarray(_interpolate(self.triangle, self.barycentric, np.ascontiguousarray(triangles, np.int32), values))
 
 
 def rasterise(points: Array, triangles: Array, height: int, width: int, rows: tuple[int, int] | None = None) -> Raster:
-    """Rasterise ``points`` (V, 3): u, v in pixels and depth in metres (+ away), with ``triangles`` (N, 3); of the picture only the ``rows``
-    from the first to before the last, if not all: they are the same to the bit.
+    """Rasterises ``points`` (V, 3), u, v in pixels and depth in metres (+ away), with ``triangles`` (N, 3).
+
+    rows: first row and the row after the last one, for a part of the picture that is bitwise equal to it; None for all rows.
 
     A pixel belongs to a triangle that covers its centre; centres on a shared edge belong to one side (top-left rule), and of
     equal depths the lower triangle index wins. Both windings are drawn.
@@ -51,7 +52,7 @@ def rasterise(points: Array, triangles: Array, height: int, width: int, rows: tu
 
 
 def rasterise_reference(points: Array, triangles: Array, height: int, width: int) -> Raster:
-    """The same in plain numpy, a triangle at a time over the whole picture: slow, and what the fast path is tested against."""
+    """The same in plain numpy, one triangle at a time over the whole picture: the slow reference for tests."""
     found = np.full((height, width), -1, np.int32)
     weights = np.zeros((height, width, 3), np.float32)
     depth = np.full((height, width), np.inf)
@@ -83,9 +84,10 @@ def rasterise_reference(points: Array, triangles: Array, height: int, width: int
 def _rasterise(  # house: two passes over the same triangles that share their set-up, kept in one compiled function
     points: Array, triangles: Array, start: int, stop: int, width: int
 ) -> tuple[Array, Array, Array]:
-    """First which triangle is nearest, then its weights: most of what is drawn gets covered, and weights cost divisions.
+    """Finds the nearest triangle of each pixel first, then its weights, since most drawn pixels are overdrawn and weights need
+    divisions.
 
-    Triangles that face the camera go first, so that what lies behind them is turned down by one comparison.
+    Triangles that face the camera are drawn first, so that one comparison rejects those behind them.
     """
     found = np.full((stop - start, width), -1, np.int32)
     depth = np.full((stop - start, width), np.inf)
@@ -109,14 +111,14 @@ def _rasterise(  # house: two passes over the same triangles that share their se
             own_b = sign * (ay - cy) < 0 or (ay == cy and sign * (ax - cx) > 0)
             own_c = sign * (by - ay) < 0 or (by == ay and sign * (bx - ax) > 0)
             scale = 1.0 / (sign * area)
-            # no point of the triangle is nearer than this, whatever rounding does to the weights of a sliver
+            # lower bound of the triangle's depth, despite rounding in the weights of slivers
             bound = nearest * (1 - ROUNDING * (1 + (high_x - low_x + 1) * (high_y - low_y + 1) * abs(scale)))
             slope_a = (cx - bx) / (cy - by) if cy != by else 0.0
             slope_b = (ax - cx) / (ay - cy) if ay != cy else 0.0
             slope_c = (bx - ax) / (by - ay) if by != ay else 0.0
             for row in range(top, bottom + 1):
                 y = row + 0.5
-                # where the edges cross the row, with room for rounding: only there the exact test is needed
+                # columns between the edges on this row with tolerance; the exact test runs only there
                 low, high = low_x, high_x
                 for near, slope, from_x, from_y in (
                     (cy - by, slope_a, bx, by),
@@ -155,7 +157,7 @@ def _rasterise(  # house: two passes over the same triangles that share their se
 
 @numba.njit(cache=True, nogil=True)
 def _weights(points: Array, triangles: Array, found: Array, depth: Array, start: int) -> tuple[Array, Array, Array]:
-    """found, the weights of the corners, and float32 depth, of rows from ``start`` on."""
+    """Returns found, barycentric weights, and float32 depth, of rows from ``start`` on."""
     height, width = found.shape
     weights = np.empty((height, width, 3), np.float32)
     rounded = np.empty((height, width), np.float32)
@@ -199,7 +201,7 @@ def _interpolate(found: Array, weights: Array, triangles: Array, attributes: Arr
 
 
 def vertex_normals(vertices: Array, triangles: Array) -> Array:
-    """Unit normals (V, 3) of ``vertices`` (V, 3), area-weighted over their triangles, pointing out."""
+    """Returns unit normals (V, 3) of ``vertices`` (V, 3), area-weighted over their triangles, pointing outwards."""
     normals = np.zeros_like(vertices)
     for sums in _normal_sums(np.ascontiguousarray(vertices), np.ascontiguousarray(triangles)):
         normals += sums
@@ -208,7 +210,7 @@ def vertex_normals(vertices: Array, triangles: Array) -> Array:
 
 @numba.njit(cache=True, nogil=True)
 def _normal_sums(vertices: Array, triangles: Array) -> Array:
-    """Sums (3 corners, V, 3) of face normals, in the order of the triangles."""
+    """Returns sums (3 corners, V, 3) of face normals, accumulated in the order of the triangles."""
     sums: Array = np.zeros((3, len(vertices), 3))
     for index in range(len(triangles)):
         a, b, c = triangles[index]

@@ -1,4 +1,4 @@
-"""Similarities between two sets of points, in the plane and in space."""
+"""Least-squares similarities between point sets in any dimension."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """``y = scale · rotation · x + offset`` of D-dimensional points: a number, (D, D) without a reflection, (D,) in the unit of y."""
+    """``y = scale · rotation · x + offset`` for D-dimensional points: a scalar, (D, D) without reflection, (D,) in the unit of
+    y."""
 
     scale: float
     rotation: Array
     offset: Array
 
     def __call__(self, points: ArrayLike) -> Array:
-        """Points (…, D) → points (…, D)."""
+        """Points (…, D) → transformed points (…, D)."""
         return np.asarray(self.scale * np.asarray(points) @ self.rotation.T + self.offset)
 
     @property
     def matrix(self) -> Array:
-        """(D, D + 1): the same as an affine map of points with a 1 below them."""
+        """The affine matrix (D, D + 1) for homogeneous points."""
         return np.concatenate([self.scale * self.rotation, self.offset[:, None]], axis=1)
 
     @classmethod
     def between(cls, source: ArrayLike, target: ArrayLike) -> Similarity:
-        """The one with the least squared error from points (P, D) to points (P, D) (Umeyama 1991)."""
+        """Returns the similarity with the least squared error from points (P, D) to points (P, D) (Umeyama 1991)."""
         x, y = np.asarray(source, np.float64), np.asarray(target, np.float64)
         a, b = x - x.mean(0), y - y.mean(0)
         u, values, vt = np.linalg.svd(b.T @ a)

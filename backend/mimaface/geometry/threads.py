@@ -1,4 +1,4 @@
-"""Linear algebra on one thread: small solves are many times faster so when the machine is busy, and always give the same bits."""
+"""Single-threaded linear algebra: faster for small systems on a busy machine, and bitwise reproducible."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
-_limits: list[Any] = []  # one for every thread inside; only the first has changed anything
+_limits: list[Any] = []  # one entry per thread inside; only the first one changed the limit
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit the process's BLAS to one thread: the first of several threads inside sets the limit, the last to leave lifts it."""
+    """Limits the process's BLAS to one thread; of several threads inside, the first sets the limit and the last restores it."""
     with _lock:
         if not _limits:
-            _disown()
+            _clear_controlling_thread()
         _limits.append(None if _limits else _libraries().limit(limits=1, user_api="blas"))
     try:
         yield
@@ -28,12 +28,13 @@ def one_thread() -> Iterator[None]:
             if len(_limits) > 1:
                 _limits.pop()
             else:
-                _disown()
+                _clear_controlling_thread()
                 _limits.pop().restore_original_limits()
 
 
-def _disown() -> None:
-    """Since version 3.8 threadpoolctl heeds only the thread that set OpenBLAS's limit, unless it is told that this one is done."""
+def _clear_controlling_thread() -> None:
+    """Clears OpenBLAS's controlling thread: since version 3.8 threadpoolctl otherwise obeys only the thread that set the
+    limit."""
     for library in _libraries().lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
@@ -41,7 +42,7 @@ def _disown() -> None:
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    """The loaded libraries: looking for them takes 2 ms, as long as a small frame."""
-    import scipy.linalg  # noqa: F401  (so that its own BLAS is among them)
+    """Returns the loaded libraries, cached because the search takes 2 ms."""
+    import scipy.linalg  # noqa: F401  (loads SciPy's own BLAS before the search)
 
     return ThreadpoolController()
