@@ -1,4 +1,4 @@
-"""The checks of the C2PA's specification on a PNG file, by this file alone: the JUMBF boxes (ISO 19566-5), CBOR (RFC 8949) and COSE (RFC 9052)."""
+"""Independent checks of the C2PA specification on a PNG file: JUMBF boxes (ISO 19566-5), CBOR (RFC 8949) and COSE (RFC 9052)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cryptography import x509
 
 
 def chunks(content: bytes):
-    """(kind, place of the chunk, its data) of a PNG file."""
+    """Yields (kind, offset of the chunk, its data) of a PNG file."""
     place = 8
     while place < len(content):
         (length,) = struct.unpack_from(">I", content, place)
@@ -18,7 +18,7 @@ def chunks(content: bytes):
 
 
 def boxes(content: bytes, path: str = "") -> dict[str, bytes]:
-    """Label of each superbox → the data of its CBOR or JSON box."""
+    """Returns a dictionary from each superbox's label to the data of its CBOR or JSON box."""
     found, place, label = {}, 0, path
     while place + 8 <= len(content):
         size, kind = struct.unpack_from(">I4s", content, place)
@@ -34,7 +34,7 @@ def boxes(content: bytes, path: str = "") -> dict[str, bytes]:
 
 
 def cbor(content: bytes, place: int = 0):
-    """(value, place behind it)."""
+    """Returns (value, offset behind it)."""
     head = content[place]
     major, value, place = head >> 5, head & 31, place + 1
     if major == 7:
@@ -57,14 +57,14 @@ def cbor(content: bytes, place: int = 0):
 
 
 def text(raw: bytes) -> bytes:
-    """A byte string in CBOR."""
+    """Encodes a byte string in CBOR."""
     size = len(raw)
     head = bytes([0x40 | size]) if size < 24 else b"\x58" + bytes([size]) if size < 256 else b"\x59" + size.to_bytes(2, "big")
     return head + raw
 
 
 def problems(content: bytes) -> list[str]:
-    """What of a PNG file does not agree with its credentials."""
+    """Returns the disagreements between a PNG file and its credentials."""
     found = boxes(next(data for kind, _, data in chunks(content) if kind == b"caBX"))
     wrong = []
     claim = cbor(found["c2pa.claim.v2"])[0]

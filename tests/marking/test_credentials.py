@@ -1,4 +1,4 @@
-"""Content credentials: as the specification wants them, read by two readers, broken by any change; certificates, and what is said without."""
+"""Content credentials: conformance, two independent readers, tampering, certificates, and behaviour without the extra."""
 
 import io
 import stat
@@ -127,7 +127,7 @@ def test_a_certificate_of_the_users_own_signs(tmp_path, photo, kind, monkeypatch
 
     make = {"es256": lambda: ec.generate_private_key(ec.SECP256R1()), "es384": lambda: ec.generate_private_key(ec.SECP384R1()),
             "ps256": lambda: rsa.generate_private_key(65537, 2048)}[kind]  # fmt: skip
-    chain, key = module._made(make)
+    chain, key = module._generate(make)
     (tmp_path / "signing").mkdir()
     (tmp_path / "signing" / "certificates.pem").write_bytes(chain)
     (tmp_path / "signing" / "key.pem").write_bytes(key)

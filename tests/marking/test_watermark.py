@@ -1,4 +1,4 @@
-"""The watermark: unseen by the number that the issue of it names, and read again after what films and pictures go through."""
+"""Watermark: invisibility in decibels, and reading after the processing that films and pictures undergo."""
 
 import io
 
@@ -18,13 +18,13 @@ def halved(image):
 
 
 def cut(image):
-    """A tenth less, above and at both sides."""
+    """Crops a tenth from the top and both sides."""
     height, width = image.shape[:2]
     return image[height // 10 :, width // 20 : width - width // 20]
 
 
 def filmed(image, crf=28, frames=3):
-    """A few frames by H.264, decoded."""
+    """Returns a few frames encoded in H.264 and decoded."""
     file = io.BytesIO()
     height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
     with av.open(file, "w", format="mp4") as container:

@@ -1,1 +1,1 @@
-"""A picture that says what it is: a watermark in its pixels, XMP and signed content credentials in its file, and the reader of all three."""
+"""Provenance marks: a watermark in pixels, XMP and signed content credentials in files, and a reader of all three."""

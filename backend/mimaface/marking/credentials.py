@@ -1,7 +1,7 @@
-"""C2PA content credentials: a signed statement inside a PNG or MP4 file of what made it, of what and with whose consent.
+"""C2PA content credentials: a signed statement in a PNG or MP4 file about its tool, source and consent.
 
-The library salts its statements, so that two signings of one picture differ. Frames that have to be equal to the byte are kept unsigned,
-and signed where they leave: in a folder, in a film, on the wire.
+The library salts its statements, so signing the same picture twice gives different bytes. Frames that must be byte-identical are
+stored unsigned and signed when they leave: to a folder, a film, or a client.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from .certificate import certificate
 
 TOOL = "MIMAFace Animator"
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-STATEMENT = "org.mimaface.animation"  # the label of what no standard of the C2PA has a word for
-QUIET = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}  # 3 KB and 3 ms a frame, not 200
+STATEMENT = "org.mimaface.animation"  # label of the assertion for everything without a C2PA standard label
+# 3 KB and 3 ms per frame instead of 200
+SIGNING_SETTINGS = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
 
 
 class _Target:
-    """A file for the library, which keeps the reason of a failure to itself."""
+    """A file for the library that records the :class:`OSError` behind a failed write."""
 
     def __init__(self, raw: BinaryIO) -> None:
         self._raw, self.read, self.seek, self.tell, self.flush = raw, raw.read, raw.seek, raw.tell, raw.flush
@@ -42,10 +43,10 @@ class _Target:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a frame says of itself.
+    """Assertions about a frame.
 
-    source: SHA-256 of the photograph's file; renderer: as in the settings; wholly: whether every pixel may be a network's (else the photograph's
-    own are among them); consent: as in :mod:`mimaface.marking.consent`; watermark: whether there is one.
+    source: SHA-256 of the photograph's file; renderer: its name in the settings; wholly: whether every pixel may be generated
+    (otherwise some are the photograph's); consent: see :mod:`mimaface.marking.consent`; watermark: whether one is embedded.
     """
 
     source: str
@@ -56,13 +57,13 @@ class Statement:
 
     @property
     def source_type(self) -> str:
-        """The address of the IPTC's digital source type."""
+        """URI of the IPTC digital source type."""
         return SOURCE_TYPES + ("trainedAlgorithmicMedia" if self.wholly else "compositeWithTrainedAlgorithmicMedia")
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the credentials of a file say. problems: sentences, none for a file that is as it was signed."""
+    """Content of a file's credentials. problems: sentences, empty for an unchanged file."""
 
     signer: str
     statement: dict[str, Any]
@@ -71,27 +72,30 @@ class Credentials:
 
 
 class Signer:
-    """Signs files with the certificate of a user's folder. Raises :class:`NotInstalled` without the extra, and as :func:`certificate`."""
+    """Signs files with the certificate in a user's folder. Raises :class:`NotInstalled` without the extra, and as
+    :func:`certificate`.
+    """
 
     def __init__(self, home: Path) -> None:
         self._c2pa = _library()
         algorithm, chain, key = certificate(home)
-        self._context = self._c2pa.Context.from_dict(QUIET)
+        self._context = self._c2pa.Context.from_dict(SIGNING_SETTINGS)
         try:
-            self._signer = self._c2pa.Signer.from_info(self._c2pa.C2paSignerInfo(algorithm, chain, key, None))  # no server of timestamps: offline
+            # no timestamp server: works offline
+            self._signer = self._c2pa.Signer.from_info(self._c2pa.C2paSignerInfo(algorithm, chain, key, None))
         except self._c2pa.C2paError as error:
             raise InvalidInput(
                 f"the certificate in {home / 'signing'} cannot sign ({error})", "C2PA needs one for signing content, followed by its issuers"
             ) from error
 
     def png(self, content: bytes, statement: Statement) -> bytes:
-        """The PNG file with credentials."""
+        """Returns the PNG file with credentials."""
         signed = io.BytesIO()
         self._sign("image/png", io.BytesIO(content), signed, hashlib.sha256(content).digest(), statement)
         return signed.getvalue()
 
     def film(self, unsigned: Path, signed: Path, statement: Statement) -> None:
-        """Copy an MP4 file, with credentials. Raises :class:`OSError`."""
+        """Copies an MP4 file and adds credentials. Raises :class:`OSError`."""
         with unsigned.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
             file.seek(0)
@@ -112,9 +116,9 @@ class Signer:
 
 
 def manifest(kind: str, digest: bytes, statement: Statement) -> dict[str, Any]:
-    """The C2PA manifest of a file whose bytes have this SHA-256, as JSON's values."""
+    """Returns the C2PA manifest of a file with this SHA-256 digest, as JSON values."""
     number = uuid.UUID(bytes=digest[:16], version=4)
-    said = {
+    assertions = {
         "source_sha256": statement.source, "renderer": statement.renderer, "version": __version__, "consent": statement.consent,
         "watermark": statement.watermark,
     }  # fmt: skip
@@ -122,33 +126,35 @@ def manifest(kind: str, digest: bytes, statement: Statement) -> dict[str, Any]:
     return {
         "claim_generator_info": [{"name": TOOL, "version": __version__}], "label": f"urn:c2pa:{number}", "instance_id": f"xmp:iid:{number}",
         "format": kind, "title": "animated portrait",
-        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}, {"label": STATEMENT, "data": said}],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}, {"label": STATEMENT, "data": assertions}],
     }  # fmt: skip
 
 
 def read_credentials(path: Path) -> Credentials | None:
-    """The credentials in a file; None where there are none. Raises :class:`NotInstalled`, and :class:`InvalidInput` for damaged ones."""
+    """Returns the credentials in a file, or None. Raises :class:`NotInstalled`, and :class:`InvalidInput` for damaged
+    credentials.
+    """
     c2pa = _library()
     try:
         found = c2pa.Reader.try_create(str(path))
         if found is None:
             return None
         with found as reader:
-            told = json.loads(reader.json())
+            report = json.loads(reader.json())
     except c2pa.C2paError as error:
         raise InvalidInput(f"{path.name}: its content credentials cannot be read ({error})", "they are damaged: use the original file") from error
-    active = told["manifests"][told["active_manifest"]]
-    said = {item["label"]: item["data"] for item in active.get("assertions", ())}
-    actions: list[dict[str, Any]] = next((data["actions"] for label, data in said.items() if label.startswith("c2pa.actions")), [])
-    problems = [item["code"] for item in told.get("validation_status", ()) if item["code"] != "signingCredential.untrusted"]
+    active = report["manifests"][report["active_manifest"]]
+    assertions = {item["label"]: item["data"] for item in active.get("assertions", ())}
+    actions: list[dict[str, Any]] = next((data["actions"] for label, data in assertions.items() if label.startswith("c2pa.actions")), [])
+    problems = [item["code"] for item in report.get("validation_status", ()) if item["code"] != "signingCredential.untrusted"]
     signature = active.get("signature_info", {})
     signer = ", ".join(filter(None, (signature.get("common_name"), signature.get("issuer"))))
     source_type = next((action["digitalSourceType"] for action in actions if "digitalSourceType" in action), "")
-    return Credentials(signer, said.get(STATEMENT, {}), source_type, tuple(_in_words(code) for code in problems))
+    return Credentials(signer, assertions.get(STATEMENT, {}), source_type, tuple(_in_words(code) for code in problems))
 
 
 def _in_words(code: str) -> str:
-    """A sentence for a code of the C2PA's list of validation results."""
+    """Returns a sentence for a C2PA validation code."""
     if code in ("assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"):
         return f"the picture was changed after it was signed ({code})"
     if code.startswith(("claim", "assertion")):

@@ -1,4 +1,4 @@
-"""Marks the frames of one shot: the watermark in pixels, then XMP and credentials in the finished file."""
+"""Marking of a shot's frames: watermark in pixels, then XMP and credentials in the finished file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ Array = NDArray[Any]
 
 
 class Marker:
-    """``picture`` gives equal bytes for equal pictures; ``png`` and ``film`` come last, for a signature covers the whole file.
+    """Marks pictures and files. ``picture`` is deterministic; ``png`` and ``film`` come last, because a signature covers the
+    whole file.
 
-    Where frames cannot be signed they are marked otherwise, and ``problem`` says why. Several threads may use one.
+    If signing is not possible, the other marks are still applied and ``problem`` contains the reason. Thread-safe.
     """
 
     def __init__(self, source: str, settings: RenderSettings, home: Path, face: Array | None = None) -> None:
-        """``source``: SHA-256 of the photograph's file; ``home``: the user's folder, with the certificate and the answers about consent;
-        ``face``: as :class:`Watermark` has it."""
+        """source: SHA-256 of the photograph's file; home: the user's folder, with certificate and consent; face: see
+        :class:`Watermark`.
+        """
         wholly = settings.engine != "proxy" and settings.framing == "face"
         self.statement = Statement(source, settings.engine, wholly, consent_of(home, source), settings.watermark)
         self.problem = ""
@@ -40,16 +42,16 @@ class Marker:
             self.problem = f"frames get no content credentials: {error}"
 
     def picture(self, image: Array) -> Array:
-        """A picture (H, W, 3 or 4) uint8 with the watermark, unless the settings want none."""
+        """Returns a picture (H, W, 3 or 4) uint8 with the watermark, unless the settings disable it."""
         return image if self._watermark is None else self._watermark.mark(image)
 
     def png(self, content: bytes) -> bytes:
-        """A finished PNG file with XMP and credentials."""
-        told = into_png(content, self._xmp)
-        return told if self._signer is None else self._signer.png(told, self.statement)
+        """Returns a finished PNG file with XMP and credentials."""
+        described = into_png(content, self._xmp)
+        return described if self._signer is None else self._signer.png(described, self.statement)
 
     def film(self, path: Path) -> None:
-        """Give a finished MP4 file its XMP and credentials. Raises :class:`OSError`."""
+        """Adds XMP and credentials to a finished MP4 file. Raises :class:`OSError`."""
         into_mp4(path, self._xmp)
         if self._signer is not None:
             with replacing(path) as signed:

@@ -1,4 +1,4 @@
-"""What a picture or film says of itself, and what is missing: credentials, XMP and watermark, each read from the file alone."""
+"""Inspection of a picture or film: credentials, XMP and watermark, each read from the file alone."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .watermark import Found, message_of, read_watermark
 from .xmp import source_type_of
 
 Array = NDArray[Any]
-LOOKS = 5  # pictures of a film, evenly spread. More find a weak watermark more often, and take longer
+SAMPLED_FRAMES = 5  # frames of a film, evenly spaced. Raised: finds weaker watermarks, and is slower
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked for, whether it is there and as it should be, and what it says."""
+    """One result: its subject, whether it is present and valid, and its text."""
 
     what: str
     fine: bool
@@ -32,7 +32,7 @@ class Finding:
 
 
 def inspect(path: Path) -> Iterator[Finding]:
-    """Raises :class:`InvalidInput` for what is neither a picture nor a film, and :class:`NotInstalled`."""
+    """Yields the findings about a file. Raises :class:`InvalidInput` for neither picture nor film, and :class:`NotInstalled`."""
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder", "name one of its pictures")
     if not path.is_file():
@@ -53,26 +53,26 @@ def _of_credentials(found: Credentials | None) -> Iterator[Finding]:
     yield Finding(what, not found.problems, "; ".join(found.problems) or "whole: nothing was changed since the file was signed")
     yield Finding("signed by", bool(found.signer), f"{found.signer or 'nobody'} (whether to trust it is for you to say: no list of names was asked)")
     yield Finding("made as", bool(found.source_type), found.source_type.rpartition("/")[2] or "missing")
-    said = found.statement
-    if not said:
+    statement = found.statement
+    if not statement:
         yield Finding("made by", False, "another program: there is no statement of MIMAFace")
         return
-    yield Finding("made by", True, f"MIMAFace {said.get('version', '?')}, renderer {said.get('renderer', '?')}")
-    yield Finding("photograph", True, f"SHA-256 {said.get('source_sha256', '?')}")
-    consent = str(said.get("consent", "?"))
+    yield Finding("made by", True, f"MIMAFace {statement.get('version', '?')}, renderer {statement.get('renderer', '?')}")
+    yield Finding("photograph", True, f"SHA-256 {statement.get('source_sha256', '?')}")
+    consent = str(statement.get("consent", "?"))
     yield Finding("consent", consent in ANSWERS, ANSWERS.get(consent, f"{consent}: nobody said whether the person agreed"))
 
 
 def _of_watermark(found: Found | None, credentials: Credentials | None) -> Finding:
-    said = credentials.statement if credentials is not None else {}
+    statement = credentials.statement if credentials is not None else {}
     if found is None:
-        meant = said.get("watermark") is False
+        meant = statement.get("watermark") is False
         lost = "not found: there is none, or it was lost; a frame at rest, which is the photograph itself, has none"
         return Finding("watermark", False, "none, as its credentials say (--no-watermark)" if meant else lost)
     words = f"found, of a photograph whose SHA-256 begins with {found.message:04x}"
     if found.size != 1:
         words += f"; the picture has {found.size:.2g} times the size it was made in"
-    source = str(said.get("source_sha256", ""))
+    source = str(statement.get("source_sha256", ""))
     if source and message_of(source) != found.message:
         return Finding("watermark", False, f"{words}: not the one that the credentials name")
     return Finding("watermark", True, words)
@@ -87,9 +87,9 @@ def _pictures_of_film(path: Path) -> list[Array]:
     try:
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.video[0]
-            for look in range(LOOKS):
+            for look in range(SAMPLED_FRAMES):
                 if look and container.duration:
-                    container.seek(container.duration * look // LOOKS)
+                    container.seek(container.duration * look // SAMPLED_FRAMES)
                 picture = next(container.decode(stream), None)
                 if picture is not None:
                     found.append(np.asarray(picture.to_ndarray(format="rgb24")))

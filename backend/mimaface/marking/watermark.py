@@ -1,7 +1,7 @@
-"""An imperceptible watermark: 32 bits as faint waves in the brightness, repeated over the picture in square tiles.
+"""Imperceptible watermark: 32 bits as faint waves in brightness, repeated over the picture in square tiles.
 
-Spread spectrum (Cox, Kilian, Leighton and Shamoon 1997) in periodic tiles that are found by their correlation whatever a picture was cut
-to (Kalker, Depovere, Haitsma and Maes 1999, JAWS). Each bit is the sign of a pattern of its own; one more pattern is always positive.
+Spread spectrum (Cox, Kilian, Leighton and Shamoon 1997) in periodic tiles, found by correlation in any crop (Kalker, Depovere,
+Haitsma and Maes 1999, JAWS). Each bit is the sign of its own pattern; one additional pattern is always positive.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from .tuning import (
 )  # fmt: skip
 
 Array = NDArray[Any]
-UNCHANGED = 128  # what stands for a change of 0 in 8 bits
-BITS = 32  # 16 of the message and 16 that check it
+UNCHANGED = 128  # 8-bit value for a change of 0
+BITS = 32  # 16 of the message and 16 of its checksum
 
 
 def message_of(source: str) -> int:
-    """The 16 bits of the watermark for a photograph: the first of its SHA-256 in hexadecimal."""
+    """Returns the 16-bit message for a photograph: the first bits of its SHA-256 in hexadecimal."""
     return int(source[:4], 16)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a picture's watermark says: its message, how surely it was found (see ``SURE``), and the picture's size by the marked one's."""
+    """A decoded watermark: message, sureness (see ``SURE``), and the picture's size relative to the marked one."""
 
     message: int
     sureness: float
@@ -56,23 +56,25 @@ class Found:
 
 
 class Watermark:
-    """Puts one message into pictures; the same picture gets the same bytes."""
+    """Embeds one message in pictures; deterministic."""
 
     def __init__(self, message: int, face: Array | None = None) -> None:
-        """face: left, top, right, bottom (4,) in pixels of where the watermark is fainter, for there people look."""
+        """face: left, top, right, bottom (4,) in pixels of the region where the watermark is fainter."""
         signs = np.concatenate([[1.0], np.where(bits_of(message), 1.0, -1.0)])
         self._tile: Array = (np.tensordot(signs, patterns(), 1) / np.sqrt(len(signs))).astype(np.float32)  # root mean square 1
         self._wave = self._tile
         self._face = face
-        self._share: Array = np.zeros((0, 0), np.float32)  # of the full strength, at each pixel
+        self._share: Array = np.zeros((0, 0), np.float32)  # share of the full strength at each pixel
 
     @classmethod
     def of(cls, source: str, face: Array | None = None) -> Watermark:
-        """The watermark of all pictures made of the photograph whose file has this SHA-256, with its ``face`` there."""
+        """Returns the watermark of all pictures made from the photograph with this SHA-256 and ``face`` box."""
         return cls(message_of(source), face)
 
     def mark(self, image: Array) -> Array:
-        """A picture (H, W, 3 or 4) uint8 with the watermark, at least 42 dB from the one without; see-through pixels stay as they are."""
+        """Returns a picture (H, W, 3 or 4) uint8 with the watermark, at least 42 dB from the original; transparent pixels are
+        unchanged.
+        """
         height, width = image.shape[:2]
         if self._wave.shape[0] < height or self._wave.shape[1] < width:
             self._wave = np.tile(self._tile, (-(-height // TILE), -(-width // TILE)))
@@ -88,9 +90,9 @@ class Watermark:
 
 
 def read_watermark(pictures: Iterable[Array]) -> Found | None:
-    """The watermark that pictures (H, W, 3 or 4) uint8 of one film, or one picture, have in common; None without one.
+    """Returns the watermark common to pictures (H, W, 3 or 4) uint8 of one film, or of one picture; None without one.
 
-    A picture may have been compressed, scaled by one of ``SIZES`` and cut. Each is looked at by itself, and all of them added up.
+    Pictures may be compressed, scaled by one of ``SIZES`` and cropped. Each is decoded alone, then their sum.
     """
     taken = list(pictures)
     shapes = patterns()
@@ -108,7 +110,7 @@ def read_watermark(pictures: Iterable[Array]) -> Found | None:
 
 
 def patterns() -> Array:
-    """One pattern for the sign and one a bit (1 + BITS, TILE, TILE): of waves between the lengths, at right angles, of mean square 1."""
+    """Returns orthogonal band-limited patterns (1 + BITS, TILE, TILE) of mean square 1: one for the sign and one per bit."""
     noise = np.fft.fft2(np.random.default_rng(SEED).standard_normal((1 + BITS, TILE, TILE)))
     waves = np.fft.ifft2(noise * _band()).real.reshape(1 + BITS, -1)
     independent, _ = np.linalg.qr(waves.T)
@@ -116,17 +118,17 @@ def patterns() -> Array:
 
 
 def bits_of(message: int) -> Array:
-    """The message and its check as bits (BITS,)."""
-    word = message << 16 | _check(message)
+    """Returns the message and its checksum as bits (BITS,)."""
+    word = message << 16 | _checksum(message)
     return np.array([word >> place & 1 for place in range(BITS)], bool)
 
 
-def _check(message: int) -> int:
+def _checksum(message: int) -> int:
     return zlib.crc32(message.to_bytes(2, "big")) & 0xFFFF
 
 
 def _radius() -> Array:
-    """Waves a tile (TILE, TILE) of each place of its spectrum."""
+    """Returns waves per tile (TILE, TILE) at each coefficient of its spectrum."""
     waves = np.fft.fftfreq(TILE) * TILE
     return np.asarray(np.hypot(waves[:, None], waves[None]))
 
@@ -136,12 +138,12 @@ def _band() -> Array:
 
 
 def _brightness(image: Array) -> Array:
-    """(H, W) float32 of a picture in 8 bits."""
+    """Returns the brightness (H, W) float32 of an 8-bit picture."""
     return np.asarray(Image.fromarray(image).convert("L"), np.float32)
 
 
 def _strength(image: Array) -> Array:
-    """Levels (H, W) of the watermark's root mean square: by the contrast of each square, smooth between them."""
+    """Returns the watermark's root mean square in levels (H, W), from the contrast of each square, interpolated."""
     height, width = image.shape[:2]
     brightness = _brightness(image)
     mean, square = (np.asarray(Image.fromarray(values).reduce(CELL)) for values in (brightness, brightness * brightness))
@@ -152,7 +154,8 @@ def _strength(image: Array) -> Array:
 
 
 def _share_of(height: int, width: int, face: Array | None) -> Array:
-    """(height, width) float32 from ``IN_FACE`` inside the ellipse of a face to 1 outside; more inside where there is little outside."""
+    """Returns (height, width) float32 from ``IN_FACE`` inside a face's ellipse to 1 outside; more inside if little lies
+    outside."""
     if face is None:
         return np.ones((height, width), np.float32)
     rows, columns = np.ogrid[:height, :width]
@@ -164,7 +167,7 @@ def _share_of(height: int, width: int, face: Array | None) -> Array:
 
 
 def _folded(picture: Array, size: float) -> Array:
-    """All tiles of a picture's middle, brought to the size at which it was marked, added up (TILE, TILE)."""
+    """Returns the sum (TILE, TILE) of all tiles of a picture's centre, rescaled to the size at which it was marked."""
     height, width = picture.shape[:2]
     top, left = max((height - MOST_READ) // 2, 0), max((width - MOST_READ) // 2, 0)
     brightness = _brightness(np.ascontiguousarray(picture[top : top + MOST_READ, left : left + MOST_READ]))
@@ -180,11 +183,12 @@ def _folded(picture: Array, size: float) -> Array:
 
 
 def _decoded(tile: Array, spectra: Array, size: float) -> Found | None:
-    """The message of a folded picture at the place where the patterns fit best; None where they stand out nowhere or the check fails."""
+    """Returns the message of a folded picture at the offset of best correlation; None below ``SURE`` or when the checksum
+    fails."""
     spectrum = np.fft.fft2(tile) * _band()
     rings = np.rint(_radius()).astype(int)
     power = np.bincount(rings.ravel(), np.abs(spectrum.ravel()) ** 2) / np.maximum(np.bincount(rings.ravel(), _band().ravel()), 1)
-    spectrum /= np.sqrt(power[rings] + 1e-9)  # what the picture itself has is stronger in long waves
+    spectrum /= np.sqrt(power[rings] + 1e-9)  # whitening: natural pictures are stronger in long waves
     fits = np.fft.ifft2(spectrum * spectra).real
     energy = (fits**2).sum(0)
     sureness = float((energy.max() - np.median(energy)) / (energy.std() + 1e-9))
@@ -192,4 +196,4 @@ def _decoded(tile: Array, spectra: Array, size: float) -> Found | None:
     read = fits[:, place[0], place[1]]
     word = sum(1 << number for number, value in enumerate(read[1:] * np.sign(read[0])) if value > 0)
     message, check = word >> 16, word & 0xFFFF
-    return Found(message, sureness, size) if sureness >= SURE and check == _check(message) else None
+    return Found(message, sureness, size) if sureness >= SURE and check == _checksum(message) else None

@@ -1,4 +1,4 @@
-"""XMP inside PNG and MP4 files: what a picture is, for programs that know no content credentials."""
+"""XMP in PNG and MP4 files: the digital source type, for programs without content credentials."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from PIL import Image
 
 from mimaface.protocol.errors import InvalidInput
 
-KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"  # of the iTXt chunk: not compressed, no language, no translation; XMP specification part 3
-BOX = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes  # the MP4 box of XMP; the same specification
-FILMS = (".mp4", ".m4v", ".mov")  # endings of files made of such boxes
-LARGEST = 1 << 20  # bytes of a packet that is read
+# header of the iTXt chunk: not compressed, no language, no translation; XMP specification part 3
+KEYWORD = b"XML:com.adobe.xmp\0\0\0\0\0"
+BOX = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes  # the MP4 box of XMP; same specification
+FILMS = (".mp4", ".m4v", ".mov")  # suffixes of files that consist of such boxes
+LARGEST = 1 << 20  # bytes of a packet that is read at most
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 XMP = "http://ns.adobe.com/xap/1.0/"
 
 
 def packet(source_type: str, tool: str) -> bytes:
-    """XMP that says how a picture came to be (an address of the IPTC's list of digital source types) and by what program."""
+    """Returns an XMP packet with a picture's digital source type, a URI of the IPTC's list, and its creator tool."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about="" '
@@ -34,20 +35,20 @@ def packet(source_type: str, tool: str) -> bytes:
 
 
 def into_png(content: bytes, xmp: bytes) -> bytes:
-    """A PNG file with the packet before its pixels."""
+    """Returns a PNG file with the packet before its pixels."""
     place = content.index(b"IDAT") - 4
     body = b"iTXt" + KEYWORD + xmp
     return content[:place] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + content[place:]
 
 
 def into_mp4(path: Path, xmp: bytes) -> None:
-    """Append the packet to a finished MP4 file."""
+    """Appends the packet to a finished MP4 file."""
     with path.open("ab") as file:
         file.write(struct.pack(">I", 24 + len(xmp)) + b"uuid" + BOX + xmp)
 
 
 def source_type_of(path: Path) -> str:
-    """The digital source type that the XMP of a picture or an MP4 file names; "" where it has none. Raises :class:`InvalidInput` for broken XMP."""
+    """Returns the digital source type in the XMP of a picture or MP4 file, or "". Raises :class:`InvalidInput` for broken XMP."""
     found = _of_mp4(path) if path.suffix.lower() in FILMS else _of_picture(path)
     try:
         descriptions = ElementTree.fromstring(found).iter(f"{{{RDF}}}Description") if found else ()
@@ -75,7 +76,7 @@ def _of_mp4(path: Path) -> bytes:
             if head[4:8] == b"uuid" and head[header : header + 16] == BOX and size <= LARGEST:
                 file.seek(place + header + 16)
                 return file.read(size - header - 16)
-            if size < header:  # 0: up to the end of the file
+            if size < header:  # size 0: up to the end of the file
                 return b""
             place += size
     return b""
