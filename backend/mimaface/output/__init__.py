@@ -1,1 +1,1 @@
-"""Where frames go: folders of PNGs, films with sound."""
+"""Outputs for frames: folders of PNGs, single pictures, films with sound, a preview window."""

@@ -1,4 +1,4 @@
-"""Writing a shot: a folder of PNG files, an MP4 or one picture, each complete or not there."""
+"""Sinks for a shot: a folder of PNG files, an MP4 or a single picture, each written atomically."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from mimaface.protocol.files import replacing, write_whole
 from .sound import Sound
 
 Array = NDArray[Any]
-AHEAD = 2  # frames that wait to be written. More takes more memory, and helps where frames take very unequal times
-BIT_RATE = 192_000  # bits a second of sound
-NEAR = 0.005  # frames per second: 23.98 and 23.976 are 24000/1001
+QUEUED_FRAMES = 2  # frames queued for writing. Raised: more memory; helps when frames take very unequal times
+BIT_RATE = 192_000  # bits per second of sound
+RATE_TOLERANCE = 0.005  # frames per second of tolerance: 23.98 and 23.976 are both 24000/1001
 
 
 class FrameSink(Protocol):
-    """Takes frames in order."""
+    """Receives frames in order."""
 
     def write(self, index: int, image: Array, still: bool = False) -> None:
-        """still: it is the photograph itself, which gets no watermark."""
+        """Writes a frame; ``still`` marks the unchanged photograph, which gets no watermark."""
 
 
 class Folder:
-    """``000000.png`` and on, written in order by another thread, while frames to come are drawn; a frame appears under its name only
-    when it is whole, and an error of one is raised by a later :meth:`write` or by :meth:`finish`."""
+    """Writes ``000000.png`` and so on in order on another thread. Each file appears complete; an error is raised by a later
+    :meth:`write` or :meth:`finish`.
+    """
 
     def __init__(self, path: Path, marker: Marker | None = None) -> None:
         self.path, self._marker = path, marker
@@ -47,8 +48,8 @@ class Folder:
         self._waiting: deque[Future[None]] = deque()
 
     def write(self, index: int, image: Array, still: bool = False) -> None:
-        """Take a frame, which nobody changes any more."""
-        while len(self._waiting) >= AHEAD or (self._waiting and self._waiting[0].done()):
+        """Queues a frame, which must not be modified afterwards."""
+        while len(self._waiting) >= QUEUED_FRAMES or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._put, index, image, still))
 
@@ -57,7 +58,7 @@ class Folder:
             write_whole(self.path / f"{index:06d}.png", _png(image, self._marker, still))
 
     def finish(self) -> None:
-        """Wait until every frame is in the folder."""
+        """Waits until every frame is written."""
         try:
             while self._waiting:
                 self._waiting.popleft().result()
@@ -66,7 +67,7 @@ class Folder:
 
 
 class OnePicture:
-    """One PNG file."""
+    """A single PNG file."""
 
     def __init__(self, path: Path, marker: Marker | None = None) -> None:
         self.path, self._marker = path, marker
@@ -83,7 +84,7 @@ def _png(image: Array, marker: Marker | None, still: bool) -> bytes:
 
 
 class _Written:
-    """A file for PyAV, which keeps the reason of a failure to itself."""
+    """A file for PyAV that records the :class:`OSError` behind a failed write."""
 
     def __init__(self, raw: io.FileIO) -> None:
         self._raw, self.seek, self.tell = raw, raw.seek, raw.tell
@@ -101,7 +102,7 @@ class _Written:
 
 
 class Mp4:
-    """H.264 in yuv420p and BT.709, and AAC; odd sizes lose their last row or column, and what is see-through is black."""
+    """H.264 in yuv420p and BT.709, and AAC; odd sizes lose their last row or column, transparency becomes black."""
 
     def __init__(self, file: _Written, rate: Fraction, sound: Sound | None, marker: Marker | None = None) -> None:
         try:
@@ -114,12 +115,12 @@ class Mp4:
         self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "medium"})
         self._streams: list[Any] = [self._stream]
         self._opened = False
-        self._heard: Iterator[Any] = iter(())
+        self._sound_frames: Iterator[Any] = iter(())
         if sound is not None:
             self._audio = self._container.add_stream("aac", rate=sound.rate, layout=sound.layout)
             self._audio.bit_rate = BIT_RATE
             self._streams.append(self._audio)
-            self._heard = sound.frames()
+            self._sound_frames = sound.frames()
 
     def write(self, index: int, image: Array, still: bool = False) -> None:
         from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
@@ -131,24 +132,25 @@ class Mp4:
             context.color_primaries, context.color_trc = int(ColorPrimaries.BT709), int(ColorTrc.BT709)
             context.colorspace, context.color_range = int(Colorspace.ITU709), int(ColorRange.MPEG)
             self._opened = True
-        shown = np.ascontiguousarray(on_black(image[:height, :width]))
-        marked = shown if self._marker is None or still else self._marker.picture(shown)
+        opaque = np.ascontiguousarray(on_black(image[:height, :width]))
+        marked = opaque if self._marker is None or still else self._marker.picture(opaque)
         picture = self._av.VideoFrame.from_ndarray(marked, format="rgb24")
         frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
         frame.pts, frame.time_base = index, 1 / self._rate
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
-        for heard in self._heard:
-            for packet in self._audio.encode(heard):
+        for sound_frame in self._sound_frames:
+            for packet in self._audio.encode(sound_frame):
                 self._container.mux(packet)
-            if heard.pts * heard.time_base > frame.pts * frame.time_base:  # pictures and sound side by side in the file
+            # interleaves pictures and sound in the file
+            if sound_frame.pts * sound_frame.time_base > frame.pts * frame.time_base:
                 break
 
     def finish(self) -> None:
-        """Write what is still to come, and the file's index."""
+        """Flushes the encoders and writes the file's index."""
         if self._opened:
-            for heard in self._heard:
-                for packet in self._audio.encode(heard):
+            for sound_frame in self._sound_frames:
+                for packet in self._audio.encode(sound_frame):
                     self._container.mux(packet)
             for stream in self._streams:
                 for packet in stream.encode():
@@ -156,22 +158,22 @@ class Mp4:
         self._container.close()
 
     def abandon(self) -> None:
-        """Let go of a file that will not be finished."""
+        """Closes a file that will not be finished."""
         with contextlib.suppress(self._av.error.FFmpegError, OSError, ValueError):
             self._container.close()
 
 
 def on_black(image: Array) -> Array:
-    """RGB (H, W, 3) uint8 of RGB or RGBA."""
+    """RGB or RGBA uint8 → RGB (H, W, 3) uint8 over black."""
     if image.shape[2] == 3:
         return image
     return np.asarray(np.rint(image[..., :3] * (image[..., 3:] / np.float32(255))).astype(np.uint8))
 
 
 def exact_rate(rate: float) -> Fraction:
-    """Frames per second as film and television count them: 29.97 is 30000/1001."""
+    """Returns the exact frame rate of film and television: 29.97 is 30000/1001."""
     television = Fraction(round(rate * 1.001) * 1000, 1001)
-    if abs(rate - round(rate)) > NEAR and abs(float(television) - rate) < NEAR:
+    if abs(rate - round(rate)) > RATE_TOLERANCE and abs(float(television) - rate) < RATE_TOLERANCE:
         return television
     return Fraction(rate).limit_denominator(1001)
 
@@ -180,10 +182,12 @@ def exact_rate(rate: float) -> Fraction:
 def open_sink(
     path: Path, rate: float, overwrite: bool, sound: Sound | None = None, marker: Marker | None = None
 ) -> Iterator[FrameSink]:
-    """A sink for ``path``: .mp4, one .png, or a folder for PNG files. An unfinished MP4 is removed, finished PNG files stay.
+    """Opens a sink for ``path``: .mp4, a single .png, or a folder for PNG files. An unfinished MP4 is removed, finished PNG files
+    remain.
 
-    ``sound`` goes into an MP4; ``marker`` marks frames, and signs each file last, before it gets its name. Of a folder's files only those
-    that we wrote are deleted. Raises :class:`InvalidInput` when something is there already, :class:`NotWritable` and :class:`DiskFull`.
+    ``sound`` is muxed into an MP4; ``marker`` marks frames and signs each file last, before its final rename. In a folder only
+    files written by MIMAFace are deleted. Raises :class:`InvalidInput` if the output exists, :class:`NotWritable` and
+    :class:`DiskFull`.
     """
     with _reported(path):
         if is_folder(path):
@@ -200,7 +204,7 @@ def open_sink(
             frames = Folder(path, marker)
             try:
                 yield frames
-            finally:  # what was finished before an error or a stop stays
+            finally:  # frames finished before an error or interrupt remain
                 frames.finish()
             return
         if path.is_dir() or (path.exists() and not overwrite):
@@ -224,17 +228,17 @@ def open_sink(
 
 
 def is_film(path: Path) -> bool:
-    """Whether an output is an MP4."""
+    """Returns whether an output is an MP4."""
     return path.suffix.lower() == ".mp4"
 
 
 def is_picture(path: Path) -> bool:
-    """Whether an output is a single picture, and not a folder whose name ends like one's."""
+    """Returns whether an output is a single picture, not a folder with such a suffix."""
     return path.suffix.lower() == ".png" and not path.is_dir()
 
 
 def is_folder(path: Path) -> bool:
-    """Whether an output is a folder of pictures."""
+    """Returns whether an output is a folder of pictures."""
     return not is_film(path) and not is_picture(path)
 
 
@@ -251,7 +255,7 @@ def _reported(path: Path) -> Iterator[None]:
 
 
 def contact_sheet(images: Iterable[Array], columns: int, width: int) -> Array:
-    """Pictures (H, W, 3) of one size in rows of ``columns``, each ``width`` pixels wide → one picture."""
+    """Arranges pictures (H, W, 3) of one size in rows of ``columns``, each ``width`` pixels wide → one picture."""
     cells = []
     for image in images:
         height = round(width * image.shape[0] / image.shape[1])

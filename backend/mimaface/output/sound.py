@@ -1,4 +1,4 @@
-"""The sound of a driving video or of speech, cut to the shot that it drives."""
+"""Sound of a driving video or speech file, cut to the shot."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-RATES = (48000, 44100, 32000, 24000, 22050, 16000)  # samples a second that AAC in an MP4 plays everywhere
-HOLE = 0.05  # seconds without sound in the source that are kept as silence; shorter ones are rounding
+RATES = (48000, 44100, 32000, 24000, 22050, 16000)  # samples per second that AAC in an MP4 supports everywhere
+SHORTEST_GAP = 0.05  # seconds. Longer gaps between timestamps become silence; shorter ones are rounding
 
 
 def has_sound(path: Path) -> bool:
-    """Whether ``path`` is a sound, or a video with a sound track. False for all else, and where PyAV is missing."""
+    """Returns whether ``path`` is a sound file or a video with sound. False for other files, and without PyAV."""
     try:
         import av
     except ImportError:
@@ -29,7 +29,8 @@ def has_sound(path: Path) -> bool:
 
 
 class Sound:
-    """The sound of ``path`` from ``begin`` seconds after its first picture on, or after its beginning without one, for ``seconds``."""
+    """Sound of ``path`` for ``seconds``, starting ``begin`` seconds after its first picture, or after its start without
+    pictures."""
 
     def __init__(self, path: Path, begin: float, seconds: float) -> None:
         import av
@@ -40,17 +41,17 @@ class Sound:
             self.rate = stream.rate if stream.rate in RATES else RATES[0]
             self.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
             pictures = [each for each in container.streams.video if not each.disposition & av.stream.Disposition.attached_pic]
-            first: Any = next(container.decode(pictures[0] if pictures else stream))  # the cover of a song is no picture of it
+            first: Any = next(container.decode(pictures[0] if pictures else stream))  # a song's cover is not a video
             self._begin += float(first.time or 0.0)
 
     def frames(self) -> Iterator[Any]:
-        """PyAV's audio frames without a hole, whose ``pts`` counts samples from the shot's beginning."""
+        """Yields PyAV audio frames without gaps; ``pts`` counts samples from the shot's start."""
         done, whole = 0, round(self._seconds * self.rate)
         for place, samples in self._decoded():
-            if place > done + HOLE * self.rate:
+            if place > done + SHORTEST_GAP * self.rate:
                 yield self._frame(np.zeros((len(samples), min(place, whole) - done), np.float32), done)
                 done = min(place, whole)
-            part = samples[:, max(done - place, 0) if place < done - HOLE * self.rate or place < 0 else 0 :][:, : whole - done]
+            part = samples[:, max(done - place, 0) if place < done - SHORTEST_GAP * self.rate or place < 0 else 0 :][:, : whole - done]
             if part.shape[1]:
                 yield self._frame(part, done)
                 done += part.shape[1]
@@ -58,7 +59,7 @@ class Sound:
                 return
 
     def _decoded(self) -> Iterator[tuple[int, Array]]:
-        """Where each piece begins, in samples from the shot's beginning, and the piece (channels, N) float32."""
+        """Yields pieces of sound (channels, N) float32 with their start in samples from the shot's start."""
         resampler = self._av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
         with self._av.open(str(self._path), options={"protocol_whitelist": "file"}) as container:
             for frame in container.decode(audio=0):

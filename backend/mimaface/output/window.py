@@ -1,4 +1,4 @@
-"""A window that shows pictures as they come, by Tk, which Python brings with it on most systems."""
+"""Preview window in Tk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Array = NDArray[Any]
 
 
 class Window:
-    """Shows one picture and a line below it; keys are looked at with :meth:`keys`. Use as a context manager."""
+    """Shows a picture and a line of text below it; :meth:`keys` returns key presses. Use as a context manager."""
 
     def __init__(self, title: str) -> None:
-        """Raises :class:`NotInstalled` where there is no display or no Tk."""
+        """Raises :class:`NotInstalled` without a display or Tk."""
         try:
             import tkinter
 
@@ -34,7 +34,7 @@ class Window:
             ) from error
         self._root.title(title)
         self._photo_class, self._gone = ImageTk.PhotoImage, False
-        self._photo: Any = None  # what Tk shows, of the size of the first picture
+        self._photo: Any = None  # the Tk image, of the current picture's size
         self._pressed: list[str] = []
         self._label = tkinter.Label(self._root, borderwidth=0)
         self._label.pack()
@@ -51,11 +51,12 @@ class Window:
 
     @property
     def is_open(self) -> bool:
-        """False once its user closed it."""
+        """False after the user closed the window."""
         return not self._gone
 
     def show(self, image: Array | None, line: str) -> None:
-        """Draw a picture (H, W, 3) uint8, or the one before for None, and a line of text; then let the window answer its user."""
+        """Draws a picture (H, W, 3) uint8, or keeps the previous one for None, and a line of text; then processes window
+        events."""
         if self._gone:
             return
         if image is not None:
@@ -69,7 +70,7 @@ class Window:
         self._root.update()
 
     def keys(self) -> list[str]:
-        """Names of the keys that were pressed since the last look, such as "n" and "escape"."""
+        """Returns the names of keys pressed since the last call, such as "n" and "escape"."""
         pressed, self._pressed = self._pressed, []
         return pressed
 
