@@ -1,1 +1,1 @@
-"""Training data: heads that this repository renders itself, and recorded video, in one sample schema."""
+"""Training data in one sample schema: rendered synthetic heads and recorded video."""

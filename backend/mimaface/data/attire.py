@@ -1,4 +1,4 @@
-"""What people wear on the head and below it: hair in several cuts, glasses, and clothes. Meshes in the mean head's frame."""
+"""Random hair, headwear, glasses and clothes as meshes in the mean head's frame."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from mimaface.geometry.rasterise import vertex_normals
 from .noise import fractal_noise
 
 Array = NDArray[Any]
-HAIR, CLOTH, GLASS_FRAME = 1, 2, 3  # how a piece is shaded
-COLLAR = -0.124  # metres below the eyes: the head's own neck ends here, the body's begins
-NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres: below the first all stays with the body
+HAIR, CLOTH, GLASS_FRAME = 1, 2, 3  # shading models of a piece
+COLLAR = -0.124  # metres below the eyes: border between the head's own neck and the body's
+NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres: the neck twists between these; everything below the first stays with the body
 CUTS = ("bald", "shaved", "short", "short", "full", "long", "long", "bun", "bob", "bob", "beanie", "hat", "hat")
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One mesh: vertices (P, 3) metres in the head frame, triangles (Q, 3), colour (P, 3) sRGB, pattern (P, 3) coordinates of
-    its texture, follow (P,): 1 moves with the head, 0 stays with the body; shading is HAIR, CLOTH or GLASS_FRAME."""
+    """A mesh.
+
+      vertices (P, 3)     metres, head frame
+      triangles (Q, 3)
+      colour (P, 3)       sRGB
+      pattern (P, 3)      coordinates for texture noise
+      follow (P,)         1 moves with the head, 0 stays with the body
+      shading             HAIR, CLOTH or GLASS_FRAME
+    """
 
     vertices: Array
     triangles: Array
@@ -43,7 +50,7 @@ class Attire:
 
 
 def dress(random: np.random.Generator, identity: Array, hair: Array, skin: Array) -> Attire:
-    """Hair, clothes and perhaps glasses that fit the head of ``identity`` (80,); hair and skin are sRGB (3,)."""
+    """Returns hair, clothes and possibly glasses that fit the head of ``identity`` (80,); hair and skin are sRGB (3,)."""
     head = Head.load()
     vertices = head.shape(identity, np.zeros(head.expression_size))
     cut = str(random.choice(CUTS))
@@ -70,18 +77,18 @@ def dress(random: np.random.Generator, identity: Array, hair: Array, skin: Array
 
 
 def neck_follows(points: Array) -> Array:
-    """(P,) how far a point (P, 3) at rest turns with the head: the neck twists between 0 and 1."""
+    """Returns the share (P,) in 0–1 by which points (P, 3) at rest turn with the head."""
     return np.asarray(smoothstep(NECK_LOW, NECK_HIGH, points[:, 1] + 0.6 * np.maximum(points[:, 2], 0)))
 
 
 def muted(random: np.random.Generator) -> Array:
-    """A colour (3,) sRGB as walls and cloth have it: rarely pure."""
+    """Returns a random colour (3,) in sRGB, mostly of low saturation."""
     colour = random.uniform(0.03, 0.95, 3)
     return np.asarray(colour.mean() + (colour - colour.mean()) * random.beta(1.2, 2.5))
 
 
 def _grid(rows: int, columns: int, closed: bool) -> Array:
-    """Triangles of a grid of rows × columns points, closed around if asked."""
+    """Returns the triangles of a grid of rows × columns points, closed along its rows if ``closed``."""
     across = columns if closed else columns - 1
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(across), indexing="ij")
     a, b = i * columns + j, i * columns + (j + 1) % columns
@@ -94,7 +101,7 @@ def _noise(random: np.random.Generator, points: Array, frequency: float, octaves
 
 
 def _cap(random: np.random.Generator, head: Head, vertices: Array, colour: Array, thickness: float, shading: int) -> Piece:
-    """The scalp's cap, split twice as fine and lifted by about ``thickness`` metres, thinner toward its edge."""
+    """Returns the scalp subdivided twice and offset by about ``thickness`` metres, thinner toward its edge."""
     triangles = head.triangles[head.part("hair")]
     used, local = np.unique(triangles, return_inverse=True)
     points, normals = vertices[used], vertex_normals(vertices[used], local.reshape(-1, 3))
@@ -107,7 +114,7 @@ def _cap(random: np.random.Generator, head: Head, vertices: Array, colour: Array
             edges.ravel(), minlength=len(used)
         )
         inner = np.minimum(inner, total + 0.15)
-    points, normals, inner, mesh = _split(*_split(points, normals, inner, local.reshape(-1, 3)))
+    points, normals, inner, mesh = _subdivide(*_subdivide(points, normals, inner, local.reshape(-1, 3)))
     lumps = 1 + random.uniform(0.1, 0.5) * _noise(random, points, random.uniform(25, 60))
     top = 1 + random.uniform(0, 1.2) * smoothstep(0.02, 0.10, points[:, 1])
     lifted = points + normals * (0.0025 + thickness * (inner * lumps * top))[:, None]
@@ -115,8 +122,8 @@ def _cap(random: np.random.Generator, head: Head, vertices: Array, colour: Array
     return Piece(lifted, mesh, np.tile(colour, (len(points), 1)), pattern, np.ones(len(points)), shading)
 
 
-def _split(points: Array, normals: Array, inner: Array, triangles: Array) -> tuple[Array, Array, Array, Array]:
-    """Every triangle in four."""
+def _subdivide(points: Array, normals: Array, inner: Array, triangles: Array) -> tuple[Array, Array, Array, Array]:
+    """Subdivides each triangle into four."""
     edges = np.sort(np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
     unique, index = np.unique(edges, axis=0, return_inverse=True)
     middle = index.reshape(3, -1) + len(points)
@@ -128,17 +135,17 @@ def _split(points: Array, normals: Array, inner: Array, triangles: Array) -> tup
 
 
 def _strands(random: np.random.Generator, points: Array) -> Array:
-    """Coordinates in which hair is long along y and thin across: around the crown, or swept to a side."""
+    """Returns coordinates with hair strands along y and across x: around the crown, or swept to a side."""
     x, y, z = points.T
     around = np.arctan2(x + random.uniform(-0.03, 0.03), z + 0.03)
     down = np.hypot(np.hypot(x, z), np.maximum(0.11 - y, 0))
-    if random.random() < 0.4:  # combed from one side to the other, or back
+    if random.random() < 0.4:  # combed sideways, or back
         return np.stack([0.09 * (z if random.random() < 0.5 else y) / 0.09, 0.1 * x, 0.3 * y], axis=1)
     return np.stack([0.09 * around, 0.10 * down, 0.02 * down], axis=1)
 
 
 def _skull(head: Head, vertices: Array) -> tuple[Array, Array]:
-    """Centre and radii (3,) of the ellipsoid around the scalp."""
+    """Returns centre and radii (3,) of the ellipsoid around the scalp."""
     scalp = vertices[head.region("scalp")]
     low, high = scalp.min(0), scalp.max(0)
     centre = np.array([0.0, 0.02, (low[2] + high[2]) / 2])
@@ -146,7 +153,7 @@ def _skull(head: Head, vertices: Array) -> tuple[Array, Array]:
 
 
 def _curtain(random: np.random.Generator, head: Head, vertices: Array, hair: Array, length: float) -> Piece:
-    """Hair around the back and the sides of the head that falls ``length`` metres below the eyes, open at the face."""
+    """Returns hair around the back and sides of the head that reaches ``length`` metres below the eyes, open at the face."""
     centre, radii = _skull(head, vertices)
     rows, columns = 30, 56
     opening = random.uniform(0.75, 1.25)
@@ -167,12 +174,12 @@ def _curtain(random: np.random.Generator, head: Head, vertices: Array, hair: Arr
         [np.sin(turn + 0 * down), 0 * x, np.cos(turn + 0 * down)], -1
     ).reshape(-1, 3)
     pattern = np.stack([0.085 * (turn + 0 * down), 0.12 * (down + 0 * turn), 0 * x], axis=-1).reshape(-1, 3)
-    follow = np.asarray(smoothstep(-0.16, -0.04, points[:, 1]))  # hair falls on the shoulders and lies there
+    follow = np.asarray(smoothstep(-0.16, -0.04, points[:, 1]))  # long hair rests on the shoulders
     return Piece(points, _grid(rows, columns, False), np.tile(hair, (len(points), 1)), pattern, follow, HAIR)
 
 
 def _fringe(random: np.random.Generator, head: Head, vertices: Array, hair: Array) -> Piece:
-    """Hair from the crown over the forehead, ragged at its end above the brows."""
+    """Returns hair from the crown over the forehead with a ragged end above the brows."""
     centre, radii = _skull(head, vertices)
     radii = radii + random.uniform(0.006, 0.016)
     rows, columns = 16, 64
@@ -190,7 +197,9 @@ def _fringe(random: np.random.Generator, head: Head, vertices: Array, hair: Arra
 
 
 def hat(random: np.random.Generator, centre: Array, radii: Array) -> list[Piece]:
-    """A crown of any height with a band, perhaps stripes or a badge, and perhaps a brim, around a skull's ellipsoid (3,), (3,)."""
+    """Returns a random crown with optional band, stripes, badge and brim, around a skull's ellipsoid with centre (3,) and radii
+    (3,).
+    """
     rows, columns = 48, 128
     up, turn = np.linspace(0, 1, rows)[:, None], np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
     low, tilt = random.uniform(0.045, 0.068), random.uniform(0.0, 0.03)
@@ -246,7 +255,7 @@ def _bun(random: np.random.Generator, head: Head, vertices: Array, hair: Array) 
 
 
 def _glasses(random: np.random.Generator, head: Head, vertices: Array) -> Piece:
-    """Two rims in front of the eyes, a bridge, and temples to the ears."""
+    """Returns two rims in front of the eyes, a bridge, and temples to the ears."""
     eyes = np.array([vertices[head.vertices_of(name)].mean(0) for name in ("eye_left", "eye_right")])
     width, height = random.uniform(0.021, 0.027), random.uniform(0.015, 0.023)
     square, thick = random.uniform(2, 4), random.uniform(0.0008, 0.0022)
@@ -293,14 +302,14 @@ def _glasses(random: np.random.Generator, head: Head, vertices: Array) -> Piece:
 
 
 def _clothes(random: np.random.Generator, vertices: Array, head: Head, skin: Array) -> Piece:
-    """Neck, shoulders and chest; skin above a neckline, cloth below it. Stays with the body."""
+    """Returns neck, shoulders and chest: skin above a neckline, cloth below it. They stay with the body."""
     ring = vertices[(np.abs(vertices[:, 1] - COLLAR) < 0.012) & head.region("neck")]
     half, back, front = float(np.abs(ring[:, 0]).max()), float(ring[:, 2].min()), float(ring[:, 2].max())
     rows, columns = 22, 48
     down = np.linspace(0, 1, rows)[:, None]
     turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
     slope = random.uniform(0.55, 0.85)
-    tuck = 0.86 + 0.14 * smoothstep(0.0, 0.08, down)  # its upper edge hides inside the head's own neck
+    tuck = 0.86 + 0.14 * smoothstep(0.0, 0.08, down)  # the upper edge is hidden inside the head's neck
     wide = half * tuck + (random.uniform(0.17, 0.23) - half) * smoothstep(0.06, slope, down)
     deep = tuck * (front - back) / 2 + 0.05 * smoothstep(0.06, 0.6, down)
     y = COLLAR + 0.008 - 0.30 * down**1.15 + 0 * turn

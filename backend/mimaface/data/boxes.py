@@ -1,4 +1,4 @@
-"""Where in a picture the head is."""
+"""Bounding boxes of heads in pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 def head_box(vertices: Array, camera: Camera) -> Array:
-    """left, top, right, bottom (4,) pixels around the skin of the head above the neck, within the picture."""
+    """Returns left, top, right, bottom (4,) in pixels of the head's skin above the neck, clamped to the picture."""
     head = Head.load()
     skin = head.region("face", "scalp", "ears")
     points = camera.project(vertices[: len(head.vertices)][skin])[:, :2]

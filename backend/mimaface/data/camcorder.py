@@ -1,6 +1,6 @@
-"""Pictures of a person in a studio.
+"""Renders pictures of a person in a studio.
 
-Rasterised at twice the size and averaged, so that edges are as soft as in a photograph; light is computed in linear colour.
+Rasterised at twice the size and averaged for antialiasing; shaded in linear colour.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .shading import EYE, LASHES, MOUTH, SKIN, TEETH, Look, Scene, develop, shad
 from .studio import Studio
 
 Array = NDArray[Any]
-FINE = 2  # samples along a side of a pixel; raised: softer edges, and slower by its square
+SUPERSAMPLING = 2  # samples per side of a pixel. Raised: softer edges, and slower by the square
 BY_PART = {
     "skin": SKIN,
     "eye_left": EYE,
@@ -35,7 +35,7 @@ BY_PART = {
 
 
 class Camcorder:
-    """Takes pictures of one person in one studio. ``body`` (3, 3) is how the shoulders are turned during the shot."""
+    """Renders one person in one studio. ``body`` (3, 3) is the rotation of the shoulders during the shot."""
 
     def __init__(self, person: Person, studio: Studio, body: Array, seed: int) -> None:
         head = Head.load()
@@ -64,7 +64,7 @@ class Camcorder:
         lids = 0.8 * person.skin.mean((0, 1))
         own[head.vertices_of("lashes")] = lids + person.lashes * (np.array([0.08, 0.06, 0.05]) - lids)
         self._colour = np.concatenate([own, *colours]).astype(np.float32)
-        self._pattern = np.concatenate([self._eyes(head), *patterns]).astype(np.float32)
+        self._pattern = np.concatenate([self._patterns(head), *patterns]).astype(np.float32)
         self._follow = np.concatenate([neck_follows(head.vertices), *follows])[:, None]
         self._worn = np.concatenate([piece.vertices for piece in person.attire.pieces])
         neutral = np.concatenate([head.posed(person.identity, np.zeros(head.expression_size), np.zeros((2, 2))), self._worn])
@@ -75,8 +75,8 @@ class Camcorder:
         iris_size = IRIS_RADIUS / head.eye_radius
         self._look = Look(lamps, light.softness, person.gloss, person.skin, person.iris, person.teeth, iris_size, self.seed)
 
-    def _eyes(self, head: Head) -> Array:
-        """The place of every head vertex; on an eyeball the direction (3,) from its centre instead."""
+    def _patterns(self, head: Head) -> Array:
+        """Returns the pattern coordinates of head vertices: positions, and on eyeballs the direction (3,) from the centre."""
         result = head.vertices.copy()
         for side, name in enumerate(("eye_left", "eye_right")):
             ball = head.vertices_of(name)
@@ -84,29 +84,29 @@ class Camcorder:
         return result
 
     def vertices(self, pose: FacePose) -> Array:
-        """All vertices (V, 3) in the camera frame: the head turns with the pose, the body stays."""
+        """Returns all vertices (V, 3) in the camera frame: the head follows the pose, the body does not."""
         shape = Head.load().posed(self.person.identity, pose.blendshapes, pose.gaze)
         moved = np.concatenate([shape, self._worn]) @ pose.rotation.T + pose.translation
         return np.asarray(self._follow * moved + (1 - self._follow) * self._resting)
 
     def take(self, pose: FacePose) -> Array:
-        """The picture (S, S, 3) uint8 of one moment."""
+        """Returns the picture (S, S, 3) uint8 of a pose."""
         studio, size = self.studio, self.studio.camera.width
         posed = self.vertices(pose)
         normals = vertex_normals(posed, self._triangles)
         points = studio.camera.project(posed)
         drawn = self._facing(points)
-        raster = rasterise(points * [FINE, FINE, 1], self._triangles[drawn], size * FINE, size * FINE)
+        raster = rasterise(points * [SUPERSAMPLING, SUPERSAMPLING, 1], self._triangles[drawn], size * SUPERSAMPLING, size * SUPERSAMPLING)
         scene = Scene(
             self._triangles[drawn], self._kind[drawn], self._uv[drawn], normals.astype(np.float32), posed.astype(np.float32),
             self._colour, self._pattern, (self._lip - (posed[:, 2] - pose.translation[2])).astype(np.float32),
         )  # fmt: skip
-        picture = shade(raster.triangle, raster.barycentric, scene, self._look, FINE)
+        picture = shade(raster.triangle, raster.barycentric, scene, self._look, SUPERSAMPLING)
         gain = (studio.exposure * studio.tint).astype(np.float32)
         return np.asarray(develop(picture, studio.background, gain, np.float32(studio.contrast)))
 
     def _facing(self, points: Array) -> Array:
-        """Triangles to draw: the mouth's lining only from inside, where its thin walls would come through the skin."""
+        """Returns the triangles to draw: the mouth's lining only from inside, for its thin walls would intersect the skin."""
         keep = np.ones(len(self._triangles), bool)
         inner = np.flatnonzero(self._inside)
         a, b, c = (points[self._triangles[inner, corner], :2] for corner in range(3))

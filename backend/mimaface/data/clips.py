@@ -1,4 +1,4 @@
-"""From the tracking of one video to what a training sample takes of it: a source frame, a driven window, or the reason for neither."""
+"""Selection of a source frame and a driven window from a tracked video, with the reason for rejecting a clip."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.reprojection.crops import CropWindow
 
 Array = NDArray[Any]
-SHARPNESS_SIDE = 96  # pixels to which a face is scaled before its sharpness is measured, so that large faces are not "blurred"
-OVAL = 468  # landmarks of the face; the rest are irises
-JUMP = 0.25  # face heights between neighbouring frames: beyond it the shot was cut or another face is followed
-GAP = 1.6  # frame times: a longer pause is a gap
-RATE = 25.0  # frames per second that are wanted of faster videos
+SHARPNESS_SIDE = 96  # pixels to which a face is scaled before its sharpness is measured, for comparability
+FACE_LANDMARKS = 468  # landmarks of the face; the others are irises
+LARGEST_STEP = 0.25  # face heights between neighbouring frames. Larger steps are cuts, or another face
+LARGEST_PAUSE = 1.6  # frame intervals. Longer pauses are gaps
+RATE = 25.0  # frames per second to which faster videos are reduced
 
 
 class Rejected(Exception):
-    """A clip is of no use: ``reason`` is a fixed short name to count by, ``detail`` says it with numbers."""
+    """A clip that cannot be used. ``reason`` is a fixed short name for statistics, ``detail`` contains the numbers."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -31,11 +31,14 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip must reach. Faces are measured by the height or width of their landmarks, whichever is larger.
+    """Requirements for clips. Face size is the larger side of the landmarks' box.
 
-    face: pixels of the recorded face; confidence: of the landmarker, 0–1; sharpness: variance of the Laplacian, 8-bit grey levels
-    at 96 pixels a face; fit: mean distance of fitted and seen landmarks as a share of the face; motion: mean distance of the
-    landmarks from their middle place, likewise; outside: share of the landmarks that may leave the crop.
+      face        pixels of the recorded face
+      confidence  of the landmarker, 0–1
+      sharpness   variance of the Laplacian in 8-bit grey levels at 96 pixels per face
+      fit         mean distance of fitted and detected landmarks, as a share of the face
+      motion      mean distance of landmarks from their mean position, likewise
+      outside     share of landmarks that may leave the crop
     """
 
     face: float = 70.0
@@ -48,7 +51,7 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """One examined video of T frames: its motion, and the sharpness (T,) of the face in each frame, NaN where none was seen."""
+    """A tracked video of T frames: its motion, and the face's sharpness (T,) in each frame, NaN without a face."""
 
     motion: MotionClip
     sharpness: Array
@@ -57,7 +60,7 @@ class Tracked:
     def points(self) -> Array:
         """(T, 468, 2) pixels."""
         assert self.motion.landmarks is not None
-        return np.asarray(self.motion.landmarks[:, :OVAL, :2])
+        return np.asarray(self.motion.landmarks[:, :FACE_LANDMARKS, :2])
 
     @property
     def face(self) -> Array:
@@ -75,7 +78,9 @@ class Choice:
 
 
 def sharpness_of(image: Array, points: Array) -> float:
-    """Variance of the Laplacian of the face (Pech-Pacheco et al. 2000) in image (H, W, 3) uint8 around points (P, 2); 0 if outside."""
+    """Returns the variance of the Laplacian of a face (Pech-Pacheco et al. 2000) in image (H, W, 3) uint8 around points (P, 2); 0
+    outside.
+    """
     low = np.clip(np.floor(points.min(0)), 0, [image.shape[1], image.shape[0]]).astype(int)
     high = np.clip(np.ceil(points.max(0)), 0, [image.shape[1], image.shape[0]]).astype(int)
     if (high - low < 8).any():
@@ -86,7 +91,7 @@ def sharpness_of(image: Array, points: Array) -> float:
 
 
 def choose(clip: Tracked, frames: int, limits: Limits, seed: int) -> Choice:
-    """The window of ``frames`` that moves most and, drawn by ``seed``, one of the calmer half of the frames outside it.
+    """Returns the window of ``frames`` with most motion and a random one of the calmer half of the frames outside it.
 
     Raises :class:`Rejected` with the first requirement that leaves no window.
     """
@@ -97,7 +102,7 @@ def choose(clip: Tracked, frames: int, limits: Limits, seed: int) -> Choice:
     step = max(round(1 / (period * RATE)), 1)
     face = clip.face
     moved = np.linalg.norm(np.diff(clip.points.mean(1), axis=0), axis=1) / face[1:]
-    linked = np.concatenate([[True], (moved < JUMP) & (np.diff(time) < GAP * period)])
+    linked = np.concatenate([[True], (moved < LARGEST_STEP) & (np.diff(time) < LARGEST_PAUSE * period)])
     seen = clip.motion.valid[:, 0]
     requirements = [
         ("too short", np.ones(count, bool), f"{count} frames, {step * (frames - 1) + 2} are needed"),
@@ -126,7 +131,9 @@ def choose(clip: Tracked, frames: int, limits: Limits, seed: int) -> Choice:
 
 
 def windows(good: Array, linked: Array, frames: int, step: int) -> Array:
-    """First frames of all windows of ``frames``, every ``step``-th, in which all are good (T,) and linked (T,) to the one before."""
+    """Returns the first frames of all windows of ``frames``, every ``step``-th, whose frames are all good (T,) and linked (T,) to
+    the previous one.
+    """
     span = step * (frames - 1) + 1
     broken = np.concatenate([[0], np.cumsum(~good)])
     torn = np.concatenate([[0], np.cumsum(~linked)])
@@ -136,17 +143,17 @@ def windows(good: Array, linked: Array, frames: int, step: int) -> Array:
 
 
 def motion_of(points: Array) -> float:
-    """How much a face moves: mean distance of points (F, P, 2) from their middle places, in face heights."""
+    """Returns the mean distance of points (F, P, 2) from their mean positions, in face heights."""
     size = float(np.ptp(points, axis=1).max(1).mean())
     return float(np.linalg.norm(points - points.mean(0), axis=2).mean() / max(size, 1e-6))
 
 
 def choose_source(clip: Tracked, good: Array, driven: Array, seed: int) -> int:
-    """A good frame (T,) that could be a portrait: little turned, eyes open; outside the window ``driven`` where there is one."""
+    """Returns a good frame (T,) suited as a portrait: nearly frontal, eyes open; outside the window ``driven`` if possible."""
     outside = good.copy()
     outside[driven] = False
     candidates = np.flatnonzero(outside if outside.any() else good)
-    # 2·|w| of a unit quaternion falls with the angle; blendshapes count by their sum, so that a grimace is worse than a word
+    # 2·|w| of a unit quaternion falls with the angle; blendshapes are summed, so grimaces rank below speech
     turned = 1 - np.abs(clip.motion.head_quat[candidates, 0])
     effort = turned * 20 + clip.motion.blendshapes[candidates].sum(1) / 10
     calm = candidates[np.argsort(effort, kind="stable")[: (len(candidates) + 1) // 2]]
@@ -154,7 +161,7 @@ def choose_source(clip: Tracked, good: Array, driven: Array, seed: int) -> int:
 
 
 def check_inside(points: Array, frame: CropWindow, limits: Limits) -> None:
-    """Raises :class:`Rejected` when landmarks (F, P, 2), pixels of the video, leave the crop in any frame."""
+    """Raises :class:`Rejected` when landmarks (F, P, 2), in pixels of the video, leave the crop in any frame."""
     side = np.array([frame.width, frame.height]) / frame.scale
     corner = np.array([frame.left, frame.top])
     outside = ((points < corner) | (points > corner + side)).any(2).mean(1)

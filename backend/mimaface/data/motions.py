@@ -1,4 +1,4 @@
-"""Random performances: smooth head turns, sparse expressions with speech-like jaws, blinks, and eyes that jump and rest."""
+"""Random motion: smooth head turns, sparse expressions with speech-like jaws, blinks, and saccades."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mimaface.protocol.rotation import head_angles_to_matrix, quaternion_to_matr
 
 Array = NDArray[Any]
 RATE = 24.0  # frames per second
-ANGLES = np.radians([22.0, 12.0, 9.0])  # standard deviation of yaw, pitch, roll over people and shots
+ANGLES = np.radians([22.0, 12.0, 9.0])  # radians, standard deviation of yaw, pitch, roll over people and shots
 LARGEST = np.radians([50.0, 30.0, 30.0])
 SHARE_OF_TAKES = 0.15
 
 
 def random_poses(random: np.random.Generator, count: int, stride: float, translation: Array) -> list[FacePose]:
-    """``count`` poses, ``stride`` seconds apart, of one performance around ``translation`` (3,) metres."""
+    """Returns ``count`` poses, ``stride`` seconds apart, of one motion around ``translation`` (3,) metres."""
     time = np.arange(count) * stride
     if random.random() < SHARE_OF_TAKES:
         blendshapes, rotation, gaze = _take(random, time)
@@ -36,21 +36,21 @@ def random_poses(random: np.random.Generator, count: int, stride: float, transla
 
 
 def _smooth(random: np.random.Generator, time: Array, channels: int, pause: float) -> Array:
-    """Smooth curves (T, channels) of unit deviation that pass a new random value about every ``pause`` seconds."""
+    """Returns smooth random curves (T, channels) of unit deviation with a knot about every ``pause`` seconds."""
     knots = np.arange(-2, int(time[-1] / pause) + 4) * pause
     knots = knots + random.uniform(-0.3, 0.3, len(knots)) * pause
     return np.asarray(CubicSpline(knots, random.normal(size=(len(knots), channels)))(time))
 
 
 def _angles(random: np.random.Generator, time: Array) -> Array:
-    share = random.uniform(0.25, 0.8)  # how much of the variation is movement
+    share = random.uniform(0.25, 0.8)  # share of the variance that is movement
     still = random.normal(0, 1, 3) * np.sqrt(1 - share)
     curves = ANGLES * (still + np.sqrt(share) * _smooth(random, time, 3, random.uniform(0.5, 1.5)))
     return np.asarray(np.clip(curves, -LARGEST, LARGEST))
 
 
 def _blendshapes(random: np.random.Generator, time: Array) -> Array:
-    """(T, 52): a few blendshapes at a time, mostly the same on both sides."""
+    """Returns (T, 52): a few active blendshapes, mostly symmetric."""
     count = len(BLENDSHAPE_NAMES)
     mirror = np.array([BLENDSHAPE_INDEX[mirror_name(name)] for name in BLENDSHAPE_NAMES])
     active = random.random(count) < random.uniform(0.08, 0.3)
@@ -83,8 +83,8 @@ def _blendshapes(random: np.random.Generator, time: Array) -> Array:
 
 
 def _blinks(random: np.random.Generator, time: Array) -> Array:
-    """(T,) 1 while the lids are closed: at random times, a fifth of a second each; wide strides see them as often."""
-    often = random.uniform(0.1, 0.9)  # a second
+    """Returns (T,): 1 while lids are closed, at random times for a fifth of a second each; independent of the stride."""
+    often = random.uniform(0.1, 0.9)  # blinks per second
     length = random.uniform(0.08, 0.14)
     moments = random.uniform(-1, time[-1] + 1, random.poisson(often * (time[-1] + 2)))
     hills = np.exp(-(((time[:, None] - moments) / length) ** 2))
@@ -92,7 +92,7 @@ def _blinks(random: np.random.Generator, time: Array) -> Array:
 
 
 def _gaze(random: np.random.Generator, time: Array) -> Array:
-    """(T, 2, 2) radians: both eyes jump together between points where they rest."""
+    """Returns gaze (T, 2, 2) in radians: both eyes jump between random fixations together."""
     rests = np.cumsum(random.exponential(random.uniform(0.3, 1.2), 200))
     targets = np.radians(random.normal(0, [13.0, 7.0], (201, 2))).clip(-0.6, 0.6)
     index = np.searchsorted(rests, time)
@@ -111,7 +111,9 @@ def _shipped_take() -> MotionClip:
 
 
 def _take(random: np.random.Generator, time: Array) -> tuple[Array, Array, Array]:
-    """A part of the shipped take, at a random speed and strength, perhaps on the other side, turned elsewhere."""
+    """Returns blendshapes, rotations and gaze from the shipped take at random speed and strength, possibly mirrored, with a
+    random rotation.
+    """
     take = _shipped_take()
     speed = random.uniform(0.7, 1.4)
     moments = np.mod(random.uniform(0, take.duration) + time * speed, 2 * take.duration)

@@ -1,4 +1,4 @@
-"""Smooth random functions of space, the same on every machine: what skin, hair, cloth and walls are textured with."""
+"""Reproducible value noise in space, for the textures of skin, hair, cloth and walls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _lattice(x: int, y: int, z: int, seed: int) -> float:
-    """A random number in [−1, 1] for one point of the integer lattice."""
+    """Returns a random number in [−1, 1] for a point of the integer lattice."""
     h = (x * 374761393 + y * 668265263 + z * 2147483647 + seed * 1274126177) & 0xFFFFFFFF
     h = ((h ^ (h >> 13)) * 1103515245) & 0xFFFFFFFF
     h = ((h ^ (h >> 16)) * 2246822519) & 0xFFFFFFFF
@@ -22,7 +22,7 @@ def _lattice(x: int, y: int, z: int, seed: int) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def noise_at(x: float, y: float, z: float, seed: int) -> float:
-    """Value noise in [−1, 1] (Perlin 1985, with values instead of gradients); features are one unit wide."""
+    """Returns value noise in [−1, 1] (Perlin 1985, with values instead of gradients) with features one unit wide."""
     fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
     ix, iy, iz = int(fx), int(fy), int(fz)
     tx, ty, tz = x - fx, y - fy, z - fz
@@ -40,7 +40,9 @@ def noise_at(x: float, y: float, z: float, seed: int) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def fractal_noise(points: Array, frequency: float, octaves: int, seed: int) -> Array:
-    """Sum of ``octaves`` noises at points (P, 3), each twice as fine and half as strong → (P,), about [−1, 1]."""
+    """Returns the sum (P,) of ``octaves`` of noise at points (P, 3), each of twice the frequency and half the amplitude, about
+    [−1, 1].
+    """
     result = np.zeros(len(points), np.float32)
     for index in range(len(points)):
         scale, weight = frequency, 1.0

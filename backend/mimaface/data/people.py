@@ -1,7 +1,7 @@
-"""Random people: face shape, skin, hair, eyes and clothes, all from one random generator.
+"""Random people: face shape, skin, hair, eyes and clothes, from one random generator.
 
-Skin is painted on the head's texture map from the place of each texel on the mean head (a solid texture), so that brows, lips,
-freckles and stubble follow every face shape and expression.
+Skin is a solid texture: each texel is painted by its position on the mean head, so brows, lips, freckles and stubble follow every
+face shape and expression.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .attire import Attire, dress
 from .noise import fractal_noise
 
 Array = NDArray[Any]
-TEXTURE = 384  # texels along a side of the skin
-SPREAD = 0.75  # standard deviation of identity coefficients; real faces vary by 1, the tails look like caricatures
+TEXTURE = 384  # texels per side of the skin texture
+SPREAD = 0.75  # standard deviation of identity coefficients. Real faces have 1; its tails look like caricatures
 SKIN_TONES = np.array(
     [[0.95, 0.80, 0.72], [0.90, 0.72, 0.61], [0.80, 0.60, 0.48], [0.62, 0.43, 0.32], [0.42, 0.27, 0.20], [0.28, 0.18, 0.14]]
 )
@@ -44,8 +44,15 @@ IRIS_TONES = np.array([[0.20, 0.11, 0.06], [0.33, 0.19, 0.09], [0.30, 0.33, 0.18
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """identity (80,) standard deviations; skin (S, S, 3) sRGB 0–1 on the head's texture map; iris, hair, teeth (3,) sRGB;
-    gloss 0–1; lashes: how dark the lid's edge is, 0–1; attire: hair, clothes and glasses."""
+    """A person.
+
+      identity (80,)        standard deviations
+      skin (S, S, 3)        sRGB 0–1 on the head's texture map
+      iris, hair, teeth (3,)    sRGB
+      gloss                 0–1
+      lashes                darkness of the lid's edge, 0–1
+      attire                hair, clothes and glasses
+    """
 
     identity: Array
     skin: Array
@@ -59,7 +66,8 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class SkinMap:
-    """What lies under each of T covered texels of the map: place (T, 3) on the mean head, metres, and shares (T,) of regions."""
+    """Geometry of the T covered texels of the texture map: place (T, 3) on the mean head in metres, and shares (T,) of
+    regions."""
 
     covered: Array
     place: Array
@@ -94,15 +102,15 @@ class SkinMap:
             share("scalp"), nearest,
         )  # fmt: skip
 
-    def spread(self, colours: Array) -> Array:
-        """Colours (T, 3) of the covered texels → the whole map (S, S, 3); seams take the nearest texel."""
+    def to_map(self, colours: Array) -> Array:
+        """Scatters colours (T, 3) of covered texels to the map (S, S, 3); other texels take the nearest."""
         result = np.zeros((*self.covered.shape, 3), np.float32)
         result[self.covered] = colours
         return np.asarray(result[tuple(self.fill)])
 
 
 def random_person(random: np.random.Generator) -> Person:
-    """A person whose every trait is drawn from ``random``."""
+    """Returns a person with every trait drawn from ``random``."""
     identity = np.clip(random.normal(0, SPREAD, Head.load().identity_size), -2.5, 2.5)
     skin_tone, darkness = _tone(random, SKIN_TONES)
     hair = _hair_tone(random, darkness)
@@ -115,7 +123,7 @@ def random_person(random: np.random.Generator) -> Person:
 
 
 def _tone(random: np.random.Generator, tones: Array) -> tuple[Array, float]:
-    """A colour (3,) between two neighbouring tones, and where in the row it lies, 0–1."""
+    """Returns a colour (3,) interpolated between neighbouring tones, and its position in the list, 0–1."""
     where = random.uniform(0, len(tones) - 1)
     low = min(int(where), len(tones) - 2)
     colour = tones[low] + (where - low) * (tones[low + 1] - tones[low])
@@ -129,14 +137,14 @@ def _hair_tone(random: np.random.Generator, darkness: float) -> Array:
 
 
 def paint_skin(random: np.random.Generator, tone: Array, hair: Array, hairy_scalp: bool) -> Array:
-    """The skin (S, S, 3) sRGB of one person: tone (3,), brows and stubble in the colour of hair (3,)."""
+    """Returns the skin (S, S, 3) in sRGB of a person: base tone (3,), brows and stubble in hair colour (3,)."""
     skin = SkinMap.load()
     x, y, z = skin.place.T
 
     def noise(frequency: float, octaves: int = 2) -> Array:
         return np.asarray(fractal_noise(skin.place, frequency, octaves, int(random.integers(1 << 30))))[:, None]
 
-    # the mean head's albedo gives lids, nostrils and ears their own shade
+    # lids, nostrils and ears have a relative shade in the mean head's albedo
     mean = skin.albedo[skin.face > 0.9].mean(0)
     shade = np.clip(skin.albedo / mean, 0.5, 1.2) ** random.uniform(0.5, 1.1)
     colour = tone * np.where(skin.lips[:, None] > 0, 1.0, shade)
@@ -160,7 +168,7 @@ def paint_skin(random: np.random.Generator, tone: Array, hair: Array, hairy_scal
     if hairy_scalp:
         edge = smoothstep(0.15, 0.85, skin.scalp + 0.25 * noise(120, 2)[:, 0])[:, None]
         colour += edge * (hair * 0.8 * (1 + 0.3 * noise(500, 1)) - colour)
-    return skin.spread(np.clip(colour, 0.01, 1))
+    return skin.to_map(np.clip(colour, 0.01, 1))
 
 
 def _freckles(random: np.random.Generator, skin: SkinMap, colour: Array, noise: Any) -> None:

@@ -1,4 +1,4 @@
-"""Recorded training samples: one video of a person (laid out as in VoxCeleb2, or in one folder) → a sample, or the reason why not."""
+"""Recorded training samples: one video of a person (in VoxCeleb2's layout, or in one folder) → a sample, or a reason for its rejection."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
 from .samples import Sample
 
 Array = NDArray[Any]
-GONE = "gone"  # the reason of a file that is listed and cannot be opened: deleted, kept from us, or on a disk that is no longer there
+GONE = "gone"  # reason for a listed file that cannot be opened: deleted, without permission, or on a disconnected disk
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
 @dataclass(frozen=True)
 class RecordedConfig:
-    """size: pixels a side; frames of a driven window; seconds: how much of each video is looked at; per_shard: clips of a group."""
+    """size: pixels a side; frames: of a driven window; seconds: analysed part of each video; per_shard: clips per group."""
 
     size: int = 256
     frames: int = 20
@@ -48,7 +48,7 @@ class RecordedConfig:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video file: ``key`` is unique in the data set and has no dots; ``person`` names who is seen."""
+    """A video file: ``key`` is unique in the data set and contains no dots; ``person`` identifies the subject."""
 
     path: Path
     key: str
@@ -57,7 +57,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a clip: ``reason`` is empty where it was kept, else a short name to count by; ``detail`` has the numbers."""
+    """Result of a clip: ``reason`` is empty if it was kept, else a short name for statistics; ``detail`` contains the numbers."""
 
     key: str
     reason: str = ""
@@ -65,9 +65,9 @@ class Outcome:
 
 
 def clips_in(videos: Path) -> list[Clip]:
-    """All videos below a folder in a fixed order. The person is the folder idNNNNN, else the first folder, else the file itself.
+    """Returns all videos below a folder in a fixed order. The person is the folder idNNNNN, else the first folder, else the file.
 
-    Raises :class:`InvalidInput` when there are none.
+    Raises :class:`InvalidInput` if there are none.
     """
     if not videos.is_dir():
         raise InvalidInput(f"{videos} is not a folder", "name the folder that holds the videos")
@@ -82,13 +82,13 @@ def _clip(videos: Path, name: str) -> Clip:
     known = [part for part in folders if re.fullmatch(r"id\d+", part)]
     stem = name.rsplit(".", 1)[0]
     person = known[0] if known else folders[0] if folders else stem
-    # the end of a digest keeps a-b.mp4 and a/b.mp4 apart
+    # the digest distinguishes a-b.mp4 from a/b.mp4
     key = re.sub(r"[^\w-]", "_", stem, flags=re.ASCII) + "-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
     return Clip(videos / name, key, person)
 
 
 def examine(path: Path, seconds: float) -> Tracked:
-    """Follow the face through the first ``seconds`` of a video; only landmarks and sharpness are kept.
+    """Tracks the face in the first ``seconds`` of a video; keeps landmarks and sharpness only.
 
     Raises :class:`InvalidInput` for an unreadable file and :class:`NoFaceFound`.
     """
@@ -104,9 +104,10 @@ def examine(path: Path, seconds: float) -> Tracked:
 
 
 def make_sample(clip: Clip, config: RecordedConfig) -> Sample:
-    """The sample of one video. Raises :class:`Rejected`, or a :class:`MimaFaceError` for a file that cannot be used.
+    """Returns the sample of a video. Raises :class:`Rejected`, or a :class:`MimaFaceError` for an unusable file.
 
-    The source is fitted alone, as a portrait is in use; each driven frame's motion away from the source frame then poses it.
+    The source is fitted alone, like a portrait at inference; the motion of each driven frame relative to the source frame then
+    poses it.
     """
     tracked = examine(clip.path, config.seconds)
     choice = choose(tracked, config.frames, config.limits, int(hashlib.sha256(clip.key.encode()).hexdigest()[:8], 16))
@@ -142,7 +143,7 @@ def make_sample(clip: Clip, config: RecordedConfig) -> Sample:
 
 
 def _pictures(path: Path, wanted: list[int]) -> dict[int, Array]:
-    """The wanted frames of a video, index → (H, W, 3) uint8."""
+    """Returns the wanted frames of a video, index → (H, W, 3) uint8."""
     found = {}
     for index, (_, image) in enumerate(video_frames(path)):
         if index in wanted:
@@ -153,9 +154,9 @@ def _pictures(path: Path, wanted: list[int]) -> dict[int, Array]:
 
 
 def try_sample(clip: Clip, config: RecordedConfig) -> tuple[Outcome, Sample | None]:
-    """The sample of a clip, or why there is none, whatever is wrong with the file.
+    """Returns the sample of a clip, or None with the reason, for any fault of the file.
 
-    Raises :class:`NotInstalled` and :class:`Shortage`, of which no clip is guilty.
+    Raises :class:`NotInstalled` and :class:`Shortage`, which are not faults of the clip.
     """
     try:
         sample = make_sample(clip, config)
@@ -168,5 +169,5 @@ def try_sample(clip: Clip, config: RecordedConfig) -> tuple[Outcome, Sample | No
         raise
     except MimaFaceError as error:
         return Outcome(clip.key, "unreadable" if os.access(clip.path, os.R_OK) else GONE, error.message), None
-    except Exception as error:  # what a decoder or a fit may raise is not to be foreseen, and the next clip is another one
+    except Exception as error:  # decoders and fits raise many kinds of errors, and the next clip may succeed
         return Outcome(clip.key, "failed", f"{type(error).__name__}: {error}"), None

@@ -1,4 +1,4 @@
-"""The one sample schema of training and evaluation, and its shards: tar files in webdataset's layout."""
+"""Sample schema of training and evaluation, and its shards: tar files in webdataset's layout."""
 
 from __future__ import annotations
 
@@ -20,28 +20,31 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.files import replacing
 
 Array = NDArray[Any]
-PICTURES = ("driven", "projected", "provenance", "albedo", "normals")  # of every frame
-SOURCES = ("source", "source_normals")  # one of each
-MAPS = ("provenance", "normals", "source_normals")  # not photographs: thresholds are put on their values, so they are kept exactly
+PICTURES = ("driven", "projected", "provenance", "albedo", "normals")  # per frame
+SOURCES = ("source", "source_normals")  # once per sample
+MAPS = ("provenance", "normals", "source_normals")  # stored losslessly, for their values are thresholded
 SIGNALS = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
-QUALITY = 95  # of the JPEGs in a shard; maps are PNG
-TAR_END = 1024  # bytes of zeros after the last member
+QUALITY = 95  # JPEG quality of photographs in a shard; maps are PNG
+TAR_END = 1024  # zero bytes after the last member
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One source portrait and F frames of the same person driven.
+    """A source portrait and F driven frames of the same person.
 
-    key       unique in the data set; person: equal for samples of the same person
-    source    (S, S, 3) uint8; driven, projected, albedo (F, S, S, 3) uint8: the truth, the source's pixels on the posed head
-              over the source (the ``proxy`` picture), and the posed head in plain colours and light (the paper's I_R)
-    provenance (F, S, S, 3) uint8 of ``projected``, see ``reprojection.reprojector.PosedFrame``
-    normals   (F, S, S, 3) uint8: the fitted head, posed, as ``face.normals.render_normals`` shows it; source_normals (S, S, 3)
-              uint8: the same as it is in the source
-    signals   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
-              camera frame, away from the source), expression (52 blendshapes), gaze (radians)
-    identity  (80,) float32 standard deviations; box (F, 4) float32: left, top, right, bottom of the head in pixels
-    rate      frames per second; 0 where the frames are not neighbours in time
+      key, person               key is unique in the data set; person is equal for samples of one person
+      source (S, S, 3)          uint8
+      driven (F, S, S, 3)       uint8, the true frames
+      projected (F, S, S, 3)    uint8, the source reprojected on the posed head, over the source (the ``proxy`` picture)
+      albedo (F, S, S, 3)       uint8, the posed head in plain colours and light (the paper's I_R)
+      provenance (F, S, S, 3)   uint8, of ``projected``, see ``reprojection.reprojector.PosedFrame``
+      normals (F, S, S, 3)      uint8, of the posed fitted head, see ``face.normals.render_normals``
+      source_normals (S, S, 3)  uint8, the same for the source
+      signals                   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
+                                camera frame, relative to the source), expression (52 blendshapes), gaze (radians)
+      identity (80,)            float32, standard deviations
+      box (F, 4)                float32, left, top, right, bottom of the head in pixels
+      rate                      frames per second; 0 if the frames are not consecutive
     """
 
     key: str
@@ -72,7 +75,7 @@ class Sample:
 
 
 def to_members(sample: Sample) -> dict[str, Any]:
-    """The files of one sample in a shard: all pictures of a kind are one, below each other; PNG for maps, JPEG for photographs."""
+    """Encodes a sample as files of a shard; the pictures of a kind are stacked vertically: PNG for maps, JPEG for photographs."""
     members: dict[str, Any] = {"__key__": sample.key}
     for name in (*SOURCES, *PICTURES):
         pictures = getattr(sample, name)
@@ -90,7 +93,7 @@ def to_members(sample: Sample) -> dict[str, Any]:
 
 
 def from_members(members: dict[str, Any]) -> Sample:
-    """Back from the files. Raises :class:`InvalidCheckpoint` naming the sample that is damaged."""
+    """Decodes a sample from the files of a shard. Raises :class:`InvalidCheckpoint` with the key of a damaged sample."""
     key = str(members.get("__key__", "?"))
     try:
         meta = json.loads(members["meta.json"])
@@ -114,12 +117,12 @@ def from_members(members: dict[str, Any]) -> Sample:
 
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
-    """Write one shard, whole or not at all; returns how many samples it has."""
+    """Writes a shard atomically; returns its number of samples."""
     return write_members(path, map(to_members, samples))
 
 
 def write_members(path: Path, samples: Iterable[dict[str, Any]]) -> int:
-    """As :func:`write_shard`, of samples as :func:`to_members` or :func:`read_members` gives them."""
+    """Like :func:`write_shard`, for samples encoded by :func:`to_members` or read by :func:`read_members`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with replacing(path) as part, part.open("wb") as stream, webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
@@ -130,12 +133,12 @@ def write_members(path: Path, samples: Iterable[dict[str, Any]]) -> int:
 
 
 def read_shards(paths: Iterable[Path]) -> Iterator[Sample]:
-    """The samples of some shards in their order. Raises :class:`InvalidInput` for a shard that is missing or damaged."""
+    """Yields the samples of shards in order. Raises :class:`InvalidInput` for a missing or damaged shard."""
     return map(from_members, read_members(paths))
 
 
 def read_members(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """As :func:`read_shards`, the files of each sample as they are stored."""
+    """Like :func:`read_shards`, but yields the stored files of each sample."""
     for path in paths:
         try:
             with path.open("rb") as stream:
@@ -149,7 +152,7 @@ def read_members(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a shard is there and has its end."""
+    """Returns whether a shard exists and has its end marker."""
     try:
         with path.open("rb") as stream:
             _check_end(stream)
@@ -159,7 +162,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _check_end(stream: BinaryIO) -> None:
-    """Raises ``EOFError`` unless a tar file ends as whole ones do; one cut between two members reads without complaint."""
+    """Raises ``EOFError`` if the end marker of a tar file is missing, which tar readers do not detect between members."""
     size = stream.seek(0, io.SEEK_END)
     stream.seek(max(size - TAR_END, 0))
     if size < TAR_END or stream.read() != bytes(TAR_END):
@@ -168,7 +171,7 @@ def _check_end(stream: BinaryIO) -> None:
 
 
 def shards_in(folder: Path) -> list[Path]:
-    """All shards of a folder. Raises :class:`InvalidInput` when there are none."""
+    """Returns all shards of a folder. Raises :class:`InvalidInput` if there are none."""
     found = sorted(folder.glob("*.tar"))
     if not found:
         raise InvalidInput(f"{folder} holds no shards", "make some with: mimaface data synthetic FOLDER")
@@ -182,7 +185,7 @@ def _encoded(picture: Array, kind: str, **options: int) -> bytes:
 
 
 def _picture(members: dict[str, Any], name: str) -> Array:
-    """A picture of a sample; older shards have JPEGs of everything, and call the provenance "origin"."""
+    """Returns a picture of a sample. Older shards store every picture as JPEG, and the provenance as "origin"."""
     names = [name, "origin"] if name == "provenance" else [name]
     content = next(members[file] for known in names for file in (f"{known}.png", f"{known}.jpg") if file in members)
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))

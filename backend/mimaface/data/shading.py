@@ -1,4 +1,4 @@
-"""The picture of a rasterised person, in two compiled steps: :func:`shade` lights it, :func:`develop` sets it before a background."""
+"""Compiled shading of a rasterised person: :func:`shade` computes light, :func:`develop` composites over a background."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ SKIN, EYE, TEETH, MOUTH, LASHES = 10, 11, 12, 13, 14
 
 
 class Scene(NamedTuple):
-    """What a raster of T triangles and V vertices shows.
+    """Geometry of a raster with T triangles and V vertices.
 
-    triangles (T, 3) int32; kinds (T,) uint8: SKIN, HAIR, …; uv (T, 3 corners, 2) float32: pixels of the skin's texture;
-    normals and places (V, 3) float32, camera frame; colours (V, 3) float32, gamma 2; patterns (V, 3) float32: where noise is
-    looked up, on an eyeball the direction from its centre; inside (V,) float32: metres behind the lips
+      triangles (T, 3) int32
+      kinds (T,) uint8              SKIN, HAIR, …
+      uv (T, 3 corners, 2) float32  pixels of the skin texture
+      normals, places (V, 3) float32    camera frame
+      colours (V, 3) float32        gamma 2
+      patterns (V, 3) float32       noise coordinates; on an eyeball the direction from its centre
+      inside (V,) float32           metres behind the lips
     """
 
     triangles: Array
@@ -35,11 +39,13 @@ class Scene(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What stays during a shot.
+    """Constants of a shot.
 
-    lamps (6, 3) float32: direction and colour of the key, direction and colour of the rim, colours of sky and ground;
-    softness of the key, 0 to 1; gloss of the skin, 0 to 1; skin (S, S, 3), iris (3,) and teeth (3,): colours, gamma 2;
-    iris_size: its radius over the eyeball's; seed of the noise
+      lamps (6, 3) float32      direction and colour of the key, direction and colour of the rim, colours of sky and ground
+      softness, gloss           of the key and of the skin, 0–1
+      skin (S, S, 3), iris (3,), teeth (3,)    colours, gamma 2
+      iris_size                 its radius relative to the eyeball's
+      seed                      of the noise
     """
 
     lamps: Array
@@ -54,10 +60,10 @@ class Look(NamedTuple):
 
 @numba.njit(cache=True, nogil=True)
 def develop(picture: Array, background: Array, gain: Array, contrast: np.float32) -> Array:
-    """Linear colour times cover, and cover (H, W, 4), over a background (H, W, 3) uint8 → the photograph (H, W, 3) uint8.
+    """Composites premultiplied linear colour and coverage (H, W, 4) over a background (H, W, 3) uint8 → photograph (H, W, 3)
+    uint8.
 
-    All in float32, step by step as written, so that every machine gives the same bits. The square root is gamma 2,
-    near enough to sRGB and cheap.
+    float32 in a fixed order, so that every machine gives the same bits. Gamma 2 (a square root) approximates sRGB.
     """
     zero, half, one, full = np.float32(0), np.float32(0.5), np.float32(1), np.float32(255)
     height, width = picture.shape[:2]
@@ -77,9 +83,10 @@ def develop(picture: Array, background: Array, gain: Array, contrast: np.float32
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def shade(found: Array, weights: Array, scene: Scene, look: Look, fine: int) -> Array:
-    """Linear colour times cover, and cover, averaged over blocks of ``fine`` pixels a side: (H / fine, W / fine, 4) float32.
+    """Returns premultiplied linear colour and coverage, averaged over blocks of ``fine`` pixels a side: (H / fine, W / fine, 4)
+    float32.
 
-    found (H, W) int32 is the triangle of each pixel, −1 for none, weights (H, W, 3) its barycentric coordinates.
+    found (H, W) int32 is the triangle of each pixel, −1 for none; weights (H, W, 3) are its barycentric coordinates.
     """
     height, width = found.shape
     lamps, share = look.lamps, 1.0 / (fine * fine)
@@ -93,11 +100,11 @@ def shade(found: Array, weights: Array, scene: Scene, look: Look, fine: int) -> 
             a, b, c = scene.triangles[index]
             wa, wb, wc = weights[row, column]
             corners, shares = (a, b, c), (wa, wb, wc)
-            nx, ny, nz = _unit(_mixed(scene.normals, corners, shares))
-            vx, vy, vz = _unit(_mixed(scene.places, corners, shares))
+            nx, ny, nz = _unit(_interpolated(scene.normals, corners, shares))
+            vx, vy, vz = _unit(_interpolated(scene.places, corners, shares))
             vx, vy, vz = -vx, -vy, -vz
-            pattern = _mixed(scene.patterns, corners, shares)
-            albedo[0], albedo[1], albedo[2] = _mixed(scene.colours, corners, shares)
+            pattern = _interpolated(scene.patterns, corners, shares)
+            albedo[0], albedo[1], albedo[2] = _interpolated(scene.colours, corners, shares)
             deep = wa * scene.inside[a] + wb * scene.inside[b] + wc * scene.inside[c]
             kind = scene.kinds[index]
             if kind == SKIN:
@@ -125,8 +132,8 @@ def shade(found: Array, weights: Array, scene: Scene, look: Look, fine: int) -> 
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _mixed(values: Array, corners: tuple[int, int, int], shares: Triple) -> Triple:
-    """Three columns of vertex attributes inside a triangle."""
+def _interpolated(values: Array, corners: tuple[int, int, int], shares: Triple) -> Triple:
+    """Interpolates three columns of vertex attributes inside a triangle."""
     a, b, c = corners
     wa, wb, wc = shares
     return (
@@ -145,7 +152,7 @@ def _unit(vector: Triple) -> Triple:
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _paint_skin(albedo: Array, skin: Array, uv: Array, shares: Triple) -> None:
-    """The colour of the skin's texture between its four nearest pixels."""
+    """Samples the skin texture bilinearly."""
     wa, wb, wc = shares
     side = skin.shape[0]
     u = wa * uv[0, 0] + wb * uv[1, 0] + wc * uv[2, 0] - 0.5
@@ -160,7 +167,7 @@ def _paint_skin(albedo: Array, skin: Array, uv: Array, shares: Triple) -> None:
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _paint_eye(albedo: Array, pattern: Triple, look: Look) -> None:
-    """White, iris with streaks and a dark edge, pupil."""
+    """Paints sclera, iris with streaks and a dark limbus, and pupil."""
     px, py, pz = pattern
     size, seed = look.iris_size, look.seed
     away = (px * px + py * py) ** 0.5
@@ -181,8 +188,9 @@ def _paint_eye(albedo: Array, pattern: Triple, look: Look) -> None:
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _paint(albedo: Array, kind: int, pattern: Triple, deep: float, look: Look) -> tuple[float, float, float, float, float, float]:
-    """Paint noise over the colour; returns shine, its power, shadow, how far light wraps around, and what x and z of the normal
-    change by."""
+    """Applies noise to the colour; returns shine, its exponent, shadow, wrap of the light, and the offsets of the normal's x and
+    z.
+    """
     px, py, pz = pattern
     shine, power, shadow, wrap, bend_x, bend_z = 0.0, 20.0, 1.0, look.softness, 0.0, 0.0
     if kind == SKIN:

@@ -1,4 +1,4 @@
-"""Where people are photographed: camera, light and background, drawn at random."""
+"""Random camera, light and background of a shot."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Studio:
-    """camera; translation (3,) of the head at rest, metres; light; background (S, S, 3) uint8;
-    exposure and tint (3,) multiply linear colour, contrast stretches the finished picture about its middle grey."""
+    """camera; translation (3,) of the head at rest in metres; light; background (S, S, 3) uint8; exposure and tint (3,), factors
+    on linear colour; contrast, a factor on the finished picture around middle grey.
+    """
 
     camera: Camera
     translation: Array
@@ -34,9 +35,11 @@ class Studio:
 
 
 def random_studio(random: np.random.Generator, size: int, pictures: list[Array]) -> Studio:
-    """A place for one shot at size² pixels. ``pictures`` (H, W, 3) uint8 may serve as backgrounds beside procedural ones."""
+    """Returns a studio for one shot at size² pixels. ``pictures`` (H, W, 3) uint8 are possible backgrounds beside procedural
+    ones.
+    """
     focal = size * random.uniform(1.5, 4.5)
-    face = size / random.uniform(1.55, 2.0)  # pixels that 0.19 m of face fill
+    face = size / random.uniform(1.55, 2.0)  # pixels of 0.19 m of face
     depth = focal * 0.19 / face
     place = np.array([size * random.uniform(-0.06, 0.06), size * random.uniform(-0.05, 0.10)])
     translation = np.array([place[0], place[1], -focal]) * depth / focal
@@ -48,7 +51,7 @@ def random_studio(random: np.random.Generator, size: int, pictures: list[Array])
 
 
 def random_light(random: np.random.Generator) -> Light:
-    """One lamp in front, one behind, and light from all around."""
+    """Returns a key light in front, a rim light behind, and ambient light."""
 
     def direction(around: float, up: float) -> Array:
         return np.array([np.sin(around) * np.cos(up), np.sin(up), np.cos(around) * np.cos(up)])
@@ -66,7 +69,7 @@ def random_light(random: np.random.Generator) -> Light:
 
 
 def random_background(random: np.random.Generator, size: int, pictures: list[Array]) -> Array:
-    """A wall, a window out of focus, a room of planes, leaves, or a crop of a picture: (size, size, 3) uint8."""
+    """Returns a random background (size, size, 3) uint8: a wall, a blurred window, planes, leaves, or a crop of a picture."""
     kind = random.integers(0, 6 if pictures else 5)
     if kind == 5:
         picture = pictures[random.integers(len(pictures))]

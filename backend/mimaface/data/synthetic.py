@@ -1,6 +1,6 @@
-"""Synthetic training samples: random people in random studios whose every coefficient is known.
+"""Synthetic training samples: random people in random studios with all coefficients known.
 
-Sample ``i`` of seed ``s`` is the same whatever is made before it, and by however many processes.
+Sample ``i`` of seed ``s`` is independent of the other samples and of the number of processes.
 """
 
 from __future__ import annotations
@@ -35,26 +35,27 @@ from .samples import Sample, write_shard
 from .studio import Studio, random_studio
 
 Array = NDArray[Any]
-# what the fit of a photograph is off by, so that training sees projections as good as they are in use, and no better
+# Standard deviations of the simulated fit error, so that training sees reprojections of the same quality as inference: identity
+# and blendshapes in their units, angles and gaze in radians.
 IDENTITY_ERROR, BLENDSHAPE_ERROR, ANGLE_ERROR, GAZE_ERROR = 0.25, 0.03, np.radians(1.0), np.radians(2.0)
-LANDMARK_ERROR = 0.0006  # metres
+LANDMARK_ERROR = 0.0006  # metres, standard deviation
 
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """size: pixels a side; frames of a sample; stride: seconds between them, from and to; pictures: a folder for backgrounds."""
+    """size: pixels a side; frames: of a sample; stride: seconds between them, range; pictures: folder of backgrounds."""
 
     size: int = 256
     frames: int = 8
     stride: tuple[float, float] = (0.15, 0.6)
-    pictures: str = ""  # none: procedural backgrounds only
+    pictures: str = ""  # empty: procedural backgrounds only
 
 
 VIDEO = SyntheticConfig(frames=20, stride=(1 / RATE, 1 / RATE))
 
 
 def make_sample(seed: int, index: int, config: SyntheticConfig) -> Sample:
-    """Sample ``index`` of data set ``seed``."""
+    """Returns sample ``index`` of data set ``seed``."""
     random = np.random.default_rng([seed, index])
     with one_thread():
         return _sample(random, f"{seed}-{index:07d}", config)
@@ -88,13 +89,13 @@ def _sample(random: np.random.Generator, key: str, config: SyntheticConfig) -> S
 
 
 def calmer(pose: FacePose, share: float) -> FacePose:
-    """A portrait's pose: people who are photographed turn and grimace less."""
+    """Returns a pose scaled down as in a portrait: less head rotation and expression."""
     angles = matrix_to_head_angles(pose.rotation) * (0.4 + 0.4 * share)
     return FacePose(pose.blendshapes * share, head_angles_to_matrix(angles), pose.translation, pose.gaze * 0.7)
 
 
 def measured_fit(random: np.random.Generator, person: Person, studio: Studio, pose: FacePose) -> FittedFace:
-    """What a fit would say of the source: the truth, off by as much as fits are, with landmarks that are nearly right."""
+    """Returns a simulated fit of the source: the truth with random errors of a fit, and nearly exact landmarks."""
     model, head = LandmarkModel.load(), Head.load()
     turned = head_angles_to_matrix(random.normal(0, ANGLE_ERROR, 3)) @ pose.rotation
     points = np.zeros((478, 3))
@@ -114,7 +115,7 @@ def measured_fit(random: np.random.Generator, person: Person, studio: Studio, po
 
 
 def relative(pose: FacePose, source: FacePose, fit: FittedFace) -> FacePose:
-    """The pose as a render of the fitted source sees it: the same motion away from the source."""
+    """Returns the pose of the fitted source with the same motion relative to the source."""
     return FacePose(
         np.clip(fit.blendshapes + pose.blendshapes - source.blendshapes, 0, 1), pose.rotation @ source.rotation.T @ fit.rotation,
         pose.translation, fit.gaze + pose.gaze - source.gaze,
@@ -123,12 +124,12 @@ def relative(pose: FacePose, source: FacePose, fit: FittedFace) -> FacePose:
 
 @functools.cache
 def background_pictures(folder: str) -> list[Array]:
-    """All pictures of a folder, read once a process; none without a folder."""
+    """Returns all pictures of a folder, cached per process; [] without a folder."""
     return load_pictures(Path(folder)) if folder else []
 
 
 def make_samples(seed: int, first: int, count: int, config: SyntheticConfig, workers: int | None = None) -> Iterator[Sample]:
-    """Samples ``first`` to ``first + count`` in their order, made in parallel."""
+    """Yields samples ``first`` to ``first + count`` in order, computed in parallel."""
     workers = workers if workers is not None else os.cpu_count() or 1
     if workers == 1:
         yield from (make_sample(seed, first + i, config) for i in range(count))
@@ -141,7 +142,7 @@ def make_samples(seed: int, first: int, count: int, config: SyntheticConfig, wor
 def make_shards(
     folder: Path, seed: int, samples: int, config: SyntheticConfig, per_shard: int = 64, workers: int | None = None
 ) -> Iterator[Path]:
-    """Write the shards that are missing; yields each path as it is there. An interrupted run goes on where it was."""
+    """Writes missing shards and yields the path of each; an interrupted run resumes."""
     for number, first in enumerate(range(0, samples, per_shard)):
         path = folder / f"synthetic-{seed}-{config.frames}x{config.size}-{number:05d}.tar"
         if not path.exists():
