@@ -15,7 +15,7 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import generated_session
 from mimaface.renderers.generated_session import GeneratedSession
-from mimaface.sampling.conditions import MOVING, STILL, Conditions, blanked, is_reprojected
+from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, Conditions, blanked, is_reprojected
 from mimaface.training.denoising import stored_conditions
 from mimaface.training.latents import LatentStore, _write_rows, conditions_of
 from mimaface.training.latents import row_of as stored_row
@@ -99,16 +99,16 @@ def test_what_is_stored_for_training_differs_by_half_precision_alone(engine, sam
     _write_rows(tmp_path, path, stored_row(engine.encode_images, engine.config))
     store = LatentStore([path])
     row = {name: value[None] for name, value in store.item(0, list(range(FRAMES))).items()}
-    exact = conditions_of(engine.encode_images, sample, engine.config).channels((*MOVING, *STILL))
+    exact = conditions_of(engine.encode_images, sample, engine.config).channels((*FRAME_CONDITIONS, *PORTRAIT_CONDITIONS))
     for name, value in stored_conditions(row).items():
         assert torch.equal(value[0].transpose(0, 1), exact[name].half().float()), name
 
 
 def test_the_ablation_blanks_the_posed_head_and_nothing_else(engine, sample):
-    every = conditions_of(engine.encode_images, sample, engine.config).channels((*MOVING, *STILL))
+    every = conditions_of(engine.encode_images, sample, engine.config).channels((*FRAME_CONDITIONS, *PORTRAIT_CONDITIONS))
     without = blanked(every)
-    assert all(without[name].eq(0).all() for name in MOVING)
-    assert all(torch.equal(without[name], every[name]) for name in STILL)
+    assert all(without[name].eq(0).all() for name in FRAME_CONDITIONS)
+    assert all(torch.equal(without[name], every[name]) for name in PORTRAIT_CONDITIONS)
 
 
 def test_the_render_is_the_kind_that_the_model_was_trained_on(engine, sample):

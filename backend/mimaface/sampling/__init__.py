@@ -1,1 +1,1 @@
-"""From noise to latents of a shot: schedule, clips, conditions, the sampler."""
+"""Sampling of a shot's latents from noise: schedule, clips, conditions, sampler."""

@@ -1,9 +1,9 @@
-"""Clips and their overlaps: how a shot of any length is generated in pieces. Integers only, constant memory.
+"""Clips and their overlaps: pieces in which a shot of any length is generated. Integers only, constant memory.
 
-Clips advance by ``length − overlap`` frames. The first ``overlap`` frames of a clip repeat the last ones of the previous clip: their
-latents are handed over (ICA), and they are not generated again. The last clip has full length, too: beyond the end of the shot the motion
-holds its last frame, and those frames are dropped. So all clips of a shot have the same number of frames, and the network gets no more
-frames handed over than in training. A shot shorter than a clip is one short clip.
+Clips advance by ``length − overlap`` frames. The first ``overlap`` frames of a clip repeat the last ones of the previous clip;
+their latents are inputs (inter-clip affinity, ICA) and are not generated again. The last clip has full length: past the end of
+the shot the motion repeats its last frame, and those frames are dropped. So all clips of a shot have the same number of frames,
+and as many overlap latents as in training. A shot shorter than a clip is one short clip.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 
 from mimaface.protocol.errors import InvalidInput
 
-Memory = MutableMapping[str, bytes]  # latents that a job stores between runs: a resumed run continues from them
+Memory = MutableMapping[str, bytes]  # latents that a job stores between runs, from which a resumed run continues
 
 
 @dataclass(frozen=True)
 class Clip:
     """One clip of a shot.
 
-    frames  the shot's frame at each place of the clip; ends with repetitions of the last frame where the shot is over
-    given   places 0 … given − 1 repeat the end of the clip before and are handed over
-    new     shot frames that this clip produces, one or more; they start at place ``given``
+      frames  shot frame at each place of the clip; past the end the last frame repeats
+      given   number of places at the start that repeat the end of the previous clip
+      new     shot frames that this clip produces, at least one; they start at place ``given``
     """
 
     index: int
@@ -33,7 +33,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """The clips of a shot: a sequence, computed on demand. Raises :class:`InvalidInput` for numbers that make no plan."""
+    """The clips of a shot as a lazy sequence. Raises :class:`InvalidInput` for inconsistent numbers."""
 
     frames: int
     length: int
@@ -66,7 +66,9 @@ class ClipPlan:
         return (self[index] for index in range(len(self)))
 
     def clip_of(self, frame: int) -> int:
-        """The index of the clip that produces a frame: where to resume. Raises :class:`InvalidInput` outside the shot."""
+        """Returns the index of the clip that produces a frame, where a resumed run starts. Raises :class:`InvalidInput` outside
+        the shot.
+        """
         if not 0 <= frame < self.frames:
             raise InvalidInput(f"frame {frame} is outside the shot of {self.frames} frames")
         return max(0, (frame - self.overlap) // (self.length - self.overlap))

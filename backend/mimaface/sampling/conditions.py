@@ -1,7 +1,6 @@
-"""What the networks are given of posed frames: the only author of the U-Net's conditions and of the refiner's inputs.
+"""Inputs of the networks for posed frames: the U-Net's conditions and the refiner's inputs.
 
-Training, evaluation and use call :meth:`Conditions.of` with the same pictures, so that for one sample and pose all three are equal to
-the bit.
+Training, evaluation and inference all call :meth:`Conditions.of`, so that their inputs for one sample and pose are bitwise equal.
 """
 
 from __future__ import annotations
@@ -20,38 +19,39 @@ from .images import normals_condition, provenance_condition
 
 Array = NDArray[Any]
 Encode = Callable[[Tensor], Tensor]  # RGB in [−1, 1] (N, 3, S, S) → latents (N, C, h, w)
-MOVING = ("render", "normals")  # conditions of every frame, by the names of ``MimaFaceConfig.conditions``
-STILL = ("source", "source_normals")  # conditions that all frames of a portrait share
+FRAME_CONDITIONS = ("render", "normals")  # conditions per frame, by their names in ``MimaFaceConfig.conditions``
+PORTRAIT_CONDITIONS = ("source", "source_normals")  # conditions that all frames of a portrait share
 
 
 def is_reprojected(config: MimaFaceConfig) -> bool:
-    """Whether the condition "render" is the reprojected photograph, as for models that are given the source, too; else it is the
-    paper's I_R, the head in plain colours (:func:`mimaface.face.albedo.render_albedo`)."""
+    """Returns whether the condition "render" is the reprojected photograph, as for models with a "source" condition; otherwise it
+    is the paper's I_R, the head in plain colours (:func:`mimaface.face.albedo.render_albedo`).
+    """
     return "source" in dict(config.conditions)
 
 
 class SourceConditions(NamedTuple):
-    """A portrait as the networks see it: ``latents`` (1, C, h, w), and the ``normals`` (1, 4, h, w) of its fitted head."""
+    """A portrait's inputs: ``latents`` (1, C, h, w), and ``normals`` (1, 4, h, w) of its fitted head."""
 
     latents: Tensor
     normals: Tensor
 
     @classmethod
     def of(cls, encode: Encode, photo: Tensor, normals: Array) -> SourceConditions:
-        """photo (1, 3, S, S), RGB in [−1, 1]; normals (S, S, 3) uint8 as :func:`mimaface.face.normals.render_normals` draws them."""
+        """photo (1, 3, S, S), RGB in [−1, 1]; normals (S, S, 3) uint8 from :func:`mimaface.face.normals.render_normals`."""
         latents = encode(photo)
         fine = normals_condition(normals[None], 2 * latents.shape[-1]).to(latents.device)
         return cls(latents, functional.avg_pool2d(fine, 2))
 
 
 class Conditions(NamedTuple):
-    """N posed frames of one portrait as the networks see them.
+    """Inputs for N posed frames of a portrait.
 
-    picture     (N, 3, S, S), RGB in [−1, 1]: the render that the model is conditioned on, see :func:`is_reprojected`
-    latents     (N, C, h, w) of the picture
-    normals     (N, 4, 2·h, 2·w) of the posed head, see :func:`normals_condition`
-    provenance  (N, 3, 2·h, 2·w) of the picture, see :func:`provenance_condition`
-    source      the portrait
+      picture     (N, 3, S, S), RGB in [−1, 1]: the render that the model is conditioned on, see :func:`is_reprojected`
+      latents     (N, C, h, w) of the picture
+      normals     (N, 4, 2·h, 2·w) of the posed head, see :func:`normals_condition`
+      provenance  (N, 3, 2·h, 2·w) of the picture, see :func:`provenance_condition`
+      source      the portrait
     """
 
     picture: Tensor
@@ -62,7 +62,7 @@ class Conditions(NamedTuple):
 
     @classmethod
     def of(cls, encode: Encode, picture: Tensor, normals: Array, provenance: Array, source: SourceConditions) -> Conditions:
-        """picture as above; normals (N, S, S, 3) uint8 and provenance (N, W, W, 3) uint8 as the head's renderers draw them."""
+        """picture as above; normals (N, S, S, 3) uint8 and provenance (N, W, W, 3) uint8 from the head's renderers."""
         latents = encode(picture)
         side, device = 2 * latents.shape[-1], latents.device
         return cls(
@@ -71,24 +71,24 @@ class Conditions(NamedTuple):
 
     @staticmethod
     def joined(parts: Sequence[Conditions]) -> Conditions:
-        """The frames of several conditions of one portrait, in order."""
+        """Concatenates the frames of several conditions of one portrait."""
         picture, latents, normals, provenance = (torch.cat(values) for values in zip(*(part[:4] for part in parts)))
         return Conditions(picture, latents, normals, provenance, parts[0].source)
 
     def channels(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """The U-Net's conditions of these names, name → (N, c, h, w)."""
+        """Returns the U-Net's conditions of these names, name → (N, c, h, w)."""
         count = len(self.latents)
-        every = {
+        available = {
             "render": self.latents,
             "source": self.source.latents.expand(count, -1, -1, -1),
             "normals": functional.avg_pool2d(self.normals, 2),
             "source_normals": self.source.normals.expand(count, -1, -1, -1),
         }
-        return {name: every[name] for name in names}
+        return {name: available[name] for name in names}
 
     def refiner_inputs(self, latents: Tensor) -> dict[str, Tensor]:
-        """What the refiner needs beside generated ``latents`` (N, C, h, w); see ``Refiner.forward``."""
-        still = self.channels(STILL)
+        """Returns the refiner's inputs with generated ``latents`` (N, C, h, w); see ``Refiner.forward``."""
+        still = self.channels(PORTRAIT_CONDITIONS)
         return {
             "latents": latents, "render": self.latents, "picture": self.picture, "provenance": self.provenance,
             "normals": self.normals, **still,
@@ -96,5 +96,5 @@ class Conditions(NamedTuple):
 
 
 def blanked(conditions: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same without anything of the posed head: the ablation of the condition "render"."""
-    return {name: torch.zeros_like(value) if name in MOVING else value for name, value in conditions.items()}
+    """Returns the conditions with those of the posed head set to zero: the ablation of the condition "render"."""
+    return {name: torch.zeros_like(value) if name in FRAME_CONDITIONS else value for name, value in conditions.items()}

@@ -1,4 +1,4 @@
-"""Pictures, as numpy has them, to tensors, as networks have them, and back."""
+"""Conversion between numpy pictures and network tensors."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def as_pictures(images: Tensor) -> Array:
 
 
 def normals_condition(pictures: Array, side: int) -> Tensor:
-    """Pictures of normals (N, S, S, 3) uint8, as ``face.normals`` draws them → (N, 4, side, side) float32 in [−1, 1].
+    """Pictures of normals (N, S, S, 3) uint8 from ``face.normals`` → (N, 4, side, side) float32 in [−1, 1].
 
-    Of every one of its pixels the mean normal, zero where the head is not, and how much of it the head covers.
+    Channels: the mean normal of each cell, zero outside the head, and the head's coverage.
     """
     normals = as_images(pictures)
     covered = (normals.amax(1, keepdim=True) > -0.5).to(normals)  # a visible normal has a component above −0.5
@@ -39,13 +39,14 @@ def normals_condition(pictures: Array, side: int) -> Tensor:
 
 
 def provenance_condition(pictures: Array, side: int) -> Tensor:
-    """Provenance masks (N, S, S, 3) uint8, as ``Reprojector.posed`` draws them → (N, 3, side, side) float32: the
-    shares in [0, 1] of photographed person, of inpainted pixels, and of photographed background."""
+    """Provenance masks (N, S, S, 3) uint8 from ``Reprojector.posed`` → (N, 3, side, side) float32: shares in [0, 1] of
+    photographed person, inpainted pixels, and photographed background.
+    """
     return functional.adaptive_avg_pool2d((as_images(pictures) + 1) / 2, side)
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) at another size: bicubic, with antialiasing where it shrinks."""
+    """Resizes (N, C, H, W) bicubically, with antialiasing when it shrinks."""
     if tuple(images.shape[-2:]) == size:
         return images
     shrinks = images.shape[-1] > size[-1]

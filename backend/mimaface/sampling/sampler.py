@@ -1,4 +1,4 @@
-"""The one sampler: generates a motion of any length clip by clip (spec 1.3, 1.6)."""
+"""Sampler for motions of any length, clip by clip (spec 1.3, 1.6)."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from .clips import Clip, ClipPlan
 log = logging.getLogger(__name__)
 # the U-Net: stacked channels (B, channels, F, h, w), timestep, context (B·F, L, D) → (B, C, F, h, w)
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
-# pixels of the generated picture that the head moves until 63 % of the residual is renewed. Higher: calmer, but the residual belongs to
-# an earlier pose. From 1 on a face that trembles by 0.05° flickers hardly more (10 %) than its posed photograph.
-WAY = 2.0
+# Pixels of head motion in the generated picture after which 63 % of the residual is renewed. Raised: calmer, but the residual
+# belongs to an earlier pose. From 1 on, a face that trembles by 0.05° flickers at most 10 % more than its reprojection.
+RENEWAL_PIXELS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class ClipInputs:
-    """What drives one clip: conditions name → latents (F, c, h, w), signals name → (F, n) or, constant, (n,).
+    """Inputs of one clip: conditions name → latents (F, c, h, w), signals name → (F, n) or, constant, (n,).
 
-    ``moved`` (F,): distance of each frame's pose from the previous frame's, in pixels of the generated picture. With it, changes by the
-    networks are smoothed along the motion, see :func:`along_the_way`. None: frames are independent.
+    ``moved`` (F,): distance of each frame's pose from the previous frame's, in pixels of the generated picture; the networks'
+    output is then smoothed along the motion, see :func:`smoothed_along_motion`. None: frames are independent.
     """
 
     conditions: Mapping[str, Tensor]
@@ -44,7 +44,7 @@ class ClipInputs:
 
 @dataclass(frozen=True, eq=False)
 class GeneratedClip:
-    """A finished clip: all its latents (F, C, h, w). ``new`` are the ones of frames not produced before."""
+    """A finished clip: all its latents (F, C, h, w); ``new`` are those of frames not produced before."""
 
     clip: Clip
     latents: Tensor
@@ -55,7 +55,7 @@ class GeneratedClip:
         return self.latents[self.clip.given : self.clip.given + len(self.clip.new)]
 
     def tail(self, overlap: int) -> Tensor:
-        """Latents (overlap, C, h, w) that the next clip, or a resumed run, starts from."""
+        """Returns the latents (overlap, C, h, w) from which the next clip, or a resumed run, starts."""
         return self.latents[len(self.latents) - overlap :]
 
 
@@ -71,13 +71,12 @@ def generate_clips(  # house: four of the nine are options that are given by nam
     first: int = 0,
     previous: Tensor | None = None,
 ) -> Iterator[GeneratedClip | None]:
-    """Generate the clips of a plan from clip ``first`` on: None after each denoising step, then the finished clip.
+    """Generates the clips of a plan from clip ``first`` on: yields None after each denoising step, then the finished clip.
 
-    ``inputs`` is called once per clip, so memory does not grow with the shot. Each clip starts from
-    fresh noise, drawn from (seed, clip index) alone, so that a run resumed with ``first`` and ``previous``, the latents
-    (overlap, C, h, w) of :meth:`GeneratedClip.tail`, continues exactly. steps and guidance default to the model's own.
-    Raises :class:`InvalidInput` where the resumed clip lacks the latents before it, and :class:`NotFinite` where a step's latents are
-    not finite, and are not when the clip is generated a second time.
+    ``inputs`` is called once per clip, so memory does not grow with the shot. The noise of a clip depends on (seed, clip index)
+    alone, so a run resumed with ``first`` and ``previous``, the latents (overlap, C, h, w) of :meth:`GeneratedClip.tail`,
+    continues exactly. steps and guidance default to the model's. Raises :class:`InvalidInput` if the overlap latents of a resumed
+    clip are missing, and :class:`NotFinite` if a step's latents are not finite in two attempts.
     """
     if first > 0 and plan.overlap > 0 and (previous is None or len(previous) != plan.overlap):
         raise InvalidInput(f"clip {first} needs the {plan.overlap} latents before it", "resume from an earlier clip")
@@ -88,22 +87,22 @@ def generate_clips(  # house: four of the nine are options that are given by nam
         latents = noise
         context = engine.context(source, driven.signals)
         conditions = {name: value.transpose(0, 1)[None].to(noise) for name, value in driven.conditions.items()}
-        handed = None if previous is None else previous.transpose(0, 1)[None].to(noise)  # (1, C, k, h, w)
-        start = partial(sample_clips, engine.denoise, engine.config, noise, conditions, context, handed, steps, guidance)
+        overlap_latents = None if previous is None else previous.transpose(0, 1)[None].to(noise)  # (1, C, k, h, w)
+        start = partial(sample_clips, engine.denoise, engine.config, noise, conditions, context, overlap_latents, steps, guidance)
         for step in finite_steps(start, clip, steps or engine.config.sampler.steps):
             latents = step
             yield None
-        finished = GeneratedClip(clip, along_the_way(latents[0].transpose(0, 1), driven, engine.config.residual_of, previous))
+        finished = GeneratedClip(clip, smoothed_along_motion(latents[0].transpose(0, 1), driven, engine.config.residual_of, previous))
         previous = finished.tail(plan.overlap) if plan.overlap else None
         yield finished
 
 
-def along_the_way(latents: Tensor, inputs: ClipInputs, residual_of: str, previous: Tensor | None) -> Tensor:
-    """Latents (F, C, h, w) of a clip, smoothed along the motion: a frame takes over the residual of the previous frame, the more the less
-    the pose has moved between them. While a pose is held the frames are equal to the bit.
+def smoothed_along_motion(latents: Tensor, inputs: ClipInputs, residual_of: str, previous: Tensor | None) -> Tensor:
+    """Smooths latents (F, C, h, w) of a clip along the motion: each frame blends in the residual of the previous frame, the more
+    the less the pose has moved. While a pose is held, frames are bitwise equal.
 
-    The residual is the difference to the condition ``residual_of``; with "" it is all of the latents.
-    ``previous`` (k, C, h, w), the latents handed over, do not change: their frames have been shown.
+    The residual is the difference to the condition ``residual_of``; with "" it is the latents themselves. ``previous`` (k, C, h,
+    w), the overlap latents, are unchanged, for their frames are finished.
     """
     if inputs.moved is None:
         return latents
@@ -112,17 +111,17 @@ def along_the_way(latents: Tensor, inputs: ClipInputs, residual_of: str, previou
     if previous is not None:
         result[:given] = previous.to(result)
     base = inputs.conditions[residual_of].to(result) if residual_of else torch.zeros_like(result)
-    fresh = 1 - torch.exp(-inputs.moved.to(result) / WAY)
+    fresh = 1 - torch.exp(-inputs.moved.to(result) / RENEWAL_PIXELS)
     for place in range(max(given, 1), len(result)):
-        carried = result[place - 1] + (base[place] - base[place - 1])  # unchanged to the bit where neither moves
+        carried = result[place - 1] + (base[place] - base[place - 1])  # bitwise unchanged where neither moves
         result[place] = carried + fresh[place] * (latents[place] - carried)
     return result
 
 
 def finite_steps(start: Callable[[], Iterator[Tensor]], clip: Clip, count: int) -> Iterator[Tensor]:
-    """x (1, C, F, h, w) after every one of ``count`` steps; a clip in which one is not finite is sampled once more, from its noise.
+    """Yields x (1, C, F, h, w) after each of ``count`` steps; restarts a clip once from its noise when a step is not finite.
 
-    Raises :class:`NotFinite` that names the step and the frame.
+    Raises :class:`NotFinite` with the step and the frame.
     """
     where = ""
     for _ in range(2):
@@ -139,7 +138,7 @@ def finite_steps(start: Callable[[], Iterator[Tensor]], clip: Clip, count: int) 
 
 
 def clip_noise(seed: int, clip: Clip, inputs: ClipInputs, channels: int) -> Tensor:
-    """N(0, 1) of shape (1, C, F, h, w) that depends on the seed and the clip's index only."""
+    """Returns N(0, 1) of shape (1, C, F, h, w) that depends only on the seed and the clip's index."""
     size = next(iter(inputs.conditions.values())).shape[-2:]
     digest = hashlib.sha256(f"clip {clip.index} of seed {seed}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
@@ -157,10 +156,10 @@ def sample_clips(
     steps: int | None = None,
     guidance: float | None = None,
 ) -> Iterator[Tensor]:
-    """Denoise B clips from ``noise`` (B, C, F, h, w); yields x (B, C, F, h, w) after every step.
+    """Denoises B clips from ``noise`` (B, C, F, h, w); yields x (B, C, F, h, w) after each step.
 
-    conditions: name → (B, c, F, h, w); context (B·F, L, D); previous (B, C, k, h, w): the latents that the clips before hand over,
-    None for first clips. steps and guidance default to the model's own. Raises :class:`InvalidInput`.
+    conditions: name → (B, c, F, h, w); context (B·F, L, D); previous (B, C, k, h, w): overlap latents of the previous clips, None
+    for first clips. steps and guidance default to the model's. Raises :class:`InvalidInput`.
     """
     model = conditional(network, config, conditions, hand_over(previous, noise))
     guided = schedule.guidance(model, context, config.guidance if guidance is None else guidance)
@@ -170,7 +169,9 @@ def sample_clips(
 def conditional(
     network: Network, config: MimaFaceConfig, conditions: Mapping[str, Tensor], affinity: Affinity
 ) -> schedule.ConditionalModel:
-    """The U-Net under its conditions, name → (B, c, F, h, w), with the residual added: x (B, C, F, h, w), or (2·B, …) under guidance."""
+    """Returns the U-Net bound to conditions, name → (B, c, F, h, w), with the residual added: x (B, C, F, h, w), or (2·B, …)
+    under guidance.
+    """
 
     def model(x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         copies = len(x) // len(affinity.mask)  # 2 under guidance; the conditions are the same for both
@@ -183,7 +184,7 @@ def conditional(
 
 
 def _start(sampler: SamplerConfig, model: schedule.Model, noise: Tensor, steps: int | None = None) -> Iterator[Tensor]:
-    """The sampler of a configuration, on a network with the configuration's kind of prediction."""
+    """Starts the configured sampler on a network with the configured prediction type."""
     alphas = schedule.scaled_linear_schedule(
         sampler.beta_start, sampler.beta_end, sampler.train_steps, sampler.zero_terminal_snr
     )

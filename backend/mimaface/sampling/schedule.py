@@ -1,8 +1,8 @@
-"""Noise schedule, samplers and guidance as plain functions; samplers do not know the network, nor the network the sampler.
+"""Noise schedule, samplers and guidance as plain functions; samplers are independent of the network and vice versa.
 
-Everywhere x = signal · clean + noise · ε with ε ~ N(0, 1), and a :class:`Point` holds the two factors at one timestep. The
-variance-preserving form has signal² + noise² = 1 and is what networks see; the variance-exploding form, in which Euler
-integrates, has signal = 1 and noise = σ.
+x = signal · clean + noise · ε with ε ~ N(0, 1); a :class:`Point` contains the two factors at one timestep. The
+variance-preserving form, the networks' input, has signal² + noise² = 1; the variance-exploding form, in which Euler integrates,
+has signal = 1 and noise = σ.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class Point(NamedTuple):
     noise: float
 
 
-Model = Callable[[Tensor, Tensor], Tensor]  # x (variance-preserving), timestep () → ε or v, shaped like x
+Model = Callable[[Tensor, Tensor], Tensor]  # x (variance-preserving), timestep () → ε, v or clean, shaped like x
 ConditionalModel = Callable[[Tensor, Tensor, Tensor], Tensor]  # the same with a context (N, L, D)
-Denoiser = Callable[[Tensor, Point], Tensor]  # x at a point → the clean latents expected there
+Denoiser = Callable[[Tensor, Point], Tensor]  # x at a point → the expected clean latents
 
 
 def scaled_linear_schedule(
     beta_start: float = 0.00085, beta_end: float = 0.012, steps: int = 1000, zero_terminal_snr: bool = False
 ) -> Tensor:
-    """Stable Diffusion's schedule: ᾱ (steps,) float64, √β evenly spaced.
+    """Returns Stable Diffusion's schedule: ᾱ (steps,) float64, √β evenly spaced.
 
-    zero_terminal_snr shifts and scales √ᾱ so that the last is 0 (Lin et al. 2023, Algorithm 1): pure noise at the start.
+    zero_terminal_snr shifts and scales √ᾱ so that the last is 0 (Lin et al. 2023, Algorithm 1): sampling starts from pure noise.
     """
     betas = torch.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=torch.float64) ** 2
     alphas = torch.cumprod(1 - betas, dim=0)
@@ -47,14 +47,14 @@ def scaled_linear_schedule(
 
 
 def linspace_timesteps(steps: int, train_steps: int = 1000) -> list[float]:
-    """Fractional timesteps from the last to 0, both included: 999, 957.375, 915.75 … for 25 (spec 1.6)."""
+    """Returns fractional timesteps from the last to 0, inclusive: 999, 957.375, 915.75 … for 25 (spec 1.6)."""
     if steps == 1:
         return [float(train_steps - 1)]
     return [(train_steps - 1) * (steps - 1 - i) / (steps - 1) for i in range(steps)]
 
 
 def trailing_timesteps(steps: int, train_steps: int = 1000) -> list[float]:
-    """Whole timesteps from the last, evenly, without 0: 999, 749, 499, 249 for 4 (Lin et al. 2023)."""
+    """Returns evenly spaced whole timesteps from the last, without 0: 999, 749, 499, 249 for 4 (Lin et al. 2023)."""
     return [float(round(train_steps - i * train_steps / steps) - 1) for i in range(steps)]
 
 
@@ -62,27 +62,29 @@ SPACINGS = {"linspace": linspace_timesteps, "trailing": trailing_timesteps}
 
 
 def euler_points(alphas: Tensor, timesteps: Sequence[float]) -> list[Point]:
-    """Variance-exploding points, σ linear between whole timesteps, σ = 0 at the end. Raises :class:`InvalidInput` at σ = ∞."""
+    """Returns variance-exploding points, σ linear between whole timesteps, σ = 0 at the end. Raises :class:`InvalidInput` at σ =
+    ∞.
+    """
     if float(alphas[-1]) == 0:
         raise InvalidInput("Euler cannot start at zero signal-to-noise, where sigma is infinite", "sample with ddim")
     sigmas = ((1 - alphas) / alphas).sqrt()
-    return [Point(t, 1.0, _between(sigmas, t)) for t in timesteps] + [Point(0.0, 1.0, 0.0)]
+    return [Point(t, 1.0, _interpolated(sigmas, t)) for t in timesteps] + [Point(0.0, 1.0, 0.0)]
 
 
 def ddim_points(alphas: Tensor, timesteps: Sequence[float]) -> list[Point]:
-    """Variance-preserving points, ᾱ linear between whole timesteps, noise 0 at the end."""
-    levels = [_between(alphas, t) for t in timesteps]
+    """Returns variance-preserving points, ᾱ linear between whole timesteps, noise 0 at the end."""
+    levels = [_interpolated(alphas, t) for t in timesteps]
     return [Point(t, a**0.5, (1 - a) ** 0.5) for t, a in zip(timesteps, levels)] + [Point(0.0, 1.0, 0.0)]
 
 
-def _between(values: Tensor, index: float) -> float:
+def _interpolated(values: Tensor, index: float) -> float:
     low = math.floor(index)
     high = min(low + 1, len(values) - 1)
     return float(values[low] + (values[high] - values[low]) * (index - low))
 
 
 def from_epsilon(model: Model) -> Denoiser:
-    """Denoiser of a network that predicts ε: clean = (x − noise · ε) / signal."""
+    """Returns the denoiser of a network that predicts ε: clean = (x − noise · ε) / signal."""
 
     def denoise(x: Tensor, point: Point) -> Tensor:
         size = math.hypot(point.signal, point.noise)
@@ -93,7 +95,9 @@ def from_epsilon(model: Model) -> Denoiser:
 
 
 def from_v(model: Model) -> Denoiser:
-    """Denoiser of a network that predicts v = signal · ε − noise · clean: clean = signal · x − noise · v (Salimans, Ho 2022)."""
+    """Returns the denoiser of a network that predicts v = signal · ε − noise · clean: clean = signal · x − noise · v (Salimans,
+    Ho 2022).
+    """
 
     def denoise(x: Tensor, point: Point) -> Tensor:
         size = math.hypot(point.signal, point.noise)
@@ -104,7 +108,7 @@ def from_v(model: Model) -> Denoiser:
 
 
 def from_sample(model: Model) -> Denoiser:
-    """Denoiser of a network that predicts the clean latents themselves."""
+    """Returns the denoiser of a network that predicts the clean latents."""
 
     def denoise(x: Tensor, point: Point) -> Tensor:
         return model(x / math.hypot(point.signal, point.noise), _timestep(x, point))
@@ -116,9 +120,9 @@ PREDICTIONS = {"epsilon": from_epsilon, "v": from_v, "sample": from_sample}
 
 
 def clean_of(prediction: str, output: Tensor, x: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """The clean latents that a network's output means at x = signal · clean + noise · ε; all of one shape, or broadcast to it.
+    """Returns the clean latents from a network's output at x = signal · clean + noise · ε; all shapes equal or broadcast.
 
-    As the denoisers above, but every item of a batch has a timestep of its own.
+    Like the denoisers above, with one timestep per batch item.
     """
     if prediction == "epsilon":
         return (x - noise * output) / signal
@@ -130,9 +134,9 @@ def _timestep(x: Tensor, point: Point) -> Tensor:
 
 
 def euler(denoise: Denoiser, noise: Tensor, points: Sequence[Point]) -> Iterator[Tensor]:
-    """Euler's method on dx/dσ = (x − clean) / σ (Karras et al. 2022, Algorithm 1), over :func:`euler_points`.
+    """Euler's method on dx/dσ = (x − clean) / σ (Karras et al. 2022, Algorithm 1) over :func:`euler_points`.
 
-    noise N(0, 1) of the latents' shape. Yields x after every step; the last one is the clean result.
+    noise N(0, 1) of the latents' shape. Yields x after each step; the last is the clean result.
     """
     x = noise * points[0].noise
     for now, after in pairwise(points):
@@ -146,7 +150,7 @@ def ddim(
 ) -> Iterator[Tensor]:
     """DDIM (Song et al. 2020, Eq. 12 and 16) over :func:`ddim_points`; eta > 0 adds noise drawn from ``generator``.
 
-    noise N(0, 1) of the latents' shape. Yields x after every step; the last one is the clean result.
+    noise N(0, 1) of the latents' shape. Yields x after each step; the last is the clean result.
     """
     x = noise
     for now, after in pairwise(points):
@@ -163,7 +167,7 @@ def ddim(
 def guidance(model: ConditionalModel, context: Tensor, scale: float) -> Model:
     """Classifier-free guidance with an all-zero unconditional context: u + scale · (c − u).
 
-    Both halves run as one batch of 2·B, the unconditional first; a scale of 1 runs one pass of B.
+    Both halves run as one batch of 2·B, the unconditional first; a scale of 1 runs a single batch of B.
     """
     if scale == 1:
         return lambda x, timestep: model(x, timestep, context)
@@ -177,19 +181,19 @@ def guidance(model: ConditionalModel, context: Tensor, scale: float) -> Model:
 
 
 def gaussian(shape: Sequence[int], generator: torch.Generator | None, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """N(0, 1) drawn in float32 on the generator's device, so that every device gets the same numbers."""
+    """Returns N(0, 1) drawn in float32 on the generator's device, so that all devices get the same numbers."""
     source = generator.device if generator is not None else torch.device("cpu")
     return torch.randn(*shape, generator=generator, device=source).to(device, dtype)
 
 
 def add_noise(alphas: Tensor, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """Training input x = √ᾱ · clean + √(1 − ᾱ) · noise for whole timesteps (B,); clean, noise (B, …)."""
+    """Returns the training input x = √ᾱ · clean + √(1 − ᾱ) · noise for whole timesteps (B,); clean, noise (B, …)."""
     signal, level = _factors(alphas, clean, timesteps)
     return signal * clean + level * noise
 
 
 def training_target(prediction: str, alphas: Tensor, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """The training target: ε, v = √ᾱ · ε − √(1 − ᾱ) · clean, or clean itself. Shapes as in :func:`add_noise`."""
+    """Returns the training target: ε, v = √ᾱ · ε − √(1 − ᾱ) · clean, or clean. Shapes as in :func:`add_noise`."""
     if prediction != "v":
         return noise if prediction == "epsilon" else clean
     signal, level = _factors(alphas, clean, timesteps)
@@ -197,9 +201,11 @@ def training_target(prediction: str, alphas: Tensor, clean: Tensor, noise: Tenso
 
 
 def min_snr_weight(prediction: str, alphas: Tensor, timesteps: Tensor, gamma: float = 5.0) -> Tensor:
-    """Loss weight (B,) of Hang et al. 2023: min(SNR, γ) / SNR for ε. For clean latents min(SNR, γ) + 1, for v that over SNR + 1.
+    """Returns the loss weight (B,) of Hang et al. 2023: min(SNR, γ) / SNR for ε, min(SNR, γ) + 1 for clean latents, that over SNR
+    + 1 for v.
 
-    Their weight for clean latents, min(SNR, γ), would be zero at a zero terminal SNR, and the first sampling step never trained.
+    Departure: their weight for clean latents, min(SNR, γ), is zero at a zero terminal SNR and would leave the first sampling step
+    untrained.
     """
     level = alphas.to(timesteps.device)[timesteps]
     snr = level / (1 - level)

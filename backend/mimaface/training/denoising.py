@@ -22,7 +22,7 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
 from mimaface.sampling import schedule
-from mimaface.sampling.conditions import MOVING, STILL, blanked
+from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, blanked
 from mimaface.sampling.images import as_images
 from mimaface.sampling.sampler import sample_clips
 
@@ -328,8 +328,8 @@ def sample_latents(trainee: Denoising, unet: nn.Module, sampled: MimaFaceConfig,
 def stored_conditions(row: dict[str, Tensor], without: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """Items of a ``LatentStore``, stacked (B, …), → conditions (B, c, F, h, w), with the ablations ``without``."""
     frames = row["render"].shape[1]
-    conditions = {name: row[name].transpose(1, 2) for name in MOVING}
-    conditions |= {name: row[name][:, :, None].expand(-1, -1, frames, -1, -1) for name in STILL}
+    conditions = {name: row[name].transpose(1, 2) for name in FRAME_CONDITIONS}
+    conditions |= {name: row[name][:, :, None].expand(-1, -1, frames, -1, -1) for name in PORTRAIT_CONDITIONS}
     return blanked(conditions) if "render" in without else conditions
 
 

@@ -21,7 +21,7 @@ from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.files import replacing
-from mimaface.sampling.conditions import MOVING, STILL, Conditions, Encode, SourceConditions, is_reprojected
+from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, Conditions, Encode, SourceConditions, is_reprojected
 from mimaface.sampling.images import as_images
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ class LatentStore:
     ``portrait`` and ``partner`` pictures (S, S, 3) uint8 of the same person, and the signals (F, n).
     """
 
-    still: tuple[str, ...] = (*STILL, "portrait", "partner")
-    moving: tuple[str, ...] = ("driven", *MOVING, *SIGNALS)
+    still: tuple[str, ...] = (*PORTRAIT_CONDITIONS, "portrait", "partner")
+    moving: tuple[str, ...] = ("driven", *FRAME_CONDITIONS, *SIGNALS)
 
     def __init__(self, files: list[Path]) -> None:
         self._files = [_open(path) for path in files]
@@ -62,7 +62,7 @@ class LatentStore:
         wanted = [frame - low for frame in frames]
         for name in self.moving:
             item[name] = file.get_slice(name)[row, low:high][wanted].float()
-        return {**item, **{name: item[name].float() for name in STILL}}
+        return {**item, **{name: item[name].float() for name in PORTRAIT_CONDITIONS}}
 
     def _rows(self, file: Any, path: Path) -> int:
         if self.moving[0] not in file.keys():  # noqa: SIM118 - not a dict
@@ -87,11 +87,11 @@ def row_of(encode: Encode, config: MimaFaceConfig) -> Callable[[Sample], dict[st
     side = int(config.vision["image_size"])
 
     def row(sample: Sample) -> dict[str, Tensor]:
-        conditions = conditions_of(encode, sample, config).channels((*MOVING, *STILL))
+        conditions = conditions_of(encode, sample, config).channels((*FRAME_CONDITIONS, *PORTRAIT_CONDITIONS))
         return {
             "driven": encode(as_images(sample.driven)).half(),
-            **{name: conditions[name].half() for name in MOVING},
-            **{name: conditions[name][0].half() for name in STILL},
+            **{name: conditions[name].half() for name in FRAME_CONDITIONS},
+            **{name: conditions[name][0].half() for name in PORTRAIT_CONDITIONS},
             "portrait": smaller(sample.source, side),
             "partner": smaller(sample.driven[len(sample) // 2], side),
             **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.signals.items()},

@@ -16,7 +16,7 @@ from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.refiner import Refiner, refined
 from mimaface.protocol.errors import InvalidInput
-from mimaface.sampling.conditions import STILL
+from mimaface.sampling.conditions import PORTRAIT_CONDITIONS
 from mimaface.sampling.images import as_images
 from mimaface.sampling.sampler import sample_clips
 
@@ -32,7 +32,7 @@ SHEET = 8  # pictures in a row of the contact sheet
 class RefinerStore(LatentStore):
     """What the refiner is given, and ``truth`` and ``picture`` (F, S, S, 3), 0 to 255."""
 
-    still = STILL
+    still = PORTRAIT_CONDITIONS
     moving = ("latents", "render", "provenance", "normals", "picture", "truth")
 
 
@@ -126,7 +126,7 @@ def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
     """An item of a ``RefinerStore`` of F frames → inputs of the refiner, and "truth", pictures as RGB in [−1, 1] (F, 3, S, S)."""
     frames = len(item["latents"])
     pictures = {name: item[name].movedim(-1, 1) / 127.5 - 1 for name in ("picture", "truth")}
-    still = {name: item[name][None].expand(frames, *[-1] * item[name].ndim) for name in STILL}
+    still = {name: item[name][None].expand(frames, *[-1] * item[name].ndim) for name in PORTRAIT_CONDITIONS}
     return {**{name: item[name] for name in ("latents", "render", "provenance", "normals")}, **pictures, **still}
 
 
@@ -141,7 +141,7 @@ def refiner_row(engine: TorchEngine, sample: Sample) -> dict[str, Tensor]:
     draw = torch.Generator().manual_seed(zlib.crc32(sample.key.encode()))
     noise = torch.randn(shown.latents[:, :, None].shape, generator=draw).to(engine.device)
     *_, latents = sample_clips(engine.denoise, config, noise, single, context)
-    still = {name: value[0].half() for name, value in shown.channels(STILL).items()}
+    still = {name: value[0].half() for name, value in shown.channels(PORTRAIT_CONDITIONS).items()}
     return {
         "latents": latents[:, :, 0].half(),
         "render": shown.latents.half(),
