@@ -1,4 +1,4 @@
-"""Picture files: read upright, in sRGB and eight bits, whatever the file says of itself, and written so that others read the same."""
+"""Picture files: read upright in 8-bit sRGB, whatever their encoding, and written as tagged PNG."""
 
 from .reading import ENDINGS, LARGEST_SIDE, MATTE, SMALLEST_SIDE, Picture, is_picture, load_picture, load_pictures, open_picture
 from .writing import encode_png, is_ours

@@ -1,4 +1,4 @@
-"""What a picture's file says of its colours – a profile, chunks, boxes, EXIF – and the conversion to sRGB."""
+"""Colour encoding of picture files – ICC profile, chunks, boxes, EXIF – and conversion to sRGB."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from PIL import ExifTags, Image, ImageCms
 from .profiles import ADOBE_RGB, SRGB, Encoding, encoding_of_code, matrix_profile
 
 Array = NDArray[Any]
-SAME = 2  # of 255: a profile whose colours are all this near to sRGB's is sRGB, and pixels stay as they are
-USUAL_GAMMA = 0.44, 0.47  # of a PNG's gAMA chunk: what writers mean by these is sRGB
-USUAL_PLACE = 0.01  # xy: primaries this near to sRGB's are sRGB's
+SRGB_TOLERANCE = 2  # levels of 255. A profile with smaller differences from sRGB counts as sRGB, and pixels are unchanged
+SRGB_GAMMA = 0.44, 0.47  # values of a PNG's gAMA chunk that writers use for sRGB
+PRIMARIES_TOLERANCE = 0.01  # xy distance below which primaries count as sRGB's
 
 
 class Described(NamedTuple):
-    """How a file describes its colours: an ICC profile, and what a warning calls it."""
+    """The colour encoding of a file: an ICC profile, and its name in warnings."""
 
     profile: bytes
     where: str
 
 
-def in_srgb(plain: Image.Image, picture: Image.Image, content: bytes, name: str, said: list[str]) -> Image.Image:
-    """``plain``, the colours of ``picture`` (mode L, RGB, CMYK or LAB), in sRGB, mode RGB. ``said`` receives warnings."""
+def in_srgb(plain: Image.Image, picture: Image.Image, content: bytes, name: str, notes: list[str]) -> Image.Image:
+    """Converts ``plain``, the colours of ``picture`` (mode L, RGB, CMYK or LAB), to sRGB, mode RGB. Appends warnings to
+    ``notes``."""
     if plain.mode == "LAB":
         lab = ImageCms.createProfile("LAB")
-        return _through(plain, ImageCms.ImageCmsProfile(lab))
+        return _converted(plain, ImageCms.ImageCmsProfile(lab))
     if picture.mode == "1" or picture.mode.startswith(("I", "F")):
         return plain.convert("RGB")  # black and white, or converted with its depth
     described = description(picture, content)
@@ -43,16 +44,16 @@ def in_srgb(plain: Image.Image, picture: Image.Image, content: bytes, name: str,
         if plain.mode == "L" and space == "RGB":
             plain = plain.convert("RGB")
         if {"L": "GRAY"}.get(plain.mode, plain.mode) != space:
-            said.append(f"{name}: its profile is for {space} and not for {plain.mode}, so it is not used")
+            notes.append(f"{name}: its profile is for {space} and not for {plain.mode}, so it is not used")
             return plain.convert("RGB")
-        return plain if space == "RGB" and _is_srgb(profile) else _through(plain, profile)
+        return plain if space == "RGB" and _is_srgb(profile) else _converted(plain, profile)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        said.append(f"{name}: {described.where} cannot be used, so its colours are taken for sRGB")
+        notes.append(f"{name}: {described.where} cannot be used, so its colours are taken for sRGB")
         return plain.convert("RGB")
 
 
-def grey_curve(picture: Image.Image, name: str, said: list[str]) -> Array:
-    """(256,) the sRGB level, 0 to 255, of 256 even steps from black to white of a grey picture."""
+def grey_curve(picture: Image.Image, name: str, notes: list[str]) -> Array:
+    """Returns the sRGB level (256,), 0–255, of 256 even steps from black to white of a grey picture."""
     described = description(picture, b"")
     if described is not None:
         try:
@@ -60,12 +61,12 @@ def grey_curve(picture: Image.Image, name: str, said: list[str]) -> Array:
             if profile.profile.xcolor_space.strip() in ("GRAY", "RGB"):
                 return _curve(profile)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            said.append(f"{name}: {described.where} cannot be used, so its grey is taken for sRGB's")
+            notes.append(f"{name}: {described.where} cannot be used, so its grey is taken for sRGB's")
     return np.arange(256.0)
 
 
 def description(picture: Image.Image, content: bytes) -> Described | None:
-    """The best that a file says of its colours; None where it says nothing, or that they are sRGB."""
+    """Returns the most specific colour encoding in a file, or None for sRGB and untagged files."""
     if content[:4] == b"\x89PNG" and (code := _chunk(content, b"cICP")):
         encoding = encoding_of_code(code[0], code[1]) if len(code) == 4 else None
         if encoding is not None:
@@ -77,7 +78,7 @@ def description(picture: Image.Image, content: bytes) -> Described | None:
     return None if encoding in (None, SRGB) else Described(matrix_profile(encoding), "what it says of its colours")
 
 
-def _through(
+def _converted(
     plain: Image.Image, profile: ImageCms.ImageCmsProfile, flags: ImageCms.Flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
 ) -> Image.Image:
     out = ImageCms.createProfile("sRGB")
@@ -87,24 +88,24 @@ def _through(
 
 
 def _curve(profile: ImageCms.ImageCmsProfile) -> Array:
-    """(256,) what the profile's grey levels 0 to 255 are in sRGB."""
+    """Returns the sRGB level (256,) of the profile's grey levels 0–255."""
     steps = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     if profile.profile.xcolor_space.strip() == "RGB":
         steps = steps.convert("RGB")
-    exact = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE  # its short cut for grey is off by ten levels
-    level = np.asarray(_through(steps, profile, exact))[0, :, 1].astype(np.float64)
-    return np.arange(256.0) if np.abs(level - np.arange(256)).max() <= SAME else level
+    exact = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE  # the optimised path for grey is off by ten levels
+    level = np.asarray(_converted(steps, profile, exact))[0, :, 1].astype(np.float64)
+    return np.arange(256.0) if np.abs(level - np.arange(256)).max() <= SRGB_TOLERANCE else level
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     probe = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
-    there = np.asarray(_through(Image.fromarray(probe), profile)).astype(int)
-    return bool(np.abs(there - probe).max() <= SAME)
+    there = np.asarray(_converted(Image.fromarray(probe), profile)).astype(int)
+    return bool(np.abs(there - probe).max() <= SRGB_TOLERANCE)
 
 
 def _chunk(content: bytes, kind: bytes) -> bytes:
-    """The data of a PNG file's chunk before its pixels; b"" without one."""
+    """Returns the data of a PNG file's chunk before its pixels, or b""."""
     place = 8
     while place + 8 <= len(content):
         length, found = struct.unpack_from(">I4s", content, place)
@@ -117,7 +118,7 @@ def _chunk(content: bytes, kind: bytes) -> bytes:
 
 
 def _boxed_profile(content: bytes) -> bytes:
-    """The ICC profile in the header of a JPEG 2000 file, which Pillow leaves out; b"" without one."""
+    """Returns the ICC profile in the header of a JPEG 2000 file, which Pillow omits, or b""."""
     place = content.find(b"colr\x02", 0, 1 << 16) if content[4:8] == b"jP  " else -1
     if place < 4:
         return b""
@@ -125,7 +126,7 @@ def _boxed_profile(content: bytes) -> bytes:
 
 
 def _of_avif(content: bytes) -> Encoding | None:
-    """Of the codes in an AVIF file, which Pillow leaves out."""
+    """Returns the encoding from the codes in an AVIF file, which Pillow omits, or None."""
     place = content.find(b"colrnclx", 0, 1 << 16) if content[4:8] == b"ftyp" else -1
     if place < 0 or len(content) < place + 12:
         return None
@@ -133,7 +134,7 @@ def _of_avif(content: bytes) -> Encoding | None:
 
 
 def _of_png(picture: Image.Image) -> Encoding | None:
-    """Of the chunks sRGB, gAMA and cHRM."""
+    """Returns the encoding from the chunks sRGB, gAMA and cHRM, or None."""
     if "srgb" in picture.info:
         return SRGB
     gamma: float = picture.info.get("gamma") or 0.0
@@ -142,14 +143,14 @@ def _of_png(picture: Image.Image) -> Encoding | None:
         return None
     white, primaries = SRGB.white, SRGB.primaries
     whole = len(places) == 8 and min(places[1::2]) > 0
-    if whole and max(abs(a - b) for a, b in zip(places, (*white, *primaries))) > USUAL_PLACE:
+    if whole and max(abs(a - b) for a, b in zip(places, (*white, *primaries))) > PRIMARIES_TOLERANCE:
         white, primaries = (places[0], places[1]), places[2:]
-    usual = not gamma or USUAL_GAMMA[0] <= gamma <= USUAL_GAMMA[1]
+    usual = not gamma or SRGB_GAMMA[0] <= gamma <= SRGB_GAMMA[1]
     return Encoding(primaries, white, SRGB.curve if usual else 1 / min(max(gamma, 0.1), 10.0))
 
 
 def _of_exif(picture: Image.Image) -> Encoding | None:
-    """Cameras that are set to Adobe RGB say so in EXIF alone (DCF: interoperability index R03)."""
+    """Returns Adobe RGB if EXIF states it, the only place where cameras do (DCF: interoperability index R03), or None."""
     try:
         exif = picture.getexif()
         index = exif.get_ifd(ExifTags.IFD.Interop).get(1)

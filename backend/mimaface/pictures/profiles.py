@@ -1,4 +1,4 @@
-"""ICC profiles of colours that a file describes by numbers instead: three primaries, a white and a curve (ICC.1:2001, v2)."""
+"""ICC profiles (ICC.1:2001, v2) for colour encodings given by numbers: primaries, white point and transfer curve."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-D50 = np.array([0.9642, 1.0, 0.8249])  # the white that all profiles refer to
+D50 = np.array([0.9642, 1.0, 0.8249])  # reference white of ICC profiles
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 D65 = 0.3127, 0.3290
 STEPS = 4096  # entries of a curve
-PAPER_WHITE = 203.0  # cd/m² of an HDR picture that become white (ITU-R BT.2408); brighter is cut off
+PAPER_WHITE = 203.0  # cd/m² of an HDR picture that become white (ITU-R BT.2408); brighter light is clipped
 
 
 class Encoding(NamedTuple):
-    """primaries: x, y of red, green and blue; white: x, y; curve: an exponent, or "srgb", "bt709", "pq", "hlg"."""
+    """primaries: x, y of red, green and blue; white: x, y; curve: an exponent, or "srgb", "pq", "hlg"."""
 
     primaries: tuple[float, ...]
     white: tuple[float, ...]
@@ -38,14 +38,14 @@ CURVES: dict[int, float | str] = {
 
 
 def encoding_of_code(primaries: int, transfer: int) -> Encoding | None:
-    """The colours that codes of ITU-T H.273 stand for; None for those that are unspecified or not known here."""
+    """Returns the encoding of codes in ITU-T H.273, or None for unspecified or unsupported codes."""
     if primaries not in PRIMARIES or transfer not in CURVES:
         return None
     return Encoding(PRIMARIES[primaries], D65, CURVES[transfer])
 
 
 def matrix_profile(encoding: Encoding) -> bytes:
-    """An ICC profile of ``encoding``. Raises :class:`ValueError` for primaries that span no colours."""
+    """Returns an ICC profile of ``encoding``. Raises :class:`ValueError` for collinear primaries."""
     columns = _to_d50(encoding)
     curve = np.clip(np.rint(_light(encoding.curve) * 65535), 0, 65535).astype(">u2").tobytes()
     text = b"described by numbers\0"
@@ -72,7 +72,7 @@ def matrix_profile(encoding: Encoding) -> bytes:
 
 
 def _to_d50(encoding: Encoding) -> Array:
-    """(3, 3): the columns are XYZ of full red, green and blue as seen when the white is D50."""
+    """Returns (3, 3) with columns XYZ of full red, green and blue, adapted to D50."""
     x, y = np.array(encoding.primaries, np.float64).reshape(3, 2).T
     primaries = np.stack([x, y, 1 - x - y])
     white = np.array([encoding.white[0], encoding.white[1], 1 - sum(encoding.white)]) / encoding.white[1]
@@ -84,7 +84,7 @@ def _to_d50(encoding: Encoding) -> Array:
 
 
 def _light(curve: float | str) -> Array:
-    """(STEPS,) the light, 0 to 1, of even steps of the signal."""
+    """Returns the linear light (STEPS,), 0–1, of even steps of the signal."""
     signal = np.linspace(0, 1, STEPS)
     if curve == "srgb":
         return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)

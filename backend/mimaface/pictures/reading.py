@@ -1,4 +1,4 @@
-"""The one place that opens picture files: safely, upright, in sRGB, with their alpha."""
+"""Opens picture files safely: upright, in sRGB, with their alpha."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from .depth import DEEP, in_eight_bits, key_of_deep
 
 Array = NDArray[Any]
 LARGEST_SIDE, SMALLEST_SIDE = 8192, 64  # pixels: larger pictures are scaled down, smaller ones refused
-LARGEST_AREA = 220_000_000  # pixels a file may have: above the 200 megapixels of a telephone, and below 1 GB of memory
+LARGEST_AREA = 220_000_000  # pixels a file may have: more than the 200 megapixels of a phone, and below 1 GB of memory
 LARGEST_FILE = 1 << 30  # bytes
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2", ".gif")
-# how picture files begin, whatever they are called: PNG, JPEG, TIFF, JPEG 2000
+# signatures of picture files regardless of suffix: PNG, JPEG, TIFF, JPEG 2000
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")
-HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")  # brands of files by HEVC
-MATTE = (128, 128, 128)  # what the search for faces and the networks see behind transparent pixels
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")  # HEVC brands
+MATTE = (128, 128, 128)  # colour behind transparent pixels for face detection and the networks
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-DNG_VERSION, SUBFILE, SUBFILES = 50706, 254, 330  # TIFF tags that raw files of cameras have
-_LOCK = threading.Lock()  # Pillow's limit and Python's filter of warnings belong to the whole process
+DNG_VERSION, SUBFILE, SUBFILES = 50706, 254, 330  # TIFF tags of camera raw files
+_LOCK = threading.Lock()  # Pillow's limit and Python's warning filter are process-wide
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture file as read: upright and in sRGB.
+    """A picture file, upright and in sRGB.
 
-    image    (H, W, 3) uint8; over middle grey where it is see-through
-    alpha    (H, W) uint8, 255 opaque; None where the file has none, or nothing is see-through
-    warnings sentences about what was read otherwise than the file may have meant
+      image    (H, W, 3) uint8, transparency composited over middle grey
+      alpha    (H, W) uint8, 255 opaque; None if the file has none or is fully opaque
+      warnings sentences about assumptions made while reading
     """
 
     image: Array
@@ -52,7 +52,7 @@ class Picture:
 
 
 def open_picture(source: Path | str | bytes) -> tuple[Picture, bytes]:
-    """The picture in a file, or in the content of one, and that content. Raises :class:`InvalidImage`."""
+    """Returns the picture in a file, or in a file's content, and that content. Raises :class:`InvalidImage`."""
     name = "the picture" if isinstance(source, bytes) else Path(source).name
     try:
         content = source if isinstance(source, bytes) else _content(Path(source))
@@ -64,7 +64,7 @@ def open_picture(source: Path | str | bytes) -> tuple[Picture, bytes]:
 
 
 def is_picture(name: str, start: bytes) -> bool:
-    """Whether a file is a picture, by its name or its first bytes; animated GIF is read as a video."""
+    """Returns whether a file is a picture, by its name or first bytes; animated GIF counts as video."""
     if start[:4] == b"GIF8":
         return False
     known = start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] == b"ftypavif"
@@ -72,12 +72,12 @@ def is_picture(name: str, start: bytes) -> bool:
 
 
 def load_picture(source: Path | str | bytes) -> Array:
-    """A picture file as sRGB (H, W, 3) uint8, upright. Raises :class:`InvalidImage`."""
+    """Returns a picture file as sRGB (H, W, 3) uint8, upright. Raises :class:`InvalidImage`."""
     return open_picture(source)[0].image
 
 
 def load_pictures(folder: Path) -> list[Array]:
-    """All pictures of a folder, in the order of their names. Raises :class:`InvalidInput` when there are none."""
+    """Returns all pictures of a folder in order of their names. Raises :class:`InvalidInput` if there are none."""
     try:
         found = [load_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS]
     except OSError as error:
@@ -88,7 +88,7 @@ def load_pictures(folder: Path) -> list[Array]:
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a regular file: devices and pipes may never end."""
+    """Returns the bytes of a regular file; devices and pipes are rejected, for they may be endless."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -106,21 +106,21 @@ def _content(path: Path) -> bytes:
 
 def _decoded(content: bytes, name: str) -> Picture:
     with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, about what damaged EXIF and the like hold
+        warnings.simplefilter("ignore")  # Pillow's warnings about damaged EXIF and the like
         return _converted(_opened(content, name), content, name)
 
 
 def _opened(content: bytes, name: str) -> Image.Image:
-    """After a look at the header only: format and size are checked before any pixel is touched."""
+    """Opens a picture from its header: checks format and size before any pixel is decoded."""
     limit = Image.MAX_IMAGE_PIXELS
     try:
-        Image.MAX_IMAGE_PIXELS = LARGEST_AREA  # Pillow only warns up to twice its own
+        Image.MAX_IMAGE_PIXELS = LARGEST_AREA  # Pillow itself only warns up to twice its limit
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except MemoryError:
         raise
     except Image.DecompressionBombError as error:
         raise InvalidImage(f"{name}: larger than {LARGEST_AREA // 1_000_000} megapixels", "scale it down first") from error
-    except Exception as error:  # decoders meet hostile bytes and fail in their own many ways
+    except Exception as error:  # decoders raise many kinds of errors on malformed bytes
         raise _unknown(content, name) from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
@@ -146,49 +146,50 @@ def _unknown(content: bytes, name: str) -> InvalidImage:
 
 
 def _converted(picture: Image.Image, content: bytes, name: str) -> Picture:
-    said: list[str] = []
+    notes: list[str] = []
     if _has_several(picture):
-        said.append(f"{name} holds several pictures: the first is used")
+        notes.append(f"{name} holds several pictures: the first is used")
     width, height = picture.size
     try:
-        picture.draft(None, (LARGEST_SIDE, LARGEST_SIDE))  # JPEG: half, a quarter, … as it is decoded
+        picture.draft(None, (LARGEST_SIDE, LARGEST_SIDE))  # decodes JPEG at 1/2, 1/4 … size
         picture.load()
-        picture = _upright(picture, name, said)
-        alpha, plain = _separated(picture, name, said)
+        picture = _upright(picture, name, notes)
+        alpha, plain = _separated(picture, name, notes)
         if max(width, height) > LARGEST_SIDE:
             plain.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
             alpha = alpha and alpha.resize(plain.size, Image.Resampling.BOX)
-            said.append(f"{name}: {width} x {height} pixels are scaled down to {plain.width} x {plain.height}")
-        image = np.array(in_srgb(plain, picture, content, name, said))
+            notes.append(f"{name}: {width} x {height} pixels are scaled down to {plain.width} x {plain.height}")
+        image = np.array(in_srgb(plain, picture, content, name, notes))
     except (MemoryError, InvalidImage):
         raise
     except Exception as error:  # as above
         raise InvalidImage(f"{name}: the picture is damaged ({error})", "open and save it again in a picture editor") from error
     opacity = None if alpha is None else np.array(alpha)
     if opacity is None or opacity.min() == 255:
-        return Picture(image, None, tuple(said))
+        return Picture(image, None, tuple(notes))
     if opacity.max() == 0:
-        return Picture(image, None, (*said, f"{name}: all of it is see-through: its colours are shown without their alpha"))
+        return Picture(image, None, (*notes, f"{name}: all of it is see-through: its colours are shown without their alpha"))
     share = opacity.astype(np.uint16)[..., None]
-    for rows in range(0, len(image), 256):  # a strip at a time, for memory
+    for rows in range(0, len(image), 256):  # strips limit memory
         part, by = image[rows : rows + 256], share[rows : rows + 256]
         part[:] = (part * by + np.array(MATTE, np.uint16) * (255 - by) + 127) // 255
-    return Picture(image, opacity, tuple(said))
+    return Picture(image, opacity, tuple(notes))
 
 
 def _has_several(picture: Image.Image) -> bool:
     try:
-        return getattr(picture, "is_animated", False) and picture.format != "MPO"  # there the others are previews and depth
-    except Exception:  # what comes after the first is damaged
+        # further pictures in MPO are previews and depth
+        return getattr(picture, "is_animated", False) and picture.format != "MPO"
+    except Exception:  # the later pictures are damaged
         return True
 
 
-def _upright(picture: Image.Image, name: str, said: list[str]) -> Image.Image:
+def _upright(picture: Image.Image, name: str, notes: list[str]) -> Image.Image:
     try:
         turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
         method = TURNS.get(turn)
-    except Exception:  # damaged EXIF: the pixels are fine
-        said.append(f"{name}: its EXIF data are damaged, so it is shown as it is stored")
+    except Exception:  # damaged EXIF does not affect pixels
+        notes.append(f"{name}: its EXIF data are damaged, so it is shown as it is stored")
         return picture
     if method is None:
         return picture
@@ -197,10 +198,10 @@ def _upright(picture: Image.Image, name: str, said: list[str]) -> Image.Image:
     return turned
 
 
-def _separated(picture: Image.Image, name: str, said: list[str]) -> tuple[Image.Image | None, Image.Image]:
-    """The alpha, mode L, or None; and the colours: mode L, RGB, CMYK or LAB."""
+def _separated(picture: Image.Image, name: str, notes: list[str]) -> tuple[Image.Image | None, Image.Image]:
+    """Returns the alpha, mode L, or None, and the colours in mode L, RGB, CMYK or LAB."""
     if picture.mode in DEEP:
-        return key_of_deep(picture), in_eight_bits(picture, name, said)
+        return key_of_deep(picture), in_eight_bits(picture, name, notes)
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         whole = picture.convert("RGBA")
         return whole.getchannel("A"), whole.getchannel("R") if picture.mode in ("L", "LA", "La") else whole.convert("RGB")

@@ -1,4 +1,4 @@
-"""Pictures as PNG files that say what their colours are."""
+"""PNG files tagged as sRGB."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from numpy.typing import NDArray
 
 try:
     from isal.isal_zlib import compress
-except ImportError:  # it has no wheel for this machine: four times slower, files of much the same size, the same pictures
+except ImportError:  # no wheel for this platform: four times slower, about the same size, the same pictures
     from zlib import compress
 
 Array = NDArray[Any]
 OURS = "MIMAFace Animator"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PERCEPTUAL = b"\0"  # the rendering intent that the sRGB chunk of a photograph names
+PERCEPTUAL = b"\0"  # rendering intent of the sRGB chunk
 COLOUR_TYPE = {3: 2, 4: 6}  # channels → truecolour, with alpha; PNG specification 11.2.1
-# of a row: each byte is its difference from the byte above. With ISA-L a photograph takes as many bytes as with the filter that is best
-# for each row and zlib's level 1, in a twelfth of the time.
-UP = 2
+# Filter of a row: each byte is its difference from the byte above. With ISA-L the size equals that of the best filter per row
+# with zlib's level 1, in a twelfth of the time.
+UP_FILTER = 2
 LEVEL = 1  # of compression. 3 takes half as long again and saves 0.5 %
 
 
 def encode_png(image: Array) -> bytes:
-    """A picture (H, W, 3 or 4) uint8 in sRGB as a PNG file that says so; on one machine equal pictures give equal bytes.
+    """Encodes a picture (H, W, 3 or 4) uint8 in sRGB as PNG; deterministic on one machine.
 
-    It computes without Python's lock, so that another thread can write while this one renders.
+    Releases Python's lock, so that one thread can write while another renders.
     """
     height, width, channels = image.shape
     pixels = np.ascontiguousarray(image, np.uint8).reshape(height, width * channels)
     rows = np.empty((height, 1 + width * channels), np.uint8)
-    rows[:, 0] = UP
+    rows[:, 0] = UP_FILTER
     rows[:1, 1:] = pixels[:1]
     np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPE[channels], 0, 0, 0)
@@ -48,7 +48,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a PNG file was written by :func:`encode_png`, whatever it was given since then."""
+    """Returns whether a PNG file was written by :func:`encode_png`, with or without later chunks."""
     with path.open("rb") as file:
         file.seek(len(SIGNATURE))
         while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
