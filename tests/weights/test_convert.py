@@ -305,7 +305,7 @@ def test_two_candidates_are_both_named(copy: Path) -> None:
 def test_what_is_missing_around_it_is_said(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInput, match="does not exist"):
         convert([copy / "nowhere"], copy.parent / "m", release=TINY)
-    monkeypatch.setattr("mimaface.weights.convert.SPARE", 1e18)
+    monkeypatch.setattr("mimaface.weights.convert.RESERVED_BYTES", 1e18)
     with pytest.raises(DiskFull, match="needed"):
         convert([copy], copy.parent / "m", release=TINY)
     shutil.rmtree(copy / "sd-vae-ft-mse")

@@ -1,1 +1,1 @@
-"""Model folders: installed, checked, converted."""
+"""Installation, verification and conversion of model folders."""

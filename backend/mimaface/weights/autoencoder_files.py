@@ -1,4 +1,4 @@
-"""The KL-VAE as it is published: a folder as diffusers writes it, or one file under the keys of latent diffusion."""
+"""Published KL-VAE files: a diffusers folder, or a single file with latent diffusion's keys."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mimaface.protocol.errors import InvalidCheckpoint
 from .start_paper import autoencoder_keys
 
 FOLDER_FILES = (checkpoint.DIFFUSERS_WEIGHTS, "diffusion_pytorch_model.bin")
-WHOLE_MODEL = "first_stage_model."  # before the VAE's keys in a file of all of Stable Diffusion
+WHOLE_MODEL = "first_stage_model."  # prefix of the VAE's keys in a file of all of Stable Diffusion
 TRAINING = ("loss.", "model_ema.")  # parts of a training checkpoint that the VAE does not use
 BLOCK = re.compile(r"(encoder\.down|decoder\.up)\.(\d+)\.(block|downsample|upsample)\.(?:(\d+)\.)?")
 ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
 
 
-def read_autoencoder(path: Path, otherwise: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
-    """A folder or a single file → configuration, weights under today's keys, and the file that they came from.
+def read_autoencoder(path: Path, default_config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
+    """Reads a folder or a single file → configuration, weights under diffusers' keys, and the file they came from.
 
-    A single file has no configuration: ``otherwise`` is taken. Raises :class:`InvalidCheckpoint`.
+    A single file has no configuration and gets ``default_config``. Raises :class:`InvalidCheckpoint`.
     """
     if path.is_dir():
         found = checkpoint.read_json(path / "config.json")
@@ -34,14 +34,14 @@ def read_autoencoder(path: Path, otherwise: Mapping[str, Any]) -> tuple[dict[str
     weights = checkpoint.read_weights(path)
     if any(key.removeprefix(WHOLE_MODEL).startswith(("encoder.down.", "decoder.up.")) for key in weights):
         weights = from_latent_diffusion(weights)
-    return dict(otherwise), autoencoder_keys(weights), path
+    return dict(default_config), autoencoder_keys(weights), path
 
 
 def from_latent_diffusion(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of the original single file → those of diffusers' ``AutoencoderKL``; training leftovers are left out.
+    """Maps keys of the original single file to those of diffusers' ``AutoencoderKL`` and drops training state.
 
-    The decoder's levels are counted from the picture there and from the latents here, and attention was a 1 × 1 convolution.
-    Keys that are not known pass through unchanged, to be refused by name. Raises :class:`InvalidCheckpoint`.
+    The original counts the decoder's levels from the picture, diffusers from the latents; its attention is a 1 × 1 convolution.
+    Unknown keys pass unchanged and are rejected later by name. Raises :class:`InvalidCheckpoint`.
     """
     if any(key.startswith(WHOLE_MODEL) for key in weights):
         weights = {key.removeprefix(WHOLE_MODEL): value for key, value in weights.items() if key.startswith(WHOLE_MODEL)}

@@ -1,4 +1,4 @@
-"""``SHA256SUMS`` of a folder, in the format of ``sha256sum -c``: written when a model is installed, compared on request."""
+"""``SHA256SUMS`` of a model folder, in the format of ``sha256sum -c``: written at installation, compared on request."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
 
 NAME = "SHA256SUMS"
-AGAIN = "install the model again"
+REINSTALL_HINT = "install the model again"
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal. Raises :class:`InvalidCheckpoint` for one that cannot be read."""
+    """Returns the SHA-256 of a file, hexadecimal. Raises :class:`InvalidCheckpoint` for an unreadable file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InvalidCheckpoint(f"{path} cannot be read: {error.strerror}", AGAIN) from error
+        raise InvalidCheckpoint(f"{path} cannot be read: {error.strerror}", REINSTALL_HINT) from error
 
 
 def contents(folder: Path) -> list[str]:
-    """Names of all files below a folder but the list itself, with forward slashes, sorted."""
+    """Returns the names of all files below a folder except the list itself, with forward slashes, sorted."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in found if name != NAME)
 
 
 def write(folder: Path) -> None:
-    """Write the list. Raises :class:`NotWritable`."""
+    """Writes the list. Raises :class:`NotWritable`."""
     lines = [f"{digest(folder / name)}  {name}\n" for name in contents(folder)]
     try:
         (folder / NAME).write_text("".join(lines), encoding="utf-8")
@@ -38,20 +38,22 @@ def write(folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """File name → digest. Raises :class:`InvalidCheckpoint` where the list is missing or no such list."""
+    """Returns file name → digest. Raises :class:`InvalidCheckpoint` for a missing or malformed list."""
     path = folder / NAME
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidCheckpoint(f"{path} cannot be read", AGAIN) from error
+        raise InvalidCheckpoint(f"{path} cannot be read", REINSTALL_HINT) from error
     found = {name: value for value, _, name in (line.partition("  ") for line in lines)}
     if not found or not all(name and len(value) == 64 for name, value in found.items()):
-        raise InvalidCheckpoint(f"{path} is not a list of checksums", AGAIN)
+        raise InvalidCheckpoint(f"{path} is not a list of checksums", REINSTALL_HINT)
     return found
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 that names the content of a model folder: of its list where it has one, else of its files. Raises :class:`InvalidCheckpoint`."""
+    """Returns a SHA-256 of a model folder's content: of its list if present, else of its files. Raises
+    :class:`InvalidCheckpoint`.
+    """
     if (folder / NAME).exists():
         return hashlib.sha256(repr(sorted(read(folder).items())).encode()).hexdigest()
     stamps = []
@@ -63,12 +65,12 @@ def fingerprint(folder: Path) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _of_files(folder: Path, stamps: tuple[tuple[str, int, int, int], ...]) -> str:
-    """Read once for as long as no file changes."""
+    """Returns the fingerprint of files; cached until one changes."""
     return hashlib.sha256(repr([(name, digest(folder / name)) for name, *_ in stamps]).encode()).hexdigest()
 
 
 def compare(folder: Path) -> Iterator[tuple[str, str]]:
-    """(file, what is wrong with it, or nothing) for every file of the list and every other one that lies beside them."""
+    """Yields (file, problem or "") for each listed file and each unlisted one in the folder."""
     listed = read(folder)
     for name, wanted in sorted(listed.items()):
         if not (folder / name).is_file():

@@ -1,7 +1,7 @@
-"""The released checkpoint (spec 1.8): its published files become a checkpoint folder of ``released-sd15``.
+"""Conversion of the released checkpoint's published files to a ``released-sd15`` folder (spec 1.8).
 
-Beside the parts that every model has, the folder has ``reconstruction/`` (coefficients of a face), ``curricularface/`` (its
-identity) and ``bfm/`` (the face model). Nothing of a published file but plain tensors is read: code in it never runs.
+Beside the parts of every model, the folder contains ``reconstruction/`` (face coefficients), ``curricularface/`` (identity) and
+``bfm/`` (face model). Only plain tensors are read from published files; their code is never executed.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from .start_paper import unet_configuration, vision_configuration
 
 REPOSITORY = "https://huggingface.co/MIMAFace/MIMAFace"
 NETWORK_FILE, FACE_FILE, ORIGIN = "model.safetensors", "model.safetensors", "origin.json"
-TAKEN = ("motion_modules.", "conv_in.")  # keys of 3dunet.pth that are used; the rest of it is the image U-Net again
-SPARE = 200e6  # bytes that a conversion leaves free
+VIDEO_KEYS = ("motion_modules.", "conv_in.")  # keys of 3dunet.pth that are used; the rest repeats the image U-Net
+RESERVED_BYTES = 200e6  # bytes that remain free after a conversion
 
-# where each file is published, and the shorter endings under which a loose copy is recognised; the first that is there counts
+# published path of each file, and shorter suffixes that identify a loose copy, in order of preference
 FILES: dict[str, tuple[str, ...]] = {
     "unet": ("pretrained_unet/diffusion_pytorch_model.safetensors", "pretrained_unet/unet.pth", "unet.pth"),
     "video": ("checkpoints/video/3dunet.pth", "3dunet.pth"),
@@ -53,7 +53,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "identity": ("models/ArcFace/CurricularFace_Backbone.pth", "CurricularFace_Backbone.pth"),
 }
 CONFIGURED = ("unet", "vision")  # parts with a config.json beside their weights
-AUTOENCODER = (  # the base part that the authors did not publish themselves; optional here, see find_autoencoder
+AUTOENCODER = (  # base part that the authors did not publish; optional here, see find_autoencoder
     "sd-vae-ft-mse/config.json",
     "vae/config.json",
     "vae-ft-mse-840000-ema-pruned.safetensors",
@@ -63,7 +63,7 @@ AUTOENCODER = (  # the base part that the authors did not publish themselves; op
 
 @dataclass(frozen=True)
 class Release:
-    """The sizes that the published files must have."""
+    """Expected sizes of the published networks."""
 
     base: MimaFaceConfig = RELEASED_SD15
     reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
@@ -77,7 +77,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True, eq=False)
 class FaceNetworks:
-    """What the released model needs beside :class:`MimaFaceModel`: coefficients, identity and geometry of a face."""
+    """Networks of the released model beside :class:`MimaFaceModel`: face coefficients, identity and geometry."""
 
     reconstruction: ReconstructionNet
     identity: CurricularFace
@@ -85,7 +85,7 @@ class FaceNetworks:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> FaceNetworks:
-        """From a converted folder, in the precision of its files. Raises :class:`InvalidCheckpoint`."""
+        """Loads a converted folder in the precision of its files. Raises :class:`InvalidCheckpoint`."""
         reconstruction = _load(folder / "reconstruction", ReconstructionConfig, ReconstructionNet)
         identity = _load(folder / "curricularface", CurricularFaceConfig, CurricularFace)
         face = BaselFace.from_safetensors(folder / "bfm" / FACE_FILE)
@@ -93,19 +93,19 @@ class FaceNetworks:
 
 
 def _load(folder: Path, sizes: Callable[..., Sizes], build: Callable[[Sizes], Network]) -> Network:
-    """A network from its folder, of the sizes in its config.json, for inference."""
+    """Loads a network from its folder with the sizes in its config.json, for inference."""
     values = checkpoint.read_json(folder / "config.json")
     try:
         config = sizes(**values)
     except TypeError as error:
-        raise InvalidCheckpoint(f"{folder / 'config.json'} does not fit: {error}", checksums.AGAIN) from error
+        raise InvalidCheckpoint(f"{folder / 'config.json'} does not fit: {error}", checksums.REINSTALL_HINT) from error
     network = checkpoint.without_memory(lambda: build(config))
     checkpoint.load_weights(network, checkpoint.read_weights(folder / NETWORK_FILE), str(folder / NETWORK_FILE))
     return network.eval()
 
 
 def chosen(names: Iterable[PurePath], patterns: Sequence[str]) -> PurePath | None:
-    """The file that ends like the first pattern that any does. Raises :class:`InvalidInput` where two do."""
+    """Returns the file that matches the first matching pattern, or None. Raises :class:`InvalidInput` if two match."""
     candidates = list(names)
     for pattern in patterns:
         parts = PurePath(pattern).parts
@@ -118,7 +118,7 @@ def chosen(names: Iterable[PurePath], patterns: Sequence[str]) -> PurePath | Non
 
 
 def find_sources(places: Sequence[Path]) -> dict[str, Path]:
-    """The published files below folders, or given by themselves, by their role. Raises :class:`InvalidCheckpoint`."""
+    """Returns the published files among folders and files, by role. Raises :class:`InvalidCheckpoint`."""
     names = _files(places)
     found = {role: chosen(names, patterns) for role, patterns in FILES.items()}
     missing = [patterns[-1] for role, patterns in FILES.items() if found[role] is None]
@@ -130,7 +130,7 @@ def find_sources(places: Sequence[Path]) -> dict[str, Path]:
 
 
 def find_autoencoder(places: Sequence[Path]) -> Path | None:
-    """The folder or the single file of ``sd-vae-ft-mse``, if one of the places has it."""
+    """Returns the folder or single file of ``sd-vae-ft-mse`` in one of the places, or None."""
     found = chosen(_files(places), AUTOENCODER)
     if found is None:
         return None
@@ -156,14 +156,15 @@ def convert(
     overwrite: bool = False,
     report: Callable[[str], None] = lambda sentence: None,
 ) -> bool:
-    """Write the checkpoint folder ``target`` from published files; False where it is made from them already.
+    """Writes the checkpoint folder ``target`` from published files, atomically; returns False if it was made from them already.
 
-    places       the folder as published, or any folders and files that hold the same files
-    autoencoder  folder or single file of ``sd-vae-ft-mse``; by default it is looked for among the places
-    dtype        of the stored weights of the diffusion model; by default that of the published files
-    overwrite    make it again in any case, and replace what is there
-    Either the whole folder is written or nothing. Raises :class:`InvalidCheckpoint`, naming every missing and unexpected
-    weight, :class:`InvalidInput` where ``target`` holds something else and ``overwrite`` is not set, :class:`DiskFull`.
+      places       the published folder, or any folders and files with the same files
+      autoencoder  folder or single file of ``sd-vae-ft-mse``; by default searched in the places
+      dtype        of the stored diffusion weights; by default that of the published files
+      overwrite    convert in any case, and replace an existing folder
+
+    Raises :class:`InvalidCheckpoint` with all missing and unexpected weights, :class:`InvalidInput` if ``target`` has other
+    content without ``overwrite``, and :class:`DiskFull`.
     """
     release = release or RELEASE
     sources = find_sources(places)
@@ -199,7 +200,7 @@ def convert(
 def _write(
     sources: Mapping[str, Path], vae: Path, folder: Path, release: Release, dtype: torch.dtype | None, report: Callable[[str], None]
 ) -> None:
-    """All parts, checked, into a new folder."""
+    """Checks all parts and writes them to a new folder."""
     vae_config, vae_weights, vae_file = read_autoencoder(vae, release.base.vae)
     config = release.base.but(vae=vae_config, **_configurations(sources, release.base))
     wanted = next(signal.size for signal in config.appearance.signals if signal.name == "identity")
@@ -213,7 +214,8 @@ def _write(
     checkpoint.load_weights(model.vision, vision_keys(plain_weights(path), model.vision.state_dict()), str(path))
     path = sources["appearance"]
     weights = plain_weights(path)
-    checkpoint.check_weights(to_released(model.appearance.state_dict()), weights, str(path))  # names as in the file
+    # with the file's key names in messages
+    checkpoint.check_weights(to_released(model.appearance.state_dict()), weights, str(path))
     checkpoint.load_weights(model.appearance, from_released(weights), str(path))
     networks: dict[str, tuple[nn.Module, Any]] = {
         "reconstruction": (checkpoint.without_memory(lambda: ReconstructionNet(release.reconstruction)), release.reconstruction),
@@ -235,7 +237,9 @@ def _write(
 
 
 def _configurations(sources: Mapping[str, Path], base: MimaFaceConfig) -> dict[str, Any]:
-    """U-Net and vision encoder as their config.json says; a loose file without one is taken to be of the known sizes."""
+    """Returns the configurations of U-Net and vision encoder from their config.json; loose files without one get the default
+    sizes.
+    """
     folders = {role: sources[role].parent for role in CONFIGURED if (sources[role].parent / "config.json").is_file()}
     found: dict[str, Any] = {}
     if "unet" in folders:
@@ -246,7 +250,9 @@ def _configurations(sources: Mapping[str, Path], base: MimaFaceConfig) -> dict[s
 
 
 def plain_weights(path: Path) -> dict[str, Tensor]:
-    """The weights of a published file under keys without the ``module.`` of parallel training. Raises :class:`InvalidCheckpoint`."""
+    """Returns the weights of a published file without the ``module.`` prefix of parallel training. Raises
+    :class:`InvalidCheckpoint`.
+    """
     plain: dict[str, Tensor] = {}
     for key, value in checkpoint.read_weights(path).items():
         new = key.removeprefix("module.")
@@ -257,13 +263,14 @@ def plain_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _unet_weights(model: MimaFaceModel, image: Path, video: Path) -> dict[str, Tensor]:
-    """The image U-Net, over it the motion modules and the input layer of the video U-Net; each file checked by itself."""
+    """Returns the image U-Net's weights with the video U-Net's motion modules and input layer; each file is checked
+    separately."""
     expected = model.unet.state_dict()
     spatial = plain_weights(image)
     checkpoint.check_weights({key: value for key, value in expected.items() if not is_temporal(key)}, spatial, str(image))
-    taken = {key: value for key, value in plain_weights(video).items() if any(part in key for part in TAKEN)}
-    released = to_animatediff({key: value for key, value in expected.items() if any(part in key for part in TAKEN)})
-    tables = RELEASED_POSITIONS  # follow from the sizes: compared below, and not kept
+    taken = {key: value for key, value in plain_weights(video).items() if any(part in key for part in VIDEO_KEYS)}
+    released = to_animatediff({key: value for key, value in expected.items() if any(part in key for part in VIDEO_KEYS)})
+    tables = RELEASED_POSITIONS  # position tables follow from the sizes: compared below, and not stored
     checkpoint.check_weights(
         {key: value for key, value in released.items() if not key.endswith(tables)},
         {key: value for key, value in taken.items() if not key.endswith(tables)},
@@ -273,14 +280,14 @@ def _unet_weights(model: MimaFaceModel, image: Path, video: Path) -> dict[str, T
 
 
 def _tensor(values: Any) -> Tensor:
-    """An array of the .mat file, whatever its byte order and layout: whole numbers as int32, others as they are."""
+    """Converts an array of the .mat file to a tensor in native byte order and C layout; integers become int32."""
     array = np.asarray(values)
     kind = np.int32 if array.dtype.kind in "ui" else array.dtype.newbyteorder("=")
     return torch.from_numpy(np.array(array, kind, order="C"))
 
 
 def _origin(sources: Mapping[str, Path], vae: Path, dtype: torch.dtype | None) -> dict[str, Any]:
-    """What a conversion is made from: enough to know that doing it again would give the same."""
+    """Returns the inputs of a conversion, by which a repetition is recognised."""
     files = dict(sources)
     files |= {f"{role} config": path.parent / "config.json" for role, path in sources.items() if role in CONFIGURED}
     files |= {f"vae {path.name}": path for path in ([vae] if vae.is_file() else sorted(vae.iterdir()))}
@@ -289,7 +296,7 @@ def _origin(sources: Mapping[str, Path], vae: Path, dtype: torch.dtype | None) -
 
 
 def _is_from(target: Path, origin: Mapping[str, Any]) -> bool:
-    """Whether a folder was converted from these files and still has all its own, by name."""
+    """Returns whether a folder was converted from these files and is complete by name."""
     try:
         known = json.loads((target / ORIGIN).read_text(encoding="utf-8"))
         return bool(known == origin) and set(checksums.read(target)) == set(checksums.contents(target))
@@ -298,7 +305,7 @@ def _is_from(target: Path, origin: Mapping[str, Any]) -> bool:
 
 
 def clear_abandoned(target: Path) -> None:
-    """Remove what was written for a folder by processes that were killed."""
+    """Removes partial folders of killed processes."""
     for path in target.parent.glob(f".{target.name}.*.part"):
         number = path.name.split(".")[-2]
         if not number.isdecimal() or int(number) == os.getpid() or not process_exists(int(number)):
@@ -306,9 +313,11 @@ def clear_abandoned(target: Path) -> None:
 
 
 def _check_space(folder: Path, sources: Mapping[str, Path], dtype: torch.dtype | None) -> None:
-    """The result is about as large as the files, less the half of the video U-Net that is not taken, in half precision half."""
+    """Raises :class:`DiskFull` if the result will not fit: about the size of the files minus half of the video U-Net, halved in
+    half precision.
+    """
     size = sum(path.stat().st_size for role, path in sources.items() if role != "video") + sources["video"].stat().st_size / 2
-    needed = size * (0.6 if dtype in (torch.float16, torch.bfloat16) else 1.0) + SPARE
+    needed = size * (0.6 if dtype in (torch.float16, torch.bfloat16) else 1.0) + RESERVED_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DiskFull(
@@ -317,7 +326,7 @@ def _check_space(folder: Path, sources: Mapping[str, Path], dtype: torch.dtype |
 
 
 def _put(part: Path, target: Path) -> None:
-    """Rename the finished folder into place; what was there is gone only once it is."""
+    """Renames the finished folder into place; an existing one is deleted afterwards."""
     try:
         put_folder(part, target)
     except OSError as error:

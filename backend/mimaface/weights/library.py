@@ -1,4 +1,4 @@
-"""Installed models: where they live, how they get there, whether they are whole. No torch until something is converted."""
+"""Installed models: location, download, installation, verification. Imports torch only for conversion."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 DOWNLOADS = ".downloads"
 TIMEOUT_S = 10.0
 OFFLINE_HINT = "connect and repeat, what has arrived is kept; or download it elsewhere and run mimaface models convert FOLDER"
-Report = Callable[[str], None]  # takes one sentence about what is being done
+Report = Callable[[str], None]  # receives one sentence per step of progress
 
 
 
 def ignore(sentence: str) -> None:
-    """The :data:`Report` of a caller that wants none."""
+    """A :data:`Report` that discards its sentences."""
 
 
 def models_folder() -> Path:
-    """Where models are installed: ``models`` in the user's folder, which MIMAFACE_HOME moves."""
+    """Returns the folder of installed models: ``models`` in the user's folder, which MIMAFACE_HOME sets."""
     return default_folder() / "models"
 
 
 def gaze_file() -> Path:
-    """Where the calibration of the released model's gaze is kept (:mod:`mimaface.renderers.gaze_calibration`)."""
+    """Returns the file of the released model's gaze calibration (:mod:`mimaface.renderers.gaze_calibration`)."""
     return models_folder() / ".transfer" / "gaze.json"
 
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """state: empty for a model whose files are all there, or what is wrong."""
+    """An installed model. state: "" if complete, else the problem."""
 
     name: str
     folder: Path
@@ -50,7 +50,7 @@ class InstalledModel:
 
 
 def installed() -> Iterator[InstalledModel]:
-    """All models in the folder, by name; quick: their files are looked for, not read."""
+    """Yields all models in the folder, by name; checks that files exist without reading them."""
     folder = models_folder()
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") or not path.is_dir():
@@ -65,18 +65,18 @@ def installed() -> Iterator[InstalledModel]:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder, 0 where there is none."""
+    """Returns the bytes of all files below a folder, 0 if it does not exist."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def unfinished() -> tuple[Path, int]:
-    """The folder of downloads that are not installed yet, and its bytes: a pull goes on from there."""
+    """Returns the folder of unfinished downloads, from which a pull resumes, and its bytes."""
     folder = models_folder() / DOWNLOADS
     return folder, size_of(folder)
 
 
 def find(name: str) -> InstalledModel:
-    """The installed model of that name. Raises :class:`InvalidInput` that lists the others."""
+    """Returns the installed model of that name. Raises :class:`InvalidInput` that lists the others."""
     known = {model.name: model for model in installed()}
     if name not in known:
         hint = f"installed are {', '.join(known)}" if known else "none is; see mimaface models --help"
@@ -85,12 +85,12 @@ def find(name: str) -> InstalledModel:
 
 
 def verify(name: str) -> Iterator[tuple[str, str]]:
-    """(file, what is wrong with it, or nothing) for every file, read in full and compared with its checksum."""
+    """Yields (file, problem or "") for each file, read in full and compared with its checksum."""
     return checksums.compare(find(name).folder)
 
 
 def remove(name: str) -> InstalledModel:
-    """Delete an installed model. Raises :class:`InvalidInput` for one that is not there, :class:`NotWritable`."""
+    """Deletes an installed model. Raises :class:`InvalidInput` for a missing one, :class:`NotWritable`."""
     model = find(name)
     try:
         shutil.rmtree(model.folder)
@@ -102,17 +102,17 @@ def remove(name: str) -> InstalledModel:
 def convert(
     places: Sequence[Path], autoencoder: Path | None = None, dtype: str = "", overwrite: bool = False, report: Report = ignore
 ) -> tuple[Path, bool]:
-    """Install the released checkpoint from its published files; the VAE from the hub where they lack it.
+    """Installs the released checkpoint from its published files, with the VAE from the hub if they lack it.
 
-    Returns the model's folder, and False where these very files were converted before. Raises as
-    :func:`convert.convert` and :func:`download`.
+    Returns the model's folder, and False if these files were converted before. Raises as :func:`convert.convert` and
+    :func:`download`.
     """
     import torch
 
     from . import convert
 
     target = models_folder() / RELEASED
-    convert.find_sources(places)  # before anything is downloaded
+    convert.find_sources(places)  # before any download
     if autoencoder is None and convert.find_autoencoder(places) is None:
         autoencoder = download(HUB_VAE, lambda names: VAE_FILES, models_folder() / DOWNLOADS / "sd-vae-ft-mse", report)
     stored = getattr(torch, dtype) if dtype else None
@@ -122,9 +122,9 @@ def convert(
 def pull(
     name: str, autoencoder: Path | None = None, dtype: str = "", overwrite: bool = False, report: Report = ignore
 ) -> tuple[Path, bool]:
-    """Download a published model and install it; False where it is installed already. Raises as :func:`convert`.
+    """Downloads a published model and installs it; returns False if it is installed already. Raises as :func:`convert`.
 
-    A download that was interrupted goes on where it stopped. It is deleted once the model is installed.
+    An interrupted download resumes. Downloads are deleted after installation.
     """
     if name not in PULLABLE:
         raise InvalidInput(f"{name!r} cannot be pulled", f"known are {', '.join(PULLABLE)}")
@@ -143,7 +143,9 @@ def pull(
 
 
 def published_files(names: Sequence[str]) -> tuple[str, ...]:
-    """Of the names in the repository, those that a conversion reads. Raises :class:`InvalidCheckpoint` where one is missing."""
+    """Returns the files among the repository's names that a conversion reads. Raises :class:`InvalidCheckpoint` if one is
+    missing.
+    """
     from . import convert
 
     paths = [PurePosixPath(name) for name in names]
@@ -157,10 +159,10 @@ def published_files(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def download(repository: str, choose: Callable[[Sequence[str]], Sequence[str]], folder: Path, report: Report = ignore) -> Path:
-    """Fetch files of a hub repository into a folder, resuming, and compare each with the hub's checksum.
+    """Downloads files of a hub repository to a folder, resuming, and compares each with the hub's checksum.
 
-    choose picks the wanted ones from the names in the repository. Raises :class:`NotReachable` without a network,
-    :class:`InvalidCheckpoint` for a file that arrived damaged (it is deleted), :class:`NotInstalled`, :class:`NotWritable`.
+    choose selects from the names in the repository. Raises :class:`NotReachable` without a network, :class:`InvalidCheckpoint`
+    for a damaged file, which is deleted, :class:`NotInstalled`, :class:`NotWritable`.
     """
     try:
         import huggingface_hub
@@ -168,7 +170,7 @@ def download(repository: str, choose: Callable[[Sequence[str]], Sequence[str]], 
         from huggingface_hub.utils import logging
     except ImportError:
         raise NotInstalled("huggingface_hub is not installed", "pip install huggingface_hub") from None
-    logging.set_verbosity_error()  # its retries are not for the user
+    logging.set_verbosity_error()  # hides the library's retries from the user
     network: tuple[type[Exception], ...] = (getattr(errors, "HTTPError", OSError), OSError)
     page = f"https://huggingface.co/{repository}"
     try:
@@ -199,7 +201,7 @@ def download(repository: str, choose: Callable[[Sequence[str]], Sequence[str]], 
 
 
 def arrived(path: Path, published: Any) -> bool:
-    """Whether a file has the checksum that the hub tells: SHA-256 of large files, git's SHA-1 of a blob for others."""
+    """Returns whether a file has the hub's checksum: SHA-256 of large files, git's SHA-1 blob hash of others."""
     if published is None or not path.is_file():
         return False
     large = published.lfs
