@@ -43,7 +43,7 @@ def test_work_given_to_a_held_thread_is_done_afterwards():
 
 
 def test_a_thread_amid_something_long_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(pause, "PATIENCE", 0.01)
+    monkeypatch.setattr(pause, "HOLD_TIMEOUT", 0.01)
     worker = Worker()
     worker.work.put(100)
     assert worker.busy.wait(5)

@@ -1,1 +1,1 @@
-"""Messages, codec and ``MotionClip``: shared by the backend and, copied unchanged, by the Blender add-on."""
+"""Messages, codec and ``MotionClip``, shared by the backend and the Blender add-on, which contains an unchanged copy."""

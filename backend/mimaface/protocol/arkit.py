@@ -1,4 +1,4 @@
-"""The 52 ARKit face blendshapes: canonical names, order and mirror partners. Always bind by name; vendors' orders differ."""
+"""The 52 ARKit face blendshapes: canonical names, order and mirror partners. Bind by name, for vendors' orders differ."""
 
 BLENDSHAPE_NAMES: tuple[str, ...] = (
     "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
@@ -17,11 +17,11 @@ BLENDSHAPE_INDEX: dict[str, int] = {name: index for index, name in enumerate(BLE
 ACTION_NAMES, ACTION_INDEX = (
     BLENDSHAPE_NAMES,
     BLENDSHAPE_INDEX,
-)  # their names before schema 2 of motion files, for scripts of users
+)  # names before schema 2 of motion files, for users' scripts
 
 
 def mirror_name(name: str) -> str:
-    """The blendshape that plays this one's part in a mirror: ``jawLeft`` → ``jawRight``; unpaired names map to themselves."""
+    """Returns the mirrored blendshape: ``jawLeft`` → ``jawRight``; names without a side map to themselves."""
     if name.endswith("Left"):
         return name[: -len("Left")] + "Right"
     if name.endswith("Right"):

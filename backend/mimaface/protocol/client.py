@@ -1,4 +1,4 @@
-"""The client: requests and events over one encrypted connection, kept by one thread. No call waits for the network."""
+"""Client for requests and events over one encrypted connection with its own thread. No call blocks on the network."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ from .probe import Probe
 log = logging.getLogger(__name__)
 HEARTBEAT, LOST_AFTER = 250, 1000  # milliseconds
 GREETING_TIMEOUT = 5.0  # seconds
-REFUSED_AFTER = (
-    1.0  # seconds that a connection may be refused or cut before the greeting: a backend under attack needs several tries
-)
-POLL, IDLE_POLL = 20, 500  # milliseconds until the thread looks by itself: while it connects or has something to send, and else
+# Seconds for which refused or cut connections are retried before the greeting: a backend under attack needs several attempts.
+REFUSED_AFTER = 1.0
+POLL, IDLE_POLL = 20, 500  # milliseconds between polls: while connecting or with unsent messages, and otherwise
 
 
 class Request(Future[Message]):
-    """The reply to come. ``cancel()`` tells the backend, too, which stops at its next step."""
+    """A future reply. ``cancel()`` also informs the backend, which stops at its next step."""
 
     number = 0
-    timeout = 0.0  # seconds without an answer or a word that the backend is at work
+    timeout = 0.0  # seconds without an answer or a sign of activity from the backend
     deadline = 0.0  # on the monotonic clock
     ring: Callable[[], None] | None = None  # wakes the client's thread
 
@@ -49,11 +48,11 @@ class Request(Future[Message]):
 
 
 class Client:
-    """Talks to the backend named by a connection file. Safe from any thread.
+    """Client of the backend in a connection file. Thread-safe.
 
-    ``state`` is "connecting", "ready" or "lost"; ``problem`` says why it is lost. A lost client stays lost: make a new one.
-    ``last_heard`` is the monotonic time of the last message.
-    Raises :class:`NotReachable` at once when the connection file has no running backend behind it.
+    ``state`` is "connecting", "ready" or "lost"; ``problem`` contains the reason for the loss. A lost client does not reconnect:
+    create a new one. ``last_heard`` is the monotonic time of the last message. Raises :class:`NotReachable` immediately if the
+    connection file has no running backend.
     """
 
     def __init__(self, connection_file: Path, name: str = "") -> None:
@@ -63,13 +62,13 @@ class Client:
         self.build = ""
         self.last_heard = time.monotonic()
         self._outbox: queue.SimpleQueue[tuple[Message, Request | None]] = queue.SimpleQueue()
-        self._unsent: list[bytes] = []  # one message that the connection had no room for
+        self._unsent: list[bytes] = []  # one encoded message for which the connection had no room
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._waiting: dict[int, Request] = {}
         self._refused_since = 0.0
         self._shook_hands = False
         self._number = 0
-        self._ringer, self._bell = sockets.socketpair()  # a request does not wait for the end of a poll
+        self._ringer, self._bell = sockets.socketpair()  # wakes the thread, so that requests do not wait for the end of a poll
         for end in (self._ringer, self._bell):
             end.setblocking(False)
         self._closing = threading.Event()
@@ -81,15 +80,15 @@ class Client:
     def request(
         self, kind: str, fields: dict[str, Any] | None = None, parts: Sequence[bytes] = (), timeout: float = 60.0
     ) -> Request:
-        """Send a request; the future holds its reply, or raises a :class:`MimaFaceError`.
+        """Sends a request; the future returns its reply or raises a :class:`MimaFaceError`.
 
-        timeout: seconds without a word from the backend; while requests wait there, it says so every second.
+        timeout: seconds without a message from the backend, which sends one per second while requests wait.
         """
         future = Request()
         future.timeout, future.deadline = timeout, time.monotonic() + timeout
         message = Message(kind, fields or {}, tuple(parts), self._next())
         future.number, future.ring = message.number, self._ring
-        with self._lock:  # so that none is put in when nobody will take it out any more
+        with self._lock:  # nothing is queued after the thread has ended
             if self.state != "lost" and not self._closing.is_set():
                 self._outbox.put((message, future))
                 self._ring()
@@ -100,16 +99,16 @@ class Client:
     def call(
         self, kind: str, fields: dict[str, Any] | None = None, parts: Sequence[bytes] = (), timeout: float = 60.0
     ) -> Message:
-        """:meth:`request`, waiting for the reply: for scripts, never for Blender's main thread."""
+        """Sends a :meth:`request` and waits for its reply: for scripts, never on Blender's main thread."""
         return self.request(kind, fields, parts, timeout).result()
 
     def grant(self, job: str, frames: int) -> None:
-        """Allow the server to send so many more frames of a job."""
+        """Allows the server to send ``frames`` more frames of a job."""
         self._outbox.put((Message("job.credit", {"job": job, "frames": frames}), None))
         self._ring()
 
     def events(self) -> list[Message]:
-        """The events received since the last call, in order."""
+        """Returns the events received since the last call, in order."""
         found = []
         while True:
             try:
@@ -118,14 +117,14 @@ class Client:
                 return found
 
     def close(self) -> None:
-        """End the connection; unanswered requests fail."""
+        """Closes the connection; unanswered requests fail."""
         self._closing.set()
         self._ring()
         self._thread.join(2.0)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Meanwhile the client's thread runs no Python; see :mod:`.pause`. False when it did not stand still in time."""
+        """Context in which the client's thread runs no Python; see :mod:`.pause`. Yields False if it did not stop in time."""
         if not self._thread.is_alive():
             yield True
             return
@@ -133,7 +132,7 @@ class Client:
             yield still
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # full: it has been rung already
+        with contextlib.suppress(OSError):  # buffer full: a wake-up is pending
             self._ringer.send(b"\0")
 
     def _next(self) -> int:
@@ -173,7 +172,7 @@ class Client:
         greeting = Message("hello", {"versions": list(range(OLDEST_VERSION, VERSION + 1)), "name": name}, number=0)
         try:
             socket.send_multipart(Codec.encode(greeting), zmq.NOBLOCK)
-        except zmq.Again:  # what listens there was found out to be no backend already, and there is nowhere to send to: that would block for ever
+        except zmq.Again:  # the peer is no backend and there is no pipe to send to: a blocking send would never return
             self._lose(f"no backend answers at {connection.endpoint}: another program listens there")
 
     def _serve(self, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], connection: Connection) -> None:
@@ -204,7 +203,7 @@ class Client:
 
     def _turn(self, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], poller: zmq.Poller) -> None:
         self._pause.point()
-        ready = dict(poller.poll(self._patience()))
+        ready = dict(poller.poll(self._poll_timeout()))
         self._pause.point()
         if self._bell.fileno() in ready:
             self._bell.recv(4096)
@@ -214,15 +213,15 @@ class Client:
             self._watch(monitor)
         self._expire()
 
-    def _patience(self) -> int:
-        """Milliseconds until there is something to do without a message or a ring."""
+    def _poll_timeout(self) -> int:
+        """Returns milliseconds until something is due without a message or a wake-up."""
         if self.state != "ready" or self._unsent:
             return POLL
         due = min((future.deadline for future in self._waiting.values()), default=math.inf) - time.monotonic()
         return max(min(IDLE_POLL, math.ceil(1000 * min(due, 1.0))), 1)
 
     def _watch(self, monitor: zmq.Socket[bytes]) -> None:
-        """What became of the connection; before the greeting it is tried again for a while."""
+        """Handles connection events; before the greeting, failures are retried for a while."""
         while monitor.poll(0):
             event = recv_monitor_message(monitor)["event"]
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH or (event == zmq.EVENT_DISCONNECTED and self.state != "connecting"):
@@ -275,7 +274,7 @@ class Client:
             future.set_result(message)
 
     def _send_waiting(self, socket: zmq.Socket[bytes]) -> None:
-        """Send what was asked for, as far as the connection has room: a full one never keeps this thread from reading."""
+        """Sends queued messages while the connection has room; a full one never stops this thread from receiving."""
         while True:
             if not self._unsent and not self._take():
                 return
@@ -286,7 +285,7 @@ class Client:
             self._unsent = []
 
     def _take(self) -> bool:
-        """Put the next message that can be sent into ``_unsent``; False when there is none."""
+        """Moves the next encodable message to ``_unsent``; returns False if there is none."""
         while True:
             try:
                 message, future = self._outbox.get_nowait()
@@ -305,7 +304,7 @@ class Client:
             return True
 
     def _expire(self) -> None:
-        """Give up requests that were cancelled or that the backend has said nothing of for too long, and tell it so."""
+        """Fails cancelled and timed-out requests, and cancels them at the backend."""
         now = time.monotonic()
         for number, future in [(n, f) for n, f in self._waiting.items() if f.cancelled() or now > f.deadline]:
             del self._waiting[number]

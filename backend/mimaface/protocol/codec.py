@@ -1,4 +1,4 @@
-"""One class builds and parses every message: msgpack with hard limits, then the schema of its kind."""
+"""Encoding and parsing of all messages: msgpack with hard limits, then the schema of each kind."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MAX_CONTROL = 256 * 1024  # bytes of the first part
 MAX_PARTS = 4  # the control part and up to three raw ones
 MAX_PART = 256 * 1024 * 1024
 MAX_ITEMS, MAX_TEXT, MAX_DEPTH = 4096, 64 * 1024, 8
-LEAST, MOST = -(2**63), 2**64 - 1  # whole numbers of msgpack
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1  # range of msgpack integers
 
 
 @dataclass(frozen=True)
 class Message:
-    """kind names the schema; number pairs a reply with its request; parts are raw bytes (pictures, motion)."""
+    """kind selects the schema; number pairs a reply with its request; parts are raw bytes (pictures, motion)."""
 
     kind: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -30,7 +30,8 @@ class Message:
 
 
 class Codec:
-    """Between :class:`Message` and the frames of a ZeroMQ message. Anything odd raises :class:`InvalidMessage`."""
+    """Converts between :class:`Message` and ZeroMQ frames. Raises :class:`InvalidMessage` for anything outside schema and
+    limits."""
 
     @staticmethod
     def encode(message: Message) -> list[bytes]:
@@ -108,7 +109,7 @@ def _check_values(value: Any, depth: int) -> None:
     elif isinstance(value, str):
         _check_text(value)
     elif isinstance(value, int):
-        if not LEAST <= value <= MOST:
+        if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
             raise InvalidMessage("a whole number needs more than 64 bits")
     elif value is not None:
         raise InvalidMessage(f"a value of type {type(value).__name__} cannot be sent")

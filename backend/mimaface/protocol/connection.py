@@ -1,4 +1,4 @@
-"""The connection file: where the backend listens and the keys that open it. Readable by its owner only."""
+"""Connection file: address and keys of the backend, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zmq.utils import z85
 from .errors import NotReachable, NotWritable
 from .files import write_whole
 
-KEY_LENGTH = 40  # letters of a CURVE key in Z85
-LARGEST_FILE = 64 * 1024  # bytes: no connection file is larger
+KEY_LENGTH = 40  # characters of a CURVE key in Z85
+LARGEST_FILE = 64 * 1024  # bytes; valid connection files are smaller
 START_HINT = "start the backend (mimaface serve, or the Setup panel in Blender)"
 
 
@@ -40,7 +40,7 @@ class Connection:
         return f"tcp://{host}:{self.port}"
 
     def write(self, path: Path) -> None:
-        """Write with mode 0600 to a temporary name, then rename. Raises :class:`NotWritable`."""
+        """Writes the file atomically with mode 0600. Raises :class:`NotWritable`."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps(asdict(self)).encode(), private=True)
@@ -48,14 +48,14 @@ class Connection:
             raise NotWritable(f"cannot write the connection file {path}: {error.strerror}", "choose another folder") from error
 
     def withdraw(self, path: Path) -> None:
-        """Remove the file unless it is another backend's by now."""
+        """Removes the file unless another backend has replaced it."""
         with contextlib.suppress(NotReachable, OSError):
             if Connection.read(path) == self:
                 path.unlink()
 
     @classmethod
     def read(cls, path: Path) -> Connection:
-        """Raises :class:`NotReachable` when there is no usable file or its server is gone."""
+        """Reads a connection file. Raises :class:`NotReachable` if it is unusable or its server has ended."""
         try:
             with path.open("rb") as file:
                 values: dict[str, Any] = json.loads(file.read(LARGEST_FILE).decode("utf-8"))
@@ -70,7 +70,7 @@ class Connection:
         return found
 
     def _check(self) -> None:
-        """Raise :class:`ValueError` for values that no backend writes."""
+        """Raises :class:`ValueError` for values that no backend writes."""
         texts = (self.host, self.server_key, self.client_key, self.client_secret)
         numbers = (self.version, self.port, self.pid)
         if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
@@ -82,7 +82,7 @@ class Connection:
 
 
 def process_exists(pid: int) -> bool:
-    """True while a process with this id runs on this machine."""
+    """Returns whether a process with this id runs on this machine."""
     if sys.platform == "win32":
         import ctypes
 
@@ -109,7 +109,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def default_folder() -> Path:
-    """The user's folder for the connection file, jobs and logs; MIMAFACE_HOME moves it."""
+    """Returns the user's folder for the connection file, jobs and logs; MIMAFACE_HOME overrides it."""
     if "MIMAFACE_HOME" in os.environ:
         return Path(os.environ["MIMAFACE_HOME"])
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""The files that drive a face, by their endings: the one list from which dialogs, messages and readers take them."""
+"""Suffixes of driver files, for file dialogs, messages and readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VIDEOS = (
 )  # fmt: skip
 SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".wma", ".caf")
 _ALL = (*TAKES, *MOTIONS, *RECORDINGS, *VIDEOS, *SOUNDS, ".textgrid", *PICTURES)
-PATTERNS = ";".join(f"*{ending}" for ending in _ALL)  # of a file dialog, which ignores case
+PATTERNS = ";".join(f"*{ending}" for ending in _ALL)  # of file dialogs, which ignore case
 KINDS = (
     "use .motion.npz, a .csv with the columns of Live Link Face, a recording of another program, a video, a sound, a TextGrid of phones, "
     "or a picture"
@@ -20,5 +20,5 @@ KINDS = (
 
 
 def ends(name: str, endings: tuple[str, ...]) -> bool:
-    """Whether a file's name has one of these endings, in whatever case."""
+    """Returns whether a file's name has one of these suffixes, ignoring case."""
     return PurePath(name).suffix.lower() in endings

@@ -1,36 +1,29 @@
-"""Every error of MIMAFace Animator, in one tree; the code of each travels on the wire and never changes its meaning.
+"""All errors of MIMAFace Animator in one tree; each code is part of the protocol and never changes its meaning.
 
-MimaFaceError                 code "error"
-├── InvalidInput              "invalid_input"     a file, argument or message that cannot be used
-│   ├── InvalidImage          "invalid_image"     not a picture, unknown format, or too large
-│   ├── InvalidMotion         "invalid_motion"    a motion clip or mocap file that cannot be read
-│   ├── InvalidMessage        "invalid_message"   a message that breaks the protocol
-│   └── InvalidCheckpoint     "invalid_checkpoint" weights that are damaged, incomplete or of another model
-├── NoFaceFound               "no_face"
-├── NotInstalled              "not_installed"     an optional part is missing; the hint names the command
-├── NotWritable               "not_writable"      a folder that cannot be written
-├── Shortage                  "shortage"          something lacks now: it can go on later
-│   ├── DiskFull              "disk_full"
-│   └── OutOfResources        "out_of_resources"  too little memory or too few file handles
-├── NotFinite                 "not_finite"        a network that predicts what is no number
-├── UnknownJob                "unknown_job"
-├── VersionMismatch           "version_mismatch"  the two ends speak no common protocol version
-├── NotReachable              "not_reachable"     no backend answers, or it refused our key
-├── Cancelled                 "cancelled"
-├── Replaced                  "replaced"          a newer preview of the same slot took this one's place
-├── TooMany                   "too_many"          one client has more requests waiting than the backend keeps
-└── InternalError             "internal"          a fault of ours; details are in the log
+MimaFaceError                 code "error" ├── InvalidInput              "invalid_input"     a file, argument or message that
+cannot be used │   ├── InvalidImage          "invalid_image"     not a picture, unknown format, or too large │   ├── InvalidMotion
+"invalid_motion"    a motion clip or mocap file that cannot be read │   ├── InvalidMessage        "invalid_message"   a message
+that violates the protocol │   └── InvalidCheckpoint     "invalid_checkpoint" weights that are damaged, incomplete or of another
+model ├── NoFaceFound               "no_face" ├── NotInstalled              "not_installed"     an optional part is missing; the
+hint contains the command ├── NotWritable               "not_writable"      a folder that cannot be written ├── Shortage
+"shortage"          a temporary lack of resources │   ├── DiskFull              "disk_full" │   └── OutOfResources
+"out_of_resources"  too little memory or too few file handles ├── NotFinite                 "not_finite"        a network's output
+that is not finite ├── UnknownJob                "unknown_job" ├── VersionMismatch           "version_mismatch"  no common
+protocol version ├── NotReachable              "not_reachable"     no backend answers, or it refused our key ├── Cancelled
+"cancelled" ├── Replaced                  "replaced"          a newer preview of the same slot replaced this one ├── TooMany
+"too_many"          one client has more waiting requests than the backend accepts └── InternalError             "internal"
+a bug; details are in the log
 """
 
 from __future__ import annotations
 
-# Letters of a message, of a hint, of one warning. Twice as many are read by nobody; a path (at most 4096 bytes) keeps both its ends.
-# All errors of 200 jobs would still fit into a few control parts of 256 KiB.
+# Characters of a message, hint or warning. Paths (at most 4096 bytes) are shortened in the middle. Raised: errors of 200 jobs no
+# longer fit into a few control parts of 256 KiB.
 LONGEST = 1000
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """The text as it can be printed and sent anywhere: lone surrogates become "?", the middle of what is too long becomes "…"."""
+    """Returns text that any encoding can print and send: lone surrogates become "?", the middle of longer text becomes "…"."""
     if len(text) > longest:
         head = longest * 2 // 3
         text = f"{text[:head]} … {text[head + 3 - longest :]}"
@@ -38,9 +31,9 @@ def plain(text: str, longest: int = LONGEST) -> str:
 
 
 class MimaFaceError(Exception):
-    """Base of all errors. ``message`` is one sentence for the user, ``hint`` the next step to take; without one, that of the class.
+    """Base of all errors. ``message`` is one sentence for the user, ``hint`` the next step; it defaults to the class's.
 
-    Both are :func:`plain`, whatever a file or message that they quote may hold.
+    Both are made :func:`plain`, whatever they quote.
     """
 
     code = "error"
@@ -95,7 +88,7 @@ class NotWritable(MimaFaceError):
 
 
 class Shortage(MimaFaceError):
-    """needed: bytes of disk or memory that are to be free to go on; 0 where that is not known. It does not travel."""
+    """needed: bytes of disk or memory that must be free to continue, 0 if unknown; not sent over the wire."""
 
     code = "shortage"
 
@@ -141,7 +134,7 @@ class Cancelled(MimaFaceError):
 
 class Replaced(MimaFaceError):
     code = "replaced"
-    next_step = ""  # nobody waits for it any more
+    next_step = ""  # nobody waits for the reply
 
 
 class TooMany(MimaFaceError):
@@ -165,10 +158,10 @@ ERROR_OF_CODE: dict[str, type[MimaFaceError]] = _tree(MimaFaceError)
 
 
 def is_shortage(code: str) -> bool:
-    """Whether this code is of a lack that passes: a job that is paused for it goes on by itself when there is room."""
+    """Returns whether a code is a temporary shortage, after which a paused job resumes by itself."""
     return issubclass(ERROR_OF_CODE.get(code, MimaFaceError), Shortage)
 
 
 def error_from_wire(code: str, message: str, hint: str = "") -> MimaFaceError:
-    """Rebuild an error on the receiving side; a code from a newer version becomes the plain base class."""
+    """Rebuilds an error on the receiving side; unknown codes of newer versions become the base class."""
     return ERROR_OF_CODE.get(code, MimaFaceError)(message, hint)

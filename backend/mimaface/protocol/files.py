@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing of files and folders."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name of its own beside ``path`` to write to, also when two write at once; it becomes ``path`` when the block ends well.
+    """Yields a unique temporary path beside ``path``, also for concurrent writers, and renames it to ``path`` when the block
+    succeeds.
 
-    Otherwise what was there before stays, and nothing else. Raises :class:`OSError`.
+    On failure ``path`` is unchanged and the temporary file is removed. Raises :class:`OSError`.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
@@ -27,10 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False, durable: bool = False) -> None:
-    """Write ``content`` to ``path``, so that nobody ever sees half of it.
+    """Writes ``content`` to ``path`` atomically.
 
-    private: the file can be read by its owner only (mode 0600); durable: it is on the disk, not only in memory, on return.
-    Raises :class:`OSError`.
+    private: readable by the owner only (mode 0600); durable: synchronised to disk on return. Raises :class:`OSError`.
     """
     mode = 0o600 if private else 0o666
     with replacing(path) as part, os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -41,7 +41,7 @@ def write_whole(path: Path, content: bytes, *, private: bool = False, durable: b
 
 
 def put_folder(part: Path, target: Path) -> None:
-    """Rename a finished folder into place; what was there is gone only once it is. Raises :class:`OSError`."""
+    """Renames a finished folder into place and then deletes the previous one. Raises :class:`OSError`."""
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

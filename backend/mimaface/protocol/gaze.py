@@ -1,4 +1,4 @@
-"""The one rule that turns ``eyeLook*`` blendshapes into gaze, for mocap files without eye columns and for the rig in Blender."""
+"""Gaze from ``eyeLook*`` blendshapes, for mocap files without eye columns and for the rig in Blender."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from .arkit import BLENDSHAPE_INDEX
 
 Array = NDArray[Any]
-LOOK_YAW, LOOK_PITCH = math.radians(30.0), math.radians(25.0)  # how far eyeLook* = 1 turns an eye; larger values turn it further
-# (eye, axis) in the order of ``MotionClip.gaze``: radians at 1, blendshape that adds, blendshape that takes away
+# radians of eye rotation at eyeLook* = 1; larger values rotate further
+LOOK_YAW, LOOK_PITCH = math.radians(30.0), math.radians(25.0)
+# (eye, axis) in the order of ``MotionClip.gaze``: radians at 1, blendshape with positive sign, blendshape with negative sign
 LOOKS = {
     ("left", "yaw"): (LOOK_YAW, "eyeLookOutLeft", "eyeLookInLeft"),
     ("left", "pitch"): (LOOK_PITCH, "eyeLookUpLeft", "eyeLookDownLeft"),
@@ -22,7 +23,7 @@ LOOKS = {
 
 
 def gaze_from_blendshapes(blendshapes: Array) -> Array:
-    """Gaze (T, 2, 2) in radians from the eyeLook* blendshapes (T, 52) alone."""
+    """Returns gaze (T, 2, 2) in radians from the eyeLook* blendshapes (T, 52)."""
     columns = [
         most * (blendshapes[:, BLENDSHAPE_INDEX[plus]] - blendshapes[:, BLENDSHAPE_INDEX[minus]])
         for most, plus, minus in LOOKS.values()

@@ -1,7 +1,7 @@
-"""The messages: one schema per kind. docs/PROTOCOL.md says the same in prose, and a test keeps the two together.
+"""Message schemas by kind. docs/PROTOCOL.md documents them; a test compares the two.
 
-A request named ``x`` is answered by ``x.reply`` or ``error`` with the same number. Events have number 0. Unknown fields are
-ignored, so a newer side can talk to an older one.
+A request ``x`` is answered by ``x.reply`` or ``error`` with the same number. Events have number 0. Unknown fields are ignored, so
+newer and older sides can communicate.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .errors import InvalidMessage
 
 VERSION = 1
 OLDEST_VERSION = 1
-CREDIT = 8  # frame events that may be under way to one client
+CREDIT = 8  # frame events in flight to one client at most
 
 NUMBER = (int, float)
 Type = type | tuple[type, ...]
@@ -21,7 +21,7 @@ Type = type | tuple[type, ...]
 
 @dataclass(frozen=True)
 class Schema:
-    """required and optional fields by type; parts: how many raw parts follow."""
+    """required and optional fields by type; parts: number of raw parts."""
 
     required: dict[str, Type]
     optional: dict[str, Type]
@@ -94,7 +94,7 @@ EVENTS = ("frame", "progress", "done", "failed", "busy")
 
 
 def check_fields(kind: str, fields: dict[str, Any], parts: int) -> None:
-    """Raise :class:`InvalidMessage` unless ``fields`` and the number of raw ``parts`` fit the schema of ``kind``."""
+    """Raises :class:`InvalidMessage` unless ``fields`` and the number of raw ``parts`` match the schema of ``kind``."""
     schema = SCHEMAS.get(kind)
     if schema is None:
         raise InvalidMessage(f"message kind {kind[:40]!r} is unknown")
@@ -117,7 +117,7 @@ def _check_type(kind: str, name: str, value: Any, wanted: Type) -> None:
 
 
 def common_version(versions: list[Any]) -> int | None:
-    """The highest version that both sides speak, or None."""
+    """Returns the highest protocol version that both sides support, or None."""
     mine = range(OLDEST_VERSION, VERSION + 1)
     shared = [version for version in versions if type(version) is int and version in mine]
     return max(shared, default=None)

@@ -1,4 +1,4 @@
-"""``MotionClip``: what every importer produces, the rig bakes to and from, and ``animate`` consumes."""
+"""``MotionClip``: output of all importers, source and result of rig baking, input of ``animate``."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from .rotation import (
 from .texts import shown, shown_list
 
 Array = NDArray[Any]
-# A step of more seconds than this, and of more than so many usual steps, is a hole: frames are missing there. Raised: short losses
-# are not said any more.
+# Seconds, and multiples of the median step, that a step must exceed to be a hole with missing frames. Raised: short losses are
+# not reported.
 HOLE, HOLE_STEPS = 0.1, 2.5
-# Seconds: across a hole so long the motion goes evenly, as it does where a face was lost; across a longer one it is held until so much
+# Seconds. Holes up to this length are interpolated, like a lost face; across longer ones the last frame is held until this much
 # is left. Raised: the face drifts for longer without cause; lowered: it freezes, then jumps. A head turns in 0.5 to 1 s.
 BRIDGE = 2.0
 REQUIRED = ("time", "blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")
 OPTIONAL = ("landmarks", "expression_bfm", "gaze_d3dfr")
-SLOWEST, FASTEST = 1.0, 960.0  # frames per second that a motion can be shown at
-# Share of a frame: a clip whose frames are all so near to those wanted keeps them, and a last frame that ends so early is one. Clocks
-# of containers round to 0.03 of a frame. Raised: frames are shown earlier and later than they were taken.
+SLOWEST, FASTEST = 1.0, 960.0  # frames per second at which a motion can be resampled
+# Share of a frame interval within which frames are reused instead of resampled, also for the last frame. Container clocks round
+# to 0.03 of a frame. Raised: frames are shown earlier or later than recorded.
 SAME_MOMENT = 0.05
 
 
-def _fit_to_send(meta: dict[str, Any]) -> dict[str, Any]:
-    """``meta`` with texts that can be shown and sent: bounded in length, warnings in number, all of them encodable."""
+def _bounded_meta(meta: dict[str, Any]) -> dict[str, Any]:
+    """Returns ``meta`` with texts of bounded length and number that every encoding can send."""
     fit = {shown(key, 60): shown(value) if isinstance(value, str) else value for key, value in meta.items()}
     if "warnings" in fit:
         fit["warnings"] = shown_list(fit["warnings"] if isinstance(fit["warnings"], list) else [fit["warnings"]])
@@ -49,9 +49,10 @@ def _fit_to_send(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def way_across(since: Array, span: Array) -> Array:
-    """The share (N,) of the way from a frame to the next, ``since`` seconds after the first and ``span`` seconds apart.
+    """Returns the interpolation weight (N,) of the later frame, ``since`` seconds after the earlier one in an interval of
+    ``span`` seconds.
 
-    Even across ``BRIDGE`` seconds and less; otherwise 0 until so much is left.
+    Linear across ``BRIDGE`` seconds and less; otherwise 0 until ``BRIDGE`` seconds are left.
     """
     across = np.where(span > 0, np.minimum(span, BRIDGE), 1.0)
     return np.asarray(np.where(span > 0, np.clip(1 - (span - since) / across, 0.0, 1.0), 0.0))
@@ -59,17 +60,17 @@ def way_across(since: Array, span: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class MotionClip:
-    """Motion of one face over T frames. Raises :class:`InvalidMotion` when the arrays do not fit together.
+    """Motion of one face over T frames. Raises :class:`InvalidMotion` for inconsistent arrays.
 
-    time (T,) float64           seconds from the start, strictly increasing (real timestamps)
-    blendshapes (T, 52) float32     ARKit blendshapes in the order of ``BLENDSHAPE_NAMES``; nominal 0–1, not clamped
-    head_quat (T, 4) float64    w, x, y, z; head → camera; neighbours have the same sign
-    head_pos (T, 3) float64     metres, camera frame; NaN where unknown
-    gaze (T, 2, 2) float32      radians, [subject's left eye, right eye] × [yaw, pitch], head frame
-    valid (T, 3) bool           face, head, gaze were observed
-    confidence (T, 3) float32   0–1, same columns
-    landmarks (T, 478, 3), expression_bfm (T, 64), gaze_d3dfr (T, 4): native values of a source, or None
-    meta                        JSON: source, fps, timecode, neutral ("rest", "auto" or a frame index), edits
+      time (T,) float64               seconds from the start, strictly increasing (real timestamps)
+      blendshapes (T, 52) float32     ARKit blendshapes in the order of ``BLENDSHAPE_NAMES``; nominal 0–1, not clamped
+      head_quat (T, 4) float64        w, x, y, z; head → camera; neighbours have the same sign
+      head_pos (T, 3) float64         metres, camera frame; NaN where unknown
+      gaze (T, 2, 2) float32          radians, [subject's left eye, right eye] × [yaw, pitch], head frame
+      valid (T, 3) bool               whether face, head, gaze were observed
+      confidence (T, 3) float32       0–1, same columns
+      landmarks (T, 478, 3), expression_bfm (T, 64), gaze_d3dfr (T, 4): native values of a source, or None
+      meta                            JSON: source, fps, timecode, neutral ("rest", "auto" or a frame index), edits
     """
 
     time: Array
@@ -122,9 +123,9 @@ class MotionClip:
         norms = np.linalg.norm(quaternion, axis=1)
         if (np.abs(norms - 1) > 1e-2).any():
             raise InvalidMotion(f"motion frame {int(np.argmax(np.abs(norms - 1)))}: head_quat is not a unit quaternion")
-        exact = np.abs(norms - 1) < 1e-9  # left alone, so that a file keeps its bits
+        exact = np.abs(norms - 1) < 1e-9  # unchanged, so that a file keeps its bits
         object.__setattr__(self, "head_quat", continuous_quaternions(quaternion / np.where(exact, 1.0, norms)[:, None]))
-        object.__setattr__(self, "meta", {"neutral": "rest", **_fit_to_send(self.meta), "schema": SCHEMA_VERSION})
+        object.__setattr__(self, "meta", {"neutral": "rest", **_bounded_meta(self.meta), "schema": SCHEMA_VERSION})
 
     def __len__(self) -> int:
         return len(self.time)
@@ -136,7 +137,7 @@ class MotionClip:
 
     @classmethod
     def at_rest(cls, time: Array, **meta: Any) -> MotionClip:
-        """A clip at the zero pose with zero blendshapes for the given seconds (T,); fill the arrays of a copy with ``but``."""
+        """Returns a clip with zero pose and zero blendshapes at the given seconds (T,); set arrays with :meth:`but`."""
         frames = len(time)
         return cls(
             time=time,
@@ -151,17 +152,19 @@ class MotionClip:
 
     @property
     def actions(self) -> Array:
-        """``blendshapes``, by the name that they had before schema 2: scripts of users go on working."""
+        """``blendshapes`` under its name before schema 2, for users' scripts."""
         return self.blendshapes
 
     def but(self, **changes: Any) -> MotionClip:
-        """A copy with some arrays or ``meta`` replaced, checked again; ``blendshapes`` also by their earlier name ``actions``."""
+        """Returns a validated copy with some arrays or ``meta`` replaced; ``blendshapes`` also by its earlier name
+        ``actions``."""
         return replace(self, **{FIRST_NAMES.get(name, name): value for name, value in changes.items()})
 
     def neutral_frame(self) -> int | None:
-        """The frame that ``meta["neutral"]`` names: None for "rest"; "auto" is the calm one whose head is where it usually is.
+        """Returns the frame of ``meta["neutral"]``, None for "rest"; "auto" selects the calmest frame with the head near its
+        median pose.
 
-        Raises :class:`InvalidMotion` for a frame that is not in the clip.
+        Raises :class:`InvalidMotion` for a frame outside the clip.
         """
         neutral = self.meta["neutral"]
         if neutral == "rest":
@@ -176,11 +179,11 @@ class MotionClip:
         )
 
     def relative(self) -> MotionClip:
-        """The motion away from its neutral, which is "rest" then: what is added to a portrait's own pose.
+        """Returns the motion relative to its neutral, with neutral "rest": the difference that is added to a portrait's own pose.
 
-        head_quat is R_motion · R_neutral⁻¹ and head_pos the difference, both in the levelled frame of the neutral, so that a shake
-        of a tilted head is a shake; blendshapes and gaze are differences. A position that is not known is no move: 0. Native values of
-        a source, which are absolute, are left out.
+        head_quat is R_motion · R_neutral⁻¹ and head_pos the difference, both in the levelled frame of the neutral, so that a
+        tilted head shakes about its own axis; blendshapes and gaze are differences. Unknown positions become 0. Native values of
+        a source are absolute and are dropped.
         """
         frame = self.neutral_frame()
         turned, blendshapes, gaze, moved = self.head_quat, self.blendshapes, self.gaze, self.head_pos
@@ -191,16 +194,16 @@ class MotionClip:
             known: Array = np.flatnonzero(np.isfinite(moved).all(axis=1))
             if len(known):
                 moved = (moved - moved[known[np.argmin(np.abs(known - frame))]]) @ quaternion_to_matrix(level).T
-        somewhere = np.isfinite(moved).all(axis=1, keepdims=True)
+        position_known = np.isfinite(moved).all(axis=1, keepdims=True)
         return self.but(
-            head_quat=turned, blendshapes=blendshapes, gaze=gaze, head_pos=np.where(somewhere, moved, 0.0),
+            head_quat=turned, blendshapes=blendshapes, gaze=gaze, head_pos=np.where(position_known, moved, 0.0),
             meta={**self.meta, "neutral": "rest"}, **dict.fromkeys(OPTIONAL),
         )  # fmt: skip
 
     def at_rate(self, rate: float) -> MotionClip:
-        """The motion at ``rate`` frames per second, from its first to its last frame; its neutral stays the same moment.
+        """Resamples to ``rate`` frames per second from the first to the last frame; the neutral remains the same moment.
 
-        Raises :class:`InvalidInput` for an impossible rate and :class:`InvalidMotion` when there would be too many frames.
+        Raises :class:`InvalidInput` for a rate out of range and :class:`InvalidMotion` for too many frames.
         """
         if not SLOWEST <= rate <= FASTEST:
             raise InvalidInput(f"{rate} frames per second is out of range", f"use {SLOWEST:g} to {FASTEST:g}")
@@ -217,15 +220,15 @@ class MotionClip:
         return clip.resampled(np.minimum(wanted, self.time[-1])).but(time=wanted)
 
     def holes(self) -> Array:
-        """Indexes (K,) of the frames after which frames are missing."""
+        """Returns the indices (K,) of the frames before each hole."""
         steps = np.diff(self.time)
         usual = np.median(steps) if len(steps) else 0.0
         return np.flatnonzero(steps > max(HOLE, HOLE_STEPS * usual))
 
     def resampled(self, time: Array) -> MotionClip:
-        """The motion at other seconds (N,): slerp for the head, linear elsewhere; across holes as :func:`way_across` says.
+        """Resamples to other seconds (N,): slerp for the head, linear otherwise; across holes by :func:`way_across`.
 
-        Frames outside the clip hold its ends. They and those inside a hole are marked not valid.
+        Frames outside the clip hold its ends. They and those inside holes become invalid.
         """
         wanted = np.asarray(time, np.float64)
         right = np.clip(np.searchsorted(self.time, wanted), 0, len(self) - 1)
@@ -243,7 +246,7 @@ class MotionClip:
 
         seen = self.valid[left] & self.valid[right] & (inside & ~gap)[:, None]
         meta = dict(self.meta)
-        if type(meta["neutral"]) is int and 0 <= meta["neutral"] < len(self):  # the same moment, in the new frames
+        if type(meta["neutral"]) is int and 0 <= meta["neutral"] < len(self):  # the same moment among the new frames
             meta["neutral"] = int(np.argmin(np.abs(wanted - self.time[meta["neutral"]])))
         extra: dict[str, Any] = {name: linear(value) for name in OPTIONAL if (value := getattr(self, name)) is not None}
         return replace(
@@ -260,12 +263,12 @@ class MotionClip:
         )
 
     def to_bytes(self) -> bytes:
-        """The clip as the content of a ``.motion.npz`` file; equal clips give equal bytes."""
+        """Returns the content of a ``.motion.npz`` file; deterministic."""
         return pack({name: getattr(self, name) for name in REQUIRED + OPTIONAL if getattr(self, name) is not None}, self.meta)
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str = "motion") -> MotionClip:
-        """Read the content of a ``.motion.npz`` file. Raises :class:`InvalidMotion`, naming ``name``."""
+        """Reads the content of a ``.motion.npz`` file. Raises :class:`InvalidMotion` that contains ``name``."""
         arrays, meta = unpack(content, name)
         missing = [key for key in REQUIRED if key not in arrays]
         if missing:
@@ -273,7 +276,7 @@ class MotionClip:
         return cls(**arrays, meta=meta)
 
     def save(self, path: Path | str) -> None:
-        """Write ``.motion.npz``, whole or not at all. Raises :class:`NotWritable`."""
+        """Writes ``.motion.npz`` atomically. Raises :class:`NotWritable`."""
         target = Path(path)
         try:
             write_whole(target, self.to_bytes())
@@ -282,13 +285,13 @@ class MotionClip:
 
     @classmethod
     def load(cls, path: Path | str) -> MotionClip:
-        """Read a ``.motion.npz`` file. Raises :class:`InvalidMotion`."""
+        """Reads a ``.motion.npz`` file. Raises :class:`InvalidMotion`."""
         source = Path(path)
         try:
             if not source.is_file():
                 raise InvalidMotion(f"cannot read {source}: {'not a file' if source.exists() else 'no such file'}", "check the path")
             size = source.stat().st_size
-            if not size:  # of the system's own files, too, some of which never answer
+            if not size:  # also rejects system files, some of which block on reading
                 raise InvalidMotion(f"{source.name}: the file is empty", "export the motion again, or choose another file")
             if size > LARGEST_FILE:
                 raise InvalidMotion(f"{source.name} is too large for a motion of {MAX_FRAMES} frames", "use a shorter take")

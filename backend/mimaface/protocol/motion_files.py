@@ -1,4 +1,4 @@
-"""The content of ``.motion.npz`` files: numpy arrays in a zip, whose sizes are checked before anything is unpacked."""
+"""Content of ``.motion.npz`` files: numpy arrays in a zip, with sizes checked before unpacking."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .texts import shown, some
 
 Array = NDArray[Any]
 SCHEMA_VERSION = 2
-FIRST_NAMES = {"actions": "blendshapes", "action_names": "blendshape_names"}  # what schema 1 called these arrays
+FIRST_NAMES = {"actions": "blendshapes", "action_names": "blendshape_names"}  # names of these arrays in schema 1
 MAX_FRAMES = 200_000
-LARGEST_META = 4 << 20  # bytes unpacked of the texts; a clip's meta has some hundreds, its blendshape names 5,000
-TRIES = 3  # of an array whose header Python fails to parse; seen once in a run of all tests
-LARGEST_FILE = 5 << 28  # bytes, packed or unpacked; 200,000 frames with landmarks have 1.2 GB
-# values of one frame, by array
+LARGEST_META = 4 << 20  # unpacked bytes of a text; a clip's meta takes some hundreds, its blendshape names 5,000
+PARSE_ATTEMPTS = 3  # attempts at an array whose header Python fails to parse, which occurs under threads
+LARGEST_FILE = 5 << 28  # bytes, packed or unpacked; 200,000 frames with landmarks take 1.2 GB
+# values per frame of each array
 VALUES = {
     "time": 1, "blendshapes": len(BLENDSHAPE_NAMES), "head_quat": 4, "head_pos": 3, "gaze": 4, "valid": 3, "confidence": 3,
     "landmarks": 478 * 3, "expression_bfm": 64, "gaze_d3dfr": 4,
@@ -31,7 +31,7 @@ TEXTS = ("meta", "blendshape_names")
 
 
 def pack(arrays: dict[str, Array], meta: dict[str, Any]) -> bytes:
-    """The file's content; equal arrays give equal bytes."""
+    """Returns the file's content; deterministic."""
     whole = {**arrays, "blendshape_names": np.array(BLENDSHAPE_NAMES), "meta": np.array(json.dumps(meta, sort_keys=True))}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -43,9 +43,9 @@ def pack(arrays: dict[str, Array], meta: dict[str, Any]) -> bytes:
 
 
 def unpack(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Known arrays with the blendshapes in our order, and meta; members of other names are not even unpacked.
+    """Returns the known arrays, with blendshapes in the order of ``BLENDSHAPE_NAMES``, and meta; other members are not unpacked.
 
-    Raises :class:`InvalidMotion`, naming ``name``, for what is damaged, of a newer version, or larger than ``MAX_FRAMES`` frames are.
+    Raises :class:`InvalidMotion` that contains ``name`` for damaged files, newer versions, and more than ``MAX_FRAMES`` frames.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -53,12 +53,12 @@ def unpack(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, Any]]
             found = {FIRST_NAMES[key]: item for key, item in members.items() if key in FIRST_NAMES} | members
             if sum(found[key].file_size for key in VALUES if key in found) > LARGEST_FILE:
                 raise InvalidMotion(f"{name} is too large for a motion of {MAX_FRAMES} frames", "use a shorter take")
-            arrays = {key: _again(archive, found[key], key, name) for key in (*VALUES, *TEXTS) if key in found}
+            arrays = {key: _array_with_retry(archive, found[key], key, name) for key in (*VALUES, *TEXTS) if key in found}
         meta = json.loads(str(arrays.pop("meta", "{}")))
         names = [str(value) for value in arrays.pop("blendshape_names", np.array(BLENDSHAPE_NAMES)).reshape(-1)]
     except InvalidMotion:
         raise
-    except Exception as error:  # zip, npy headers and JSON each fail in their own many ways on damaged bytes
+    except Exception as error:  # zip, npy headers and JSON raise many kinds of errors on damaged bytes
         raise InvalidMotion(f"{name}: not a readable .motion.npz file ({shown(error, 80)})") from error
     if not isinstance(meta, dict) or type(meta.get("schema", 1)) is not int or not isinstance(meta.get("edits", []), list):
         raise InvalidMotion(f"{name}: not a motion file: meta is damaged")
@@ -75,16 +75,18 @@ def unpack(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, Any]]
     return arrays, meta
 
 
-def _again(archive: zipfile.ZipFile, item: zipfile.ZipInfo, key: str, name: str) -> Array:
-    """:func:`_array`, once more where Python itself failed: 3.11 has one count of nesting for all threads that parse, as numpy does a header."""
-    for _ in range(TRIES - 1):
+def _array_with_retry(archive: zipfile.ZipFile, item: zipfile.ZipInfo, key: str, name: str) -> Array:
+    """Calls :func:`_array`, repeatedly on SystemError: Python 3.11 shares one recursion count among threads that parse, as numpy
+    does for headers.
+    """
+    for _ in range(PARSE_ATTEMPTS - 1):
         with contextlib.suppress(SystemError):
             return _array(archive, item, key, name)
     return _array(archive, item, key, name)
 
 
 def _array(archive: zipfile.ZipFile, item: zipfile.ZipInfo, key: str, name: str) -> Array:
-    """One member, after its declared shape and type were found to be possible and to agree with its declared size."""
+    """Returns one member after validating its declared shape, type and size."""
     with archive.open(item) as stream:
         shape, dtype, header = _declared(stream)
     values = int(np.prod([int(side) for side in shape], dtype=object)) if shape else 1
@@ -101,7 +103,7 @@ def _array(archive: zipfile.ZipFile, item: zipfile.ZipInfo, key: str, name: str)
 
 
 def _declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and the length in bytes of an npy header."""
+    """Returns shape, type and length in bytes of an npy header."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)

@@ -1,8 +1,8 @@
-"""A thread that can be held where it runs no Python.
+"""A thread that can be stopped while it runs no Python.
 
-Blender lets go of Python's lock while an operator runs. When the operator was called with another context than the window's own, Blender
-goes on reading that context, a dictionary, and up to 5.0 (Python 3.11) takes the lock again only if no thread has it. While another thread
-of Python works, both change Python's memory at once, and Blender crashes.
+Blender releases Python's lock during an operator. If the operator was called with a context override, Blender keeps reading that
+dictionary and, up to 5.0 (Python 3.11), reacquires the lock only if no thread holds it. A Python thread that runs meanwhile
+corrupts memory, and Blender crashes.
 """
 
 from __future__ import annotations
@@ -12,36 +12,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-PATIENCE = 0.25  # seconds that a thread is waited for; more holds Blender up behind a slow disk, less leaves a thread at work
-STEP = 0.001  # seconds for the thread to get from its answer into its wait, which are neighbours; more only costs time
+HOLD_TIMEOUT = 0.25  # seconds to wait for the thread. Raised: Blender waits for slow disks; lowered: threads keep running
+STEP = 0.001  # seconds between the thread's release and its wait, which are adjacent instructions
 
 
 class Pause:
-    """Holds one thread at a time, which has agreed to call :meth:`point` between any two pieces of its work."""
+    """Holds one thread, which calls :meth:`point` between steps of its work."""
 
     def __init__(self) -> None:
         self._held: tuple[threading.Lock, threading.Lock] | None = None
 
     def point(self) -> None:
-        """On the thread: wait while it is held."""
+        """Called on the thread: waits while it is held."""
         held = self._held
         if held is not None:
-            reached, let_go = held
+            reached, release = held
             reached.release()
-            let_go.acquire()  # waits in C
+            release.acquire()  # waits in C
 
     @contextlib.contextmanager
     def hold(self, wake: Callable[[], None]) -> Iterator[bool]:
-        """Meanwhile the thread runs nothing; ``wake`` ends what it waits for. False: it did not come to a point within ``PATIENCE``."""
-        reached, let_go = threading.Lock(), threading.Lock()
+        """Context in which the thread runs nothing; ``wake`` ends its current wait. Yields False if it reached no point within
+        ``HOLD_TIMEOUT``.
+        """
+        reached, release = threading.Lock(), threading.Lock()
         reached.acquire()
-        let_go.acquire()
-        self._held = reached, let_go
+        release.acquire()
+        self._held = reached, release
         try:
             wake()
-            still = reached.acquire(timeout=PATIENCE)
+            still = reached.acquire(timeout=HOLD_TIMEOUT)
             time.sleep(STEP)
             yield still
         finally:
             self._held = None
-            let_go.release()
+            release.release()

@@ -1,11 +1,12 @@
-"""The points of a face that a hand may place, as lines that are drawn through them; docs/CONVENTIONS.md says where each is."""
+"""Points of a face that users may place, with the contours drawn through them; docs/CONVENTIONS.md defines their positions."""
 
 from __future__ import annotations
 
-OUTLINE = ("forehead", "temple.L", "side.L", "jaw.L", "chin.L", "chin", "chin.R", "jaw.R", "side.R", "temple.R")  # once around
+# clockwise, once around
+OUTLINE = ("forehead", "temple.L", "side.L", "jaw.L", "chin.L", "chin", "chin.R", "jaw.R", "side.R", "temple.R")
 EYE = ("eye.outer", "lid.upper.outer", "lid.upper", "lid.upper.inner", "eye.inner", "lid.lower", "eye.outer")
 LIPS = ("mouth.R", "lip.upper{}.R", "lip.upper{}", "lip.upper{}.L", "mouth.L", "lip.lower{}.L", "lip.lower{}", "lip.lower{}.R", "mouth.R")
-# chains of points; of a chain with the same end as its beginning, the last line closes it
+# chains of points; a chain whose ends are equal is closed
 CONTOURS: tuple[tuple[str, ...], ...] = (
     (*OUTLINE, OUTLINE[0]),
     *(tuple(f"brow.{part}.{side}" for part in ("outer", "middle", "inner")) for side in "LR"),

@@ -1,4 +1,5 @@
-"""Who listens at an address: a ZeroMQ peer greets at once and unasked, whatever its process is busy with; another program may stay silent."""
+"""Detection of peers that are not ZeroMQ: those greet immediately, however busy their process is; other programs may stay
+silent."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ import contextlib
 import socket
 import time
 
-# Seconds until a connection of our own looks whether anybody greets, and that one may be silent. A backend greets within milliseconds:
-# neither Python nor the work takes part. Less doubts one on an overloaded computer, more lets people wait for nobody.
+# Seconds until the probe connects, and of silence until the peer is rejected. A backend's I/O thread greets within milliseconds.
+# Lowered: overloaded backends are rejected; raised: users wait longer for an error.
 LOOK_AFTER, SILENT_AFTER = 0.4, 0.6
 
 
 class Probe:
-    """A connection that only listens. It is opened when the greeting of the backend is late, and waits for nothing."""
+    """A second, receive-only connection, opened when the backend's greeting is late. Never blocks."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = host, port
@@ -21,7 +22,7 @@ class Probe:
         self._heard = False
 
     def is_silent(self) -> bool:
-        """Whether somebody has taken the connection, and said and refused nothing, for ``SILENT_AFTER`` seconds."""
+        """Returns whether a peer accepted the connection and sent nothing for ``SILENT_AFTER`` seconds."""
         now = time.monotonic()
         if self._heard or now - self._begun < LOOK_AFTER:
             return False
@@ -33,11 +34,11 @@ class Probe:
                 self._socket.connect_ex(self._address)
         try:
             self._socket.getpeername()
-            self._socket.recv(1)  # a byte, or the end
+            self._socket.recv(1)  # a byte, or the end of the stream
             self._heard = True
         except BlockingIOError:
             return now - self._opened > SILENT_AFTER
-        except OSError:  # not taken, or refused, which the true connection finds out, too
+        except OSError:  # not accepted, or refused, which the main connection detects as well
             return False
         return False
 

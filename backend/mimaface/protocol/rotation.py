@@ -1,4 +1,4 @@
-"""Rotations of the head and the eyes. Quaternions are (…, 4) as w, x, y, z; angles are radians; see docs/CONVENTIONS.md."""
+"""Rotations of head and eyes. Quaternions are (…, 4) as w, x, y, z; angles in radians; see docs/CONVENTIONS.md."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
-PROFILE = 0.17  # of the line between the eyes that is seen, below which it says nothing of the tilt: a head turned by 80° and more
+# projected length of the line between the eyes below which the crown defines the tilt: a head turned by 80° and more
+PROFILE = 0.17
 
 
 def quaternion_multiply(left: ArrayLike, right: ArrayLike) -> Array:
-    """Hamilton product (…, 4) × (…, 4) → (…, 4): first ``right``, then ``left``."""
+    """Hamilton product (…, 4) × (…, 4) → (…, 4): ``right`` is applied first."""
     a, b = np.asarray(left, float), np.asarray(right, float)
     w1, x1, y1, z1 = np.moveaxis(a, -1, 0)
     w2, x2, y2, z2 = np.moveaxis(b, -1, 0)
@@ -28,7 +29,7 @@ def quaternion_multiply(left: ArrayLike, right: ArrayLike) -> Array:
 
 
 def quaternion_conjugate(quaternion: ArrayLike) -> Array:
-    """The inverse of unit quaternions (…, 4)."""
+    """Returns the inverse of unit quaternions (…, 4)."""
     return np.asarray(np.asarray(quaternion, float) * np.array([1.0, -1.0, -1.0, -1.0]))
 
 
@@ -91,11 +92,12 @@ def matrix_to_head_angles(matrix: ArrayLike) -> Array:
 
 
 def tilt_of(quaternion: ArrayLike) -> Array:
-    """The turn about the line of sight (4,) by which a head ``quaternion`` (4,), head → camera, is tilted in its picture.
+    """Returns the rotation about the line of sight (4,) by which a head ``quaternion`` (4,), head → camera, is tilted in its
+    picture.
 
-    Undone, the eyes are level and the crown is up: the head's levelled frame, in which moves of a head are told and made. A head
-    that lies is tilted by 90°, one that is upside down by 180°, one that has only turned and nodded not at all. Of a profile, whose
-    eyes are one behind the other, the crown says it.
+    Its inverse levels the eyes with the crown up: the head's levelled frame, in which relative motion is expressed. A lying head
+    is tilted by 90°, an upside-down one by 180°, one that only turned and nodded by 0°. For profiles, whose eyes overlap, the
+    crown defines the tilt.
     """
     matrix = quaternion_to_matrix(quaternion)
     across, up = matrix[:2, 0], matrix[:2, 1]
@@ -106,12 +108,12 @@ def tilt_of(quaternion: ArrayLike) -> Array:
 
 
 def turned_frame(turn: ArrayLike, quaternion: ArrayLike) -> Array:
-    """Rotations ``quaternion`` (…, 4) told in a frame that itself is turned by ``turn`` (4,): turn · q · turn⁻¹."""
+    """Expresses rotations ``quaternion`` (…, 4) in a frame rotated by ``turn`` (4,): turn · q · turn⁻¹."""
     return quaternion_multiply(quaternion_multiply(turn, quaternion), quaternion_conjugate(turn))
 
 
 def continuous_quaternions(quaternions: ArrayLike) -> Array:
-    """Flip signs of (T, 4) unit quaternions so that neighbours are on the same hemisphere, as interpolation needs."""
+    """Flips signs of (T, 4) unit quaternions so that neighbours are on one hemisphere, for interpolation."""
     q = np.array(quaternions, float)
     if len(q) > 1:
         flips = np.cumprod(np.where(np.sum(q[1:] * q[:-1], axis=-1) < 0, -1.0, 1.0))
@@ -120,7 +122,7 @@ def continuous_quaternions(quaternions: ArrayLike) -> Array:
 
 
 def slerp(start: ArrayLike, end: ArrayLike, fraction: ArrayLike) -> Array:
-    """Spherical interpolation of unit quaternions (…, 4) at ``fraction`` (…) in [0, 1], the short way (Shoemake 1985)."""
+    """Spherical interpolation of unit quaternions (…, 4) at ``fraction`` (…) in [0, 1] along the shorter arc (Shoemake 1985)."""
     a, b, t = np.asarray(start, float), np.asarray(end, float), np.asarray(fraction, float)[..., None]
     cosine = np.sum(a * b, axis=-1, keepdims=True)
     b, cosine = np.where(cosine < 0, -b, b), np.abs(cosine)

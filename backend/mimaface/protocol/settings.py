@@ -1,4 +1,4 @@
-"""What a render is asked to do. The settings travel with the job and are part of its identity."""
+"""Render settings, sent with a job and part of its identity."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 from .errors import InvalidInput
 
 STANDARD = "standard"
-QUALITIES = ("draft", STANDARD, "final")  # what each means is part of a model: mimaface.model.config.Quality
-BODY_FOLLOWS = 1.0  # of 0 to 1, where nobody says otherwise: what six filmed people look most like. Higher: shoulders go further with the head
+QUALITIES = ("draft", STANDARD, "final")  # mimaface.model.config.Quality defines them per model
+BODY_FOLLOWS = 1.0  # default, 0 to 1; chosen as the closest to six filmed people. Raised: shoulders follow the head further
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """Settings of one render.
+    """Settings of a render.
 
-    engine      which generator: "proxy" (the projected photo), "demo" (the small diffusion model that is shipped) or "released"
-    size        pixels of the longer side of the output frame; 0 = the photograph's own size
-    framing     "photo": the whole photograph with the face pasted back; "face": the square crop around the head
-    transparent PNG with alpha: everything but the person is transparent; a photograph with alpha keeps it anyway
-    absolute    apply head and expression as recorded, not relative to the neutral frame
-    seed        0 … 2⁶³−1
-    face        which face of the picture, largest first
-    watermark   frames carry an imperceptible watermark that says how they were made; without it they are for intermediate work
-    quality     one of ``QUALITIES``, for engines with a model: in how many steps it is sampled
-    body_follows  how far the shoulders go with a head that moves far, 0 (they stay) to 1; not with "released"
+      engine      renderer: "proxy" (the reprojected photograph), "demo" (the small diffusion model that is shipped) or "released"
+      size        pixels of the longer side of the output frame; 0 = the photograph's own size
+      framing     "photo": the whole photograph with the face pasted back; "face": the square crop around the head
+      transparent PNG with alpha: everything except the person is transparent; a photograph's own alpha is always kept
+      absolute    apply head and expression as recorded, not relative to the neutral frame
+      seed        0 … 2⁶³−1
+      face        index of the face in the picture, largest first
+      watermark   embeds an imperceptible provenance watermark; off only for intermediate work
+      quality     one of ``QUALITIES``: the sampling steps, for renderers with a model
+      body_follows  how far the shoulders follow a head that moves far, 0 (not at all) to 1; not with "released"
     """
 
     engine: str = "proxy"
@@ -58,7 +58,7 @@ class RenderSettings:
 
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> RenderSettings:
-        """Build from a message; fields of a newer version are ignored, wrong types raise :class:`InvalidInput`."""
+        """Builds settings from a message; fields of newer versions are ignored, wrong types raise :class:`InvalidInput`."""
         known: dict[str, Any] = {}
         for item in fields(cls):
             if item.name in values:

@@ -1,23 +1,24 @@
-"""Texts from files, made fit to be shown and sent: bounded in length and number, always encodable."""
+"""Texts from files, made safe to display and send: bounded in length and number, encodable."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-LONGEST_TEXT = 300  # letters of a warning; a sentence has 60 to 200
-MOST_TEXTS = 20  # warnings of one file; more are counted, not listed
+LONGEST_TEXT = 300  # characters of a warning; a sentence has 60 to 200
+MOST_TEXTS = 20  # warnings per file; further ones are only counted
 
 
 def shown(value: Any, longest: int = LONGEST_TEXT) -> str:
-    """``value`` as one line of at most ``longest`` letters that every encoding of Unicode can write."""
-    text = str(value)[: longest + 1].encode("utf-8", "replace").decode("utf-8", "replace")  # numpy's texts may hold more than Unicode
+    """Returns ``value`` as one line of at most ``longest`` characters that every Unicode encoding can write."""
+    # numpy strings may contain invalid Unicode
+    text = str(value)[: longest + 1].encode("utf-8", "replace").decode("utf-8", "replace")
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def shown_list(values: Iterable[Any]) -> list[str]:
-    """At most ``MOST_TEXTS`` texts as :func:`shown` makes them; the last says how many more there were."""
+    """Returns at most ``MOST_TEXTS`` texts made by :func:`shown`; the last one counts the rest."""
     texts: list[str] = []
     more = 0
     for value in values:
@@ -30,6 +31,6 @@ def shown_list(values: Iterable[Any]) -> list[str]:
 
 
 def some(names: list[str], most: int = 4) -> str:
-    """Names in a sentence: the first few, then how many more."""
+    """Returns the first few names for a sentence, and the number of the rest."""
     listed = ", ".join(shown(name, 40) for name in names[:most])
     return listed + (f" and {len(names) - most} more" if len(names) > most else "")
