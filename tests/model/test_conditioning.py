@@ -7,7 +7,7 @@ from mimaface.model.conditioning import (
     PREVIOUS_NOISE,
     Affinity,
     add_residual,
-    hand_over,
+    affinity_from,
     sample_affinity,
     stack_input,
 )
@@ -29,16 +29,16 @@ def test_channels_are_in_the_order_of_the_paper() -> None:
 def test_conditions_follow_the_configured_order_not_that_of_the_caller() -> None:
     first, second = clip(channels=1, seed=1), clip(channels=2, seed=2)
     order = (("render", 1), ("source", 2))
-    stacked = stack_input(clip(), {"source": second, "render": first}, hand_over(None, clip()), order)
+    stacked = stack_input(clip(), {"source": second, "render": first}, affinity_from(None, clip()), order)
     assert torch.equal(stacked[:, 4:5], first)
     assert torch.equal(stacked[:, 5:7], second)
 
 
 def test_a_missing_or_misshapen_condition_is_named() -> None:
     with pytest.raises(InvalidInput, match="source is missing"):
-        stack_input(clip(), {}, hand_over(None, clip()), (("source", 4),))
+        stack_input(clip(), {}, affinity_from(None, clip()), (("source", 4),))
     with pytest.raises(InvalidInput, match="source has shape"):
-        stack_input(clip(), {"source": clip(frames=2)}, hand_over(None, clip()), (("source", 4),))
+        stack_input(clip(), {"source": clip(frames=2)}, affinity_from(None, clip()), (("source", 4),))
 
 
 def test_a_correction_is_added_to_the_condition_that_is_named() -> None:
@@ -50,7 +50,7 @@ def test_a_correction_is_added_to_the_condition_that_is_named() -> None:
 
 
 def test_the_first_clip_knows_nothing() -> None:
-    latents, mask = hand_over(None, clip())
+    latents, mask = affinity_from(None, clip())
     assert not latents.any()
     assert not mask.any()
     assert mask.shape == (2, 1, 3, 5, 6)
@@ -58,7 +58,7 @@ def test_the_first_clip_knows_nothing() -> None:
 
 def test_handed_over_latents_open_the_clip_and_the_rest_is_zero() -> None:
     previous = clip(frames=2, seed=5)
-    latents, mask = hand_over(previous, clip(frames=5))
+    latents, mask = affinity_from(previous, clip(frames=5))
     assert torch.equal(latents[:, :, :2], previous)
     assert (mask[:, :, :2] == 1).all()
     assert not latents[:, :, 2:].any()
@@ -68,7 +68,7 @@ def test_handed_over_latents_open_the_clip_and_the_rest_is_zero() -> None:
 @pytest.mark.parametrize("previous", [clip(frames=4), clip(channels=3), clip(batch=1)])
 def test_latents_that_do_not_fit_are_refused(previous: torch.Tensor) -> None:
     with pytest.raises(InvalidInput, match="do not fit"):
-        hand_over(previous, clip(frames=3))
+        affinity_from(previous, clip(frames=3))
 
 
 @pytest.mark.parametrize(("frames", "most"), [(1, 0), (3, 0), (4, 1), (12, 3)])

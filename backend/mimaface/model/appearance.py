@@ -1,4 +1,4 @@
-"""MIA: the source's appearance, modulated by the motion, as context of the U-Net (spec 1.2), and the released variant (1.8)."""
+"""MIA: the source's appearance, modulated by motion, as the U-Net's context (spec 1.2), and the released variant (spec 1.8)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RELEASED_SIGNAL_NAMES = {
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm block: self-attention with fused query, key, value, then an exact GELU MLP of four times the width."""
+    """Pre-norm transformer block: self-attention with fused query, key, value, then an exact GELU MLP of four times the width."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -47,9 +47,9 @@ class TransformerBlock(nn.Module):
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
-    """softmax(q·kᵀ/√d)·v for (N, L, W), (N, S, W), (N, S, W) → (N, L, W), heads side by side in W.
+    """softmax(q·kᵀ/√d)·v for (N, L, W), (N, S, W), (N, S, W) → (N, L, W), heads concatenated in W.
 
-    1/⁴√d goes to q and to k, so that their product does not overflow in half precision, as in the released adapter.
+    q and k are each scaled by 1/⁴√d against overflow in half precision, as in the released adapter.
     """
     queries, keys, values = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (queries, keys, values))
     scale = queries.shape[-1] ** -0.25
@@ -76,7 +76,7 @@ class Adapter(nn.Module):
 class MotionModulation(nn.Module):
     """Eq. 1: e'_tex = e_tex + CrossAttn(e_tex, [ρ; β; g]), one token per signal: linear embedding + learned type embedding.
 
-    Departures: several heads, and a LayerNorm on e_tex before the queries (CLIP's last layer is not normalised).
+    Departures: multiple heads, and a LayerNorm on e_tex before the queries (CLIP's last layer is not normalised).
     """
 
     def __init__(self, width: int, heads: int, signals: tuple[Signal, ...]) -> None:
@@ -100,7 +100,7 @@ class MotionModulation(nn.Module):
 
 
 class ModulatedAppearance(nn.Module):
-    """The paper's MIA: class token as identity, patch tokens modulated by the motion of each frame."""
+    """The paper's MIA: class token as identity, patch tokens modulated by each frame's motion."""
 
     def __init__(self, config: AppearanceConfig) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class ModulatedAppearance(nn.Module):
 
 
 class ConcatenatedAppearance(nn.Module):
-    """The released checkpoint: every signal and every vision token through its own linear layer, side by side (spec 1.8)."""
+    """The released checkpoint's variant: each signal and each vision token has its own linear layer; concatenated (spec 1.8)."""
 
     def __init__(self, config: AppearanceConfig) -> None:
         super().__init__()
@@ -139,14 +139,14 @@ class ConcatenatedAppearance(nn.Module):
 
 
 def build_appearance(config: AppearanceConfig) -> ModulatedAppearance | ConcatenatedAppearance:
-    """The appearance module of a configuration, freshly initialised."""
+    """Returns a configuration's appearance module with initial weights."""
     return ModulatedAppearance(config) if config.modulation == "cross_attention" else ConcatenatedAppearance(config)
 
 
 def per_frame(signals: Mapping[str, Tensor], wanted: tuple[Signal, ...]) -> tuple[dict[str, Tensor], int]:
-    """Scale the signals and flatten (B, F, n) to (B·F, n); a (B, n) signal holds for all F frames. Returns them and F.
+    """Scales the signals and flattens (B, F, n) to (B·F, n); a (B, n) signal is repeated for all F frames. Returns them and F.
 
-    Raises :class:`InvalidInput`, naming the signal that is missing or of another shape.
+    Raises :class:`InvalidInput` with the name of a missing or misshapen signal.
     """
     frames = max((value.shape[1] for value in signals.values() if value.ndim == 3), default=1)
     flat = {}
@@ -164,29 +164,29 @@ def per_frame(signals: Mapping[str, Tensor], wanted: tuple[Signal, ...]) -> tupl
 
 
 def repeat_frames(x: Tensor, frames: int) -> Tensor:
-    """(B, …) → (B·F, …), the F copies of a sample together."""
+    """(B, …) → (B·F, …), with the F copies of a sample adjacent."""
     return x[:, None].expand(-1, frames, *x.shape[1:]).flatten(0, 1)
 
 
 def averaged(context: Tensor, frames: int) -> Tensor:
-    """context (B·F, L, W) → the same shape, the mean over the frames of a clip in every frame (spec 1.8.4)."""
+    """context (B·F, L, W) → the same shape, each frame replaced by the clip's mean (spec 1.8.4)."""
     return repeat_frames(context.unflatten(0, (-1, frames)).mean(dim=1), frames)
 
 
 def drop_context(context: Tensor, frames: int, probability: float, generator: torch.Generator) -> Tensor:
-    """Zero the context (B·F, L, W) of whole samples: what guidance takes as unconditional (spec 1.5; 10 % of samples)."""
+    """Zeroes the context (B·F, L, W) of random samples, the unconditional input of guidance (spec 1.5; 10 % of samples)."""
     samples = context.shape[0] // frames
     kept = torch.rand(samples, generator=generator) >= probability
     return context * repeat_frames(kept.to(context.device, context.dtype), frames)[:, None, None]
 
 
 def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of the released ``mim.pth`` → those of :class:`ConcatenatedAppearance`. Unknown keys pass through unchanged."""
+    """Maps keys of the released ``mim.pth`` to those of :class:`ConcatenatedAppearance`. Unknown keys are unchanged."""
     return {_rename(key, released=False): value for key, value in weights.items()}
 
 
 def to_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of :class:`ConcatenatedAppearance` → those of the released ``mim.pth``."""
+    """Maps keys of :class:`ConcatenatedAppearance` to those of the released ``mim.pth``."""
     return {_rename(key, released=True): value for key, value in weights.items()}
 
 

@@ -1,4 +1,4 @@
-"""Autoencoders: Stable Diffusion's KL-VAE for ``sd15``, TAESD for its drafts, and a small one of ours for ``demo``."""
+"""Autoencoders: Stable Diffusion's KL-VAE for ``sd15``, TAESD for its drafts, and a small one for ``demo``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mimaface.protocol.errors import InternalError, InvalidCheckpoint
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(SiLU(conv(SiLU(x)))), the last convolution zero at the start."""
+    """x + conv(SiLU(conv(SiLU(x)))), with the last convolution initialised to zero."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -43,11 +43,12 @@ class Decoded:
 
 
 class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """A TAESD-class autoencoder: 8× down, no KL, and cheap at full resolution, where it works on 2 × 2 pixel blocks.
+    """A TAESD-class autoencoder: 8× downsampling, no KL term, and cheap at full resolution, where it works on 2 × 2 pixel blocks.
 
-    widths                  channels at 1/2, 1/4 and 1/8 of the image size
-    encoder_blocks, decoder_blocks   residual blocks at each of them
-    Latents have zero mean and unit deviation per channel once :meth:`set_statistics` has measured them.
+      widths                  channels at 1/2, 1/4 and 1/8 of the image size
+      encoder_blocks, decoder_blocks   residual blocks at each of them
+
+    Latents have zero mean and unit deviation per channel after :meth:`set_statistics`.
     """
 
     @register_to_config  # type: ignore[untyped-decorator, unused-ignore]
@@ -86,17 +87,17 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Mean and deviation (C,) of the encoder's raw latents over a data set; call once, after training."""
+        """Sets mean and deviation (C,) of the encoder's raw latents over a data set; call once, after training."""
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(std)
 
 
-Autoencoder: TypeAlias = Any  # one of these; diffusers' types do not say that they share encode, decode and config
+Autoencoder: TypeAlias = Any  # one of CLASSES; diffusers' types do not express their common encode, decode and config
 CLASSES: dict[str, type[Any]] = {item.__name__: item for item in (AutoencoderKL, AutoencoderTiny, SmallAutoencoder)}
 
 
 def build_autoencoder(config: Mapping[str, Any]) -> Autoencoder:
-    """The autoencoder that ``_class_name`` names, freshly initialised. Raises :class:`InvalidCheckpoint`."""
+    """Returns the autoencoder of class ``_class_name`` with initial weights. Raises :class:`InvalidCheckpoint`."""
     name = config.get("_class_name", "AutoencoderKL")
     if name not in CLASSES:
         raise InvalidCheckpoint(f"autoencoder class {name!r} is unknown", f"known are {', '.join(CLASSES)}")
@@ -105,7 +106,7 @@ def build_autoencoder(config: Mapping[str, Any]) -> Autoencoder:
 
 
 def downsampling(autoencoder: Autoencoder) -> int:
-    """Image pixels per latent pixel, along a side."""
+    """Returns image pixels per side of a latent pixel."""
     config = autoencoder.config
     if isinstance(autoencoder, SmallAutoencoder):
         return int(2 ** len(config.widths))
@@ -121,7 +122,7 @@ def encode_images(autoencoder: Autoencoder, images: Tensor) -> Tensor:
 
 
 def decode_latents(autoencoder: Autoencoder, latents: Tensor) -> Tensor:
-    """latents (N, C, h, w) → RGB (N, 3, H, W), clamped to [−1, 1]. Raises :class:`InternalError` where numbers overflowed."""
+    """latents (N, C, h, w) → RGB (N, 3, H, W), clamped to [−1, 1]. Raises :class:`InternalError` on overflow."""
     images: Tensor = autoencoder.decode(latents / float(autoencoder.config.scaling_factor)).sample
     if not bool(torch.isfinite(images).all()):
         raise InternalError(

@@ -1,4 +1,4 @@
-"""Reading and writing weights: safetensors, strictly, without a second copy in memory."""
+"""Reading and writing weights: safetensors, strict, without a second copy in memory."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from .motion_unet import sinusoids
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
 TRANSFORMERS_WEIGHTS = "model.safetensors"
-LARGEST_HEADER = 1 << 20  # bytes of a .safetensors file's table; that of all of Stable Diffusion has a tenth
-LET_GO = 1 << 28  # bytes read from a file until its pages are let go of. More: more memory while a model is converted
-LISTED = 8  # keys named in an error before "and n more"
+LARGEST_HEADER = 1 << 20  # bytes of a .safetensors header; all of Stable Diffusion's takes a tenth
+RELEASE_BYTES = 1 << 28  # bytes read from a file before its pages are released. Raised: more memory during conversion
+LISTED_KEYS = 8  # keys listed in an error before "and n more"
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises :class:`InvalidCheckpoint`, naming the file."""
+    """Reads a JSON object. Raises :class:`InvalidCheckpoint` with the file's path."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -46,23 +46,23 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object through a temporary name. Raises :class:`NotWritable`."""
+    """Writes a JSON object atomically. Raises :class:`NotWritable`."""
     _replacing(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
 
 
 def read_weights(path: Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors`` file, memory-mapped; floating ones converted one by one where ``dtype`` differs.
+    """Returns the tensors of a ``.safetensors`` file, memory-mapped; floating-point ones are converted one by one to ``dtype``.
 
-    Another suffix is read as a PyTorch archive of plain tensors, in which code never runs. Raises :class:`InvalidCheckpoint`.
+    Other suffixes are read as PyTorch archives of plain tensors, without executing code. Raises :class:`InvalidCheckpoint`.
     """
     if not path.is_file():
         raise InvalidCheckpoint(f"{path} is missing", "point at a complete checkpoint")
     if path.suffix == ".safetensors":
         return _read_safetensors(path, dtype)
     try:
-        # before PyTorch 1.6 archives were no zip files; those cannot be mapped, but are read as safely
+        # archives from before PyTorch 1.6 are not zip files and cannot be mapped; they are read as safely
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except UnpicklingError as error:  # PyTorch's own words advise to switch the protection off
+    except UnpicklingError as error:  # PyTorch's message recommends disabling the protection
         raise InvalidCheckpoint(
             f"{path} is damaged or holds more than weights; it is not opened, for a file of that kind can run code of its maker's",
             "download it again, or take the .safetensors file of the same model",
@@ -87,9 +87,9 @@ def _read_safetensors(path: Path, dtype: torch.dtype | None) -> dict[str, Tensor
                 return {name: file.get_tensor(name) for name in names}
         weights = {}
         while names:
-            with safe_open(path, "pt") as file:  # opened anew now and then, so that pages of converted tensors are let go of
+            with safe_open(path, "pt") as file:  # reopened periodically, which releases the pages of converted tensors
                 read = 0
-                while names and read < LET_GO:
+                while names and read < RELEASE_BYTES:
                     value = file.get_tensor(names[0])
                     weights[names.popleft()] = _converted(value, dtype)
                     read += value.nbytes
@@ -99,7 +99,7 @@ def _read_safetensors(path: Path, dtype: torch.dtype | None) -> dict[str, Tensor
 
 
 def _check_header(path: Path) -> None:
-    """Refuse a table of contents that no model has: the library takes a minute over one of a million names."""
+    """Rejects headers larger than any model's: the library needs a minute for one with a million names."""
     with path.open("rb") as file:
         start = file.read(8)
     size = int.from_bytes(start, "little")
@@ -112,7 +112,7 @@ def _converted(value: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
-    """Write a ``.safetensors`` file through a temporary name. Raises :class:`NotWritable`."""
+    """Writes a ``.safetensors`` file atomically. Raises :class:`NotWritable`."""
     content = {key: _converted(value.detach().cpu(), dtype).contiguous() for key, value in weights.items()}
     _replacing(path, lambda part: save_file(content, part, metadata={"format": "pt"}))
 
@@ -127,7 +127,7 @@ def _replacing(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def check_weights(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> None:
-    """Raise :class:`InvalidCheckpoint` that lists missing and unexpected keys and wrong shapes, if there are any."""
+    """Raises :class:`InvalidCheckpoint` with the missing and unexpected keys and wrong shapes, if any."""
     missing = sorted(expected.keys() - found.keys())
     unexpected = sorted(found.keys() - expected.keys())
     shapes = [
@@ -136,7 +136,7 @@ def check_weights(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], w
         if found[key].shape != expected[key].shape
     ]
     complaints = [
-        f"{len(keys)} {what}: {', '.join(keys[:LISTED])}{f' and {len(keys) - LISTED} more' if len(keys) > LISTED else ''}"
+        f"{len(keys)} {what}: {', '.join(keys[:LISTED_KEYS])}{f' and {len(keys) - LISTED_KEYS} more' if len(keys) > LISTED_KEYS else ''}"
         for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
         if keys
     ]
@@ -145,23 +145,23 @@ def check_weights(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], w
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
-    """Give a module, on the meta device or not, these weights themselves, not a copy. Strict; see :func:`check_weights`."""
+    """Assigns weights to a module, on the meta device or not, without copying. Strict; see :func:`check_weights`."""
     check_weights(module.state_dict(), weights, where)
     module.load_state_dict(weights, strict=True, assign=True)
     _rebuild_tables(module)
     hollow = [name for name, value in (*module.named_parameters(), *module.named_buffers()) if value.is_meta]
     if hollow:
-        raise InternalError(f"{where}: no values for {', '.join(hollow[:LISTED])}")
+        raise InternalError(f"{where}: no values for {', '.join(hollow[:LISTED_KEYS])}")
 
 
 def without_memory(build: Callable[[], Module]) -> Module:
-    """Build a module on the meta device: shapes only, to be filled by :func:`load_weights`."""
+    """Builds a module on the meta device: shapes only, for :func:`load_weights`."""
     with torch.device("meta"):
         return build()
 
 
 def _rebuild_tables(module: nn.Module) -> None:
-    """Buffers that no checkpoint holds, because they follow from the configuration; in the dtype of the weights."""
+    """Rebuilds buffers that follow from the configuration and are not in checkpoints, in the dtype of the weights."""
     dtype = next(module.parameters()).dtype
     for part in module.modules():
         for name, value in part.named_buffers(recurse=False):

@@ -1,4 +1,4 @@
-"""ICA: the U-Net's input channels, and how one clip hands its last frames to the next (spec 1.1, 1.3)."""
+"""ICA: the U-Net's input channels, and the affinity of a clip to the previous one (spec 1.1, 1.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREVIOUS_NOISE = 0.1  # standard deviation of the noise on s in training (Eq. 4)
 
 
 class Affinity(NamedTuple):
-    """What a clip knows of the clip before it: latents s (B, C, F, h, w), zero where unknown; mask m (B, 1, F, h, w)."""
+    """Inputs from the previous clip: latents s (B, C, F, h, w), zero where unknown; mask m (B, 1, F, h, w)."""
 
     latents: Tensor
     mask: Tensor
@@ -23,10 +23,10 @@ class Affinity(NamedTuple):
 def stack_input(
     noisy: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, order: tuple[tuple[str, int], ...]
 ) -> Tensor:
-    """noisy (B, C, F, h, w) and conditions name → (B, c, F, h, w), in ``order``, then s and m → (B, channels, F, h, w).
+    """Concatenates noisy (B, C, F, h, w), conditions name → (B, c, F, h, w) in ``order``, s and m → (B, channels, F, h, w).
 
-    For the SD sizes that is noisy 4, render 4, s 4, m 1 = 13 channels. Raises :class:`InvalidInput` for a condition that is
-    missing or of another shape.
+    For SD sizes that is noisy 4, render 4, s 4, m 1 = 13 channels. Raises :class:`InvalidInput` for a missing or misshapen
+    condition.
     """
     parts = [noisy]
     for name, channels in order:
@@ -40,14 +40,15 @@ def stack_input(
 
 
 def add_residual(output: Tensor, conditions: Mapping[str, Tensor], name: str) -> Tensor:
-    """The prediction (B, C, F, h, w): the condition ``name`` plus the network's output (B, C, F, h, w); the output itself for ""."""
+    """Returns the prediction (B, C, F, h, w): the condition ``name`` plus the network's output, or the output alone for ""."""
     return conditions[name].to(output.dtype) + output if name else output
 
 
-def hand_over(previous: Tensor | None, like: Tensor) -> Affinity:
-    """At inference: the last k denoised latents of the clip before, (B, C, k, h, w), open a clip shaped ``like`` (B, C, F, h, w).
+def affinity_from(previous: Tensor | None, like: Tensor) -> Affinity:
+    """Returns the affinity at inference: the last k denoised latents of the previous clip, (B, C, k, h, w), at the start of a
+    clip shaped ``like`` (B, C, F, h, w).
 
-    None is the first clip of a shot: nothing is known. Raises :class:`InvalidInput` for more frames than the clip has.
+    None for the first clip of a shot, with an empty mask. Raises :class:`InvalidInput` if k exceeds F.
     """
     latents = torch.zeros_like(like)
     mask = torch.zeros_like(like[:, :1])
@@ -62,9 +63,10 @@ def hand_over(previous: Tensor | None, like: Tensor) -> Affinity:
 
 
 def sample_affinity(latents: Tensor, generator: torch.Generator) -> Affinity:
-    """In training, Eq. 3–4: k ~ Uniform{0, …, ⌊F/4⌋} per sample; s[:k] = ground-truth latents + N(0, 0.1²), m[:k] = 1.
+    """Samples the affinity in training, Eq. 3–4: k ~ Uniform{0, …, ⌊F/4⌋} per sample; s[:k] = ground truth + N(0, 0.1²), m[:k] =
+    1.
 
-    latents (B, C, F, h, w), the ground truth. Numbers are drawn on the generator's device.
+    latents (B, C, F, h, w), the ground truth. Random numbers are drawn on the generator's device.
     """
     samples, _, frames, _, _ = latents.shape
     k = torch.randint(0, frames // 4 + 1, (samples,), generator=generator, device=generator.device)

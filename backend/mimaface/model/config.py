@@ -1,7 +1,7 @@
-"""Configuration of the model family: frozen dataclasses, saved inside the checkpoint, three named instances. No torch.
+"""Configuration of the model family: frozen dataclasses, stored in the checkpoint; no torch.
 
-Sizes are data: nothing in the code asks which instance it runs. ``unet``, ``vae`` and ``vision`` are the configurations of
-diffusers and transformers themselves; in a checkpoint each lies in its part's own folder, so that hub tools read them.
+Sizes are data: no code depends on the instance. ``unet``, ``vae`` and ``vision`` are configurations of diffusers and
+transformers; in a checkpoint each is in its part's own folder, where hub tools read it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from mimaface.protocol.settings import QUALITIES, STANDARD
 MOTION_SIGNALS = ("rotation", "translation", "expression", "gaze")
 MOTION_SPACES = ("anny", "bfm2009")
 PARTS = ("unet", "vae", "vision")
-TOLD_APART = tuple(name for name in QUALITIES if name != STANDARD)  # qualities of which a model says what they mean
+# qualities that a model defines; standard is the sampler's own
+CONFIGURABLE_QUALITIES = tuple(name for name in QUALITIES if name != STANDARD)
 EARLIER_NAMES = {"corrects": "residual_of", "photo_decoder": "refiner"}  # of fields, in checkpoints of earlier versions
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One conditioning vector: its name, length, and the factor that brings it to about unit size."""
+    """A conditioning vector: its name, its length, and the factor that scales it to about unit size."""
 
     name: str
     size: int
@@ -33,13 +34,13 @@ class Signal:
 
 @dataclass(frozen=True)
 class AppearanceConfig:
-    """How the source portrait and the motion become the U-Net's context (spec 1.2; ``concat`` is spec 1.8).
+    """Mapping from source portrait and motion to the U-Net's context (spec 1.2; ``concat`` is spec 1.8).
 
-    modulation          "cross_attention" (paper, Eq. 1) or "concat" (the released checkpoint)
-    identity            where the identity token comes from: "clip_class_token" or "curricularface"
-    context_per_frame   False averages the context over the frames of a clip, as the released code does
-    signals             the vectors that become tokens, in the order of the tokens
-    token_width         width of the vision encoder's tokens; context_width that of the U-Net's cross-attention
+      modulation          "cross_attention" (paper, Eq. 1) or "concat" (the released checkpoint)
+      identity            source of the identity token: "clip_class_token" or "curricularface"
+      context_per_frame   False averages the context over the frames of a clip, as the released code does
+      signals             the vectors that become tokens, in the order of the tokens
+      token_width         width of the vision encoder's tokens; context_width that of the U-Net's cross-attention
     """
 
     modulation: str
@@ -71,7 +72,7 @@ class AppearanceConfig:
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """The noise schedule that the network was trained with, and how to sample by default (spec 1.6)."""
+    """Noise schedule of training and the default sampler (spec 1.6)."""
 
     method: str = "euler"  # euler | ddim
     steps: int = 25
@@ -96,8 +97,9 @@ class SamplerConfig:
 
 @dataclass(frozen=True)
 class Quality:
-    """What a user's choice of quality means for a model: steps and guidance of its sampler. With no step a frame is the model's reprojected
-    photograph as it is, for models that have one (``residual_of``)."""
+    """Sampling steps and guidance of a quality. With 0 steps a frame is the model's reprojection, for models with
+    ``residual_of``.
+    """
 
     steps: int
     guidance: float = 1.0
@@ -105,14 +107,14 @@ class Quality:
 
 @dataclass(frozen=True)
 class RefinerConfig:
-    """The refiner's widths, and the ranges that its output is scaled to: they belong to its weights.
+    """The refiner's widths and output ranges, which belong to its weights.
 
-    fine_width, width  channels at twice the latents' size and at their size
-    flow               largest displacement, pixels of the generated picture
-    steepness          of displacements against the network's output, so that they are learned as fast as light
-    gain, bias         on the photographed person: largest |log| of the factor, largest amount added to RGB in [0, 1]
-    inpainted_gain, inpainted_bias  the same for the head's inpainted pixels: any colour
-    hue                scale of the gain's chroma; larger values gave coloured speckles in hair
+      fine_width, width  channels at twice the latents' size and at their size
+      flow               largest displacement, pixels of the generated picture
+      steepness          slope of displacement against the network's output; equalises the learning rates of displacement and light
+      gain, bias         on the photographed person: largest |log| of the factor, largest offset to RGB in [0, 1]
+      inpainted_gain, inpainted_bias  the same for the head's inpainted pixels: any colour
+      hue                scale of the gain's chroma. Raised: coloured speckles in hair
     """
 
     fine_width: int = 24
@@ -128,15 +130,15 @@ class RefinerConfig:
 
 @dataclass(frozen=True)
 class MimaFaceConfig:
-    """The whole model. Raises :class:`InvalidCheckpoint` where two parts do not fit together.
+    """The whole model. Raises :class:`InvalidCheckpoint` if its parts are inconsistent.
 
-    image_size      pixels of the square that is generated
-    motion_space    "anny" (ARKit blendshapes) or "bfm2009" (64 expression coefficients)
-    conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; after
-                    them come the latents and the mask of the previous clip (ICA), always last
-    residual_of     condition to which the prediction is a residual; "" for direct prediction
-    refiner         the network that warps and relights the reprojected photograph; None for a model that has none
-    qualities       what "draft" and "final" mean; "standard" is the sampler's own steps and ``guidance``
+      image_size      pixels per side of the generated square
+      motion_space    "anny" (ARKit blendshapes) or "bfm2009" (64 expression coefficients)
+      conditions      latent-sized inputs beside the noisy latent, (name, channels) in the order of the U-Net's input; followed by
+                      latents and mask of the previous clip (ICA)
+      residual_of     condition to which the prediction is a residual; "" for direct prediction
+      refiner         the network that warps and relights the reprojection; None for a model without one
+      qualities       definitions of "draft" and "final"; "standard" is the sampler's own steps and ``guidance``
     """
 
     name: str
@@ -196,20 +198,20 @@ class MimaFaceConfig:
         return self.latent_channels + sum(count for _, count in self.conditions) + self.affinity_channels
 
     def quality(self, name: str) -> Quality:
-        """What a quality means here; one that the model does not tell apart is as the standard."""
+        """Returns the definition of a quality; standard if the model does not define it."""
         return self.qualities.get(name, Quality(self.sampler.steps, self.guidance))
 
     def but(self, **changes: Any) -> MimaFaceConfig:
-        """A copy with some fields replaced, checked again."""
+        """Returns a validated copy with some fields replaced."""
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the parts, whose configurations lie in their own folders."""
+        """Returns all fields except the parts, whose configurations are in their own folders."""
         return {key: value for key, value in asdict(self).items() if key not in PARTS}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], where: str) -> MimaFaceConfig:
-        """Rebuild from ``config.json`` and the parts' own configurations. Raises :class:`InvalidCheckpoint`."""
+        """Rebuilds a configuration from ``config.json`` and those of its parts. Raises :class:`InvalidCheckpoint`."""
         values = {"qualities": {}, **{EARLIER_NAMES.get(name, name): value for name, value in values.items()}}
         expected = {item.name for item in fields(cls)} - set(PARTS)
         wrong = sorted(expected ^ set(values))
@@ -236,15 +238,15 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def quality_in(folder: Path, name: str) -> Quality | None:
-    """What a checkpoint folder says of a quality, read in no time; None where it says nothing, and for the standard."""
+    """Returns a checkpoint folder's definition of a quality without loading the model; None if undefined, and for standard."""
     try:
         return Quality(**json.loads((folder / "config.json").read_text(encoding="utf-8"))["qualities"][name])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # whoever loads the folder says what is wrong with it
+        return None  # loading the folder reports its problems
 
 
 def _quality(name: str, value: Quality | Mapping[str, Any], config: MimaFaceConfig) -> Quality:
-    _one_of("a quality", name, TOLD_APART)
+    _one_of("a quality", name, CONFIGURABLE_QUALITIES)
     quality = value if isinstance(value, Quality) else Quality(**value)
     fewest, most = 0 if config.residual_of else 1, config.sampler.train_steps
     if not fewest <= quality.steps <= most or quality.guidance < 1:
@@ -253,5 +255,5 @@ def _quality(name: str, value: Quality | Mapping[str, Any], config: MimaFaceConf
 
 
 def _frozen(value: Any) -> Any:
-    """JSON lists become tuples, so that a configuration equals itself after a round trip."""
+    """Converts JSON lists to tuples, so that a configuration equals itself after a round trip."""
     return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value

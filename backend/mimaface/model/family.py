@@ -1,4 +1,4 @@
-"""``MimaFaceModel``: the parts of one model together, from and to a folder that looks like a diffusers pipeline."""
+"""``MimaFaceModel``: all parts of a model, loaded from and saved to a folder in the layout of a diffusers pipeline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Part:
-    """Where a part's weights lie in its folder, and which library loads it by itself."""
+    """The file of a part's weights in its folder, and the library that loads it."""
 
     file: str
     library: str
@@ -37,12 +37,12 @@ PARTS = {
     "vae": Part(checkpoint.DIFFUSERS_WEIGHTS, "diffusers"),
     "vision": Part(checkpoint.TRANSFORMERS_WEIGHTS, "transformers"),
     "appearance": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.appearance"),
-    "refiner": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.refiner"),  # if a model has one
+    "refiner": Part(checkpoint.DIFFUSERS_WEIGHTS, "mimaface.model.refiner"),  # optional
 }
 
 
 class MimaFaceModel(nn.Module):
-    """The model family of spec 1, any instance. A fresh one has zero motion output and zero W_cond."""
+    """The model family of spec 1, any instance. A new one has zero motion output and zero W_cond."""
 
     def __init__(self, config: MimaFaceConfig) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class MimaFaceModel(nn.Module):
             initialise_for_training(self.unet, config.affinity_channels, bool(config.residual_of))
 
     def parts(self) -> dict[str, nn.Module]:
-        """The networks that this model has, by name."""
+        """Returns the networks of this model by name."""
         return {name: getattr(self, name) for name in PARTS if getattr(self, name) is not None}
 
     @property
     def latent_size(self) -> int:
-        """Side of the latents in pixels."""
+        """Latent pixels per side."""
         return self.config.image_size // downsampling(self.vae)
 
     def encode_images(self, images: Tensor) -> Tensor:
@@ -87,13 +87,14 @@ class MimaFaceModel(nn.Module):
     def network(
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
-        """Raw U-Net output (B, C, F, h, w) for noisy latents (B, C, F, h, w), before the residual is added; the other shapes as in
-        conditioning."""
+        """Returns the raw U-Net output (B, C, F, h, w) for noisy latents (B, C, F, h, w), before the residual is added; other
+        shapes as in ``conditioning``.
+        """
         output: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
         return output
 
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype | None = None) -> None:
-        """Write the checkpoint folder, floating weights in ``dtype`` if given. Raises :class:`NotWritable`."""
+        """Writes the checkpoint folder, floating-point weights in ``dtype`` if given. Raises :class:`NotWritable`."""
         target = Path(folder)
         configurations = {
             "unet": {"_class_name": "MotionUNet", "_diffusers_version": diffusers_version, **self.config.unet},
@@ -114,9 +115,9 @@ class MimaFaceModel(nn.Module):
     def from_pretrained(
         cls, folder: Path | str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
     ) -> MimaFaceModel:
-        """Load a checkpoint folder, strictly and without a second copy. Raises :class:`InvalidCheckpoint`.
+        """Loads a checkpoint folder, strictly and without a second copy. Raises :class:`InvalidCheckpoint`.
 
-        dtype None keeps the weights as they are stored.
+        dtype None keeps the stored precision.
         """
         source = Path(folder)
         config = load_config(source)
@@ -133,13 +134,13 @@ class MimaFaceModel(nn.Module):
 
 
 def _folder_of(checkpoint_folder: Path, part: str) -> Path:
-    """Where a part lies, also in checkpoints of earlier versions."""
+    """Returns a part's folder, also in checkpoints of earlier versions."""
     earlier = [old for old, new in EARLIER_NAMES.items() if new == part and (checkpoint_folder / old).is_dir()]
     return checkpoint_folder / (earlier[0] if earlier else part)
 
 
 def load_config(folder: Path) -> MimaFaceConfig:
-    """The configuration of a checkpoint folder, without its weights. Raises :class:`InvalidCheckpoint`."""
+    """Returns the configuration of a checkpoint folder, without its weights. Raises :class:`InvalidCheckpoint`."""
     parts = {}
     for name in ("unet", "vae", "vision"):
         values = checkpoint.read_json(folder / name / "config.json")

@@ -1,4 +1,4 @@
-"""The three named instances of the model family: ``paper-sd15``, ``released-sd15`` and ``demo``. No torch."""
+"""Named instances of the model family: ``paper-sd15``, ``released-sd15`` and ``demo``; no torch."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ CLIP_VIT_LARGE: dict[str, Any] = {
     "hidden_act": "quick_gelu",
 }
 
-# Rotation is yaw, pitch, roll in radians, translation metres in the camera frame, expression the 52 ARKit blendshapes, gaze
-# [subject's left, right eye] × [yaw, pitch] in radians. The factors bring typical values to about unit size.
+# Rotation: yaw, pitch, roll in radians; translation: metres, camera frame; expression: the 52 ARKit blendshapes; gaze: [subject's
+# left, right eye] × [yaw, pitch] in radians. The factors scale typical values to about unit size.
 ANNY_SIGNALS = (
     Signal("rotation", 3, 3.0),
     Signal("translation", 3, 10.0),
@@ -104,12 +104,12 @@ RELEASED_SD15 = PAPER_SD15.but(
     ),
 )
 
-# Shipped, and trained on this repository's synthetic heads, on two CPU cores if need be. 256² pictures are 32² × 16 latents
-# (12 : 1). The projected head and the source's own latents carry the picture, so spatial attention is kept to 8², where it
-# costs little and brings identity and the exact motion. Heads are 16 and 40 wide, sizes that have fused kernels. The network
-# says what the projection (the person, moved, over the background) lacks, and what that shows stays sharp. Normals of the head,
-# posed and in the source, say where it is. Zero terminal SNR and trailing steps: a few
-# steps suffice, and brightness does not drift from clip to clip.
+# Shipped; trainable on two CPU cores with this repository's synthetic heads. 256² pictures have 32² × 16 latents (12 : 1).
+# Reprojection and source latents carry the picture, so spatial attention is limited to 8², where it is cheap and adds identity
+# and exact motion. Attention heads are 16 and 40 wide, sizes with fused kernels. The network predicts a residual to the
+# reprojection (the person, moved, over the background), which preserves its sharpness. Normals of the head, posed and in the
+# source, give its position. Zero terminal SNR and trailing steps: a few steps suffice, and brightness does not drift from clip to
+# clip.
 DEMO = MimaFaceConfig(
     name="demo",
     image_size=256,
@@ -169,7 +169,7 @@ INSTANCES = {config.name: config for config in (PAPER_SD15, RELEASED_SD15, DEMO)
 
 
 def named(name: str) -> MimaFaceConfig:
-    """The instance of that name. Raises :class:`InvalidInput` listing the known names."""
+    """Returns the instance of that name. Raises :class:`InvalidInput` with the known names."""
     if name not in INSTANCES:
         raise InvalidInput(f"no model configuration is called {name!r}", f"known are {', '.join(INSTANCES)}")
     return INSTANCES[name]

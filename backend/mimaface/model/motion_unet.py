@@ -1,4 +1,4 @@
-"""The motion U-Net: Stable Diffusion's U-Net with AnimateDiff motion modules, on diffusers' blocks (spec 1.4)."""
+"""Motion U-Net: Stable Diffusion's U-Net with AnimateDiff motion modules, on diffusers' blocks (spec 1.4)."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ RENAMED = (
 
 
 class PerFrameMotionModule(AnimateDiffTransformer3D):  # type: ignore[misc, unused-ignore]
-    """AnimateDiff's motion module. diffusers takes its GroupNorm over all frames of a clip; AnimateDiff takes it per frame."""
+    """AnimateDiff's motion module with GroupNorm per frame, as in AnimateDiff; diffusers computes it over all frames of a
+    clip."""
 
     enabled = True
 
     def forward(self, hidden_states: Tensor, *unused: Any, num_frames: int = 1, **also_unused: Any) -> Tensor:
-        """hidden_states (B·F, C, h, w) → the same shape: the input plus temporal self-attention at every pixel."""
+        """hidden_states (B·F, C, h, w) → the same shape: the input plus temporal self-attention at each pixel."""
         if not self.enabled:
             return hidden_states
         _, channels, height, width = hidden_states.shape
-        x: Tensor = self.norm(hidden_states)  # (B·F, C, h, w), each frame for itself
+        x: Tensor = self.norm(hidden_states)  # (B·F, C, h, w), normalised per frame
         x = x.unflatten(0, (-1, num_frames)).permute(0, 3, 4, 1, 2)  # (B, h, w, F, C)
         x = self.proj_in(x.reshape(-1, num_frames, channels))  # (B·h·w, F, C)
         for block in self.transformer_blocks:
@@ -47,9 +48,9 @@ class PerFrameMotionModule(AnimateDiffTransformer3D):  # type: ignore[misc, unus
 
 
 class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
-    """ε- or v-prediction over a clip; per-frame context, per-sample timesteps."""
+    """Prediction of ε, v or clean latents over a clip; per-frame context, per-sample timesteps."""
 
-    # wraps: diffusers reads the configuration's fields off this signature
+    # wraps: diffusers reads the configuration's fields from this signature
     @functools.wraps(UNetMotionModel.__init__)  # type: ignore[misc, unused-ignore]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,18 +62,18 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
                 module.register_buffer("pe", sinusoids(positions, width), persistent=False)  # a table, not a weight
 
     def motion_parts(self) -> list[PerFrameMotionModule]:
-        """All motion modules."""
+        """Returns all motion modules."""
         return [module for module in self.modules() if isinstance(module, PerFrameMotionModule)]
 
     def enable_motion(self, enabled: bool) -> None:
-        """Without motion every frame is by itself: the same as motion modules at their zero initialisation, but cheaper."""
+        """Disabled motion modules pass frames through: the result of their zero initialisation, but cheaper."""
         for module in self.motion_parts():
             module.enabled = enabled
 
     def attend_by_matmul(self, by_matmul: bool = True, spatial: bool = False) -> None:
-        """Compute temporal attention by plain matrix products: on a CPU twice as fast as fused kernels, for few frames.
+        """Computes temporal attention by plain matrix products: on a CPU twice as fast as fused kernels for few frames.
 
-        ``spatial`` attention, too: faster where the latents, and so the matrices of scores, are small.
+        ``spatial`` also does so for spatial attention: faster for small latents, whose score matrices are small.
         """
         kind = AttnProcessor if by_matmul else AttnProcessor2_0
         for name, module in self.named_modules():
@@ -80,10 +81,10 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
                 module.set_processor(cast(Any, kind()))
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
-        """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample together → (B, out, F, h, w).
+        """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample adjacent → (B, out, F, h, w).
 
-        h and w must be multiples of 2 to the number of downsamplings. The time embedding is computed in the dtype of its
-        own weights, so that it may stay float32 in a half-precision model.
+        h and w must be multiples of 2 to the number of downsamplings. The time embedding is computed in the dtype of its own
+        weights, which may stay float32 in a half-precision model.
         """
         batch, _, frames, _, _ = sample.shape
         times = self.time_proj(timestep.expand(batch)).to(self.time_embedding.linear_1.weight.dtype)  # (B, C0)
@@ -110,7 +111,9 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
 
 
 def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
-    """A U-Net of diffusers' own configuration. Raises :class:`InvalidCheckpoint` for one that this forward does not know."""
+    """Returns a U-Net from diffusers' configuration. Raises :class:`InvalidCheckpoint` for options that this forward does not
+    support.
+    """
     for field, wanted in (("use_motion_mid_block", False), ("encoder_hid_dim_type", None), ("addition_embed_type", None)):
         if config.get(field) != wanted:
             raise InvalidCheckpoint(f"unet.{field} is {config.get(field)!r}; only {wanted!r} is part of this model family")
@@ -119,9 +122,9 @@ def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
 
 
 def initialise_for_training(unet: MotionUNet, affinity_channels: int, residual: bool = False) -> None:
-    """Zero the output of every motion module and W_cond, so that training starts from the image model (spec 1.3, 1.4).
+    """Zeroes the output of all motion modules and W_cond, so that training starts from the image model (spec 1.3, 1.4).
 
-    The output of a network that predicts a ``residual`` starts at zero, too.
+    The output of a network that predicts a ``residual`` is zeroed, too.
     """
     with torch.no_grad():
         if residual:
@@ -134,7 +137,7 @@ def initialise_for_training(unet: MotionUNet, affinity_channels: int, residual: 
 
 
 def widened(conv_in: Tensor, channels: int) -> Tensor:
-    """conv_in weight (O, C, 3, 3) of an image model → (O, channels, 3, 3): new input columns are zero and change nothing."""
+    """conv_in weight (O, C, 3, 3) of an image model → (O, channels, 3, 3); the new input columns are zero and have no effect."""
     if conv_in.shape[1] > channels:
         raise InvalidCheckpoint(f"conv_in has {conv_in.shape[1]} input channels, more than the {channels} of this model")
     grown = conv_in.new_zeros(conv_in.shape[0], channels, *conv_in.shape[2:])
@@ -143,14 +146,14 @@ def widened(conv_in: Tensor, channels: int) -> Tensor:
 
 
 def is_temporal(key: str) -> bool:
-    """Whether a weight of the U-Net belongs to the motion modules (stage 2 trains these and W_cond)."""
+    """Returns whether a U-Net weight belongs to the motion modules (stage 2 trains these and W_cond)."""
     return ".motion_modules." in key
 
 
 def from_animatediff(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of AnimateDiff and of the released checkpoint → our keys. Position tables are checked and left out.
+    """Maps keys of AnimateDiff and of the released checkpoint to ours. Position tables are checked and dropped.
 
-    A ``module.`` prefix is dropped. Keys that are ours already pass through. Raises :class:`InvalidCheckpoint`.
+    A ``module.`` prefix is removed; our own keys are unchanged. Raises :class:`InvalidCheckpoint`.
     """
     renamed: dict[str, Tensor] = {}
     for key, value in weights.items():
@@ -169,7 +172,7 @@ def from_animatediff(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_animatediff(weights: Mapping[str, Tensor], positions: int = 32) -> dict[str, Tensor]:
-    """Our keys → those of AnimateDiff and of the released checkpoint, position tables (1, positions, C) included."""
+    """Maps our keys to those of AnimateDiff and of the released checkpoint, including position tables (1, positions, C)."""
     renamed: dict[str, Tensor] = {}
     for key, value in weights.items():
         if key.endswith(POSITIONS):
@@ -186,17 +189,17 @@ def to_animatediff(weights: Mapping[str, Tensor], positions: int = 32) -> dict[s
 
 
 def sinusoids(positions: int, width: int) -> Tensor:
-    """The position table of the motion modules (1, positions, width): sine in even columns, cosine in odd ones."""
+    """Returns the position table of the motion modules (1, positions, width): sine in even columns, cosine in odd ones."""
     steps = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))  # (width / 2)
     angles = torch.arange(positions)[:, None] * steps
     return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(1, positions, width)
 
 
 def _check_positions(key: str, table: Tensor) -> None:
-    """A position table must be the sinusoid that we rebuild; anything else would silently change the motion."""
+    """Raises if a position table is not the sinusoid that is rebuilt, for another one would silently change the motion."""
     if table.is_meta:
         return
     flat = table.reshape(-1, table.shape[-1]).float()  # (positions, C); AnimateDiff v2 and v3 differ in leading dimensions
     expected = sinusoids(*flat.shape)[0]
-    if not torch.allclose(flat.cpu(), expected, atol=2e-3):  # half precision files round the table
+    if not torch.allclose(flat.cpu(), expected, atol=2e-3):  # half-precision files round the table
         raise InvalidCheckpoint(f"{key} is not the sinusoidal table of AnimateDiff", "the file is of another model")

@@ -1,9 +1,9 @@
-"""A decoder that draws with the photograph's own pixels: it moves and lights the posed photograph until that shows what latents say.
+"""Refiner: warps and relights the reprojected photograph to match the latents.
 
-What latents do not hold, a decoder of latents alone invents or blurs. Given the picture that they refine (as the decoders of Zhu et
-al. 2023, arXiv 2306.04632, are) this one need not paint what the photograph shows: it says by how much every pixel is off (as the
-dense motion of Siarohin et al. 2019 does) and under which light it lies. So the result is as sharp as the photograph, at any size.
-Only the part of the head that no pixel of the photograph shows may it paint (their occlusion map, but known from the geometry).
+A decoder of latents alone invents or blurs detail that they lack. Like the decoders of Zhu et al. 2023 (arXiv 2306.04632), this
+one also sees the picture that is refined, and predicts a displacement (cf. the dense motion of Siarohin et al. 2019) and a light
+change for each pixel, so the result is as sharp as the photograph at any size. It paints new colours only on the part of the head
+that no photographed pixel covers (their occlusion map, here known from geometry).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from torch.nn import functional
 from .autoencoder import ResidualBlock
 from .config import RefinerConfig
 
-# pixels of the generated picture over which nothing changes at its border; fewer show the border as a line where light changes
+# pixels of the generated picture over which changes fade in from its border. Lowered: a visible line where light changes
 FEATHER = 20
 
 
 class Refinement(NamedTuple):
-    """How a picture changes: ``flow`` (N, 2, y, x) to where in it a pixel is taken from, in pixels of the generated picture to the
-    right and down; the factor ``gain`` (N, 3, y, x) and what is added, ``bias`` (N, 3, y, x), both for RGB in [0, 1]."""
+    """Changes of a picture: ``flow`` (N, 2, y, x), offset of the sampled position in pixels of the generated picture, right and
+    down; ``gain`` (N, 3, y, x), a factor, and ``bias`` (N, 3, y, x), an offset, both on RGB in [0, 1].
+    """
 
     flow: Tensor
     gain: Tensor
@@ -31,9 +32,10 @@ class Refinement(NamedTuple):
 
 
 class Refiner(nn.Module):
-    """Latents, and the posed photograph that they refine → :class:`Refinement`. A fresh one changes nothing.
+    """Latents and the reprojection → :class:`Refinement`. A new one changes nothing.
 
-    It works at twice the latents' size, where it sees the picture in blocks of ``block`` pixels, and at once and half that size.
+    It works at twice the latents' size, where it receives the picture in blocks of ``block`` pixels, and at once and half that
+    size.
     """
 
     def __init__(self, latent_channels: int, block: int, config: RefinerConfig) -> None:
@@ -64,10 +66,13 @@ class Refiner(nn.Module):
         normals: Tensor,
         source_normals: Tensor,
     ) -> Refinement:
-        """latents, and those of the posed photograph and of the source (N, C, h, w); the posed photograph, RGB in [−1, 1]
-        (N, 3, S, S), and its provenance (N, 3, 2·h, 2·w), see :func:`mimaface.sampling.images.provenance_condition`; normals of the head in it
-        (N, 4, 2·h, 2·w) and in the source (N, 4, h, w), whose last channel is how much of a place the head covers → changes at
-        (2·h, 2·w); the background keeps its light."""
+        """Predicts changes at (2·h, 2·w); the background keeps its light.
+
+          latents, render, source   latents to show, those of the reprojection and of the source (N, C, h, w)
+          picture                   the reprojection, RGB in [−1, 1] (N, 3, S, S)
+          provenance                of the picture (N, 3, 2·h, 2·w), see :func:`mimaface.sampling.images.provenance_condition`
+          normals, source_normals   of the head in the picture (N, 4, 2·h, 2·w) and in the source (N, 4, h, w); last channel: coverage
+        """
         fine = self.begin(torch.cat([functional.pixel_unshuffle(picture, self.block), normals, provenance], 1))
         fine = functional.silu(self.look(functional.silu(fine)))
         x = self.picture_down(functional.pixel_unshuffle(fine, 2))
@@ -75,7 +80,8 @@ class Refiner(nn.Module):
         low = self.low(self.halve(functional.silu(x)))
         x = x + functional.interpolate(low, x.shape[-2:], mode="bilinear", align_corners=False)
         fine = fine + functional.pixel_shuffle(self.up(functional.silu(x)), 2)
-        output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float().contiguous()  # enlarged faster
+        # float32 and contiguous: faster to enlarge
+        output = self.end(functional.silu(self.look_again(functional.silu(fine)))).float().contiguous()
         scale = self.config
         flow = scale.flow * torch.tanh(output[:, :2] * (scale.steepness / scale.flow))
         strength, person = output[:, 2:5].mean(1, keepdim=True), provenance[:, :1].float()
@@ -85,7 +91,8 @@ class Refiner(nn.Module):
 
 
 def refined(pictures: Tensor, change: Refinement, side: int) -> Tensor:
-    """Posed photographs (N, 3, H, H), RGB in [−1, 1], changed; ``side`` is that of the generated picture that they show at any size."""
+    """Applies changes to reprojections (N, 3, H, H), RGB in [−1, 1], of any size; ``side`` is the side of the generated
+    picture."""
     flow, gain, bias = (_resized(value, pictures.shape[-1]) for value in change)
     place = (torch.arange(pictures.shape[-1], device=pictures.device, dtype=torch.float32) * 2 + 1) / pictures.shape[-1] - 1
     grid = torch.stack([place.expand(len(place), -1) + flow[:, 0] * (2 / side), place[:, None] + flow[:, 1] * (2 / side)], -1)
@@ -94,13 +101,15 @@ def refined(pictures: Tensor, change: Refinement, side: int) -> Tensor:
 
 
 def feathered(change: Refinement, side: int, share: float = 1.0) -> Refinement:
-    """``share`` of a change, and nothing of it at the border of a generated picture of ``side`` pixels."""
+    """Returns ``share`` of a change, faded to none at the border of a generated picture of ``side`` pixels."""
     inside = share * feather(change.flow.shape[-1], side).to(change.flow)
     return Refinement(inside * change.flow, 1 + inside * (change.gain - 1), inside * change.bias)
 
 
 def feather(count: int, side: int) -> Tensor:
-    """(count, count) for a generated picture of ``side`` pixels at another size: 0 at its border, rising to 1 over ``FEATHER`` of them."""
+    """Returns (count, count) for a generated picture of ``side`` pixels at another size: 0 at its border, rising to 1 over
+    ``FEATHER`` pixels.
+    """
     place = (torch.arange(count, dtype=torch.float32) + 0.5) * (side / count)
     ramp = (torch.minimum(place, side - place) / FEATHER).clamp(0, 1)
     ramp = ramp * ramp * (3 - 2 * ramp)

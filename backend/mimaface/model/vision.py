@@ -1,4 +1,4 @@
-"""The vision encoder: CLIP on the source portrait gives patch tokens e_tex and a class token e_id (spec 1.2)."""
+"""Vision encoder: CLIP patch tokens e_tex and class token e_id of the source portrait (spec 1.2)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VisionTokens(NamedTuple):
 
 
 def build_vision(config: Mapping[str, Any]) -> CLIPVisionModel:
-    """A CLIP vision encoder of transformers' own configuration, freshly initialised."""
+    """Returns a CLIP vision encoder from transformers' configuration with initial weights."""
     return CLIPVisionModel(CLIPVisionConfig(**{key: value for key, value in config.items() if key != "model_type"}))
 
 
@@ -41,9 +41,9 @@ def encode_source(vision: CLIPVisionModel, images: Tensor) -> VisionTokens:
 
 
 def vision_keys(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a CLIP model, or of its vision half alone, under the keys that this version of transformers uses.
+    """Returns weights of a CLIP model, or of its vision half, under the keys of the installed transformers version.
 
-    The text half, the projections and the position table of a whole CLIP are left out; all else is kept, to be checked.
+    The text half, the projections and the position table of a whole CLIP are dropped; everything else is kept for strict checks.
     """
     prefix = "vision_model." if any(key.startswith("vision_model.") for key in wanted) else ""
     others = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")

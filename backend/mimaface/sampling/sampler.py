@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mimaface.engines.base import Engine
 from mimaface.engines.finite import HINT, first_not_finite
-from mimaface.model.conditioning import Affinity, add_residual, hand_over, stack_input
+from mimaface.model.conditioning import Affinity, add_residual, affinity_from, stack_input
 from mimaface.model.config import MimaFaceConfig, SamplerConfig
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, NotFinite
@@ -161,7 +161,7 @@ def sample_clips(
     conditions: name → (B, c, F, h, w); context (B·F, L, D); previous (B, C, k, h, w): overlap latents of the previous clips, None
     for first clips. steps and guidance default to the model's. Raises :class:`InvalidInput`.
     """
-    model = conditional(network, config, conditions, hand_over(previous, noise))
+    model = conditional(network, config, conditions, affinity_from(previous, noise))
     guided = schedule.guidance(model, context, config.guidance if guidance is None else guidance)
     return _start(config.sampler, guided, noise, steps)
 

@@ -16,7 +16,7 @@ from mimaface.data.samples import SIGNALS
 from mimaface.engines.precision import autocast
 from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
-from mimaface.model.conditioning import Affinity, add_residual, hand_over, sample_affinity
+from mimaface.model.conditioning import Affinity, add_residual, affinity_from, sample_affinity
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
@@ -237,7 +237,7 @@ class DenoisingStage:
 
     def _affinity(self, clean: Tensor, draw: torch.Generator) -> Affinity:
         if self.config.stage == "image" or "affinity" in self.config.without:
-            return hand_over(None, clean)
+            return affinity_from(None, clean)
         return sample_affinity(clean, draw)
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
