@@ -1,1 +1,1 @@
-"""Export of a model's networks for other runtimes. Nothing in ``mimaface`` imports this but the command that runs it."""
+"""Export of a model's networks to ONNX and TensorRT. Only the command ``mimaface export`` imports this package."""

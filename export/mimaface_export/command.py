@@ -1,4 +1,4 @@
-"""What ``mimaface export`` runs: the arguments are those of :mod:`mimaface.cli.export`."""
+"""Implementation of ``mimaface export``; :mod:`mimaface.cli.export` defines its arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .tensorrt_plan import export_tensorrt, installed
 
 
 def onnx(parsed: argparse.Namespace) -> int:
-    """Export ONNX graphs; where renderers look for them, measure what is fastest."""
+    """Exports ONNX graphs; in the default location, measures the fastest runtime."""
     checkpoint = checkpoint_of(parsed.checkpoint)
     home = exported.exports_folder(checksums.fingerprint(checkpoint))
     target = parsed.output or home / f"onnx-{parsed.precision}"
@@ -28,8 +28,8 @@ def onnx(parsed: argparse.Namespace) -> int:
 
 
 def tensorrt(parsed: argparse.Namespace) -> int:
-    """Export TensorRT plans of ONNX graphs, which are exported beside them where they are not there."""
-    installed()  # before anything that takes time
+    """Exports TensorRT plans of ONNX graphs, which are exported beside them if missing."""
+    installed()  # fails early, before anything slow
     checkpoint = checkpoint_of(parsed.checkpoint)
     home = exported.exports_folder(checksums.fingerprint(checkpoint))
     target = parsed.output or home / f"tensorrt-{parsed.precision}"
@@ -43,14 +43,14 @@ def tensorrt(parsed: argparse.Namespace) -> int:
 
 
 def choose(checkpoint: Path) -> None:
-    """Measure every runtime here, and say which one each network is run by from now on."""
+    """Measures all runtimes on this machine and reports the one selected for each network."""
     choice = chosen_engine.measure(checkpoint, best_device(), report=print)
     for network in choice.measured:
         print(f"{network} is run by {choice.best(network)}")
 
 
 def checkpoint_of(name: str) -> Path:
-    """The folder of a checkpoint by its path, or by the name of an installed model. Raises :class:`InvalidCheckpoint`."""
+    """Returns a checkpoint folder by its path or by the name of an installed model. Raises :class:`InvalidCheckpoint`."""
     folder = {"demo": SHIPPED, "released": library.models_folder() / library.RELEASED}.get(name, Path(name))
     if not (folder / "model_index.json").exists():
         raise InvalidCheckpoint(f"{folder} is no checkpoint folder", "give a folder with model_index.json, or demo or released")

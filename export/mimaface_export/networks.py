@@ -1,4 +1,5 @@
-"""The networks of a model as graphs: float32 tensors in and out, one for every method of :class:`mimaface.engines.base.Engine`."""
+"""Networks of a model as exportable graphs: float32 tensors in and out, one per method of
+:class:`mimaface.engines.base.Engine`."""
 
 from __future__ import annotations
 
@@ -24,10 +25,10 @@ FREE = torch.export.Dim.DYNAMIC
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """One network to export.
+    """A network to export.
 
-    module   takes float32 tensors in the order of ``free``, gives as many as ``outputs`` names
-    free     name of an input → its free dimensions; sizes of others are fixed
+      module   maps float32 tensors in the order of ``free`` to as many outputs as ``outputs`` names
+      free     name of an input → its dynamic dimensions; all others are fixed
     """
 
     module: nn.Module
@@ -36,7 +37,7 @@ class Network:
 
 
 def networks(model: MimaFaceModel) -> dict[str, Network]:
-    """All networks of a model by the name of the engine's method that they answer."""
+    """Returns all networks of a model by the engine method that they implement."""
     config = model.config
     pictures = {0: FREE}
     names = tuple(signal.name for signal in config.appearance.signals)
@@ -61,7 +62,7 @@ def networks(model: MimaFaceModel) -> dict[str, Network]:
 
 
 def example(network: str, given: Inputs) -> tuple[Tensor, ...]:
-    """The inputs of one network, in order, of those of all methods."""
+    """Returns the inputs of one network, in order, from those of all methods."""
     if network == CONTEXT:
         return (*given.source, *(per_frame(signal, given) for signal in given.signals.values()))
     return {
@@ -74,17 +75,17 @@ def example(network: str, given: Inputs) -> tuple[Tensor, ...]:
 
 
 def latent_size_of(config: MimaFaceConfig) -> int:
-    """Pixels a side of the latents of a configuration."""
+    """Returns latent pixels per side for a configuration."""
     return config.image_size // downsampling(without_memory(lambda: build_autoencoder(config.vae)))
 
 
 def per_frame(signal: Tensor, given: Inputs) -> Tensor:
-    """A signal (F, n), or (n,) that is one for all F frames, → (F, n)."""
+    """A signal (F, n), or (n,) for all F frames, → (F, n)."""
     return signal if signal.ndim == 2 else signal[None].repeat(given.sample.shape[2], 1)
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:
-    """The floating-point type of a network's weights."""
+    """Returns the floating-point type of a network's weights."""
     return next(module.parameters()).dtype
 
 
@@ -98,7 +99,7 @@ class Encode(nn.Module):
 
 
 class Decode(nn.Module):
-    """Not clamped, so that what is not finite can be seen in the result."""
+    """Not clamped, so that non-finite values remain visible."""
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class Decode(nn.Module):
 
 
 class Vision(nn.Module):
-    """The portrait is made small by matrix products, for not every runtime has torch's bicubic interpolation with antialiasing."""
+    """Downsizes the portrait by matrix products, because not every runtime has torch's antialiased bicubic interpolation."""
 
     shrink: Tensor  # (clip, side)
     mean: Tensor
@@ -119,7 +120,7 @@ class Vision(nn.Module):
     def __init__(self, vision: Any, side: int, clip: int) -> None:
         super().__init__()
         self.vision, self.resizes = vision, clip != side
-        rows = torch.eye(side)[None, None]  # what resizing does to every unit vector is its matrix
+        rows = torch.eye(side)[None, None]  # resizing the unit vectors gives its matrix
         shrink = functional.interpolate(rows, (clip, side), mode="bicubic", antialias=True)[0, 0]
         self.register_buffer("shrink", shrink, persistent=False)
         self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None], persistent=False)
@@ -150,7 +151,7 @@ class Denoise(nn.Module):
         self.unet = unet
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
-        kind = self.unet.conv_in.weight.dtype  # the time embedding has its own
+        kind = self.unet.conv_in.weight.dtype  # the time embedding has its own dtype
         prediction: Tensor = self.unet(sample.to(kind), timestep, context.to(kind))
         return prediction.float()
 

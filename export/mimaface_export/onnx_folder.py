@@ -1,4 +1,4 @@
-"""A checkpoint folder as a folder of ONNX graphs, and the comparison of those with torch."""
+"""Export of a checkpoint folder to ONNX graphs, and their comparison with torch."""
 
 from __future__ import annotations
 
@@ -29,24 +29,25 @@ from .networks import Network, example, networks
 
 log = logging.getLogger(__name__)
 
-OPSET = 23  # the first in which attention and group normalisation are single nodes
-LIBRARIES = ("torch", "diffusers", "transformers", "onnxscript")  # what decides a graph
+OPSET = 23  # the first with single nodes for attention and group normalisation
+LIBRARIES = ("torch", "diffusers", "transformers", "onnxscript")  # versions that determine a graph
 PRECISIONS = ("float32", "float16", "bfloat16")
 # largest |Δ| to torch in float32, relative to the output's deviation
 TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1}
-TRACED = 2, 3  # clips and frames: more than one, an odd number, and none of those that are compared
+TRACED_SHAPE = 2, 3  # clips and frames for tracing: above one, one of them odd, and different from those compared
 Report = Callable[[str], None]
 
 
 def export_onnx(checkpoint: Path, target: Path, precision: str = "float32", size: int = 0, report: Report = log.info) -> bool:
-    """Write the graphs of all networks of a checkpoint folder to ``target``, which is whole or not there, and compare them with torch.
+    """Writes the graphs of all networks of a checkpoint folder to ``target`` atomically, and compares them with torch.
 
-    size, in pixels, replaces the side of the pictures that the model makes; 0 is its own. Returns False where this very export is
-    there already; any other is replaced. Raises :class:`InvalidCheckpoint`, :class:`NotInstalled`, :class:`NotWritable`, or
-    :class:`InternalError` for graphs that say other than torch.
+    size, in pixels, replaces the side of the model's pictures; 0 keeps it. Returns False if this export exists already; any other
+    is replaced. Raises :class:`InvalidCheckpoint`, :class:`NotInstalled`, :class:`NotWritable`, and :class:`InternalError` for
+    graphs that differ from torch.
     """
     require_onnx()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it would warn that torchvision, which no network of ours needs, is not there
+    # hides its warning about torchvision, which these networks do not need
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     model = load_model(checkpoint, getattr(torch, precision))
     if size:
         model.config = model.config.but(image_size=size)
@@ -56,7 +57,7 @@ def export_onnx(checkpoint: Path, target: Path, precision: str = "float32", size
     wanted = Exported.of("onnx", checksums.fingerprint(checkpoint), model.config, precision, made_with, files)
     if is_there(target, wanted):
         return False
-    traced = random_inputs(model.config, model.latent_size, *TRACED)
+    traced = random_inputs(model.config, model.latent_size, *TRACED_SHAPE)
 
     def write(folder: Path) -> None:
         for name, network in every.items():
@@ -64,7 +65,7 @@ def export_onnx(checkpoint: Path, target: Path, precision: str = "float32", size
             write_graph(network, example(name, traced), folder / files[name].file, {"network": name, **labels(wanted)})
 
     def check(folder: Path) -> None:
-        if precision == "bfloat16":  # for which ONNX Runtime has no kernels on a processor
+        if precision == "bfloat16":  # ONNX Runtime has no bfloat16 kernels for CPUs
             return report("bfloat16 runs on graphics cards only: not compared with torch here")
         for name, value in compare(folder, checkpoint).items():
             report(f"{name} differs from torch by {value:.1e}")
@@ -75,9 +76,9 @@ def export_onnx(checkpoint: Path, target: Path, precision: str = "float32", size
 
 
 def compare(folder: Path, checkpoint: Path) -> dict[str, float]:
-    """The largest difference of every network of an export to torch in float32, in ONNX Runtime on the processor.
+    """Returns the largest difference of each exported network to torch in float32, in ONNX Runtime on the CPU.
 
-    Raises :class:`InternalError` for one that is too large.
+    Raises :class:`InternalError` if one exceeds its tolerance.
     """
     found = exported.read(folder)
     reference = load_model(checkpoint, torch.float32)
@@ -91,7 +92,7 @@ def compare(folder: Path, checkpoint: Path) -> dict[str, float]:
 
 
 def require_onnx() -> None:
-    """Raise :class:`NotInstalled` without the ``onnx`` extra."""
+    """Raises :class:`NotInstalled` without the ``onnx`` extra."""
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
@@ -100,7 +101,7 @@ def require_onnx() -> None:
 
 
 def is_there(target: Path, wanted: Exported) -> bool:
-    """Whether a folder holds this very export, undamaged."""
+    """Returns whether a folder contains this export, undamaged."""
     try:
         found = exported.read(target)
         exported.check_files(target)
@@ -110,14 +111,14 @@ def is_there(target: Path, wanted: Exported) -> bool:
 
 
 def labels(wanted: Exported) -> dict[str, str]:
-    """What every file says of itself."""
+    """Returns the metadata of each file."""
     return {"weights": wanted.weights, "configuration": wanted.configuration, "precision": wanted.precision, **wanted.made_with}
 
 
 def write_export(target: Path, description: Exported, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
-    """Make a folder of networks with its description and checksums; it is there once ``check`` has passed it.
+    """Writes a folder of networks with its description and checksums; it is moved into place after ``check`` passes.
 
-    Raises :class:`NotWritable` where something else lies there, or as ``write`` and ``check``.
+    Raises :class:`NotWritable` if the target has other content, or as ``write`` and ``check``.
     """
     if target.exists() and not (target / exported.NAME).exists() and any(target.iterdir()):
         raise NotWritable(f"{target} holds something else", "choose a new folder")
@@ -139,14 +140,14 @@ def write_export(target: Path, description: Exported, write: Callable[[Path], No
 
 
 def write_graph(network: Network, traced: tuple[torch.Tensor, ...], path: Path, metadata: dict[str, str]) -> None:
-    """Write one graph, its weights beside it as ``<name>.data``."""
+    """Writes one graph, with its weights beside it as ``<name>.data``."""
     cast(Any, network.module.eval()).to(memory_format=torch.contiguous_format)
     taken = inspect.signature(network.module.forward).parameters.values()
     fixed = sum(one.kind is not inspect.Parameter.VAR_POSITIONAL for one in taken)
     shapes = tuple(network.free.values())
-    nested = (*shapes[:fixed], shapes[fixed:]) if fixed < len(taken) else shapes  # torch.export takes *signals for one argument
+    nested = (*shapes[:fixed], shapes[fixed:]) if fixed < len(taken) else shapes  # torch.export takes *signals as one argument
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about itself
+        warnings.simplefilter("ignore")  # torch's own warnings
         program = torch.onnx.export(
             network.module, traced, input_names=list(network.free), output_names=list(network.outputs),
             opset_version=OPSET, dynamo=True, dynamic_shapes=nested, verbose=False,

@@ -1,4 +1,6 @@
-"""A folder of ONNX graphs as TensorRT plans: for RTX cards ahead of time and without one, by TensorRT itself for the GPU that is here."""
+"""TensorRT plans from a folder of ONNX graphs: ahead of time for RTX cards without one, or by TensorRT itself for the installed
+GPU.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,13 @@ from .networks import example, latent_size_of
 from .onnx_folder import Report, is_there, write_export
 
 log = logging.getLogger(__name__)
-FRAMES = (
-    1,
-    4,
-    12,
-    16,
-)  # lengths of clips for which a plan is made fast: a still, a draft, and what the model family is trained with
+# Clip lengths with an optimised profile: a still, a draft, and the lengths of the model family's training.
+FRAMES = (1, 4, 12, 16)
 TARGETS = ("sm86", "sm89", "sm120")  # GeForce 30, 40 and 50
 
 
 class Range(NamedTuple):
-    """Sizes of one input: the smallest, the usual and the largest."""
+    """Sizes of one input: smallest, optimal and largest."""
 
     least: tuple[int, ...]
     usual: tuple[int, ...]
@@ -38,11 +36,11 @@ class Range(NamedTuple):
 def export_tensorrt(
     graphs: Path, target: Path, frames: Sequence[int] = FRAMES, targets: Sequence[str] = TARGETS, report: Report = log.info
 ) -> bool:
-    """Build the plans of all networks of an ONNX export, whole or not there.
+    """Builds the plans of all networks of an ONNX export, atomically.
 
-    frames: lengths of clips that get a profile of their own; any other up to the longest shares one. targets: compute capabilities of
-    RTX cards; TensorRT itself builds for the GPU that is here. Returns False where these very plans are there already. Raises
-    :class:`NotInstalled`, :class:`InvalidInput` for a target that the library does not know, :class:`InternalError` where it builds none.
+    frames: clip lengths with a profile of their own; all others up to the longest share one. targets: compute capabilities of RTX
+    cards; TensorRT itself builds for the installed GPU. Returns False if these plans exist already. Raises :class:`NotInstalled`,
+    :class:`InvalidInput` for a target unknown to the library, and :class:`InternalError` if it builds no plan.
     """
     name, tensorrt = installed()
     found = exported.read(graphs)
@@ -73,7 +71,7 @@ def export_tensorrt(
 
 
 def installed() -> tuple[str, Any]:
-    """Name and module of the library that is installed. Raises :class:`NotInstalled`."""
+    """Returns name and module of the installed library. Raises :class:`NotInstalled`."""
     for name in LIBRARIES:
         try:
             return name, library(name)
@@ -83,12 +81,13 @@ def installed() -> tuple[str, Any]:
 
 
 def is_ahead_of_time(tensorrt: Any) -> bool:
-    """Whether the library builds for GPUs that are named instead of for the one that is here."""
+    """Returns whether the library builds for named GPUs instead of the installed one."""
     return hasattr(tensorrt, "ComputeCapability")
 
 
 def profiles(network: str, names: Sequence[str], config: MimaFaceConfig, frames: Sequence[int]) -> list[dict[str, Range]]:
-    """The profiles of a network: one for every number of frames, and one for all others; pictures go one at a time."""
+    """Returns the profiles of a network: one per number of frames and one for all others; pictures are processed one at a
+    time."""
     clips = 2 if config.guidance != 1 else 1
     if network not in (CONTEXT, DENOISE):
         return [shapes_of(network, names, config, (1, 1, 1), (1, 1, 1))]
@@ -99,13 +98,13 @@ def profiles(network: str, names: Sequence[str], config: MimaFaceConfig, frames:
 def shapes_of(
     network: str, names: Sequence[str], config: MimaFaceConfig, frames: tuple[int, int, int], clips: tuple[int, int, int]
 ) -> dict[str, Range]:
-    """name of an input → its sizes for the fewest, the usual and the most frames and clips."""
+    """Returns input name → its sizes for the smallest, optimal and largest number of frames and clips."""
     every = [example(network, random_inputs(config, latent_size_of(config), many, count)) for many, count in zip(clips, frames)]
     return {name: Range(*(tuple(values[place].shape) for values in every)) for place, name in enumerate(names)}
 
 
 def build(tensorrt: Any, graph: Path, ranges: Sequence[dict[str, Range]], targets: Sequence[str]) -> bytes:
-    """The plan of one graph. Types are those of the graph. Raises as :func:`export_tensorrt`."""
+    """Returns the plan of one graph, in the graph's types. Raises as :func:`export_tensorrt`."""
     logger = collecting_logger(tensorrt)
     builder = tensorrt.Builder(logger)
     network = parsed(tensorrt, builder, logger, graph)
@@ -128,7 +127,9 @@ def build(tensorrt: Any, graph: Path, ranges: Sequence[dict[str, Range]], target
 
 
 def parsed(tensorrt: Any, builder: Any, logger: Any, graph: Path) -> Any:
-    """The network of a graph, strongly typed. Raises :class:`InternalError`, naming what the library does not know."""
+    """Returns the network of a graph, strongly typed. Raises :class:`InternalError` with the operations that the library does not
+    support.
+    """
     flag = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = tensorrt.OnnxParser(network, logger)
@@ -138,13 +139,13 @@ def parsed(tensorrt: Any, builder: Any, logger: Any, graph: Path) -> Any:
     for place in range(network.num_layers if hasattr(tensorrt, "IAttentionInputLayer") else 0):
         layer = network.get_layer(place)
         if layer.type == tensorrt.LayerType.ATTENTION_INPUT:
-            layer.__class__ = tensorrt.IAttentionInputLayer  # how the library's Python casts
-            layer.attention.decomposable = True  # into products where there is no kernel for its size and type
+            layer.__class__ = tensorrt.IAttentionInputLayer  # the cast of the library's Python API
+            layer.attention.decomposable = True  # decomposes into products where no kernel fits its size and type
     return network
 
 
 def capability(tensorrt: Any, target: str) -> Any:
-    """The library's name of a compute capability such as sm86. Raises :class:`InvalidInput` that lists the known ones."""
+    """Returns the library's constant for a compute capability such as sm86. Raises :class:`InvalidInput` with the known ones."""
     known = sorted(name for name in vars(tensorrt.ComputeCapability) if name.startswith("SM"))
     if target.upper() not in known:
         raise InvalidInput(f"{target} is no target of TensorRT for RTX", f"known are {', '.join(known).lower()}")
@@ -152,7 +153,7 @@ def capability(tensorrt: Any, target: str) -> Any:
 
 
 def collecting_logger(tensorrt: Any) -> Any:
-    """A logger that keeps the library's errors in ``words`` instead of printing them."""
+    """Returns a logger that collects the library's errors in ``words`` instead of printing them."""
 
     class Collecting(tensorrt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
