@@ -56,7 +56,7 @@ def test_the_student_of_a_trained_model_is_as_good_in_four_steps(tmp_path):
     stage = DistillingStage(MimaFaceModel.from_pretrained(tmp_path / "teacher" / "model", torch.float32), then, data, held_out)
     train(stage, then, tmp_path / "student")
     student = MimaFaceModel.from_pretrained(tmp_path / "student" / "model", torch.float32)
-    row, teacher, told_apart = stage._held_out_row(), stage.trainee.teacher, stage.trainee.of_teacher
+    row, teacher, told_apart = stage._held_out_row(), stage.trainee.teacher, stage.trainee.teacher_config
     assert (told_apart.sampler.steps, told_apart.guidance) == (25, 2.0)
     assert (student.config.sampler.steps, student.config.guidance) == (FEW, 1.0)
     wanted = sample_latents(stage.trainee, teacher, told_apart, row)

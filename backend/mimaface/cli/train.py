@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mimaface.protocol.errors import NotInstalled
 from mimaface.training.config import STAGES, TrainingConfig
-from mimaface.training.stages import FRESH, PAPER, PARTS, make_stage, open_model
+from mimaface.training.stages import FROM_SCRATCH, PAPER, PARTS, make_stage, open_model
 
 from .terminal import Commands
 
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", choices=STAGES, help="autoencoder (demo only), image, video, refiner (demo only), distill (a trained model)")
     parser.add_argument(
         "--model",
-        default=FRESH,
-        help=f"{FRESH}: from random weights; {PAPER}: from published weights; or a model folder to go on from",
+        default=FROM_SCRATCH,
+        help=f"{FROM_SCRATCH}: from random weights; {PAPER}: from published weights; or a model folder to go on from",
     )
     parts = parser.add_argument_group(f"the published weights of {PAPER}, as on the model hub")
     for option, contents in PARTS.items():

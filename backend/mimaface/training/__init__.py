@@ -1,1 +1,1 @@
-"""Training: one loop on accelerate; stages differ by what they train and on what."""
+"""Training: one accelerate loop for all stages."""

@@ -1,4 +1,4 @@
-"""The stage that trains the ``demo`` autoencoder: crops of rendered heads and of photographs (spec 6.7)."""
+"""Training stage of the ``demo`` autoencoder on crops of rendered heads and photographs (spec 6.7)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .config import Losses, TrainingConfig
 from .loop import Batch, item_generator
 from .pictures import rows_of_pictures
 
-CROP = 128  # pixels
+CROP = 128  # pixels per side of a crop
 LEVELS = 3
 
 
 class Autoencoding(nn.Module):
-    """Reconstruction of crops; the loss is L1 on pixels and on the bands of a Laplacian pyramid, which keeps eyes sharp."""
+    """Reconstructs crops; the loss is L1 on pixels and on the bands of a Laplacian pyramid, which preserves sharp eyes."""
 
     def __init__(self, autoencoder: SmallAutoencoder, losses: Losses) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Autoencoding(nn.Module):
 
 
 def laplacian(images: Tensor) -> list[Tensor]:
-    """The finest bands (N, 3, H/2ⁱ, W/2ⁱ) of a picture (Burt and Adelson 1983)."""
+    """Returns the finest Laplacian bands (N, 3, H/2ⁱ, W/2ⁱ) of pictures (Burt and Adelson 1983)."""
     bands = []
     for _ in range(LEVELS):
         smaller = functional.avg_pool2d(images, 2)
@@ -57,7 +57,7 @@ def laplacian(images: Tensor) -> list[Tensor]:
 
 
 class AutoencoderStage:
-    """Trains ``vae``; its latents' statistics are measured when the model is saved."""
+    """Trains ``vae``; measures its latents' statistics when the model is saved."""
 
     def __init__(
         self, model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path, photographs: Path | None
@@ -87,7 +87,7 @@ class AutoencoderStage:
         return Batch({"images": as_images(np.stack(crops)), "noise": torch.stack(noise)}, names)
 
     def _crop(self, draw: torch.Generator) -> tuple[np.ndarray, str]:
-        """A random crop (S, S, 3) uint8; photographs at a random scale, mirrored, in other colours."""
+        """Returns a random crop (S, S, 3) uint8 and its name; photographs are also scaled and tinted at random."""
 
         def uniform() -> float:
             return float(torch.rand(1, generator=draw))
@@ -109,7 +109,7 @@ class AutoencoderStage:
         return np.ascontiguousarray(crop, np.uint8), f"{'photograph' if photograph else 'render'} {number}"
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """Nothing to remember."""
+        """This stage has no state."""
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
         images = as_images(np.stack(self.held_out)).to(self.model.vae.device)
@@ -122,10 +122,10 @@ class AutoencoderStage:
         return {}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Nothing was remembered."""
+        """This stage has no state."""
 
     def save_model(self, folder: Path) -> None:
-        """The model with this autoencoder, whose latents get zero mean and unit deviation."""
+        """Saves the model with this autoencoder, its latents normalised to zero mean and unit deviation."""
         vae = self.model.vae
         with torch.no_grad():
             raw = torch.cat([vae.encode(as_images(picture[None]).to(vae.device)).latents for picture in self.rendered[:256]])

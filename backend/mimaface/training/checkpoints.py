@@ -1,4 +1,4 @@
-"""Training checkpoints: a folder per step with a manifest, written whole or not at all; the two newest are kept."""
+"""Training checkpoints: a folder with a manifest per saved step, written atomically; the two newest are kept."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import torch
 
 from mimaface.protocol.errors import InvalidCheckpoint
 
-from .config import LATER, Losses, TrainingConfig
+from .config import ADDED_FIELDS, Losses, TrainingConfig
 
-KEPT = 2
-# what may differ between the legs of one run
-FREE = ("steps", "cooldown", "evaluate_every", "save_every", "accumulate", "checkpoint_gradients")
+KEPT_CHECKPOINTS = 2
+# settings that may change when a run resumes
+CHANGEABLE = ("steps", "cooldown", "evaluate_every", "save_every", "accumulate", "checkpoint_gradients")
 
 
 def write(folder: Path, step: int, state: dict[str, Any], config: TrainingConfig) -> Path:
-    """Write ``state``, nested dicts of tensors and numbers, as checkpoint ``step``."""
+    """Writes ``state``, nested dicts of tensors and numbers, as checkpoint ``step``."""
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / f"step-{step:08d}", folder / f"part-{step:08d}"
     shutil.rmtree(part, ignore_errors=True)
@@ -32,16 +32,15 @@ def write(folder: Path, step: int, state: dict[str, Any], config: TrainingConfig
     (part / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
-    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+    for old in sorted(folder.glob("step-*"))[:-KEPT_CHECKPOINTS]:
         shutil.rmtree(old)
     return target
 
 
 def read_newest(folder: Path, config: TrainingConfig) -> tuple[int, dict[str, Any]] | None:
-    """Step and state of the newest whole checkpoint, None if there is none.
+    """Returns step and state of the newest valid checkpoint, or None if there is none.
 
-    A damaged one is passed over for the one before it. Raises :class:`InvalidCheckpoint` where all are damaged, or where the
-    run was another one.
+    Skips damaged ones. Raises :class:`InvalidCheckpoint` if all are damaged, or if they belong to a different run.
     """
     found = sorted(folder.glob("step-*"), reverse=True)
     for path in found:
@@ -60,8 +59,8 @@ def read_newest(folder: Path, config: TrainingConfig) -> tuple[int, dict[str, An
 
 def _check_same(path: Path, old: dict[str, Any], config: TrainingConfig) -> None:
     new = json.loads(json.dumps(asdict(config)))
-    old = {**LATER, "losses": asdict(Losses()), **old}
-    changed = [name for name in new if name not in FREE and old.get(name) != new[name]]
+    old = {**ADDED_FIELDS, "losses": asdict(Losses()), **old}
+    changed = [name for name in new if name not in CHANGEABLE and old.get(name) != new[name]]
     if changed:
         listed = ", ".join(f"{name} {old.get(name)} → {new[name]}" for name in changed)
         raise InvalidCheckpoint(f"{path} is of another run: {listed}", "use the same settings, or another output folder")

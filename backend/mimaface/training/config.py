@@ -1,4 +1,4 @@
-"""What a training run is: a frozen dataclass, saved with the weights. No torch."""
+"""Configuration of a training run: frozen dataclasses, saved with the weights; no torch."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 
 STAGES = ("autoencoder", "image", "video", "refiner", "distill")
 PRECISIONS = ("auto", "no", "bf16", "fp16")
-LATER: dict[str, Any] = {"losses": {}, "student_steps": 4}  # fields that earlier versions did not write, as these versions had them
+# fields absent in files of earlier versions, with those versions' values
+ADDED_FIELDS: dict[str, Any] = {"losses": {}, "student_steps": 4}
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Numbers of the losses and of their noise: part of a run's recipe, and no options of the command line.
+    """Parameters of the losses, part of a run's recipe without command line options.
 
-    latent_noise     of a latent's deviation, on the autoencoder's latents: the decoder meets latents that are nearly right
-    latent_weight    of the autoencoder's squared latents; higher: smaller ones
-    photographs      share of the autoencoder's crops that are of photographs
-    pixel_edge, band_edge  of RGB in [−1, 1], of the refiner: errors above count linearly, so that an outline is not hedged
-    flow_roughness   weight of the refiner's flow's total variation, per pixel; higher: larger parts move as one
-    light_roughness  weight of the total variation of its bias and of its gain's logarithm; higher: softer light
-    gain_price       weight of the gain's mean |log| on the photographed person; higher: less is relit
-    bias_price       weight of the bias's mean size there: a gain keeps black black, a bias hazes it
-    adversary_pace   learning rate of the adversary over the generator's (two time scales, Heusel et al. 2017)
-    adversary_noise  standard deviation of the noise that must not change a judgement; adversary_penalty: weight of that demand
-    bank_share       of L_id's positives that are another picture of the person, from the bank; the others are the same one, augmented
+      latent_noise     noise on the autoencoder's latents, in their standard deviations: robustness to inexact latents
+      latent_weight    weight of the autoencoder's squared latents. Raised: smaller latents
+      photographs      share of photographs among the autoencoder's crops
+      pixel_edge, band_edge  of RGB in [−1, 1], refiner: errors above count linearly, which keeps outlines sharp
+      flow_roughness   weight of the total variation of the refiner's flow, per pixel. Raised: larger parts move rigidly
+      light_roughness  weight of the total variation of its bias and of its gain's logarithm. Raised: softer light
+      gain_price       weight of the gain's mean |log| on the photographed person. Raised: less relighting
+      bias_price       weight of the bias's mean magnitude there: a gain preserves black, a bias adds haze
+      adversary_pace   ratio of the adversary's learning rate to the generator's (two time scales, Heusel et al. 2017)
+      adversary_noise  standard deviation of the penalty's perturbation; adversary_penalty: weight of the penalty
+      bank_share       share of L_id's positives that are another picture of the person, from the bank; the others are augmentations
     """
 
     latent_noise: float = 0.05
@@ -48,27 +49,27 @@ class Losses:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run of one stage.
+    """Configuration of one run of one stage.
 
-    batch            samples of one optimiser step, over all processes; each brings ``frames`` frames
-    accumulate       parts into which a process cuts its share of the batch, to save memory
-    learning_rate    reached after ``warmup`` steps; falls linearly to zero over the last ``cooldown`` (Hägele et al. 2024)
-    clip_norm        largest norm of a step's gradient; ema_decay of the averaged weights, which are what is evaluated and saved
-    dropout          share of samples whose appearance context is all zero (spec 1.5)
-    snr_gamma        of min-SNR; 0 weighs all timesteps of a network that says the clean latents alike
-    first_step_share share of samples at the last timestep, pure noise, where sampling begins; the others are uniform
-    identity_weight  factor of L_id (Eq. 2); 0 leaves it out, as ablation; identity_bank: persons that its memory holds
-    huber            c of the pseudo-Huber loss √(‖d‖² + c²) − c at every latent pixel (Song, Dhariwal 2023), which prefers one of
-                     two plausible pictures to their blurred mean; 0 takes the mean square
-    correction_weight  of the size of a correction at every latent pixel (group lasso, Yuan, Lin 2006): a network that corrects a
-                     condition adds only what it is sure of, so that photographs stay sharp
-    adversary_weight factor of the generator's loss against an adversary (training/adversary.py); 0 trains without one
-    without          inputs that an ablation blanks: "render", "coefficients", "affinity"
-    pixel_weighted   weighs a latent channel's error by what it does to pixels (demo: its channels differ tenfold)
-    average_context  ablation: the context averaged over the frames, as the released code has it
-    student_steps    sampling steps of the model that ``distill`` makes; its first_step_share is of the first of them
-    precision        of accelerate: no, bf16 or fp16; auto takes bf16 on a device that computes in it, else no
-    losses           numbers of the losses
+      batch            samples per optimiser step over all processes, each with ``frames`` frames
+      accumulate       parts of a process's share of the batch, processed one after another to save memory
+      learning_rate    reached after ``warmup`` steps; falls linearly to zero over the last ``cooldown`` (Hägele et al. 2024)
+      clip_norm        largest norm of a step's gradient; ema_decay: of the averaged weights, which are evaluated and saved
+      dropout          share of samples with an all-zero appearance context (spec 1.5)
+      snr_gamma        of min-SNR; 0 weights all timesteps equally for networks that predict clean latents
+      first_step_share share of samples at the last timestep, pure noise, where sampling starts; the others are uniform
+      identity_weight  factor of L_id (Eq. 2), 0 for the ablation without it; identity_bank: persons in the memory bank
+      huber            c of the pseudo-Huber loss √(‖d‖² + c²) − c at each latent pixel (Song, Dhariwal 2023), which prefers one of
+                       two plausible pictures to their blurred mean; 0 uses the mean square
+      correction_weight  weight of a correction's norm at each latent pixel (group lasso, Yuan, Lin 2006): a residual network then adds
+                       only confident corrections, so that photographs remain sharp
+      adversary_weight factor of the generator's loss against an adversary (training/adversary.py); 0 trains without one
+      without          inputs that an ablation blanks: "render", "coefficients", "affinity"
+      pixel_weighted   weights a latent channel's error by its effect on pixels (demo: its channels differ tenfold)
+      average_context  ablation: averages the context over the frames, as the released code does
+      student_steps    sampling steps of the model that ``distill`` trains; its first_step_share refers to the first of them
+      precision        of accelerate: no, bf16 or fp16; auto selects bf16 on a device with native support, else no
+      losses           parameters of the losses
     """
 
     stage: str
@@ -114,7 +115,7 @@ class TrainingConfig:
             raise InvalidInput(f"cannot train without {', '.join(sorted(unknown))}", "use render, coefficients or affinity")
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
+        """Returns the learning rate of a step, counted from 0."""
         rise = min((step + 1) / self.warmup, 1.0) if self.warmup else 1.0
         fall = min((self.steps - step) / self.cooldown, 1.0) if self.cooldown else 1.0
         return self.learning_rate * min(rise, fall)
@@ -124,9 +125,9 @@ class TrainingConfig:
 
     @classmethod
     def load(cls, path: Path) -> TrainingConfig:
-        """Raises :class:`InvalidCheckpoint` for a file that this version does not understand."""
+        """Reads a configuration. Raises :class:`InvalidCheckpoint` for a file that this version cannot read."""
         try:
-            values: dict[str, Any] = {**LATER, **json.loads(path.read_text())}
+            values: dict[str, Any] = {**ADDED_FIELDS, **json.loads(path.read_text())}
             known = {item.name for item in fields(cls)}
             if set(values) != known:
                 raise InvalidCheckpoint(f"{path}: missing or unknown fields {sorted(set(values) ^ known)}")

@@ -1,4 +1,4 @@
-"""The two stages of the paper: image (U-Net, vision encoder and adapter on single frames) and video (motion modules, W_cond)."""
+"""The paper's two stages: image (U-Net, vision encoder and adapter on single frames) and video (motion modules, W_cond)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .latents import LatentStore
 from .loop import Batch, item_generator
 from .pictures import rows_of_pictures
 
-SHEET = 8  # pictures in a row of the contact sheet
+SHEET_COLUMNS = 8  # pictures per row of the contact sheet
 
 
 class Denoising(nn.Module):
@@ -57,7 +57,9 @@ class Denoising(nn.Module):
         )
 
     def forward(self, tensors: dict[str, Any]) -> dict[str, Tensor]:
-        """One batch as :meth:`DenoisingStage.batch` makes it: B samples of F frames → losses; "remember" (B, D) for the bank."""
+        """Computes the losses of a batch from :meth:`DenoisingStage.batch`: B samples of F frames; "remember" (B, D) is for the
+        bank.
+        """
         model, config = self._model[0], self.config
         clean, timesteps = tensors["driven"].transpose(1, 2), tensors["timesteps"]  # (B, C, F, h, w)
         frames = clean.shape[2]
@@ -80,7 +82,7 @@ class Denoising(nn.Module):
         denoising = (weight * error.mean((1, 2, 3))).mean()
         losses = {"loss": denoising, "denoising": denoising, "remember": tokens.class_token.detach()}
         if model.config.residual_of:
-            correction = (self._squared(output.float()) + 1e-6).sqrt()  # the root's slope ends at 0
+            correction = (self._squared(output.float()) + 1e-6).sqrt()  # bounds the root's slope at 0
             losses["correction"] = (weight * correction.mean((1, 2, 3))).mean()
             losses["loss"] = losses["loss"] + config.correction_weight * losses["correction"]
         if config.adversary_weight > 0:
@@ -100,14 +102,16 @@ class Denoising(nn.Module):
     def _adversarial(
         self, prediction: Tensor, clean: Tensor, conditions: dict[str, Tensor], noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Losses of generator and adversary, frame by frame; a latent channel counts for the adversary as much as for the eye."""
+        """Returns the losses of generator and adversary per frame; latent channels are weighted for the adversary by their visual
+        effect.
+        """
         scale = (self.channel_weight * len(self.channel_weight)).sqrt()[:, None, None]
-        shown = torch.cat([conditions[name] for name, _ in self._model[0].config.conditions], dim=1)
-        real, fake, shown, noise = (x.transpose(1, 2).flatten(0, 1) for x in (clean, prediction.float(), shown, noise))
-        return adversarial_losses(self.adversary, scale * real, scale * fake, shown, noise, self.config.losses)
+        stacked = torch.cat([conditions[name] for name, _ in self._model[0].config.conditions], dim=1)
+        real, fake, stacked, noise = (x.transpose(1, 2).flatten(0, 1) for x in (clean, prediction.float(), stacked, noise))
+        return adversarial_losses(self.adversary, scale * real, scale * fake, stacked, noise, self.config.losses)
 
     def _squared(self, latents: Tensor) -> Tensor:
-        """Squared sizes (B, F, h, w) of latents (B, C, F, h, w), its channels weighed."""
+        """Returns squared norms (B, F, h, w) of latents (B, C, F, h, w) with weighted channels."""
         return torch.einsum("bcfhw,c->bfhw", latents.square(), self.channel_weight)
 
     def encode_source(self, portraits: Tensor) -> VisionTokens:
@@ -115,7 +119,7 @@ class Denoising(nn.Module):
         return self._model[0].encode_source(portraits)
 
     def context(self, tokens: VisionTokens, signals: dict[str, Tensor], frames: int) -> Tensor:
-        """The U-Net's context (B·F, L, D), with the ablations of the configuration."""
+        """Returns the U-Net's context (B·F, L, D), with the configured ablations."""
         if "coefficients" in self.config.without:
             signals = {name: torch.zeros_like(value) for name, value in signals.items()}
         context: Tensor = self.appearance(tokens, signals)
@@ -125,7 +129,7 @@ class Denoising(nn.Module):
 def _frame_by_frame(
     model: MimaFaceModel, noisy: Tensor, timesteps: Tensor, conditions: dict[str, Tensor], affinity: Affinity, context: Tensor
 ) -> Tensor:
-    """The U-Net on every frame as a clip of its own: (B, C, F, h, w) → what it says of each (B, C, F, h, w)."""
+    """Runs the U-Net on each frame as a clip of its own: (B, C, F, h, w) → output (B, C, F, h, w)."""
     frames = noisy.shape[2]
 
     def single(x: Tensor) -> Tensor:
@@ -139,7 +143,7 @@ def _frame_by_frame(
 
 
 def freeze(model: MimaFaceModel, stage: str) -> None:
-    """Leave trainable what a stage trains: image all but motion modules; video those and W_cond; distill the U-Net."""
+    """Sets the trainable parameters of a stage: image all but motion modules; video those and W_cond; distill the U-Net."""
     model.requires_grad_(False)
     if stage == "distill":
         model.unet.requires_grad_(True)
@@ -159,7 +163,7 @@ def freeze(model: MimaFaceModel, stage: str) -> None:
 
 
 class DenoisingStage:
-    """Stage "image" or "video" of the paper, on precomputed latents."""
+    """The paper's stage "image" or "video" on precomputed latents."""
 
     trainee: Denoising
 
@@ -180,7 +184,7 @@ class DenoisingStage:
         return Denoising(self.model, self.config)
 
     def batch(self, step: int, places: range) -> Batch:
-        """Latents, signals and all random numbers of some items of a step."""
+        """Returns latents, signals and all random numbers of items of a step."""
         config = self.config
         rows, names, persons, draws = [], [], [], []
         for place in places:
@@ -194,7 +198,7 @@ class DenoisingStage:
         return Batch(self._tensors(stacked, persons, draws), names)
 
     def _frames(self, index: int, draw: torch.Generator) -> list[int]:
-        """Which driven frames of a sample are taken: any for the image stage, neighbours for video."""
+        """Returns the driven frames used of a sample: random ones for the image stage, consecutive ones for video."""
         available, wanted = self.data.frames(index), self.config.frames
         if self.config.stage != "image":
             start = int(torch.randint(max(available - wanted, 0) + 1, (1,), generator=draw))
@@ -241,26 +245,26 @@ class DenoisingStage:
         return sample_affinity(clean, draw)
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """The bank learns the tokens of all processes; several sort them by person, so that all remember alike."""
+        """Adds the tokens of all processes to the bank, sorted by person, so that all banks are equal."""
         pairs = list(zip([self.person[self._person_of[name]] for name in batch.names], outputs["remember"].float().cpu()))
         if accelerator.num_processes > 1:
             pairs = sorted(gather_object(pairs), key=lambda pair: pair[0])
         self.bank.put([person for person, _ in pairs], torch.stack([token for _, token in pairs]))
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
-        """Error of sampled latents on held-out people, and a sheet: source, render, result, truth."""
+        """Returns the error of sampled latents on held-out people, and a sheet: source, render, result, truth."""
         row = self._held_out_row()
         frames = row["driven"].shape[1]
         results = sample_latents(self.trainee, self.model.unet, self.model.config, row)
         error = (results - row["driven"]).square().mean()
         render = (row["render"] - row["driven"]).square().mean()
-        flat = [x.flatten(0, 1)[:SHEET] for x in (row["render"], results, row["driven"])]
-        sheet = [self.model.decode_latents(x) for x in (row["source"].repeat_interleave(frames, 0)[:SHEET], *flat)]
+        flat = [x.flatten(0, 1)[:SHEET_COLUMNS] for x in (row["render"], results, row["driven"])]
+        sheet = [self.model.decode_latents(x) for x in (row["source"].repeat_interleave(frames, 0)[:SHEET_COLUMNS], *flat)]
         return {"latent_error": float(error), "latent_error_of_render": float(render)}, rows_of_pictures(sheet)
 
     def _held_out_row(self) -> dict[str, Tensor]:
-        """The held-out samples that are looked at: single frames for the image stage, else clips; name → (B, …)."""
-        count = min(len(self.held_out), 2 * SHEET)
+        """Returns the held-out samples for evaluation, single frames for the image stage, else clips; name → (B, …)."""
+        count = min(len(self.held_out), 2 * SHEET_COLUMNS)
         frames = 1 if self.config.stage == "image" else min(self.config.frames, self.held_out.frames(0))
         count = count if self.config.stage == "image" else max(count // frames, 1)
         rows = [self.held_out.item(i, list(range(frames))) for i in range(count)]
@@ -273,7 +277,7 @@ class DenoisingStage:
         self.bank.load_state(state)
 
     def save_model(self, folder: Path) -> None:
-        """The whole model, with motion switched on again."""
+        """Saves the whole model with motion enabled."""
         if self.config.average_context:
             appearance = replace(self.model.config.appearance, context_per_frame=False)
             self.model.config = self.model.config.but(appearance=appearance)
@@ -284,7 +288,8 @@ class DenoisingStage:
 
 @torch.no_grad()
 def pixel_weight(model: MimaFaceModel, store: LatentStore, pictures: int = 4, step: float = 0.5) -> Tensor:
-    """(C,) weights of sum 1: the mean square that noise of deviation ``step`` in one channel makes in the decoded pictures."""
+    """Returns weights (C,) of sum 1: the mean square error in decoded pictures from noise of deviation ``step`` in one
+    channel."""
     draw = torch.Generator().manual_seed(0)
     clean = torch.cat([store.item(index % len(store), [0])["driven"] for index in range(pictures)])
     exact = model.decode_latents(clean)
@@ -299,9 +304,9 @@ def pixel_weight(model: MimaFaceModel, store: LatentStore, pictures: int = 4, st
 
 @torch.no_grad()
 def sample_latents(trainee: Denoising, unet: nn.Module, sampled: MimaFaceConfig, row: dict[str, Tensor], seed: int = 0) -> Tensor:
-    """Sample B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w), where ``row`` is.
+    """Samples B clips without a previous one from the conditions of ``row`` → latents (B, F, C, h, w) on the device of ``row``.
 
-    unet: the trainee's own, or another with its inputs; ``sampled`` says how, as the configuration of a model.
+    unet: the trainee's own, or another with the same inputs; sampled: configuration of its sampler.
     """
     samples, frames = row["driven"].shape[:2]
     device, config = trainee.channel_weight.device, trainee.config
@@ -326,7 +331,7 @@ def sample_latents(trainee: Denoising, unet: nn.Module, sampled: MimaFaceConfig,
 
 
 def stored_conditions(row: dict[str, Tensor], without: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """Items of a ``LatentStore``, stacked (B, …), → conditions (B, c, F, h, w), with the ablations ``without``."""
+    """Converts stacked items of a ``LatentStore`` (B, …) to conditions (B, c, F, h, w), with the ablations ``without``."""
     frames = row["render"].shape[1]
     conditions = {name: row[name].transpose(1, 2) for name in FRAME_CONDITIONS}
     conditions |= {name: row[name][:, :, None].expand(-1, -1, frames, -1, -1) for name in PORTRAIT_CONDITIONS}
@@ -334,7 +339,7 @@ def stored_conditions(row: dict[str, Tensor], without: tuple[str, ...] = ()) -> 
 
 
 def encoder_of(model: MimaFaceModel) -> Callable[[Tensor], Tensor]:
-    """A fast encoder of pictures, (N, 3, H, W) in [−1, 1] → latents float32, for ``prepare_latents``."""
+    """Returns a fast encoder of pictures, (N, 3, H, W) in [−1, 1] → latents float32, for ``prepare_latents``."""
     lay_out(model)
     engine = TorchEngine(model)
 

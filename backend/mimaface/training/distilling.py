@@ -1,8 +1,8 @@
-"""Few steps: a student learns to sample in ``student_steps`` what its teacher samples in many, under guidance.
+"""Step distillation: a student samples in ``student_steps`` what its teacher samples in many steps with guidance.
 
-Consistency distillation (Song et al. 2023; of latents: Luo et al. 2023) with the teacher's guidance folded in (Meng et al. 2023), one
-stretch of the way from noise to picture for every step of the student (Heek et al. 2024; Wang et al. 2024): from any place of a stretch the
-student goes to its end in one step. Teacher and student take DDIM's steps, so the student is sampled as every other model.
+Consistency distillation (Song et al. 2023; of latents: Luo et al. 2023) with folded-in guidance (Meng et al. 2023) on one segment
+of the trajectory per student step (Heek et al. 2024; Wang et al. 2024): from any point of a segment the student predicts its end
+in one step. Both take DDIM steps, so the student is sampled like other models.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from .loop import Batch
 
 
 def student_of(teacher: MimaFaceConfig, steps: int) -> MimaFaceConfig:
-    """The configuration of a student: its own steps, evenly from the last timestep on, in one pass each."""
+    """Returns a student's configuration: its own steps, evenly spaced from the last timestep, without guidance."""
     return teacher.but(sampler=replace(teacher.sampler, steps=steps, spacing="trailing"), guidance=1.0, qualities={})
 
 
 class Distillation(Denoising):
-    """Student and teacher with their loss. The teacher's way has ``length`` places, then the clean latents; a stretch has ``each``."""
+    """Student, teacher and their loss. The trajectory has ``length`` points and then the clean latents; a segment has ``each``
+    points.
+    """
 
     signal: Tensor
     noise: Tensor
@@ -43,7 +45,7 @@ class Distillation(Denoising):
     def __init__(self, model: MimaFaceModel, config: TrainingConfig) -> None:
         super().__init__(model, config)
         self.teacher = copy.deepcopy(model.unet).requires_grad_(False)
-        self.of_teacher = model.config
+        self.teacher_config = model.config
         sampler = model.config.sampler
         self.each = max(min(-(-sampler.steps // config.student_steps), sampler.train_steps // config.student_steps), 1)
         self.length = self.each * config.student_steps
@@ -53,40 +55,42 @@ class Distillation(Denoising):
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, tensors: dict[str, Any]) -> dict[str, Tensor]:
-        """One batch as :meth:`DistillingStage.batch` makes it, its "timesteps" (B,) places of the way → the loss."""
+        """Computes the loss of a batch from :meth:`DistillingStage.batch`; its "timesteps" (B,) are points of the trajectory."""
         clean, now = tensors["driven"].transpose(1, 2), tensors["timesteps"]  # (B, C, F, h, w)
         with torch.no_grad():
             context = self.context(self.encode_source(tensors["portrait"]), tensors["signals"], clean.shape[2])
-        conditions = {name: tensors[name] for name, _ in self.of_teacher.conditions}
-        given = (conditions, Affinity(tensors["known"], tensors["mask"]), context)
+        conditions = {name: tensors[name] for name, _ in self.teacher_config.conditions}
+        inputs = (conditions, Affinity(tensors["known"], tensors["mask"]), context)
         x = _at(self.signal, now) * clean + _at(self.noise, now) * tensors["noise"].transpose(1, 2)
         end, after = (now // self.each + 1) * self.each, now + 1
         with torch.no_grad():
-            nearer = self._moved(x, now, after, self._clean(self.teacher, x, now, given, self.of_teacher.guidance))
-            onward = self._moved(nearer, after.clamp(max=self.length - 1), end, self._clean(self.unet, nearer, after, given, 1.0))
+            nearer = self._ddim_step(x, now, after, self._clean(self.teacher, x, now, inputs, self.teacher_config.guidance))
+            onward = self._ddim_step(nearer, after.clamp(max=self.length - 1), end, self._clean(self.unet, nearer, after, inputs, 1.0))
             target = torch.where((after < end)[:, None, None, None, None], onward, nearer)
-        reached = self._moved(x, now, end, self._clean(self.unet, x, now, given, 1.0))
+        reached = self._ddim_step(x, now, end, self._clean(self.unet, x, now, inputs, 1.0))
         error = self._squared(reached - target)
         if self.config.huber > 0:
             error = (error + self.config.huber**2).sqrt() - self.config.huber
         loss = error.mean()
         return {"loss": loss, "distillation": loss}
 
-    def _clean(self, unet: nn.Module, x: Tensor, place: Tensor, given: tuple[dict[str, Tensor], Affinity, Tensor], scale: float) -> Tensor:
-        """What a network takes x (B, C, F, h, w), each at its ``place`` (B,) of the way, for; ``given``: conditions, affinity, context."""
-        conditions, affinity, context = given
+    def _clean(self, unet: nn.Module, x: Tensor, place: Tensor, inputs: tuple[dict[str, Tensor], Affinity, Tensor], scale: float) -> Tensor:
+        """Returns the clean latents that a network predicts at x (B, C, F, h, w) and trajectory points (B,); inputs: conditions,
+        affinity, context.
+        """
+        conditions, affinity, context = inputs
         place = place.clamp(max=self.length - 1)
 
         def network(stacked: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
             output: Tensor = unet(stacked, timestep.repeat(len(stacked) // len(timestep)), context)
             return output.float()
 
-        guided = schedule.guidance(conditional(network, self.of_teacher, conditions, affinity), context, scale)
-        prediction = self.of_teacher.sampler.prediction
+        guided = schedule.guidance(conditional(network, self.teacher_config, conditions, affinity), context, scale)
+        prediction = self.teacher_config.sampler.prediction
         return schedule.clean_of(prediction, guided(x, self.timestep[place]), x, _at(self.signal, place), _at(self.noise, place))
 
-    def _moved(self, x: Tensor, now: Tensor, after: Tensor, clean: Tensor) -> Tensor:
-        """DDIM's step (Song et al. 2020, Eq. 12) of x from the places ``now`` (B,) of the way to the places ``after`` (B,)."""
+    def _ddim_step(self, x: Tensor, now: Tensor, after: Tensor, clean: Tensor) -> Tensor:
+        """Returns x after a DDIM step (Song et al. 2020, Eq. 12) from trajectory points ``now`` (B,) to ``after`` (B,)."""
         epsilon = (x - _at(self.signal, now) * clean) / _at(self.noise, now)
         return _at(self.signal, after) * clean + _at(self.noise, after) * epsilon
 
@@ -96,7 +100,7 @@ def _at(values: Tensor, places: Tensor) -> Tensor:
 
 
 class DistillingStage(DenoisingStage):
-    """Trains the U-Net of a model to need ``student_steps`` steps and no guidance; the model as it was opened is the teacher."""
+    """Trains a model's U-Net to sample in ``student_steps`` steps without guidance; the opened model is the teacher."""
 
     trainee: Distillation
 
@@ -109,18 +113,18 @@ class DistillingStage(DenoisingStage):
         return Distillation(self.model, self.config)
 
     def _timestep(self, steps: int, draw: torch.Generator) -> Tensor:
-        """A place of the teacher's way, in the place of one of all the timesteps."""
+        """Returns a point of the teacher's trajectory instead of one of all timesteps."""
         return self.trainee.length - 1 - super()._timestep(self.trainee.length, draw)
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """Nothing to remember."""
+        """This stage has no state."""
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
-        """As for the other stages, and the teacher's own error, in all its steps and under guidance."""
+        """Like other stages, plus the teacher's error with all its steps and guidance."""
         numbers, sheet = super().evaluate()
         row = self._held_out_row()
         if self._of_teacher is None:
-            self._of_teacher = sample_latents(self.trainee, self.trainee.teacher, self.trainee.of_teacher, row)
+            self._of_teacher = sample_latents(self.trainee, self.trainee.teacher, self.trainee.teacher_config, row)
         numbers["latent_error_of_teacher"] = float((self._of_teacher - row["driven"]).square().mean())
         return numbers, sheet
 

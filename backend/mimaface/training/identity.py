@@ -1,4 +1,6 @@
-"""L_id (spec 1.2, Eq. 2): portraits of one person have class tokens alike, of two people not; and its augmentations."""
+"""Identity loss L_id (spec 1.2, Eq. 2), which makes class tokens similar within a person and dissimilar between people, and its
+augmentations.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ TEMPERATURE = 1.0  # Eq. 2 has none
 
 
 def identity_loss(tokens: Tensor, positives: Tensor, negatives: Tensor, own: Tensor) -> Tensor:
-    """InfoNCE with cosine similarity, the mean over B samples.
+    """InfoNCE with cosine similarity, averaged over B samples.
 
     tokens, positives (B, D); negatives (M, D) from the memory bank; own (B, M) bool: bank entries of the same person, which are
-    no negatives. With an empty bank the loss is zero.
+    excluded. The loss is zero for an empty bank.
     """
     z, plus = functional.normalize(tokens.float(), dim=-1), functional.normalize(positives.float(), dim=-1)
     positive = (z * plus).sum(-1) / TEMPERATURE
@@ -26,7 +28,7 @@ def identity_loss(tokens: Tensor, positives: Tensor, negatives: Tensor, own: Ten
 
 
 class MemoryBank:
-    """The newest class token of each of the last ``size`` persons seen, oldest out first."""
+    """The newest class token of each of the last ``size`` persons; evicts the oldest."""
 
     def __init__(self, size: int, width: int) -> None:
         self.size, self.width = size, width
@@ -36,7 +38,7 @@ class MemoryBank:
         return len(self._tokens)
 
     def put(self, persons: Sequence[int], tokens: Tensor) -> None:
-        """Remember tokens (B, D) of ``persons``."""
+        """Stores tokens (B, D) of ``persons``."""
         for person, token in zip(persons, tokens.detach().float().cpu()):
             self._tokens.pop(person, None)
             self._tokens[person] = token.clone()
@@ -44,11 +46,11 @@ class MemoryBank:
             self._tokens.pop(next(iter(self._tokens)))
 
     def get(self, person: int) -> Tensor | None:
-        """The remembered token (D,) of a person."""
+        """Returns the stored token (D,) of a person, or None."""
         return self._tokens.get(person)
 
     def all(self) -> tuple[Tensor, Tensor]:
-        """Persons (M,) int64 and tokens (M, D)."""
+        """Returns persons (M,) int64 and tokens (M, D)."""
         if not self._tokens:
             return torch.zeros(0, dtype=torch.int64), torch.zeros(0, self.width)
         return torch.tensor(list(self._tokens)), torch.stack(list(self._tokens.values()))
@@ -62,7 +64,7 @@ class MemoryBank:
 
 
 def augment(images: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
-    """Photometric augmentation of spec 1.2 for portraits (B, 3, H, W) in [−1, 1]; each takes two or three kinds."""
+    """Applies the photometric augmentations of spec 1.2 to portraits (B, 3, H, W) in [−1, 1], two or three kinds each."""
     return torch.stack([_augment_one(image, draw) for image, draw in zip(images, draws)])
 
 

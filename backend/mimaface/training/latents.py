@@ -1,4 +1,4 @@
-"""The latents of a data set, encoded once and read from disk at random: training never runs the autoencoder."""
+"""Encoded latents of a data set, cached on disk with random access, so that training never runs the autoencoder."""
 
 from __future__ import annotations
 
@@ -21,20 +21,27 @@ from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.files import replacing
-from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, Conditions, Encode, SourceConditions, is_reprojected
+from mimaface.sampling.conditions import (
+    FRAME_CONDITIONS,
+    PORTRAIT_CONDITIONS,
+    Conditions,
+    Encode,
+    SourceConditions,
+    is_reprojected,
+)
 from mimaface.sampling.images import as_images
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
-ROW_FORMAT = b"2: maps are pooled at twice the latents' size first"  # cache version; change it when the row format changes
+ROW_FORMAT = b"2: maps are pooled at twice the latents' size first"  # cache version; increment when the row format changes
 
 
 class LatentStore:
-    """Samples by number: latents float16, signals float32, the source and one driven frame as pictures.
+    """Samples by index: latents float16, signals float32, the source and one driven frame as pictures.
 
-    Item fields: ``driven``, the ``render`` that the model is conditioned on (F, C, h, w), ``source`` latents (C, h, w),
-    ``normals`` (F, 4, h, w) and ``source_normals`` (4, h, w) as :mod:`mimaface.sampling.conditions` makes them,
-    ``portrait`` and ``partner`` pictures (S, S, 3) uint8 of the same person, and the signals (F, n).
+    Item fields: ``driven``, the ``render`` condition (F, C, h, w), ``source`` latents (C, h, w), ``normals`` (F, 4, h, w) and
+    ``source_normals`` (4, h, w) as in :mod:`mimaface.sampling.conditions`, ``portrait`` and ``partner`` pictures (S, S, 3) uint8
+    of the same person, and the signals (F, n).
     """
 
     still: tuple[str, ...] = (*PORTRAIT_CONDITIONS, "portrait", "partner")
@@ -50,12 +57,12 @@ class LatentStore:
         return len(self._places)
 
     def frames(self, index: int) -> int:
-        """How many driven frames a sample has."""
+        """Returns the number of driven frames of a sample."""
         file, _ = self._places[index]
         return int(file.get_slice(self.moving[0]).get_shape()[1])
 
     def item(self, index: int, frames: list[int]) -> dict[str, Tensor]:
-        """Sample ``index`` with the driven ``frames`` asked for."""
+        """Returns sample ``index`` with the given driven ``frames``."""
         file, row = self._places[index]
         item = {name: file.get_slice(name)[row] for name in self.still}
         low, high = min(frames), max(frames) + 1
@@ -71,19 +78,19 @@ class LatentStore:
 
 
 def conditioning_render(config: MimaFaceConfig) -> str:
-    """The field of a sample that a model's condition "render" depicts."""
+    """Returns the field of a sample that a model's condition "render" depicts."""
     return "projected" if is_reprojected(config) else "albedo"
 
 
 def conditions_of(encode: Encode, sample: Sample, config: MimaFaceConfig, device: torch.device | str = "cpu") -> Conditions:
-    """The conditions of a sample's F frames, as they are in use."""
+    """Returns the conditions of a sample's F frames, equal to those at inference."""
     source = SourceConditions.of(encode, as_images(sample.source[None]).to(device), sample.source_normals)
     picture = as_images(getattr(sample, conditioning_render(config))).to(device)
     return Conditions.of(encode, picture, sample.normals, sample.provenance, source)
 
 
 def row_of(encode: Encode, config: MimaFaceConfig) -> Callable[[Sample], dict[str, Tensor]]:
-    """What a :class:`LatentStore` holds of a sample."""
+    """Returns a function from a sample to its row in a :class:`LatentStore`."""
     side = int(config.vision["image_size"])
 
     def row(sample: Sample) -> dict[str, Tensor]:
@@ -92,8 +99,8 @@ def row_of(encode: Encode, config: MimaFaceConfig) -> Callable[[Sample], dict[st
             "driven": encode(as_images(sample.driven)).half(),
             **{name: conditions[name].half() for name in FRAME_CONDITIONS},
             **{name: conditions[name][0].half() for name in PORTRAIT_CONDITIONS},
-            "portrait": smaller(sample.source, side),
-            "partner": smaller(sample.driven[len(sample) // 2], side),
+            "portrait": resized_picture(sample.source, side),
+            "partner": resized_picture(sample.driven[len(sample) // 2], side),
             **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.signals.items()},
         }
 
@@ -101,13 +108,13 @@ def row_of(encode: Encode, config: MimaFaceConfig) -> Callable[[Sample], dict[st
 
 
 def prepare_latents(model: MimaFaceModel, shards: list[Path], encode: Encode) -> LatentStore:
-    """Encode the shards that are not encoded yet, next to them, and open all."""
+    """Encodes shards without a cache file, next to them, and opens all."""
     suffix = f"{conditioning_render(model.config)}-{weights_digest(model.vae)}"
     return LatentStore(prepare(shards, suffix, row_of(encode, model.config)))
 
 
 def prepare(shards: list[Path], suffix: str, row_of: Callable[[Sample], dict[str, Tensor]]) -> list[Path]:
-    """What ``row_of`` makes of every sample, in a file beside its shard; those that are there are not made again."""
+    """Writes the rows of every sample to a file beside its shard; skips existing files. Returns the files."""
     files = []
     for shard in shards:
         target = shard.with_name(f"{shard.stem}.{suffix}.safetensors")
@@ -119,7 +126,7 @@ def prepare(shards: list[Path], suffix: str, row_of: Callable[[Sample], dict[str
 
 
 def weights_digest(*networks: nn.Module) -> str:
-    """Eight letters that change with the weights of these networks, and with the fields of an encoded shard."""
+    """Returns eight characters that change with the networks' weights and with the row format."""
     digest = hashlib.sha256(ROW_FORMAT)
     for network in networks:
         for name, value in sorted(network.state_dict().items()):
@@ -141,8 +148,8 @@ def _write_rows(shard: Path, target: Path, row_of: Callable[[Sample], dict[str, 
         save_file(tensors, part, metadata={"names": json.dumps(names), "persons": json.dumps(persons)})
 
 
-def smaller(picture: Array, side: int) -> Tensor:
-    """A square picture (S, S, 3) uint8 at the vision encoder's size."""
+def resized_picture(picture: Array, side: int) -> Tensor:
+    """Resizes a square picture (S, S, 3) uint8 to the vision encoder's size."""
     from PIL import Image
 
     return torch.from_numpy(np.array(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)))

@@ -1,7 +1,7 @@
-"""The training loop, on accelerate: one process or many, resumable to the bit on one device.
+"""Training loop on accelerate: one or several processes, resumable bit for bit on one device.
 
-Every random number of a step is a function of (seed, step, place in the global batch), so a checkpoint needs no generator's
-state, and one process or two see the same numbers.
+Every random number of a step is a function of (seed, step, place in the global batch), so checkpoints contain no generator state,
+and any number of processes uses the same numbers.
 """
 
 from __future__ import annotations
@@ -30,53 +30,53 @@ from .adversary import players
 from .config import TrainingConfig
 
 log = logging.getLogger(__name__)
-BAD_STEPS = 3  # in a row after which a run stops
+BAD_STEPS = 3  # consecutive skipped steps after which a run stops
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The tensors that go to the trainee, and the names of the samples they come from."""
+    """Tensors for the trainee, and the names of their samples."""
 
     tensors: dict[str, Any]
     names: list[str]
 
 
 class Stage(Protocol):
-    """What differs between stages. ``trainee(tensors)`` returns {"loss": scalar, other losses, "remember": …}."""
+    """A training stage. ``trainee(tensors)`` returns {"loss": scalar, other losses, "remember": …}."""
 
     @property
     def trainee(self) -> nn.Module: ...
 
     def batch(self, step: int, places: range) -> Batch:
-        """The items ``places`` of the global batch of a step, on the CPU."""
+        """Returns the items ``places`` of a step's global batch, on the CPU."""
         ...
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """Remember what later steps need, the same in every process."""
+        """Updates state for later steps, identically in every process."""
         ...
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
-        """Numbers and a contact sheet (H, W, 3) uint8, of the weights as they are."""
+        """Returns numbers and a contact sheet (H, W, 3) uint8 for the current weights."""
         ...
 
     def extra_state(self) -> dict[str, Tensor]:
-        """What was remembered, for a checkpoint."""
+        """Returns the state for a checkpoint."""
         ...
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Back from a checkpoint."""
+        """Restores the state from a checkpoint."""
         ...
 
     def save_model(self, folder: Path) -> None:
-        """Write the finished model with the weights as they are."""
+        """Writes the finished model with the current weights."""
         ...
 
 
 def train(stage: Stage, config: TrainingConfig, output: Path, minutes: float | None = None) -> int:
-    """Run until ``config.steps``, or for a leg of ``minutes``; returns the number of steps done so far.
+    """Trains until ``config.steps``, or for ``minutes``; returns the number of steps done in total.
 
-    Goes on from the newest checkpoint in ``output``. Raises :class:`InvalidCheckpoint` for one of another configuration, and
-    :class:`InternalError` after three steps in a row whose gradient is not finite.
+    Resumes from the newest checkpoint in ``output``. Raises :class:`InvalidCheckpoint` for one of another configuration, and
+    :class:`InternalError` after three consecutive steps without a finite gradient.
     """
     run = _Run(make_accelerator(config), stage, config, output)
     try:
@@ -89,7 +89,7 @@ def _train(run: _Run, minutes: float | None) -> int:
     accelerator, config = run.accelerator, run.config
     step, deadline = run.resume(), time.monotonic() + 60 * minutes if minutes else float("inf")
     last_saved, began, seen = step, time.monotonic(), 0
-    while step < config.steps and _agreed(accelerator, time.monotonic() < deadline):
+    while step < config.steps and _all_continue(accelerator, time.monotonic() < deadline):
         run.step(step)
         step, seen = step + 1, seen + config.batch
         if step % 50 == 0 and accelerator.is_main_process:
@@ -110,21 +110,21 @@ def _train(run: _Run, minutes: float | None) -> int:
 
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:
-    """An accelerator of the configuration's precision; parameters that a step does not use are allowed.
+    """Returns an accelerator of the configured precision that allows unused parameters.
 
-    Accelerate keeps a process's first precision for all accelerators to come and refuses another; it is forgotten here, so that one
-    process may train again in its own. The group of processes stays: it can be joined only once.
+    Accelerate keeps a process's first precision for all later accelerators and rejects another; the state is reset here, so that
+    one process can train again in a different precision. The process group persists: it can be joined only once.
     """
     AcceleratorState._reset_state()
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     set_seed(config.seed)
-    cpu = not torch.cuda.is_available()  # said, for otherwise several CPU processes would not find each other
+    cpu = not torch.cuda.is_available()  # explicit, for otherwise several CPU processes would not form a group
     precision = mixed_precision(config.precision, "cpu" if cpu else "cuda")
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
 
 
 class _Run:
-    """What one run holds while it lasts."""
+    """State of a run."""
 
     def __init__(self, accelerator: Accelerator, stage: Stage, config: TrainingConfig, output: Path) -> None:
         self.accelerator, self.stage, self.config, self.output = accelerator, stage, config, output
@@ -143,7 +143,7 @@ class _Run:
             self.board = SummaryWriter(str(output / "curves"))
 
     def step(self, step: int) -> None:
-        """One optimiser step on this process's share of the batch."""
+        """Performs an optimiser step on this process's share of the batch."""
         accelerator, config = self.accelerator, self.config
         for group, rate in zip(self.optimiser.param_groups, (config.rate_at(step), config.losses.adversary_pace * config.learning_rate)):
             group["lr"] = rate
@@ -173,7 +173,7 @@ class _Run:
             self.note({**losses, "gradient_norm": norm, "learning_rate": config.rate_at(step)}, step)
 
     def _finite(self, norm: float, step: int, names: list[str]) -> bool:
-        """Whether the step may be taken; the norm is the same in all processes, so they decide alike."""
+        """Returns whether to take the step; the norm is equal in all processes, so they agree."""
         if norm == norm and norm != float("inf"):
             self.bad_steps = 0
             return True
@@ -187,7 +187,7 @@ class _Run:
         return False
 
     def note(self, values: dict[str, float], step: int) -> None:
-        """Curves for TensorBoard, and a line in the log."""
+        """Writes values to TensorBoard and the log."""
         if self.board is None:
             return
         for name, value in values.items():
@@ -196,7 +196,7 @@ class _Run:
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """The exponential moving average in place of the weights."""
+        """Context in which the exponential moving average replaces the weights."""
         self.average.store(self.trained)
         self.average.copy_to(self.trained)
         try:
@@ -205,7 +205,7 @@ class _Run:
             self.average.restore(self.trained)
 
     def evaluate(self, step: int) -> None:
-        """Numbers and contact sheet of the averaged weights."""
+        """Writes numbers and contact sheet of the averaged weights."""
         if self.accelerator.is_main_process:
             from PIL import Image
 
@@ -218,7 +218,7 @@ class _Run:
         self.accelerator.wait_for_everyone()
 
     def save(self, step: int) -> None:
-        """Checkpoint, whole or not at all."""
+        """Writes a checkpoint atomically."""
         if self.accelerator.is_main_process:
             state = {
                 "weights": dict(self._named()),
@@ -235,7 +235,7 @@ class _Run:
         return [(name, value.detach()) for name, value in model.named_parameters() if value.requires_grad]
 
     def resume(self) -> int:
-        """Load the newest checkpoint, if there is one; returns its step."""
+        """Loads the newest checkpoint, if any; returns its step."""
         found = checkpoints.read_newest(self.output / "checkpoints", self.config)
         if found is None:
             return 0
@@ -256,7 +256,7 @@ class _Run:
 
 
 def item_generator(seed: int, step: int, place: int) -> torch.Generator:
-    """The random numbers of one item of one step, the same in every process."""
+    """Returns the generator of one item of one step, equal in every process."""
     digest = hashlib.sha256(f"{seed}/{step}/{place}/".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
@@ -270,8 +270,8 @@ def _moved(tensors: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {name: move(value) for name, value in tensors.items()}
 
 
-def _agreed(accelerator: Accelerator, going: bool) -> bool:
-    """Whether every process wants to go on, so that none waits for one that has stopped."""
+def _all_continue(accelerator: Accelerator, going: bool) -> bool:
+    """Returns whether every process continues, so that none waits for one that has stopped."""
     if accelerator.num_processes == 1:
         return going
     flags = accelerator.gather(torch.tensor([int(going)], device=accelerator.device))

@@ -1,4 +1,4 @@
-"""Pictures of a training run: what it reads from folders and what it shows."""
+"""Contact sheets of training runs."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ Array = NDArray[Any]
 
 
 def rows_of_pictures(rows: list[Tensor]) -> Array:
-    """Rows of pictures (N, 3, H, W) in [−1, 1], at their own size below each other → (rows·H, N·W, 3) uint8."""
+    """Arranges rows of pictures (N, 3, H, W) in [−1, 1] vertically at their own size → (rows·H, N·W, 3) uint8."""
     return np.concatenate([np.concatenate(list(as_pictures(row)), axis=1) for row in rows], axis=0)

@@ -1,4 +1,4 @@
-"""The stage that trains the refiner: generated latents and the posed photograph of a frame, against its true picture."""
+"""Training stage of the refiner: generated latents and reprojections against true pictures."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from .latents import LatentStore, conditioning_render, conditions_of, prepare, w
 from .loop import Batch, item_generator
 from .pictures import rows_of_pictures
 
-SHEET = 8  # pictures in a row of the contact sheet
+SHEET_COLUMNS = 8  # pictures per row of the contact sheet
 
 
 class RefinerStore(LatentStore):
-    """What the refiner is given, and ``truth`` and ``picture`` (F, S, S, 3), 0 to 255."""
+    """The refiner's inputs, with ``truth`` and ``picture`` (F, S, S, 3), 0–255."""
 
     still = PORTRAIT_CONDITIONS
     moving = ("latents", "render", "provenance", "normals", "picture", "truth")
 
 
 class RefinerLoss(nn.Module):
-    """The refiner with its loss, on pictures at half their size, where errors in place and light show just as well."""
+    """The refiner's loss, computed on pictures at half size, where errors of position and light are equally visible."""
 
     def __init__(self, decoder: Refiner, side: int, losses: Losses) -> None:
         super().__init__()
@@ -49,8 +49,8 @@ class RefinerLoss(nn.Module):
         change = self.decoder(**{name: value for name, value in tensors.items() if name != "truth"})
         result = refined(functional.avg_pool2d(tensors["picture"], 2), change, self.side)
         of = self.losses
-        pixels = _robust(result - truth, of.pixel_edge)
-        bands = sum(_robust(a - b, of.band_edge) for a, b in zip(laplacian(result), laplacian(truth)))
+        pixels = _charbonnier(result - truth, of.pixel_edge)
+        bands = sum(_charbonnier(a - b, of.band_edge) for a, b in zip(laplacian(result), laplacian(truth)))
         light, photographed = change.gain.log(), 1 - tensors["provenance"][:, 1:2]
         bias = (photographed * change.bias).abs().mean()
         rough = of.flow_roughness * _variation(change.flow) + of.light_roughness * (_variation(light) + _variation(change.bias))
@@ -58,18 +58,18 @@ class RefinerLoss(nn.Module):
         return {"loss": pixels + bands + rough + price, "pixels": pixels, "roughness": rough, "price": price, "bias": bias}
 
 
-def _robust(error: Tensor, edge: float) -> Tensor:
-    """Charbonnier's loss: √(e² + edge²), averaged."""
+def _charbonnier(error: Tensor, edge: float) -> Tensor:
+    """Charbonnier loss: mean of √(e² + edge²)."""
     return (error.square() + edge**2).sqrt().mean()
 
 
 def _variation(values: Tensor) -> Tensor:
-    """Total variation of (N, C, y, x), per place."""
-    return _robust(values.diff(dim=-1), 0.01) + _robust(values.diff(dim=-2), 0.01)
+    """Returns the total variation of (N, C, y, x), per pixel."""
+    return _charbonnier(values.diff(dim=-1), 0.01) + _charbonnier(values.diff(dim=-2), 0.01)
 
 
 class RefinerStage:
-    """Trains ``refiner``; all other networks are finished."""
+    """Trains ``refiner`` with all other networks frozen."""
 
     def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path) -> None:
         if model.refiner is None:
@@ -97,10 +97,10 @@ class RefinerStage:
         return Batch({name: torch.cat([row[name] for row in rows]) for name in rows[0]}, names)
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """Nothing to remember."""
+        """This stage has no state."""
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
-        """PSNR of held-out frames and of their posed photographs, and a sheet: posed photograph, result, truth."""
+        """Returns PSNR of held-out frames and of their reprojections, and a sheet: reprojection, result, truth."""
         device = next(self.trainee.parameters()).device
         found, rows = [], []
         for index in range(len(self.held_out)):
@@ -110,20 +110,22 @@ class RefinerStage:
             found.append([-10 * float(((x - truth) / 2).square().mean().log10()) for x in (picture, result)])
             rows.append(torch.cat([picture, result, truth]).cpu())
         before, after = torch.tensor(found).mean(0).tolist()
-        return {"psnr_of_render": before, "psnr": after}, rows_of_pictures(list(torch.stack(rows[:SHEET], 1)))
+        return {"psnr_of_render": before, "psnr": after}, rows_of_pictures(list(torch.stack(rows[:SHEET_COLUMNS], 1)))
 
     def extra_state(self) -> dict[str, Tensor]:
         return {}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Nothing was remembered."""
+        """This stage has no state."""
 
     def save_model(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
 
 
 def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
-    """An item of a ``RefinerStore`` of F frames → inputs of the refiner, and "truth", pictures as RGB in [−1, 1] (F, 3, S, S)."""
+    """Converts an item of a ``RefinerStore`` with F frames to the refiner's inputs and "truth", pictures as RGB in [−1, 1] (F, 3,
+    S, S).
+    """
     frames = len(item["latents"])
     pictures = {name: item[name].movedim(-1, 1) / 127.5 - 1 for name in ("picture", "truth")}
     still = {name: item[name][None].expand(frames, *[-1] * item[name].ndim) for name in PORTRAIT_CONDITIONS}
@@ -132,21 +134,23 @@ def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def refiner_row(engine: TorchEngine, sample: Sample) -> dict[str, Tensor]:
-    """What a ``RefinerStore`` holds of a sample: every frame generated by itself, from noise that depends on the sample's name."""
+    """Returns a sample's row in a ``RefinerStore``: each frame is generated alone, from noise that depends on the sample's
+    key."""
     config = engine.config
-    shown = conditions_of(engine.encode_images, sample, config, engine.device)
-    single = {name: value[:, :, None] for name, value in shown.channels(dict(config.conditions)).items()}  # F clips of one frame
+    conditions = conditions_of(engine.encode_images, sample, config, engine.device)
+    # F clips of one frame
+    single = {name: value[:, :, None] for name, value in conditions.channels(dict(config.conditions)).items()}
     tokens = engine.encode_source(as_images(sample.source[None]))
     context = engine.context(tokens, {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS})
     draw = torch.Generator().manual_seed(zlib.crc32(sample.key.encode()))
-    noise = torch.randn(shown.latents[:, :, None].shape, generator=draw).to(engine.device)
+    noise = torch.randn(conditions.latents[:, :, None].shape, generator=draw).to(engine.device)
     *_, latents = sample_clips(engine.denoise, config, noise, single, context)
-    still = {name: value[0].half() for name, value in shown.channels(PORTRAIT_CONDITIONS).items()}
+    still = {name: value[0].half() for name, value in conditions.channels(PORTRAIT_CONDITIONS).items()}
     return {
         "latents": latents[:, :, 0].half(),
-        "render": shown.latents.half(),
-        "provenance": shown.provenance.half(),
-        "normals": shown.normals.half(),
+        "render": conditions.latents.half(),
+        "provenance": conditions.provenance.half(),
+        "normals": conditions.normals.half(),
         **still,
         "picture": torch.from_numpy(getattr(sample, conditioning_render(config)).copy()),
         "truth": torch.from_numpy(sample.driven.copy()),

@@ -1,4 +1,4 @@
-"""The model that a run trains and the stage that trains it. torch is imported when a model is opened."""
+"""Opens the model and the stage of a training run. Imports torch only when a model is opened."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from .loop import Stage
 
-FRESH = "demo"  # the one configuration that is small enough to learn from random weights
+FROM_SCRATCH = "demo"  # the configuration that is small enough to train from random weights
 PAPER = "paper-sd15"
-PARTS = {  # the published weights from which ``paper-sd15`` starts, by option of the command line
+PARTS = {  # published weights from which ``paper-sd15`` starts, by command line option
     "--stable-diffusion": "folder of Stable Diffusion v1-5, of which unet/ is read",
     "--clip": "folder of CLIP ViT-L/14",
     "--vae": "folder of sd-vae-ft-mse",
@@ -33,9 +33,11 @@ def open_model(
     motion: Path | None = None,
     stage: str = "",
 ) -> MimaFaceModel:
-    """A model to train, in float32: the small one fresh, the paper's from published weights, or a folder's; ``stage`` "distill" needs that.
+    """Opens a model to train, in float32: the small one with random weights, the paper's from published weights, or a folder's.
+    ``stage`` "distill" requires a folder.
 
-    The parts are those of :func:`start_paper`, and of no other model. Raises :class:`InvalidCheckpoint` or :class:`InvalidInput`.
+    The parts are those of :func:`start_paper` and apply to no other model. Raises :class:`InvalidCheckpoint` or
+    :class:`InvalidInput`.
     """
     import torch
 
@@ -47,9 +49,9 @@ def open_model(
         raise InvalidInput(
             f"{', '.join(option for option, path in given.items() if path)} is for {PAPER}, not {name}", "leave it out"
         )
-    if stage == "distill" and name in (FRESH, PAPER):
+    if stage == "distill" and name in (FROM_SCRATCH, PAPER):
         raise InvalidInput("only a model that is trained can be distilled", "name the folder of one with --model")
-    if name == FRESH:
+    if name == FROM_SCRATCH:
         return MimaFaceModel(named(name))
     if name == PAPER:
         if stable_diffusion is None or clip is None or autoencoder is None:
@@ -57,7 +59,7 @@ def open_model(
             raise InvalidInput(f"{PAPER} starts from published weights: {', '.join(missing)} missing", _parts_hint(missing))
         return start_paper(stable_diffusion, clip, autoencoder, motion, base=named(PAPER), dtype=torch.float32)
     if not Path(name).is_dir():
-        known = f"train {FRESH}, {PAPER} or the folder of a model"
+        known = f"train {FROM_SCRATCH}, {PAPER} or the folder of a model"
         raise InvalidInput(
             f"{name} cannot be trained from nothing" if name in INSTANCES else f"{name} is no model and no folder", known
         )
@@ -71,7 +73,7 @@ def _parts_hint(missing: list[str]) -> str:
 def make_stage(
     model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path, photographs: Path | None = None
 ) -> Stage:
-    """The stage that the configuration names, on folders of shards; photographs are for the autoencoder."""
+    """Returns the configured stage on folders of shards; photographs are for the autoencoder."""
     from mimaface.data.samples import SIGNALS, shards_in
 
     if config.stage == "autoencoder":
