@@ -9,7 +9,7 @@ import pytest
 from conftest import motion_of
 from mimaface.cli import main
 from mimaface.evaluation import films
-from mimaface.evaluation.films import Seen, aligned, box, correlations, different
+from mimaface.evaluation.films import FaceMeasures, aligned, box, correlations, most_different
 from mimaface.face.pose import poses_for
 from mimaface.output.sinks import open_sink
 from mimaface.reprojection.reprojector import Reprojector
@@ -45,9 +45,9 @@ def test_the_engine_that_made_a_film_comes_near_it(folder, tmp_path, capsys):
 
 def test_references_are_frames_unlike_the_first_and_unlike_one_another():
     motion = motion_of({}, {"jawOpen": 0.1}, {"jawOpen": 0.9}, {"jawOpen": 0.85}, {"angles": (60, 0, 0)}, {"jawOpen": 1.0})
-    assert different(motion, 5, 2) == [2, 4], "the sixth is not of the first five"
-    assert sorted(different(motion, 3, 9)) == [1, 2]
-    assert different(motion, 5, 0) == []
+    assert most_different(motion, 5, 2) == [2, 4], "the sixth is not of the first five"
+    assert sorted(most_different(motion, 3, 9)) == [1, 2]
+    assert most_different(motion, 5, 0) == []
 
 
 def test_a_moved_turned_and_scaled_picture_is_laid_back(portrait):
@@ -65,9 +65,9 @@ def test_a_box_is_around_points_and_never_flat():
 
 
 def test_readings_are_correlated_where_the_truth_moves(portrait):
-    rest = Seen.at(portrait.fit.landmarks[:, :2])
-    seen = [Seen(rest.points, lips, rest.lids, np.array([0.0, up])) for lips, up in ((0.0, 0.1), (0.1, 0.0), (0.2, 0.1), (0.4, 0.0))]
-    against = [Seen(rest.points, lips, rest.lids, np.array([0.0, up])) for lips, up in ((0.1, 0.0), (0.2, 0.1), (0.3, 0.0), (0.5, 0.1))]
+    rest = FaceMeasures.at(portrait.fit.landmarks[:, :2])
+    seen = [FaceMeasures(rest.points, lips, rest.lids, np.array([0.0, up])) for lips, up in ((0.0, 0.1), (0.1, 0.0), (0.2, 0.1), (0.4, 0.0))]
+    against = [FaceMeasures(rest.points, lips, rest.lids, np.array([0.0, up])) for lips, up in ((0.1, 0.0), (0.2, 0.1), (0.3, 0.0), (0.5, 0.1))]
     assert correlations(list(zip(seen, against))) == {"r-lips": pytest.approx(1), "r-gaze-up": pytest.approx(-1)}
 
 

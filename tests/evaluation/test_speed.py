@@ -20,7 +20,7 @@ def test_a_timed_engine_counts_what_passes_in_each_network_and_what_the_unet_eva
     torch.testing.assert_close(engine.denoise(sample, torch.tensor(1.0), torch.zeros(12, 1, 4)), expected)
     engine.denoise(sample[:1], timestep=torch.tensor(1.0), context=torch.zeros(6, 1, 4))
     assert engine.evaluations == 2 * 6 + 6 and engine.seconds["denoise"] > 0
-    engine.forget()
+    engine.reset()
     assert engine.evaluations == 0 and not engine.seconds
 
 

@@ -1,1 +1,1 @@
-"""How good generated frames are: the paper's metrics, each named with what read it."""
+"""Evaluation of generated frames by the paper's metrics, each named with its extractor."""

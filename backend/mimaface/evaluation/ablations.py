@@ -1,5 +1,6 @@
-"""The paper's ablations as one command: each variant is trained by the shipped model's recipe, with the same smaller budget, and
-evaluated on the same samples."""
+"""The paper's ablations: each variant is trained with the shipped model's recipe in a smaller budget and evaluated on the same
+samples.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Variant:
-    """What one variant lacks; the fields are those of ``TrainingConfig``."""
+    """Omissions of a variant; the fields are those of ``TrainingConfig``."""
 
     name: str
     without: tuple[str, ...] = ()
@@ -42,13 +43,13 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Ablation:
-    """What all variants share.
+    """Settings common to all variants.
 
-    model        folder to start from: after the autoencoder, or a whole model
-    images, videos, held_out  folders of shards of the two stages and of the evaluation; the last two hold neighbouring frames
-    recipe       folder of image.json and video.json
-    image_steps, video_steps  optimiser steps of the two stages
-    samples      people of the evaluation
+      model        folder to start from: after the autoencoder, or a whole model
+      images, videos, held_out  folders of shards of the two stages and of the evaluation; the last two contain consecutive frames
+      recipe       folder of image.json and video.json
+      image_steps, video_steps  optimiser steps of the two stages
+      samples      people of the evaluation
     """
 
     model: str
@@ -62,7 +63,7 @@ class Ablation:
 
 
 def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
-    """The variants of these names, all for none. Raises :class:`InvalidInput` for a variant of no such name."""
+    """Returns the variants with these names, all if empty. Raises :class:`InvalidInput` for an unknown name."""
     known = [variant.name for variant in VARIANTS]
     if unknown := set(names) - set(known):
         raise InvalidInput(f"no variant {', '.join(sorted(unknown))}", f"use: {', '.join(known)}")
@@ -70,7 +71,7 @@ def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
 
 
 def ablate(ablation: Ablation, variants: Sequence[Variant], folder: Path) -> dict[str, Any]:
-    """Train and evaluate every variant that has no results in ``folder`` yet; returns the rows of all that have some, by name."""
+    """Trains and evaluates each variant without results in ``folder``; returns the rows of all variants with results, by name."""
     rows = {}
     for variant in VARIANTS:
         path = folder / variant.name.replace(" ", "-") / "results.json"
@@ -115,7 +116,7 @@ def _measure(ablation: Ablation, variant: Variant, folder: Path) -> dict[str, An
 
 
 def variant_of(recipe: TrainingConfig, variant: Variant, steps: int) -> TrainingConfig:
-    """The recipe without what the variant lacks, in ``steps`` steps of which the last half cool down."""
+    """Returns the recipe with a variant's omissions in ``steps`` steps, the last half of which cool down."""
     return replace(
         recipe,
         steps=steps,

@@ -1,8 +1,8 @@
-"""``mimaface evaluate``: generators against the truth of held-out samples, in one JSON.
+"""``mimaface evaluate``: compares generators with the truth of held-out samples and writes JSON.
 
-On synthetic heads the performance never belongs to the source picture, so every sample is the paper's cross-identity case (the
-motion comes from elsewhere) with an exact truth: the same person rendered under it. Shards of recorded video, whose source and
-driven frames come from one clip, are its same-identity case.
+The motion of synthetic samples never comes from the source picture, so they are the paper's cross-identity case with an exact
+truth: the same person rendered with that motion. Shards of recorded video, with source and driven frames of one clip, are its
+same-identity case.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Generator = Callable[[Sample], Array]  # a sample → generated frames (F, S, S,
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean over samples, its standard error, and the number of samples, of one metric."""
+    """Mean of a metric over samples, its standard error, and the number of samples."""
 
     mean: float
     error: float
@@ -42,17 +42,18 @@ class Summary:
 
 
 def copy_of_source(sample: Sample) -> Array:
-    """The floor: the source picture, whatever the motion."""
+    """Returns the source picture for each frame: the lower bound."""
     return np.repeat(sample.source[None], len(sample), axis=0)
 
 
 def proxy(sample: Sample) -> Array:
-    """The proxy engine's pictures."""
+    """Returns the pictures of the reprojection (``proxy``)."""
     return sample.projected
 
 
 def generators_of(names: Iterable[str], folder: Path | None, steps: int | None = None) -> dict[str, Generator]:
-    """Generators by name: source, proxy, autoencoder, model, model-bare (by the plain decoder), on the GPU where torch has one.
+    """Returns generators by name: source, proxy, autoencoder, model, model-bare (with the plain decoder), on the GPU if torch has
+    one.
 
     Raises :class:`InvalidInput`.
     """
@@ -78,12 +79,13 @@ def evaluate(
     clip: tuple[int, int] = (12, 3),
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Every metric of every generator: {generator: {metric: {"mean", "error", "count"}}}, and the frames that show no face.
+    """Returns each metric of each generator, {generator: {metric: {"mean", "error", "count"}}}, and the numbers of frames without
+    a face.
 
-    A metric is averaged over the frames of a sample first. What is read from faces is compared on those frames alone in which the
-    truth and every generator show one, so that no generator gains by losing its hard frames. ``clip`` is length and overlap of the
-    model's clips: ``icj`` is measured at their boundaries, in samples that are longer, and is averaged geometrically.
-    Raises :class:`InvalidInput` when there are no samples.
+    Metrics are averaged over the frames of a sample first. Metrics of faces use only frames in which the truth and every
+    generator show a face, so that no generator gains by losing hard frames. ``clip`` is length and overlap of the model's clips:
+    ``icj`` is measured at their boundaries, in samples that are longer, and averaged geometrically. Raises :class:`InvalidInput`
+    without samples.
     """
     values: dict[str, dict[str, list[float]]] = {name: {} for name in generators}
     faceless = dict.fromkeys(("truth", *generators), 0)
@@ -123,7 +125,7 @@ def evaluate(
 
 
 def over_frames(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Means over the frames that have a metric; infinite ones (equal pictures have no finite PSNR) are left out."""
+    """Returns means over the frames that have a metric; infinite values (the PSNR of equal pictures) are excluded."""
     found: dict[str, list[float]] = {}
     for row in rows:
         for metric, value in row.items():
@@ -133,7 +135,7 @@ def over_frames(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _jumps(made: Array, sample: Sample, clip: tuple[int, int]) -> dict[str, float]:
-    """ICJ of a sample of neighbouring frames, and the geometric mean of it at boundaries that are none."""
+    """Returns the ICJ of a sample of consecutive frames, and its geometric mean at placebo boundaries."""
     if not sample.rate or len(sample) <= clip[0]:
         return {}
     jump, elsewhere = inter_clip_jump_with_placebo(made, *clip)
@@ -142,7 +144,7 @@ def _jumps(made: Array, sample: Sample, clip: tuple[int, int]) -> dict[str, floa
 
 
 def summary(values: list[float], geometric: bool = False) -> Summary:
-    """Mean over at least one sample and its standard error, 0 for a single one."""
+    """Returns the mean over at least one sample and its standard error, 0 for a single one."""
     numbers = np.log(values) if geometric else np.array(values)
     mean = float(numbers.mean())
     error = float(numbers.std(ddof=1) / np.sqrt(len(numbers))) if len(numbers) > 1 else 0.0
@@ -152,7 +154,7 @@ def summary(values: list[float], geometric: bool = False) -> Summary:
 
 
 def write_results(path: Path, results: dict[str, Any], command: str, shards: list[Path]) -> None:
-    """The JSON with the command, the data and the versions that made it."""
+    """Writes the results as JSON with the command, data digests and versions."""
     about = {
         "command": command,
         "data": {shard.name: checksums.digest(shard) for shard in shards},

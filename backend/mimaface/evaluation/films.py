@@ -1,7 +1,8 @@
-"""``mimaface evaluate`` on films of people: the first frame is the portrait, the film drives it, and its own later frames are the truth.
+"""``mimaface evaluate`` on films of people: the first frame is the portrait, the film drives it, and its later frames are the
+truth.
 
-Frames of the second half are judged. What is read of a face comes from the face landmarker. A region counts only in frames that differ
-there from the portrait, and is compared after alignment by points that neither speech nor blinks move.
+Frames of the second half are evaluated. Metrics of faces use the face landmarker. A region counts only in frames where it differs
+from the portrait, and is compared after alignment by landmarks that neither speech nor blinks move.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 
 from .evaluate import over_frames, summary
-from .metrics import pictured
+from .metrics import psnr_and_ssim
 
 Array = NDArray[Any]
-COPY = "source"  # the generator that shows the portrait, whatever the motion
-RATE = 24.0  # frames a second of the judged frames, one after another
-MARGIN = 0.15  # of the face's width, that its box is wider than the landmarks on each side
+COPY = "source"  # the generator that returns the portrait for any motion
+RATE = 24.0  # frames per second assigned to the evaluated frames
+MARGIN = 0.15  # share of the face's width added to its landmarks' box on each side
 LIPS = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185]
 EYES = (
     [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246],
@@ -42,16 +43,17 @@ EYES = (
 )
 CORNERS = ((33, 133), (362, 263))  # of the eyes
 LIDS, IRISES, GAP = ((159, 145), (386, 374)), (468, 473), (13, 14)
-STEADY = [33, 133, 362, 263, 168, 6, 197, 1, 4, 98, 327]  # landmarks that neither speech nor blinks move
-OPENS = 0.12  # eye distances that the lips part further than in the portrait, where the mouth counts as open
-SHUTS = 0.5  # of the portrait's own opening, below which an eye counts as shut
-MOVES = 0.02  # deviation of a reading in the truth above which its correlation says something
+STABLE_LANDMARKS = [33, 133, 362, 263, 168, 6, 197, 1, 4, 98, 327]  # landmarks that neither speech nor blinks move
+OPEN_MOUTH = 0.12  # eye distances of lip opening beyond the portrait's from which the mouth counts as open
+SHUT_EYE = 0.5  # share of the portrait's lid opening below which an eye counts as shut
+SMALLEST_DEVIATION = 0.02  # smallest deviation of a measurement in the truth for a meaningful correlation
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What is read of one picture: points (478, 2) in pixels; lips and lids (2,) apart, in eye distances; gaze (2,): sideways and up, in
-    widths of an eye."""
+class FaceMeasures:
+    """Measurements of a face: points (478, 2) in pixels; lip and lid (2,) openings in eye distances; gaze (2,), sideways and up,
+    in eye widths.
+    """
 
     points: Array
     lips: float
@@ -59,14 +61,14 @@ class Seen:
     gaze: Array
 
     @classmethod
-    def of(cls, picture: Array) -> Seen | None:
-        """The largest face in a picture (H, W, 3) uint8; None where there is none."""
+    def of(cls, picture: Array) -> FaceMeasures | None:
+        """Returns the measurements of the largest face in a picture (H, W, 3) uint8, or None."""
         faces = FaceLandmarker.load().faces(picture)
         return None if not faces else cls.at(faces[0].points[:, :2])
 
     @classmethod
-    def at(cls, points: Array) -> Seen:
-        """What landmarks (478, 2) say."""
+    def at(cls, points: Array) -> FaceMeasures:
+        """Returns the measurements of landmarks (478, 2)."""
         middle = [points[list(corners)].mean(0) for corners in CORNERS]
         across = (middle[1] - middle[0]) / np.linalg.norm(middle[1] - middle[0])
         apart = float(np.linalg.norm(middle[1] - middle[0]))
@@ -78,7 +80,7 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """The portrait's frame and the ``truth`` (F, H, W, 3) uint8, with the motion of those frames and ``references``, of the first half."""
+    """A film: the portrait's frame, ``truth`` (F, H, W, 3) uint8 with its motion, and ``references`` from the first half."""
 
     name: str
     portrait: Array
@@ -88,22 +90,26 @@ class Film:
 
 
 def read_film(path: Path, frames: int, references: int = 0) -> Film:
-    """Follow a film and keep so many frames of its second half, evenly, and ``references`` of its first. Raises :class:`InvalidInput`."""
+    """Tracks a film and keeps ``frames`` evenly spaced frames of its second half and ``references`` of its first. Raises
+    :class:`InvalidInput`.
+    """
     motion = open_motion(path, RetargetSettings(neutral=0))
     count = len(motion)
     if count < 4:
         raise InvalidInput(f"{path.name} has {count} frames", "a film to be judged by has at least 4")
-    judged = np.unique(np.linspace(count // 2, count - 1, frames).astype(int))
-    given = different(motion, count // 2, references)
-    wanted = {0, *judged, *given}
+    film_metrics = np.unique(np.linspace(count // 2, count - 1, frames).astype(int))
+    given = most_different(motion, count // 2, references)
+    wanted = {0, *film_metrics, *given}
     kept = {index: image for index, (_, image) in enumerate(video_frames(path)) if index in wanted}
-    cut = motion.resampled(motion.time[np.array([0, *judged])]).but(time=np.arange(len(judged) + 1) / RATE)
+    cut = motion.resampled(motion.time[np.array([0, *film_metrics])]).but(time=np.arange(len(film_metrics) + 1) / RATE)
     cut = cut.but(meta={**cut.meta, "neutral": 0})
-    return Film(path.stem, kept[0], [kept[index] for index in judged], cut, [kept[index] for index in given])
+    return Film(path.stem, kept[0], [kept[index] for index in film_metrics], cut, [kept[index] for index in given])
 
 
-def different(motion: MotionClip, before: int, count: int) -> list[int]:
-    """``count`` frames of the first ``before`` whose expressions and poses are as far from frame 0 and from one another as can be."""
+def most_different(motion: MotionClip, before: int, count: int) -> list[int]:
+    """Returns ``count`` frames among the first ``before`` whose expressions and poses differ most from frame 0 and from each
+    other.
+    """
     looks = np.concatenate([motion.blendshapes, motion.head_quat, motion.gaze.reshape(len(motion), -1)], axis=1)[:before]
     chosen = [0]
     while len(chosen) <= min(count, before - 1):
@@ -113,7 +119,7 @@ def different(motion: MotionClip, before: int, count: int) -> list[int]:
 
 
 def generate(film: Film, engine: str) -> list[Array]:
-    """The film's judged frames by a renderer, or the portrait for each."""
+    """Returns the film's evaluated frames by a renderer, or the portrait for each."""
     if engine == COPY:
         return [film.portrait] * len(film.truth)
     portrait = Portrait.open(as_png(film.portrait), references=[as_png(each) for each in film.references])
@@ -130,22 +136,22 @@ def as_png(picture: Array) -> bytes:
 def evaluate_films(
     paths: Sequence[Path], engines: Sequence[str], frames: int, references: int, progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Every metric of every engine, over films: as :func:`mimaface.evaluation.evaluate.evaluate` has them.
+    """Returns each metric of each renderer over films, in the format of :func:`mimaface.evaluation.evaluate.evaluate`.
 
-    Raises :class:`InvalidInput` for a film whose first frame shows no face.
+    Raises :class:`InvalidInput` for a film without a face in its first frame.
     """
     values: dict[str, dict[str, list[float]]] = {engine: {} for engine in engines}
     faceless, count = dict.fromkeys(("truth", *engines), 0), 0
     for done, path in enumerate(paths, 1):
         film = read_film(path, frames, references)
-        rest = Seen.of(film.portrait)
+        rest = FaceMeasures.of(film.portrait)
         if rest is None:
             raise InvalidInput(f"{path.name}: no face in its first frame", "cut the film so that it begins with a face")
-        truths = [Seen.of(picture) for picture in film.truth]
+        truths = [FaceMeasures.of(picture) for picture in film.truth]
         count += len(truths)
         faceless["truth"] += sum(true is None for true in truths)
         for engine in engines:
-            found, lost = judged(generate(film, engine), film, truths, rest)
+            found, lost = film_metrics(generate(film, engine), film, truths, rest)
             faceless[engine] += lost
             for metric, value in found.items():
                 values[engine].setdefault(metric, []).append(value)
@@ -156,19 +162,20 @@ def evaluate_films(
     return {"samples": len(paths), "frames": count, "results": results, "frames_without_a_face": faceless, "absent": {}}
 
 
-def judged(pictures: list[Array], film: Film, truths: list[Seen | None], rest: Seen) -> tuple[dict[str, float], int]:
-    """The metrics of one film's generated ``pictures``, and how many of them lost the face; ``truths`` and ``rest`` are what is read of its
-    frames and of the portrait."""
+def film_metrics(pictures: list[Array], film: Film, truths: list[FaceMeasures | None], rest: FaceMeasures) -> tuple[dict[str, float], int]:
+    """Returns the metrics of one film's generated ``pictures`` and the number without a face; ``truths`` and ``rest`` are the
+    measurements of its frames and of the portrait.
+    """
     rows: list[dict[str, float]] = []
-    pairs: list[tuple[Seen, Seen]] = []
+    pairs: list[tuple[FaceMeasures, FaceMeasures]] = []
     lost = 0
     own = face_code(film.portrait, rest.points)
     for picture, truth, true in zip(pictures, film.truth, truths):
         if true is None:
             continue
         face = box(true.points, MARGIN)
-        found = pictured(picture[face], truth[face], "@face")
-        shown = Seen.of(picture)
+        found = psnr_and_ssim(picture[face], truth[face], "@face")
+        shown = FaceMeasures.of(picture)
         lost += shown is None
         if shown is not None:
             pairs.append((shown, true))
@@ -181,29 +188,29 @@ def judged(pictures: list[Array], film: Film, truths: list[Seen | None], rest: S
     return over_frames(rows) | correlations(pairs), lost
 
 
-def regions(picture: Array, truth: Array, true: Seen, rest: Seen) -> dict[str, float]:
-    """Metrics of the mouth where it is open, and of eyes where they are shut, of an aligned picture."""
+def regions(picture: Array, truth: Array, true: FaceMeasures, rest: FaceMeasures) -> dict[str, float]:
+    """Returns metrics of the mouth where it is open and of eyes where they are shut, in an aligned picture."""
     mouth, eyes = [], []
-    if true.lips > rest.lips + OPENS:
+    if true.lips > rest.lips + OPEN_MOUTH:
         mouth.append(region(picture, truth, box(true.points[LIPS], MARGIN), "@mouth-open"))
     for side, eye in enumerate(EYES):
-        if true.lids[side] < SHUTS * rest.lids[side]:
+        if true.lids[side] < SHUT_EYE * rest.lids[side]:
             eyes.append(region(picture, truth, box(true.points[eye], 2 * MARGIN), "@eye-shut"))
     return over_frames(mouth) | over_frames(eyes)
 
 
 def region(picture: Array, truth: Array, place: tuple[slice, slice], name: str) -> dict[str, float]:
-    """PSNR and SSIM without the difference of the mean colours, and sharpness relative to the truth's, of part of a frame."""
+    """Returns PSNR and SSIM after matching mean colours, and sharpness relative to the truth, for part of a frame."""
     one, two = picture[place].astype(float), truth[place].astype(float)
     level = np.clip(np.round(one - one.mean((0, 1)) + two.mean((0, 1))), 0, 255).astype(np.uint8)
     edges = [float(laplace(part.mean(-1)).std()) for part in (one, two)]
-    return pictured(level, truth[place], name) | {f"sharpness{name}": edges[0] / max(edges[1], 1e-6)}
+    return psnr_and_ssim(level, truth[place], name) | {f"sharpness{name}": edges[0] / max(edges[1], 1e-6)}
 
 
-def correlations(pairs: Sequence[tuple[Seen, Seen]]) -> dict[str, float]:
-    """Pearson's r of what is read of generated and true frames, of what moves in truth."""
+def correlations(pairs: Sequence[tuple[FaceMeasures, FaceMeasures]]) -> dict[str, float]:
+    """Returns Pearson's r between measurements of generated and true frames, for those that vary in the truth."""
     found = {}
-    channels: dict[str, Callable[[Seen], Sequence[float]]] = {
+    channels: dict[str, Callable[[FaceMeasures], Sequence[float]]] = {
         "r-lips": lambda seen: [seen.lips], "r-lids": lambda seen: list(seen.lids),
         "r-gaze-aside": lambda seen: [seen.gaze[0]], "r-gaze-up": lambda seen: [seen.gaze[1]],
     }  # fmt: skip
@@ -212,7 +219,7 @@ def correlations(pairs: Sequence[tuple[Seen, Seen]]) -> dict[str, float]:
         values = [
             float(np.corrcoef(columns[:, 0, column], columns[:, 1, column])[0, 1])
             for column in range(columns.shape[2])
-            if len(pairs) > 3 and columns[:, 1, column].std() > MOVES and columns[:, 0, column].std() > 1e-6
+            if len(pairs) > 3 and columns[:, 1, column].std() > SMALLEST_DEVIATION and columns[:, 0, column].std() > 1e-6
         ]
         if values:
             found[name] = float(np.mean(values))
@@ -220,7 +227,8 @@ def correlations(pairs: Sequence[tuple[Seen, Seen]]) -> dict[str, float]:
 
 
 def box(points: Array, margin: float) -> tuple[slice, slice]:
-    """Rows and columns around points (P, 2) with ``margin`` of their width on each side; at least half as high as wide."""
+    """Returns rows and columns around points (P, 2) with ``margin`` of their width on each side; at least half as high as
+    wide."""
     (left, top), (right, bottom) = points.min(0), points.max(0)
     width = right - left
     half, middle = max(bottom - top, 0.5 * width) / 2 + margin * width, (top + bottom) / 2
@@ -229,8 +237,8 @@ def box(points: Array, margin: float) -> tuple[slice, slice]:
 
 
 def aligned(picture: Array, shown: Array, true: Array) -> Array:
-    """``picture`` (H, W, 3) uint8, moved, turned and scaled so that its steady points lie on the truth's."""
-    back = Similarity.between(true[STEADY], shown[STEADY]).matrix
+    """Warps ``picture`` (H, W, 3) uint8 by the similarity that aligns its stable landmarks with the truth's."""
+    back = Similarity.between(true[STABLE_LANDMARKS], shown[STABLE_LANDMARKS]).matrix
     height, width = picture.shape[:2]
     moved = Image.fromarray(picture).transform((width, height), Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR)
     return np.asarray(moved)

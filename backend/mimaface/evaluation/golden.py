@@ -1,4 +1,4 @@
-"""Golden values: deterministic weights by rule, so that a module of any size can be compared without storing its weights."""
+"""Deterministic weights for golden values, so that modules of any size can be compared without stored weights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def fill_weights(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[str, torch.Tensor]:
-    """Float32 weights for every named shape of a *released* state dict, by the rule of shared/golden/README.md.
+    """Returns float32 weights for each named shape of a *released* state dict, by the rule of shared/golden/README.md.
 
-    shapes: key → shape, floating tensors only (leave integer buffers out); keys that end in ``pos_encoder.pe`` are skipped.
-    Each key has its own generator, seeded with crc32(salt + key), so order and company do not matter.
+    shapes: key → shape, floating-point tensors only (omit integer buffers); keys that end in ``pos_encoder.pe`` are skipped. Each
+    key has its own generator, seeded with crc32(salt + key), so weights are independent of order and of other keys.
     """
     import torch
 
@@ -33,7 +33,7 @@ def fill_weights(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[st
 
 
 def fill_networks(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[str, torch.Tensor]:
-    """:func:`fill_weights` for a network with batch normalisation, whose counters of batches stay 0 (spec: left alone)."""
+    """:func:`fill_weights` for networks with batch normalisation, whose batch counters are 0."""
     import torch
 
     counters = {key: torch.zeros(()).long() for key in shapes if key.endswith("num_batches_tracked")}

@@ -1,12 +1,12 @@
-"""``mimaface golden``: our modules against a folder of golden values, whatever its seed, its salt and its sizes.
+"""``mimaface golden``: compares our modules with a folder of golden values of any seed, salt and sizes.
 
-The folder holds ``<name>.safetensors`` with inputs and outputs recorded from other implementations, and ``manifest.json`` with
-the keys and shapes of the released state dicts. Weights are filled by the rule of :mod:`mimaface.evaluation.golden`. Sizes come from the
-arrays and the manifest; without a manifest the keys are those of our own modules at the sizes of the released checkpoint.
+The folder contains ``<name>.safetensors`` with inputs and outputs recorded from other implementations, and ``manifest.json`` with
+keys and shapes of the released state dicts. Weights are filled by the rule of :mod:`mimaface.evaluation.golden`. Sizes come from
+the arrays and the manifest; without a manifest the keys are those of our modules at the released checkpoint's sizes.
 
-A motion U-Net on small latents is ill-conditioned: at 1 × 1 pixels a group norm has two values, and what it returns jumps where
-they cross, so that for some salts rounding in float32 alone changes the output by a thousandth and more. So an array that misses
-its tolerance is computed again in equivalent arithmetic, and the closest result counts; see ``ARITHMETIC``.
+A motion U-Net on small latents is ill-conditioned: at 1 × 1 pixels a group norm has two values, and its output jumps where they
+cross, so for some salts float32 rounding alone changes the output by a thousandth and more. An array that misses its tolerance is
+therefore recomputed in equivalent arithmetic, and the closest result counts; see ``ARITHMETIC``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .golden import fill_networks
 TOLERANCE, SAMPLER_TOLERANCE = 1e-4, 1e-3  # max |Δ| relative to the standard deviation of the expected array
 OVERLAP, GUIDANCE = 3, 5.0  # of the recorded sampler run
 SMALL_UNET = {**SD15_UNET, "block_out_channels": (32, 64, 64, 64), "cross_attention_dim": 48}
-OUTPUTS = {  # per file, the arrays that are compared; a number may follow those that end in a point
+OUTPUTS = {  # compared arrays per file; names that end in a point are followed by numbers
     "motion_unet": ("out.",),
     "mim": ("out",),
     "sampler": ("timesteps", "sigmas", "latents."),
@@ -48,7 +48,7 @@ OUTPUTS = {  # per file, the arrays that are compared; a number may follow those
     "curricularface": ("embedding", "deep"),
     "alignment": ("template5_256", "box_template_512", "affine", "box_corners", "similarity"),
 }
-ROUNDED = ("motion_unet", "sampler")  # files whose outputs depend on rounding this much
+ROUNDED = ("motion_unet", "sampler")  # files whose outputs are this sensitive to rounding
 ARITHMETIC = ((False, torch.float32), (True, torch.float32), (False, torch.float64))  # fused temporal attention?, dtype
 Arrays = Mapping[str, Tensor]
 Found = Iterator[tuple[str, Tensor]]
@@ -57,9 +57,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Row:
-    """One output array: max |Δ|, the same relative to the deviation of what was expected, or why it was not compared.
+    """Result of one output array: max |Δ|, the same relative to the deviation of the expected array, or the reason for a missing
+    comparison.
 
-    rounding: how much the relative difference varies between ways of computing it, where more than one was tried
+    rounding: spread of the relative difference among the computations tried.
     """
 
     name: str
@@ -71,15 +72,15 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        return not self.problem and self.relative <= self.tolerance  # false for NaN, too
+        return not self.problem and self.relative <= self.tolerance  # False for NaN, too
 
     @property
     def near(self) -> bool:
-        """A miss that rounding may explain: a wrong network is off by about the deviation itself."""
+        """Whether rounding may explain a miss: a wrong network is off by about the deviation itself."""
         return not self.problem and self.tolerance < self.relative < 0.5
 
     def words(self) -> str:
-        """ok, or what is wrong."""
+        """Returns "ok" or the problem."""
         if self.ok or self.problem:
             return self.problem or "ok"
         known = f" (rounding alone moves it by {self.rounding:.0e})" if self.rounding > self.tolerance else ""
@@ -87,7 +88,7 @@ class Row:
 
 
 class Golden:
-    """A folder of golden values and the networks filled for it. Raises :class:`InvalidInput` where there is no such folder."""
+    """A folder of golden values and the networks filled for it. Raises :class:`InvalidInput` if it is not a folder."""
 
     def __init__(self, folder: Path, salt: str = "") -> None:
         if not folder.is_dir():
@@ -105,7 +106,7 @@ class Golden:
         self._unet: MotionUNet | None = None
 
     def rows(self) -> Iterator[Row]:
-        """A row for every output array, as soon as it is computed; files and arrays that are missing have rows, too."""
+        """Yields a row for each output array as soon as it is computed, also for missing files and arrays."""
         for name, check in CHECKS.items():
             yield from self._file_rows(name, check)
 
@@ -128,7 +129,7 @@ class Golden:
         yield from rows
 
     def _compare(self, file: str, check: Callable[[Golden, Arrays], Found], values: Arrays) -> list[Row]:
-        """A row for each expected output of a file, in their order."""
+        """Returns a row for each expected output of a file, in order."""
         rows, problem = {}, ""
         try:
             with torch.no_grad():
@@ -136,7 +137,7 @@ class Golden:
                     rows[name] = compared(file, name, found, values)
         except KeyError as error:
             problem = f"{file}.safetensors lacks {error.args[0]}"
-        except (MimaFaceError, RuntimeError, ValueError, IndexError, TypeError) as error:  # arrays of sizes that do not fit
+        except (MimaFaceError, RuntimeError, ValueError, IndexError, TypeError) as error:  # arrays of incompatible sizes
             problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         names = expected_outputs(file, values)
         return [rows.get(name, Row(f"{file} {name}", problem=problem or "it was not computed")) for name in names]
@@ -144,13 +145,15 @@ class Golden:
     def filled(
         self, name: str, module: Module, ours: Callable[[Any], Mapping[str, Tensor]], theirs: Callable[[Any], Any]
     ) -> Module:
-        """A module on the meta device with the weights of the rule: ``ours`` renames released keys to its own, ``theirs`` back."""
+        """Returns a module from the meta device with weights by the rule: ``ours`` renames released keys to its own, ``theirs``
+        back.
+        """
         shapes = self.shapes.get(name) or {key: tuple(value.shape) for key, value in theirs(module.state_dict()).items()}
         load_weights(module, ours(fill_networks(shapes, self.salt)), name)
         return module.eval()
 
     def unet(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
-        """The small motion U-Net in the present arithmetic; shapes as in :meth:`MotionUNet.forward`."""
+        """Runs the small motion U-Net in the current arithmetic; shapes as in :meth:`MotionUNet.forward`."""
         if self._unet is None:
             shapes = self.shapes.get("motion_unet_small")
             config = unet_sizes(shapes) if shapes else SMALL_UNET
@@ -158,14 +161,15 @@ class Golden:
             self._unet = self.filled("motion_unet_small", module, from_animatediff, to_animatediff)
         fused, dtype = self.arithmetic
         if self._unet.conv_in.weight.dtype != dtype:
-            nn.Module.to(self._unet, dtype)  # float32 weights are the same in float64, and back; diffusers' own only warns
+            # float32 weights convert to float64 and back exactly; diffusers' own method only warns
+            nn.Module.to(self._unet, dtype)
         self._unet.attend_by_matmul(not fused)
         prediction: Tensor = self._unet(sample.to(dtype), timestep, context.to(dtype))
         return prediction
 
 
 def expected_outputs(file: str, values: Arrays) -> list[str]:
-    """The arrays to compare: all that a file must have, and as many of the numbered ones as it has (one, if none)."""
+    """Returns the arrays to compare: all required ones of a file, and as many numbered ones as it contains (at least one)."""
     names = []
     for name in OUTPUTS[file]:
         if not name.endswith("."):
@@ -177,7 +181,7 @@ def expected_outputs(file: str, values: Arrays) -> list[str]:
 
 
 def compared(file: str, name: str, found: Tensor, values: Arrays) -> Row:
-    """The row of one array."""
+    """Returns the row of one array."""
     label = f"{file} {name}"
     if name not in values:
         return Row(label, problem=f"{file}.safetensors lacks {name}")
@@ -191,13 +195,14 @@ def compared(file: str, name: str, found: Tensor, values: Arrays) -> Row:
 
 
 def closest(a: Row, b: Row) -> Row:
-    """Of two rows of one array, the one nearer to what was expected, with how much rounding moved it."""
+    """Returns the better of two rows of an array, with the difference that rounding made."""
     best = a if a.ok or b.problem or a.relative <= b.relative else b
     return replace(best, rounding=max(a.rounding, b.rounding, abs(a.relative - b.relative)))
 
 
 def unet_sizes(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """The configuration of a motion U-Net by the shapes of its weights; 8 heads and 32 groups, which no shape tells."""
+    """Returns the configuration of a motion U-Net from its weights' shapes; 8 heads and 32 groups, which shapes do not
+    determine."""
     levels = 1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("down_blocks."))
 
     def blocks(side: str, plain: str, attending: str) -> tuple[str, ...]:
@@ -224,7 +229,7 @@ def _motion_unet(golden: Golden, values: Arrays) -> Found:
         number = name.removeprefix("out.")
         sample, context = values[f"sample.{number}"], values[f"context.{number}"]
         if len(context) == len(sample):
-            context = repeat_frames(context, sample.shape[2])  # recorded once per sample, shared by the frames
+            context = repeat_frames(context, sample.shape[2])  # recorded once per sample, for all frames
         yield name, golden.unet(sample, values[f"timestep.{number}"], context)
 
 

@@ -1,10 +1,10 @@
-"""Metrics of the paper's Table 1. Every name says what measured it, for numbers of two extractors do not compare.
+"""Metrics of the paper's Table 1. Names contain the extractor, because numbers of different extractors are not comparable.
 
-psnr, ssim, psnr@head, ssim@head   torchmetrics; @head inside the box around the head
-exp@anny-fit, pose@anny-fit, gaze@anny-fit   mean Euclidean distance of blendshapes, angles (radians) and gaze (radians) between the
-                                   generated and the true frame, both read by fitting the embedded head
-csim@dlib                          cosine of dlib's face descriptors (King 2017) of generated frame and source
-lpips@alex, fid@inception          reported as absent: their weights are downloads
+  psnr, ssim, psnr@head, ssim@head   torchmetrics; @head inside the head's box
+  exp@anny-fit, pose@anny-fit, gaze@anny-fit   mean Euclidean distance of blendshapes, angles (radians) and gaze (radians) between
+                                     generated and true frame, both measured by fitting the built-in head
+  csim@dlib                          cosine of dlib's face descriptors (King 2017) of generated frame and source
+  lpips@alex, fid@inception          reported as absent: their weights are downloads
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from mimaface.protocol.errors import NoFaceFound, NotInstalled
 from mimaface.protocol.rotation import matrix_to_head_angles
 
 Array = NDArray[Any]
-SMALLEST_BOX = 16  # pixels: SSIM's window needs 11
-STILL = 0.05  # grey levels: about what rounding changes in the mean of an 8 × 8 block
-DESCRIPTOR_SIDE = 512  # pixels that a face picture is enlarged to for dlib
+SMALLEST_BOX = 16  # pixels; SSIM's window needs 11
+ROUNDING_LEVEL = 0.05  # grey levels, about the rounding error of the mean of an 8 × 8 block
+DESCRIPTOR_SIDE = 512  # pixels to which pictures are enlarged for dlib
 ABSENT = {
     "lpips@alex": "its AlexNet weights are a download that is not made here",
     "fid@inception": "its Inception weights are a download that is not made here",
@@ -40,14 +40,14 @@ def as_batch(pictures: Array) -> Tensor:
 
 
 def picture_metrics(generated: Array, truth: Array, box: Array) -> dict[str, float]:
-    """One frame (H, W, 3) uint8 against the truth; box (4,): left, top, right, bottom of the head in pixels."""
+    """Compares a frame (H, W, 3) uint8 with the truth; box (4,): left, top, right, bottom of the head in pixels."""
     left, top, right, bottom = (int(value) for value in box)
     head = np.s_[top:bottom, left:right]
-    return pictured(generated, truth, "") | pictured(generated[head], truth[head], "@head")
+    return psnr_and_ssim(generated, truth, "") | psnr_and_ssim(generated[head], truth[head], "@head")
 
 
-def pictured(generated: Array, truth: Array, name: str) -> dict[str, float]:
-    """psnr and ssim of a part (H, W, 3) uint8 of a frame, with its ``name`` behind; nothing of parts that are too small for them."""
+def psnr_and_ssim(generated: Array, truth: Array, name: str) -> dict[str, float]:
+    """Returns psnr and ssim of a part (H, W, 3) uint8 of a frame, with the suffix ``name``; {} for parts that are too small."""
     if min(truth.shape[:2]) < SMALLEST_BOX:
         return {}
     one, two = as_batch(generated[None]), as_batch(truth[None])
@@ -56,7 +56,7 @@ def pictured(generated: Array, truth: Array, name: str) -> dict[str, float]:
 
 
 def read_face(picture: Array) -> FittedFace | None:
-    """The fit of the face in a picture (H, W, 3) uint8; None where none is found."""
+    """Returns the fit of the face in a picture (H, W, 3) uint8, or None."""
     try:
         return fit_portrait(picture)
     except NoFaceFound:
@@ -64,7 +64,7 @@ def read_face(picture: Array) -> FittedFace | None:
 
 
 def motion_metrics(generated: FittedFace, truth: FittedFace) -> dict[str, float]:
-    """Distances between two readings."""
+    """Returns the distances between two fits."""
     turn = matrix_to_head_angles(generated.rotation) - matrix_to_head_angles(truth.rotation)
     return {
         "exp@anny-fit": float(np.linalg.norm(generated.blendshapes - truth.blendshapes)),
@@ -75,7 +75,7 @@ def motion_metrics(generated: FittedFace, truth: FittedFace) -> dict[str, float]
 
 @functools.cache
 def _dlib_networks() -> tuple[Any, Any]:
-    """dlib's five-point predictor and face descriptor. Raises :class:`NotInstalled`."""
+    """Returns dlib's five-point predictor and face descriptor. Raises :class:`NotInstalled`."""
     found = importlib.util.find_spec("face_recognition_models")
     if found is None or importlib.util.find_spec("dlib") is None:
         raise NotInstalled("dlib's face networks are not installed", "pip install dlib-bin face_recognition_models")
@@ -87,7 +87,7 @@ def _dlib_networks() -> tuple[Any, Any]:
 
 
 def descriptor(picture: Array, face: FittedFace) -> Array:
-    """dlib's unit descriptor (128,) of the face in a picture (H, W, 3) uint8. Raises :class:`NotInstalled`."""
+    """Returns dlib's unit descriptor (128,) of the face in a picture (H, W, 3) uint8. Raises :class:`NotInstalled`."""
     shape, network = _dlib_networks()
     import dlib
     from PIL import Image
@@ -103,7 +103,7 @@ def descriptor(picture: Array, face: FittedFace) -> Array:
 
 
 def absent_metrics() -> dict[str, str]:
-    """Metrics that cannot be measured here, and why."""
+    """Returns the metrics that cannot be measured here, with the reasons."""
     try:
         _dlib_networks()
     except NotInstalled as error:
@@ -112,11 +112,11 @@ def absent_metrics() -> dict[str, str]:
 
 
 def inter_clip_jump(frames: Array, boundaries: list[int]) -> float:
-    """ICJ (spec 6.6) of frames (T, H, W, 3) uint8 at ``boundaries``: frames that begin a clip. 1 is no jump.
+    """Returns ICJ (spec 6.6) of frames (T, H, W, 3) uint8 at ``boundaries``, the first frames of clips; 1 is no jump.
 
-    r_t = mean |d_t − ½(d_{t−1} + d_{t+1})| with d the difference of 8 × 8 block means of neighbouring frames; ICJ is the geometric
-    mean over boundaries of r_b over the median of r two to four transitions away. Both are at least ``STILL``: where nothing moves, rounding to
-    8 bits is no jump. NaN where no boundary has neighbours.
+    r_t = mean |d_t − ½(d_{t−1} + d_{t+1})| with d the difference of 8 × 8 block means of consecutive frames; ICJ is the geometric
+    mean over boundaries of r_b over the median of r two to four transitions away. Both are at least ``ROUNDING_LEVEL``, so that
+    8-bit rounding in still frames is no jump. NaN if no boundary has neighbours.
     """
     blocks = block_means(frames)
     change = np.diff(blocks, axis=0)  # d[t]: from frame t to t + 1
@@ -127,12 +127,12 @@ def inter_clip_jump(frames: Array, boundaries: list[int]) -> float:
         at = boundary - 1  # the transition into the boundary's frame
         around = [at + offset for offset in (-4, -3, -2, 2, 3, 4) if 1 <= at + offset < len(change) - 1]
         if 1 <= at < len(change) - 1 and around:
-            ratios.append(np.log(max(rough[at], STILL) / max(float(np.median(rough[around])), STILL)))
+            ratios.append(np.log(max(rough[at], ROUNDING_LEVEL) / max(float(np.median(rough[around])), ROUNDING_LEVEL)))
     return float(np.exp(np.mean(ratios))) if ratios else float("nan")
 
 
 def inter_clip_jump_with_placebo(frames: Array, length: int, overlap: int) -> tuple[float, list[float]]:
-    """ICJ at the real boundaries of clips, and at those of every other phase, which should show no jump."""
+    """Returns ICJ at the boundaries of clips, and the values at every other phase, where no jump is expected."""
     advance = length - overlap
     real = list(range(length, len(frames), advance))
     placebo = [inter_clip_jump(frames, [boundary + shift for boundary in real]) for shift in range(2, advance - 1) if real]

@@ -1,4 +1,4 @@
-"""A model on samples whose conditions are rendered already: clip by clip as in use, by its refiner or the plain one."""
+"""Generators for samples with precomputed conditions: clip by clip as at inference, with the refiner or the plain decoder."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ Array = NDArray[Any]
 
 
 def autoencoder_generator(engine: TorchEngine) -> Callable[[Sample], Array]:
-    """The ceiling: the truth, encoded and decoded."""
+    """Returns a generator that encodes and decodes the truth: the upper bound."""
     return lambda sample: as_pictures(engine.decode_latents(engine.encode_images(as_images(sample.driven))))
 
 
 def model_generator(
     engine: TorchEngine, steps: int | None = None, photo: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
 ) -> Callable[[Sample], Array]:
-    """The model; frames that are no neighbours in time are clips of their own. ``photo``: by its refiner, if it has one.
-    ``without`` as in ``TrainingConfig``."""
+    """Returns a generator of the model; non-consecutive frames are clips of their own. ``photo``: use its refiner, if any;
+    ``without`` as in ``TrainingConfig``.
+    """
 
     def generate(sample: Sample) -> Array:
-        shown = conditions_of(engine.encode_images, sample, engine.config, engine.device)
-        latents = generate_latents(engine, sample, shown, steps, affinity, without)
+        frame_conditions = conditions_of(engine.encode_images, sample, engine.config, engine.device)
+        latents = generate_latents(engine, sample, frame_conditions, steps, affinity, without)
         if not photo or not engine.has_refiner:
             return as_pictures(engine.decode_latents(latents))
-        side = shown.picture.shape[-1]
-        change = engine.refine(**shown.refiner_inputs(latents))
-        return as_pictures(refined(shown.picture, feathered(change, side), side))
+        side = frame_conditions.picture.shape[-1]
+        change = engine.refine(**frame_conditions.refiner_inputs(latents))
+        return as_pictures(refined(frame_conditions.picture, feathered(change, side), side))
 
     return generate
 
@@ -47,15 +48,15 @@ def model_generator(
 def generate_latents(
     engine: TorchEngine,
     sample: Sample,
-    shown: Conditions,
+    frame_conditions: Conditions,
     steps: int | None,
     affinity: bool = True,
     without: tuple[str, ...] = (),
 ) -> Tensor:
-    """Latents (F, C, h, w) of a sample's frames, of which ``shown`` are the conditions."""
+    """Returns latents (F, C, h, w) of a sample's frames for their conditions."""
     tokens = engine.encode_source(as_images(sample.source[None]))
     config = engine.config
-    conditions = shown.channels(dict(config.conditions))
+    conditions = frame_conditions.channels(dict(config.conditions))
     if "render" in without:
         conditions = blanked(conditions)
     signals = {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS}

@@ -1,4 +1,4 @@
-"""How fast a renderer is here and where its time goes, measured in a process of its own: start, memory and caches are those of a user."""
+"""Speed benchmark of a renderer in a separate process, so that start, memory and caches are a user's."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from mimaface.protocol.motion import MotionClip
     from mimaface.protocol.settings import RenderSettings
 
-RATE = 24.0  # frames a second of the motion that is rendered
-REPEATED = 5  # times that a part is measured by itself
+RATE = 24.0  # frames per second of the rendered motion
+REPETITIONS = 5  # repetitions of separately measured parts
 NETWORKS = ("encode_images", "encode_source", "context", "denoise", "decode_latents", "refine")  # methods of an engine
-FIRST = "the first frame is there"  # what the measured process says then
+FIRST_FRAME_LINE = "the first frame is there"  # line printed by the measured process after its first frame
 
 
 class Figure(NamedTuple):
-    """What a figure is called in the table, how many digits of it say something, and whether more is better."""
+    """Label of a figure in the table, its significant decimals, and whether more is better."""
 
     label: str
     digits: int = 1
     more_is_better: bool = False
 
 
-FIGURES = {  # in the order of the table
+FIGURES = {  # in the table's order
     "frames_per_second": Figure("frames a second", 2, True),
     "first_frame_s": Figure("from the start of the program to the first frame, s", 2),
     "one_pose_ms": Figure("one pose of a portrait that is ready, ms"),
@@ -52,7 +52,9 @@ FIGURES = {  # in the order of the table
 
 @dataclass(frozen=True)
 class Shot:
-    """What is rendered: a picture file, a motion file of at least ``frames`` frames at ``RATE``, by a renderer, at a size in pixels."""
+    """The measured render: a picture file, a motion file of at least ``frames`` frames at ``RATE``, a renderer, and a size in
+    pixels.
+    """
 
     portrait: Path
     motion: Path
@@ -62,7 +64,9 @@ class Shot:
 
 
 def measured(shot: Shot) -> dict[str, float]:
-    """Figures by the names of ``FIGURES``, those that the renderer has. Raises :class:`InternalError` where the measurement fails."""
+    """Returns figures by the names of ``FIGURES`` that apply to the renderer. Raises :class:`InternalError` if the measurement
+    fails.
+    """
     arguments = [str(value) for value in (shot.portrait, shot.motion, shot.engine, shot.size, shot.frames)]
     started = time.monotonic()
     command = [sys.executable, "-m", __name__, *arguments]
@@ -71,21 +75,21 @@ def measured(shot: Shot) -> dict[str, float]:
         line = child.stdout.readline()
         first = time.monotonic() - started
         rest, errors = child.communicate()
-    if child.returncode or line.strip() != FIRST:
+    if child.returncode or line.strip() != FIRST_FRAME_LINE:
         last = (errors.strip().splitlines() or ["without a word"])[-1]
         raise InternalError(f"the measurement of engine {shot.engine} ended: {last}", "run it again with fewer frames or a smaller size")
     return {"first_frame_s": first, **json.loads(rest.splitlines()[-1])}
 
 
 class TimedEngine:
-    """An engine that counts the ``seconds`` in each method and the ``evaluations`` of the U-Net, a frame each."""
+    """An engine wrapper that measures the ``seconds`` in each method and counts ``evaluations`` of the U-Net in frames."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Count from nothing."""
+    def reset(self) -> None:
+        """Resets the counters."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.evaluations = 0
 
@@ -97,7 +101,7 @@ class TimedEngine:
         def call(*arguments: Any, **named: Any) -> Any:
             started = time.perf_counter()
             result = method(*arguments, **named)
-            finish(self._engine.device.type)
+            synchronise(self._engine.device.type)
             self.seconds[name] += time.perf_counter() - started
             if name == "denoise":
                 sample = arguments[0] if arguments else named["sample"]
@@ -107,8 +111,8 @@ class TimedEngine:
         return call
 
 
-def finish(device: str) -> None:
-    """Wait until a device of this type ("cpu", "cuda") has done what it was given."""
+def synchronise(device: str) -> None:
+    """Waits until a device of this type ("cpu", "cuda") is idle."""
     if device == "cuda":
         import torch
 
@@ -116,7 +120,7 @@ def finish(device: str) -> None:
 
 
 def _measure(shot: Shot) -> Iterator[dict[str, float]]:
-    """In the measured process: nothing but a first ``{}`` when the first frame is there, then the figures."""
+    """Runs in the measured process: yields ``{}`` after the first frame, then the figures."""
     from mimaface.drivers import open_motion
     from mimaface.engines.pool import EnginePool
     from mimaface.face.portrait import Portrait
@@ -143,21 +147,23 @@ def _measure(shot: Shot) -> Iterator[dict[str, float]]:
     yield {}
     for _ in begun:
         pass
-    figures = _in_the_whole(lambda motion: sum(1 for _ in images(motion)), motion, engines)
-    figures |= _alone(portrait, motion, settings, picture)
+    figures = _shot_figures(lambda motion: sum(1 for _ in images(motion)), motion, engines)
+    figures |= _part_figures(portrait, motion, settings, picture)
     yield figures | {"memory_mb": memory()} if memory() else figures
 
 
 def beginning(motion: MotionClip, frames: int) -> MotionClip:
-    """The first ``frames`` of a motion at ``RATE``, or all of a shorter one."""
+    """Returns the first ``frames`` of a motion at ``RATE``, or all of a shorter one."""
     clip = motion.at_rate(RATE)
     return clip.resampled(clip.time[:frames])
 
 
-def _in_the_whole(render: Callable[[MotionClip], int], motion: MotionClip, engines: list[TimedEngine]) -> dict[str, float]:
-    """Figures of a shot of a portrait and an engine that are ready: ``render`` makes all frames of a motion and returns their number."""
+def _shot_figures(render: Callable[[MotionClip], int], motion: MotionClip, engines: list[TimedEngine]) -> dict[str, float]:
+    """Returns figures of a shot with portrait and engine loaded; ``render`` renders all frames of a motion and returns their
+    number.
+    """
     for engine in engines:
-        engine.forget()
+        engine.reset()
     started = time.perf_counter()
     count = render(motion)
     whole = time.perf_counter() - started
@@ -167,23 +173,23 @@ def _in_the_whole(render: Callable[[MotionClip], int], motion: MotionClip, engin
         figures |= {"evaluations": engine.evaluations / count, "outside_networks": 1 - sum(engine.seconds.values()) / whole}
         figures["copies"] = copies(lambda: render(motion), engine.device.type) / count
     still = beginning(motion, 1)
-    figures["one_pose_ms"] = median_ms(lambda: render(still), REPEATED, 1)
+    figures["one_pose_ms"] = median_ms(lambda: render(still), REPETITIONS, 1)
     return figures
 
 
-def _alone(portrait: Any, motion: MotionClip, settings: RenderSettings, picture: Any) -> dict[str, float]:
-    """Parts that pass beside others in a shot."""
+def _part_figures(portrait: Any, motion: MotionClip, settings: RenderSettings, picture: Any) -> dict[str, float]:
+    """Returns figures of parts that run concurrently in a shot, measured separately."""
     from mimaface.face.pose import poses_for
     from mimaface.pictures import encode_png
     from mimaface.reprojection.reprojector import Reprojector
 
     renderer = Reprojector(portrait, settings.size)
     pose = poses_for(portrait.fit, motion)[len(motion) // 2]
-    return {"draw_ms": median_ms(lambda: renderer.posed(pose), REPEATED), "png_ms": median_ms(lambda: encode_png(picture), REPEATED)}
+    return {"draw_ms": median_ms(lambda: renderer.posed(pose), REPETITIONS), "png_ms": median_ms(lambda: encode_png(picture), REPETITIONS)}
 
 
 def copies(work: Callable[[], object], device: str) -> int:
-    """How often ``work`` copies between the host's memory and a GPU's; on a CPU there is nothing to copy."""
+    """Returns the number of copies between host and GPU memory in ``work``; 0 on a CPU."""
     if device != "cuda":
         return 0
     import torch
@@ -195,16 +201,17 @@ def copies(work: Callable[[], object], device: str) -> int:
 
 
 def memory() -> float:
-    """Megabytes of memory that this process had at most; 0 where the system does not tell."""
+    """Returns the peak memory of this process in megabytes; 0 if the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows
         return 0.0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)  # bytes, or kilobytes
+    # bytes on macOS, else kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def median_ms(work: Callable[[], object], runs: int = 15, warm_up: int = 3) -> float:
-    """Median milliseconds of ``work`` after some runs that do not count."""
+    """Returns the median milliseconds of ``work`` after warm-up runs."""
     import statistics
 
     for _ in range(warm_up):
@@ -218,11 +225,11 @@ def median_ms(work: Callable[[], object], runs: int = 15, warm_up: int = 3) -> f
 
 
 def main(arguments: list[str]) -> None:
-    """The measured process."""
+    """Entry point of the measured process."""
     portrait, motion, engine, size, frames = arguments
     try:
         for figures in _measure(Shot(Path(portrait), Path(motion), engine, int(size), int(frames))):
-            print(json.dumps(figures) if figures else FIRST, flush=True)
+            print(json.dumps(figures) if figures else FIRST_FRAME_LINE, flush=True)
     except MimaFaceError as error:
         sys.exit(str(error))
 

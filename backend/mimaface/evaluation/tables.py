@@ -1,4 +1,4 @@
-"""From the JSON of ``mimaface evaluate`` to a table in Markdown, and into the README between its markers."""
+"""Markdown tables from the JSON of ``mimaface evaluate``, and their insertion into the README."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEGIN, END = "<!-- {name} -->", "<!-- /{name} -->"
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Raises :class:`InvalidInput` for a file that ``mimaface evaluate`` did not write."""
+    """Reads results. Raises :class:`InvalidInput` for a file that ``mimaface evaluate`` did not write."""
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         if not isinstance(content["results"], dict):
@@ -32,7 +32,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def table(rows: dict[str, dict[str, dict[str, float]]]) -> str:
-    """rows name → metric → {"mean", …} as a Markdown table; a metric that a row lacks is a dash."""
+    """Formats rows name → metric → {"mean", …} as a Markdown table; missing metrics become a dash."""
     names = [name for name in METRICS if any(name in row for row in rows.values())]
     lines = ["| | " + " | ".join(METRICS[name][0] for name in names) + " |", "|---" * (len(names) + 1) + "|"]
     for row, values in rows.items():
@@ -42,7 +42,7 @@ def table(rows: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def replace_between(path: Path, name: str, text: str) -> None:
-    """Put ``text`` between the markers ``name`` of a Markdown file. Raises :class:`InvalidInput` where they are missing."""
+    """Replaces the text between the markers ``name`` of a Markdown file. Raises :class:`InvalidInput` if they are missing."""
     begin, end = BEGIN.format(name=name), END.format(name=name)
     content = path.read_text()
     if content.count(begin) != 1 or content.count(end) != 1:
