@@ -1,4 +1,4 @@
-"""Films of a synthetic person with known motion, small and short."""
+"""Small, short films of a synthetic person with known motion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIDE, RATE = 256, 25
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A person before a camera: pictures (T, S, S, 3) uint8 and the true head angles (T, 3) radians."""
+    """A filmed person: pictures (T, S, S, 3) uint8 and the true head angles (T, 3) in radians."""
 
     images: np.ndarray
     angles: np.ndarray
@@ -29,7 +29,7 @@ class Shot:
 
 
 def shoot(seed: int, frames: int = 22, sway: float = 18.0, talk: float = 0.5) -> Shot:
-    """The head sways by ``sway`` degrees once to either side and nods a little while the mouth opens twice."""
+    """Films a head that turns by ``sway`` degrees once to either side and nods slightly while the mouth opens twice."""
     random = np.random.default_rng(seed)
     person = random_person(random)
     studio = random_studio(random, SIDE, [])
@@ -46,7 +46,7 @@ def shoot(seed: int, frames: int = 22, sway: float = 18.0, talk: float = 0.5) ->
 
 
 def write_film(path: Path, images: np.ndarray, rate: int = RATE) -> Path:
-    """images (T, H, W, 3) uint8 as H.264, nearly without loss."""
+    """Encodes images (T, H, W, 3) uint8 as nearly lossless H.264."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "8", "preset": "ultrafast"})

@@ -1,4 +1,4 @@
-"""Films whose motion is known → samples; what is no use is counted by its reason."""
+"""Films with known motion → samples; rejected clips are counted by reason."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_recovered_rotation_follows_the_truth(tracked, shot):
 
 
 def test_a_samples_signals_are_the_known_motion(sample, shot, tracked):
-    choice = choose(tracked, 8, Limits(), 0)  # the seed draws the source only
+    choice = choose(tracked, 8, Limits(), 0)  # the seed affects the source only
     turned = sample.signals["rotation"][:, 0] - sample.signals["rotation"][0, 0]
     truth = shot.angles[choice.driven, 0] - shot.angles[choice.driven[0], 0]
     assert np.degrees(np.abs(truth).max()) > 10, "the window that moves most was chosen"
@@ -56,7 +56,7 @@ def test_a_samples_signals_are_the_known_motion(sample, shot, tracked):
 
 
 def test_render_and_truth_show_the_same_place(sample):
-    """The projected head is nearer to its own driven frame than the untouched source is, and than to the opposite frame."""
+    """The projected head is nearer to its own driven frame than to the untouched source and the opposite frame."""
     assert sample.source.shape == (128, 128, 3)
     assert sample.projected.shape == sample.driven.shape == sample.albedo.shape == (8, 128, 128, 3)
     left, top, right, bottom = sample.box.mean(0).astype(int)

@@ -1,4 +1,4 @@
-"""The sample schema: what is written comes back, and what is damaged is refused with its name."""
+"""Sample schema: round trip, and errors that name damaged samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic truth is exact, reproducible and sane."""
+"""Synthetic samples: exact truth, reproducibility and plausibility."""
 
 from __future__ import annotations
 

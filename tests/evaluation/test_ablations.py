@@ -1,4 +1,4 @@
-"""The ablation command, whole but tiny; and what each variant changes of the recipe."""
+"""The ablation command end to end in miniature, and the recipe of each variant."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Evaluation end to end on a few samples, its file, and the README's table."""
+"""Evaluation of a few samples end to end, its JSON, and the README's table."""
 
 import json
 from pathlib import Path

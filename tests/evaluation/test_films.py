@@ -1,4 +1,4 @@
-"""Films of people as the truth: a film that the projected photograph made itself is met by it, and by no copy of the portrait."""
+"""Evaluation on films: a film rendered by the reprojection scores perfectly with it, and not with a copy of the portrait."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from mimaface.reprojection.reprojector import Reprojector
 
 @pytest.fixture(scope="module")
 def folder(portrait, tmp_path_factory) -> Path:
-    """One film of 16 frames: the mouth opens and the head turns, again and again."""
+    """A film of 16 frames in which the mouth opens and the head turns repeatedly."""
     phases = np.linspace(0, 4 * np.pi, 16)
     motion = motion_of(*[{"angles": (8 * np.sin(p), 0, 0), "jawOpen": 0.4 - 0.4 * np.cos(p), "gaze": (10 * np.sin(p), 0)} for p in phases])
     renderer, folder = Reprojector(portrait, 256), tmp_path_factory.mktemp("films")

@@ -1,4 +1,4 @@
-"""``mimaface golden``: hits with the right salt, misses and says so otherwise, and knows sizes from the arrays."""
+"""``mimaface golden``: hits with the right salt, reported misses otherwise, and sizes read from the arrays."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_other_weights_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 @torch.no_grad()
 def test_other_sizes_and_salts_are_followed(tmp_path: Path) -> None:
-    """A folder recorded from our own modules at sizes that no default has."""
+    """A folder recorded from our own modules at non-default sizes."""
     torch.manual_seed(0)
     unet_config = {**SD15_UNET, "block_out_channels": (32, 64), "layers_per_block": 1, "cross_attention_dim": 24}
     unet_config |= {"down_block_types": SD15_UNET["down_block_types"][2:], "up_block_types": SD15_UNET["up_block_types"][:2]}

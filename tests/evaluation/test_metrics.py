@@ -1,4 +1,4 @@
-"""Metrics on inputs whose answer is known, and against formulas written out here."""
+"""Metrics on inputs with known results, and against formulas written out here."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_descriptors_know_a_person_again():
 
 
 def moving_texture(count: int = 64, speed: float = 0.6, seed: int = 0) -> np.ndarray:
-    """Smooth noise that drifts and breathes, (T, 128, 128, 3) uint8 with dither, so that 8-bit steps do not show."""
+    """Returns smooth noise that drifts and pulsates, (T, 128, 128, 3) uint8, dithered against 8-bit steps."""
     random = np.random.default_rng(seed)
     field = gaussian_filter(random.normal(size=(3, 160, 400)), (0, 6, 6))
     field = 110 + 45 * field / field.std()
@@ -102,7 +102,7 @@ def test_icj_of_a_shot_without_a_jump_is_one():
 @pytest.mark.parametrize(("kind", "least"), [("drift", 1.6), ("duplicate", 4.0)])
 def test_icj_sees_what_an_eye_sees(kind, least):
     frames = moving_texture()
-    if kind == "drift":  # every clip is one grey level brighter than the one before
+    if kind == "drift":  # each clip is one grey level brighter than the previous one
         clip = np.searchsorted(BOUNDARIES, np.arange(64), side="right")
         frames = np.clip(frames.astype(int) + clip[:, None, None, None], 0, 255).astype(np.uint8)
     else:
@@ -121,5 +121,5 @@ def test_rounding_in_a_still_shot_is_no_jump():
     frames = np.full((40, 64, 64, 3), 100, np.uint8)
     frames[12:, 20, 20] = 101  # one pixel of one block
     assert inter_clip_jump(frames, [12, 21, 30]) == pytest.approx(1, abs=0.01)
-    frames[21:] += 1  # everything, by the least there is
+    frames[21:] += 1  # the whole frame, by the smallest step
     assert inter_clip_jump(frames, [12, 21, 30]) > 2

@@ -1,4 +1,4 @@
-"""What ``mimaface bench`` measures, prints and compares."""
+"""Figures, output and comparison of ``mimaface bench``."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_a_timed_engine_counts_what_passes_in_each_network_and_what_the_unet_eva
 
 
 def test_bench_writes_its_figures_and_compares_with_earlier_ones(tmp_path, capsys):
-    """An earlier run that was twice as slow in everything, and took twice the memory."""
+    """The earlier run was twice as slow in everything and used twice the memory."""
     now, then = tmp_path / "now.json", tmp_path / "then.json"
     asked = ["bench", "--engine", "proxy", "--size", "64", "--frames", "2"]
     assert main([*asked, "--json", str(now)]) == 0

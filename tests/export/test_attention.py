@@ -1,4 +1,5 @@
-"""Which attention of the models TensorRT for RTX has kernels of its own for; known without a GPU, for attention by itself is not built else."""
+"""Attention layers for which TensorRT for RTX has fused kernels; a GPU is not needed, for unsupported attention does not
+build."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ tensorrt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not i
 
 
 def head_sizes(config: MimaFaceConfig) -> set[int]:
-    """Of the U-Net, in space and in time, and of the vision encoder."""
+    """Returns the head sizes of the U-Net, spatial and temporal, and of the vision encoder."""
     unet = without_memory(lambda: build_motion_unet(config.unet))
     found = {part.inner_dim // part.heads for part in unet.modules() if isinstance(part, Attention)}
     return found | {config.vision["hidden_size"] // config.vision["num_attention_heads"]}

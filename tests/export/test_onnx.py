@@ -1,4 +1,4 @@
-"""Networks of tiny models as ONNX graphs, run by ONNX Runtime and compared with torch: each is exported once for this file."""
+"""Networks of tiny models as ONNX graphs in ONNX Runtime, compared with torch; each is exported once per file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ needs_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT for RTX is not installed: pip install 'mimaface[tensorrt]'"
 )
 SIZES = {"rotation": 3, "translation": 3, "expression": 52, "gaze": 4}
-# of one level: exporting takes time by the number of layers
+# one level: export time grows with the number of layers
 UNET = {"down_block_types": ("CrossAttnDownBlockMotion",), "up_block_types": ("CrossAttnUpBlockMotion",), "block_out_channels": (16,)}
 SMALL_VAE = {"_class_name": "SmallAutoencoder", "latent_channels": 4, "widths": (8,), "encoder_blocks": (1,), "decoder_blocks": (1,)}
 
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoint(home: Path) -> Path:
-    """A model of the shipped one's kind: a small autoencoder, a refiner, a context for every frame."""
+    """A model of the shipped kind: a small autoencoder, a refiner, a context per frame."""
     torch.manual_seed(3)
     unet = {**WITH_REFINER["unet"], **UNET}
     model = MimaFaceModel(tiny_configuration(**{**WITH_REFINER, "unet": unet, "vae": SMALL_VAE})).eval()
@@ -71,7 +71,7 @@ def checkpoint(home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exports(home: Path, checkpoint: Path) -> Path:
-    """The export, made by the command where renderers look for it, and measured."""
+    """The export, made by the command in the default location, and measured."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIMAFACE_HOME", str(home))
         assert main(["export", "onnx", str(checkpoint)]) == 0
@@ -80,7 +80,7 @@ def exports(home: Path, checkpoint: Path) -> Path:
 
 @pytest.fixture
 def here(exports: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the exports where renderers look, of which ONNX Runtime was measured to be twice as fast."""
+    """A copy of the exports in the default location, with ONNX Runtime measured as twice as fast."""
     monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path))
     copy = exported.exports_folder(exported.checksums.fingerprint(checkpoint))
     shutil.copytree(exports, copy)
@@ -91,7 +91,7 @@ def here(exports: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_every_network_says_what_torch_says(exports: Path, checkpoint: Path) -> None:
-    """Also at sizes that were not traced: batch 2 with more than one frame is where repeat_interleave was exported wrongly (spec 6.3)."""
+    """Also at sizes that were not traced: repeat_interleave exports wrongly for batch 2 with several frames (spec 6.3)."""
     engine, torch_engine = open_onnx(exports / "onnx-float32"), TorchEngine.open(checkpoint, dtype=torch.float32)
     found = dict(differences(engine, torch_engine, exported.NETWORKS))
     assert set(found) == set(exported.NETWORKS), "all networks of a model with a refiner"
@@ -157,7 +157,7 @@ def test_a_file_that_is_damaged_is_not_loaded_and_torch_takes_over_once(here: Pa
 def test_a_runtime_that_fails_in_mid_shot_ends_the_take_and_torch_makes_the_next(
     here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No frame of the take is by another runtime than those before it, for its name says which one that is."""
+    """All frames of a take come from one runtime, which is part of its name."""
     renderer = Generated("tiny", checkpoint)
     begun = renderer.build()
     engine = chosen_engine.open_engine(checkpoint, torch.device("cpu"))
@@ -174,7 +174,7 @@ def test_a_runtime_that_fails_in_mid_shot_ends_the_take_and_torch_makes_the_next
 def test_a_job_whose_runtime_fails_keeps_its_frames_and_the_next_is_whole(
     here: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None is lost, made twice, or by another runtime than the others of its job."""
+    """No frame is lost, rendered twice, or from another runtime than the rest of its job."""
     monkeypatch.setitem(registry.RENDERERS, "demo", Generated("demo", checkpoint))
     store = Store(tmp_path / "store")
     work, identity, settings = Work(store), f"{store.put_portrait(COLLINS.read_bytes())}-0", RenderSettings(engine="demo", size=64)
@@ -195,7 +195,7 @@ def test_a_job_whose_runtime_fails_keeps_its_frames_and_the_next_is_whole(
 
 
 def test_a_lack_of_memory_withdraws_nothing(here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job waits for memory and goes on with the same runtime."""
+    """The job waits for memory and continues with the same runtime."""
     engine = chosen_engine.open_engine(checkpoint, torch.device("cpu"))
     monkeypatch.setattr(OnnxNetwork, "__call__", raising(RuntimeError("Failed to allocate memory for requested buffer of size 1")))
     with pytest.raises(RuntimeError, match="allocate memory"):
@@ -241,8 +241,9 @@ def test_what_is_no_checkpoint_is_one_sentence(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_the_released_model_in_float16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its autoencoder stays float32, some signals are one for the whole shot, and its context is averaged. Of its networks, those whose kind
-    the other model has not."""
+    """Its autoencoder stays float32, some signals are constant over the shot, and its context is averaged. Tested are the
+    networks of kinds that the other model lacks.
+    """
     torch.manual_seed(4)
     released = SMALL.base.but(unet={**SMALL.base.unet, **UNET, "block_out_channels": (32,), "layers_per_block": 1})
     model = MimaFaceModel(released).eval()
@@ -269,7 +270,7 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 @needs_tensorrt
 def test_every_network_becomes_a_plan_for_an_rtx_card(exports: Path, tmp_path: Path) -> None:
-    """Without one here. What a plan computes is only known on its card."""
+    """Without such a card: plans can be verified only on one."""
     assert export_tensorrt(exports / "onnx-float32", tmp_path / "plans", frames=(4,), targets=("sm89",))
     found = exported.read(tmp_path / "plans")
     assert set(found.networks) == set(exported.NETWORKS) and found.made_with["frames"] == "4"
@@ -288,10 +289,10 @@ def test_without_tensorrt_it_says_what_to_install(checkpoint: Path, capsys: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # 13 minutes on two cores that fourteen programs shared
+@pytest.mark.timeout(1800)  # 13 minutes on two cores shared by fourteen programs
 @needs_tensorrt
 def test_all_networks_of_the_shipped_model_become_plans_for_three_cards(tmp_path: Path) -> None:
-    """Half a minute on two idle cores, and the pictures of the shipped model by ONNX Runtime are those by torch in float32."""
+    """Half a minute on two idle cores; pictures of the shipped model by ONNX Runtime match torch in float32."""
     assert onnx_folder.export_onnx(SHIPPED, tmp_path / "half", "float16")
     assert export_tensorrt(tmp_path / "half", tmp_path / "plans")
     assert len(list((tmp_path / "plans").glob("*.plan"))) == len(exported.NETWORKS)

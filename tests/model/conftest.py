@@ -1,4 +1,4 @@
-"""A whole model of a few thousand weights, the golden files, and motion signals with distinct values."""
+"""A complete model with a few thousand weights, the golden files, and motion signals with distinct values."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def tiny_configuration(**changes: Any) -> MimaFaceConfig:
     )
 
 
-ONE_LEVEL: dict[str, Any] = {  # of a U-Net, for half the time that two take; the kinds of layers are the same but for the sampling between
+ONE_LEVEL: dict[str, Any] = {  # U-Net with half the run time of two levels; the same kinds of layers except for resampling
     "down_block_types": ("CrossAttnDownBlockMotion",),
     "up_block_types": ("CrossAttnUpBlockMotion",),
     "block_out_channels": (16,),
@@ -84,7 +84,7 @@ WITH_REFINER: dict[str, Any] = {**FOUR_CONDITIONS, "refiner": RefinerConfig(fine
 
 
 def awaken(model: torch.nn.Module, std: float = 0.2) -> None:
-    """Give weights that start at zero a value, so that what they do can be seen."""
+    """Gives weights that start at zero a value, so that their effect is visible."""
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -28,7 +28,7 @@ def folder(tiny_model: MimaFaceModel, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def whole_folder(tmp_path: Path) -> Path:
-    """A model that has every part."""
+    """A model with every part."""
     MimaFaceModel(tiny_configuration(**WITH_REFINER)).save_pretrained(tmp_path)
     return tmp_path
 
@@ -69,7 +69,7 @@ def test_the_folder_looks_like_a_diffusers_pipeline(whole_folder: Path) -> None:
 
 
 def test_a_checkpoint_of_an_earlier_version_opens(whole_folder: Path, tmp_path: Path) -> None:
-    """The refiner was called photo decoder, and what a prediction is a residual of was "corrects"."""
+    """Earlier versions named the refiner "photo_decoder" and ``residual_of`` "corrects"."""
     earlier = tmp_path / "earlier"
     shutil.copytree(whole_folder, earlier)
     (earlier / "refiner").rename(earlier / "photo_decoder")

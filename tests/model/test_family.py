@@ -1,4 +1,4 @@
-"""The whole model: folders round trip, damage is refused, batches equal single runs, clips hand over and resume."""
+"""The whole model: folder round trip, rejected damage, batches equal to single runs, affinity between clips and resumption."""
 
 import json
 
@@ -25,7 +25,7 @@ def folder(tiny_model, tmp_path):
 
 
 def shot(frames: int, seed: int = 0):
-    """Conditions and signals of every frame of a shot, as ``generate_clips`` asks for them."""
+    """Returns conditions and signals of each frame of a shot, in the form that ``generate_clips`` requests."""
     generator = torch.Generator().manual_seed(seed)
     conditions = {"render": torch.randn(frames, 4, SIDE, SIDE, generator=generator)}
     motion = {name: value[0] for name, value in signals(1, frames, seed).items()}

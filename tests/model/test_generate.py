@@ -1,4 +1,4 @@
-"""The clip loop: any length, resumable, fresh noise per clip; and the golden noise levels."""
+"""The clip loop: any length, resumable, fresh noise per clip; and golden noise levels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def engine(tiny_model: MimaFaceModel) -> TorchEngine:
 
 
 def driven(clip: Clip) -> ClipInputs:
-    """Inputs that depend on the shot's frame alone."""
+    """Returns inputs that depend only on the shot's frame."""
     renders = [torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(frame)) for frame in clip.frames]
     motion = [signals(1, 1, seed=frame) for frame in clip.frames]
     return ClipInputs({"render": torch.stack(renders)}, {name: torch.cat([m[name][0] for m in motion]) for name in motion[0]})
@@ -38,7 +38,7 @@ def run(engine: TorchEngine, frames: int, seed: int = 1, **options: object) -> l
 
 
 def test_golden_noise_levels_and_timesteps() -> None:
-    """The latents of two clips denoised by them are compared in test_golden_check, by ``mimaface golden`` itself."""
+    """``mimaface golden`` compares the latents of two clips denoised with them, see test_golden_check."""
     values = golden("sampler")
     points = schedule.euler_points(schedule.scaled_linear_schedule(), schedule.linspace_timesteps(25))
     assert torch.allclose(torch.tensor([point.noise for point in points]), values["sigmas"], atol=1e-4)
@@ -164,7 +164,7 @@ def test_a_number_of_steps_out_of_range_is_refused(engine: TorchEngine, steps: i
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, calls: range, value: float) -> None:
-    """Of the network's calls by number, one latent of the clip's third frame is not a number."""
+    """Makes one latent of the clip's third frame non-finite in the network calls numbered ``calls``."""
     real, count = TorchEngine.denoise, [0]
 
     def spoiled(engine: TorchEngine, *arguments: Tensor) -> Tensor:
@@ -199,6 +199,6 @@ def test_a_step_that_is_never_finite_is_named_and_its_clip_never_given(
     with pytest.raises(
         NotFinite, match=f"^step 1 of 3 gave, for frame {frame}, numbers that are not finite, twice – resume the take"
     ):
-        made.extend(clip for clip in steps if clip is not None)  # keeps what came before
+        made.extend(clip for clip in steps if clip is not None)  # keeps earlier clips
     assert len(made) == clips
     assert all(torch.equal(one.latents, two.latents) for one, two in zip(made, whole))

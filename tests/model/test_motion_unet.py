@@ -42,7 +42,7 @@ def unet() -> MotionUNet:
 
 
 def inputs(batch: int = 2, frames: int = 3, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Distinct in sample and frame: sample (B, 13, F, 8, 8), timestep (B,), context (B·F, 5, 24)."""
+    """Returns inputs that differ by sample and frame: sample (B, 13, F, 8, 8), timestep (B,), context (B·F, 5, 24)."""
     generator = torch.Generator().manual_seed(seed)
     sample = torch.randn(batch, 13, frames, 8, 8, generator=generator)
     timestep = torch.linspace(900, 100, batch)

@@ -1,4 +1,4 @@
-"""The type that a device computes in is taken; one that it only emulates is not."""
+"""Selection of a precision with native support, not of one that the device only emulates."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from mimaface.engines.precision import autocast, fast_dtype, mixed_precision
 
 @pytest.fixture
 def cpu(monkeypatch):
-    """Sets what the processor says of itself."""
+    """Sets the reported features of the processor."""
 
     def says(native: bool) -> None:
         monkeypatch.setattr("mimaface.engines.precision._cpu_computes_bfloat16", lambda: native)

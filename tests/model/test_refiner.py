@@ -1,4 +1,4 @@
-"""The refiner moves and lights the photograph, at any size, and adds nothing that blurs it."""
+"""The refiner warps and relights the photograph at any size without blurring it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ def inputs(count: int, seed: int = 0) -> dict[str, Tensor]:
     return {**latents, "picture": picture, "normals": normals, "provenance": provenance / provenance.sum(1, keepdim=True)}
 
 
-def from_one(which: int, count: int = 2) -> Tensor:
-    """The provenance of pictures whose left half is all photographed person, made up or background; the right half is background."""
+def from_one(kind: int, count: int = 2) -> Tensor:
+    """Returns the provenance of pictures whose left half is all photographed person, inpainted or background; the right half is
+    background.
+    """
     provenance = torch.zeros(count, 3, 32, 32)
-    provenance[:, which, :, :16] = 1
+    provenance[:, kind, :, :16] = 1
     provenance[:, 2, :, 16:] = 1
     return provenance
 
@@ -45,7 +47,7 @@ def still(count: int = 1, places: int = 32) -> Refinement:
 
 
 def texture(side: int, scale: float = 1.0) -> Tensor:
-    """A smooth picture (1, 3, side, side) of the same scene at any size."""
+    """Returns a smooth picture (1, 3, side, side) of the same scene at any size."""
     place = (torch.arange(side) + 0.5) / side
     waves = [torch.sin(scale * (9 + 3 * k) * place[:, None] + k) * torch.cos(scale * (11 - 2 * k) * place) for k in range(3)]
     return 0.8 * torch.stack(waves)[None]
@@ -88,11 +90,11 @@ def test_every_input_counts(refiner: Refiner, name: str) -> None:
     [(0, 1, 0.4, 0.3), (0, 0, 0.4, 0.3), (1, 1, 2.5, 1.0), (1, 0, 0.0, 0.0), (2, 1, 0.0, 0.0)],
 )
 def test_changes_are_bounded_whatever_the_weights(
-    refiner: Refiner, which: int, cover: float, gain: float, bias: float
+    refiner: Refiner, kind: int, cover: float, gain: float, bias: float
 ) -> None:
-    """The head that no photograph shows may become any colour, the person lighter or darker; the background only moves."""
+    """Inpainted parts of the head may take any colour, the person becomes lighter or darker; the background only moves."""
     given = {name: 100 * value for name, value in inputs(2).items()}
-    given["normals"][:, 3], given["provenance"] = cover, from_one(which)
+    given["normals"][:, 3], given["provenance"] = cover, from_one(kind)
     change = refiner(**given)
     assert change.flow.abs().max() <= 12 and change.flow.abs().max() > 1
     for value, most in ((change.gain.log(), gain), (change.bias, bias)):
@@ -103,7 +105,7 @@ def test_changes_are_bounded_whatever_the_weights(
 
 @pytest.mark.parametrize("size", [64, 128, 192])
 def test_a_shift_is_the_same_part_of_the_scene_at_any_size(size: int) -> None:
-    """3 and 1 pixels of the generated picture are as many times more of a larger one; axes are not swapped."""
+    """Displacements of 3 and 1 pixels of the generated picture scale with the output size; axes are not swapped."""
     change = still()
     change.flow[:, 0], change.flow[:, 1] = 3.0, -1.0
     picture, k = texture(size), size // SIDE

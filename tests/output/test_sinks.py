@@ -1,4 +1,4 @@
-"""Films and folders as files: colours, rate, sound, and what is deleted."""
+"""Film and folder outputs: colours, rate, sound, and deletion of old frames."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def photo():
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    """3 s of pictures and a sound that is silent for one second, a tone for one, and silent again, at 44 100 samples a second."""
+    """3 s of pictures and sound at 44 100 samples per second: one second each of silence, a tone, and silence."""
     path = tmp_path_factory.mktemp("driver") / "driver.mp4"
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=25)
@@ -72,7 +72,7 @@ def test_films_say_bt709_and_are(tmp_path, photo):
     planes = [np.asarray(frame.planes[i]).reshape(-1, frame.planes[i].line_size) for i in range(3)]
     y = planes[0][:160, :128].astype(float)
     cb, cr = (np.repeat(np.repeat(plane[:80, :64], 2, 0), 2, 1).astype(float) - 128 for plane in planes[1:])
-    light = (y - 16) * 255 / 219  # ITU-R BT.709 by hand: another way than the one that wrote it
+    light = (y - 16) * 255 / 219  # ITU-R BT.709 by hand: independent of the writer
     red, blue = light + 1.5748 * cr * 255 / 224, light + 1.8556 * cb * 255 / 224
     green = (light - 0.2126 * red - 0.0722 * blue) / 0.7152
     shown = np.clip(np.stack([red, green, blue], axis=-1), 0, 255)
@@ -94,7 +94,7 @@ def test_rates_are_exact_fractions(tmp_path, photo, rate, fraction):
 
 
 def loudness(path):
-    """Root mean square of every tenth of a second."""
+    """Returns the root mean square of each tenth of a second."""
     with av.open(str(path)) as container:
         frames = [(float(frame.time), frame.to_ndarray()) for frame in container.decode(audio=0)]
         rate = container.streams.audio[0].rate
@@ -157,7 +157,7 @@ def test_a_film_that_does_not_fit_leaves_nothing(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
 def test_frames_that_do_not_fit_are_an_error_and_those_before_stay(tmp_path):
-    """The thread that writes them is another than the one that draws."""
+    """The writing thread reports the error to the rendering thread."""
     script = FULL.replace(
         "FRAMES", "[np.zeros((256, 256, 3), np.uint8)] * 3 + [noise] + [np.zeros((256, 256, 3), np.uint8)] * 40"
     )

@@ -1,4 +1,4 @@
-"""What files say of their colours: frames show what a viewer shows."""
+"""Colour encodings of picture files: frames match a colour-managed viewer."""
 
 import io
 import struct
@@ -35,7 +35,7 @@ def light(photo):
 
 
 def seen_in(photo, primaries, white, gamma):
-    """The photograph's colours as numbers of another space, by the textbook."""
+    """Returns the photograph's colours as numbers of another colour space, computed from its definition."""
     x, y = np.reshape(primaries, (3, 2)).T
     columns = np.stack([x / y, np.ones(3), (1 - x - y) / y])
     point = np.array([white[0] / white[1], 1, (1 - sum(white)) / white[1]])
@@ -76,7 +76,7 @@ def test_profiles_of_wide_gamuts(photo, kind, primaries, white, gamma):
 def test_the_reported_file():
     plain = load_picture(HOPPER)
     small = np.asarray(Image.fromarray(plain).resize((384, 450), Image.Resampling.LANCZOS)).astype(int)
-    assert np.abs(load_picture(CASES / "wide_gamut_a.jpg") - small).mean() < 3  # 11 before; the rest is JPEG
+    assert np.abs(load_picture(CASES / "wide_gamut_a.jpg") - small).mean() < 3  # JPEG alone; 11 without conversion
 
 
 def test_srgb_profiles_leave_pixels_alone(photo):
@@ -99,7 +99,7 @@ def test_a_profile_of_another_kind_is_not_used(photo):
 
 
 def grey_profile(gamma):
-    """A profile of grey whose curve is an exponent: the header and tags of ICC.1:2001."""
+    """Returns a grey profile with an exponent as curve: the header and tags of ICC.1:2001."""
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
     text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(78) + b"\0"
@@ -120,7 +120,7 @@ def test_grey_profiles_bring_back_the_grey_and_nothing_but_grey(photo, gamma, de
     stored = np.rint(65535 * share).astype(np.uint16) if deep else np.rint(255 * share).astype(np.uint8)
     image = load_picture(saved(stored, icc_profile=grey_profile(gamma)))
     assert (image == image[..., :1]).all()
-    lit = grey > 40  # eight linear bits tell the darkest levels apart no more
+    lit = grey > 40  # eight linear bits cannot separate the darkest levels
     assert np.abs(image[..., 0].astype(int) - grey)[lit].max() <= (2 if deep else 5)
 
 
@@ -146,7 +146,7 @@ def test_chunks_of_png(photo):
 
 
 def test_perceptual_quantizer(photo):
-    """An HDR still whose white is paper's 203 cd/m²."""
+    """An HDR still with paper white at 203 cd/m²."""
     nits = 203 * light(photo) / 10000
     root = nits**0.1593017578125
     signal = ((0.8359375 + 18.8515625 * root) / (1 + 18.6875 * root)) ** 78.84375
@@ -190,7 +190,7 @@ def test_frames_say_that_they_are_srgb(photo):
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 4), (64, 33, 3), (3, 200, 4)])
 def test_every_shape_of_frame_is_read_back_to_the_byte(shape):
-    """By a reader that is not ours, from views in every order of memory."""
+    """Read by an independent decoder, from views with every memory order."""
     whole = np.random.default_rng(1).integers(0, 256, (2 * shape[0], shape[1], shape[2]), np.uint8)
     for picture in (whole[::2], whole[: shape[0]][::-1, ::-1], np.asfortranarray(whole[: shape[0]])):
         with Image.open(io.BytesIO(encode_png(picture))) as opened:

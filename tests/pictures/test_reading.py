@@ -83,7 +83,7 @@ def test_black_may_be_the_large_value(grey):
 
 
 def test_grey_of_two_channels(grey):
-    """A 16-bit grey picture with alpha, as the PNG specification lays it out."""
+    """A 16-bit grey picture with alpha, as defined by the PNG specification."""
     import zlib
 
     alpha = np.full_like(grey, 255)
@@ -251,7 +251,7 @@ def test_damage_is_a_sentence(photo, kind):
         places = np.concatenate([random.integers(0, min(len(content), 600), 6), random.integers(0, len(content), 2)])
         for place in places[: random.integers(1, 8)]:
             content[place] = random.integers(256)
-        if kind == "TIFF" and random.random() < 0.5:  # tags lie at the end
+        if kind == "TIFF" and random.random() < 0.5:  # TIFF tags are at the end
             content[-random.integers(1, 300)] = random.integers(256)
         try:
             assert load_picture(bytes(content)).dtype == np.uint8

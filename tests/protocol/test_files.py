@@ -1,4 +1,4 @@
-"""A file is whole or not there."""
+"""Atomic writing of files."""
 
 import os
 import sys

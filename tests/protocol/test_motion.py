@@ -92,7 +92,7 @@ def test_a_neutral_frame_stays_the_same_moment():
 
 
 def stepped(*time: float) -> MotionClip:
-    """A clip whose blendshapes are 0 in the first half of its frames and 1 in the second."""
+    """Returns a clip with blendshapes 0 in the first half of its frames and 1 in the second."""
     values = np.repeat([0.0, 1.0], len(time) // 2)
     return MotionClip.at_rest(np.array(time)).but(blendshapes=np.tile(values[:, None], (1, 52)))
 
@@ -182,7 +182,9 @@ def test_an_impossible_rate_is_refused(rate):
 
 
 def aside(**calm: object) -> MotionClip:
-    """Four seconds at 25 a second: the driver talks and looks at the camera, but is calmest in one second aside."""
+    """Returns four seconds at 25 per second of a driver who talks to the camera, and is calmest during one second of looking
+    aside.
+    """
     talking = [{"jawOpen": 0.2 + 0.1 * (index % 3), "mouthFunnel": 0.2} for index in range(100)]
     return motion_of(*talking[:40], *[calm] * 25, *talking[65:], rate=25)
 
@@ -260,7 +262,7 @@ def test_a_motion_of_a_billion_seconds_is_refused_before_it_takes_memory():
 
 
 def packed(**changes: object) -> bytes:
-    """The arrays of a clip of four frames, some replaced or added, as an npz."""
+    """Returns the arrays of a clip of four frames as an npz, with some replaced or added."""
     with np.load(io.BytesIO(nod(4).to_bytes())) as file:
         arrays = {name: file[name] for name in file.files}
     out = io.BytesIO()
@@ -269,7 +271,7 @@ def packed(**changes: object) -> bytes:
 
 
 def zeros_of(count: int, name: str) -> bytes:
-    """An npz whose member says that it has ``count`` numbers; only its beginning is there."""
+    """Returns an npz whose member declares ``count`` numbers and contains only its beginning."""
     out, stream = io.BytesIO(packed()), io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (count,)})
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive, archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -297,7 +299,7 @@ def test_too_large_arrays_are_refused_before_they_are_unpacked():
 
 
 def beyond_unicode(texts) -> np.ndarray:
-    """The texts, the third letter of the first one beyond those that there are: numpy reads it, Python cannot write it."""
+    """Returns the texts with an invalid third character in the first: numpy reads it, Python cannot encode it."""
     array = np.array(texts)
     array.view(np.uint32)[2] = 0x30307073
     return array
@@ -362,7 +364,7 @@ def test_a_file_of_the_system_that_never_answers_is_not_opened(tmp_path):
 
 
 def test_an_array_is_read_again_when_python_itself_failed_to_parse_its_header(monkeypatch):
-    """As 3.11 does now and then when another thread's nesting is counted with this one's; what is damaged fails every time."""
+    """Python 3.11 fails occasionally when another thread parses at the same time; damaged arrays fail every time."""
     content, read = motion_of({"jawOpen": 0.5}).to_bytes(), np.lib.format.read_magic
     failures = [SystemError("AST constructor recursion depth mismatch")]
 

@@ -1,4 +1,4 @@
-"""A held thread does nothing until it is let go, and one that does not come to a point is not waited for."""
+"""A held thread does nothing until its release; a thread that reaches no point in time is not waited for."""
 
 import queue
 import threading
@@ -8,7 +8,7 @@ from mimaface.protocol.pause import Pause
 
 
 class Worker:
-    """Counts what it is given; −1 ends it."""
+    """Counts the values it receives; −1 ends it."""
 
     def __init__(self) -> None:
         self.pause, self.work, self.sum = Pause(), queue.SimpleQueue(), 0
@@ -22,7 +22,7 @@ class Worker:
             self.pause.point()
             if value == -1:
                 return
-            if value == 100:  # something long, without a point
+            if value == 100:  # a long step without a point
                 self.busy.set()
                 self.go_on.wait(10)
             self.sum += value

@@ -1,4 +1,4 @@
-"""The conditions of one sample and pose are equal to the bit in training, evaluation and use; each is where it belongs."""
+"""Conditions of one sample and pose are bitwise equal in training, evaluation and inference, and in the right channels."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ SIZE, FRAMES = 64, 3
 
 @pytest.fixture(scope="module", params=["reprojected", "plain"])
 def engine(request):
-    """A model of random weights that is given the reprojected photograph, and one that is given the paper's plain render."""
+    """A model with random weights conditioned on the reprojection, and one on the paper's plain render."""
     parts = models.WITH_REFINER if request.param == "reprojected" else {}
     torch.manual_seed(0)
     return TorchEngine(MimaFaceModel(models.tiny_configuration(image_size=SIZE, guidance=1.0, **parts)).eval())
@@ -39,7 +39,7 @@ def session(engine, portrait):
 
 @pytest.fixture(scope="module")
 def sample(session, portrait) -> Sample:
-    """The frames of a shot as a data set holds them."""
+    """Returns the frames of a shot in the form of a data set."""
     poses, renderer, fit = poses_for(portrait.fit, nod(FRAMES)), session.renderer, portrait.fit
     posed = [renderer.posed(pose) for pose in poses]
     return Sample(
@@ -55,12 +55,12 @@ def sample(session, portrait) -> Sample:
 
 
 def in_use(session, monkeypatch) -> dict[str, torch.Tensor]:
-    """The U-Net's conditions that the renderer gives the sampler."""
+    """Returns the U-Net's conditions that the renderer passes to the sampler."""
     return given(monkeypatch, generated_session, lambda: next(session.shot(nod(FRAMES), 0, {})))
 
 
 def given(monkeypatch, module, run) -> dict[str, torch.Tensor]:
-    """What a module gives the one sampler of its first clip."""
+    """Returns the conditions of the first clip that a module passes to the sampler."""
     found, real = [], module.generate_clips
 
     def watched(engine, plan, tokens, inputs, *rest, **options):

@@ -1,4 +1,4 @@
-"""Samplers against diffusers' schedulers, which share no code with them, and against what must hold for any model."""
+"""Samplers against diffusers' schedulers, which share no code with them, and against invariants of any model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 
 
 def network(x: Tensor, timestep: Tensor) -> Tensor:
-    """A smooth stand-in for the U-Net that depends on everything it gets."""
+    """A smooth stand-in for the U-Net that depends on all its inputs."""
     return torch.tanh(x * 0.7 + torch.sin(timestep / 300)) + 0.3 * x.roll(1, -1)
 
 

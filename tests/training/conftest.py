@@ -1,4 +1,4 @@
-"""Fixtures of the training tests; what scripts need as well is in ``training_fixtures``."""
+"""Fixtures of the training tests; ``training_fixtures`` contains those that scripts use, too."""
 
 from pathlib import Path
 

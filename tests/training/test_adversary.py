@@ -1,4 +1,4 @@
-"""The adversary: two players, each with its own gradient; it learns to tell blur from truth, and a model answers it."""
+"""The adversary: separate gradients for both players; it learns to separate blur from truth, and a model responds."""
 
 import math
 
@@ -15,7 +15,7 @@ AGAINST = {"adversary_weight": 0.05}
 
 
 def pairs(seed: int, count: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Blocks with sharp edges, the same blurred, conditions that say nothing, noise."""
+    """Returns blocks with sharp edges, the same blurred, uninformative conditions, and noise."""
     draw = torch.Generator().manual_seed(seed)
     blocks = torch.rand(count, 4, 4, 4, generator=draw)
     sharp = torch.nn.functional.interpolate(blocks, scale_factor=4)

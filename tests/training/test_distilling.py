@@ -1,4 +1,4 @@
-"""A student samples in four steps, in one pass each, what its teacher samples in 25 under guidance."""
+"""A student samples in four steps without guidance what its teacher samples in 25 with guidance."""
 
 import math
 from dataclasses import replace
@@ -23,8 +23,9 @@ from training_fixtures import models, settings, tiny_model, write_latents
 FEW = 4
 
 
-def told(path, samples, seed):
-    """Latents whose driven frames are their renders, brighter where the head turns: something that guidance exaggerates."""
+def write_exaggerated(path, samples, seed):
+    """Writes latents whose driven frames are their renders, brighter where the head turns, an effect that guidance
+    exaggerates."""
     write_latents(path, samples, seed=seed)
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
@@ -48,7 +49,7 @@ def decibels(found, truth):
 
 
 def test_the_student_of_a_trained_model_is_as_good_in_four_steps(tmp_path):
-    data, held_out = told(tmp_path / "data", 24, 0), told(tmp_path / "held-out", 4, 1)
+    data, held_out = write_exaggerated(tmp_path / "data", 24, 0), write_exaggerated(tmp_path / "held-out", 4, 1)
     common = {"batch": 16, "frames": 1, "ema_decay": 0.9, "save_every": 1000, "steps": 40, "cooldown": 20}
     first = settings(learning_rate=1e-2, identity_weight=0.0, dropout=0.2, **common)
     train(DenoisingStage(fresh(), first, data, held_out), first, tmp_path / "teacher")

@@ -50,7 +50,7 @@ def test_the_bank_keeps_the_newest_token_of_the_newest_persons(puts, size):
 
 def test_augmentation_changes_light_not_shape():
     images = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    images[:, :, :16] = -0.8  # dark above, bright below: no augmentation may turn that round
+    images[:, :, :16] = -0.8  # dark above, bright below: no augmentation may invert that
     images[:, :, 16:] = images[:, :, 16:] * 0.1 + 0.8
     draws = [torch.Generator().manual_seed(i) for i in range(6)]
     result = augment(images, draws)

@@ -1,4 +1,4 @@
-"""The loop: learns, resumes to the bit, keeps its checkpoints whole, stops at numbers that are none."""
+"""The loop: learns, resumes bit for bit, writes complete checkpoints, stops at non-finite numbers."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, store, kind, 
     train(whole, config, tmp_path / "whole")
     _train_until(stage(config, store), config, tmp_path / "broken", 4)
     rest = stage(config, store)
-    with torch.no_grad():  # what is trained must come from the checkpoint
+    with torch.no_grad():  # trained weights must come from the checkpoint
         for value in rest.trainee.parameters():
             value.add_(1.0 * value.requires_grad)
     assert train(rest, config, tmp_path / "broken") == 6
@@ -74,7 +74,7 @@ def test_one_process_trains_again_in_another_precision(tmp_path, store, monkeypa
 
 
 def _dtype_of_training(folder, store, precision):
-    """What the U-Net computes in, in steps and in the evaluation after them."""
+    """Returns the dtypes that the U-Net computes in, in training steps and in the evaluation after them."""
     config = settings(precision=precision, steps=2)
     learner, seen = stage(config, store), set()
     learner.model.unet.conv_in.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
@@ -91,9 +91,10 @@ def test_a_run_that_broke_leaves_nothing_behind(tmp_path, store):
 
 def test_two_processes_learn_what_one_does(tmp_path, store):
     script = Path(__file__).parent / "two_processes.py"
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # it sees the same as alone
+    # without coverage's variables, which would change the subprocess
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     environment = {**plain, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), "ACCELERATE_USE_CPU": "true"}
-    # accelerate launch itself starts several processes on a CPU only through MPI; torchrun needs none
+    # on a CPU accelerate launch needs MPI for several processes; torchrun does not
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run([*launch, str(script), str(tmp_path)], env=environment, timeout=240, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -106,7 +107,7 @@ def test_two_processes_learn_what_one_does(tmp_path, store):
 
 
 def _train_until(learner, config, folder, step):
-    """Run as if killed right after the checkpoint of ``step``."""
+    """Runs as if killed right after the checkpoint of ``step``."""
 
     class Killed(Exception):
         pass
@@ -190,13 +191,13 @@ def test_the_robust_loss_is_the_norm_of_large_errors_and_the_square_of_small_one
 
 
 def test_the_settings_of_the_shipped_model_can_be_read():
-    for name in set(STAGES) - {"distill"}:  # it samples in one step as it is
+    for name in set(STAGES) - {"distill"}:  # distill: the model samples in one step already
         assert TrainingConfig.load(SHIPPED / "training" / f"{name}.json").stage == name
 
 
 def test_a_correction_that_costs_more_than_it_can_save_is_not_made(tmp_path, store):
     made = {}
-    for price in (0.0, 3.0):  # the robust error falls by at most 1 for each 1 that is added
+    for price in (0.0, 3.0):  # the robust error falls by at most 1 per unit of correction
         config = settings(steps=20, batch=8, learning_rate=6e-3, huber=0.01, snr_gamma=0.0, correction_weight=price)
         learner = stage(config, store)
         train(learner, config, tmp_path / str(price))
@@ -229,7 +230,7 @@ def test_a_configuration_survives_its_file(tmp_path):
 
 
 def test_a_run_goes_on_with_the_losses_it_began_with(tmp_path):
-    """Checkpoints of earlier versions, which did not write them, had those of today."""
+    """Checkpoints of earlier versions do not contain the losses; theirs equalled today's defaults."""
     checkpoints.write(tmp_path, 3, {"number": 7}, settings())
     with pytest.raises(InvalidCheckpoint, match="losses"):
         checkpoints.read_newest(tmp_path, settings(losses=Losses(bias_price=0.25)))

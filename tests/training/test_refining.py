@@ -1,4 +1,4 @@
-"""The stage of the refiner: learns what is off, moves nothing else, resumes to the bit."""
+"""The refiner stage: learns errors, changes nothing else, resumes bit for bit."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def tiny_model() -> MimaFaceModel:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Samples whose true frames are their renders, moved and darkened: something that can be learned."""
+    """Samples whose true frames are their renders, moved and darkened: a learnable difference."""
     found = tmp_path_factory.mktemp("shards")
     samples = [
         replace(sample, driven=(0.8 * np.roll(sample.projected, DOWN, axis=1)).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""The KL-VAE as a folder and as one file under the keys of latent diffusion, against diffusers' own renaming."""
+"""The KL-VAE as a folder and as a single file with latent diffusion's keys, compared with diffusers' own mapping."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def vae() -> AutoencoderKL:
 
 
 def original(weights: dict[str, Tensor], levels: int = 3) -> dict[str, Tensor]:
-    """Today's keys → those of the original file: the inverse, written on its own."""
+    """Maps diffusers' keys to those of the original file: an independent inverse."""
     ours = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
     found = {}
     for key, value in weights.items():

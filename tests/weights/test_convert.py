@@ -1,4 +1,5 @@
-"""The released checkpoint: a complete fake release is converted, loaded and run; damaged ones are refused unread."""
+"""Conversion of the released checkpoint: a complete fake release is converted, loaded and run; damaged ones are rejected
+unread."""
 
 from __future__ import annotations
 
@@ -87,7 +88,9 @@ def test_every_weight_of_the_manifest_arrives_and_only_motion_and_input_layer_co
 
 
 def released_inputs(engine: TorchEngine, networks: FaceNetworks, portrait: np.ndarray) -> Callable[[Clip], ClipInputs]:
-    """Identity from the portrait, motion from made-up driving frames through the reconstruction net, renders of the face model."""
+    """Returns inputs with identity from the portrait, motion from synthetic driving frames through the reconstruction network,
+    and renders of the face model.
+    """
     side, crop = engine.config.image_size, networks.reconstruction.config.side
     with torch.no_grad():
         identity = networks.identity(identity_crop(portrait, FIVE_POINTS_256, networks.identity.config.side)).deep[0]
@@ -165,7 +168,8 @@ def test_a_conversion_that_fails_leaves_what_was_there(published: Path, copy: Pa
 
 
 def test_loose_files_and_other_forms_give_the_same(published: Path, folder: Path, tmp_path: Path) -> None:
-    """All .pth files in one folder without config.json of the U-Net, which is then of the known sizes; the U-Net as safetensors."""
+    """All .pth files in one folder without the U-Net's config.json, which defaults to the known sizes; the U-Net as
+    safetensors."""
     loose = tmp_path / "loose"
     loose.mkdir()
     for path in published.rglob("*"):
@@ -265,7 +269,7 @@ def test_a_config_of_other_sizes_is_refused(copy: Path) -> None:
 
 
 class Trap:
-    """What an unpickler that runs code would do: make a file."""
+    """An object that creates a file when an unpickler executes its code."""
 
     def __init__(self, made: Path) -> None:
         self.made = made
@@ -317,7 +321,7 @@ def test_what_is_missing_around_it_is_said(copy: Path, monkeypatch: pytest.Monke
 @pytest.mark.timeout(3600)
 @torch.no_grad()
 def test_full_size(tmp_path: Path) -> None:
-    """Every file at its published size, in half precision: 6 GB of files become 4 GB, loaded and run once."""
+    """Every file at its published size in half precision: 6 GB of files become 4 GB, loaded and run once."""
     published = write_release(tmp_path / "published", RELEASE, torch.float16)
     keys = json.loads(MANIFEST.read_text())
     for path, name in (

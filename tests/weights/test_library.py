@@ -1,4 +1,4 @@
-"""``mimaface models``: install from files or a made-up hub, list, verify, remove; one sentence where that is not possible."""
+"""``mimaface models``: install from files or a fake hub, list, verify, remove, and its error messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Hub:
-    """Two repositories as folders. ``downloads`` counts files; ``spoil`` is a file that arrives damaged, once."""
+    """Two repositories as folders. ``downloads`` counts files; ``spoil`` is a file that arrives damaged once."""
 
     def __init__(self, published: Path, vae: Path) -> None:
         self.repositories = {library.HUB: published, library.HUB_VAE: vae}

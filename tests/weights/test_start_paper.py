@@ -1,4 +1,4 @@
-"""The folders that Stable Diffusion, CLIP, a KL-VAE and AnimateDiff have on the hub, in miniature, written by the libraries."""
+"""Miniature hub folders of Stable Diffusion, CLIP, a KL-VAE and AnimateDiff, written by their libraries."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TEXT = {
 
 @dataclass
 class Hub:
-    """Four folders and what was written into them."""
+    """Four folders and the weights written to them."""
 
     root: Path
     unet: UNet2DConditionModel
