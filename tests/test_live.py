@@ -12,7 +12,7 @@ import pytest
 from PIL import ImageGrab
 
 from conftest import COLLINS, motion_of
-from drivers.test_streams import live_link, telephone
+from drivers.test_streams import live_link, smartphone
 from mimaface.cli import main
 from mimaface.drivers.streams import KINDS, Sample
 from mimaface.drivers.video import video_frames
@@ -38,8 +38,8 @@ def test_the_first_face_is_neutral_and_another_can_be(portrait):
 
 @pytest.fixture
 def phone():
-    """A port to which a telephone sends a closed mouth and an open one, a fifth of a second each, again and again."""
-    with telephone(lambda count: live_link(TAKE, count // 10 % 2), 0.02) as port:
+    """A port to which a smartphone sends a closed mouth and an open one, a fifth of a second each, again and again."""
+    with smartphone(lambda count: live_link(TAKE, count // 10 % 2), 0.02) as port:
         yield port
 
 

@@ -160,7 +160,7 @@ def send(port: int, packets: list[bytes]) -> None:
 
 
 @contextmanager
-def phone(packets: Callable[[int], list[bytes]], pause: float) -> Iterator[int]:
+def smartphone(packets: Callable[[int], list[bytes]], pause: float) -> Iterator[int]:
     """Yields a free port to which ``packets(0)``, ``packets(1)``, … are sent, ``pause`` seconds apart."""
     port = free_port()
     done = threading.Event()
@@ -326,17 +326,17 @@ def test_a_second_sender_is_left_out_while_the_first_is_heard(take):
 
 
 def test_a_telephone_is_asked_and_nobody_else_is_answered(take, monkeypatch):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-        phone.bind(("127.0.0.1", 0))
-        phone.settimeout(5)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as smartphone:
+        smartphone.bind(("127.0.0.1", 0))
+        smartphone.settimeout(5)
         decoder = KINDS["vts"]()
-        monkeypatch.setattr(type(decoder), "port", phone.getsockname()[1])
+        monkeypatch.setattr(type(decoder), "port", smartphone.getsockname()[1])
         with Receiver(decoder, "127.0.0.1", 0, peer="127.0.0.1") as receiver:
             receiver.poll(0.0)
-            request, sender = phone.recvfrom(2000)
+            request, sender = smartphone.recvfrom(2000)
             asked = json.loads(request)
             assert asked["messageType"] == "iOSTrackingDataRequest" and asked["ports"] == [receiver.port] == [sender[1]]
-            phone.sendto(vts(take, 3)[0], ("127.0.0.1", receiver.port))
+            smartphone.sendto(vts(take, 3)[0], ("127.0.0.1", receiver.port))
             (sample,) = receiver.poll(1.0)
             np.testing.assert_allclose(sample.blendshapes, take.blendshapes[3], atol=1e-6)
     with Receiver(KINDS["vts"](), "127.0.0.1", 0) as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -367,7 +367,7 @@ def test_an_empty_take_is_no_take():
 
 def test_record_writes_a_motion_file_that_animate_reads(tmp_path, take, capsys):
     output = tmp_path / "take.motion.npz"
-    with phone(lambda count: live_link(take, count) if count < len(take) else [], 0.01) as port:
+    with smartphone(lambda count: live_link(take, count) if count < len(take) else [], 0.01) as port:
         assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output), "--seconds", "1"]) == 0
     clip = MotionClip.load(output)
     assert 10 <= len(clip) <= 30 and "frames" in capsys.readouterr().out

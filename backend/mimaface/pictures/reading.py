@@ -21,7 +21,7 @@ from .depth import DEEP, in_eight_bits, key_of_deep
 
 Array = NDArray[Any]
 LARGEST_SIDE, SMALLEST_SIDE = 8192, 64  # pixels: larger pictures are scaled down, smaller ones refused
-LARGEST_AREA = 220_000_000  # pixels a file may have: more than the 200 megapixels of a phone, and below 1 GB of memory
+LARGEST_AREA = 220_000_000  # pixels a file may have: more than the 200 megapixels of a smartphone, and below 1 GB of memory
 LARGEST_FILE = 1 << 30  # bytes
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "GIF")
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2", ".gif")

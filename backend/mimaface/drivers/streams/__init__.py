@@ -24,7 +24,7 @@ KINDS: dict[str, Callable[[], Decoder]] = {
     "openseeface": OpenSeeFace,
 }  # fmt: skip
 WEBCAM = "webcam"  # followed by the camera's number or name
-ON_REQUEST = ("vts", "meowface")  # phone apps that send only on request
+ON_REQUEST = ("vts", "meowface")  # smartphone apps that send only on request
 ADDRESS = re.compile(r"([a-z]+):(?://)?(\[[0-9a-f:]+\]|[^:/\[\]\s]*)(?::(\d{1,5}))?/?")
 
 
@@ -32,7 +32,7 @@ def open_stream(address: str) -> Input:
     """Returns a receiver for ``KIND:``, ``KIND://HOST`` or ``KIND://HOST:PORT``, where the port is the local one to listen on, or a webcam
     for ``webcam:NUMBER`` or ``webcam:NAME``.
 
-    The host of ``vts``, ``meowface`` and ``ifacialmocap`` is the phone, which receives a request to send; that of other kinds is
+    The host of ``vts``, ``meowface`` and ``ifacialmocap`` is the smartphone, which receives a request to send; that of other kinds is
     the local address to listen on, empty for all. Raises :class:`InvalidInput` and :class:`NotInstalled`.
     """
     if address.strip().partition(":")[0] == WEBCAM:
@@ -45,7 +45,7 @@ def open_stream(address: str) -> Input:
         )
     kind, host, port = found[1], found[2], int(found[3]) if found[3] else None
     if kind in ON_REQUEST and not host:
-        raise InvalidInput(f"{kind}: the address of the phone is missing", f"give it as {kind}://192.168.0.20; the app shows it")
+        raise InvalidInput(f"{kind}: the address of the smartphone is missing", f"give it as {kind}://192.168.0.20; the app shows it")
     decoder = KINDS[kind]()
     if kind in (*ON_REQUEST, "ifacialmocap") and host:
         return Receiver(decoder, "", port if port is not None else 0 if kind in ON_REQUEST else None, peer=host)

@@ -54,7 +54,7 @@ class Decoder(Protocol):
         """Returns the sample that this packet completes, or None. Raises only :class:`UnknownPacket`, whatever the bytes are."""
 
     def greeting(self, port: int) -> bytes:
-        """Returns the request, sent repeatedly to the phone, to send to ``port``; b"" for senders that are set up by their
+        """Returns the request, sent repeatedly to the smartphone, to send to ``port``; b"" for senders that are set up by their
         user."""
 
 

@@ -11,10 +11,10 @@ from mimaface.protocol.errors import InvalidInput
 
 from .base import Decoder, Sample, UnknownPacket
 
-TRACKING_TIMEOUT = 0.5  # seconds without a face after which ``tracking`` is False. Raised: a lost phone is noticed later
-SENDER_TIMEOUT = 2.0  # seconds of silence after which packets of another sender are accepted. Raised: a second phone waits longer
-LARGEST_RATE = 500  # packets decoded per second at most; a phone sends 60. Raised: a flood takes more processor time
-REQUEST_INTERVAL = 1.0  # seconds between requests to a phone, whose subscription expires
+TRACKING_TIMEOUT = 0.5  # seconds without a face after which ``tracking`` is False. Raised: a lost smartphone is noticed later
+SENDER_TIMEOUT = 2.0  # seconds of silence after which packets of another sender are accepted. Raised: a second smartphone waits longer
+LARGEST_RATE = 500  # packets decoded per second at most; a smartphone sends 60. Raised: a flood takes more processor time
+REQUEST_INTERVAL = 1.0  # seconds between requests to a smartphone, whose subscription expires
 BUFFER = 1 << 20  # bytes of the socket's receive buffer
 
 
@@ -26,7 +26,7 @@ class Receiver:
     def __init__(self, decoder: Decoder, host: str = "", port: int | None = None, peer: str = "") -> None:
         """Binds ``port`` (None: the stream's default; 0: any) of ``host`` ("": all local addresses).
 
-        peer: address of a phone that sends on request; packets from others are dropped. Raises :class:`InvalidInput`.
+        peer: address of a smartphone that sends on request; packets from others are dropped. Raises :class:`InvalidInput`.
         """
         self.decoder, self.ignored, self.packets = decoder, 0, 0
         self.note = ""  # hint for the user from the last unknown packet
