@@ -19,8 +19,8 @@ from mimaface.protocol.rotation import head_angles_to_matrix, quaternion_to_matr
 Array = NDArray[Any]
 RATE = 24.0  # frames per second
 ANGLES = np.radians([22.0, 12.0, 9.0])  # radians, standard deviation of yaw, pitch, roll over people and shots
-LARGEST = np.radians([50.0, 30.0, 30.0])
-SHARE_OF_TAKES = 0.15
+LARGEST = np.radians([50.0, 30.0, 30.0])  # radians, limits of yaw, pitch, roll
+SHARE_OF_TAKES = 0.15  # share of samples that use the shipped take instead of random curves
 
 
 def random_poses(random: np.random.Generator, count: int, stride: float, translation: Array) -> list[FacePose]:

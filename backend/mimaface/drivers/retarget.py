@@ -34,10 +34,12 @@ EXCHANGEABLE = (HEAD, GAZE, BLENDSHAPE_NAMES)  # groups of channels that can be 
 class RetargetSettings:
     """Settings of :func:`retarget`.
 
-    neutral: "" keeps the file's own, else "rest", "auto" or a frame index gains: factors 0 to 10 by blendshape name, "head",
-    "position" or "gaze"; "head" scales rotation and position, "position" multiplies the latter again flip: angles whose sign is
-    reversed, or blendshapes exchanged with the other side's swap: exchange left and right smoothing: 0 (none) to 1 (heavy)
-    exchange: pairs "name=name" of channels recorded in each other's place
+      neutral    "" keeps the file's own, else "rest", "auto" or a frame index
+      gains      factors 0 to 10 by blendshape name, "head" (rotation and position), "position" (applied in addition) or "gaze"
+      flip       angles whose sign is reversed, or blendshapes exchanged with the other side's
+      swap       exchange left and right
+      smoothing  0 (none) to 1 (heavy)
+      exchange   pairs "name=name" of channels recorded in each other's place
     """
 
     neutral: str | int = ""

@@ -1,7 +1,8 @@
-"""Where ``paper-sd15`` starts: Stable Diffusion v1-5, CLIP ViT-L/14, ``sd-vae-ft-mse`` and AnimateDiff v3, as the hub has them.
+"""Initial weights of ``paper-sd15``: Stable Diffusion v1-5, CLIP ViT-L/14, ``sd-vae-ft-mse`` and AnimateDiff v3, in their hub
+formats.
 
-Every part is read strictly: missing and unexpected weights are listed and refused. The configuration of the parts comes from
-the folders themselves, so that the same code starts from a model of any size.
+Reading is strict: missing and unexpected weights raise. Configurations come from the folders, so that models of any size can be
+used.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ def start_paper(
     seed: int = 0,
     dtype: torch.dtype | None = None,
 ) -> MimaFaceModel:
-    """A model ready for training stage 1, or for stage 2 when ``motion`` is given. Raises :class:`InvalidCheckpoint`.
+    """Returns a model for training stage 1, or stage 2 with ``motion``. Raises :class:`InvalidCheckpoint`.
 
-    stable_diffusion, autoencoder   folders as diffusers writes them; of the first only ``unet/`` is read
-    clip                            folder of a CLIP, or of its vision encoder alone, as transformers writes it
-    motion                          AnimateDiff v3: a diffusers MotionAdapter folder, or the original single file
-    The appearance module is new, drawn from ``seed``; W_cond is zero, and so is the output of new motion modules.
+      stable_diffusion, autoencoder   diffusers folders; of the first only ``unet/`` is read
+      clip                            transformers folder of a CLIP, or of its vision encoder
+      motion                          AnimateDiff v3: a diffusers MotionAdapter folder, or the original single file
+
+    The appearance module is initialised from ``seed``; W_cond is zero, and so is the output of new motion modules.
     """
     config = base.but(
         unet=unet_configuration(stable_diffusion / "unet", motion, base.input_channels),
@@ -68,7 +70,7 @@ def start_paper(
 
 
 def unet_configuration(folder: Path, motion: Path | None, input_channels: int) -> dict[str, Any]:
-    """The motion U-Net's configuration from that of a 2-D U-Net and, if it is a folder, the motion adapter's."""
+    """Returns the motion U-Net's configuration from that of a 2-D U-Net and, if ``motion`` is a folder, of the motion adapter."""
     found = checkpoint.read_json(folder / "config.json")
     # diffusers keeps the number of heads of SD v1 in a field called attention_head_dim
     heads = found.get("num_attention_heads") or found.get("attention_head_dim", 8)
@@ -86,14 +88,14 @@ def unet_configuration(folder: Path, motion: Path | None, input_channels: int) -
 
 
 def vision_configuration(folder: Path) -> dict[str, Any]:
-    """The vision encoder's configuration from a CLIP folder: nested in the whole model's, or by itself."""
+    """Returns the vision encoder's configuration from a CLIP folder, of the whole model or of the encoder."""
     found = checkpoint.read_json(folder / "config.json")
     complete = CLIPVisionConfig(**_without_private(found.get("vision_config", found), drop=("model_type", "architectures")))
     return {field: getattr(complete, field) for field in CLIP_VIT_LARGE}
 
 
 def autoencoder_keys(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a KL-VAE under today's keys; ``sd-vae-ft-mse`` was written when attention had others."""
+    """Returns weights of a KL-VAE under diffusers' current keys; ``sd-vae-ft-mse`` has older names for attention."""
 
     def rename(match: re.Match[str]) -> str:
         return f"{match[1]}{OLD_ATTENTION[match[2]]}."
@@ -102,7 +104,7 @@ def autoencoder_keys(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _load_unet(model: MimaFaceModel, spatial_path: Path, motion: Path | None, dtype: torch.dtype | None) -> None:
-    """Fill the U-Net: spatial weights with conv_in widened by zeros, and motion weights from a file or new."""
+    """Loads the U-Net: spatial weights with zero-padded conv_in, and motion weights from a file or new."""
     spatial = checkpoint.read_weights(spatial_path, dtype)
     if "conv_in.weight" in spatial:
         spatial["conv_in.weight"] = widened(spatial["conv_in.weight"], model.config.input_channels)
@@ -118,7 +120,7 @@ def _load_unet(model: MimaFaceModel, spatial_path: Path, motion: Path | None, dt
 
 
 def _silent_motion(config: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
-    """New motion modules whose output is zero."""
+    """Returns weights of new motion modules with zero output."""
     adapter = MotionAdapter(
         block_out_channels=config["block_out_channels"],
         motion_layers_per_block=config["layers_per_block"],
@@ -132,5 +134,5 @@ def _silent_motion(config: Mapping[str, Any], dtype: torch.dtype) -> dict[str, T
 
 
 def _without_private(values: Mapping[str, Any], keep: tuple[str, ...] = (), drop: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A configuration without the fields that diffusers and transformers write for themselves."""
+    """Returns a configuration without the private fields of diffusers and transformers."""
     return {key: value for key, value in values.items() if key in keep or not (key.startswith("_") or key in drop)}
