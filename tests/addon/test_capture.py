@@ -23,7 +23,7 @@ def test_the_panel_offers_what_the_backend_listens_to():
 def test_the_address_is_as_the_command_line_has_it():
     source = Source("vts", "VTube Studio", 21412, "must", "")
     assert source.address(" 192.168.0.20 ", 0) == "vts://192.168.0.20" and source.address("phone", 77) == "vts://phone:77"
-    with pytest.raises(InvalidInput, match="must be asked"):
+    with pytest.raises(InvalidInput, match="address of the smartphone is missing"):
         source.address(" ", 0)
     assert SOURCES[0].address("", 0) == "livelink://"
     found = [SOURCES[-1].address(*place) for place in (("", 0), ("", 2), (" Integrated Camera ", 0))]

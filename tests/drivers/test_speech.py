@@ -310,7 +310,7 @@ def test_damaged_textgrids_are_said(tmp_path):
         (whole[: len(whole) // 2], "damaged"),
         (whole.replace("size = 2", "size = 3"), "damaged"),
         (grid([(0, 1, "nothing like a phone")], 1, name="x"), "no tier of phones"),
-        (grid([(0, 1, "")], 1), "nothing is said"),
+        (grid([(0, 1, "")], 1), "it contains no speech"),
         (whole.replace('class = "IntervalTier"', "class = 5"), "damaged"),
     ):
         path.write_text(text, encoding="utf-8")

@@ -352,7 +352,7 @@ def test_a_telephone_is_asked_and_nobody_else_is_answered(take, monkeypatch):
     ("address", "words"),
     [
         ("http://x", "not the address of a stream"), ("livelink", "not the address"),
-        ("livelink://:70000", "not the address"), ("vts:", "add its address"), ("livelink://203.0.113.7:0", "cannot listen"),
+        ("livelink://:70000", "not the address"), ("vts:", "the address of the smartphone is missing"), ("livelink://203.0.113.7:0", "cannot listen"),
     ],
 )  # fmt: skip
 def test_addresses_that_cannot_be_are_a_sentence(address, words):

@@ -111,5 +111,5 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
     path.write_text(json.dumps({"other": 1}))
     with pytest.raises(InvalidInput, match="not results"):
         read_results(path)
-    with pytest.raises(InvalidInput, match="no place for the table"):
+    with pytest.raises(InvalidInput, match="lacks the markers of the table"):
         replace_between(path, "evaluation", "text")

@@ -138,7 +138,7 @@ def test_a_certificate_that_does_not_fit_is_said_and_frames_are_marked_otherwise
     certificate(tmp_path)
     (tmp_path / "signing" / "key.pem").write_bytes(b"no key")
     marker = Marker(SOURCE, RenderSettings("proxy"), tmp_path)
-    assert "put both there, or take both away" in marker.problem
+    assert "put both there, or remove both" in marker.problem
     (tmp_path / "shot.png").write_bytes(marker.png(encode_png(marker.picture(photo))))
     found = told(tmp_path / "shot.png")
     assert not found["content credentials"][0] and found["XMP"][0] and found["watermark"][0]
@@ -168,7 +168,7 @@ def test_consent_is_asked_once_and_kept(tmp_path):
 
 def test_what_is_no_picture_is_a_sentence(tmp_path, capsys):
     (tmp_path / "a.mp4").write_bytes(b"no film")
-    for name, words in (("a.mp4", "no picture or film"), ("absent.png", "is not there"), (".", "is a folder")):
+    for name, words in (("a.mp4", "not a readable picture or film"), ("absent.png", "is not there"), (".", "is a folder")):
         assert main(["inspect", str(tmp_path / name)]) == 2
         assert words in capsys.readouterr().err
 

@@ -171,7 +171,7 @@ def test_an_archive_with_code_or_of_another_kind_is_refused_and_never_run(tmp_pa
         path.write_bytes(pickle.dumps(Trap()))
     else:
         path.write_text("not weights")
-    with pytest.raises(InvalidCheckpoint, match="damaged or holds more than weights") as error:
+    with pytest.raises(InvalidCheckpoint, match="damaged or contains more than weights") as error:
         read_weights(path)
     assert "weights_only" not in str(error.value), "nobody is told how to switch the protection off"
     assert error.value.hint == "download it again, or take the .safetensors file of the same model"
@@ -221,5 +221,5 @@ def test_an_archive_of_old_pytorch_is_read_as_safely(tmp_path: Path) -> None:
     torch.save({"a": torch.arange(3.0)}, path, _use_new_zipfile_serialization=False)
     assert torch.equal(read_weights(path)["a"], torch.arange(3.0))
     torch.save({"a": Trap()}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(InvalidCheckpoint, match="damaged or holds more than weights"):
+    with pytest.raises(InvalidCheckpoint, match="damaged or contains more than weights"):
         read_weights(path)

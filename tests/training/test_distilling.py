@@ -116,7 +116,7 @@ def test_a_model_that_cannot_be_distilled_is_named(tmp_path, capsys):
     assert main(["train", "distill", "--steps", "1", *folders]) == 2
     assert "name the folder of one with --model" in capsys.readouterr().err
     quick = fresh(guidance=1.0, sampler=SamplerConfig(method="ddim", steps=FEW, prediction="sample"))
-    with pytest.raises(InvalidInput, match="samples in 4 steps without guidance: a student could not be quicker"):
+    with pytest.raises(InvalidInput, match="samples in 4 steps without guidance: a student could not be faster"):
         make_stage(quick, settings(stage="distill"), tmp_path, tmp_path)
     released = fresh()
     released.config = RELEASED_SD15

@@ -288,7 +288,7 @@ def test_code_in_a_file_never_runs(copy: Path, path: Path, zipped: bool) -> None
     torch.load(copy / path, weights_only=False)
     assert made.exists(), "the trap works"
     made.unlink()
-    refused(copy, path.name, "holds more than weights")
+    refused(copy, path.name, "contains more than weights")
     assert not made.exists()
 
 

@@ -96,7 +96,7 @@ def read_film(path: Path, frames: int, references: int = 0) -> Film:
     motion = open_motion(path, RetargetSettings(neutral=0))
     count = len(motion)
     if count < 4:
-        raise InvalidInput(f"{path.name} has {count} frames", "a film to be judged by has at least 4")
+        raise InvalidInput(f"{path.name} has {count} frames", "use a film of at least 4 frames")
     film_metrics = np.unique(np.linspace(count // 2, count - 1, frames).astype(int))
     given = most_different(motion, count // 2, references)
     wanted = {0, *film_metrics, *given}

@@ -46,7 +46,7 @@ def replace_between(path: Path, name: str, text: str) -> None:
     begin, end = BEGIN.format(name=name), END.format(name=name)
     content = path.read_text()
     if content.count(begin) != 1 or content.count(end) != 1:
-        raise InvalidInput(f"{path} has no place for the table", f"add a line {begin} and a line {end}")
+        raise InvalidInput(f"{path} lacks the markers of the table", f"add a line {begin} and a line {end}")
     before, rest = content.split(begin)
     after = rest.split(end)[1]
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

@@ -37,7 +37,7 @@ def certificate(home: Path) -> tuple[bytes, bytes, bytes]:
         return _algorithm(key.read_bytes()), chain.read_bytes(), key.read_bytes()
     except (OSError, ValueError, TypeError) as error:
         words = f"{folder} must hold {CHAIN} and, without a password, {KEY} ({error})"
-        raise InvalidInput(words, "put both there, or take both away, and a new pair is made") from error
+        raise InvalidInput(words, "put both there, or remove both to generate a new pair") from error
 
 
 def _create_folder(folder: Path) -> None:

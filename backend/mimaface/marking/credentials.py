@@ -111,7 +111,7 @@ class Signer:
             with self._c2pa.Builder(manifest(kind, digest, statement), self._context) as builder:
                 builder.sign(self._signer, kind, source, target)
         except self._c2pa.C2paError as error:
-            hint = "its certificate may have run out: take the files of the folder signing away, and a new one is made"
+            hint = "its certificate may have expired: remove the files in the folder signing to generate a new one"
             raise InvalidInput(f"the frame could not be signed ({error})", hint) from error
 
 

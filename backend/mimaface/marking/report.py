@@ -51,7 +51,7 @@ def _of_credentials(found: Credentials | None) -> Iterator[Finding]:
         yield Finding(what, False, "missing: the file was made without, or saved anew since")
         return
     yield Finding(what, not found.problems, "; ".join(found.problems) or "whole: nothing was changed since the file was signed")
-    yield Finding("signed by", bool(found.signer), f"{found.signer or 'nobody'} (whether to trust it is for you to say: no list of names was asked)")
+    yield Finding("signed by", bool(found.signer), f"{found.signer or 'nobody'} (not checked against a trust list: you decide whether to trust it)")
     yield Finding("made as", bool(found.source_type), found.source_type.rpartition("/")[2] or "missing")
     statement = found.statement
     if not statement:
@@ -94,7 +94,7 @@ def _pictures_of_film(path: Path) -> list[Array]:
                 if picture is not None:
                     found.append(np.asarray(picture.to_ndarray(format="rgb24")))
     except (av.error.FFmpegError, IndexError, OSError) as error:
-        raise InvalidInput(f"{path.name}: this is no picture or film that can be read ({error})", "name a picture or a film") from error
+        raise InvalidInput(f"{path.name}: not a readable picture or film ({error})", "name a picture or a film") from error
     if not found:
         raise InvalidInput(f"{path.name} holds no picture", "name a picture or a film")
     return found

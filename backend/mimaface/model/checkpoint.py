@@ -37,7 +37,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InvalidCheckpoint(f"{path} is missing", "point at a complete checkpoint folder") from None
     except RecursionError:
-        raise InvalidCheckpoint(f"{path} cannot be read: it is nested too deeply", "the file is no model's; install it again") from None
+        raise InvalidCheckpoint(f"{path} cannot be read: it is nested too deeply", "it is not a file of a model; install the model again") from None
     except (OSError, ValueError) as error:
         raise InvalidCheckpoint(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
@@ -64,7 +64,7 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> dict[str, Tens
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except UnpicklingError as error:  # PyTorch's message recommends disabling the protection
         raise InvalidCheckpoint(
-            f"{path} is damaged or holds more than weights; it is not opened, for a file of that kind can run code of its maker's",
+            f"{path} is damaged or contains more than weights; such files can execute code and are not opened",
             "download it again, or take the .safetensors file of the same model",
         ) from error
     except OSError as error:

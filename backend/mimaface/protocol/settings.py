@@ -51,7 +51,7 @@ class RenderSettings:
         if self.face < 0:
             raise InvalidInput(f"face {self.face} is out of range", "0 is the largest face of the picture")
         if not 0 <= self.body_follows <= 1:
-            raise InvalidInput(f"body_follows {self.body_follows} is out of range", "use 0, the shoulders stay, to 1, they go along")
+            raise InvalidInput(f"body_follows {self.body_follows} is out of range", "use 0 (the shoulders stay) to 1 (they follow)")
 
     def to_wire(self) -> dict[str, Any]:
         return asdict(self)

@@ -24,7 +24,7 @@ def as_images(pictures: Array) -> Tensor:
 def as_pictures(images: Tensor) -> Array:
     """(…, 3, H, W) in [−1, 1] → (…, H, W, 3) uint8. Raises :class:`NotFinite`."""
     if not bool(torch.isfinite(images).all()):
-        raise NotFinite("a picture was to be made of numbers that are not finite", HINT)
+        raise NotFinite("a picture contains numbers that are not finite", HINT)
     return np.asarray(((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(-3, -1).cpu().numpy())
 
 

@@ -63,7 +63,7 @@ class AutoencoderStage:
         self, model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path, photographs: Path | None
     ) -> None:
         if not isinstance(model.vae, SmallAutoencoder):
-            raise InvalidInput(f"{model.config.name} uses a ready autoencoder", "train its image stage")
+            raise InvalidInput(f"{model.config.name} has a pretrained autoencoder", "train its image stage")
         self.model, self.config = model, config
         self.trainee = Autoencoding(model.vae, config.losses)
         model.vae.to(memory_format=torch.channels_last)

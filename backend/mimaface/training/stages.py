@@ -96,6 +96,6 @@ def make_stage(
         )
     own = model.config.sampler.steps
     if config.stage == "distill" and own <= config.student_steps and model.config.guidance == 1:
-        raise InvalidInput(f"{model.config.name} samples in {own} steps without guidance: a student could not be quicker", "use it as it is")
+        raise InvalidInput(f"{model.config.name} samples in {own} steps without guidance: a student could not be faster", "use it as it is")
     stores = [prepare_latents(model, shards_in(folder), encoder_of(model)) for folder in (data, held_out)]
     return (DistillingStage if config.stage == "distill" else DenoisingStage)(model, config, *stores)

@@ -80,7 +80,7 @@ class Recorded:
         valid = np.stack([face, face & (self.head is not None), face & looks], axis=1)
         finite = np.isfinite(weights).all(1) & np.isfinite(head).all((1, 2)) & np.isfinite(gaze).all((1, 2))
         if not finite[face].all():
-            raise InvalidMotion(f"{name}: frame {int(np.argmin(finite | ~face))}: a value is no number", "export the recording again")
+            raise InvalidMotion(f"{name}: frame {int(np.argmin(finite | ~face))}: a value is not a number", "export the recording again")
         seen = face[:, None]
         clip = MotionClip(
             time=time, blendshapes=np.where(seen, weights, 0.0), head_quat=matrix_to_quaternion(np.where(seen[..., None], head, np.eye(3))),

@@ -52,7 +52,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     elif odd is not None:
         raise InvalidMotion(f"{name}: frame {odd} has {len(rows[odd])} values, not {width}", "export the .bvh again")
     if len(rows) != int(frames[1]):
-        warnings.append(f"the file has {len(rows)} frames, and says {frames[1]}")
+        warnings.append(f"the file has {len(rows)} frames but declares {frames[1]}")
     values = np.array(rows, float).reshape(len(rows), width)
     turned = Rotation.identity(len(rows))
     for _, place, channels in joints:

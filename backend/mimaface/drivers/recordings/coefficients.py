@@ -54,7 +54,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     else:
         raise InvalidMotion(f"{name}: neither coeff_3dmm nor exp and angle is in it", "use a .mat of SadTalker or Deep3DFaceRecon")
     if not np.isfinite(expression).all():
-        raise InvalidMotion(f"{name}: a coefficient is no number", "write it again")
+        raise InvalidMotion(f"{name}: a coefficient is not a number", "write it again")
     time, notes = at_rate(len(angles), 0.0, settings, DEFAULT_RATE)
     face = np.ones(len(angles), bool)
     head = Rotation.from_euler("ZYX", angles[:, ::-1]).as_matrix()

@@ -33,7 +33,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     template = read_plain(content, name)
     motion = template.get("motion") if isinstance(template, dict) else None
     if not isinstance(motion, list) or not motion or not all(isinstance(frame, dict) for frame in motion):
-        raise InvalidMotion(f"{name}: it is no motion template of LivePortrait", "use the .pkl that LivePortrait wrote beside its result")
+        raise InvalidMotion(f"{name}: not a motion template of LivePortrait", "use the .pkl that LivePortrait wrote beside its result")
     heads = np.array([_numbers(frame.get("R", frame.get("R_d"))).reshape(-1)[:9] for frame in motion if frame], float)
     if heads.shape != (len(motion), 9):
         raise InvalidMotion(f"{name}: not every frame has its rotation R", "let LivePortrait write it again")

@@ -41,7 +41,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     times, with_head, unknown = [], True, set()
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict):
-            raise InvalidMotion(f"{name}: frame {index} is no result of the landmarker", "write the results again")
+            raise InvalidMotion(f"{name}: frame {index} is not a result of the landmarker", "write the results again")
         times.append(next((float(when) * unit for key, unit in TIMES.items() if isinstance(when := _value(frame, key), (int, float))), np.nan))
         pairs = _blendshapes(frame)
         face[index] = bool(pairs)

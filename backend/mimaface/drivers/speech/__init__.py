@@ -88,14 +88,14 @@ def speech_motion(phones: list[Phone], seconds: float, level: Array | None, read
 def timed_motion(path: Path, sound: Path | None, reading: ReadingSettings) -> MotionClip:
     """Returns the motion of phones whose times a file contains, with stress from ``sound``. Raises :class:`InvalidMotion`."""
     if path.stat().st_size > LARGEST_FILE:
-        raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB are too much for the times of phones", "export a shorter one")
+        raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB is too large for a file of phone times", "export a shorter one")
     phones, seconds = read_timings(decoded(path.read_bytes()) or "", path.name)
     level = None
     if sound is not None:
         level = np.concatenate([level_of(block) for block in blocks(sound)])
         seconds = max(seconds, len(level) / 100)
     if all(phone.viseme == REST for phone in phones):
-        raise InvalidMotion(f"{path.name}: nothing is said in it", "export the times of phones again, or choose another file")
+        raise InvalidMotion(f"{path.name}: it contains no speech", "export the times of phones again, or choose another file")
     return speech_motion(phones, seconds, level, reading).but(meta={"source": path.name, "format": "phones"})
 
 
@@ -134,10 +134,10 @@ def _read_transcript(transcript: Path) -> str:
         if not transcript.is_file():
             raise InvalidInput(f"cannot read {shown(transcript)}: no such file", "check the path of the transcript")
         if transcript.stat().st_size > LARGEST_FILE:
-            raise InvalidInput(f"{transcript.name}: too large for a transcript", "choose a text of what is said")
+            raise InvalidInput(f"{transcript.name}: too large for a transcript", "choose a text file of the spoken words")
         text = decoded(transcript.read_bytes())
     except OSError as error:
         raise InvalidInput(f"cannot read {shown(transcript)}: {error.strerror}", "check the path of the transcript") from error
     if text is None:
-        raise InvalidInput(f"{transcript.name}: the transcript is not a text", "save it as plain text")
+        raise InvalidInput(f"{transcript.name}: the transcript is not a text file", "save it as plain text")
     return text

@@ -62,8 +62,8 @@ def aligned(samples: Array, text: str, name: str) -> Iterator[list[Phone] | None
     decoder = _decoder()
     words = transcript_words(text, decoder)
     if not words:
-        raise InvalidInput(f"{name}: there are no words in the transcript", "write what is said, or take the transcript away")
-    unfit = InvalidInput(f"{name}: these words are not spoken in the sound", "correct the transcript, or take it away")
+        raise InvalidInput(f"{name}: there are no words in the transcript", "write the spoken words, or remove the transcript")
+    unfit = InvalidInput(f"{name}: its words do not match the sound", "correct or remove the transcript")
     try:
         decoder.set_align_text(" ".join(words))
         _decode(decoder, samples)
