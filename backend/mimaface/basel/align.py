@@ -14,6 +14,7 @@ Array = NDArray[Any]
 FIVE_POINTS_256 = np.array(
     [[92.5892, 103.3926], [163.0636, 103.0028], [128.0504, 143.4732], [99.0986, 184.7310], [157.4598, 184.4082]]
 )
+# corners of the square template in the 512 × 512 crop
 BOX_512 = np.array([[80.0, 80.0], [80.0, 432.0], [432.0, 432.0], [432.0, 80.0]])
 # landmark indices: corners of the image-left and image-right eye, nose tip, image-left and image-right mouth corner
 LEFT_EYE, RIGHT_EYE, NOSE, MOUTH = (33, 133), (362, 263), 1, (61, 291)

@@ -16,12 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from mimaface.protocol.errors import InvalidCheckpoint
 
 Array = NDArray[Any]
-IDENTITY, EXPRESSION, ALBEDO, LIGHT = 80, 64, 80, 27
+IDENTITY, EXPRESSION, ALBEDO, LIGHT = 80, 64, 80, 27  # coefficients of each kind
+# in the network's output order
 SIZES = {"identity": 80, "expression": 64, "albedo": 80, "rotation": 3, "light": 27, "translation": 3}
 SIDE, FOCAL, CAMERA_Z = 224, 1015.0 * 256 / 224, 10.0  # the network's crop is 256 wide
 CENTRE = 128.0
-AMBIENT = 0.8
-DECIMETRE = 0.1
+AMBIENT = 0.8  # added to the constant term of the light
+DECIMETRE = 0.1  # metres
 FIELDS = ("meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "point_buf", "keypoints")
 
 

@@ -45,7 +45,8 @@ LANDMARK_SLACK, WARP_REACH = 0.002, 0.03  # metres of landmark error left unwarp
 NORMAL_WEIGHT = 0.004  # metres of distance added per unit of difference between unit normals in the nearest-point search
 # trust falls from 1 to 0 between: metres along the surface (to its boundary), metres off it, cosine of the normals
 TRUST_ALONG, TRUST_OFF, TRUST_COSINE = (0.001, 0.003), (0.008, 0.020), (0.7, 0.2)
-CANDIDATES = 8
+CANDIDATES = 8  # triangles with exact distances per vertex. Raised: closer nearest points, slower
+# barycentric positions of the sample points of a triangle for the candidate search
 SAMPLES = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [3, 3, 0], [0, 3, 3], [3, 0, 3]]) / [[3], *[[6]] * 6]
 
 

@@ -14,7 +14,7 @@ from .bfm import CAMERA_Z, CENTRE, BaselFace, row_rotation, shade
 from .paste import draw
 
 Array = NDArray[Any]
-SIDE = 256
+SIDE = 256  # pixels per side of the network's crop
 
 
 class BaselRenderer:

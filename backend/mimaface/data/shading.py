@@ -13,7 +13,7 @@ from .noise import noise_at
 
 Array = NDArray[Any]
 Triple = tuple[float, float, float]
-SKIN, EYE, TEETH, MOUTH, LASHES = 10, 11, 12, 13, 14
+SKIN, EYE, TEETH, MOUTH, LASHES = 10, 11, 12, 13, 14  # further shading models
 
 
 class Scene(NamedTuple):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 D50 = np.array([0.9642, 1.0, 0.8249])  # reference white of ICC profiles
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-D65 = 0.3127, 0.3290
+D65 = 0.3127, 0.3290  # x, y of the white point
 STEPS = 4096  # entries of a curve
 PAPER_WHITE = 203.0  # cd/m² of an HDR picture that become white (ITU-R BT.2408); brighter light is clipped
 
@@ -24,6 +24,7 @@ class Encoding(NamedTuple):
     curve: float | str
 
 
+# primaries: x, y of red, green and blue
 BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 BT2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)
 P3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)

@@ -15,7 +15,7 @@ from .messages import check_fields
 MAX_CONTROL = 256 * 1024  # bytes of the first part
 MAX_PARTS = 4  # the control part and up to three raw ones
 MAX_PART = 256 * 1024 * 1024
-MAX_ITEMS, MAX_TEXT, MAX_DEPTH = 4096, 64 * 1024, 8
+MAX_ITEMS, MAX_TEXT, MAX_DEPTH = 4096, 64 * 1024, 8  # fields or items, characters, levels of nesting
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1  # range of msgpack integers
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from .errors import InvalidMessage
 
-VERSION = 1
-OLDEST_VERSION = 1
+VERSION = 1  # of the protocol; docs/PROTOCOL.md
+OLDEST_VERSION = 1  # oldest version that is still understood
 CREDIT = 8  # frame events in flight to one client at most
 
 NUMBER = (int, float)

@@ -16,7 +16,7 @@ from mimaface.protocol.errors import InvalidCheckpoint
 
 from .config import ADDED_FIELDS, Losses, TrainingConfig
 
-KEPT_CHECKPOINTS = 2
+KEPT_CHECKPOINTS = 2  # newest checkpoints; older ones are deleted
 # settings that may change when a run resumes
 CHANGEABLE = ("steps", "cooldown", "evaluate_every", "save_every", "accumulate", "checkpoint_gradients")
 

@@ -19,7 +19,7 @@ PULLABLE = {"released": RELEASED}
 HUB, HUB_VAE = "MIMAFace/MIMAFace", "stabilityai/sd-vae-ft-mse"
 VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 DOWNLOADS = ".downloads"
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  # seconds until the hub counts as unreachable
 OFFLINE_HINT = "connect and repeat, what has arrived is kept; or download it elsewhere and run mimaface models convert FOLDER"
 Report = Callable[[str], None]  # receives one sentence per step of progress
 

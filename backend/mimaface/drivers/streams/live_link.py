@@ -10,7 +10,7 @@ from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 
 from .base import Sample, UnknownPacket, finite, plausible, quaternion_of
 
-VERSION = 6
+VERSION = 6  # of the packet format
 LONGEST_NAME = 256  # bytes of a device or subject name
 VALUES = len(BLENDSHAPE_NAMES) + 9  # blendshapes in ARKit's order, then yaw, pitch, roll of head, left eye and right eye
 
