@@ -86,7 +86,7 @@ def test_every_input_counts(refiner: Refiner, name: str) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    ("which", "cover", "gain", "bias"),
+    ("kind", "cover", "gain", "bias"),
     [(0, 1, 0.4, 0.3), (0, 0, 0.4, 0.3), (1, 1, 2.5, 1.0), (1, 0, 0.0, 0.0), (2, 1, 0.0, 0.0)],
 )
 def test_changes_are_bounded_whatever_the_weights(

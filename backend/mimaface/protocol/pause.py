@@ -26,19 +26,19 @@ class Pause:
         """Called on the thread: waits while it is held."""
         held = self._held
         if held is not None:
-            reached, release = held
+            reached, resume = held
             reached.release()
-            release.acquire()  # waits in C
+            resume.acquire()  # waits in C
 
     @contextlib.contextmanager
     def hold(self, wake: Callable[[], None]) -> Iterator[bool]:
         """Context in which the thread runs nothing; ``wake`` ends its current wait. Yields False if it reached no point within
         ``HOLD_TIMEOUT``.
         """
-        reached, release = threading.Lock(), threading.Lock()
+        reached, resume = threading.Lock(), threading.Lock()
         reached.acquire()
-        release.acquire()
-        self._held = reached, release
+        resume.acquire()
+        self._held = reached, resume
         try:
             wake()
             still = reached.acquire(timeout=HOLD_TIMEOUT)
@@ -46,4 +46,4 @@ class Pause:
             yield still
         finally:
             self._held = None
-            release.release()
+            resume.release()

@@ -32,11 +32,11 @@ def _recognises(name: str, start: bytes) -> bool:
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     try:
-        content = json.loads(content)
+        parsed = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "write the results again") from error
-    frames = content if isinstance(content, list) else _frames(content)
-    rates = [content[key] for key in ("fps", "frame_rate", "frameRate") if isinstance(content, dict) and isinstance(content.get(key), (int, float))]
+    frames = parsed if isinstance(parsed, list) else _frames(parsed)
+    rates = [parsed[key] for key in ("fps", "frame_rate", "frameRate") if isinstance(parsed, dict) and isinstance(parsed.get(key), (int, float))]
     weights, heads, face = np.zeros((len(frames), 52)), np.tile(np.eye(4), (len(frames), 1, 1)), np.zeros(len(frames), bool)
     times, with_head, unknown = [], True, set()
     for index, frame in enumerate(frames):
@@ -69,10 +69,10 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     return Recorded(time, face, weights, head, position, None, warnings).clip(name, "mediapipe")
 
 
-def _frames(content: dict[str, Any]) -> list[Any]:
+def _frames(parsed: dict[str, Any]) -> list[Any]:
     """Returns the list of results in an object, or the object as the only result."""
-    lists = (value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict))
-    return next((value for value in lists if _value(value[0], "faceblendshapes", "blendshapes") is not None), [content])
+    lists = (value for value in parsed.values() if isinstance(value, list) and value and isinstance(value[0], dict))
+    return next((value for value in lists if _value(value[0], "faceblendshapes", "blendshapes") is not None), [parsed])
 
 
 def _value(frame: dict[str, Any], *names: str) -> Any:

@@ -32,17 +32,17 @@ def _recognises(name: str, start: bytes) -> bool:
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     text = content.decode("utf-8-sig", "replace")
     try:
-        content = json.loads(text)
+        parsed = json.loads(text)
     except ValueError:
         try:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]  # JSON Lines: one frame per line
+            parsed = [json.loads(line) for line in text.splitlines() if line.strip()]  # JSON Lines: one frame per line
         except (ValueError, RecursionError) as error:
             raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "export the recording again") from error
-    if isinstance(content, dict) and "weightMat" in content:
-        names, values, times = [str(title) for title in content["facsNames"]], content["weightMat"], None
-        rate = float(content.get("exportFps") or 0)
+    if isinstance(parsed, dict) and "weightMat" in parsed:
+        names, values, times = [str(title) for title in parsed["facsNames"]], parsed["weightMat"], None
+        rate = float(parsed.get("exportFps") or 0)
     else:
-        names, values, times, rate = _read_rokoko(content if isinstance(content, list) else content.get("frames", [content]), name)
+        names, values, times, rate = _read_rokoko(parsed if isinstance(parsed, list) else parsed.get("frames", [parsed]), name)
     weights, face = np.zeros((len(values), 52)), np.array([row is not None for row in values], bool)
     columns = [(index, place) for index, title in enumerate(names) if (place := index_of(title)) >= 0]
     if not columns:
