@@ -1,4 +1,4 @@
-"""Who does the units of a run: processes of this machine, or Ray Data on one or many. The unit is the same, ``guarding.Guard``."""
+"""Executors of a run's units: local processes, or Ray Data on one or several machines; both use ``guarding.Guard``."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Executor = Callable[[Sequence[Unit], RecordedConfig, float], Generator[Answer, N
 
 
 def on_this_machine(workers: int = 1) -> Executor:
-    """``workers`` processes."""
+    """Returns an executor with ``workers`` local processes."""
     return partial(_with_processes, workers)
 
 
 def on_ray(workers: int = 0) -> Executor:
-    """Ray Data with ``workers`` processes, 0: one for each processor of the cluster.
+    """Returns an executor on Ray Data with ``workers`` processes; 0: one per processor of the cluster.
 
-    The cluster is the one that ``RAY_ADDRESS`` names or that was started here with ``ray start``; where there is none, this machine is.
-    All its machines see the folders under the same paths.
+    The cluster is that of ``RAY_ADDRESS``, or started here with ``ray start``, else this machine. All machines must have the
+    folders under the same paths.
     """
     return partial(_with_ray, workers)
 
@@ -57,7 +57,7 @@ def _with_processes(workers: int, units: Sequence[Unit], config: RecordedConfig,
 
 
 def _with_ray(workers: int, units: Sequence[Unit], config: RecordedConfig, limit: float) -> Generator[Answer, None, None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disables Ray's usage reports
     try:
         import ray
         import ray.data
@@ -86,7 +86,7 @@ def _with_ray(workers: int, units: Sequence[Unit], config: RecordedConfig, limit
 
 
 class _RayGuard:
-    """A guard as Ray Data wants it: rows to rows."""
+    """Adapts a guard to Ray Data: rows to rows."""
 
     def __init__(self, config: RecordedConfig, limit: float) -> None:
         self.guard = Guard(config, limit)

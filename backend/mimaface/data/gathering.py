@@ -1,6 +1,6 @@
-"""A folder of videos → shards. Groups of clips make shards; a group is done when its report lies beside its shard.
+"""Folder of videos → shards. Clips are grouped into shards; a group is complete when its report lies beside its shard.
 
-A run that was stopped or killed goes on where it was, a second run does nothing, and either leaves the bytes of a run that was never stopped.
+An interrupted or killed run resumes, a repeated run does nothing, and both give the bytes of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from .guarding import Unit, writing
 from .recorded import GONE, Clip, Outcome, RecordedConfig, clips_in
 from .samples import read_members, write_members
 
-VERSION = 2  # of the processing; a folder keeps to one
-TIME_LIMIT = 300.0  # seconds for a clip; the usual one takes ten, one of 4K on a busy machine a minute: more of it waits longer for what hangs
+VERSION = 2  # of the processing; a folder contains one version
+# seconds per clip. Typical clips take ten, one in 4K on a busy machine a minute. Raised: hanging clips block a worker for longer
+TIME_LIMIT = 300.0
 
 
 class Group:
-    """The clips of one shard: ``NAME.tar``, its report ``NAME.json``, and until both are there the pieces in ``NAME.….pieces``."""
+    """Clips of one shard: ``NAME.tar``, its report ``NAME.json``, and until both exist the pieces in ``NAME.….pieces``."""
 
     def __init__(self, folder: Path, name: str, clips: list[Clip], config: RecordedConfig) -> None:
         self.recipe = {"version": VERSION, "config": asdict(config), "clips": [clip.key for clip in clips]}
@@ -40,7 +41,9 @@ class Group:
         self.size = 0
 
     def look(self) -> list[Unit]:
-        """What an earlier run left to do, largest files first. Raises :class:`InvalidInput` for a report of other videos or settings."""
+        """Returns the units left by an earlier run, largest files first. Raises :class:`InvalidInput` for a report of other
+        videos or settings.
+        """
         if self.report.exists():
             self.outcomes = {outcome.key: outcome for outcome in self._reported()}
             self._tidy()
@@ -52,13 +55,13 @@ class Group:
         return [unit for _, unit in left]
 
     def add(self, outcome: Outcome) -> None:
-        """Take the outcome of a unit; the last one makes the shard."""
+        """Adds the outcome of a unit; the last one completes the shard."""
         self.outcomes[outcome.key] = outcome
         if len(self.outcomes) == len(self.units):
             self.finish()
 
     def finish(self) -> None:
-        """The shard, then its report, both whole, of pieces that are all there; without a kept clip there is no shard."""
+        """Writes the shard from all pieces and then its report, both atomically; without a kept clip there is no shard."""
         outcomes = [self.outcomes[unit.clip.key] for unit in self.units]
         kept = [unit.sample for unit, outcome in zip(self.units, outcomes) if not outcome.reason]
         with writing(self.folder):
@@ -91,11 +94,11 @@ def make_shards(
     time_limit: float = TIME_LIMIT,
     progress: Callable[[Outcome, int], None] = lambda outcome, total: None,
 ) -> dict[str, Any]:
-    """Part i of n (``shard``, from 1) of all clips → shards and reports in ``folder``; returns the report of the part.
+    """Writes part i of n (``shard``, from 1) of all clips as shards and reports to ``folder``; returns the report of the part.
 
-    A clip that takes longer than ``time_limit`` seconds, ends its process or cannot be used is set aside with its reason. ``progress`` is
-    told of every clip, those of an earlier run too, and how many there are. Raises :class:`InvalidInput` when the folder was begun with
-    other videos or settings, or ``videos`` went away, :class:`DiskFull`, :class:`NotWritable`,
+    A clip that exceeds ``time_limit`` seconds, crashes its process or cannot be used is rejected with its reason. ``progress``
+    receives every outcome, including those of an earlier run, and the number of clips. Raises :class:`InvalidInput` when the
+    folder was started with other videos or settings, or ``videos`` disappeared, :class:`DiskFull`, :class:`NotWritable`,
     :class:`OutOfResources` and :class:`NotInstalled`.
     """
     number, count = shard
@@ -107,7 +110,7 @@ def make_shards(
             progress(outcome, len(clips))
         if len(group.outcomes) == len(group.units) and not group.report.exists():
             group.finish()
-    work.sort(key=lambda pair: -pair[0].size)  # what takes longest begins first, so that nobody waits for it at the end
+    work.sort(key=lambda pair: -pair[0].size)  # longest work first, so that no worker idles at the end
     units = [unit for _, left in work for unit in left]
     group_of = {unit.clip.key: group for group, left in work for unit in left}
     if units:
@@ -146,7 +149,7 @@ def _summary(path: Path, outcomes: list[Outcome]) -> dict[str, Any]:
 
 
 def _size(unit: Unit) -> int:
-    """Bytes of a video, by which its work is guessed: nobody knows it before the file is read."""
+    """Returns the bytes of a video as an estimate of its work."""
     try:
         return unit.clip.path.stat().st_size
     except OSError:
@@ -154,7 +157,7 @@ def _size(unit: Unit) -> int:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Whole or not at all; an unchanged file is left alone."""
+    """Writes JSON atomically; skips an unchanged file."""
     text = json.dumps(content, indent=1)
     if path.exists() and path.read_text() == text:
         return

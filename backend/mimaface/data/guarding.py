@@ -1,7 +1,8 @@
-"""One clip at a time in a process of its own: what hangs it, ends it or takes too long is set aside, and the next clip goes on.
+"""Processes clips one at a time in a separate process: a clip that hangs, crashes it or exceeds its time is rejected, and the run
+continues.
 
-A clip is the unit of work, wherever it is done. Its result lies on the disk before its answer is given: a *piece*, which is an outcome
-(``.json``) and before it, where the clip was kept, a shard of one sample (``.tar``). A unit whose piece is there is done.
+A clip is the unit of work of all executors. Its result is on disk before its answer is returned: a *piece*, which is an outcome
+(``.json``) preceded, if the clip was kept, by a shard of one sample (``.tar``). A unit with a complete piece is done.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from mimaface.protocol.files import write_whole
 from .recorded import GONE, Clip, Outcome, RecordedConfig, try_sample
 from .samples import is_whole, write_shard
 
-START = 300.0  # seconds in which a process has to start; it takes five, and more where many start at once
-TRIES = 2  # of a clip that ended its process: the first time it may have been the system's lack of memory
-GRACE = 10  # seconds after its limit at which a process that has lost its parent ends itself
+START = 300.0  # seconds in which a process must start; it takes five, more if many start at once
+TRIES = 2  # attempts per clip that ends its process: the first failure may be the system's lack of memory
+GRACE = 10  # seconds after its limit at which an orphaned process ends itself
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A clip, and where its piece belongs: ``piece`` has no suffix."""
+    """A clip and the location of its piece; ``piece`` has no suffix."""
 
     clip: Clip
     piece: Path
 
     def to_text(self) -> str:
-        """One line that :meth:`from_text` reads on any machine; names of files need not be text."""
+        """Encodes the unit in one line for :meth:`from_text` on any machine; file names need not be valid text."""
         return json.dumps([str(self.clip.path), self.clip.key, self.clip.person, str(self.piece)])
 
     @classmethod
@@ -47,11 +48,11 @@ class Unit:
 
     @property
     def sample(self) -> Path:
-        """The shard of one sample, there where the clip was kept."""
+        """Path of the shard with one sample, which exists if the clip was kept."""
         return self.piece.with_suffix(".tar")
 
     def done(self) -> Outcome | None:
-        """What became of the clip in an earlier run; None where that is not whole."""
+        """Returns the outcome of an earlier run, or None if it is missing or incomplete."""
         try:
             outcome = Outcome(**json.loads(self.piece.with_suffix(".json").read_bytes()))
         except (OSError, ValueError, TypeError):
@@ -59,20 +60,20 @@ class Unit:
         return outcome if outcome.reason or is_whole(self.sample) else None
 
     def keep(self, outcome: Outcome) -> None:
-        """Raises ``OSError``."""
+        """Writes the outcome. Raises ``OSError``."""
         self.piece.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.piece.with_suffix(".json"), json.dumps(asdict(outcome)).encode())
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A clip's outcome, or the error that stops the run because no clip is to blame: (code, message, hint)."""
+    """A clip's outcome, or an error that stops the run because the clip is not its cause: (code, message, hint)."""
 
     outcome: Outcome | None
     error: tuple[str, str, str] = ("", "", "")
 
     def checked(self) -> Outcome:
-        """The outcome. Raises the error, where it is one."""
+        """Returns the outcome, or raises the error."""
         if self.outcome is None:
             raise error_from_wire(*self.error)
         return self.outcome
@@ -84,7 +85,7 @@ class Answer:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Raises :class:`DiskFull` or :class:`NotWritable` for an ``OSError`` of the block."""
+    """Context that converts ``OSError`` to :class:`DiskFull` or :class:`NotWritable`."""
     try:
         yield
     except OSError as error:
@@ -94,7 +95,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def work(unit: Unit, config: RecordedConfig) -> Answer:
-    """Make the piece of a unit, unless it is there."""
+    """Makes the piece of a unit unless it exists."""
     try:
         earlier = unit.done()
         if earlier is not None:
@@ -103,7 +104,7 @@ def work(unit: Unit, config: RecordedConfig) -> Answer:
         with writing(unit.piece.parent):
             if sample is not None:
                 write_shard(unit.sample, [sample])
-            if outcome.reason != GONE:  # that is not for good: the next run looks again
+            if outcome.reason != GONE:  # not permanent: the next run retries
                 unit.keep(outcome)
         return Answer(outcome)
     except MimaFaceError as error:
@@ -111,14 +112,14 @@ def work(unit: Unit, config: RecordedConfig) -> Answer:
 
 
 def _serve(connection: Connection, config: RecordedConfig, limit: float) -> None:
-    """The process: answers unit after unit until nobody asks any more."""
+    """Main function of the process: answers one unit after another until the connection closes."""
     connection.send("ready")
     while True:
         try:
             unit = connection.recv()
         except (EOFError, OSError):
             return
-        if hasattr(signal, "setitimer"):  # the system ends what hangs, also where the parent was killed meanwhile
+        if hasattr(signal, "setitimer"):  # the system ends a hanging process even if the parent was killed
             signal.setitimer(signal.ITIMER_REAL, limit + GRACE)
         answer = work(unit, config)
         if hasattr(signal, "setitimer"):
@@ -130,7 +131,7 @@ def _serve(connection: Connection, config: RecordedConfig, limit: float) -> None
 
 
 class Guard:
-    """Does units in a process of its own, one at a time, ``limit`` seconds each; a process that is lost is replaced."""
+    """Processes units in a separate process, one at a time, ``limit`` seconds each; replaces a lost process."""
 
     def __init__(self, config: RecordedConfig, limit: float) -> None:
         self.config, self.limit = config, limit
@@ -139,7 +140,7 @@ class Guard:
         self._closed = False
 
     def __call__(self, unit: Unit) -> Answer:
-        """The unit's answer, whatever its clip does to the process. Raises :class:`Cancelled` once :meth:`close` was called."""
+        """Returns the unit's answer, whatever happens to the process. Raises :class:`Cancelled` after :meth:`close`."""
         how = ""
         try:
             for _ in range(TRIES):
@@ -161,13 +162,13 @@ class Guard:
             return Answer.of_error(error)
 
     def close(self) -> None:
-        """End the process, from any thread; what it has not finished is not there."""
+        """Ends the process; may be called from any thread. Unfinished work is lost."""
         self._closed = True
         if self._process is not None:
             self._process.kill()
 
     def _asked(self, unit: Unit) -> Answer | str:
-        """The process's answer, or how it ended: "" where the limit was passed."""
+        """Returns the process's answer, or how it ended; "" if it exceeded the limit."""
         connection = self._connection or self._start()
         try:
             connection.send(unit)
@@ -199,13 +200,13 @@ class Guard:
         raise OutOfResources(f"a process to read videos with does not start: it {how}", "use fewer --workers, or see: mimaface doctor")
 
     def _end(self) -> str:
-        """Let go of the process, ended or not; how it ended by itself. Raises :class:`Cancelled` once it was closed."""
+        """Releases the process and returns how it ended. Raises :class:`Cancelled` after :meth:`close`."""
         process, connection, self._process, self._connection = self._process, self._connection, None, None
         process.join(0.5)
         code = process.exitcode
         if code is None:
             process.kill()
-            process.join(5)  # what hangs in a disk that does not answer cannot even be killed
+            process.join(5)  # a process that waits for an unresponsive disk cannot be killed
         connection.close()
         if self._closed:
             raise Cancelled("the run was stopped")
@@ -213,7 +214,7 @@ class Guard:
 
 
 def _context() -> ForkServerContext | SpawnContext:
-    """Processes that share nothing with this one; where the system can fork, from a server that has everything imported."""
+    """Returns a context without shared state; where the system can fork, from a server with all imports loaded."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

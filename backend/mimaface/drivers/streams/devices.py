@@ -1,4 +1,4 @@
-"""Cameras of this computer as FFmpeg opens them on each system, with sentences for those that it cannot."""
+"""Opens this computer's cameras by FFmpeg on each system, with error messages for those that cannot be opened."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from typing import Any
 
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 
-RATES: tuple[dict[str, str], ...] = ({"framerate": "30", "video_size": "640x480"}, {"framerate": "30"}, {})  # tried in turn: not all have all
+# tried in this order; cameras differ in their modes
+RATES: tuple[dict[str, str], ...] = ({"framerate": "30", "video_size": "640x480"}, {"framerate": "30"}, {})
 
 
 @dataclass(frozen=True)
 class System:
-    """How cameras are opened: the device of FFmpeg, the file name of a numbered camera ("" where FFmpeg knows none by number) and of a named one,
-    options of which the first that the camera takes are used, and what allows a program to see through it."""
+    """Camera access of a system.
+
+      device    input device of FFmpeg
+      numbered  file name of a numbered camera; "" if FFmpeg has none
+      named     file name of a named camera
+      options   tried in order until the camera accepts one
+      allow     hint that grants a program access to the camera
+    """
 
     device: str
     numbered: str
@@ -35,7 +42,9 @@ DENIED = {errno.EACCES, errno.EPERM}
 
 
 def open_camera(name: str) -> Any:
-    """The container of a camera by its number, 0 for the first, or by its name. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
+    """Returns the container of a camera by its number, 0 for the first, or by its name. Raises :class:`InvalidInput` and
+    :class:`NotInstalled`.
+    """
     try:
         import av
     except ImportError as error:
@@ -49,7 +58,7 @@ def open_camera(name: str) -> Any:
         try:
             return av.open(path, format=system.device, options=options)
         except ValueError as error:
-            if not isinstance(error, OSError):  # no such device in this FFmpeg
+            if not isinstance(error, OSError):  # this FFmpeg lacks the device
                 raise InvalidInput(f"webcam:{name}: this PyAV was built without {system.device}", 'pip install --upgrade "av>=15"') from error
             problem = error
         except OSError as error:
@@ -61,7 +70,7 @@ def open_camera(name: str) -> Any:
 
 
 def _path(system: System, name: str) -> str:
-    """What FFmpeg calls a camera. Raises :class:`InvalidInput` for a number that is none where cameras have names only."""
+    """Returns FFmpeg's name of a camera. Raises :class:`InvalidInput` for a number out of range where cameras have only names."""
     if not name.isdecimal():
         return system.named.format(name)
     if system.numbered:
@@ -73,14 +82,14 @@ def _path(system: System, name: str) -> str:
 
 
 def cameras(system: System) -> list[str]:
-    """Names of the cameras that are there, as far as the system tells."""
+    """Returns the names of the connected cameras, if the system reports them."""
     import av.device
 
     if system.device == "v4l2":
         return sorted(str(path) for path in Path("/dev").glob("video*"))
     try:
         found = av.device.enumerate_input_devices(system.device)
-    except (AttributeError, ValueError, OSError):  # an older PyAV, or a device that lists none
+    except (AttributeError, ValueError, OSError):  # an older PyAV, or a device without a list
         return []
     return [item.description or item.name for item in found if not item.media_types or "video" in item.media_types]
 

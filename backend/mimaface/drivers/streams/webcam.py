@@ -1,4 +1,4 @@
-"""A webcam as a stream: one thread reads its frames, another follows the face in the newest one; frames that come meanwhile are let go."""
+"""A webcam as a stream: one thread reads frames, another tracks the face in the newest one; frames in between are dropped."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from .base import Sample
 from .devices import open_camera
 from .receiver import TRACKING_TIMEOUT
 
-KEPT = 600  # samples that wait for a look; the oldest go. Raised: a reader that pauses longer loses none
-MOST_WIDE = 960  # pixels of a frame that is looked at. Raised: a small face far away is seen, and reading costs more
-ENDING = 2.0  # seconds that closing waits for a camera that does not answer
+KEPT = 600  # samples queued for :meth:`Webcam.poll`; the oldest are dropped. Raised: slower readers lose none
+MOST_WIDE = 960  # pixels, larger side of the frame for tracking. Raised: detects smaller faces, and is slower
+ENDING = 2.0  # seconds that closing waits for an unresponsive camera
 MEASURING = "the face is measured: look into the camera for a moment"
 
 
 class Webcam:
-    """Waits for samples with :meth:`poll`, as :class:`Receiver` does; use as a context manager."""
+    """Receives samples with :meth:`poll` like :class:`Receiver`; use as a context manager."""
 
     name = "Webcam"
     port = ignored = 0
 
     def __init__(self, camera: str) -> None:
-        """Look through a camera by its number or name. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
+        """Opens a camera by its number or name. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
         self.where = f"camera {camera}"
-        self.packets = 0  # frames that were read
-        self.note = ""  # what its user should know
-        self.delay = 0.0  # seconds from a frame's coming to its sample, of the newest
+        self.packets = 0  # frames read
+        self.note = ""  # hint for the user
+        self.delay = 0.0  # seconds from the arrival of the newest tracked frame to its sample
         self._follower, self._container = Follower(), open_camera(camera)
         self._seen = float("-inf")
         self._problem: BaseException | None = None
-        self._frame: tuple[float, float, Any] | None = None  # the newest that was not looked at: its clock, when it came, the picture
+        # newest untracked frame: its timestamp, its arrival time, the picture
+        self._frame: tuple[float, float, Any] | None = None
         self._samples: deque[Sample] = deque(maxlen=KEPT)
         self._changed, self._closing = threading.Condition(), threading.Event()
         self._threads = [threading.Thread(target=self._guard, args=(run,), name="mimaface-webcam", daemon=True) for run in (self._read, self._follow)]
@@ -54,12 +55,13 @@ class Webcam:
 
     @property
     def tracking(self) -> bool:
-        """Whether a face was seen within the last half second."""
+        """Whether a face was tracked within ``TRACKING_TIMEOUT``."""
         return time.monotonic() - self._seen < TRACKING_TIMEOUT
 
     def poll(self, timeout: float) -> list[Sample]:
-        """The samples since the last look, in order, waiting up to ``timeout`` seconds for the first. Raises :class:`MimaFaceError` once the
-        camera gives no more."""
+        """Returns the samples since the last call, in order; waits up to ``timeout`` seconds for the first. Raises
+        :class:`MimaFaceError` after the camera has stopped.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._samples or self._problem or self._closing.is_set(), timeout)
             samples = list(self._samples)
@@ -82,7 +84,7 @@ class Webcam:
             self._changed.notify_all()
 
     def _read(self) -> None:
-        """Frames as they come, the newest kept: a camera that is not read makes others wait."""
+        """Reads frames continuously and keeps the newest, for an unread camera delays later frames."""
         with self._container as container:
             for frame in container.decode(video=0):
                 if self._closing.is_set():
@@ -102,7 +104,7 @@ class Webcam:
             if taken is None:
                 return
             seconds, came, frame = taken
-            if seconds <= last:  # a clock that stands still or was set back
+            if seconds <= last:  # a clock that stopped or was set back
                 seconds = last + 1e-3
             last = seconds
             followed = self._follower.add(seconds, _picture(frame))
@@ -113,7 +115,7 @@ class Webcam:
             with self._changed:
                 self.note = "" if self._follower.measured or not self._follower.sees_face else MEASURING
                 if not self._follower.measured:
-                    continue  # a take begins with a face
+                    continue  # a take starts with a face
                 if followed is not None:
                     self._seen = came
                 self.delay = time.monotonic() - came
@@ -122,6 +124,6 @@ class Webcam:
 
 
 def _picture(frame: Any) -> Any:
-    """RGB (H, W, 3) uint8 of a frame, at most ``MOST_WIDE`` pixels wide or high."""
+    """Returns RGB (H, W, 3) uint8 of a frame, at most ``MOST_WIDE`` pixels on its larger side."""
     scale = min(MOST_WIDE / max(frame.width, frame.height), 1.0)
     return frame.to_ndarray(format="rgb24", width=max(round(frame.width * scale), 1), height=max(round(frame.height * scale), 1))
