@@ -29,11 +29,11 @@ from .body import Body
 from .crops import CropWindow, choose_canvas, choose_window, cut_out
 from .cutout import Cutout, whole_person
 from .gaze_limits import GazeLimits, turn_eyes
-from .head_layers import Box, HeadLayers, Rows, around, strips, widened
+from .head_layers import HeadLayers, around, strips, widened
 from .kernels import MOUTH, compose, hindmost
 from .matte import background_behind
 from .mouth import raise_lower_teeth
-from .person_warp import Cut, PersonWarp
+from .person_warp import Box, Cut, PersonWarp, Rows
 from .photograph import Look, Photograph
 from .references import References, Shown
 from .stillness import Stillness
@@ -240,14 +240,14 @@ class Reprojector:
             part = np.s_[around_it[0] + down - wide[0] : around_it[1] + down - wide[0], across : across + width]
             inner = np.s_[first + down - wide[0] : last + down - wide[0], across : across + width]
             shell, face, kept[inner] = head.draw((first, last), around_it, sheet[part][..., 3], kept[part])
-        inner = np.s_[rows[0] - wide[0] : rows[1] - wide[0]]
+        drawn = slice(rows[0] - wide[0], rows[1] - wide[0])
         on_canvas = np.s_[box[1] + rows[0] : box[1] + rows[1], box[0] : box[2]]
         hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented[on_canvas]
         left, top = self.view[:2]
         place = np.s_[box[1] + rows[0] - top : box[1] + rows[1] - top, box[0] - left : box[2] - left]  # of what is rendered
         picture, provenance, cover, still = (each[place] for each in targets)
         corner = first + down - rows[0], across
-        compose(*hind, shell, sheet[inner], kept[inner], face, *corner, picture, provenance, cover)
+        compose(*hind, shell, sheet[drawn], kept[drawn], face, *corner, picture, provenance, cover)
         rest = self.image[self._part][place], self._person_at_rest[place]
         self._stillness.settle(share, (box[0], box[1] + rows[0]), rest, (picture, provenance), still, (face, *corner))
 
