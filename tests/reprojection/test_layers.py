@@ -154,7 +154,7 @@ def test_stretch_is_measured_in_its_own_direction(portrait, scale):
 
 @pytest.mark.parametrize("framing", ["photo", "face"])
 def test_what_shows_nothing_is_left_out_and_nobody_sees_it(portrait, framing, monkeypatch):
-    """Beside the whole sheet, drawn all over the picture, however far the head is turned: to a level, for knots that show nothing count as moving there."""
+    """Beside the whole sheet, drawn all over the picture, however far the head is turned: to a level, for they count as moving."""
     poses = poses_for(portrait.fit, motion_of({"angles": (25, -8, 10), "jawOpen": 0.7}, {"angles": (-30, 12, 0)}, {"angles": (0.3, 0, 0)}))
     renderer = Reprojector(portrait, 192, framing)
     assert len(renderer._sheet.cut(0.0).shown) < 0.8 * renderer._sheet.knots[..., 0].size
