@@ -30,7 +30,7 @@ def lines() -> str:
 
 
 def test_the_public_names():
-    assert mimaface.__all__ == ["MotionClip", "Portrait", "RenderSettings", "animate", "errors", "open_motion"]
+    assert mimaface.__all__ == ["Film", "MotionClip", "Portrait", "RenderSettings", "animate", "errors", "open_motion"]
     assert set(mimaface.__all__) <= set(dir(mimaface))
     assert mimaface.MotionClip is MotionClip
     assert issubclass(mimaface.errors.NoFaceFound, mimaface.errors.MimaFaceError)

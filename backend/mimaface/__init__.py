@@ -21,15 +21,17 @@ if "OMP_WAIT_POLICY" not in os.environ:
 if TYPE_CHECKING:
     from .animation import animate
     from .drivers import open_motion
+    from .drivers.film import Film
     from .face.portrait import Portrait
     from .protocol import errors
     from .protocol.motion import MotionClip
     from .protocol.settings import RenderSettings
 
 __version__ = "0.1.0"
-__all__ = ["MotionClip", "Portrait", "RenderSettings", "animate", "errors", "open_motion"]
+__all__ = ["Film", "MotionClip", "Portrait", "RenderSettings", "animate", "errors", "open_motion"]
 
 _MODULES = {
+    "Film": "mimaface.drivers.film",
     "MotionClip": "mimaface.protocol.motion",
     "Portrait": "mimaface.face.portrait",
     "RenderSettings": "mimaface.protocol.settings",

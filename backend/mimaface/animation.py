@@ -1,15 +1,17 @@
-"""Portrait + motion → frames: the one way in for the command line, the server and Python."""
+"""Portrait or film + motion → frames: the one way in for the command line, the server and Python."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 
+from mimaface.drivers.film import Film
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
-from mimaface.renderers.base import Frame
+from mimaface.renderers.base import Frame, Session
+from mimaface.renderers.film_session import FilmSession
 from mimaface.renderers.registry import usable
 from mimaface.sampling.clips import Memory
 
@@ -22,7 +24,7 @@ def check(motion: MotionClip, settings: RenderSettings, frames: int | None = Non
 
 
 def steps(
-    portrait: Portrait,
+    portrait: Portrait | Film,
     motion: MotionClip,
     settings: RenderSettings = RenderSettings(),
     start: int = 0,
@@ -31,19 +33,21 @@ def steps(
 ) -> Generator[Frame | None]:
     """Frames from ``start`` on, with None after every step that finished none, so that a scheduler can take turns.
 
-    Frame i of the output shows frame i of the motion. With the ``memory`` that an earlier run of the same job filled, frames
-    from ``start`` on come sooner, and equal to the byte; with the ``pool`` of an earlier run, networks are loaded once. Raises
-    :class:`InvalidInput`, :class:`InvalidMotion` or :class:`NotFinite`.
+    Frame i of the output shows frame i of the motion; of a film, frame i of the film under the motion of that moment. With the
+    ``memory`` that an earlier run of the same job filled, frames from ``start`` on come sooner, and equal to the byte; with the ``pool`` of
+    an earlier run, networks are loaded once. Raises :class:`InvalidInput`, :class:`InvalidMotion` or :class:`NotFinite`.
     """
     renderer = usable(settings.engine)
     yield None
-    session = renderer.open(portrait, settings, pool or EnginePool())
+    session: Session = (
+        FilmSession(portrait, settings) if isinstance(portrait, Film) else renderer.open(portrait, settings, pool or EnginePool())
+    )
     yield None
     yield from session.shot(motion, start, {} if memory is None else memory)
 
 
 def animate(
-    portrait: Portrait,
+    portrait: Portrait | Film,
     motion: MotionClip,
     settings: RenderSettings = RenderSettings(),
     cancelled: Callable[[], bool] = lambda: False,

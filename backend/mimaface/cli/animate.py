@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimaface.protocol.errors import Cancelled, InvalidInput
+from mimaface.protocol.regions import REGIONS
 from mimaface.protocol.settings import BODY_FOLLOWS, QUALITIES, STANDARD, RenderSettings
 
-from . import marking, motion, points
+from . import film, marking, motion, points
 from .terminal import INTERRUPTED, Commands, counting_bar, warn
 
 if TYPE_CHECKING:
-    from mimaface.face.portrait import Portrait
     from mimaface.output.sound import Sound
     from mimaface.protocol.motion import MotionClip
 
@@ -27,7 +27,7 @@ SLOW = 5.0  # seconds a frame from which on the expected time is printed before 
 def add(commands: Commands) -> None:
     """Add ``animate``."""
     animate = commands.add_parser("animate", help="turn a portrait and a motion into frames or a video")
-    animate.add_argument("portrait", type=Path, help="a photograph of a face")
+    animate.add_argument("portrait", type=Path, help="a photograph of a face, or a film or a folder of its frames to be acted anew")
     animate.add_argument(
         "motion",
         type=Path,
@@ -61,6 +61,10 @@ def add(commands: Commands) -> None:
         "--body-follows", type=float, default=BODY_FOLLOWS, metavar="SHARE",
         help="how far the shoulders go with a head that moves far: 0, they stay, to 1 (default: %(default)s)",
     )  # fmt: skip
+    animate.add_argument(
+        "--only", default="", metavar="REGIONS",
+        help=f"what the motion moves, the rest stays as it is in the photograph or film: some of {','.join(REGIONS)} (default: all)",
+    )  # fmt: skip
     animate.add_argument("--seed", type=int, default=0, help="seed of the diffusion model's noise")
     animate.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
     animate.add_argument(
@@ -74,29 +78,35 @@ def add(commands: Commands) -> None:
 
 def _animate(parsed: argparse.Namespace) -> int:
     from mimaface.animation import check
-    from mimaface.drivers import sound_file
-    from mimaface.drivers.stills import reference_pictures
-    from mimaface.face.portrait import Portrait
-    from mimaface.output.sinks import is_film, is_picture
+    from mimaface.drivers.film import is_film
 
-    is_video = is_film(parsed.output)
-    if parsed.transparent and is_video:
+    if parsed.transparent and parsed.output.suffix.lower() == ".mp4":
         raise InvalidInput(f"{parsed.output.name}: an .mp4 file cannot be transparent", "choose a folder for PNG files as output")
+    acted_anew = is_film(parsed.portrait)
+    if acted_anew:
+        film.check(parsed)
     clip = motion.open_motion(parsed, parsed.motion)
     absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture shows a pose, and none that it is away from
     settings = RenderSettings(
         parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark,
-        parsed.quality, parsed.body_follows,
+        parsed.quality, parsed.body_follows, parsed.only,
     )
     check(clip, settings)
     if settings.engine == "proxy" and settings.quality != STANDARD:
         warn(f"--quality {settings.quality} changes nothing: proxy has no model to sample")
+    shot = film.open_shot(parsed, clip) if acted_anew else _photograph(parsed, clip)
+    return _write(parsed, shot, settings)
+
+
+def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
+    """A photograph under a motion, at the output's rate; what of it is lost or slow is said."""
+    from mimaface.drivers import sound_file
+    from mimaface.drivers.stills import reference_pictures
+    from mimaface.face.portrait import Portrait
+    from mimaface.output.sinks import is_film
+
     clip, rate = _at_output_rate(clip, parsed)
-    if is_picture(parsed.output) and len(clip) > 1:
-        raise InvalidInput(
-            f"{parsed.output.name}: one picture cannot hold the motion's {len(clip)} frames",
-            "use a folder or an .mp4 file as output",
-        )
+    is_video = is_film(parsed.output)
     sound = _sound(sound_file(parsed.motion), clip, rate, is_video)
     placed = points.read(parsed.points) if parsed.points else None
     portrait = Portrait.open(parsed.portrait, parsed.face, reference_pictures(parsed.reference), placed)
@@ -107,7 +117,7 @@ def _animate(parsed: argparse.Namespace) -> int:
     height, width = portrait.image.shape[:2]
     if words := _about_size(height, width, len(clip), parsed.size):
         warn(words)
-    return _write(parsed, portrait, clip, settings, rate, sound)
+    return film.Shot(portrait, clip, len(clip), rate, sound)
 
 
 def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[MotionClip, float]:
@@ -146,24 +156,25 @@ def _about_size(height: int, width: int, frames: int, size: int) -> str:
     )
 
 
-def _write(
-    parsed: argparse.Namespace, portrait: Portrait, clip: MotionClip, settings: RenderSettings, rate: float, sound: Sound | None
-) -> int:
+def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings) -> int:
     from mimaface.animation import animate
-    from mimaface.output.sinks import is_folder, open_sink
+    from mimaface.output.sinks import is_folder, is_picture, open_sink
 
-    marker = marking.marker_for(portrait, settings, parsed.consent, parsed.portrait.name)
+    if is_picture(parsed.output) and shot.frames > 1:
+        raise InvalidInput(f"{parsed.output.name}: one picture cannot hold {shot.frames} frames", "use a folder or an .mp4 file as output")
+    marker = marking.marker_for(shot.source, settings, parsed.consent, parsed.portrait.name)
     started, done = time.monotonic(), 0
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
-        with open_sink(parsed.output, rate, parsed.overwrite, sound, marker) as sink, counting_bar() as bar:
-            for frame in bar.track(animate(portrait, clip, settings, stop.is_set), len(clip), description="frames"):
-                sink.write(frame.index, frame.image, frame.still)
+        with open_sink(parsed.output, shot.rate, parsed.overwrite, shot.sound, marker, shot.clock) as sink, counting_bar() as bar:
+            frames = animate(shot.source, shot.motion, settings, stop.is_set)
+            for frame in bar.track(frames, shot.frames, description="frames"):
+                sink.write(frame.index, frame.image, frame.still, frame.changed)
                 done += 1
     except Cancelled:
         kept = done > 0 and is_folder(parsed.output)
-        warn(f"stopped; {f'{done} of {len(clip)} frames are in {parsed.output}' if kept else 'nothing was kept'}")
+        warn(f"stopped; {f'{done} of {shot.frames} frames are in {parsed.output}' if kept else 'nothing was kept'}")
         return INTERRUPTED
     seconds = time.monotonic() - started
     print(f"{parsed.output}: {done} frames in {seconds:.1f} s ({done / seconds:.1f} frames/s)")

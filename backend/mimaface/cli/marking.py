@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .terminal import warn
 
 if TYPE_CHECKING:
+    from mimaface.drivers.film import Film
     from mimaface.face.portrait import Portrait
     from mimaface.marking.marker import Marker
     from mimaface.protocol.settings import RenderSettings
@@ -22,20 +23,22 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-watermark", action="store_true", help="frames for intermediate work, without the imperceptible watermark")
 
 
-def marker_for(portrait: Portrait, settings: RenderSettings, consent: str | None, name: str) -> Marker:
+def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str | None, name: str) -> Marker:
     """The marker of a shot, its answer about consent kept; says what frames will lack. It asks once for a photograph, and waits for nobody."""
+    from mimaface.face.portrait import Portrait
     from mimaface.marking.consent import NOT_STATED, keep_consent, was_asked
     from mimaface.marking.marker import Marker
     from mimaface.protocol.connection import default_folder
     from mimaface.reprojection.crops import face_box
 
     home = default_folder()
+    face = face_box(portrait, settings.size, settings.framing) if isinstance(portrait, Portrait) else portrait.face_box(settings.size)
     if consent is not None:
         keep_consent(home, portrait.sha256, consent)
     elif not was_asked(home, portrait.sha256):
         keep_consent(home, portrait.sha256, NOT_STATED)
         warn(f"did the person in {name} agree? Say it once with --consent self, given or not-needed; until then frames say “{NOT_STATED}”")
-    marker = Marker(portrait.sha256, settings, home, face_box(portrait, settings.size, settings.framing))
+    marker = Marker(portrait.sha256, settings, home, face)
     if not settings.watermark:
         warn("frames have no watermark (--no-watermark): they are for intermediate work, and their credentials say so")
     if marker.problem:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mimaface.face.fit import fit_portrait
 from mimaface.face.track import Tracker
-from mimaface.pictures import ENDINGS, open_picture
+from mimaface.pictures import ENDINGS, Picture, open_picture
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
@@ -42,19 +42,11 @@ def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], No
 
     None after every picture, the motion last. Raises :class:`InvalidInput`, :class:`InvalidImage` and :class:`NoFaceFound`.
     """
-    paths = _in_order(path)
-    tracker, size, notes = Tracker(), (0, 0), list[str]()
-    for index, each in enumerate(paths):
-        picture, _ = open_picture(each)
-        image = picture.image
+    paths = in_order(path)
+    tracker, notes = Tracker(), list[str]()
+    for index, picture in enumerate(same_size(paths)):
         notes += picture.warnings
-        if index and image.shape[:2] != size:
-            raise InvalidInput(
-                f"{each.name}: {image.shape[1]} × {image.shape[0]} pixels, unlike the pictures before it",
-                "put the frames of one film into a folder of their own",
-            )
-        size = image.shape[:2]
-        tracker.add(index / (rate or RATE), image)
+        tracker.add(index / (rate or RATE), picture.image)
         progress("reading", index + 1, len(paths))
         yield None
     if tracker.faces == 0:
@@ -73,7 +65,22 @@ def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], No
             yield clip.but(meta={**clip.meta, "format": "pictures", "warnings": warnings})
 
 
-def _in_order(folder: Path) -> list[Path]:
+def same_size(paths: list[Path]) -> Iterator[Picture]:
+    """The pictures, one after another. Raises :class:`InvalidInput` for one of another size, and :class:`InvalidImage`."""
+    size: tuple[int, ...] = ()
+    for path in paths:
+        picture, _ = open_picture(path)
+        height, width = picture.image.shape[:2]
+        if size and (height, width) != size:
+            raise InvalidInput(
+                f"{path.name}: {width} × {height} pixels, unlike the pictures before it",
+                "put the frames of one film into a folder of their own",
+            )
+        size = height, width
+        yield picture
+
+
+def in_order(folder: Path) -> list[Path]:
     """The pictures of a folder by name, with the numbers in names as numbers: 9 before 10."""
 
     def key(path: Path) -> list[tuple[int, str]]:

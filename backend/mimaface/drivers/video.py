@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ def frame_count(path: Path) -> int:
             seconds = float(stream.duration * stream.time_base) if known else (container.duration or 0) / MICROSECONDS
             count = round(seconds * float(stream.average_rate))
     return count if 0 < count <= MAX_FRAMES else 0
+
+
+def clock(path: Path) -> tuple[Fraction, Fraction]:
+    """Frames a second by a video's header, 25 where it does not tell, and the seconds of which its times are multiples.
+
+    Raises as :func:`video_frames`.
+    """
+    with _opened(path) as (_, stream):
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        return rate, Fraction(stream.time_base or 1 / rate)
 
 
 def video_frames(path: Path) -> Iterator[tuple[float, Array]]:

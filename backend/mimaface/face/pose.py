@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.mouth import closed_no_further
+from mimaface.protocol.regions import blendshapes_of, regions_of
 from mimaface.protocol.rotation import (
     matrix_to_head_angles,
     matrix_to_quaternion,
@@ -34,14 +35,14 @@ class FacePose:
     gaze: Array
 
 
-def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> list[FacePose]:
+def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False, only: str = "") -> list[FacePose]:
     """The pose of every frame.
 
     Relative (default): the motion away from its neutral is added to the portrait's own pose, expression and gaze; a clip that
     stays at its neutral gives back the portrait. Rotation and position act in the portrait's levelled frame, so that a shake of a
     lying head is a shake: R = L · ΔR · L⁻¹ · R_source, with ΔR of :meth:`MotionClip.relative` and L the portrait's tilt.
     Absolute: as recorded; the position is kept from the portrait where the motion has none. In both, mouthClose closes lips until
-    they meet, and no further.
+    they meet, and no further. ``only``: regions as :class:`mimaface.protocol.settings.RenderSettings` has them; the rest is the portrait's.
     """
     if absolute:
         rotation = quaternion_to_matrix(motion.head_quat)
@@ -58,8 +59,14 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False) -> li
         rotation[still] = fit.rotation
         places = fit.translation + away.head_pos @ quaternion_to_matrix(tilt).T
         blendshapes, gaze = fit.blendshapes + away.blendshapes, fit.gaze + away.gaze
-    blendshapes = closed_no_further(np.clip(blendshapes, 0.0, 1.0), fit.blendshapes)
-    gaze = np.clip(gaze, -1.0, 1.0)
+    blendshapes, gaze, regions = np.clip(blendshapes, 0.0, 1.0), np.clip(gaze, -1.0, 1.0), regions_of(only)
+    if only:
+        blendshapes = np.where(blendshapes_of(*regions), blendshapes, fit.blendshapes)
+    if "gaze" not in regions:
+        gaze = np.broadcast_to(fit.gaze, gaze.shape)
+    if "head" not in regions:
+        rotation, places = np.broadcast_to(fit.rotation, rotation.shape), np.broadcast_to(fit.translation, places.shape)
+    blendshapes = closed_no_further(blendshapes, fit.blendshapes)
     return [FacePose(*values) for values in zip(blendshapes, rotation, places, gaze)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quatern
 from . import tuning
 from .fit import (
     Estimate,
+    FittedFace,
     LandmarkModel,
+    finish,
     fit_landmarks,
     gauss_newton_step,
     gaze_from_irises,
@@ -30,13 +32,16 @@ from .fit import (
 from .landmarks import FaceLandmarker, Landmarks
 
 Array = NDArray[Any]
+Finder = Callable[[Array], Landmarks | None]  # the face to follow in a picture (H, W, 3) uint8
 
 
 class Tracker:
     """Takes frames one at a time with :meth:`add`, keeps only landmarks, and solves them in :meth:`finish`."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Finder | None = None) -> None:
+        """``find`` is asked for the face while none is followed; by default the largest."""
         self._landmarker = FaceLandmarker.load()
+        self._find = find or (lambda image: next(iter(self._landmarker.faces(image)), None))
         self._times: list[float] = []
         self._found: list[Landmarks | None] = []
         self._last: Landmarks | None = None
@@ -48,8 +53,7 @@ class Tracker:
         if self._last is not None:
             found = self._landmarker.follow(image, self._last.points)
         if found is None or found.presence < tuning.MIN_PRESENCE:
-            faces = self._landmarker.faces(image)
-            found = faces[0] if faces else None
+            found = self._find(image)
         self._size = (image.shape[1], image.shape[0])
         self._last = found
         self._times.append(seconds)
@@ -74,20 +78,33 @@ class Tracker:
                 f"{name}: no face found in any of {len(self._found)} frames", "use a video in which the whole face is visible"
             )
         with one_thread():
-            yield from self._solve(name, seen)
+            estimates: dict[int, Estimate] = {}
+            for frame, estimate in self._estimates(seen):
+                if estimate is not None:
+                    estimates[frame] = estimate
+                yield None
+            yield self._clip(name, Camera.for_image(*self._size), estimates)
 
-    def _solve(self, name: str, seen: list[int]) -> Iterator[MotionClip | None]:
+    def fits(self) -> Iterator[tuple[int, FittedFace]]:
+        """The frames that show the face, and its fit in each, of one identity."""
+        camera, seen = Camera.for_image(*self._size), [frame for frame, found in enumerate(self._found) if found is not None]
+        with one_thread():
+            for frame, estimate in self._estimates(seen) if seen else ():
+                if estimate is not None:
+                    yield frame, finish(self._points(frame), camera, estimate, self._presence(frame))
+
+    def _estimates(self, seen: list[int]) -> Iterator[tuple[int, Estimate | None]]:
+        """Frames ``seen`` and their estimates, of one identity, which takes a step of its own before them."""
         camera = Camera.for_image(*self._size)
         identity = shared_identity([(self._points(frame), camera) for frame in evenly_spaced(seen, tuning.IDENTITY_FRAMES)])
-        yield None
-        estimates: dict[int, Estimate] = {}
+        yield seen[0], None
+        before: Estimate | None = None
+        last = -1
         for frame in seen:
-            before = estimates.get(frame - 1)
-            step = self._times[frame] - self._times[frame - 1] if before is not None else 0.0
-            estimate = next_estimate(self._points(frame), camera, identity, before, step)
-            estimates[frame] = estimate
-            yield None
-        yield self._clip(name, camera, estimates)
+            step = self._times[frame] - self._times[frame - 1] if frame == last + 1 else 0.0
+            estimate = next_estimate(self._points(frame), camera, identity, before if frame == last + 1 else None, step)
+            before, last = estimate, frame
+            yield frame, estimate
 
     def _points(self, frame: int) -> Array:
         found = self._found[frame]

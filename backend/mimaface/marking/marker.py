@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.protocol.errors import MimaFaceError
@@ -17,6 +18,11 @@ from .watermark import Watermark
 from .xmp import into_mp4, into_png, packet
 
 Array = NDArray[Any]
+
+
+def _beside(image: Array) -> tuple[Array, Array]:
+    """A picture one level darker, and one level lighter."""
+    return np.maximum(image, 1) - np.uint8(1), np.minimum(image, 254) + np.uint8(1)
 
 
 class Marker:
@@ -41,9 +47,15 @@ class Marker:
         except MimaFaceError as error:
             self.problem = f"frames get no content credentials: {error}"
 
-    def picture(self, image: Array) -> Array:
-        """Returns a picture (H, W, 3 or 4) uint8 with the watermark, unless the settings disable it."""
-        return image if self._watermark is None else self._watermark.mark(image)
+    def picture(self, image: Array, changed: Array | None = None) -> Array:
+        """Returns a picture (H, W, 3 or 4) uint8 with the watermark, unless the settings disable it.
+
+        changed (H, W) bool: where a film's frame was changed; elsewhere the watermark changes a pixel by at most one level of 0–255.
+        """
+        if self._watermark is None:
+            return image
+        marked = self._watermark.mark(image)
+        return marked if changed is None else np.where(changed[..., None], marked, np.clip(marked, *_beside(image)))
 
     def png(self, content: bytes) -> bytes:
         """Returns a finished PNG file with XMP and credentials."""

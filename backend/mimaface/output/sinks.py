@@ -6,9 +6,10 @@ import contextlib
 import io
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,8 +34,9 @@ RATE_TOLERANCE = 0.005  # frames per second of tolerance: 23.98 and 23.976 are b
 class FrameSink(Protocol):
     """Receives frames in order."""
 
-    def write(self, index: int, image: Array, still: bool = False) -> None:
-        """Writes a frame; ``still`` marks the unchanged photograph, which gets no watermark."""
+    def write(self, index: int, image: Array, still: bool = False, changed: Array | None = None) -> None:
+        """Writes a frame; ``still`` marks the unchanged photograph, which gets no watermark; changed (H, W) bool: see
+        :class:`mimaface.renderers.base.Frame`."""
 
 
 class Folder:
@@ -47,15 +49,15 @@ class Folder:
         self._thread = ThreadPoolExecutor(1, "png")
         self._waiting: deque[Future[None]] = deque()
 
-    def write(self, index: int, image: Array, still: bool = False) -> None:
+    def write(self, index: int, image: Array, still: bool = False, changed: Array | None = None) -> None:
         """Queues a frame, which must not be modified afterwards."""
         while len(self._waiting) >= QUEUED_FRAMES or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._put, index, image, still))
+        self._waiting.append(self._thread.submit(self._put, index, image, still, changed))
 
-    def _put(self, index: int, image: Array, still: bool) -> None:
+    def _put(self, index: int, image: Array, still: bool, changed: Array | None) -> None:
         with _reported(self.path):
-            write_whole(self.path / f"{index:06d}.png", _png(image, self._marker, still))
+            write_whole(self.path / f"{index:06d}.png", _png(image, self._marker, still, changed))
 
     def finish(self) -> None:
         """Waits until every frame is written."""
@@ -72,15 +74,17 @@ class OnePicture:
     def __init__(self, path: Path, marker: Marker | None = None) -> None:
         self.path, self._marker = path, marker
 
-    def write(self, index: int, image: Array, still: bool = False) -> None:
+    def write(self, index: int, image: Array, still: bool = False, changed: Array | None = None) -> None:
         if index:
             raise InvalidInput(f"{self.path.name}: one picture cannot hold several frames", "use a folder or an .mp4 file")
         with _reported(self.path):
-            write_whole(self.path, _png(image, self._marker, still))
+            write_whole(self.path, _png(image, self._marker, still, changed))
 
 
-def _png(image: Array, marker: Marker | None, still: bool) -> bytes:
-    return encode_png(image) if marker is None else marker.png(encode_png(image if still else marker.picture(image)))
+def _png(image: Array, marker: Marker | None, still: bool, changed: Array | None) -> bytes:
+    if marker is None:
+        return encode_png(image)
+    return marker.png(encode_png(image if still else marker.picture(image, changed)))
 
 
 class _Written:
@@ -101,18 +105,28 @@ class _Written:
         return len(content)
 
 
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """When each frame is shown: ``ticks`` (F,), so many times ``tick`` seconds from the first."""
+
+    ticks: Sequence[int]
+    tick: Fraction
+
+
 class Mp4:
     """H.264 in yuv420p and BT.709, and AAC; odd sizes lose their last row or column, transparency becomes black."""
 
-    def __init__(self, file: _Written, rate: Fraction, sound: Sound | None, marker: Marker | None = None) -> None:
+    def __init__(self, file: _Written, rate: Fraction, sound: Sound | None, marker: Marker | None = None, clock: Clock | None = None) -> None:
         try:
             import av
         except ImportError as error:
             raise NotInstalled("writing video needs PyAV", 'pip install "mimaface[video]"') from error
         self._av = av
         self._container = av.open(file, "w", format="mp4")
-        self._rate, self._marker = rate, marker
+        self._tick, self._marker, self._ticks = 1 / rate, marker, None if clock is None else clock.ticks
         self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "medium"})
+        if clock is not None:
+            self._tick = self._stream.codec_context.time_base = self._stream.time_base = clock.tick
         self._streams: list[Any] = [self._stream]
         self._opened = False
         self._sound_frames: Iterator[Any] = iter(())
@@ -122,7 +136,7 @@ class Mp4:
             self._streams.append(self._audio)
             self._sound_frames = sound.frames()
 
-    def write(self, index: int, image: Array, still: bool = False) -> None:
+    def write(self, index: int, image: Array, still: bool = False, changed: Array | None = None) -> None:
         from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
         height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
@@ -133,10 +147,12 @@ class Mp4:
             context.colorspace, context.color_range = int(Colorspace.ITU709), int(ColorRange.MPEG)
             self._opened = True
         opaque = np.ascontiguousarray(on_black(image[:height, :width]))
-        marked = opaque if self._marker is None or still else self._marker.picture(opaque)
+        marked = opaque
+        if self._marker is not None and not still:
+            marked = self._marker.picture(opaque, None if changed is None else changed[:height, :width])
         picture = self._av.VideoFrame.from_ndarray(marked, format="rgb24")
         frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
-        frame.pts, frame.time_base = index, 1 / self._rate
+        frame.pts, frame.time_base = index if self._ticks is None else self._ticks[index], self._tick
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
         for sound_frame in self._sound_frames:
@@ -180,14 +196,14 @@ def exact_rate(rate: float) -> Fraction:
 
 @contextmanager
 def open_sink(
-    path: Path, rate: float, overwrite: bool, sound: Sound | None = None, marker: Marker | None = None
+    path: Path, rate: float, overwrite: bool, sound: Sound | None = None, marker: Marker | None = None, clock: Clock | None = None
 ) -> Iterator[FrameSink]:
     """Opens a sink for ``path``: .mp4, a single .png, or a folder for PNG files. An unfinished MP4 is removed, finished PNG files
     remain.
 
-    ``sound`` is muxed into an MP4; ``marker`` marks frames and signs each file last, before its final rename. In a folder only
-    files written by MIMAFace are deleted. Raises :class:`InvalidInput` if the output exists, :class:`NotWritable` and
-    :class:`DiskFull`.
+    ``sound`` is muxed into an MP4, whose frames have the times of ``clock``, or ``rate`` a second without one; ``marker`` marks frames
+    and signs each file last, before its final rename. In a folder only files written by MIMAFace are deleted. Raises
+    :class:`InvalidInput` if the output exists, :class:`NotWritable` and :class:`DiskFull`.
     """
     with _reported(path):
         if is_folder(path):
@@ -216,7 +232,7 @@ def open_sink(
         with replacing(path) as part:
             with part.open("w+b", buffering=0) as raw:
                 file = _Written(raw)
-                sink = Mp4(file, exact_rate(rate), sound, marker)
+                sink = Mp4(file, exact_rate(rate), sound, marker, clock)
                 try:
                     yield sink
                     sink.finish()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .errors import InvalidInput
+from .regions import regions_of
 
 STANDARD = "standard"
 QUALITIES = ("draft", STANDARD, "final")  # mimaface.model.config.Quality defines them per model
@@ -26,6 +27,8 @@ class RenderSettings:
       watermark   embeds an imperceptible provenance watermark; off only for intermediate work
       quality     one of ``QUALITIES``: the sampling steps, for renderers with a model
       body_follows  how far the shoulders follow a head that moves far, 0 (not at all) to 1; not with "released"
+      only        regions of :data:`mimaface.protocol.regions.REGIONS`, separated by commas, that the motion moves; the rest stays as it
+                  is in the picture; "" = all
     """
 
     engine: str = "proxy"
@@ -38,6 +41,7 @@ class RenderSettings:
     watermark: bool = True
     quality: str = STANDARD
     body_follows: float = BODY_FOLLOWS
+    only: str = ""
 
     def __post_init__(self) -> None:
         if self.framing not in ("photo", "face"):
@@ -52,6 +56,7 @@ class RenderSettings:
             raise InvalidInput(f"face {self.face} is out of range", "0 is the largest face of the picture")
         if not 0 <= self.body_follows <= 1:
             raise InvalidInput(f"body_follows {self.body_follows} is out of range", "use 0 (the shoulders stay) to 1 (they follow)")
+        regions_of(self.only)
 
     def to_wire(self) -> dict[str, Any]:
         return asdict(self)

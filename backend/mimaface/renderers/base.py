@@ -21,12 +21,14 @@ Array = NDArray[Any]
 class Frame:
     """One finished frame: its index in the motion and its picture, RGB (H, W, 3) or RGBA (H, W, 4) uint8.
 
-    still: whether it is the photograph itself, to the byte, in which nothing was made.
+    still: whether it is the photograph itself, to the byte, in which nothing was made; changed (H, W) bool: where a film's own frame was
+    changed, None where all of the picture may be.
     """
 
     index: int
     image: Array
     still: bool = False
+    changed: Array | None = None
 
 
 class Session(Protocol):

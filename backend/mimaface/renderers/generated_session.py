@@ -77,7 +77,7 @@ class GeneratedSession:
     def __init__(self, engine: Engine, portrait: Portrait, settings: RenderSettings) -> None:
         self.engine, self.settings, self.fit = engine, settings, portrait.fit
         self.quality = engine.config.quality(settings.quality)
-        self.renderer = Reprojector(portrait, settings.size, settings.framing, settings.body_follows)
+        self.renderer = Reprojector(portrait, settings.size, settings.framing, settings.body_follows, settings.only)
         self.size = engine.config.image_size
         face = choose_window(portrait, self.size, "face")
         self.place = window_in(self.renderer.crop, face)
@@ -103,7 +103,7 @@ class GeneratedSession:
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         """``memory`` receives the latents that each clip hands on; a run that finds some begins with the clip after them, and with
         the same result, for a clip depends on nothing else."""
-        poses = poses_for(self.fit, motion, self.settings.absolute)
+        poses = poses_for(self.fit, motion, self.settings.absolute, self.settings.only)
         config = self.engine.config
         plan = ClipPlan(len(poses), config.clip_length, config.overlap)
         first, previous = resume_point(plan, start, memory)

@@ -12,6 +12,7 @@ from mimaface.basel.transfer import transfer
 from mimaface.engines import chosen_engine
 from mimaface.engines.precision import best_device
 from mimaface.face.portrait import Portrait
+from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers.gaze_calibration import load_calibration
@@ -49,6 +50,8 @@ class ReleasedSession:
     """One portrait at one output size; see :class:`mimaface.renderers.base.Session`."""
 
     def __init__(self, engine: ReleasedEngine, portrait: Portrait, settings: RenderSettings) -> None:
+        if settings.only:
+            raise InvalidInput("the released model moves all of the face", "leave out the regions, or choose the engine proxy or demo")
         self._engine, self._portrait, self._settings = engine, portrait, settings
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:

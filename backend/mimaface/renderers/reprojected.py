@@ -42,10 +42,10 @@ class ReprojectedSession:
 
     def __init__(self, portrait: Portrait, settings: RenderSettings) -> None:
         self._portrait, self._settings = portrait, settings
-        self._renderer = Reprojector(portrait, settings.size, settings.framing, settings.body_follows)
+        self._renderer = Reprojector(portrait, settings.size, settings.framing, settings.body_follows, settings.only)
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
-        poses = poses_for(self._portrait.fit, motion, self._settings.absolute)
+        poses = poses_for(self._portrait.fit, motion, self._settings.absolute, self._settings.only)
         height, width = self._renderer.image.shape[:2]
         pictures = made_ahead(
             lambda pose: self._renderer.render(pose, self._settings.transparent), poses[start:], threads(height * width)

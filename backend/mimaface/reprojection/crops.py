@@ -38,8 +38,7 @@ def choose_window(portrait: Portrait, size: int, framing: str) -> CropWindow:
     """The window of the photograph that a render shows, never larger than the photograph's own pixels."""
     height, width = portrait.image.shape[:2]
     if framing == "photo":
-        scale = 1.0 if size == 0 else min(size / max(width, height), 1.0)
-        return CropWindow(0.0, 0.0, scale, max(round(width * scale), 1), max(round(height * scale), 1))
+        return whole_picture(width, height, size)
     points = portrait.fit.landmarks[:468, :2]
     low, high = points.min(0), points.max(0)
     side = min(tuning.FACE_MARGIN * float(max(high - low)), float(min(width, height)))
@@ -48,6 +47,12 @@ def choose_window(portrait: Portrait, size: int, framing: str) -> CropWindow:
     top = float(np.clip(centre[1] - side / 2, 0, height - side))
     target = round(side) if size == 0 else size
     return CropWindow(left, top, target / side, target, target)
+
+
+def whole_picture(width: int, height: int, size: int) -> CropWindow:
+    """All of a picture of ``width`` × ``height`` pixels, its longer side no more than ``size``; 0 for its own."""
+    scale = 1.0 if size == 0 else min(size / max(width, height), 1.0)
+    return CropWindow(0.0, 0.0, scale, max(round(width * scale), 1), max(round(height * scale), 1))
 
 
 def choose_canvas(portrait: Portrait, frame: CropWindow) -> CropWindow:

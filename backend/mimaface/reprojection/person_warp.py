@@ -156,6 +156,15 @@ class PersonWarp:
         opacity, and opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far."""
         return self._lifted(knots, part, rows, cut, 1.0)
 
+    def distance(self, knots: Array, part: tuple[int, int, int, int], cut: Cut) -> Array:
+        """Pixels by which what is seen in the ``part`` (left, top, right, bottom) of the canvas has moved to each of its pixels, or away
+        from it (h, w), with ``knots`` (K, 3) of :meth:`moved`; 0 beside the person."""
+        left, top, right, bottom = part
+        triangles, still = cut.triangles[cut.shows], np.concatenate([self.knots.reshape(-1, 2), knots[:, 2:]], axis=1)
+        far = np.linalg.norm(knots[:, :2] - still[:, :2], axis=1)[:, None]
+        rasters = [rasterise(place - [left, top, 0], triangles, bottom - top, right - left) for place in (knots, still)]
+        return np.maximum(*(raster.interpolate(triangles, far)[..., 0] for raster in rasters))
+
     def moved_onto(self, camera: Camera, pose: FacePose, change: Array) -> Array:
         """The knots (K, 3) as :meth:`moved` has them, all of them following the head before another ``camera``."""
         knots = self._place @ pose.rotation.T + pose.translation + self._expression(change)

@@ -59,12 +59,12 @@ class Photograph:
         self._kind = self.projection.kind_of_vertex
         self._solid = solid_vertices(self.projection, self._kind)
         self._whole = (head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
-        self._still_head = (self.projection.still - fit.translation) @ fit.rotation
+        self.still_head = (self.projection.still - fit.translation) @ fit.rotation
         self._surface = surface_coordinates()
         self._lids = Lids.around(self.projection)
         self._eye_centres = head.eye_centres_for(fit.identity)
-        self._lower_lids = lower_lids(self._still_head, self._eye_centres)
-        at_rest = lid_tables(self._still_head, self._eye_centres)
+        self._lower_lids = lower_lids(self.still_head, self._eye_centres)
+        at_rest = lid_tables(self.still_head, self._eye_centres)
         self._gap = at_rest[:, LID_BINS // 4 : -(LID_BINS // 4)].mean(1) - self._lower_lids
         length = self.projection.lashes.length
         self._lash = np.array([*self.projection.lashes.colour, *(a + b * length for a, b in (tuning.LASHES_ABOVE, tuning.LASHES_BELOW))])
@@ -75,7 +75,7 @@ class Photograph:
 
     def in_pose(self, pose: FacePose) -> Array:
         """(V, 3) metres, camera frame: the photograph's own expression, turned and moved as ``pose`` is."""
-        return np.asarray(self._still_head @ pose.rotation.T + pose.translation)
+        return np.asarray(self.still_head @ pose.rotation.T + pose.translation)
 
     def look(self, posed: Array, rigid: Array, pose: FacePose, distance: Array | None) -> Look:
         """What shading needs of vertices ``posed`` (V, 3) that are ``rigid`` (V, 3) of :meth:`in_pose` without their expression, and lie

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.closing_lids import ClosingLids
 from mimaface.face.lid_rims import LidRims
 from mimaface.face.lip_rims import LipRims
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
-from mimaface.geometry.rasterise import Raster
+from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
 from mimaface.protocol.settings import BODY_FOLLOWS
@@ -36,6 +38,7 @@ from .mouth import raise_lower_teeth
 from .person_warp import Box, Cut, PersonWarp, Rows
 from .photograph import Look, Photograph
 from .references import References, Shown
+from .regions import moving_share
 from .stillness import Stillness
 
 Array = NDArray[Any]
@@ -57,7 +60,8 @@ class PosedFrame(NamedTuple):
 class Reprojector:
     """Renders one portrait under any pose at one output size. Build once (0.3 s at 512²), then call :meth:`render`."""
 
-    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo", body_follows: float = BODY_FOLLOWS) -> None:
+    def __init__(self, portrait: Portrait, size: int = 0, framing: str = "photo", body_follows: float = BODY_FOLLOWS, only: str = "") -> None:
+        """``only``: the regions that poses move, as :class:`mimaface.protocol.settings.RenderSettings` has them."""
         fit = portrait.fit
         self.fit = fit
         self.crop = choose_window(portrait, size, framing)
@@ -94,6 +98,7 @@ class Reprojector:
         self._drawn = np.unique(self.projection.triangles)
         self._stillness = Stillness(self._sheet.knots, self.projection.place[self._drawn, :2], self.projection.head_width)
         self._hindmost: dict[float, tuple[Array, Array]] = {}
+        self._moving = moving_share(only)
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
 
     @property
@@ -110,6 +115,35 @@ class Reprojector:
         """RGB (H, W, 3) uint8 under ``pose``; RGBA (H, W, 4) with ``transparent``, in which only the person is opaque, and with a
         photograph that has an alpha."""
         return self.finished(self.posed(pose, transparent).picture, transparent)
+
+    def retouched(self, pose: FacePose) -> tuple[Array, Array]:
+        """:meth:`render`, but the photograph's own pixels wherever the pose moves nothing; and how far each is drawn anew (H, W), 0 to 1."""
+        with one_thread():
+            vertices, pose = self._posed(pose)
+            picture, own = self.finished(self._render(pose, vertices, False)[0], False), self.finished(self._at_rest(False)[0], False)
+            share = self._changed(pose, vertices)
+        mixed = own + share[..., None] * (picture.astype(np.float32) - own)
+        return np.where(share[..., None] > 0, np.rint(mixed), own).astype(np.uint8), share
+
+    def _changed(self, pose: FacePose, posed: Array) -> Array:
+        """How far each pixel of the output shows something that has moved to it, or away from it (H, W), 0 to 1."""
+        left, top, right, bottom = self.view
+        corner, size, projection = np.array([left, top, 0]), (bottom - top, right - left), self.projection
+        points = self.camera.project(posed)
+        far = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)[:, None]
+        knots = self._sheet.moved(pose, posed - self._photograph.in_pose(pose))
+        moved = self._sheet.distance(knots, self.view, self._sheet.cut(self._body.loose(pose)))
+        for place in (points, projection.place):
+            head = rasterise(place - corner, projection.triangles, *size).interpolate(projection.triangles, far)[..., 0]
+            moved = np.maximum(moved, head)
+        if self._moving is not None:  # the elastic person smooths an expression beyond its region
+            raster = rasterise(projection.place - corner, projection.triangles, *size)
+            nearest = tuple(distance_transform_edt(~raster.covered, return_distances=False, return_indices=True))
+            within = raster.interpolate(projection.triangles, self._moving[:, None])[..., 0][nearest]
+            moved = smoothstep(*tuning.WITHIN_REGION, within) * moved
+        share = np.zeros(self.image.shape[:2], np.float32)
+        share[self._part] = smoothstep(*tuning.CHANGED_BY, moved)
+        return share
 
     def finished(self, picture: Array, transparent: bool) -> Array:
         """A picture of :meth:`posed`, (H, W, 3 or 4) uint8, without what shines through its alpha."""
@@ -206,6 +240,9 @@ class Reprojector:
         shape += self._rims.offset(shape, pose.blendshapes)
         shape += self._lids.offset(shape, pose.blendshapes)
         shape += self._closing.offset(shape)
+        if self._moving is not None:
+            still = self._photograph.still_head
+            shape = still + self._moving[:, None] * (shape - still)
         gaze = self._gaze_limits.within(shape, pose.gaze)
         if gaze is not pose.gaze:
             turn_eyes(shape, self._gaze_limits.centres, pose.gaze, gaze)

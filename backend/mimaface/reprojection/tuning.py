@@ -57,6 +57,19 @@ TONE_PERCENTILE = 99.0  # of the pixels' distance from the tint: lips and eyes a
 # paintings in colour by 18 to 79, one with a third of its colour by 18.
 TINTED, COLOURED = 7.0, 16.0
 
+# --- regions and what they change
+# metres, head frame, up from the middle of the eyes: lips and jaw move what lies below the first wholly, above the second nothing: from the
+# nose's base to its tip. Higher: smiles reach the cheeks' top, and so do changed pixels
+LIPS_UP = -0.047, -0.032
+CHEEKS_UP = -0.015, 0.005  # the same of cheeks and nose, which end at the eyes
+BROWS_UP = -0.005, 0.005  # the same of brows, upwards: what lies above the second
+LIDS_AROUND = 0.028, 0.042  # metres around an eye's centre in which lids and gaze move. Higher: brows go along with a blink
+# share of taking part in a region's expressions up to which a pixel of the head is left alone, and from which it is not. Higher: a wider seam
+WITHIN_REGION = 0.0, 0.2
+# pixels by which what a pixel shows has moved, from where the frame of a film gives way to the render, to where it is gone. Higher: what moves
+# little shows twice; lower: more of the frame is drawn anew, and loses sharpness
+CHANGED_BY = 0.05, 0.4
+
 # --- hair
 HAIR_THICKEST, HAIR_STEP = 0.09, 0.0015  # metres of hair that are looked for, and the steps. Higher: a larger hat fits; a coarser outline
 # cosine between surface and line of sight, either way, up to which a point lies on the outline. Higher: more points, less exact ones

@@ -1,0 +1,182 @@
+"""A film as the source of a shot: each of its frames is a portrait of its own, and all those of one shot have one identity."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.face.fit import FittedFace
+from mimaface.face.portrait import Portrait
+from mimaface.face.track import Tracker
+from mimaface.pictures import Picture, is_picture
+from mimaface.protocol.errors import MimaFaceError, NoFaceFound
+from mimaface.reprojection.crops import whole_picture
+
+from .person import Person
+from .pictures import RATE, in_order, same_size
+from .video import clock, frame_count, video_frames
+
+Array = NDArray[Any]
+SMALL = 32, 18  # pixels of a frame by which shots are told apart: grain and small motions are averaged away
+# levels of 0–255 by which these change, on average, at a cut, and times that they changed before. Raised: a shot is fitted with the identity of
+# the one before; lowered: a wave of the hand begins a new one, whose identity differs a little
+CUT, SUDDENLY = 18.0, 3.0
+PICTURE_START = 32  # bytes by which picture files are known
+MOST_SAID = 6  # runs of frames that one sentence names
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """Frames of ``size`` (height, width) at ``times`` (F,) seconds from the first, with the ``fits`` of one person's face: frame → fit.
+
+    rate: frames a second by the file; tick: seconds of which its times are multiples; sha256 names the file's content; warnings: sentences
+    about frames without that face, which are left as they are. Frames are read from ``path`` anew whenever they are needed.
+    """
+
+    path: Path
+    times: Array
+    rate: Fraction
+    tick: Fraction
+    size: tuple[int, int]
+    fits: dict[int, FittedFace]
+    sha256: str
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls, path: Path | str, face: int = 0, rate: float = 0.0, progress: Callable[[str, int, int], None] = lambda *_: None
+    ) -> Film:
+        """Follow the ``face``-th largest face, from 0, through a video or a folder of pictures.
+
+        rate: pictures a second of a folder, 25 unless it is given; ``progress`` as :func:`mimaface.drivers.video.track_steps` has it.
+        Raises :class:`InvalidInput`, :class:`InvalidImage` or :class:`NoFaceFound`.
+        """
+        source = Path(path)
+        frames_a_second, tick = _folder_clock(rate) if source.is_dir() else clock(source)
+        shots, person, total = _Shots(), Person(face), 0 if source.is_dir() else frame_count(source)
+        trackers: list[tuple[int, Tracker]] = []
+        times: list[float] = []
+        strange: list[int] = []
+        size = (0, 0)
+        for index, (seconds, picture) in enumerate(read(source, float(frames_a_second))):
+            if shots.begins(picture.image):
+                trackers.append((index, Tracker(person.find)))
+                person.seen(None)
+            if trackers[-1][1].add(seconds, picture.image):
+                person.seen(trackers[-1][1].last_points)
+            elif person.strangers:
+                strange.append(index)
+            times.append(seconds)
+            size = picture.image.shape[0], picture.image.shape[1]
+            progress("reading", index + 1, total if index < total else 0)
+        fits: dict[int, FittedFace] = {}
+        for first, tracker in trackers:
+            for place, fit in tracker.fits():
+                fits[first + place] = fit
+                progress("following", len(fits), len(times))
+        if not fits:
+            raise NoFaceFound(*_none_found(source.name, face, person.most, len(times)))
+        missing = sorted(set(range(len(times))) - set(fits) - set(strange))
+        said = [(missing, "no face found"), (strange, "another person's face")]
+        warnings = tuple(f"{runs(frames)}: {words}; left as they are" for frames, words in said if frames)
+        return cls(source, np.array(times), frames_a_second, tick, size, fits, _digest(source), warnings)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def frames(self) -> Iterator[Picture]:
+        """The frames as they are, one after another."""
+        for _, picture in read(self.path, float(self.rate)):
+            yield picture
+
+    def face_box(self, size: int) -> Array:
+        """left, top, right, bottom (4,) of all places of the face, in pixels of a frame whose longer side is ``size``, 0: the film's own."""
+        boxes = np.stack([[*fit.landmarks[:468, :2].min(0), *fit.landmarks[:468, :2].max(0)] for fit in self.fits.values()])
+        scale = whole_picture(self.size[1], self.size[0], size).scale
+        return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)]) * scale
+
+    def portrait(self, index: int, picture: Picture) -> Portrait | None:
+        """A frame as a portrait; None where the face is not found in it."""
+        fit = self.fits.get(index)
+        return None if fit is None else Portrait(picture.image, fit, self.sha256, picture.alpha)
+
+
+def is_film(path: Path) -> bool:
+    """Whether ``path`` is a film to be acted anew, and not a photograph: a folder, or a video."""
+    if path.is_dir():
+        return True
+    try:
+        with path.open("rb") as file:
+            if is_picture(path.name, file.read(PICTURE_START)):
+                return False
+        return frame_count(path) != 1
+    except (OSError, MimaFaceError):  # what it is not is said by who reads it
+        return (mimetypes.guess_type(path.name)[0] or "").startswith("video/") and path.is_file()
+
+
+class _Shots:
+    """Where shots of a film begin: its picture changes suddenly, and wholly."""
+
+    def __init__(self) -> None:
+        self._before: Array | None = None
+        self._usual = 0.0
+
+    def begins(self, image: Array) -> bool:
+        """Whether the next frame (H, W, 3) uint8 is the first of a shot."""
+        small = np.asarray(Image.fromarray(image).resize(SMALL, Image.Resampling.BOX), np.float32)
+        before, self._before = self._before, small
+        if before is None:
+            return True
+        change = float(np.abs(small - before).mean())
+        usual, self._usual = self._usual, change
+        return change > max(CUT, SUDDENLY * usual)
+
+
+def read(path: Path, rate: float) -> Iterator[tuple[float, Picture]]:
+    """Seconds from the first frame, and the frame, of a video or of a folder of pictures, which are ``rate`` a second."""
+    if path.is_dir():
+        for index, picture in enumerate(same_size(in_order(path))):
+            yield index / rate, picture
+        return
+    for seconds, image in video_frames(path):
+        yield seconds, Picture(image, None, ())
+
+
+def runs(frames: list[int]) -> str:
+    """Sorted frames in words: "frames 3, 41–57"."""
+    breaks = np.flatnonzero(np.diff(frames) > 1) + 1
+    parts = [f"{part[0]}" if len(part) == 1 else f"{part[0]}–{part[-1]}" for part in np.split(np.array(frames), breaks)]
+    more = f" and {len(parts) - MOST_SAID} more runs" if len(parts) > MOST_SAID else ""
+    return f"frame{'s' if len(frames) > 1 else ''} {', '.join(parts[:MOST_SAID])}{more}"
+
+
+def _folder_clock(rate: float) -> tuple[Fraction, Fraction]:
+    exact = Fraction(rate or RATE).limit_denominator(1001)
+    return exact, 1 / exact
+
+
+def _none_found(name: str, face: int, most: int, count: int) -> tuple[str, str]:
+    if most:
+        seen = "one face is" if most == 1 else f"{most} faces are"
+        return f"{name}: face {face} was asked for, but at most {seen} in a frame", "faces count from 0, largest first"
+    return f"{name}: no face found in any of {count} frames", "use a film in which the whole face is visible"
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's pictures."""
+    if path.is_dir():
+        whole = hashlib.sha256()
+        for each in in_order(path):
+            whole.update(each.name.encode() + b"\0" + hashlib.sha256(each.read_bytes()).digest())
+        return whole.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""A film acted anew by the ``proxy`` engine: each frame is a portrait of its own, of which only what the motion moves is drawn anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.drivers.film import Film
+from mimaface.face.fit import FittedFace
+from mimaface.face.pose import FacePose, poses_for
+from mimaface.pictures import Picture
+from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.settings import RenderSettings
+from mimaface.reprojection.crops import cut_out, whole_picture
+from mimaface.reprojection.reprojector import Reprojector
+from mimaface.sampling.clips import Memory
+
+from .ahead import made_ahead, threads
+from .base import Frame
+
+Array = NDArray[Any]
+SAME_POSE = 1e-9  # of blendshapes, radians and metres: rounding. Raised: slow beginnings jump
+
+
+class FilmSession:
+    """See :class:`mimaface.renderers.base.Session`. Raises :class:`InvalidInput` for settings that no film can have."""
+
+    def __init__(self, film: Film, settings: RenderSettings) -> None:
+        if settings.engine != "proxy":
+            raise InvalidInput(f"a film is acted anew by the engine proxy, not by {settings.engine}", "leave the engine out")
+        if settings.framing != "photo" or settings.transparent:
+            raise InvalidInput("a film keeps its framing and its background", "leave out the framing and transparency")
+        self._film, self._settings = film, settings
+
+    def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
+        """As many frames as the film has, at its times; the motion begins with the film, and its last pose is held."""
+        clip = at_times(motion, self._film.times, self._settings.absolute)
+        height, width = self._film.size
+        given = ((index, picture) for index, picture in enumerate(self._film.frames()) if index >= start)
+        frames = made_ahead(lambda each: self._frame(*each, clip), given, threads(height * width))
+        with closing(frames):
+            yield from frames
+
+    def _frame(self, index: int, picture: Picture, clip: MotionClip) -> Frame:
+        portrait, settings = self._film.portrait(index, picture), self._settings
+        if portrait is not None:
+            pose = poses_for(portrait.fit, _one(clip, index), settings.absolute, settings.only)[0]
+            if _moves(pose, portrait.fit):
+                drawn, share = Reprojector(portrait, settings.size, "photo", settings.body_follows, settings.only).retouched(pose)
+                return Frame(index, drawn, not share.any(), share > 0.5)
+        return Frame(index, _shown(picture, settings.size), True)
+
+
+def at_times(motion: MotionClip, times: Array, absolute: bool) -> MotionClip:
+    """The motion at a film's ``times`` (F,) seconds from its own beginning: as recorded, or away from its neutral, which is "rest" then."""
+    moved = motion if absolute else motion.relative()
+    return moved.resampled(motion.time[0] + times)
+
+
+def _one(clip: MotionClip, index: int) -> MotionClip:
+    """A frame of a clip as a clip."""
+    return clip.resampled(clip.time[[index]]).but(meta={**clip.meta, "neutral": "rest"})
+
+
+def _moves(pose: FacePose, fit: FittedFace) -> bool:
+    """Whether a pose is another than the frame's own: most that are not need no head to be prepared."""
+    own = fit.blendshapes, fit.rotation, fit.translation, fit.gaze
+    new = pose.blendshapes, pose.rotation, pose.translation, pose.gaze
+    return any(np.abs(a - b).max() > SAME_POSE for a, b in zip(own, new))
+
+
+def _shown(picture: Picture, size: int) -> Array:
+    """A frame as it is, at the size of the output."""
+    height, width = picture.image.shape[:2]
+    window = whole_picture(width, height, size)
+    image = cut_out(picture.image, window)
+    return image if picture.alpha is None else np.dstack([image, cut_out(picture.alpha, window)])
