@@ -161,7 +161,10 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
     from mimaface.output.sinks import is_folder, is_picture, open_sink
 
     if is_picture(parsed.output) and shot.frames > 1:
-        raise InvalidInput(f"{parsed.output.name}: one picture cannot hold {shot.frames} frames", "use a folder or an .mp4 file as output")
+        whose = "the motion's" if shot.clock is None else "the film's"
+        raise InvalidInput(
+            f"{parsed.output.name}: one picture cannot hold {whose} {shot.frames} frames", "use a folder or an .mp4 file as output"
+        )
     marker = marking.marker_for(shot.source, settings, parsed.consent, parsed.portrait.name)
     started, done = time.monotonic(), 0
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
