@@ -47,6 +47,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--transcript", type=Path, help="a text with the English words that are said (default: the .txt beside the sound, if any)"
     )
     speech.add_argument(
+        "--speech-model", type=Path, metavar="PATH",
+        help="a network that hears speech: the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E (default: phones)",
+    )  # fmt: skip
+    speech.add_argument(
         "--language", default="en", help="en, or other: mouth shapes by the spectrum, for every other language (default: en)"
     )
     speech.add_argument("--delay", type=float, default=0.0, help="seconds by which the mouth is later than the sound (default: 0)")
@@ -64,7 +68,7 @@ def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
     transcript = str(parsed.transcript) if parsed.transcript else ""
     reading = drivers.ReadingSettings(
         parsed.timecode_rate, parsed.angles, parsed.values, parsed.sound, transcript, parsed.language, parsed.delay, parsed.accents,
-        getattr(parsed, "fps", 0.0),  # only ``animate`` has frames of its own
+        getattr(parsed, "fps", 0.0), str(parsed.speech_model or ""),  # only ``animate`` has frames of its own
     )  # fmt: skip
     with Progress(transient=True) as bar:
         task = bar.add_task(f"reading {path.name}", total=None)

@@ -18,7 +18,8 @@ class ReadingSettings:
     values: "percent" or "shares" of the blendshapes, "": what the numbers show.
 
     Of speech: sound: drive by the sound of a video, not by its face; transcript: path of a text with the words that are said, "": the
-    .txt beside the sound, if there is one; language: "en", or "other" to go by the spectrum alone; delay: seconds by which the mouth is
+    .txt beside the sound, if there is one; speech_model: path of weights that hear speech (``speech.networks.KNOWN``), "": the phones are
+    recognised; language: "en", or "other" to go by the spectrum alone; delay: seconds by which the mouth is
     later than the sound; accents: strength of blinks, brows and head, 0 to 2; rate: frames a second of the motion, 0: 25.
     """
 
@@ -31,12 +32,15 @@ class ReadingSettings:
     delay: float = 0.0
     accents: float = 1.0
     rate: float = 0.0
+    speech_model: str = ""
 
     def __post_init__(self) -> None:
         if self.language not in ("en", "other"):
             raise InvalidInput(f"speech cannot be read as {shown(self.language, 40)!r}", 'use "en", or "other" for every other language')
         if self.transcript and self.language == "other":
             raise InvalidInput("a transcript is of use for English only", "leave the transcript out, or import a TextGrid of the phones")
+        if self.transcript and self.speech_model:
+            raise InvalidInput("a speech model hears for itself, and a transcript says what was said", "leave out one of them")
         if not abs(self.delay) <= LONGEST_DELAY:
             raise InvalidInput(f"a delay of {self.delay} s is out of range", f"use -{LONGEST_DELAY:g} to {LONGEST_DELAY:g}")
         if not 0 <= self.accents <= 2:

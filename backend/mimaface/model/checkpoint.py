@@ -71,8 +71,11 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> dict[str, Tens
         raise InvalidCheckpoint(f"{path} cannot be read: {error.strerror or 'it is damaged'}", "download or copy it again") from error
     except (RuntimeError, ValueError, EOFError, KeyError, AttributeError, IndexError, TypeError, RecursionError) as error:
         raise InvalidCheckpoint(f"{path} is damaged or no file of weights", "download or copy it again") from error
-    while isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    while isinstance(content, dict):  # trainers wrap the table, some twice
+        inner = next((content[name] for name in ("state_dict", "model") if isinstance(content.get(name), dict)), None)
+        if inner is None:
+            break
+        content = inner
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InvalidCheckpoint(f"{path} does not hold a table of weights")
     return {str(key): _converted(value, dtype) for key, value in content.items()}

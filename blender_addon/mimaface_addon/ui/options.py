@@ -60,6 +60,11 @@ class ImportOptions:
             ("other", "Other", "The shapes of vowels and hisses, whatever the language"),
         ],
     )
+    speech_model: StringProperty(
+        name="Speech Model",
+        description="A network that hears speech in place of its phones: the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E",
+        subtype="FILE_PATH",
+    )
     accents: FloatProperty(name="Accents", description="Strength of blinks, brows and nods while speaking", min=0, max=2, default=1)
     delay: FloatProperty(
         name="Delay", description="Seconds by which the mouth is later than the sound", min=-10, max=10, default=0, subtype="TIME_ABSOLUTE"
@@ -85,7 +90,7 @@ def draw(layout: bpy.types.UILayout, data: Any) -> None:
     for name in ("timecode_rate", "angles", "values"):
         column.prop(data, name)
     column.label(text="Speech")
-    for name in ("sound", "language", "accents", "delay"):
+    for name in ("sound", "language", "speech_model", "accents", "delay"):
         column.prop(data, name)
 
 
@@ -95,5 +100,5 @@ def to_wire(data: Any) -> dict[str, Any]:
         "neutral": data.neutral, "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,
         "flip": sorted(data.flip), "exchange": data.exchange.split(), "timecode_rate": data.timecode_rate,
         "angles": "" if data.angles == "auto" else data.angles, "values": "" if data.values == "auto" else data.values, "sound": data.sound,
-        "language": data.language, "accents": data.accents, "delay": data.delay,
+        "language": data.language, "speech_model": bpy.path.abspath(data.speech_model), "accents": data.accents, "delay": data.delay,
     }  # fmt: skip

@@ -49,6 +49,12 @@ def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> It
     nothing = InvalidInput(f"{path.name}: no speech is heard in it", "use a recording of one voice without music, or another file")
     if not pieces:
         raise nothing
+    if reading.speech_model:
+        from .networks import network_steps
+
+        for clip in network_steps(np.concatenate(list(blocks(path))), pieces, reading, progress):
+            yield clip and clip.but(meta={"format": "sound", **clip.meta, "source": path.name})
+        return
     transcript = _transcript(path, reading)
     phones = list[Phone]()
     if transcript is not None:

@@ -1,0 +1,72 @@
+"""LAM-A2E (He et al. 2025), a wav2vec network that hears speech and tells ARKit's 52 blendshapes 30 times a second, as ONNX.
+
+The export that is known is ``wav2arkit_cpu.onnx`` with its ``.onnx.data``: ``audio_waveform`` (1, N) float32, 16 kHz, −1 to 1, as it is, →
+``blendshapes`` (1, T, 52), columns in alphabetical order; 34133 samples are 64 frames. Its lids are left out, as its makers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.errors import InvalidCheckpoint, NotFinite, NotInstalled
+
+from .sound import RATE as HEARD
+
+Array = NDArray[Any]
+RATE = 30.0  # frames a second
+SOUND, SHAPES = "audio_waveform", "blendshapes"
+FRAMES, SAMPLES = 64, 34133  # of a window, as it was trained
+KEPT = 32  # frames in the middle of a window that are taken: each has half a second of sound on either side
+COLUMNS = tuple(BLENDSHAPE_NAMES.index(name) for name in sorted(BLENDSHAPE_NAMES))
+LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
+
+
+class ArkitNetwork:
+    """The network, on the processor. Raises :class:`InvalidCheckpoint` for another file and :class:`NotInstalled` without ONNX Runtime."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise NotInstalled("reading a speech model in ONNX needs ONNX Runtime", 'pip install "mimaface[onnx]"') from error
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = 4  # what is wrong is said once, by us
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime has errors of its own for each way in which a file is none
+            words = str(error).splitlines()[0]
+            hint = "download it again, with the .onnx.data beside it"
+            raise InvalidCheckpoint(f"{path.name}: not a readable ONNX model ({words})", hint) from error
+        inputs, outputs = ([each.name for each in ends()] for ends in (self._session.get_inputs, self._session.get_outputs))
+        if inputs != [SOUND] or outputs != [SHAPES]:
+            raise InvalidCheckpoint(
+                f"{path.name}: a model with the inputs {', '.join(inputs)} and the outputs {', '.join(outputs)} is not known",
+                f"use wav2arkit_cpu.onnx of LAM-A2E, which has {SOUND} and {SHAPES}",
+            )
+        self._name = path.name
+
+    def shapes(self, samples: Array) -> Iterator[Array]:
+        """Samples (N,) of −1 to 1 at 16 kHz → blendshapes (n, 52), 0 to 1, of consecutive frames, N / 16000 · 30 in all, in our order."""
+        count = max(int(np.ceil(len(samples) / HEARD * RATE - 1e-6)), 1)
+        before = (FRAMES - KEPT) // 2
+        for first in range(0, count, KEPT):
+            begin = round((first - before) * HEARD / RATE)
+            window = np.zeros((1, SAMPLES), np.float32)
+            part = samples[max(begin, 0) : begin + SAMPLES]
+            window[0, max(-begin, 0) : max(-begin, 0) + len(part)] = part
+            (found,) = self._session.run([SHAPES], {SOUND: window})
+            if found.shape != (1, FRAMES, len(BLENDSHAPE_NAMES)):
+                raise InvalidCheckpoint(f"{self._name}: it tells {found.shape}, not (1, {FRAMES}, 52)", "use wav2arkit_cpu.onnx of LAM-A2E")
+            if not np.isfinite(found).all():
+                raise NotFinite(f"{self._name} predicts what is no number", "download its weights again")
+            ordered = np.zeros((min(KEPT, count - first), len(BLENDSHAPE_NAMES)), np.float32)
+            ordered[:, COLUMNS] = np.clip(found[0, before : before + len(ordered)], 0, 1)
+            for lid in LIDS:
+                ordered[:, BLENDSHAPE_NAMES.index(lid)] = 0
+            yield ordered

@@ -1,0 +1,121 @@
+"""Speech by a network whose weights the user has: SadTalker's (``basel/speaking.py``) or LAM-A2E (``arkit_network.py``).
+
+What it does not tell is as without it: lids shut at pauses, and with LAM-A2E the head turns a little with each phrase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from mimaface.drivers.reading import ReadingSettings
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
+from mimaface.protocol.texts import shown
+
+from .accents import accent_motion
+from .arkit_network import RATE as ARKIT_RATE
+from .arkit_network import ArkitNetwork
+from .mel import mel_spectrogram, mel_windows
+from .phones import Phone, filled
+from .sound import RATE
+
+Array = NDArray[Any]
+Progress = Callable[[str, int, int], None]
+KNOWN = "SadTalker's checkpoints (a folder, or SadTalker_V0.0.2_256.safetensors) or wav2arkit_cpu.onnx of LAM-A2E"
+ORIGIN = {"format": "coefficients", "neutral": "auto"}  # of Basel expressions: what is rest is not known of them
+FACE = "BFM09_model_info.mat"
+UNSHOWN = f"its expressions are the Basel face's: only the engine Released shows them; with {FACE} beside the weights every engine does"
+
+
+def network_steps(samples: Array, pieces: list[tuple[int, int]], reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:
+    """The motion of a face that says ``samples`` (N,), of which ``pieces`` are speech, begin and end in 10 ms: None in between, it last.
+
+    Raises :class:`InvalidInput` for another file than :data:`KNOWN`, and :class:`NotInstalled`.
+    """
+    path = Path(reading.speech_model)
+    if not path.exists():
+        raise InvalidInput(f"no speech model is at {shown(path)}", f"name {KNOWN}")
+    spoken = filled([Phone("E", begin / 100, end / 100) for begin, end in pieces], len(samples) / RATE)
+    exported = [path] if path.suffix.lower() == ".onnx" else sorted(path.glob("*.onnx")) if path.is_dir() else []
+    if exported:
+        yield from _by_arkit(exported[0], samples, spoken, reading, progress)
+    elif path.is_dir() or path.suffix.lower() in (".safetensors", ".pth", ".pt"):
+        yield from _by_basel(path, samples, spoken, reading, progress)
+    else:
+        raise InvalidInput(f"{shown(path.name)} is no speech model that is known", f"name {KNOWN}")
+
+
+def _by_arkit(path: Path, samples: Array, spoken: list[Phone], reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:
+    parts, done, total = list[Array](), 0, int(len(samples) / RATE * ARKIT_RATE)
+    for part in ArkitNetwork(path).shapes(samples):
+        parts.append(part)
+        done += len(part)
+        progress("hearing", min(done, total), total)
+        yield None
+    shapes = np.concatenate(parts)
+    time = np.arange(len(shapes)) / ARKIT_RATE
+    beside, angles = accent_motion(spoken, [], time - reading.delay, reading.accents)
+    shapes = _later(shapes, time, reading.delay)
+    quaternions = matrix_to_quaternion(head_angles_to_matrix(angles))
+    yield MotionClip.at_rest(time).but(blendshapes=np.maximum(shapes, beside), head_quat=quaternions)
+
+
+def _by_basel(path: Path, samples: Array, spoken: list[Phone], reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:
+    try:
+        from mimaface.basel import speaking
+    except ImportError as error:
+        raise NotInstalled(f"this speech model needs {error.name}", "install MIMAFace again") from error
+    networks = speaking.SpeakingNetworks.load(path)
+    mel = mel_spectrogram(samples)
+    count = max(int(len(samples) / RATE * speaking.RATE), 1)
+    time = np.arange(count) / speaking.RATE
+    beside, _ = accent_motion(spoken, [], time, reading.accents)
+    parts, done = list[Array](), 0
+    windows = partial(mel_windows, mel, speaking.RATE)
+    for part in networks.expressions(windows, beside[:, BLENDSHAPE_INDEX["eyeBlinkLeft"]]):
+        parts.append(part)
+        done += len(part)
+        progress("hearing", done, count)
+        yield None
+    expression = _later(np.concatenate(parts), time, reading.delay)
+    angles = np.zeros((count, 3))
+    if reading.accents:
+        angles = reading.accents * _later(networks.poses(windows, count), time, reading.delay)
+    head = Rotation.from_euler("ZYX", angles[:, ::-1]).as_matrix()
+    clip = MotionClip.at_rest(time).but(head_quat=matrix_to_quaternion(head), expression_bfm=expression)
+    face = _face_beside(path)
+    if face is None:
+        yield clip.but(meta={**ORIGIN, "warnings": [UNSHOWN]})
+        return
+    from mimaface.basel.bfm import BaselFace
+    from mimaface.basel.transfer import solve
+    from mimaface.face.head import Head
+
+    table, shapes = solve(BaselFace.from_mat(face), Head.load()), list[Array]()
+    for first in range(0, count, speaking.AT_ONCE):
+        shapes.append(table.blendshapes(expression[first : first + speaking.AT_ONCE]))
+        progress("following", min(first + speaking.AT_ONCE, count), count)
+        yield None
+    yield clip.but(blendshapes=np.concatenate(shapes), meta=ORIGIN)
+
+
+def _face_beside(path: Path) -> Path | None:
+    """The Basel face that was put beside the weights, or below them as SadTalker's own folder has it."""
+    folder = path if path.is_dir() else path.parent
+    return next(iter(sorted(folder.rglob(FACE) if path.is_dir() else folder.glob(FACE))), None)
+
+
+def _later(values: Array, time: Array, delay: float) -> Array:
+    """``values`` (T, n) that come ``delay`` seconds later, held at both ends."""
+    if delay == 0:
+        return values
+    return np.stack([np.interp(time - delay, time, column) for column in values.T], axis=1)
