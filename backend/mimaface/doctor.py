@@ -15,7 +15,7 @@ from mimaface.protocol.errors import MimaFaceError
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "numba", "pyzmq", "msgpack", "pillow", "ai-edge-litert")
 EXTRAS = {
     "av": "video", "pocketsphinx": "audio", "c2pa-python": "credentials", "onnx": "onnx", "onnxruntime": "onnx",
-    "tensorrt-rtx-cu13": "tensorrt", "accelerate": "train",
+    "tensorrt-rtx-cu13": "tensorrt", "accelerate": "train", "ray": "ray",
 }  # fmt: skip
 ENOUGH_DISK = 2e9
 
