@@ -1,5 +1,6 @@
 """The command itself; as a process of its own where that shows more."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -85,6 +86,23 @@ def test_a_mistake_is_one_sentence_of_the_process_too(tmp_path, motion):
     assert done.returncode == 2
     assert done.stderr.startswith("mimaface: cannot read absent.png")
     assert len(done.stderr.strip().splitlines()) == 1, "no traceback"
+
+
+def test_a_terminal_that_lacks_letters_gets_question_marks(tmp_path):
+    """As on Windows, where the output goes to a file: the take was written, then came a UnicodeEncodeError."""
+    done = run("track", CASES / "pose.csv", "-o", tmp_path / "\u4e2d.motion.npz", env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    assert done.returncode == 0 and done.stdout.endswith("?.motion.npz: 5 frames, 0.13 s\n"), done.stderr
+    assert (tmp_path / "\u4e2d.motion.npz").exists()
+
+
+def test_a_home_that_cannot_be_written_stops_nobody_who_says_nothing_of_consent(tmp_path, motion, monkeypatch, capsys):
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path / "home"))
+    arguments = ("animate", COLLINS, motion, "--engine", "proxy", "--size", 64, "-o")
+    assert command(*arguments, tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").iterdir())) == 5 and "did the person" in capsys.readouterr().err
+    assert command(*arguments, tmp_path / "again", "--consent", "self") == 2
+    assert "choose another MIMAFACE_HOME" in capsys.readouterr().err
 
 
 def test_warnings_of_a_take_are_said(tmp_path, capsys):

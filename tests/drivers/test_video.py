@@ -1,8 +1,11 @@
+import re
+
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from conftest import COLLINS
 from mimaface.drivers import open_motion
 from mimaface.drivers.video import frame_count, video_frames
 from mimaface.face.head import ASSETS
@@ -105,3 +108,69 @@ def test_the_container_tells_how_many_frames_there_are(tmp_path, name, codec, ex
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * index, np.uint8), format="rgb24")))
         container.mux(stream.encode())
     assert frame_count(tmp_path / name) == expected
+
+
+def write(path, pictures, codec="libx264", rate=25, **options):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = {"mjpeg": "yuvj420p"}.get(codec, "yuv420p")
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def greys(count, size=(64, 64)):
+    return [np.full((*size, 3), 2 * index, np.uint8) for index in range(count)]
+
+
+def test_recordings_one_after_the_other_in_a_file_follow_each_other(tmp_path):
+    """Everything after the first was left out without a word, as its times begin again."""
+    for name, size in (("a.ts", (64, 64)), ("b.ts", (48, 48))):
+        write(tmp_path / name, greys(12, size), "mpeg2video")
+    both = tmp_path / "both.ts"
+    both.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    found = list(video_frames(both))
+    assert len(found) in (23, 24), "FFmpeg drops the frame that it held back where the size changes"
+    np.testing.assert_allclose([seconds for seconds, _ in found], np.arange(len(found)) / 25, atol=1e-4)
+    assert {image.shape for _, image in found} == {(64, 64, 3)}
+
+
+def test_of_several_picture_tracks_the_largest_is_followed(tmp_path):
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream, size in zip(streams, (32, 64)):
+            stream.height, stream.width, stream.pix_fmt = size, size, "yuv420p"
+        for stream in streams:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((stream.height, stream.width, 3), np.uint8), format="rgb24")))
+            container.mux(stream.encode())
+    assert next(video_frames(path))[1].shape == (64, 64, 3)
+
+
+@pytest.fixture(scope="module")
+def turning():
+    photo = Image.open(COLLINS).convert("RGB").resize((160, 160))
+    return [np.asarray(photo.rotate(angle, fillcolor=(90, 90, 90))) for angle in np.linspace(-5, 5, 30)]
+
+
+@pytest.mark.parametrize(("name", "front"), [("a.mp4", True), ("a.mkv", False)])
+def test_a_film_that_was_cut_off_is_said(tmp_path, turning, name, front):
+    path = tmp_path / name
+    with av.open(str(path), "w", options={"movflags": "faststart"} if front else {}) as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 160, 160, "yuvj420p"
+        for picture in turning:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    assert open_motion(path).meta["warnings"] == []
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (note,) = open_motion(path).meta["warnings"]
+    assert re.fullmatch(r"its frames end after 0\.[4-7] of 1\.2 s: the file may have been cut off", note)
+
+
+def test_pictures_in_a_row_have_no_clock_which_is_said(tmp_path, turning):
+    write(tmp_path / "a.mjpeg", turning[:4], "mjpeg")
+    clip = open_motion(tmp_path / "a.mjpeg")
+    np.testing.assert_allclose(clip.time, np.arange(4) / 25, atol=1e-6)
+    assert clip.meta["warnings"] == ["the file has no clock: taken for 25 frames a second"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import sys
 from collections.abc import Callable
 
 from mimaface import __version__
@@ -36,6 +38,9 @@ GROUPS = (animate, points, track, record, live, inspect, serve, doctor, bench, m
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 a check failed, 2 a mistake explained, 130 stopped by Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # letters that the terminal's encoding lacks become "?"
     parsed = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its warnings about damaged tags help nobody

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import TYPE_CHECKING
 
 from .terminal import warn
@@ -29,6 +30,7 @@ def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str
     from mimaface.marking.consent import NOT_STATED, keep_consent, was_asked
     from mimaface.marking.marker import Marker
     from mimaface.protocol.connection import default_folder
+    from mimaface.protocol.errors import NotWritable
     from mimaface.reprojection.crops import face_box
 
     home = default_folder()
@@ -36,7 +38,8 @@ def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str
     if consent is not None:
         keep_consent(home, portrait.sha256, consent)
     elif not was_asked(home, portrait.sha256):
-        keep_consent(home, portrait.sha256, NOT_STATED)
+        with contextlib.suppress(NotWritable):  # then it is asked again
+            keep_consent(home, portrait.sha256, NOT_STATED)
         warn(f"did the person in {name} agree? Say it once with --consent self, given or not-needed; until then frames say “{NOT_STATED}”")
     marker = Marker(portrait.sha256, settings, home, face)
     if not settings.watermark:

@@ -16,9 +16,8 @@ STREAM_ADDRESSES = "livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowfa
 
 
 def warn(words: str) -> None:
-    """Print a warning or a decision beside the result; letters that the terminal's encoding lacks become "?"."""
-    encoding = sys.stderr.encoding or "utf-8"
-    print(f"mimaface: {words}".encode(encoding, "replace").decode(encoding), file=sys.stderr)
+    """Print a warning or a decision beside the result."""
+    print(f"mimaface: {words}", file=sys.stderr)
 
 
 def counting_bar() -> Progress:

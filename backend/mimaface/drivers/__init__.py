@@ -15,6 +15,7 @@ from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
 from mimaface.protocol.texts import shown, shown_list
 
+from .archives import ZIP, refuse_packed
 from .containers import is_sound
 from .live_link import read_live_link_csv
 from .reading import ReadingSettings
@@ -25,7 +26,6 @@ from .table import LARGEST_FILE, decoded
 
 __all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget", "sound_file"]
 
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a .motion.npz begins
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
 Progress = Callable[[str, int, int], None]  # told what :func:`.video.track_steps` says
 
@@ -44,6 +44,7 @@ def motion_steps(
             what = "not a file" if path.exists() else "no such file"
             raise InvalidInput(f"cannot read {shown(path)}: {what}", "check the path")
         start = b"" if path.is_dir() else _beginning(path)
+        refuse_packed(path, start)
         if path.is_dir():
             from .pictures import folder_steps
 
@@ -51,9 +52,11 @@ def motion_steps(
                 if clip is None:
                     yield None
         elif is_picture(path.name, start):
-            from .pictures import picture_motion
+            from .pictures import picture_steps
 
-            clip = picture_motion(path)
+            for clip in picture_steps(path, progress or _untold):
+                if clip is None:
+                    yield None
         elif is_timings(decoded(start, whole=False) or ""):
             clip = _read_timings(path, reading)
         elif (reader := reader_of(path.name, start)) is not None:

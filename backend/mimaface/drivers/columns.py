@@ -24,7 +24,7 @@ def _key(text: str) -> str:
 
 def _spellings() -> dict[str, str]:
     """Returns a dictionary from every lower-case spelling without punctuation to the column's name."""
-    known = {}
+    known: dict[str, str] = {}
     for blendshape in BLENDSHAPE_NAMES:
         known |= {before + blendshape.lower(): blendshape for before in ("", "arblendshapelocation", "blendshape", "arkit")}
         for side in ("Left", "Right"):

@@ -21,8 +21,9 @@ from mimaface.pictures import Picture, is_picture
 from mimaface.protocol.errors import MimaFaceError, NoFaceFound
 from mimaface.reprojection.crops import whole_picture
 
+from .folders import in_order
 from .person import Person
-from .pictures import RATE, in_order, same_size
+from .pictures import RATE, same_size
 from .video import clock, frame_count, video_frames
 
 Array = NDArray[Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,14 +9,31 @@ import numpy as np
 
 from mimaface.face.fit import fit_portrait
 from mimaface.face.track import Tracker
-from mimaface.pictures import ENDINGS, Picture, open_picture
+from mimaface.pictures import Picture, moving_frames, open_picture
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.motion import MotionClip
-from mimaface.protocol.motion_files import MAX_FRAMES
 from mimaface.protocol.rotation import matrix_to_quaternion
-from mimaface.protocol.texts import shown, shown_list
+from mimaface.protocol.texts import shown_list
+
+from .folders import in_order, places
 
 RATE = 25.0  # frames per second of a folder of pictures, which does not say it; ``ReadingSettings.timecode_rate`` does
+
+
+def picture_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
+    """The pose of a picture; of an animated one, as of a video: None after every frame, the motion last. Raises as both."""
+    tracker, count = Tracker(), 0
+    for count, (seconds, image) in enumerate(moving_frames(path), 1):
+        tracker.add(seconds, image)
+        progress("reading", count, 0)
+        yield None
+    if count == 0:
+        yield picture_motion(path)
+        return
+    for done, clip in enumerate(tracker.finish(path.name)):
+        if clip is None:
+            progress("following", done, tracker.faces)
+        yield clip
 
 
 def picture_motion(path: Path) -> MotionClip:
@@ -43,10 +59,11 @@ def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], No
     None after every picture, the motion last. Raises :class:`InvalidInput`, :class:`InvalidImage` and :class:`NoFaceFound`.
     """
     paths = in_order(path)
-    tracker, notes = Tracker(), list[str]()
+    place, notes = places(paths)
+    tracker = Tracker()
     for index, picture in enumerate(same_size(paths)):
         notes += picture.warnings
-        tracker.add(index / (rate or RATE), picture.image)
+        tracker.add(place[index] / (rate or RATE), picture.image)
         progress("reading", index + 1, len(paths))
         yield None
     if tracker.faces == 0:
@@ -78,21 +95,3 @@ def same_size(paths: list[Path]) -> Iterator[Picture]:
             )
         size = height, width
         yield picture
-
-
-def in_order(folder: Path) -> list[Path]:
-    """The pictures of a folder by name, with the numbers in names as numbers: 9 before 10."""
-
-    def key(path: Path) -> list[tuple[int, str]]:
-        parts = re.split(r"(\d+)", path.name.lower())
-        return [(int(part), "") if part.isdecimal() and len(part) < 20 else (-1, part) for part in parts]
-
-    try:
-        found = sorted((path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in ENDINGS), key=key)
-    except OSError as error:
-        raise InvalidInput(f"cannot read {folder}: {error.strerror}", "check the path") from error
-    if not found:
-        raise InvalidInput(f"{shown(folder)}: the folder holds no pictures", f"use {', '.join(ENDINGS)}")
-    if len(found) > MAX_FRAMES:
-        raise InvalidInput(f"{shown(folder)}: more than {MAX_FRAMES} pictures", "use a shorter sequence")
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from mimaface.face.track import Tracker
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
+from mimaface.protocol.texts import shown_list
 
 from .containers import moving_pictures, opened
 from .display import shown_size, turn_of, turned, without_combs
@@ -21,17 +23,23 @@ from .display import shown_size, turn_of, turned, without_combs
 Array = NDArray[Any]
 HINT = "use a video file such as .mp4, .mov or .webm"
 MICROSECONDS = 1_000_000  # in which FFmpeg counts the length of a container
+CLOCKLESS = {"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1"}  # what FFmpeg calls pictures in a row, without times
+SET_BACK = 0.1  # seconds by which a frame's time may be before the last one's and only be wrong, so that it is left out
+CUT = 0.1, 0.25  # share and seconds of a film that may be missing at its end without a word; encoders count their last frames differently
 MOST_PIXELS = 8192 * 8192  # of a frame, as of a portrait
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The container and its picture track. Raises :class:`InvalidInput` for what is not a video and :class:`NotInstalled` without PyAV."""
+    """The container and its picture track, the largest of several.
+
+    Raises :class:`InvalidInput` for what is not a video and :class:`NotInstalled` without PyAV.
+    """
     with opened(path, "a video", HINT) as container:
         pictures = moving_pictures(container)
         if not pictures:
             raise InvalidInput(f"{path.name}: no picture track in the file", HINT)
-        yield container, pictures[0]
+        yield container, max(pictures, key=lambda stream: stream.width * stream.height)
 
 
 def frame_count(path: Path) -> int:
@@ -72,10 +80,13 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
         stream.thread_type = "AUTO"
         shape = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
         size: tuple[int, int] | None = None
-        start, last, count = None, -1.0, 0
+        start, before, last, count = None, 0.0, -1.0, 0
         for frame in container.decode(stream):
             seconds = float(frame.time) if frame.time is not None else count / float(stream.average_rate or 25)
             start = seconds if start is None else start
+            if seconds < before - SET_BACK:  # recordings one after the other, each with a clock of its own
+                start += seconds - before - 1 / float(stream.average_rate or 25)
+            before = seconds
             count += 1
             if seconds - start <= last:
                 continue
@@ -95,12 +106,34 @@ def track_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterat
 
     ``progress`` is told the stage, "reading" and then "following", the frames done and how many there are; 0 where nobody knows.
     """
-    tracker, total = Tracker(), frame_count(path)
+    tracker, total, seconds, done = Tracker(), frame_count(path), 0.0, 0
     for done, (seconds, image) in enumerate(video_frames(path), 1):
         tracker.add(seconds, image)
         progress("reading", done, total if done <= total else 0)
         yield None
+    notes = _notes(path, seconds * done / max(done - 1, 1))
     for done, clip in enumerate(tracker.finish(path.name)):
         if clip is None:
             progress("following", done, tracker.faces)
+        else:
+            clip = clip.but(meta={**clip.meta, "warnings": shown_list([*notes, *clip.meta["warnings"]])})
         yield clip
+
+
+def _notes(path: Path, lasted: float) -> list[str]:
+    """What a video's header says otherwise than its frames, which have ``lasted`` so many seconds."""
+    with _opened(path) as (container, stream):
+        if container.format.name in CLOCKLESS:
+            return [f"the file has no clock: taken for {float(stream.average_rate or 25):g} frames a second"]
+        told = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))
+        whole = 0.0
+        if stream.duration and stream.time_base:
+            whole = float(stream.duration * stream.time_base)
+        elif told:
+            whole = int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3])
+        elif len(container.streams) == 1:
+            whole = (container.duration or 0) / MICROSECONDS
+    share, seconds = CUT
+    if whole - lasted > max(share * whole, seconds):
+        return [f"its frames end after {lasted:.1f} of {whole:.1f} s: the file may have been cut off"]
+    return []

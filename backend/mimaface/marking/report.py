@@ -94,7 +94,8 @@ def _pictures_of_film(path: Path) -> list[Array]:
                 if picture is not None:
                     found.append(np.asarray(picture.to_ndarray(format="rgb24")))
     except (av.error.FFmpegError, IndexError, OSError) as error:
-        raise InvalidInput(f"{path.name}: not a readable picture or film ({error})", "name a picture or a film") from error
+        why = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"{path.name}: not a readable picture or film ({why})", "name a picture or a film") from error
     if not found:
         raise InvalidInput(f"{path.name} holds no picture", "name a picture or a film")
     return found

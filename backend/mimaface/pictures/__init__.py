@@ -1,9 +1,10 @@
 """Picture files: read upright in 8-bit sRGB, whatever their encoding, and written as tagged PNG."""
 
+from .moving import moving_frames
 from .reading import ENDINGS, LARGEST_SIDE, MATTE, SMALLEST_SIDE, Picture, is_picture, load_picture, load_pictures, open_picture
 from .writing import encode_png, is_ours
 
 __all__ = [
     "ENDINGS", "LARGEST_SIDE", "MATTE", "SMALLEST_SIDE", "Picture", "encode_png", "is_ours", "is_picture", "load_picture", "load_pictures",
-    "open_picture",
+    "moving_frames", "open_picture",
 ]  # fmt: skip

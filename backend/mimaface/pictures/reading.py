@@ -34,7 +34,7 @@ TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 DNG_VERSION, SUBFILE, SUBFILES = 50706, 254, 330  # TIFF tags of camera raw files
-_LOCK = threading.Lock()  # Pillow's limit and Python's warning filter are process-wide
+LOCK = threading.Lock()  # Pillow's limit and Python's warning filter are process-wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def open_picture(source: Path | str | bytes) -> tuple[Picture, bytes]:
     """Returns the picture in a file, or in a file's content, and that content. Raises :class:`InvalidImage`."""
     name = "the picture" if isinstance(source, bytes) else Path(source).name
     try:
-        content = source if isinstance(source, bytes) else _content(Path(source))
+        content = source if isinstance(source, bytes) else file_content(Path(source))
         return _decoded(content, name), content
     except MemoryError as error:
         raise InvalidImage(
@@ -64,11 +64,15 @@ def open_picture(source: Path | str | bytes) -> tuple[Picture, bytes]:
 
 
 def is_picture(name: str, start: bytes) -> bool:
-    """Returns whether a file is a picture, by its name or first bytes; animated GIF counts as video."""
-    if start[:4] == b"GIF8":
+    """Returns whether a file is a picture, by its name or first bytes; animated GIF and JPEGs in a row count as video."""
+    if start[:4] == b"GIF8" or Path(name).suffix.lower() in (".mjpeg", ".mjpg"):
         return False
-    known = start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] == b"ftypavif"
-    return known or Path(name).suffix.lower() in ENDINGS
+    return begins_as_picture(start) or Path(name).suffix.lower() in ENDINGS
+
+
+def begins_as_picture(start: bytes) -> bool:
+    """Returns whether these are the first bytes of a picture file, GIF and BMP aside."""
+    return start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] in (b"ftypavif", b"ftypavis")
 
 
 def load_picture(source: Path | str | bytes) -> Array:
@@ -79,7 +83,7 @@ def load_picture(source: Path | str | bytes) -> Array:
 def load_pictures(folder: Path) -> list[Array]:
     """Returns all pictures of a folder in order of their names. Raises :class:`InvalidInput` if there are none."""
     try:
-        found = [load_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS]
+        found = [load_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS and path.name[0] != "."]
     except OSError as error:
         raise InvalidInput(f"cannot read {folder}: {error.strerror}", "check the path") from error
     if not found:
@@ -87,7 +91,7 @@ def load_pictures(folder: Path) -> list[Array]:
     return found
 
 
-def _content(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
     """Returns the bytes of a regular file; devices and pipes are rejected, for they may be endless."""
     try:
         status = path.stat()
@@ -105,12 +109,12 @@ def _content(path: Path) -> bytes:
 
 
 def _decoded(content: bytes, name: str) -> Picture:
-    with _LOCK, warnings.catch_warnings():
+    with LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings about damaged EXIF and the like
-        return _converted(_opened(content, name), content, name)
+        return _converted(opened(content, name), content, name)
 
 
-def _opened(content: bytes, name: str) -> Image.Image:
+def opened(content: bytes, name: str) -> Image.Image:
     """Opens a picture from its header: checks format and size before any pixel is decoded."""
     limit = Image.MAX_IMAGE_PIXELS
     try:
@@ -138,23 +142,27 @@ def _opened(content: bytes, name: str) -> Image.Image:
 
 
 def _unknown(content: bytes, name: str) -> InvalidImage:
+    if not content:
+        return InvalidImage(f"{name}: the file is empty", "export or download it again")
     if content[4:8] == b"ftyp" and content[8:12] in HEIC:
         return InvalidImage(f"{name}: HEIC pictures cannot be read", "save it as JPEG or PNG, as most picture viewers can")
     if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return InvalidImage(f"{name}: this kind of TIFF cannot be read", "save it with 8 or 16 bits a channel, or as PNG")
+    if begins_as_picture(content):
+        return InvalidImage(f"{name}: the picture is damaged", "open and save it again in a picture editor")
     return InvalidImage(f"{name}: not a picture that can be read", f"use one of {', '.join(FORMATS)}")
 
 
 def _converted(picture: Image.Image, content: bytes, name: str) -> Picture:
     notes: list[str] = []
-    if _has_several(picture):
+    if has_several(picture):
         notes.append(f"{name} holds several pictures: the first is used")
     width, height = picture.size
     try:
         picture.draft(None, (LARGEST_SIDE, LARGEST_SIDE))  # decodes JPEG at 1/2, 1/4 … size
         picture.load()
         picture = _upright(picture, name, notes)
-        alpha, plain = _separated(picture, name, notes)
+        alpha, plain = separated(picture, name, notes)
         if max(width, height) > LARGEST_SIDE:
             plain.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
             alpha = alpha and alpha.resize(plain.size, Image.Resampling.BOX)
@@ -176,7 +184,7 @@ def _converted(picture: Image.Image, content: bytes, name: str) -> Picture:
     return Picture(image, opacity, tuple(notes))
 
 
-def _has_several(picture: Image.Image) -> bool:
+def has_several(picture: Image.Image) -> bool:
     try:
         # further pictures in MPO are previews and depth
         return getattr(picture, "is_animated", False) and picture.format != "MPO"
@@ -198,7 +206,7 @@ def _upright(picture: Image.Image, name: str, notes: list[str]) -> Image.Image:
     return turned
 
 
-def _separated(picture: Image.Image, name: str, notes: list[str]) -> tuple[Image.Image | None, Image.Image]:
+def separated(picture: Image.Image, name: str, notes: list[str]) -> tuple[Image.Image | None, Image.Image]:
     """Returns the alpha, mode L, or None, and the colours in mode L, RGB, CMYK or LAB."""
     if picture.mode in DEEP:
         return key_of_deep(picture), in_eight_bits(picture, name, notes)

@@ -1,0 +1,30 @@
+"""Packed files, which hold a take and are none: what to do with them is said."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from pathlib import Path
+
+from mimaface.protocol.errors import InvalidMotion
+
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip begins; a .motion.npz is one
+# how other packed files begin: gzip, bzip2, xz, zstandard, 7-Zip, RAR
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!")
+TAR = 257, b"ustar"  # where a tar file says so
+SHEETS = ("xl/", "content.xml", "Index/")  # what spreadsheets of Excel, LibreOffice and Numbers hold
+
+
+def refuse_packed(path: Path, start: bytes) -> None:
+    """Raise :class:`InvalidMotion` for an archive and for a spreadsheet; a no-op for a .motion.npz and everything else."""
+    if start.startswith(PACKED) or start[TAR[0] :].startswith(TAR[1]):
+        raise InvalidMotion(f"{path.name}: a packed file", "unpack it, and choose the file in it")
+    if not start.startswith(ZIP):
+        return
+    names: list[str] = []
+    with contextlib.suppress(zipfile.BadZipFile, NotImplementedError, ValueError, RuntimeError), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.startswith(SHEETS) for name in names):
+        raise InvalidMotion(f"{path.name}: a spreadsheet", "save it as CSV, and choose that file")
+    if names and not any(name.endswith(".npy") for name in names):
+        raise InvalidMotion(f"{path.name}: an archive", "unpack it, and choose the take in it")

@@ -1,0 +1,47 @@
+"""Pictures that move: PNG, WebP and AVIF files of several, as frames with their times. GIF is read as a video."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mimaface.protocol.errors import InvalidImage
+
+from .reading import LOCK, MATTE, file_content, has_several, opened, separated
+
+Array = NDArray[Any]
+ANIMATED = ("PNG", "WEBP", "AVIF")  # what holds several in other formats are pages
+USUAL = 0.1  # seconds of a frame that does not say it, as browsers take it
+
+
+def moving_frames(path: Path) -> Iterator[tuple[float, Array]]:
+    """Seconds from the first frame and (H, W, 3) uint8 of each, over middle grey where it is see-through; nothing of a picture that
+    stands still. Colours are as stored, which is enough to follow a face. Raises :class:`InvalidImage`."""
+    content = file_content(path)
+    with LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = opened(content, path.name)
+        if picture.format not in ANIMATED or not has_several(picture):
+            return
+        first = int(getattr(picture, "default_image", False))  # an APNG may have one that is not shown
+        count = getattr(picture, "n_frames", 1)
+    seconds = 0.0
+    for index in range(first, count):
+        with LOCK:
+            try:
+                picture.seek(index)
+                alpha, plain = separated(picture, path.name, [])
+                plain = plain.convert("RGB")
+                image = plain if alpha is None else Image.composite(plain, Image.new("RGB", plain.size, MATTE), alpha)
+            except Exception as error:  # decoders meet hostile bytes and fail in their own many ways
+                words = f"{path.name}: its picture {index} is damaged ({error})"
+                raise InvalidImage(words, "save it anew, or choose another file") from error
+            lasts = float(picture.info.get("duration", 0)) / 1000
+        yield seconds, np.array(image)
+        seconds += lasts or USUAL
