@@ -137,3 +137,13 @@ def test_a_connection_that_ends_keeps_nobody_waiting(shared):
     shown.forget()
     assert not shown.busy and shown.take() is None and shown.waited == 0
     again.close()
+
+
+def test_a_picture_that_is_awaited_when_the_connection_is_closed_is_not_asked_for_again(shared, monkeypatch):
+    client, shown = Client(shared.file), Previews()
+    portrait = fit(shared.client())
+    seen = counted(client, monkeypatch)
+    for jaw in (0.2, 0.4):
+        shown.show(client, pose_of(portrait, jaw))
+    client.close()
+    assert client.state == "lost" and len(seen) <= 2 and not shown.busy
