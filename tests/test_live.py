@@ -7,9 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import av
 import numpy as np
 import pytest
-from PIL import ImageGrab
+from PIL import Image, ImageGrab
 
 from conftest import COLLINS, motion_of
 from drivers.test_streams import live_link, smartphone
@@ -17,6 +18,8 @@ from mimaface.cli import main
 from mimaface.drivers.streams import KINDS, Sample
 from mimaface.drivers.video import video_frames
 from mimaface.live import Puppet
+from mimaface.output import virtual_camera
+from mimaface.protocol.errors import InvalidInput
 
 TAKE = motion_of({"angles": (10, 0, 0)}, {"angles": (10, 0, 0), "jawOpen": 0.8})
 
@@ -48,12 +51,32 @@ def test_a_film_is_written_where_there_is_no_display(tmp_path, phone, monkeypatc
     film = tmp_path / "live.mp4"
     arguments = ["live", str(COLLINS), "--input", f"livelink://127.0.0.1:{phone}", "--size", "128"]
     assert main([*arguments, "-o", str(film), "--seconds", "1.5"]) == 0
-    assert "only the film is written" in capsys.readouterr().err
+    assert f"only {film} is written" in capsys.readouterr().err
     frames = [image.astype(int) for _, image in video_frames(film)]
     assert 30 <= len(frames) <= 39
     assert max(np.abs(frame - frames[0]).max() for frame in frames) > 50, "the mouth opened or closed"
     assert main([*arguments, "--seconds", "1"]) == 2
     assert "--output" in capsys.readouterr().err
+
+
+def test_a_virtual_camera_is_fed_where_there_is_one(tmp_path, phone, monkeypatch, capsys):
+    """FFmpeg writes into a file as it would into the device."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    arguments = ["live", str(COLLINS), "--input", f"livelink://127.0.0.1:{phone}", "--size", "128", "--seconds", "1.2", "--no-watermark"]
+    monkeypatch.setattr(virtual_camera, "LOOPBACKS", tmp_path)
+    assert main([*arguments, "-o", "virtualcam:"]) == 2 and "v4l2loopback" in capsys.readouterr().err
+    assert main([*arguments, "-o", f"virtualcam:{tmp_path}/video7"]) == 2 and "cannot be fed" in capsys.readouterr().err
+    monkeypatch.setitem(virtual_camera.DEVICES, sys.platform, "nut")
+    assert main([*arguments, "-o", f"virtualcam:{tmp_path}/shown.nut"]) == 0
+    assert "other programs see it as" in capsys.readouterr().out
+    with av.open(str(tmp_path / "shown.nut")) as container:
+        frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+    assert len(frames) >= 25 and max(np.abs(frame - frames[0]).max() for frame in frames) > 50, "the mouth opened or closed"
+    still = np.asarray(Image.open(COLLINS).convert("RGB").resize((128, 128), Image.Resampling.LANCZOS)).astype(int)
+    assert np.abs(frames[0] - still).mean() < 6
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(InvalidInput, match="OBS"):
+        virtual_camera.VirtualCamera("virtualcam:", (64, 64), 25.0)
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")

@@ -1,4 +1,4 @@
-"""From the hand or a phone's packet to the picture, as Live in Blender asks for it, over real sockets.    python tests/bench/bench_live.py [OUT.json]"""
+"""From the hand or a phone's packet to the picture, as Blender asks for it, over real sockets.    python tests/bench/bench_live.py [OUT.json]"""
 
 import math
 import socket

@@ -20,6 +20,7 @@ from .terminal import STREAM_ADDRESSES, Commands, warn
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Input
     from mimaface.live import Puppet
+    from mimaface.marking.marker import Marker
     from mimaface.output.sinks import FrameSink
     from mimaface.output.window import Window
 
@@ -35,7 +36,7 @@ def add(commands: Commands) -> None:
     live = commands.add_parser("live", help="show a portrait that moves with face capture from a phone or another program")
     live.add_argument("portrait", type=Path, help="a photograph of a face")
     live.add_argument("--input", required=True, metavar="ADDRESS", help=STREAM_ADDRESSES)
-    live.add_argument("-o", "--output", type=Path, help="an .mp4 file that is written, too")
+    live.add_argument("-o", "--output", help="an .mp4 file that is written, too, or virtualcam: for a webcam that other programs see")
     live.add_argument("--size", type=int, default=512, help="pixels of the longer side")
     live.add_argument(
         "--framing", choices=("photo", "face"), default="photo", help="the whole photograph, or the square around the head"
@@ -57,10 +58,11 @@ def _live(parsed: argparse.Namespace) -> int:
     from mimaface.drivers.streams import open_stream
     from mimaface.face.portrait import Portrait
     from mimaface.live import Puppet
-    from mimaface.output.sinks import is_film, open_sink
+    from mimaface.output.sinks import is_film
+    from mimaface.output.virtual_camera import is_virtual_camera
 
-    if parsed.output is not None and not is_film(parsed.output):
-        raise InvalidInput(f"{parsed.output.name}: this kind of output is not known", "use an .mp4 file")
+    if parsed.output is not None and not is_virtual_camera(parsed.output) and not is_film(Path(parsed.output)):
+        raise InvalidInput(f"{parsed.output}: this kind of output is not known", "use an .mp4 file, or virtualcam:")
     settings = RenderSettings(
         "proxy", parsed.size, parsed.framing, face=parsed.face, watermark=not parsed.no_watermark, body_follows=parsed.body_follows
     )
@@ -74,10 +76,22 @@ def _live(parsed: argparse.Namespace) -> int:
         sink = None
         if parsed.output is not None:
             marker = marking.marker_for(portrait, settings, parsed.consent, parsed.portrait.name)
-            sink = stack.enter_context(open_sink(parsed.output, RATE, parsed.overwrite, marker=marker))
+            sink = _sink(stack, parsed, puppet, marker)
         shown = _run(puppet, receiver, window, sink, parsed.seconds)
     print(f"{shown} pictures shown" + (f"; {parsed.output} is written" if parsed.output else ""))
     return 0
+
+
+def _sink(stack: contextlib.ExitStack, parsed: argparse.Namespace, puppet: Puppet, marker: Marker) -> FrameSink:
+    from mimaface.output.sinks import open_sink
+    from mimaface.output.virtual_camera import VirtualCamera, is_virtual_camera
+
+    if not is_virtual_camera(parsed.output):
+        return stack.enter_context(open_sink(Path(parsed.output), RATE, parsed.overwrite, marker=marker))
+    height, width = puppet.picture().shape[:2]
+    camera = stack.enter_context(VirtualCamera(parsed.output, (height, width), RATE, marker))
+    print(f"other programs see it as {camera.name}")
+    return camera
 
 
 def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window | None:
@@ -89,7 +103,7 @@ def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window |
     except NotInstalled as error:
         if parsed.output is None:
             raise
-        warn(f"{error.message}: only the film is written")
+        warn(f"{error.message}: only {parsed.output} is written")
         return None
 
 
