@@ -43,6 +43,12 @@ def test_uneven_frames_of_no_rate_lose_none_and_even_ones_keep_theirs():
     assert rate_of([0.0])[0] == 25
 
 
+def test_times_in_whole_milliseconds_lose_no_frame_and_are_not_called_uneven():
+    """As Matroska and WebM round them: one frame less was announced than was made."""
+    clip = MotionClip.at_rest(np.round(np.arange(12) / 24, 3))
+    assert standard_rate(clip) == (24.0, "") and len(clip.at_rate(24.0)) == 12
+
+
 def test_the_cases_are_at_24_and_60():
     with av.open(str(CASES / "variable_rate.mp4")) as container:
         times = [float(frame.time) for frame in container.decode(video=0)]

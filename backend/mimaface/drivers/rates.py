@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.protocol.motion import SLOWEST, MotionClip
+from mimaface.protocol.motion import SAME_MOMENT, SLOWEST, MotionClip
 
 Array = NDArray[Any]
 # frames per second of cameras, editors and drawn animation
@@ -64,7 +64,7 @@ def _nearest(time: Array, frames: Array) -> float:
 
 
 def _note(motion: MotionClip, rate: float) -> str:
-    wanted = int(np.floor(motion.duration * rate + 1e-6)) + 1
+    wanted = int(np.floor(motion.duration * rate + SAME_MOMENT)) + 1
     if len(motion) == wanted:
         return ""
     return (
