@@ -325,7 +325,7 @@ def test_a_second_sender_is_left_out_while_the_first_is_heard(take):
             assert receiver.poll(0.2) == [] and receiver.ignored == 1
 
 
-def test_a_telephone_is_asked_and_nobody_else_is_answered(take, monkeypatch):
+def test_a_smartphone_is_asked_and_nobody_else_is_answered(take, monkeypatch):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as smartphone:
         smartphone.bind(("127.0.0.1", 0))
         smartphone.settimeout(5)

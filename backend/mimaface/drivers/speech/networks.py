@@ -25,7 +25,7 @@ from .accents import accent_motion
 from .arkit_network import RATE as ARKIT_RATE
 from .arkit_network import ArkitNetwork
 from .mel import mel_spectrogram, mel_windows
-from .phones import Phone, filled
+from .phones import Phone, fill_with_rest
 from .sound import RATE
 
 Array = NDArray[Any]
@@ -44,7 +44,7 @@ def network_steps(samples: Array, pieces: list[tuple[int, int]], reading: Readin
     path = Path(reading.speech_model)
     if not path.exists():
         raise InvalidInput(f"no speech model is at {shown(path)}", f"name {KNOWN}")
-    spoken = filled([Phone("E", begin / 100, end / 100) for begin, end in pieces], len(samples) / RATE)
+    spoken = fill_with_rest([Phone("E", begin / 100, end / 100) for begin, end in pieces], len(samples) / RATE)
     exported = [path] if path.suffix.lower() == ".onnx" else sorted(path.glob("*.onnx")) if path.is_dir() else []
     if exported:
         yield from _by_arkit(exported[0], samples, spoken, reading, progress)
