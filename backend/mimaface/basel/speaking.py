@@ -1,8 +1,8 @@
-"""Speech → coefficients of the Basel face: SadTalker's networks (Zhang et al. 2023), with which the paper drives by sound.
+"""Speech → Basel face coefficients by SadTalker's networks (Zhang et al. 2023), which the paper uses for audio-driven animation.
 
-``ExpressionFromSound`` is its ExpNet, ``PoseFromSound`` the decoder of its PoseVAE, under the keys of the published files: all in one
-``SadTalker_V0.0.2_256.safetensors`` (``audio2exp.…``, ``audio2pose.…``), or ``auido2exp_00300-model.pth`` and
-``auido2pose_00140-model.pth``. 25 frames a second; each sees 0.2 s of the spectrogram of ``drivers/speech/mel.py``.
+``ExpressionFromSound`` is its ExpNet, ``PoseFromSound`` the decoder of its PoseVAE, with the keys of the published files: all in
+one ``SadTalker_V0.0.2_256.safetensors`` (``audio2exp.…``, ``audio2pose.…``), or ``auido2exp_00300-model.pth`` and
+``auido2pose_00140-model.pth``. 25 frames per second; each receives 0.2 s of the spectrogram of ``drivers/speech/mel.py``.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from mimaface.model.checkpoint import load_weights, read_weights
 from mimaface.protocol.errors import InvalidCheckpoint, NotFinite
 
 Array = NDArray[Any]
-Windows = Callable[[int, int], Array]  # the windows (n, 80, 16) of frames from one to before another
-RATE = 25.0  # frames a second
+Windows = Callable[[int, int], Array]  # windows (n, 80, 16) of frames in the interval [first, last)
+RATE = 25.0  # frames per second
 EXPRESSION, POSE = 64, 6
-SEQUENCE, LATENT, STYLES, HEARD = 32, 64, 46, 6  # of the PoseVAE: frames at a time, latent size, styles, numbers of sound a frame
+# of the PoseVAE: frames per sequence, latent size, styles, sound features per frame
+SEQUENCE, LATENT, STYLES, HEARD = 32, 64, 46, 6
 HIDDEN = (128, 192)  # widths of its decoder
-SMOOTHING = 13  # frames of the published filter (Savitzky, Golay; second order) over the pose
-AT_ONCE = 64  # frames that the expression is computed of at a time
+SMOOTHING = 13  # frames of the published filter of the pose (Savitzky, Golay; second order)
+AT_ONCE = 64  # frames whose expression is computed at once
 WHOLE = "SadTalker_*.safetensors"
 PARTS = {"audio2exp": "*2exp*.pth", "audio2pose": "*2pose*.pth"}
-# (channels in, channels out, kernel, stride, padding, residual) of the encoder of sound, which both networks have
+# (channels in, channels out, kernel, stride, padding, residual) of the sound encoder of both networks
 ENCODER: tuple[tuple[int, int, int, int | tuple[int, int], int, bool], ...] = (
     (1, 32, 3, 1, 1, False), (32, 32, 3, 1, 1, True), (32, 32, 3, 1, 1, True),
     (32, 64, 3, (3, 1), 1, False), (64, 64, 3, 1, 1, True), (64, 64, 3, 1, 1, True),
@@ -65,7 +66,7 @@ class SoundEncoder(nn.Module):
 
 
 class ExpressionFromSound(SoundEncoder):
-    """Windows (N, 1, 80, 16), the expression of the photograph (N, 64), lids (N, 1) from open 0 to shut 1 → expression (N, 64)."""
+    """Windows (N, 1, 80, 16), the photograph's expression (N, 64), lids (N, 1) from open 0 to shut 1 → expression (N, 64)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class _Longer(nn.Module):
 
 
 class _PoseUnet(nn.Module):
-    """A residual U-Net over time (N, 1, 32, 6) → (N, 1, 32, 6), which is halved three times."""
+    """A residual U-Net over time with three downsamplings: (N, 1, 32, 6) → (N, 1, 32, 6)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +140,7 @@ class _PoseDecoder(nn.Module):
 
 
 class PoseFromSound(nn.Module):
-    """32 windows (N, 32, 1, 80, 16), latents (N, 64), the first pose (N, 6), a style 0–45 → how the pose moves away (N, 32, 6)."""
+    """32 windows (N, 32, 1, 80, 16), latents (N, 64), the first pose (N, 6), a style 0–45 → pose offsets (N, 32, 6)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,14 +157,14 @@ class PoseFromSound(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class SpeakingNetworks:
-    """SadTalker's two networks of sound, for inference."""
+    """SadTalker's two sound networks, for inference."""
 
     expression: ExpressionFromSound
     pose: PoseFromSound
 
     @classmethod
     def load(cls, path: Path) -> SpeakingNetworks:
-        """From a folder of the published files, or the one file. Raises :class:`InvalidCheckpoint`."""
+        """Loads a folder of the published files, or the single file. Raises :class:`InvalidCheckpoint`."""
         weights = {name: _weights(path, name) for name in PARTS}
         weights["audio2pose"] = {key: value for key, value in weights["audio2pose"].items() if key.startswith(("audio_encoder.", "netG.decoder."))}
         networks = cls(ExpressionFromSound(), PoseFromSound())
@@ -173,7 +174,8 @@ class SpeakingNetworks:
         return networks
 
     def expressions(self, windows: Windows, lids: Array) -> Iterator[Array]:
-        """β (n, 64), standard deviations, of consecutive frames with lids (T,) in all, for a photograph of the mean expression.
+        """Yields β (n, 64) in standard deviations of consecutive frames with lids (T,) in total, for a photograph with mean
+        expression.
 
         Raises :class:`NotFinite`.
         """
@@ -185,17 +187,18 @@ class SpeakingNetworks:
             yield _finite(found.numpy())
 
     def poses(self, windows: Windows, frames: int, seed: int = 0, style: int = 0) -> Array:
-        """Angles (T, 3) in radians of so many ``frames``, as SadTalker's and Deep3DFaceRecon's files have them.
+        """Returns angles (T, 3) in radians of ``frames`` frames, as in SadTalker's and Deep3DFaceRecon's files.
 
-        The published way: 32 frames at a time after the first, which stays; the last ones of a last 32; latents are drawn by ``seed``.
-        Its translations are left out. Raises :class:`NotFinite`.
+        As published: 32 frames at a time after the first, which is fixed; the last sequence is aligned with the end; latents are
+        drawn from ``seed``. Translations are omitted. Raises :class:`NotFinite`.
         """
         parts = [np.zeros((1, POSE), np.float32)]
         random = torch.Generator().manual_seed(seed)
         for start in range(1, frames, SEQUENCE):
             end = min(start + SEQUENCE, frames)
             part = windows(max(end - SEQUENCE, 1), end)
-            part = np.concatenate([np.repeat(part[:1], SEQUENCE - len(part), axis=0), part])  # of a sound shorter than all 32
+            # for sound shorter than one sequence
+            part = np.concatenate([np.repeat(part[:1], SEQUENCE - len(part), axis=0), part])
             latents = torch.randn(1, LATENT, generator=random)
             with torch.inference_mode():
                 moved = self.pose.move(torch.from_numpy(part[None, :, None]), latents, torch.zeros(1, POSE), style)
@@ -206,7 +209,7 @@ class SpeakingNetworks:
 
 
 def _weights(path: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of one network, under its own keys."""
+    """Returns the tensors of one network under its own keys."""
     if path.is_dir():
         found = sorted([*path.rglob(WHOLE), *path.rglob(PARTS[name])], key=lambda file: (file.suffix != ".safetensors", file))
         if not found:

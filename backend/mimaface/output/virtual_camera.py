@@ -1,4 +1,4 @@
-"""A virtual camera that other programs see as a webcam, where this system has one that FFmpeg feeds: v4l2loopback of Linux."""
+"""Virtual camera, a webcam for other programs, on systems where FFmpeg can feed one: v4l2loopback on Linux."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from .sinks import exact_rate, on_black
 
 Array = NDArray[Any]
 ADDRESS = "virtualcam"  # as an output: virtualcam: or virtualcam:DEVICE
-DEVICES = {"linux": "v4l2"}  # by system, what FFmpeg writes into
-LOOPBACKS = Path("/sys/devices/virtual/video4linux")  # Linux lists cameras here that are no hardware
+DEVICES = {"linux": "v4l2"}  # FFmpeg's output device by system
+LOOPBACKS = Path("/sys/devices/virtual/video4linux")  # directory of cameras without hardware on Linux
 INSTALL = "sudo apt install v4l2loopback-dkms, then sudo modprobe v4l2loopback exclusive_caps=1"
 ELSEWHERE = "let OBS Studio capture the window and start its virtual camera, or write an .mp4"
 
 
 def is_virtual_camera(output: str) -> bool:
-    """Whether an output is the address of a virtual camera."""
+    """Returns whether an output is the address of a virtual camera."""
     return output.partition(":")[0] == ADDRESS and ":" in output
 
 
 class VirtualCamera:
-    """Takes frames of one size, as YUV 4:2:0; odd sizes lose their last row or column. Use as a context manager."""
+    """Receives frames of one size as YUV 4:2:0; odd sizes lose their last row or column. Use as a context manager."""
 
     def __init__(self, address: str, size: tuple[int, int], rate: float, marker: Marker | None = None) -> None:
-        """``size``: (height, width). Raises :class:`NotInstalled` without PyAV, and :class:`InvalidInput` where there is no such camera."""
+        """size: (height, width). Raises :class:`NotInstalled` without PyAV, and :class:`InvalidInput` if the camera does not
+        exist.
+        """
         try:
             import av
         except ImportError as error:
@@ -55,11 +57,11 @@ class VirtualCamera:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(self._av.error.FFmpegError, OSError):  # it is gone
+        with contextlib.suppress(self._av.error.FFmpegError, OSError):  # the camera has been removed
             self._container.close()
 
     def write(self, index: int, image: Array, still: bool = False) -> None:
-        """Show a picture (H, W, 3 or 4) uint8. Raises :class:`NotWritable` when the camera is gone."""
+        """Shows a picture (H, W, 3 or 4) uint8. Raises :class:`NotWritable` after the camera was removed."""
         shown = np.ascontiguousarray(on_black(image[: self._height, : self._width]))
         frame = self._av.VideoFrame.from_ndarray(shown if self._marker is None or still else self._marker.picture(shown), format="rgb24")
         frame.pts, frame.time_base = index, 1 / self._rate
@@ -71,7 +73,7 @@ class VirtualCamera:
 
 
 def _first() -> str:
-    """The first virtual camera. Raises :class:`InvalidInput` where there is none."""
+    """Returns the first virtual camera. Raises :class:`InvalidInput` if there is none."""
     found = sorted(LOOPBACKS.glob("video*"), key=lambda path: (len(path.name), path.name))
     if not found:
         raise InvalidInput("this system has no virtual camera", INSTALL)

@@ -1,4 +1,4 @@
-"""Pictures that move: PNG, WebP and AVIF files of several, as frames with their times. GIF is read as a video."""
+"""Animated PNG, WebP and AVIF files as frames with their times. GIF is read as video."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from mimaface.protocol.errors import InvalidImage
 from .reading import LOCK, MATTE, file_content, has_several, opened, separated
 
 Array = NDArray[Any]
-ANIMATED = ("PNG", "WEBP", "AVIF")  # what holds several in other formats are pages
-USUAL = 0.1  # seconds of a frame that does not say it, as browsers take it
+ANIMATED = ("PNG", "WEBP", "AVIF")  # in other formats further pictures are pages
+USUAL = 0.1  # seconds of a frame without a duration, as in browsers
 
 
 def moving_frames(path: Path) -> Iterator[tuple[float, Array]]:
-    """Seconds from the first frame and (H, W, 3) uint8 of each, over middle grey where it is see-through; nothing of a picture that
-    stands still. Colours are as stored, which is enough to follow a face. Raises :class:`InvalidImage`."""
+    """Yields seconds from the first frame and (H, W, 3) uint8 of each frame, transparency over middle grey; nothing for a still
+    picture. Colours are not converted, which suffices for tracking. Raises :class:`InvalidImage`.
+    """
     content = file_content(path)
     with LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         picture = opened(content, path.name)
         if picture.format not in ANIMATED or not has_several(picture):
             return
-        first = int(getattr(picture, "default_image", False))  # an APNG may have one that is not shown
+        # an APNG may contain a default image that is not part of the animation
+        first = int(getattr(picture, "default_image", False))
         count = getattr(picture, "n_frames", 1)
     seconds = 0.0
     for index in range(first, count):
@@ -39,7 +41,7 @@ def moving_frames(path: Path) -> Iterator[tuple[float, Array]]:
                 alpha, plain = separated(picture, path.name, [])
                 plain = plain.convert("RGB")
                 image = plain if alpha is None else Image.composite(plain, Image.new("RGB", plain.size, MATTE), alpha)
-            except Exception as error:  # decoders meet hostile bytes and fail in their own many ways
+            except Exception as error:  # decoders raise many kinds of errors on malformed bytes
                 words = f"{path.name}: its picture {index} is damaged ({error})"
                 raise InvalidImage(words, "save it anew, or choose another file") from error
             lasts = float(picture.info.get("duration", 0)) / 1000

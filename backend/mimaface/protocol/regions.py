@@ -1,4 +1,4 @@
-"""The regions of a face that a motion may be kept to, and which blendshapes move each."""
+"""Regions of a face to which a motion may be restricted, and their blendshapes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .arkit import BLENDSHAPE_NAMES
 from .errors import InvalidInput
 from .texts import shown
 
-# how the names of a region's blendshapes begin; beside them, "gaze" has the eyeballs and "head" its pose
+# prefixes of each region's blendshapes; further regions are "gaze", the eyeballs, and "head", its pose
 REGIONS: dict[str, tuple[str, ...]] = {
     "lips": ("jaw", "mouth", "tongue"),
     "cheeks": ("cheek", "nose"),
@@ -18,7 +18,7 @@ REGIONS: dict[str, tuple[str, ...]] = {
 
 
 def regions_of(only: str) -> tuple[str, ...]:
-    """The regions that a text such as "lips,gaze" names; all of them for "". Raises :class:`InvalidInput`."""
+    """Returns the regions in a text such as "lips,gaze"; all for "". Raises :class:`InvalidInput`."""
     names = tuple(name.strip() for name in only.split(",")) if only else tuple(REGIONS)
     unknown = [name for name in names if name not in REGIONS]
     if unknown:
@@ -27,6 +27,6 @@ def regions_of(only: str) -> tuple[str, ...]:
 
 
 def blendshapes_of(*regions: str) -> list[bool]:
-    """Of each of the 52 blendshapes, whether it moves one of the ``regions``."""
+    """Returns for each of the 52 blendshapes whether it belongs to one of the ``regions``."""
     beginnings = tuple(beginning for region in regions for beginning in REGIONS[region])
     return [name.startswith(beginnings) for name in BLENDSHAPE_NAMES]

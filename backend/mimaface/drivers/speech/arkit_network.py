@@ -1,7 +1,8 @@
-"""LAM-A2E (He et al. 2025), a wav2vec network that hears speech and tells ARKit's 52 blendshapes 30 times a second, as ONNX.
+"""LAM-A2E (He et al. 2025), a wav2vec network that predicts ARKit's 52 blendshapes from speech at 30 frames per second, as ONNX.
 
-The export that is known is ``wav2arkit_cpu.onnx`` with its ``.onnx.data``: ``audio_waveform`` (1, N) float32, 16 kHz, −1 to 1, as it is, →
-``blendshapes`` (1, T, 52), columns in alphabetical order; 34133 samples are 64 frames. Its lids are left out, as its makers do.
+The supported export is ``wav2arkit_cpu.onnx`` with its ``.onnx.data``: ``audio_waveform`` (1, N) float32, 16 kHz, in [−1, 1], not
+normalised, → ``blendshapes`` (1, T, 52), columns in alphabetical order; 34133 samples give 64 frames. Its eyelids are omitted, as
+by its authors.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from mimaface.protocol.errors import InvalidCheckpoint, NotFinite, NotInstalled
 from .sound import RATE as HEARD
 
 Array = NDArray[Any]
-RATE = 30.0  # frames a second
+RATE = 30.0  # frames per second
 SOUND, SHAPES = "audio_waveform", "blendshapes"
-FRAMES, SAMPLES = 64, 34133  # of a window, as it was trained
-KEPT = 32  # frames in the middle of a window that are taken: each has half a second of sound on either side
+FRAMES, SAMPLES = 64, 34133  # of a window, as in training
+KEPT = 32  # central frames of a window that are used: each has half a second of sound on either side
 COLUMNS = tuple(BLENDSHAPE_NAMES.index(name) for name in sorted(BLENDSHAPE_NAMES))
 LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
 class ArkitNetwork:
-    """The network, on the processor. Raises :class:`InvalidCheckpoint` for another file and :class:`NotInstalled` without ONNX Runtime."""
+    """Runs the network on the CPU. Raises :class:`InvalidCheckpoint` for another file and :class:`NotInstalled` without ONNX
+    Runtime.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -36,10 +39,10 @@ class ArkitNetwork:
         except ImportError as error:
             raise NotInstalled("reading a speech model in ONNX needs ONNX Runtime", 'pip install "mimaface[onnx]"') from error
         settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 4  # what is wrong is said once, by us
+        settings.log_severity_level = 4  # errors are reported by this module
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime has errors of its own for each way in which a file is none
+        except Exception as error:  # the runtime raises its own kinds of errors for unusable files
             words = str(error).splitlines()[0]
             hint = "download it again, with the .onnx.data beside it"
             raise InvalidCheckpoint(f"{path.name}: not a readable ONNX model ({words})", hint) from error
@@ -52,7 +55,9 @@ class ArkitNetwork:
         self._name = path.name
 
     def shapes(self, samples: Array) -> Iterator[Array]:
-        """Samples (N,) of −1 to 1 at 16 kHz → blendshapes (n, 52), 0 to 1, of consecutive frames, N / 16000 · 30 in all, in our order."""
+        """Samples (N,) in [−1, 1] at 16 kHz → blendshapes (n, 52), 0–1, of consecutive frames, N / 16000 · 30 in total, in
+        ``BLENDSHAPE_NAMES`` order.
+        """
         count = max(int(np.ceil(len(samples) / HEARD * RATE - 1e-6)), 1)
         before = (FRAMES - KEPT) // 2
         for first in range(0, count, KEPT):

@@ -1,7 +1,7 @@
-"""The spectrogram that networks of the Wav2Lip family hear (Prajwal et al. 2020), and the windows of it that belong to frames of film.
+"""Mel spectrogram of the Wav2Lip family of networks (Prajwal et al. 2020), and its windows per video frame.
 
-Published settings: 16 kHz, pre-emphasis 0.97, spectra of 800 samples (Hann) every 200, 80 mel bands of Slaney's scale and area from 55 to
-7600 Hz; decibels, 20 taken away, from −100 to 0 mapped to −4 to 4 and cut off there.
+Published settings: 16 kHz, pre-emphasis 0.97, Hann windows of 800 samples every 200, 80 Slaney mel bands of equal area from 55 to
+7600 Hz; decibels minus 20, −100 to 0 mapped to −4 to 4 and clipped.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ Array = NDArray[Any]
 WINDOW, HOP, BANDS = 800, 200, 80
 LOWEST, HIGHEST = 55.0, 7600.0  # Hertz
 EMPHASIS = 0.97
-REFERENCE, FLOOR, LARGEST = 20.0, -100.0, 4.0  # decibels, decibels, and the value that stands for 0 decibels
-STEPS = 16  # spectra of a window: 0.2 s
-AHEAD = 2  # frames by which a window begins before its frame, so that the frame is in its middle
-TOGETHER = 4096  # spectra that are made at a time: 30 MB
+REFERENCE, FLOOR, LARGEST = 20.0, -100.0, 4.0  # decibels, decibels, and the value of 0 decibels
+STEPS = 16  # spectra per window: 0.2 s
+AHEAD = 2  # frames by which a window starts before its frame, which centres it
+TOGETHER = 4096  # spectra computed at once: 30 MB
 
 
 def mel_spectrogram(samples: Array) -> Array:
-    """Samples (N,) of −1 to 1 at 16 kHz → (N // 200 + 1, 80) float32 from −4 to 4; spectra are centred, silence is around the sound."""
+    """Samples (N,) in [−1, 1] at 16 kHz → (N // 200 + 1, 80) float32 in [−4, 4]; spectra are centred, the sound is padded with
+    silence.
+    """
     emphasised = samples.astype(np.float32, copy=True)
     emphasised[1:] -= np.float32(EMPHASIS) * samples[:-1]
     padded = np.pad(emphasised, WINDOW // 2)
@@ -40,15 +42,17 @@ def mel_spectrogram(samples: Array) -> Array:
 
 
 def mel_windows(mel: Array, rate: float, first: int, last: int) -> Array:
-    """The windows (T, 80, 16) of frames ``first`` to before ``last`` at ``rate`` a second; beyond its ends the spectrogram is held."""
-    starts = ((np.arange(first, last) - AHEAD) * (RATE / HOP) / rate).astype(int)  # toward zero, as it is published
+    """Returns the windows (T, 80, 16) of frames ``first`` to ``last`` − 1 at ``rate`` per second; the spectrogram's ends
+    repeat."""
+    starts = ((np.arange(first, last) - AHEAD) * (RATE / HOP) / rate).astype(int)  # truncated toward zero, as published
     rows = np.clip(starts[:, None] + np.arange(STEPS), 0, len(mel) - 1)
     return np.ascontiguousarray(mel[rows].transpose(0, 2, 1))
 
 
 @functools.lru_cache(maxsize=1)
 def _filters() -> Array:
-    """(80, 401): triangles between neighbouring centres, each of the same area (Slaney 1998, Auditory Toolbox)."""
+    """Returns the filter bank (80, 401): triangles between neighbouring centres, of equal area (Slaney 1998, Auditory
+    Toolbox)."""
     centres = _hertz(np.linspace(_mel(np.array(LOWEST)), _mel(np.array(HIGHEST)), BANDS + 2))
     frequencies = np.fft.rfftfreq(WINDOW, 1 / RATE)
     rising = (frequencies - centres[:-2, None]) / np.diff(centres)[:-1, None]
@@ -57,7 +61,7 @@ def _filters() -> Array:
 
 
 def _mel(hertz: Array) -> Array:
-    """Slaney's scale: even up to 1000 Hz, then by ratios."""
+    """Converts to Slaney's scale: linear up to 1000 Hz, then logarithmic."""
     return np.asarray(np.where(hertz < 1000, hertz * 3 / 200, 15 + 27 * np.log(np.maximum(hertz, 1000) / 1000) / np.log(6.4)))
 
 

@@ -1,6 +1,6 @@
-"""Speech by a network whose weights the user has: SadTalker's (``basel/speaking.py``) or LAM-A2E (``arkit_network.py``).
+"""Speech by a network with the user's own weights: SadTalker (``basel/speaking.py``) or LAM-A2E (``arkit_network.py``).
 
-What it does not tell is as without it: lids shut at pauses, and with LAM-A2E the head turns a little with each phrase.
+Channels that it does not predict are as without it: blinks at pauses, and with LAM-A2E head turns by phrase.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from .sound import RATE
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
 KNOWN = "SadTalker's checkpoints (a folder, or SadTalker_V0.0.2_256.safetensors) or wav2arkit_cpu.onnx of LAM-A2E"
-ORIGIN = {"format": "coefficients", "neutral": "auto"}  # of Basel expressions: what is rest is not known of them
+ORIGIN = {"format": "coefficients", "neutral": "auto"}  # of Basel expressions, whose rest is unknown
 FACE = "BFM09_model_info.mat"
 UNSHOWN = f"its expressions are the Basel face's: only the engine Released shows them; with {FACE} beside the weights every engine does"
 
 
 def network_steps(samples: Array, pieces: list[tuple[int, int]], reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:
-    """The motion of a face that says ``samples`` (N,), of which ``pieces`` are speech, begin and end in 10 ms: None in between, it last.
+    """Yields None in between, then the motion of a face that speaks ``samples`` (N,); ``pieces`` are speech intervals in steps of
+    10 ms.
 
-    Raises :class:`InvalidInput` for another file than :data:`KNOWN`, and :class:`NotInstalled`.
+    Raises :class:`InvalidInput` for files other than :data:`KNOWN`, and :class:`NotInstalled`.
     """
     path = Path(reading.speech_model)
     if not path.exists():
@@ -64,7 +65,7 @@ def _by_arkit(path: Path, samples: Array, spoken: list[Phone], reading: ReadingS
     shapes = np.concatenate(parts)
     time = np.arange(len(shapes)) / ARKIT_RATE
     beside, angles = accent_motion(spoken, [], time - reading.delay, reading.accents)
-    shapes = _later(shapes, time, reading.delay)
+    shapes = _delayed(shapes, time, reading.delay)
     quaternions = matrix_to_quaternion(head_angles_to_matrix(angles))
     yield MotionClip.at_rest(time).but(blendshapes=np.maximum(shapes, beside), head_quat=quaternions)
 
@@ -86,10 +87,10 @@ def _by_basel(path: Path, samples: Array, spoken: list[Phone], reading: ReadingS
         done += len(part)
         progress("hearing", done, count)
         yield None
-    expression = _later(np.concatenate(parts), time, reading.delay)
+    expression = _delayed(np.concatenate(parts), time, reading.delay)
     angles = np.zeros((count, 3))
     if reading.accents:
-        angles = reading.accents * _later(networks.poses(windows, count), time, reading.delay)
+        angles = reading.accents * _delayed(networks.poses(windows, count), time, reading.delay)
     head = Rotation.from_euler("ZYX", angles[:, ::-1]).as_matrix()
     clip = MotionClip.at_rest(time).but(head_quat=matrix_to_quaternion(head), expression_bfm=expression)
     face = _face_beside(path)
@@ -109,13 +110,13 @@ def _by_basel(path: Path, samples: Array, spoken: list[Phone], reading: ReadingS
 
 
 def _face_beside(path: Path) -> Path | None:
-    """The Basel face that was put beside the weights, or below them as SadTalker's own folder has it."""
+    """Returns the Basel face beside the weights, or below them as in SadTalker's folder, or None."""
     folder = path if path.is_dir() else path.parent
     return next(iter(sorted(folder.rglob(FACE) if path.is_dir() else folder.glob(FACE))), None)
 
 
-def _later(values: Array, time: Array, delay: float) -> Array:
-    """``values`` (T, n) that come ``delay`` seconds later, held at both ends."""
+def _delayed(values: Array, time: Array, delay: float) -> Array:
+    """Delays ``values`` (T, n) by ``delay`` seconds, repeating both ends."""
     if delay == 0:
         return values
     return np.stack([np.interp(time - delay, time, column) for column in values.T], axis=1)
