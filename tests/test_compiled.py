@@ -19,16 +19,17 @@ from mimaface.data.camcorder import Camcorder
 from mimaface.data.people import random_person
 from mimaface.data.studio import random_studio
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.geometry import interpolation, rasterise
-from mimaface.reprojection import kernels, photograph, references
+from mimaface.geometry import distances, interpolation, rasterise
+from mimaface.reprojection import kernels, photograph, references, reprojector, stillness
 from mimaface.reprojection.reprojector import Reprojector
 
 ELSEWHERE = {  # beside slow twins that are written otherwise: geometry/test_rasterise.py, reprojection/test_kernels.py
-    rasterise._rasterise, rasterise._weights, rasterise._normal_sums, kernels.lift, kernels.compose,
+    rasterise._rasterise, rasterise._weights, rasterise._normal_sums, kernels.lift, kernels.between, kernels.compose,
 }  # fmt: skip
 ENTRIES = (  # where what Python calls is looked up; the other kernels are called by these
     (photograph, "texture"), (rasterise, "_interpolate"), (camcorder, "shade"), (camcorder, "develop"), (people, "fractal_noise"),
-    (interpolation, "_enlarged"), (references, "mix_in"),
+    (interpolation, "_enlarged"), (references, "mix_in"), (distances, "squared_depth"),
+    (reprojector, "hindmost"), (stillness, "spread"), (stillness, "blend_still"),
 )  # fmt: skip
 
 

@@ -22,8 +22,6 @@ def test_a_lifted_picture_is_the_picture_at_each_place(seed):
     """Also at places beyond its border."""
     random = np.random.default_rng(seed)
     picture = random.integers(0, 256, (20, 30, 3), np.uint8)
-    opacity = random.uniform(size=(20, 30)).astype(np.float32)
-    times = np.dstack([picture * opacity[..., None], opacity])
     points = np.column_stack([random.uniform(-4, 28, (12, 2)), random.uniform(0.5, 2, 12)])
     triangles = random.permutation(12).reshape(4, 3)
     raster = rasterise(points, triangles, 24, 24)
@@ -31,7 +29,11 @@ def test_a_lifted_picture_is_the_picture_at_each_place(seed):
     places = np.column_stack([random.uniform(-3, 33, 12) * depth, random.uniform(-3, 23, 12) * depth, depth]).astype(np.float32)
     kept = random.uniform(size=12).astype(np.float32)
     shows = np.array([True, True, seed == 0, True])
-    found, share = lift(picture, opacity, raster.triangle, raster.barycentric, triangles, places, kept, shows)
+    first, second = random.uniform(size=(2, 20, 30)).astype(np.float32)
+    way = np.float32(0.3 * seed)
+    opacity = first + way * (second - first)
+    times = np.dstack([picture * opacity[..., None], opacity])
+    found, share = lift(picture, (first, second, way), raster.triangle, raster.barycentric, triangles, places, kept, shows)
     covered = (raster.triangle >= 0) & shows[raster.triangle]
     assert covered.sum() > 20
     assert not found[~covered].any() and not share[~covered].any()
@@ -61,10 +63,15 @@ def test_four_layers_lie_over_each_other(seed):
         head[:2], head[:, :3], head[7:] = 0, 0, 0
     sheet[..., :3] *= sheet[..., 3:]
     invented, kept = random.uniform(size=(2, 9, 11)).astype(np.float32)
-    picture, origin = hindmost(photograph, filled, invented)
+    picture, origin = np.zeros((2, 9, 11, 3), np.uint8)
+    hindmost(picture, origin, photograph, filled, invented)
     behind = over(photograph.astype(np.float32), filled, invented)
     cover = np.zeros((9, 11), np.float32)
     compose(photograph, filled, invented, shell[2:7, 3:], sheet, kept, front[2:7, 3:], 2, 3, picture, origin, cover)
+    alone, nothing = np.zeros_like(picture), np.zeros((0, 0, 3), np.uint8)  # neither provenance nor cover
+    hindmost(alone, nothing, photograph, filled, invented)
+    compose(photograph, filled, invented, shell[2:7, 3:], sheet, kept, front[2:7, 3:], 2, 3, alone, nothing, nothing[..., 0].astype(np.float32))
+    assert np.array_equal(alone, picture)
     share = 1 - shell[..., 3] * (1 - kept)
     own = np.divide(sheet[..., :3], sheet[..., 3:], out=np.zeros_like(sheet[..., :3]), where=sheet[..., 3:] > 0)
     expected = over(over(over(behind, shell[..., :3], shell[..., 3]), own, share * sheet[..., 3]), front[..., :3], front[..., 3])

@@ -122,7 +122,7 @@ def test_a_person_and_a_background_make_the_photograph():
     person = np.stack([180 + 20 * np.sin(x / 9), 120 + 0 * x, 90 + 10 * np.cos(y / 7)], -1)
     background = np.stack([30 + 0.2 * x, 60 + 0 * x, 140 - 0.3 * y], -1)
     image = np.rint(matte[..., None] * person + (1 - matte[..., None]) * background).astype(np.uint8)
-    colours, behind = person_colours(image, matte), background_behind(image, matte, 0.0)
+    colours, behind = person_colours(image, matte), background_behind(image, matte, 0.0)(slice(0, 96))
     again = matte[..., None] * colours + (1 - matte[..., None]) * behind
     assert np.abs(again - image)[matte > 0].mean() < 1.5
     assert np.abs(colours - person)[matte > 0.5].mean() < 4
@@ -135,7 +135,7 @@ def test_the_background_stays_when_the_head_turns(each_portrait):
     left, top, right, bottom = renderer.view
     part = renderer._part
     away = np.zeros(renderer.image.shape[:2], bool)
-    still = renderer._sheet.cut(0.0).invented[top:bottom, left:right] == 0
+    still = renderer._sheet.fixed.invented[top:bottom, left:right] == 0
     away[part] = still & (renderer.projection.matte[top:bottom, left:right] == 0)
     assert away.mean() > 0.15
     pictures = [renderer.render(pose) for pose in poses]
@@ -157,7 +157,7 @@ def test_what_shows_nothing_is_left_out_and_nobody_sees_it(portrait, framing, mo
     """Beside the whole sheet, drawn all over the picture, however far the head is turned: to a level, for they count as moving."""
     poses = poses_for(portrait.fit, motion_of({"angles": (25, -8, 10), "jawOpen": 0.7}, {"angles": (-30, 12, 0)}, {"angles": (0.3, 0, 0)}))
     renderer = Reprojector(portrait, 192, framing)
-    assert len(renderer._sheet.cut(0.0).shown) < 0.8 * renderer._sheet.knots[..., 0].size
+    assert len(renderer._sheet.fixed.shown) < 0.8 * renderer._sheet.knots[..., 0].size
 
     def keep_all(sheet, opacity, moves):
         return sheet._triangles, np.ones(len(sheet._triangles), bool), np.unique(sheet._triangles)

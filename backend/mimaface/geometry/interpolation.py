@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from .strips import row_strips
 
 Array = NDArray[Any]
 
@@ -52,44 +55,63 @@ def fill_holes(image: Array, known: Array) -> Array:
 
     image (H, W, C) → (H, W, C) float32; known pixels are unchanged.
     """
-    values = image.astype(np.float32) * known[..., None]
-    weights = known.astype(np.float32)
-    if min(weights.shape) <= 1 or known.all():
-        return np.where(known[..., None], values, values.sum((0, 1)) / max(float(weights.sum()), 1.0)).astype(np.float32)
-    height, width = weights.shape
-    padded = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)))
-    padded_weights = np.pad(weights, ((0, height % 2), (0, width % 2)))
-    shape = (padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-    total = padded_weights.reshape(shape).sum((1, 3))
-    coarse = padded.reshape(*shape, -1).sum((1, 3)) / np.maximum(total, 1e-6)[..., None]
-    filled = fill_holes(coarse, total > 0)
-    return np.asarray(_enlarged(filled, values, known))
+    return filling(image, known)(slice(0, len(known)))
+
+
+def filling(image: Array, known: Array) -> Callable[[slice], Array]:
+    """A function that gives some rows (h, W, C) of :func:`fill_holes`."""
+    if known.all():
+        return lambda rows: np.asarray(image[rows], np.float32)
+    if min(known.shape) <= 1:
+        mean = (image.astype(np.float32) * known[..., None]).sum((0, 1)) / max(float(known.sum()), 1.0)
+        return lambda rows: np.where(known[rows, :, None], image[rows], mean).astype(np.float32)
+    coarse, some = _halved(image, known)
+    filled = fill_holes(coarse, some)
+    return lambda rows: np.asarray(_enlarged(filled, image, known, rows.start, rows.stop))
+
+
+def _halved(image: Array, known: Array) -> tuple[Array, Array]:
+    """``image`` (H, W, C) at half its size (⌈H/2⌉, ⌈W/2⌉, C) float32: means of what is ``known`` (H, W); and where there is some (⌈H/2⌉, ⌈W/2⌉)."""
+    height, width, channels = image.shape
+    coarse = np.empty(((height + 1) // 2, (width + 1) // 2, channels), np.float32)
+    some = np.empty(coarse.shape[:2], bool)
+    for rows in row_strips(height):
+        border = (0, (rows.stop - rows.start) % 2), (0, width % 2)
+        weights = np.pad(known[rows].astype(np.float32), border)
+        values = np.pad(image[rows] * known[rows, :, None].astype(np.float32), (*border, (0, 0)))
+        shape = (weights.shape[0] // 2, 2, weights.shape[1] // 2, 2)
+        total, half = weights.reshape(shape).sum((1, 3)), np.s_[rows.start // 2 : (rows.stop + 1) // 2]
+        coarse[half] = values.reshape(*shape, -1).sum((1, 3)) / np.maximum(total, 1e-6)[..., None]
+        some[half] = total > 0
+    return coarse, some
 
 
 @numba.njit(cache=True, nogil=True)
-def _enlarged(coarse: Array, values: Array, known: Array) -> Array:
-    """Returns ``values`` (H, W, C) float32 where ``known`` (H, W), else ``coarse`` (⌈H/2⌉, ⌈W/2⌉, C) at twice its size, blurred
-    by the binomial kernel of three except at the border.
+def _enlarged(coarse: Array, image: Array, known: Array, start: int, stop: int) -> Array:
+    """Returns rows from ``start`` to before ``stop`` (h, W, C) float32 of ``image`` (H, W, C) where ``known`` (H, W), else of ``coarse``
+    (⌈H/2⌉, ⌈W/2⌉, C) at twice its size, blurred by the binomial kernel of three except at the border.
     """
-    height, width, channels = values.shape
-    result = np.empty_like(values)
+    height, width, channels = image.shape
+    result = np.empty((stop - start, width, channels), np.float32)
     two, four, sixteen = np.float32(2), np.float32(4), np.float32(16)
-    for y in range(height):
+    for y in range(start, stop):
+        row = y - start
         for x in range(width):
             if known[y, x]:
-                result[y, x] = values[y, x]
+                for c in range(channels):
+                    result[row, x, c] = image[y, x, c]
                 continue
             above, here, below = max(y - 1, 0) // 2, y // 2, (y + 1) // 2
             left, centre, right = max(x - 1, 0) // 2, x // 2, (x + 1) // 2
             inside = 0 < y < height - 1 and 0 < x < width - 1
             for c in range(channels):
                 if not inside:
-                    result[y, x, c] = coarse[here, centre, c]
+                    result[row, x, c] = coarse[here, centre, c]
                     continue
                 cross = coarse[above, centre, c] + coarse[below, centre, c] + coarse[here, left, c] + coarse[here, right, c]
                 total = four * coarse[here, centre, c] + two * cross
                 total = total + coarse[above, left, c] + coarse[below, right, c]
-                result[y, x, c] = (total + coarse[above, right, c] + coarse[below, left, c]) / sixteen
+                result[row, x, c] = (total + coarse[above, right, c] + coarse[below, left, c]) / sixteen
     return result
 
 

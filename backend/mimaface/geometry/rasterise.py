@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from .strips import row_strips
 
 Array = NDArray[Any]
 NEAR = 1e-3  # metres; triangles that reach closer to the camera are dropped
@@ -49,6 +52,16 @@ def rasterise(points: Array, triangles: Array, height: int, width: int, rows: tu
     """
     first, last = rows or (0, height)
     return Raster(*_rasterise(np.ascontiguousarray(points, np.float64), np.ascontiguousarray(triangles, np.int32), first, last, width))
+
+
+def raster_strips(points: Array, triangles: Array, height: int, width: int) -> Iterator[tuple[slice, Raster]]:
+    """:func:`rasterise` some rows at a time, for who needs less of a large picture than all of its raster."""
+    return ((rows, rasterise(points, triangles, height, width, (rows.start, rows.stop))) for rows in row_strips(height))
+
+
+def covered_by(points: Array, triangles: Array, height: int, width: int) -> Array:
+    """(H, W) bool: where :func:`rasterise` sees some triangle."""
+    return np.concatenate([raster.covered for _, raster in raster_strips(points, triangles, height, width)])
 
 
 def rasterise_reference(points: Array, triangles: Array, height: int, width: int) -> Raster:

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
+from scipy.ndimage import binary_fill_holes, label
 
+from mimaface.geometry.distances import further_inside
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.strips import row_strips
 
 from . import tuning
-from .matte import STRIP, PersonSegmenter
+from .matte import PersonSegmenter
 
 Array = NDArray[Any]
+Backdrop: TypeAlias = Callable[[slice], Array] | float
 
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
     """still (H, W) float32: opacity of the photograph; under (2, h, w) float32: opacity of the rendered part behind the moving person, without
     and with its shoulders;
-    backdrop (H, W, 3), or one level for all pixels: colours behind transparent pixels.
+    backdrop: rows → colours (h, W, 3) behind transparent pixels, or one level for all of them.
     """
 
     still: Array
     under: Array
-    backdrop: Array | float
+    backdrop: Backdrop
 
     @classmethod
     def of(
-        cls, still: Array, beyond: Array | float, backdrop: Array | float, part: tuple[slice, slice], cuts: list[tuple[Array, Array]]
+        cls, still: Array, beyond: Array | float, backdrop: Backdrop, part: tuple[slice, slice], cuts: list[tuple[Array, Array]]
     ) -> Cutout:
         """``beyond`` (h, w): opacity of the photograph behind the person; cuts: inside and invented (h, w) of :class:`Cut`, of both."""
         under = []
@@ -54,10 +58,9 @@ class Cutout:
     def straight(self, picture: Array) -> Array:
         """A frame (H, W, 4) uint8 with straight alpha: its colours without the backdrop."""
         result = picture.copy()
-        for row in range(0, len(picture), STRIP):
-            rows = np.s_[row : row + STRIP]
+        for rows in row_strips(len(picture)):
             alpha = picture[rows, :, 3:] / np.float32(255)
-            behind = self.backdrop if isinstance(self.backdrop, float) else self.backdrop[rows]
+            behind = self.backdrop if isinstance(self.backdrop, float) else self.backdrop(rows)
             colours = (picture[rows, :, :3] - (1 - alpha) * behind) / np.maximum(alpha, 1 / 255)
             result[rows, :, :3] = np.rint(np.clip(np.where(alpha > 0, colours, 0), 0, 255)).astype(np.uint8)
         return result
@@ -86,5 +89,5 @@ def whole_person(image: Array, matte: Array) -> Array:
     if count > 1:
         mine = np.bincount(people[near][matte[near] > 0.5], minlength=count + 1)[1:].argmax() + 1
         result[(people > 0) & (people != mine)] = 0
-    inside = distance_transform_edt(binary_fill_holes(result > 0.5)) > tuning.SURE_PERSON * max(image.shape[:2])
-    return np.where(inside, np.float32(1), result)
+    result[further_inside(binary_fill_holes(result > 0.5), tuning.SURE_PERSON * max(image.shape[:2]))] = 1
+    return result

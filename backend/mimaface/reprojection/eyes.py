@@ -15,7 +15,7 @@ from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from . import tuning
-from .kernels import EYE, EYE_REACH, LID_BINS, LID_SPAN
+from .kernels import EYE, EYE_REACH, LID_BINS, LID_SPAN, MARGIN_UNIT
 
 Array = NDArray[Any]
 EYE_SIDE = 128  # pixels of an eye picture
@@ -67,11 +67,11 @@ def lash_colour(seen: Array, trust: Array, skin: Array) -> Array:
     return np.asarray(np.clip(dark, low * skin, high * skin))
 
 
-def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, margin: Array, light: Array, skin: Array) -> Array:
+def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, margins: Array, light: Array, skin: Array) -> Array:
     """Both eyes, unrolled around the pupil: (2, S, S, 3), angle from the pupil as distance from the middle, up is up.
 
     Visible pixels of the iris stay; a hidden pixel has the colour of its mirror pixel and of its ring. The white is one colour.
-    skin (3,): mean colour of the face; light (3,): colour of a white surface.
+    margins (H, W) int8: of eyes, see ``projection.margins``; skin (3,): mean colour of the face; light (3,): colour of a white surface.
     """
     head = Head.load()
     centres = head.eye_centres_for(fit.identity) @ fit.rotation.T + fit.translation
@@ -90,11 +90,12 @@ def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, mar
         column, row = np.floor(place[..., 0]).astype(int), np.floor(place[..., 1]).astype(int)
         inside = (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height) & (facing > tuning.EYEBALL_FACING)
         column, row = np.clip(column, 0, camera.width - 1), np.clip(row, 0, camera.height - 1)
-        seen = inside & (kind[row, column] == EYE) & (margin[row, column] > tuning.OPENING_MARGIN)
+        margin = margins[row, column] / MARGIN_UNIT
+        seen = inside & (kind[row, column] == EYE) & (margin > tuning.OPENING_MARGIN)
         slit = tuning.SLIT * tuning.IRIS_RADIUS * camera.focal / -centres[side][2]
-        seen &= margin[row, column].max(where=seen, initial=0.0) > slit
+        seen &= margin.max(where=seen, initial=0.0) > slit
         pictures[side] = complete_eye(
-            image[row, column].astype(np.float64), np.where(seen, margin[row, column], 0.0),
+            image[row, column].astype(np.float64), np.where(seen, margin, 0.0),
             local, _iris_in_eye(fit, centres[side], side, turn), light, skin,
         )  # fmt: skip
     return pictures

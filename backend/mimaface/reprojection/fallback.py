@@ -45,13 +45,13 @@ def fallback_colours(
     light = light_of(image, head, place, sure)
     face = sure & head.region("face")
     skin = np.median(seen[face], axis=0) if face.any() else tuning.NO_SKIN_LIGHT * light
-    inner, colours = mouth_colours(image, head, source_kind, margin[..., TEETH] / MARGIN_UNIT, light, skin)
+    inner, colours = mouth_colours(image, head, source_kind, margin[..., TEETH], light, skin)
     result[inner] = colours
     if flat:
         result[around_eyes()] = skin
     lids = head.region("lids")
     edge = surface_coordinates()[lids, 0] / (tuning.LASH_WIDTH_DRAWN if flat else tuning.LASH_WIDTH)
-    dark = np.zeros(len(seen)) if flat else darkened(darkest_around(image, place)[row, column], result, skin_triangles) * on_skin
+    dark = np.zeros(len(seen)) if flat else darkened(darkest_around(image, place, row, column), result, skin_triangles) * on_skin
     colour = lash_colour(seen, trust, skin)
     lashes = np.minimum(colour, result[lids])
     result[lids] += np.exp(-(edge**2))[:, None] * (lashes - result[lids])

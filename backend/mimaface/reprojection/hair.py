@@ -15,7 +15,7 @@ from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.geometry.mesh import edges, harmonic_extension
-from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.geometry.rasterise import raster_strips, vertex_normals
 
 from . import tuning
 
@@ -72,9 +72,9 @@ def _hidden_ears(head: Head, place: Array, image: Array) -> Array:
     An ear that is turned away is taken to be as the other one.
     """
     height, width = image.shape[:2]
-    raster = rasterise(place, head.skin_triangles(), height, width)
     row, column = pixels_under(place, height, width)
-    seen = np.abs(place[:, 2] - raster.depth[row, column]) < tuning.HAIR_NEAREST
+    depth = np.concatenate([raster.depth for _, raster in raster_strips(place, head.skin_triangles(), height, width)])
+    seen = np.abs(place[:, 2] - depth[row, column]) < tuning.HAIR_NEAREST
     colour = image[row, column].astype(np.float64)
     ears, face, scalp = (head.region(name) for name in ("ears", "face", "scalp"))
     if not (face & seen).any() or not (scalp & seen).any():

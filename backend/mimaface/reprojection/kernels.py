@@ -18,6 +18,7 @@ from .tuning import KernelTuning
 Array = NDArray[Any]
 Corners: TypeAlias = tuple[int, int, int]
 Shares: TypeAlias = tuple[float, float, float]
+Opacity: TypeAlias = tuple[Array, Array, np.float32]  # from, to (H, W) float32, and how far, 0 to 1
 SKIN, EYE, MOUTH, TEETH = 1, 2, 3, 4
 MARGIN_UNIT = 4.0  # margins are kept in quarters of such a pixel, −32 to 31.75
 TRUST, MIRROR, CALM, OPACITY, SAME, INNER, SHADE, LASH, LASH_AWAY = range(9)  # columns of ``factors``
@@ -213,14 +214,23 @@ def paint_tooth(
     return 1 - min(max((along - tuning.molars) / tuning.molars, 0.0), tuning.molars_dark)
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def between(opacity: Opacity, row: int, column: int) -> Any:
+    """One pixel of an opacity that is some way from one picture to another."""
+    first, second, way = opacity
+    if way == 0:
+        return first[row, column]
+    return first[row, column] + way * (second[row, column] - first[row, column])
+
+
 @numba.njit(cache=True, nogil=True)
 def lift(
-    picture: Array, opacity: Array, found: Array, weights: Array, triangles: Array, places: Array, kept: Array, shows: Array
+    picture: Array, opacity: Opacity, found: Array, weights: Array, triangles: Array, places: Array, kept: Array, shows: Array
 ) -> tuple[Array, Array]:
-    """``picture`` (H, W, 3) uint8 of ``opacity`` (H, W) looked up where a raster says → its colours times opacity, and opacity (h, w, 4) float32,
+    """``picture`` (H, W, 3) uint8 of an ``opacity`` looked up where a raster says → its colours times opacity, and opacity (h, w, 4) float32,
     and ``kept`` there (h, w); both are 0 where it says nothing or a triangle that shows nothing of the picture.
 
-    places (V, 3) hold u·z, v·z, z; kept (V,); shows (N,) bool.
+    opacity: two (H, W) float32, and how far it is from the first to the second; places (V, 3) hold u·z, v·z, z; kept (V,); shows (N,) bool.
     """
     height, width = found.shape
     rows, columns = picture.shape[0] - 1, picture.shape[1] - 1
@@ -237,8 +247,8 @@ def lift(
             left, top = int(u), int(v)
             right, bottom = min(left + 1, columns), min(top + 1, rows)
             fx, fy = np.float32(u - left), np.float32(v - top)
-            a, b = (1 - fx) * (1 - fy) * opacity[top, left], fx * (1 - fy) * opacity[top, right]
-            c, d = (1 - fx) * fy * opacity[bottom, left], fx * fy * opacity[bottom, right]
+            a, b = (1 - fx) * (1 - fy) * between(opacity, top, left), fx * (1 - fy) * between(opacity, top, right)
+            c, d = (1 - fx) * fy * between(opacity, bottom, left), fx * fy * between(opacity, bottom, right)
             for channel in range(3):
                 above = a * np.float32(picture[top, left, channel]) + b * np.float32(picture[top, right, channel])
                 below = c * np.float32(picture[bottom, left, channel]) + d * np.float32(picture[bottom, right, channel])
@@ -254,9 +264,11 @@ def compose(  # house: compiled, so it takes the arrays of layers one by one
     picture: Array, provenance: Array, cover: Array,
 ) -> None:  # fmt: skip
     """Four layers become picture and provenance (h, w, 3) uint8, and how much of the hindmost is covered (h, w) float32, in place: where
-    only the hindmost shows, they stay as they are. From the back the layers are the ``photograph`` (h, w, 3) uint8, of which ``invented``
-    (h, w) gives way to what is ``behind`` (h, w, 3) uint8; ``shell`` (i, j, 5); ``sheet`` (h, w, 4); and ``over`` (i, j, 4 or more).
-    Shell and over are nothing but at i rows and j columns from ``row`` and ``column`` on.
+    only the hindmost shows, they stay as they are. Provenance and cover are left out where they have no pixels.
+
+    From the back the layers are the ``photograph`` (h, w, 3) uint8, of which ``invented`` (h, w) gives way to what is ``behind`` (h, w, 3)
+    uint8; ``shell`` (i, j, 5); ``sheet`` (h, w, 4); and ``over`` (i, j, 4 or more). Shell and over are nothing but at i rows and j columns
+    from ``row`` and ``column`` on.
 
     Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
     shows where the shell is below it. The provenance says how much of a pixel is the photographed person, how much is shown by no
@@ -271,7 +283,10 @@ def compose(  # house: compiled, so it takes the arrays of layers one by one
                 if sheet[y, x, 3] == 0:
                     continue
                 if sheet[y, x, 3] == 1:  # the same as below, sooner
-                    cover[y, x], provenance[y, x, 0], provenance[y, x, 1], provenance[y, x, 2] = 1, 255, 0, 0
+                    if cover.size:
+                        cover[y, x] = 1
+                    if provenance.size:
+                        provenance[y, x, 0], provenance[y, x, 1], provenance[y, x, 2] = 255, 0, 0
                     for channel in range(3):
                         picture[y, x, channel] = np.uint8(min(max(sheet[y, x, channel], 0.0), 255.0) + 0.5)
                     continue
@@ -279,12 +294,14 @@ def compose(  # house: compiled, so it takes the arrays of layers one by one
             below, top = (shell[i, j, 3], over[i, j, 3]) if head else (np.float32(0), np.float32(0))
             share = 1 - below * (1 - kept[y, x])
             through = (1 - top) * (1 - share * sheet[y, x, 3])
-            cover[y, x] = 1 - through * (1 - below)
-            unseen = through * (below * shell[i, j, 4] + (1 - below) * invented[y, x])
-            rest = through * (1 - below) * (1 - invented[y, x])
-            provenance[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
-            provenance[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
-            provenance[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
+            if cover.size:
+                cover[y, x] = 1 - through * (1 - below)
+            if provenance.size:
+                unseen = through * (below * shell[i, j, 4] + (1 - below) * invented[y, x])
+                rest = through * (1 - below) * (1 - invented[y, x])
+                provenance[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
+                provenance[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
+                provenance[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
             for channel in range(3):
                 value = np.float32(photograph[y, x, channel])
                 value += invented[y, x] * (np.float32(behind[y, x, channel]) - value)
@@ -294,10 +311,20 @@ def compose(  # house: compiled, so it takes the arrays of layers one by one
                 picture[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
 
 
-def hindmost(photograph: Array, behind: Array, invented: Array) -> tuple[Array, Array]:
-    """Picture and provenance (h, w, 3) uint8 as :func:`compose` would have them without any layer before the hindmost."""
-    exact = invented.astype(np.float64)
-    rounded = [np.zeros(invented.shape, np.uint8), *((255 * share + 0.5).astype(np.uint8) for share in (exact, 1 - exact))]
-    shown = photograph.astype(np.float32)
-    shown += invented[..., None] * (behind - shown)
-    return (shown + np.float32(0.5)).astype(np.uint8), np.stack(rounded, axis=-1)
+@numba.njit(cache=True, nogil=True)
+def hindmost(picture: Array, provenance: Array, photograph: Array, behind: Array, invented: Array) -> None:
+    """Picture and provenance (h, w, 3) uint8 as :func:`compose` would have them without any layer before the hindmost, in place; the
+    provenance is left out where it has no pixels."""
+    height, width = invented.shape
+    for y in range(height):
+        for x in range(width):
+            share = invented[y, x]
+            for channel in range(3):
+                value = np.float32(photograph[y, x, channel])
+                value += share * (np.float32(behind[y, x, channel]) - value)
+                picture[y, x, channel] = np.uint8(value + np.float32(0.5))
+            if provenance.size:
+                exact = np.float64(share)
+                provenance[y, x, 0] = 0
+                provenance[y, x, 1] = np.uint8(255 * exact + 0.5)
+                provenance[y, x, 2] = np.uint8(255 * (1 - exact) + 0.5)

@@ -110,12 +110,13 @@ def lid_skin(seen: Array, sure: Array) -> Array:
     return result
 
 
-def darkest_around(image: Array, place: Array) -> Array:
-    """(H, W) brightness of the darkest pixel near each of ``image`` (H, W, 3), of a head whose vertices are at ``place`` (V, 3): lashes are thin."""
+def darkest_around(image: Array, place: Array, row: Array, column: Array) -> Array:
+    """(V,) brightness of the darkest pixel of ``image`` (H, W, 3) near those at ``row`` and ``column`` (V,), of a head whose vertices are at
+    ``place`` (V, 3): lashes are thin."""
     head = Head.load()
     apart = float(np.linalg.norm(np.diff([place[head.vertices_of(name), :2].mean(0) for name in ("eye_left", "eye_right")], axis=0)))
     size = 1 + 2 * round(tuning.LASH_SPREAD * apart)
-    return np.asarray(minimum_filter(image.mean(2), size))
+    return np.asarray(minimum_filter(image.sum(2, dtype=np.uint16), size)[row, column] / image.shape[2])
 
 
 def darkened(seen: Array, clean: Array, triangles: Array) -> Array:

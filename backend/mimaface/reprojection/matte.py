@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, label, uniform_filter
+from scipy.ndimage import binary_fill_holes, label, uniform_filter
 
 from mimaface.face.head import ASSETS
 from mimaface.face.networks import open_network, run_network
-from mimaface.geometry.interpolation import fill_holes, smoothstep
+from mimaface.geometry.distances import further_inside, squared_depth
+from mimaface.geometry.interpolation import filling, smoothstep
+from mimaface.geometry.strips import row_strips, with_around
 
 from . import tuning
 
 Array = NDArray[Any]
-STRIP = 256  # rows at a time, for memory
 SIDE = 256  # pixels a side that the network sees
 
 
@@ -66,9 +68,11 @@ def person_matte(image: Array, face: Array) -> Array:
         matte = body[wide]
     people, count = label(matte > 0.5)
     mine = np.bincount(people[face[wide]], minlength=count + 1)[1:].argmax() + 1
-    nearest = people[tuple(distance_transform_edt(people == 0, return_distances=False, return_indices=True))]
+    if count > 1:
+        others = squared_depth((people == 0) | (people == mine))
+        matte[squared_depth(people != mine) > others] = 0
     result = np.zeros(face.shape, np.float32)
-    result[wide] = np.where(nearest == mine, matte, 0.0)
+    result[wide] = matte
     return result
 
 
@@ -79,11 +83,16 @@ def _found(part: Array) -> Array:
 
 def _outline(part: Array, found: Array, face: Array) -> Array:
     """The matte (h, w) of all people in a ``part`` (h, w, 3) of the picture, where the network has ``found`` (h, w) them; ``face`` (h, w)."""
-    width = part.shape[1]
-    matte = np.maximum(_guided(part.mean(-1, dtype=np.float32) / 255, found, max(width // SIDE, 1)), face)
-    whole = binary_fill_holes(matte > 0.5)
-    matte = np.where(distance_transform_edt(whole) > tuning.SURE_PERSON * width, 1.0, matte)
-    return smoothstep(tuning.EDGE_LOW, tuning.EDGE_HIGH, matte)
+    height, width = found.shape
+    matte, reach = np.empty(found.shape, np.float32), max(width // SIDE, 1)
+    for rows in row_strips(height):
+        near, inner = with_around(rows, 2 * reach, height)  # means of means
+        guided = _guided(part[near].mean(-1, dtype=np.float32) / 255, found[near], reach)
+        matte[rows] = np.maximum(guided[inner], face[rows])
+    matte[further_inside(binary_fill_holes(matte > 0.5), tuning.SURE_PERSON * width)] = 1
+    for rows in row_strips(height):
+        matte[rows] = smoothstep(tuning.EDGE_LOW, tuning.EDGE_HIGH, matte[rows])
+    return matte
 
 
 def _inwards(window: tuple[slice, slice], shape: tuple[int, ...]) -> Array:
@@ -121,28 +130,27 @@ def _guided(guide: Array, values: Array, reach: int) -> Array:
 
 
 def person_colours(image: Array, matte: Array) -> Array:
-    """Colours of the person alone, extended beyond its outline: (H, W, 3) float32, 0 to 255.
+    """Colours of the person alone, extended beyond its outline: (H, W, 3) uint8.
 
     image (H, W, 3) uint8 is this over a background, by ``matte`` (H, W).
     """
-    inside = distance_transform_edt(matte > tuning.OPAQUE)
-    deep = inside > tuning.TINGED_BAND * max(image.shape[:2])
-    spread = fill_holes(image, deep if deep.any() else matte > tuning.OPAQUE)
-    behind = fill_holes(image, matte < tuning.CLEAR)
-    for top in range(0, len(image), STRIP):
-        rows = slice(top, top + STRIP)
+    deep = further_inside(matte > tuning.OPAQUE, tuning.TINGED_BAND * max(image.shape[:2]))
+    filled = filling(image, deep if deep.any() else matte > tuning.OPAQUE), filling(image, matte < tuning.CLEAR)
+    result = np.empty_like(image)
+    for rows in row_strips(len(image)):
         picture, share = image[rows].astype(np.float32), matte[rows, :, None]
-        solved = np.clip((picture - (1 - share) * behind[rows]) / np.maximum(share, tuning.FAINT), 0, 255)
-        difference = np.clip(solved - spread[rows], -tuning.TINGED_DIFFERENCE, tuning.TINGED_DIFFERENCE)
-        near = spread[rows] + np.where(share > tuning.FAINT, difference, 0)
-        spread[rows] = np.where(deep[rows, :, None], picture, near)
-    return spread
+        spread, behind = (each(rows) for each in filled)
+        solved = np.clip((picture - (1 - share) * behind) / np.maximum(share, tuning.FAINT), 0, 255)
+        difference = np.clip(solved - spread, -tuning.TINGED_DIFFERENCE, tuning.TINGED_DIFFERENCE)
+        near = spread + np.where(share > tuning.FAINT, difference, 0)
+        result[rows] = np.clip(np.where(deep[rows, :, None], picture, near), 0, 255)
+    return result
 
 
-def background_behind(image: Array, matte: Array, reach: float) -> Array:
-    """The picture (H, W, 3) float32, 0 to 255, without the person: filled from pixels that are at least ``reach`` pixels away from the
-    person, or from the left, right and top border of a picture without any."""
-    known = distance_transform_edt(matte <= tuning.CLEAR) > reach
+def background_behind(image: Array, matte: Array, reach: float) -> Callable[[slice], Array]:
+    """A function that gives rows (h, W, 3) float32, 0 to 255, of the picture without the person: filled from pixels that are at least ``reach``
+    pixels away from the person, or from the left, right and top border of a picture without any."""
+    known = further_inside(matte <= tuning.CLEAR, reach)
     if not known.any():
         known[0], known[:, [0, -1]] = True, True
-    return fill_holes(image, known)
+    return filling(image, known)

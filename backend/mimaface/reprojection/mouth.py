@@ -13,15 +13,16 @@ from mimaface.geometry.interpolation import fill_holes, smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from . import tuning
-from .kernels import TEETH
+from .kernels import MARGIN_UNIT, TEETH
 
 Array = NDArray[Any]
 SMILES = BLENDSHAPE_INDEX["mouthSmileLeft"], BLENDSHAPE_INDEX["mouthSmileRight"]
 
 
 def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array, skin_colour: Array) -> tuple[Array, Array]:
-    """Vertices (P,) of teeth, tongue and lining, and their colours (P, 3) before any shadow."""
-    bright = image[(kind == TEETH) & (margin > tuning.OPENING_MARGIN)].astype(np.float64)
+    """Vertices (P,) of teeth, tongue and lining, and their colours (P, 3) before any shadow; margin (H, W) int8: that of teeth, see
+    ``projection.margins``."""
+    bright = image[(kind == TEETH) & (margin > tuning.OPENING_MARGIN * MARGIN_UNIT)].astype(np.float64)
     ivory = tuning.IVORY * light
     ivory += tuning.TEETH_WARM * (skin_colour - ivory)
     if len(bright) >= tuning.TEETH_PIXELS:
@@ -43,8 +44,9 @@ def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: A
 
 
 def continue_mouth(image: Array, margin: Array) -> Array:
-    """``image`` (H, W, 3) uint8, in which the inside of the mouth continues over the lips; margin (H, W): pixels inside the opening."""
-    inside = margin > tuning.OPENING_MARGIN
+    """``image`` (H, W, 3) uint8, in which the inside of the mouth continues over the lips; margin (H, W) int8: that of the mouth, see
+    ``projection.margins``."""
+    inside = margin > tuning.OPENING_MARGIN * MARGIN_UNIT
     if inside.sum() < tuning.MOUTH_PIXELS:
         return image
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))

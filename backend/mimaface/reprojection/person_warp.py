@@ -10,19 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.distances import further_inside, nearest_outside
 from mimaface.geometry.interpolation import smoothstep
-from mimaface.geometry.rasterise import rasterise
+from mimaface.geometry.rasterise import raster_strips, rasterise
+from mimaface.geometry.strips import row_strips
 
 from . import tuning
 from .beyond import Beyond, person_beyond
 from .body import Body
-from .kernels import SKIN, lift
-from .matte import STRIP, background_behind
+from .kernels import SKIN, Opacity, lift
+from .matte import background_behind
 from .projection import Projection
 
 Array = NDArray[Any]
@@ -42,12 +44,31 @@ class Cut(NamedTuple):
     shown: Array
 
 
+class Loosened(NamedTuple):
+    """What moves some ``way``, 0 to 1, from one cut to another, whose triangles are drawn. It is mixed where it is looked at, for a whole
+    picture of it is large."""
+
+    first: Cut
+    second: Cut
+    way: np.float32
+
+    @property
+    def opacity(self) -> Opacity:
+        return self.first.opacity, self.second.opacity, self.way
+
+    def invented(self, part: tuple[slice, slice]) -> Array:
+        """How much (h, w) of a part of the canvas is invented."""
+        first, second = self.first.invented[part], self.second.invented[part]
+        return first if self.way == 0 else np.asarray(first + self.way * (second - first))
+
+
 class PersonWarp:
     """Knots in the head frame, and how far each follows the head, and the shoulders.
 
     On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull, in which the body is.
-    knots (R, C, 2): pixels of the canvas at rest; behind (H, W, 3) uint8: the photograph without the person. There are knots ``beyond``
-    its borders, too, where the person goes on: see :mod:`mimaface.reprojection.beyond`.
+    knots (R, C, 2): pixels of the canvas at rest; behind (H, W, 3) uint8: the photograph without the person; fixed, loose: what moves
+    without and with its shoulders. There are knots ``beyond`` its borders, too, where the person goes on: see
+    :mod:`mimaface.reprojection.beyond`.
     """
 
     def __init__(self, projection: Projection, fit: FittedFace, body: Body, beyond: Beyond) -> None:
@@ -61,11 +82,21 @@ class PersonWarp:
         rows, columns = np.clip(v, 0, whole[1] - 1).astype(int), np.clip(u, 0, whole[0] - 1).astype(int)
         self._step = whole[0] / (u.shape[1] - 1), whole[1] / (u.shape[0] - 1)
         self.knots = np.stack([u, v], axis=-1) - self._corner
-        raster = rasterise(projection.place + np.append(self._corner, 0), projection.triangles, whole[1], whole[0])
+        still = projection.place + np.append(self._corner, 0), projection.triangles, whole[1], whole[0]
         head_width = projection.head_width
-        away, nearest = distance_transform_edt(~raster.covered, return_indices=True)
-        away = away[rows, columns]
-        silhouette = raster.depth[tuple(nearest[:, rows, columns])]
+        covered, on_skin = np.zeros((2, whole[1], whole[0]), bool)
+        for strip, raster in raster_strips(*still):
+            covered[strip] = raster.covered
+            on_skin[strip] = raster.covered & (projection.kind[raster.triangle] == SKIN)
+        *nearest, away = nearest_outside(~covered, rows, columns)
+        *here, off = nearest_outside(~on_skin, rows, columns)
+        silhouette, triangle, weights = np.empty(u.shape, np.float32), np.empty(u.shape, np.int32), np.empty((*u.shape, 3), np.float32)
+        for strip, raster in raster_strips(*still):  # once more: all of it would take several times as much memory as the photograph
+            for found, values, (row, column) in (
+                (silhouette, raster.depth, nearest), (triangle, raster.triangle, here), (weights, raster.barycentric, here)
+            ):  # fmt: skip
+                within = (row >= strip.start) & (row < strip.stop)
+                found[within] = values[row[within] - strip.start, column[within]]
         beside = smoothstep(0.0, tuning.DEPTH_REACH * head_width, away)
         middle = -float(fit.translation[2])
         depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, tuning.DEPTH_SMOOTHING)
@@ -77,24 +108,20 @@ class PersonWarp:
         self._follows = near * smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, below)
         self._follow = self._follows * self._held(size)
         self._carried = body.share(self._flat) * self._held(size)
-        on_skin = raster.covered & (projection.kind[raster.triangle] == SKIN)
-        off, skin = distance_transform_edt(~on_skin, return_indices=True)
-        here = tuple(skin[:, rows, columns])
-        self._corners = projection.triangles[np.maximum(raster.triangle[here], 0)]
-        fade = 1 - smoothstep(0.0, tuning.SKIN_REACH * head_width, off[rows, columns])
-        self._weights = raster.barycentric[here] * fade[..., None]
+        self._corners = projection.triangles[np.maximum(triangle, 0)]
+        fade = 1 - smoothstep(0.0, tuning.SKIN_REACH * head_width, off)
+        self._weights = weights * fade[..., None]
         self._skin = self._around(np.flatnonzero(fade), 1 + round(4 * tuning.EXPRESSION_SMOOTHING))  # as far as smoothing reaches
-        covered = raster.covered
-        del raster, nearest, skin, off, on_skin  # each is larger than the photograph, and the next steps need as much again
         index = np.arange(u.size).reshape(u.shape)
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._triangles = np.concatenate(halves).astype(np.int32)
         self._person, matte = person_beyond(projection, beyond, body.neck(camera), covered)
-        self.behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width).astype(np.uint8)
-        self._fixed = self._loose = self._cut_out(projection, matte, self._follow)
+        behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width)
+        self.behind = np.concatenate([behind(strip).astype(np.uint8) for strip in row_strips(size[1])])
+        self.fixed = self.loose = self._cut_out(projection, matte, self._follow)
         if body.follows > 0:
-            self._loose = self._cut_out(projection, matte, np.maximum(self._follow, self._carried))
+            self.loose = self._cut_out(projection, matte, np.maximum(self._follow, self._carried))
 
     def _held(self, size: Array) -> Array:
         """(R, C) 1 at knots that may move, falling to 0 at those borders of the canvas of ``size`` (2,) beyond which the photograph goes on."""
@@ -104,17 +131,20 @@ class PersonWarp:
 
     def _cut_out(self, projection: Projection, matte: Array, moves: Array) -> Cut:
         """What of the person moves, by its ``matte`` (H', W') on the canvas and beyond and by how far each knot ``moves`` (R, C)."""
-        follow = np.empty(matte.shape, np.float32)
-        for top in range(0, len(matte), STRIP):
-            rows, columns = np.mgrid[top : min(top + STRIP, len(matte)), : matte.shape[1]] + 0.5
-            places = rows / self._step[1], columns / self._step[0]
-            map_coordinates(moves, places, follow[top : top + STRIP], 1, mode="nearest")
-        opacity = (matte * smoothstep(0.0, tuning.CUT_OUT, follow)).astype(np.float32)
+        opacity, follow = np.empty_like(matte), np.empty_like(matte)
+        for strip in row_strips(len(matte)):
+            rows, columns = np.ogrid[strip, : matte.shape[1]]
+            places = np.broadcast_arrays((rows + 0.5) / self._step[1], (columns + 0.5) / self._step[0])
+            map_coordinates(moves, places, follow[strip], 1, mode="nearest")
+            opacity[strip] = matte[strip] * smoothstep(0.0, tuning.CUT_OUT, follow[strip])
         height, width = projection.matte.shape
         canvas = np.s_[self._beyond.top : self._beyond.top + height, self._beyond.left : self._beyond.left + width]
-        leaves = distance_transform_edt(opacity[canvas] <= tuning.CLEAR) <= tuning.HALO * projection.head_width
-        invented = leaves * smoothstep(tuning.CUT_OUT, tuning.LEAVES_BACKGROUND, follow[canvas])
-        return Cut(opacity, opacity[canvas], invented.astype(np.float32), *self._triangles_of(opacity, moves))
+        stays = further_inside(opacity[canvas] <= tuning.CLEAR, tuning.HALO * projection.head_width)
+        invented = np.empty((height, width), np.float32)
+        for strip in row_strips(height):
+            leaves = smoothstep(tuning.CUT_OUT, tuning.LEAVES_BACKGROUND, follow[canvas][strip])
+            invented[strip] = np.where(stays[strip], 0, leaves)
+        return Cut(opacity, opacity[canvas], invented, *self._triangles_of(opacity, moves))
 
     def _triangles_of(self, opacity: Array, moves: Array) -> tuple[Array, Array, Array]:
         """The triangles that show something of ``opacity`` (H', W') and those that could come before one, for they move; which show; their
@@ -129,15 +159,12 @@ class PersonWarp:
         kept = shows | (moves.ravel()[self._triangles] > 0).any(1)
         return self._triangles[kept], shows[kept], np.unique(self._triangles[shows])
 
-    def cut(self, loose: float) -> Cut:
+    def cut(self, loose: float) -> Loosened:
         """What moves where the shoulders are ``loose``, from 0, they are part of the photograph behind the head, to 1, they are cut out of it."""
-        if loose == 0:
-            return self._fixed
-        if loose == 1:
-            return self._loose
-        one, other = self._fixed, self._loose
-        opacity, inside, invented = (a + np.float32(loose) * (b - a) for a, b in zip(one[:3], other[:3]))
-        return Cut(opacity, inside, invented, *other[3:])
+        if loose in (0, 1):
+            cut = self.loose if loose else self.fixed
+            return Loosened(cut, cut, np.float32(0))
+        return Loosened(self.fixed, self.loose, np.float32(loose))
 
     def moved(self, pose: FacePose, change: Array) -> Array:
         """The knots (K, 3) following the head: pixels of the canvas, and metres of depth.
@@ -151,16 +178,16 @@ class PersonWarp:
         depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
         return np.concatenate([self.knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
 
-    def render(self, knots: Array, part: Box, rows: Rows, cut: Cut) -> tuple[Array, Array]:
+    def render(self, knots: Array, part: Box, rows: Rows, cut: Loosened) -> tuple[Array, Array]:
         """The person in ``rows`` of a ``part`` of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
         opacity, and opacity (h, w, 4), and how much of it is to be kept (h, w): less where it is stretched far."""
         return self._lifted(knots, part, rows, cut, 1.0)
 
-    def distance(self, knots: Array, part: tuple[int, int, int, int], cut: Cut) -> Array:
+    def distance(self, knots: Array, part: Box, cut: Loosened) -> Array:
         """Pixels by which what is seen in the ``part`` (left, top, right, bottom) of the canvas has moved to each of its pixels, or away
         from it (h, w), with ``knots`` (K, 3) of :meth:`moved`; 0 beside the person."""
         left, top, right, bottom = part
-        triangles, still = cut.triangles[cut.shows], np.concatenate([self.knots.reshape(-1, 2), knots[:, 2:]], axis=1)
+        triangles, still = cut.second.triangles[cut.second.shows], np.concatenate([self.knots.reshape(-1, 2), knots[:, 2:]], axis=1)
         far = np.linalg.norm(knots[:, :2] - still[:, :2], axis=1)[:, None]
         rasters = [rasterise(place - [left, top, 0], triangles, bottom - top, right - left) for place in (knots, still)]
         return np.maximum(*(raster.interpolate(triangles, far)[..., 0] for raster in rasters))
@@ -177,7 +204,7 @@ class PersonWarp:
         border = np.minimum(self.knots, size - self.knots).min(-1) / min(size)
         wanted = gaussian_filter(share[self._corners].mean(-1), tuning.EXPRESSION_SMOOTHING) * smoothstep(0.0, tuning.WARP_BORDER, border)
         wanted *= smoothstep(*tuning.REFERENCE_FOLLOWS, self._follows)
-        return self._lifted(knots, part, rows, self._fixed, wanted)
+        return self._lifted(knots, part, rows, self.cut(0), wanted)
 
     def _expression(self, change: Array) -> Array:
         """(R, C, 3) metres, camera frame: how far the expression, ``change`` (V, 3), moves the knots."""
@@ -187,20 +214,20 @@ class PersonWarp:
         expression[self._skin] = gaussian_filter(near, smoothing)
         return expression
 
-    def _lifted(self, knots: Array, part: Box, rows: Rows, cut: Cut, wanted: Array | float) -> tuple[Array, Array]:
+    def _lifted(self, knots: Array, part: Box, rows: Rows, cut: Loosened, wanted: Array | float) -> tuple[Array, Array]:
         """Colours times opacity, and opacity (h, w, 4), and ``wanted``, one value or (R, C), where it is not stretched far (h, w)."""
         left, top, right, bottom = part
         points = knots - [left, top, 0]
-        raster = rasterise(points, cut.triangles, bottom - top, right - left, rows)
+        raster = rasterise(points, cut.second.triangles, bottom - top, right - left, rows)
         # weighted by depth, so that the ratio is linear in the picture
         pixels = (self.knots + self._corner).reshape(-1, 2)
         places = np.concatenate([pixels * points[:, 2:], points[:, 2:]], axis=1)
-        kept, some = np.ones(self.knots.shape[:2]), self._around(cut.shown)
+        kept, some = np.ones(self.knots.shape[:2]), self._around(cut.second.shown)
         stretch = self._stretch(knots[:, :2].reshape(self.knots.shape)[some])
         kept[some] = 1 - smoothstep(tuning.STRETCH_LOW, tuning.STRETCH_HIGH, stretch)
         sheet, share = lift(
-            self._person, cut.opacity, raster.triangle, raster.barycentric, cut.triangles, places.astype(np.float32),
-            (wanted * kept).ravel(), cut.shows,
+            self._person, cut.opacity, raster.triangle, raster.barycentric, cut.second.triangles, places.astype(np.float32),
+            (wanted * kept).ravel(), cut.second.shows,
         )  # fmt: skip
         return np.asarray(sheet), np.asarray(share)
 

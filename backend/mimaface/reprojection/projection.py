@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.correction import Correction, correct
 from mimaface.face.drawing import is_flat
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.distances import squared_depth
 from mimaface.geometry.interpolation import pixels_under, smoothstep
-from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.geometry.rasterise import covered_by, raster_strips, vertex_normals
+from mimaface.geometry.strips import row_strips
 
 from . import tuning
 from .cutout import within_alpha
@@ -111,11 +112,13 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     matte = matte if alpha is None else within_alpha(matte, alpha)
     offset = hair_offset(fit, camera, bald, image, matte)
     correction = replace(correction, always=correction.always + offset)
-    person = np.clip(person_colours(image, matte), 0, 255).astype(np.uint8)
+    person = person_colours(image, matte)
     still = (bald + offset) @ fit.rotation.T + fit.translation
     place = camera.project(still)
-    raster = rasterise(place, triangles, camera.height, camera.width)
-    source_kind = np.where(raster.covered, kind[raster.triangle], 0).astype(np.uint8)
+    source_kind, depth = np.empty(matte.shape, np.uint8), np.empty(matte.shape, np.float32)
+    for rows, raster in raster_strips(place, triangles, camera.height, camera.width):
+        source_kind[rows] = np.where(raster.covered, kind[raster.triangle], 0)
+        depth[rows] = raster.depth
     margin = margins(source_kind, float(np.ptp(place[:, 0])))
     normals = vertex_normals(still, triangles)
     view = -still / np.linalg.norm(still, axis=1, keepdims=True)
@@ -125,14 +128,14 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     trust[eyes] = smoothstep(*tuning.EYE_FACING, facing[eyes])
     mouth = np.unique(triangles[(kind == MOUTH) | (kind == TEETH)])
     trust[mouth] = np.where(head.region("lips")[mouth], trust[mouth], 1.0)
-    seen = trust * _visibility(place, raster.depth)
+    seen = trust * _visibility(place, depth)
     neutral = head.vertices
     low = neutral[:, 1] + tuning.NECK_SLOPE * np.maximum(neutral[:, 2], 0)
     flat = is_flat(image, place[head.region("face"), :2])
     fallback, light, skin, (lash, dark) = fallback_colours(
         person, place, seen, triangles[kind == SKIN], source_kind, margin, flat, correction.parted
     )
-    pictures = eye_pictures(image, camera, fit, source_kind, margin[..., EYE] / MARGIN_UNIT, light, skin)
+    pictures = eye_pictures(image, camera, fit, source_kind, margin[..., EYE], light, skin)
     tone = tone_of(image, matte)
     length = 0.0 if flat else lash_length(person, camera, still, fit.rotation[:, 1])
     lashes = Lashes(tone.painted(lash), length, dark)
@@ -148,10 +151,10 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     mirror_trust[eyes] = 0
     mirror_trust[mouth] = 0
     return Projection(
-        head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH] / MARGIN_UNIT),
+        head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
         triangles, kind, head.triangle_part[head.drawn()], still, place, place[mirror], trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, tone.painted(pictures).astype(np.float32),
-        tone.painted(tuning.THROAT * light), gum, lashes, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), raster.depth,
+        tone.painted(tuning.THROAT * light), gum, lashes, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), depth,
         source_kind, margin,
     )  # fmt: skip
 
@@ -162,7 +165,7 @@ def _face_in(shape: Array, fit: FittedFace, camera: Camera) -> Array:
     inner = head.region("face", "lips", "lids")
     triangles = np.ascontiguousarray(head.triangles[inner[head.triangles].all(1)])
     place = camera.project(shape @ fit.rotation.T + fit.translation)
-    return np.asarray(rasterise(place, triangles, camera.height, camera.width).covered)
+    return covered_by(place, triangles, camera.height, camera.width)
 
 
 def _visibility(place: Array, depth: Array) -> Array:
@@ -188,10 +191,12 @@ def margins(source_kind: Array, head_width: float) -> Array:
     unit = MARGIN_UNIT * min(tuning.MARGIN_HEAD / max(head_width, 1.0), 1.0)
     result = np.zeros((*source_kind.shape, 5), np.int8)
     for value, alike in ((SKIN, (SKIN,)), (EYE, (EYE,)), (MOUTH, (MOUTH, TEETH))):  # one at a time, for memory
-        inside = np.isin(source_kind, alike)
-        margin = distance_transform_edt(inside).astype(np.float32)
-        if value == MOUTH:  # of closed lips, which show no opening, nothing is near one
-            margin -= distance_transform_edt(~inside) if inside.any() else np.inf
-        result[..., value] = np.clip(np.round(margin * unit), -128, 127)
-    result[..., TEETH] = np.where(source_kind == MOUTH, -128, result[..., MOUTH])
+        inside = np.logical_or.reduce([source_kind == kind for kind in alike])
+        within, without = squared_depth(inside), squared_depth(~inside) if value == MOUTH and inside.any() else None
+        for rows in row_strips(len(result)):
+            margin = np.sqrt(within[rows]).astype(np.float32)
+            if value == MOUTH:  # of closed lips, which show no opening, nothing is near one
+                margin -= np.inf if without is None else np.sqrt(without[rows])
+            result[rows, :, value] = np.clip(np.round(margin * unit), -128, 127)
+    result[..., TEETH] = np.where(source_kind == MOUTH, np.int8(-128), result[..., MOUTH])
     return result

@@ -44,7 +44,7 @@ class Shown:
     @property
     def reached(self) -> Array:
         """(P, 3) of the knots, between which something of the person is."""
-        return self.knots[self.reference.sheet.cut(0.0).shown]
+        return self.knots[self.reference.sheet.fixed.shown]
 
     def opaque(self, follow: Array) -> Shown:
         """See :meth:`Look.opaque`."""

@@ -21,6 +21,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
+from mimaface.geometry.strips import row_strips
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
 from mimaface.protocol.settings import BODY_FOLLOWS
@@ -29,13 +30,13 @@ from . import tuning
 from .beyond import Beyond
 from .body import Body
 from .crops import CropWindow, choose_canvas, choose_window, cut_out
-from .cutout import Cutout, whole_person
+from .cutout import Backdrop, Cutout, whole_person
 from .gaze_limits import GazeLimits, turn_eyes
 from .head_layers import HeadLayers, around, strips, widened
 from .kernels import MOUTH, compose, hindmost
 from .matte import background_behind
 from .mouth import raise_lower_teeth
-from .person_warp import Box, Cut, PersonWarp, Rows
+from .person_warp import Box, Loosened, PersonWarp, Rows
 from .photograph import Look, Photograph
 from .references import References, Shown
 from .regions import moving_share
@@ -86,7 +87,7 @@ class Reprojector:
         self._references = References(portrait, self._photograph, self.camera)
         self._body = Body(fit, body_follows)
         self._sheet = PersonWarp(self.projection, fit, self._body, _beyond(portrait, canvas, self._pixels_a_metre))
-        rows, columns = np.nonzero(self._sheet.cut(1.0).invented)
+        rows, columns = (np.flatnonzero(self._sheet.loose.invented.any(axis)) for axis in (1, 0))
         self._left_behind = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]] if len(rows) else np.zeros((0, 2)))
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
@@ -97,7 +98,6 @@ class Reprojector:
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._drawn = np.unique(self.projection.triangles)
         self._stillness = Stillness(self._sheet.knots, self.projection.place[self._drawn, :2], self.projection.head_width)
-        self._hindmost: dict[float, tuple[Array, Array]] = {}
         self._moving = moving_share(only)
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
 
@@ -105,7 +105,7 @@ class Reprojector:
     def _person_at_rest(self) -> Array:
         """(h, w) the share of the person in each pixel of the photograph that is rendered."""
         left, top, right, bottom = self.view
-        return self._sheet.cut(0.0).inside[top:bottom, left:right]
+        return self._sheet.fixed.inside[top:bottom, left:right]
 
     @property
     def _pixels_a_metre(self) -> float:
@@ -114,13 +114,15 @@ class Reprojector:
     def render(self, pose: FacePose, transparent: bool = False) -> Array:
         """RGB (H, W, 3) uint8 under ``pose``; RGBA (H, W, 4) with ``transparent``, in which only the person is opaque, and with a
         photograph that has an alpha."""
-        return self.finished(self.posed(pose, transparent).picture, transparent)
+        with one_thread():
+            vertices, pose = self._posed(pose)
+            return self.finished(self._render(pose, vertices, transparent, False)[0], transparent)
 
     def retouched(self, pose: FacePose) -> tuple[Array, Array]:
         """:meth:`render`, but the photograph's own pixels wherever the pose moves nothing; and how far each is drawn anew (H, W), 0 to 1."""
         with one_thread():
             vertices, pose = self._posed(pose)
-            picture, own = self.finished(self._render(pose, vertices, False)[0], False), self.finished(self._at_rest(False)[0], False)
+            picture, own = (self.finished(each, False) for each in (self._render(pose, vertices, False, False)[0], self._at_rest(False, False)[0]))
             share = self._changed(pose, vertices)
         mixed = own + share[..., None] * (picture.astype(np.float32) - own)
         return np.where(share[..., None] > 0, np.rint(mixed), own).astype(np.uint8), share
@@ -153,52 +155,53 @@ class Reprojector:
         """The frame of one pose, with an alpha as :meth:`render` has it."""
         with one_thread():
             vertices, pose = self._posed(pose)
-            return PosedFrame(*self._render(pose, vertices, transparent), vertices)
+            return PosedFrame(*self._render(pose, vertices, transparent, True), vertices)
 
-    def _render(self, pose: FacePose, posed: Array, transparent: bool) -> tuple[Array, Array]:
+    def _render(self, pose: FacePose, posed: Array, transparent: bool, with_provenance: bool) -> tuple[Array, Array]:
+        """Picture and provenance, the latter without pixels where it is not wanted."""
         points = self.camera.project(posed)
         if np.abs(points[:, :2] - self.projection.place[:, :2]).max() < tuning.AT_REST:
-            return self._at_rest(transparent)
+            return self._at_rest(transparent, with_provenance)
         rigid = self._photograph.in_pose(pose)
         knots = self._sheet.moved(pose, posed - rigid)
         shown = self._references.shown(posed, pose)
         loose = self._body.loose(pose)
         cut = self._sheet.cut(loose)
-        reached = [knots[cut.shown], self._left_behind, *(each.reached for each in shown)]
+        reached = [knots[cut.second.shown], self._left_behind, *(each.reached for each in shown)]
         box = around(np.concatenate([each[:, :2] for each in (points[self._drawn], *reached)]), self.view, self._seam + 1)
-        picture, provenance, cover = self._empty(loose)
+        opaque = not transparent and self._alpha is None
+        picture, provenance = self._empty(cut, with_provenance)
+        left, top, right, bottom = self.view
+        cover = np.zeros((0, 0) if opaque else (bottom - top, right - left), np.float32)
         still = np.zeros_like(cover)
-        share = self._stillness.share(knots, cut.shown, points[self._drawn])
+        share = self._stillness.share(knots, cut.second.shown, points[self._drawn])
         layers = self._head_layers(posed, pose, points, box, shown)
         for rows in strips(box, 2 * (self._seam + 1)):
             self._draw(rows, box, knots, cut, layers, (picture[self._part], provenance[self._part], cover, still), share)
         return self._with_alpha(picture, loose, transparent, (cover, still)), provenance
 
-    def _empty(self, loose: float) -> tuple[Array, Array, Array]:
-        """A frame without what moves when the shoulders are ``loose``, 0 to 1: the whole picture, its provenance, and of the rendered part
-        how much the person covers: nothing."""
+    def _empty(self, cut: Loosened, with_provenance: bool) -> tuple[Array, Array]:
+        """A frame without what moves: the whole picture, and its provenance."""
         left, top, right, bottom = self.view
-        view = np.s_[top:bottom, left:right]
-        found = self._hindmost.get(loose)
-        if found is None:
-            found = self._pasted(*hindmost(self.projection.image[view], self._sheet.behind[view], self._sheet.cut(loose).invented[view]))
-            if loose in (0.0, 1.0):
-                self._hindmost[loose] = found
-        return found[0].copy(), found[1].copy(), np.zeros((bottom - top, right - left), np.float32)
+        picture, provenance = self.image.copy(), self._background(with_provenance)
+        targets = picture[self._part], provenance[self._part]
+        for rows in row_strips(bottom - top):
+            view = np.s_[top + rows.start : top + rows.stop, left:right]
+            hindmost(*(each[rows] for each in targets), self.projection.image[view], self._sheet.behind[view], cut.invented(view))
+        return picture, provenance
 
-    def _at_rest(self, transparent: bool) -> tuple[Array, Array]:
-        person = np.round(255 * self._person_at_rest).astype(np.uint8)
-        provenance = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
-        picture, provenance = self._pasted(self.image[self._part], provenance)
-        return self._with_alpha(picture, 0.0, transparent), provenance
+    def _background(self, wanted: bool) -> Array:
+        """The provenance (H, W, 3) of a frame without the person; without pixels where it is not ``wanted``."""
+        result = np.zeros(self.image.shape if wanted else (0, 0, 3), np.uint8)
+        result[..., 2] = 255
+        return result
 
-    def _pasted(self, picture: Array, provenance: Array) -> tuple[Array, Array]:
-        """The whole output, and its provenance, around those (h, w, 3) of the rendered part."""
-        result, whole = self.image.copy(), np.zeros_like(self.image)
-        result[self._part] = picture
-        whole[..., 2] = 255
-        whole[self._part] = provenance
-        return result, whole
+    def _at_rest(self, transparent: bool, with_provenance: bool) -> tuple[Array, Array]:
+        provenance = self._background(with_provenance)
+        if with_provenance:
+            person = np.round(255 * self._person_at_rest).astype(np.uint8)
+            provenance[self._part] = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
+        return self._with_alpha(self.image.copy(), 0.0, transparent), provenance
 
     def _with_alpha(self, picture: Array, loose: float, transparent: bool, moved: tuple[Array, Array] | None = None) -> Array:
         """``picture`` (H, W, 3), and an alpha where one is wanted: as photographed, or as it ``moved``: how much of its rendered part the person
@@ -216,15 +219,16 @@ class Reprojector:
             matte[self._part] = self.projection.matte[view]
             share = None if self._alpha is None else self._alpha.astype(np.float32) / 255
             beyond: Array | float = 0.0
-            backdrop: Array | float = float(MATTE[0])
+            backdrop: Backdrop = float(MATTE[0])
             if transparent or share is None:
                 still = whole_person(self.image, matte)
                 still = still if share is None else np.minimum(still, share)
                 backdrop = background_behind(self.image, still, halo)
             else:
                 still = share
-                beyond = background_behind(np.repeat(still[..., None], 3, axis=2), matte, halo)[self._part][..., 0]
-            cuts = [(cut.inside[view], cut.invented[view]) for cut in (self._sheet.cut(0.0), self._sheet.cut(1.0))]
+                rows, columns = self._part
+                beyond = background_behind(still[..., None], matte, halo)(rows)[:, columns, 0]
+            cuts = [(cut.inside[view], cut.invented[view]) for cut in (self._sheet.fixed, self._sheet.loose)]
             self._cutouts[transparent] = Cutout.of(still, beyond, backdrop, self._part, cuts)
         return self._cutouts[transparent]
 
@@ -261,7 +265,7 @@ class Reprojector:
         )  # fmt: skip
 
     def _draw(
-        self, rows: Rows, box: Box, knots: Array, cut: Cut, head: HeadLayers, targets: tuple[Array, Array, Array, Array], share: Array
+        self, rows: Rows, box: Box, knots: Array, cut: Loosened, head: HeadLayers, targets: tuple[Array, Array, Array, Array], share: Array
     ) -> None:
         """``rows`` of a ``box`` of the canvas, drawn into ``targets``: picture, provenance and cover of what is rendered, and how much of it
         is the photograph, because it is ``still`` by the ``share`` of :meth:`Stillness.share`."""
@@ -279,7 +283,7 @@ class Reprojector:
             shell, face, kept[inner] = head.draw((first, last), around_it, sheet[part][..., 3], kept[part])
         drawn = slice(rows[0] - wide[0], rows[1] - wide[0])
         on_canvas = np.s_[box[1] + rows[0] : box[1] + rows[1], box[0] : box[2]]
-        hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented[on_canvas]
+        hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented(on_canvas)
         left, top = self.view[:2]
         place = np.s_[box[1] + rows[0] - top : box[1] + rows[1] - top, box[0] - left : box[2] - left]  # of what is rendered
         picture, provenance, cover, still = (each[place] for each in targets)

@@ -50,7 +50,7 @@ class Stillness:
         face: tuple[Array, int, int],
     ) -> None:  # fmt: skip
         """Blend a frame's picture and provenance (h, w, 3) uint8 towards those at rest where nothing moves, and write how far into ``still``
-        (h, w) float32, all in place.
+        (h, w) float32, all in place; provenance and still are left out where they have no pixels.
 
         share (R, C): as :meth:`share` returns it; corner: left and top of the frame on the canvas; rest: the photograph (h, w, 3)
         uint8, and the share (h, w) of each of its pixels that is the person; face: its layer (i, j, 4 or more), whose opacity keeps
@@ -58,7 +58,7 @@ class Stillness:
         """
         start = (np.array(corner) + 0.5 - self._origin) / self._step
         (layer, row, column), (picture, provenance) = face, frame
-        blend_still(share, start, 1 / self._step, *rest, layer, row, column, picture, provenance, still)
+        blend_still(picture, provenance, still, share, start, 1 / self._step, *rest, layer, row, column)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -75,8 +75,8 @@ def spread(travelled: Array, rest: Array, moved: Array, origin: Array, step: Arr
 
 @numba.njit(cache=True, nogil=True)
 def blend_still(  # house: compiled, so it takes the arrays of the frame one by one
-    share: Array, start: Array, step: Array, photograph: Array, person: Array, face: Array, row: int, column: int,
-    picture: Array, provenance: Array, still: Array,
+    picture: Array, provenance: Array, still: Array, share: Array, start: Array, step: Array, photograph: Array, person: Array, face: Array,
+    row: int, column: int,
 ) -> None:  # fmt: skip
     """See :meth:`Stillness.settle`; share (R, C) float32: of the photograph at each knot, linear between them; start, step (2,): x and y of
     the first pixel, and of a pixel, in knots."""
@@ -101,18 +101,22 @@ def blend_still(  # house: compiled, so it takes the arrays of the frame one by 
                 i, j = y - row, x - column
                 if 0 <= i < face.shape[0] and 0 <= j < face.shape[1]:
                     part *= np.float32(1) - face[i, j, 3]
-                still[y, x] = part
+                if still.size:
+                    still[y, x] = part
                 origin = np.float32(255) * person[y, x]
                 if part == 1:  # the same as below, sooner
                     for channel in range(3):
                         picture[y, x, channel] = photograph[y, x, channel]
-                    provenance[y, x, 0], provenance[y, x, 1] = np.uint8(origin + np.float32(0.5)), 0
-                    provenance[y, x, 2] = np.uint8(np.float32(255.5) - origin)
+                    if provenance.size:
+                        provenance[y, x, 0], provenance[y, x, 1] = np.uint8(origin + np.float32(0.5)), 0
+                        provenance[y, x, 2] = np.uint8(np.float32(255.5) - origin)
                     continue
                 for channel in range(3):
                     value = np.float32(picture[y, x, channel])
                     value += part * (np.float32(photograph[y, x, channel]) - value)
                     picture[y, x, channel] = np.uint8(value + np.float32(0.5))
+                if not provenance.size:
+                    continue
                 value = np.float32(provenance[y, x, 0])
                 provenance[y, x, 0] = np.uint8(value + part * (origin - value) + np.float32(0.5))
                 value = np.float32(provenance[y, x, 1])

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.strips import row_strips, with_around
 
 from . import tuning
 
 Array = NDArray[Any]
 BRIGHTNESS = np.array([0.299, 0.587, 0.114])  # of RGB, ITU-R BT.601
+SEEN = 1 << 20  # pixels, evenly spread over the person, that the curve is found from at most. More: the same curve, in more memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class Tone:
 def tone_of(image: Array, matte: Array) -> Tone:
     """The tone of the person in ``image`` (H, W, 3) uint8 who is where ``matte`` (H, W) is 1; of all of it where that is nowhere."""
     person = matte > tuning.OPAQUE if (matte > tuning.OPAQUE).any() else np.ones(matte.shape, bool)
-    pixels = image[person].astype(np.float64)
+    pixels = image[person]
+    pixels = pixels[:: -(-len(pixels) // SEEN)].astype(np.float64)
     level = pixels @ BRIGHTNESS
     step = np.minimum(level * tuning.TONE_LEVELS / 256, tuning.TONE_LEVELS - 1).astype(np.uint8)
     counts = np.bincount(step, minlength=tuning.TONE_LEVELS)
@@ -54,7 +57,19 @@ def tone_of(image: Array, matte: Array) -> Tone:
     bend = np.polynomial.polynomial.polyfit(usual[:, 0] / 255, usual[:, 1:], min(tuning.TONE_DEGREE, len(known) - 1))
     seen = np.clip(np.arange(256), usual[0, 0], usual[-1, 0])
     curve = np.arange(256)[:, None] + np.round(np.polynomial.polynomial.polyval(seen / 255, bend).T, 3)  # grey is grey to the bit
-    off = np.zeros(image.shape, np.float32)
-    off[person] = pixels - curve[np.round(level).astype(int)]
-    off = np.abs(uniform_filter(off, (tuning.TONE_GRAIN, tuning.TONE_GRAIN, 0), mode="nearest")).max(-1)
-    return Tone(curve, float(smoothstep(tuning.TINTED, tuning.COLOURED, np.percentile(off[person], tuning.TONE_PERCENTILE))))
+    off = np.percentile(_distances(image, person, curve), tuning.TONE_PERCENTILE)
+    return Tone(curve, float(smoothstep(tuning.TINTED, tuning.COLOURED, off)))
+
+
+def _distances(image: Array, person: Array, curve: Array) -> Array:
+    """(P,) how far each pixel of a ``person`` (H, W) bool, averaged over the grain, is from the ``curve`` (256, 3), in levels of the channel
+    that is furthest."""
+    parts = []
+    for rows in row_strips(len(image)):
+        near, inner = with_around(rows, tuning.TONE_GRAIN // 2, len(image))
+        off, here = np.zeros(image[near].shape, np.float32), person[near]
+        pixels = image[near][here].astype(np.float64)
+        off[here] = pixels - curve[np.round(pixels @ BRIGHTNESS).astype(int)]
+        off = np.abs(uniform_filter(off, (tuning.TONE_GRAIN, tuning.TONE_GRAIN, 0), mode="nearest"))
+        parts.append(off[inner].max(-1)[person[rows]])
+    return np.concatenate(parts)
