@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from mimaface.drivers.film import Film
 from mimaface.engines.pool import EnginePool
@@ -12,6 +12,7 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers.base import Frame, Session
 from mimaface.renderers.film_session import FilmSession
+from mimaface.renderers.people_session import PeopleSession
 from mimaface.renderers.registry import usable
 from mimaface.sampling.clips import Memory
 
@@ -24,8 +25,8 @@ def check(motion: MotionClip, settings: RenderSettings, frames: int | None = Non
 
 
 def steps(
-    portrait: Portrait | Film,
-    motion: MotionClip,
+    portrait: Portrait | Film | Sequence[Portrait],
+    motion: MotionClip | Sequence[MotionClip],
     settings: RenderSettings = RenderSettings(),
     start: int = 0,
     memory: Memory | None = None,
@@ -33,12 +34,18 @@ def steps(
 ) -> Generator[Frame | None]:
     """Frames from ``start`` on, with None after every step that finished none, so that a scheduler can take turns.
 
-    Frame i of the output shows frame i of the motion; of a film, frame i of the film under the motion of that moment. With the
-    ``memory`` that an earlier run of the same job filled, frames from ``start`` on come sooner, and equal to the byte; with the ``pool`` of
-    an earlier run, networks are loaded once. Raises :class:`InvalidInput`, :class:`InvalidMotion` or :class:`NotFinite`.
+    Frame i of the output shows frame i of the motion; of a film, frame i of the film under the motion of that moment. Several
+    portraits, of one picture, have as many motions. With the ``memory`` that an earlier run of the same job filled, frames from ``start``
+    on come sooner, and equal to the byte; with the ``pool`` of an earlier run, networks are loaded once. Raises :class:`InvalidInput`,
+    :class:`InvalidMotion` or :class:`NotFinite`.
     """
     renderer = usable(settings.engine)
     yield None
+    if not isinstance(portrait, (Portrait, Film)):
+        yield from PeopleSession(portrait, settings).shot([motion] if isinstance(motion, MotionClip) else motion, start)
+        return
+    if not isinstance(motion, MotionClip):
+        raise InvalidInput("one portrait or film takes one motion", "give several portraits of one picture for several motions")
     session: Session = (
         FilmSession(portrait, settings) if isinstance(portrait, Film) else renderer.open(portrait, settings, pool or EnginePool())
     )
@@ -47,8 +54,8 @@ def steps(
 
 
 def animate(
-    portrait: Portrait | Film,
-    motion: MotionClip,
+    portrait: Portrait | Film | Sequence[Portrait],
+    motion: MotionClip | Sequence[MotionClip],
     settings: RenderSettings = RenderSettings(),
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Frame]:

@@ -68,6 +68,10 @@ def add(commands: Commands) -> None:
     animate.add_argument("--seed", type=int, default=0, help="seed of the diffusion model's noise")
     animate.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
     animate.add_argument(
+        "--also", action="append", default=[], metavar="FACE=MOTION",
+        help="another person of the photograph, by the number of the face, and the motion of theirs; may be repeated",
+    )  # fmt: skip
+    animate.add_argument(
         "--absolute", action="store_true", help="apply the motion as recorded, not relative to its neutral frame"
     )
     marking.add_options(animate)
@@ -117,7 +121,10 @@ def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
     height, width = portrait.image.shape[:2]
     if words := _about_size(height, width, len(clip), parsed.size):
         warn(words)
-    return film.Shot(portrait, clip, len(clip), rate, sound)
+    if not parsed.also:
+        return film.Shot(portrait, clip, len(clip), rate, sound)
+    portraits, motions = film.people(parsed, portrait, clip, rate)
+    return film.Shot(portraits, motions, max(map(len, motions)), rate, sound)
 
 
 def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[MotionClip, float]:
@@ -165,7 +172,7 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
         raise InvalidInput(
             f"{parsed.output.name}: one picture cannot hold {whose} {shot.frames} frames", "use a folder or an .mp4 file as output"
         )
-    marker = marking.marker_for(shot.source, settings, parsed.consent, parsed.portrait.name)
+    marker = marking.marker_for(shot.source[0] if isinstance(shot.source, list) else shot.source, settings, parsed.consent, parsed.portrait.name)
     started, done = time.monotonic(), 0
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
     signal.signal(signal.SIGINT, lambda *_: stop.set())

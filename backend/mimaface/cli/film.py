@@ -1,15 +1,19 @@
-"""``mimaface animate`` with a film as its source: what is asked of it, its sound and its clock."""
+"""``mimaface animate`` with a film, or with several people of a picture, as its source: what is asked of it, its sound and its clock."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mimaface.protocol.errors import InvalidInput
 
+from . import motion
 from .terminal import counting_bar, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mimaface.drivers.film import Film
     from mimaface.face.portrait import Portrait
     from mimaface.output.sinks import Clock
@@ -23,8 +27,8 @@ SPEECH = ("sound", "phones")  # formats of a motion whose sound says what the mo
 class Shot(NamedTuple):
     """What is written: ``frames`` of a ``source`` under a ``motion``, at ``rate`` a second or by a ``clock``, with a ``sound``."""
 
-    source: Portrait | Film
-    motion: MotionClip
+    source: Portrait | Film | Sequence[Portrait]
+    motion: MotionClip | Sequence[MotionClip]
     frames: int
     rate: float
     sound: Sound | None
@@ -36,7 +40,7 @@ def check(parsed: argparse.Namespace) -> None:
     refused = {
         "--reference": bool(parsed.reference), "--points": parsed.points is not None, "--framing face": parsed.framing == "face",
         "--transparent": parsed.transparent, "--fps": bool(parsed.fps) and parsed.portrait.is_file(),
-        "--engine " + parsed.engine: parsed.engine != "proxy",
+        "--also": bool(parsed.also), "--engine " + parsed.engine: parsed.engine != "proxy",
     }  # fmt: skip
     given = [option for option, is_given in refused.items() if is_given]
     if given:
@@ -46,7 +50,7 @@ def check(parsed: argparse.Namespace) -> None:
         )
 
 
-def open_shot(parsed: argparse.Namespace, motion: MotionClip) -> Shot:
+def open_shot(parsed: argparse.Namespace, clip: MotionClip) -> Shot:
     """The film that a user names, followed under a progress bar, with what it lacks said."""
     from mimaface.drivers.film import Film
     from mimaface.output.sinks import Clock
@@ -62,20 +66,44 @@ def open_shot(parsed: argparse.Namespace, motion: MotionClip) -> Shot:
     for words in film.warnings:
         warn(f"{name}: {words}")
     length = float(film.times[-1])
-    if len(motion) > 1 and motion.duration < length - SHORTER:
+    if len(clip) > 1 and clip.duration < length - SHORTER:
         warn(f"{parsed.motion.name} ends after {motion.duration:.1f} of the film's {length:.1f} s: its last pose is held from there on")
     ticks = [round(seconds / float(film.tick)) for seconds in film.times]
-    return Shot(film, motion, len(film), float(film.rate), _sound(parsed, film, motion), Clock(ticks, film.tick))
+    return Shot(film, clip, len(film), float(film.rate), _sound(parsed, film, clip), Clock(ticks, film.tick))
 
 
-def _sound(parsed: argparse.Namespace, film: Film, motion: MotionClip) -> Sound | None:
+def people(parsed: argparse.Namespace, portrait: Portrait, first: MotionClip, rate: float) -> tuple[list[Portrait], list[MotionClip]]:
+    """``portrait`` under the ``first`` motion, and the further people whom ``--also`` names, with motions of their own at ``rate``."""
+    from mimaface.face.portrait import Portrait
+    from mimaface.output.sound import has_sound
+
+    portraits, motions = [portrait], [first]
+    faces = [parsed.face]
+    for text in parsed.also:
+        number, _, name = text.partition("=")
+        if not number.isdecimal() or not name:
+            raise InvalidInput(f"--also {text}: not FACE=MOTION", "for example --also 1=take.csv")
+        if int(number) in faces:
+            raise InvalidInput(f"--also {text}: face {number} has a motion already", "give each face one; 0 is the largest")
+        faces.append(int(number))
+        clip = motion.open_motion(parsed, Path(name))
+        if "picture" in (clip.meta.get("format"), first.meta.get("format")):
+            raise InvalidInput("a picture drives one person alone", "use motions, or animate one person after the other")
+        if has_sound(Path(name)):
+            warn(f"{Path(name).name}: its sound is left out; the film has that of {parsed.motion.name}, if any")
+        motions.append(clip.at_rate(rate))
+        portraits.append(Portrait.open(parsed.portrait, int(number)))
+    return portraits, motions
+
+
+def _sound(parsed: argparse.Namespace, film: Film, clip: MotionClip) -> Sound | None:
     """The film's own sound, or that of the speech that moves its mouth; of a silent film, the motion's, if it has one."""
     from mimaface.drivers import sound_file
     from mimaface.output.sinks import is_film
     from mimaface.output.sound import Sound, has_sound
 
-    begins = {parsed.portrait: 0.0, sound_file(parsed.motion): float(motion.time[0])}
-    order = sorted(begins, key=lambda path: (path == parsed.portrait) == (motion.meta.get("format") in SPEECH))
+    begins = {parsed.portrait: 0.0, sound_file(parsed.motion): float(clip.time[0])}
+    order = sorted(begins, key=lambda path: (path == parsed.portrait) == (clip.meta.get("format") in SPEECH))
     heard = next((path for path in order if path.is_file() and has_sound(path)), None)
     if heard is not None and not is_film(parsed.output):
         warn(f"{heard.name}: its sound cannot go into a folder of pictures; an .mp4 file would have it")
