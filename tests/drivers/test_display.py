@@ -110,6 +110,34 @@ def test_ranges_and_matrices_of_colours_are_heeded(tmp_path, full, space):
     np.testing.assert_allclose(next(video_frames(tmp_path / "a.mp4"))[1][32, 32], (200, 80, 40), atol=4)
 
 
+def perceptual(light):
+    """The PQ signal of linear light, 1 is a white of 203 cd/m² (SMPTE ST 2084, ITU-R BT.2408)."""
+    power = (light * 203 / 10000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+
+
+BT2020_OF_BT709 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # ITU-R BT.2087
+
+
+@pytest.mark.parametrize("colour", [(200, 120, 90), (40, 90, 180), (128, 128, 128), (255, 255, 255)])
+def test_films_of_high_range_and_wide_gamut_have_the_colours_of_a_viewer(tmp_path, colour):
+    """Skin was grey in the frames of telephones' HDR films, of references and of sources."""
+    light = BT2020_OF_BT709 @ np.where((shown := np.array(colour) / 255) <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    signal = np.broadcast_to(np.rint(perceptual(light) * 255).astype(np.uint8), (64, 64, 3))
+    bt2020, codes = av.video.reformatter.Colorspace(9), {"color_primaries": 9, "color_trc": 16, "colorspace": 9}
+    path = tmp_path / "hdr.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx265", rate=25, options={"x265-params": "log-level=0:lossless=1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv444p10le"
+        for name, value in codes.items():
+            setattr(stream.codec_context, name, value)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(signal), format="rgb24")
+        output.mux(stream.encode(frame.reformat(format="yuv444p10le", dst_colorspace=bt2020)))
+        output.mux(stream.encode())
+    ((_, found),) = video_frames(path)
+    np.testing.assert_allclose(found[20:40, 20:40].mean(axis=(0, 1)), colour, atol=8)
+
+
 def test_a_mirrored_selfie_is_followed_upright():
     clip = open_motion(CASES / "selfie_mirrored.mp4")
     angles = np.degrees(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)))

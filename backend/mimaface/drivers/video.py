@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mimaface.face.track import Tracker
+from mimaface.pictures import converted_frame, frame_conversion
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
@@ -67,7 +68,7 @@ def clock(path: Path) -> tuple[Fraction, Fraction]:
 
 
 def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
-    """Seconds from the first frame and RGB (H, W, 3) uint8 as the file says it is to be shown, a frame at a time, all of one size.
+    """Seconds from the first frame and sRGB (H, W, 3) uint8 as the file says it is to be shown, a frame at a time, all of one size.
 
     Raises :class:`InvalidInput` for what is not a video or too large and :class:`NotInstalled` without PyAV.
     """
@@ -95,6 +96,8 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
             last = seconds - start
             size = size or shown_size(frame.width, frame.height, shape)
             image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            if conversion := frame_conversion(int(frame.color_primaries), int(frame.color_trc)):
+                image = converted_frame(image, conversion)
             image = without_combs(image) if frame.interlaced_frame and size[1] == frame.height else image
             yield last, turned(image, turn_of(frame))
         if count == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from .profiles import ADOBE_RGB, SRGB, Encoding, encoding_of_code, matrix_profil
 Array = NDArray[Any]
 SRGB_TOLERANCE = 2  # levels of 255. A profile with smaller differences from sRGB counts as sRGB, and pixels are unchanged
 SRGB_GAMMA = 0.44, 0.47  # values of a PNG's gAMA chunk that writers use for sRGB
+WIDE = 9, 11, 12  # codes of primaries beyond sRGB's in videos: BT.2020 and P3; those of standard definition are too near to be heeded
 PRIMARIES_TOLERANCE = 0.01  # xy distance below which primaries count as sRGB's
 
 
@@ -50,6 +52,26 @@ def in_srgb(plain: Image.Image, picture: Image.Image, content: bytes, name: str,
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         notes.append(f"{name}: {described.where} cannot be used, so its colours are taken for sRGB")
         return plain.convert("RGB")
+
+
+@functools.cache
+def frame_conversion(primaries: int, curve: int) -> ImageCms.ImageCmsTransform | None:
+    """Returns the transform to sRGB for :func:`converted_frame` of video frames with these codes of ITU-T H.273.
+
+    None for those that are shown as sRGB as they are: of a usual gamut and range, and of unknown codes.
+    """
+    encoding = encoding_of_code(primaries, curve)
+    if encoding is None or (primaries not in WIDE and encoding.curve not in ("pq", "hlg")):
+        return None
+    profile, out = ImageCms.ImageCmsProfile(io.BytesIO(matrix_profile(encoding))), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(profile, out, "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+
+
+def converted_frame(image: Array, conversion: ImageCms.ImageCmsTransform) -> Array:
+    """Returns the frame (H, W, 3) uint8 in sRGB."""
+    done = ImageCms.applyTransform(Image.fromarray(image), conversion)
+    assert done is not None
+    return np.asarray(done)
 
 
 def grey_curve(picture: Image.Image, name: str, notes: list[str]) -> Array:
