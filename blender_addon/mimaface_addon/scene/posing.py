@@ -26,7 +26,8 @@ def motion_of(values: np.ndarray, rate: float = 25.0) -> MotionClip:
     """Frames with these values (F, 68) at ``rate`` a second, relative to the portrait ("rest")."""
     count = len(values)
     shapes, gaze, rotation, place = np.split(values, np.cumsum([len(OUTPUTS), len(GAZES), 9]), axis=1)
-    return MotionClip.at_rest(np.arange(count) / rate, source="blender", fps=rate).but(
-        blendshapes=np.clip(shapes, -1.0, 1.0), gaze=np.clip(gaze, -LARGEST_GAZE, LARGEST_GAZE).reshape(count, 2, 2),
-        head_quat=matrix_to_quaternion(rotation.reshape(count, 3, 3)), head_pos=place,
+    return MotionClip(  # made once: the arrays are checked at every making
+        time=np.arange(count) / rate, blendshapes=np.clip(shapes, -1.0, 1.0), gaze=np.clip(gaze, -LARGEST_GAZE, LARGEST_GAZE).reshape(count, 2, 2),
+        head_quat=matrix_to_quaternion(rotation.reshape(count, 3, 3)), head_pos=place, valid=np.ones((count, 3), bool),
+        confidence=np.ones((count, 3)), meta={"source": "blender", "fps": rate},
     )  # fmt: skip
