@@ -46,13 +46,13 @@ def environment(work: Path, extension: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def in_blender(version: str, script: str, work: Path, extension: Path, expected: int = 0, **variables: str) -> dict:
-    """What a script found, in Blender of this version; the test is skipped where that is not installed."""
+def in_blender(version: str, script: str, work: Path, extension: Path, expected: int = 0, on: tuple[str, ...] = (), **variables: str) -> dict:
+    """What a script found, in Blender of this version, started by the command ``on``; the test is skipped where that is not installed."""
     program = blender_python(version)
     if not program.exists():
         pytest.skip(f"no Blender {version} at {program}: run “python3 run.py test”, which installs it")
     done = subprocess.run(
-        [program, SCRIPTS / script], env=environment(work, extension) | variables, capture_output=True, text=True, timeout=280
+        [*on, program, SCRIPTS / script], env=environment(work, extension) | variables, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == expected, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads((work / "result.json").read_text())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender_runs import ROOT, in_window
+from blender_runs import ROOT, in_blender, in_window
 from conftest import COLLINS
 from drivers.test_streams import jaw_packets
 
@@ -112,3 +112,15 @@ def test_nothing_of_it_stays_when_the_add_on_is_switched_off_amid_a_preview(seen
     assert (off["handlers"], off["timers"], off["drawing"], off["texture"]) == (0, False, 0, False) and seen["drawing"] == 4
     assert seen["started by itself"] == "stopped", "a file with a portrait starts no backend, its first movement does"
     assert seen["on again"]["handlers"] == seen["counts on"]["handlers"] > 0
+
+
+def test_a_picture_is_drawn_in_its_own_colours_by_the_newest_blender(tmp_path, extension):
+    """Its wheel has no window, but a GPU since 5.2: what Live draws with is the same."""
+    if shutil.which("xvfb-run") is None:
+        pytest.skip("needs the program xvfb-run (Debian package xvfb)")
+    on = ("xvfb-run", "-a", "-s", "-screen 0 640x480x24")
+    found = in_blender("5.2", "offscreen.py", tmp_path, extension, on=on, LIBGL_ALWAYS_SOFTWARE="1")
+    above, left, black = (200, 100, 50), (20, 128, 235), (0, 0, 0)
+    np.testing.assert_allclose(found["shown"], [above, above, left, black], atol=2)
+    np.testing.assert_allclose(found["wiped"], [black, above, black, black], atol=2, err_msg="left of the wipe nothing is drawn")
+    assert found["edge"] == 255
