@@ -26,7 +26,7 @@ from mimaface_addon.protocol.motion import MotionClip
 HAND = 1 / 60  # seconds between poses of a moving hand: a mouse over a screen of 60 Hz
 SECONDS = 6.0  # that it moves
 TICK = 0.01  # seconds between looks, as the add-on's timer has it
-LOOK = 1 / 60  # seconds between looks for a sample of face capture, as the add-on's timer has it
+LOOK = 1 / 120  # seconds between looks for a sample of face capture, as the add-on's timer has it
 
 
 def pose(portrait: str, at: float, size: int, engine: str) -> Pose:
