@@ -130,6 +130,14 @@ def test_a_region_moves_and_what_is_far_from_it_does_not(film, pictures, only, l
     assert away[int(points[list(landmarks), 1].max() + 0.3 * face) :].max() == 0, "nothing below"
 
 
+def test_the_head_alone_takes_its_own_expression_along(film, pictures):
+    image = next(iter(mimaface.animate(film, motion_of(TALK), RenderSettings(only="head")))).image
+    turned = next(iter(mimaface.animate(film, motion_of({"angles": TALK["angles"]}))))
+    away = np.abs(image.astype(int) - pictures[0]).max(-1)
+    assert (away > 20).mean() > 0.02, "a head and its outline"
+    assert np.abs(image.astype(int) - turned.image)[turned.changed].mean() < 0.5
+
+
 def test_regions_part_all_blendshapes():
     assert np.array([blendshapes_of(region) for region in REGIONS]).sum(0).tolist() == [1] * 52
     assert regions_of("") == tuple(REGIONS) and regions_of("lips, gaze") == ("lips", "gaze")

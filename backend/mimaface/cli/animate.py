@@ -172,7 +172,7 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
         raise InvalidInput(
             f"{parsed.output.name}: one picture cannot hold {whose} {shot.frames} frames", "use a folder or an .mp4 file as output"
         )
-    marker = marking.marker_for(shot.source[0] if isinstance(shot.source, list) else shot.source, settings, parsed.consent, parsed.portrait.name)
+    marker = marking.marker_for(shot.marked, settings, parsed.consent, parsed.portrait.name)
     started, done = time.monotonic(), 0
     stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
     signal.signal(signal.SIGINT, lambda *_: stop.set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,8 +13,6 @@ from . import motion
 from .terminal import counting_bar, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mimaface.drivers.film import Film
     from mimaface.face.portrait import Portrait
     from mimaface.output.sinks import Clock
@@ -33,6 +32,11 @@ class Shot(NamedTuple):
     rate: float
     sound: Sound | None
     clock: Clock | None = None
+
+    @property
+    def marked(self) -> Portrait | Film:
+        """What marks name: the source, of several people the first."""
+        return self.source[0] if isinstance(self.source, Sequence) else self.source
 
 
 def check(parsed: argparse.Namespace) -> None:
@@ -67,7 +71,7 @@ def open_shot(parsed: argparse.Namespace, clip: MotionClip) -> Shot:
         warn(f"{name}: {words}")
     length = float(film.times[-1])
     if len(clip) > 1 and clip.duration < length - SHORTER:
-        warn(f"{parsed.motion.name} ends after {motion.duration:.1f} of the film's {length:.1f} s: its last pose is held from there on")
+        warn(f"{parsed.motion.name} ends after {clip.duration:.1f} of the film's {length:.1f} s: its last pose is held from there on")
     ticks = [round(seconds / float(film.tick)) for seconds in film.times]
     return Shot(film, clip, len(film), float(film.rate), _sound(parsed, film, clip), Clock(ticks, film.tick))
 

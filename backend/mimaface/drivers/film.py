@@ -21,7 +21,7 @@ from mimaface.pictures import Picture, is_picture
 from mimaface.protocol.errors import MimaFaceError, NoFaceFound
 from mimaface.reprojection.crops import whole_picture
 
-from .folders import in_order
+from .folders import in_order, places
 from .person import Person
 from .pictures import RATE, same_size
 from .video import clock, frame_count, video_frames
@@ -143,10 +143,12 @@ class _Shots:
 
 
 def read(path: Path, rate: float) -> Iterator[tuple[float, Picture]]:
-    """Seconds from the first frame, and the frame, of a video or of a folder of pictures, which are ``rate`` a second."""
+    """Seconds from the first frame, and the frame, of a video or of a folder of pictures, which are ``rate`` a second where no
+    number is missing."""
     if path.is_dir():
-        for index, picture in enumerate(same_size(in_order(path))):
-            yield index / rate, picture
+        paths = in_order(path)
+        for place, picture in zip(places(paths)[0], same_size(paths), strict=True):
+            yield place / rate, picture
         return
     for seconds, image in video_frames(path):
         yield seconds, Picture(image, None, ())

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.drivers.film import Film
-from mimaface.face.fit import FittedFace
+from mimaface.face.fit import FittedFace, lid_opening
 from mimaface.face.pose import FacePose, poses_for
+from mimaface.geometry.interpolation import smoothstep
 from mimaface.pictures import Picture
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import cut_out, whole_picture
 from mimaface.reprojection.reprojector import Reprojector
@@ -24,6 +27,10 @@ from .ahead import made_ahead, threads
 from .base import Frame
 
 Array = NDArray[Any]
+WIDE_OPEN = 80  # percentile of a film's frames whose eyes count as open: lower ones blink
+# share of that opening up to which the gaze of an eye is the film's own, and from which it is the motion's. Raised: gaze rests longer at a
+# blink; lowered: an iris that lids hide is painted
+EYE_SEEN = 0.6, 0.9
 SAME_POSE = 1e-9  # of blendshapes, radians and metres: rounding. Raised: slow beginnings jump
 
 
@@ -36,6 +43,9 @@ class FilmSession:
         if settings.framing != "photo" or settings.transparent:
             raise InvalidInput("a film keeps its framing and its background", "leave out the framing and transparency")
         self._film, self._settings = film, settings
+        self._open = np.percentile([lid_opening(fit.landmarks) for fit in film.fits.values()], WIDE_OPEN, axis=0)
+        # with a head that stays the body does: half of what shoulders need is not prepared
+        self._body_follows = settings.body_follows if "head" in regions_of(settings.only) else 0.0
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         """As many frames as the film has, at its times; the motion begins with the film, and its last pose is held."""
@@ -50,10 +60,16 @@ class FilmSession:
         portrait, settings = self._film.portrait(index, picture), self._settings
         if portrait is not None:
             pose = poses_for(portrait.fit, _one(clip, index), settings.absolute, settings.only)[0]
+            pose = replace(pose, gaze=self._seen_gaze(pose, portrait.fit))
             if _moves(pose, portrait.fit):
-                drawn, share = Reprojector(portrait, settings.size, "photo", settings.body_follows, settings.only).retouched(pose)
+                drawn, share = Reprojector(portrait, settings.size, "photo", self._body_follows, settings.only).retouched(pose)
                 return Frame(index, drawn, not share.any(), share > 0.5)
         return Frame(index, _shown(picture, settings.size), True)
+
+    def _seen_gaze(self, pose: FacePose, fit: FittedFace) -> Array:
+        """The gaze (2, 2) of a pose, nearer to the frame's own the further the film's lids hide an eye: its iris is not known there."""
+        seen = smoothstep(*EYE_SEEN, lid_opening(fit.landmarks) / np.maximum(self._open, 1e-3))
+        return np.asarray(fit.gaze + seen[:, None] * (pose.gaze - fit.gaze))
 
 
 def at_times(motion: MotionClip, times: Array, absolute: bool) -> MotionClip:

@@ -24,6 +24,7 @@ from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.strips import row_strips
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
+from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import BODY_FOLLOWS
 
 from . import tuning
@@ -98,7 +99,7 @@ class Reprojector:
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._drawn = np.unique(self.projection.triangles)
         self._stillness = Stillness(self._sheet.knots, self.projection.place[self._drawn, :2], self.projection.head_width)
-        self._moving = moving_share(only)
+        self._moving, self._head_stays = moving_share(only), "head" not in regions_of(only)
         self._openings = [head.vertices_of("eye_left"), head.vertices_of("eye_right"), mouth]
 
     @property
@@ -138,7 +139,7 @@ class Reprojector:
         for place in (points, projection.place):
             head = rasterise(place - corner, projection.triangles, *size).interpolate(projection.triangles, far)[..., 0]
             moved = np.maximum(moved, head)
-        if self._moving is not None:  # the elastic person smooths an expression beyond its region
+        if self._moving is not None and self._head_stays:  # the elastic person smooths an expression beyond its region
             raster = rasterise(projection.place - corner, projection.triangles, *size)
             nearest = tuple(distance_transform_edt(~raster.covered, return_distances=False, return_indices=True))
             within = raster.interpolate(projection.triangles, self._moving[:, None])[..., 0][nearest]
