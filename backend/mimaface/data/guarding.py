@@ -113,6 +113,7 @@ def work(unit: Unit, config: RecordedConfig) -> Answer:
 
 def _serve(connection: Connection, config: RecordedConfig, limit: float) -> None:
     """Main function of the process: answers one unit after another until the connection closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     connection.send("ready")
     while True:
         try:
