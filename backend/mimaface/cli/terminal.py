@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 USER_ERROR, INTERRUPTED = 2, 130
-STREAM_ADDRESSES = "livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowface://PHONE, vmc:, openseeface: or webcam:0"
+STREAM_ADDRESSES = "livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowface://PHONE, vmc:, openseeface:, webcam:0 or microphone:"
 
 
 def warn(words: str) -> None:

@@ -27,11 +27,8 @@ def phones_by_spectrum(samples: Array, begin: float) -> list[Phone]:
     level = level_of(samples)
     if len(level) < SHORTEST:
         return []
-    shares, names = _shares(samples, len(level)), np.array(["E"] * len(level), dtype="<U3")
-    names[shares[:, 0] > CLOSED_VOWEL_SHARE] = "U"
-    names[shares[:, 1] > OPEN_VOWEL_SHARE] = "aa"
-    names[shares[:, 2] > FRONT_VOWEL_SHARE] = "I"
-    names[shares[:, 3] > SIBILANT_SHARE] = "SS"
+    shares = _shares(samples, len(level))
+    names = visemes_of(shares)
     neighbours = round(NEIGHBOUR_SECONDS * 100)
     padded = np.pad(level, neighbours, mode="edge")
     sides = np.lib.stride_tricks.sliding_window_view(padded, neighbours)
@@ -49,10 +46,24 @@ def phones_by_spectrum(samples: Array, begin: float) -> list[Phone]:
     return found
 
 
+def visemes_of(shares: Array) -> Array:
+    """Returns the names (N,) of visemes with these band shares (N, 4), among E, U, aa, I and SS."""
+    names = np.array(["E"] * len(shares), dtype="<U3")
+    names[shares[:, 0] > CLOSED_VOWEL_SHARE] = "U"
+    names[shares[:, 1] > OPEN_VOWEL_SHARE] = "aa"
+    names[shares[:, 2] > FRONT_VOWEL_SHARE] = "I"
+    names[shares[:, 3] > SIBILANT_SHARE] = "SS"
+    return names
+
+
 def _shares(samples: Array, steps: int) -> Array:
     """Returns the share (N, 4) of each band in the energy of each step."""
     padded = np.pad(samples.astype(np.float64), (WINDOW // 2 - STEP // 2, WINDOW))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: steps * STEP : STEP]
+    return band_shares(np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: steps * STEP : STEP])
+
+
+def band_shares(windows: Array) -> Array:
+    """Returns the share (N, 4) of each band in the energy of ``windows`` (N, 512) of samples."""
     energy = np.square(np.abs(np.fft.rfft(windows * np.hanning(WINDOW), axis=1)))
     edges = np.searchsorted(np.fft.rfftfreq(WINDOW, 1 / RATE), BANDS)
     parts = np.stack([energy[:, first:last].sum(axis=1) for first, last in zip(edges[:-1], edges[1:])], axis=1)

@@ -1,0 +1,137 @@
+"""A microphone as a stream: the shape of a mouth from the spectrum of its sound as it comes, in any language, without a model of speech."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from mimaface.drivers.speech.live_mouth import LiveMouth
+from mimaface.drivers.speech.sound import RATE
+from mimaface.protocol.errors import InvalidInput, MimaFaceError, NotInstalled
+
+from .base import Sample
+from .receiver import TRACKING_TIMEOUT
+
+KEPT = 600  # samples queued for :meth:`Microphone.poll`; the oldest are dropped. Raised: slower readers lose none
+ENDING = 2.0  # seconds that closing waits for an unresponsive device
+# by system: input device of FFmpeg, its names of the usual microphone (none: the first that is listed), and that of a named one
+DEVICES: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "linux": ("alsa", ("default", "hw:0"), "{}"), "darwin": ("avfoundation", (":default", ":0"), ":{}"), "win32": ("dshow", (), "audio={}"),
+}  # fmt: skip
+ALSA = "/usr/share/alsa/alsa.conf"  # of the system; wheels of PyAV look for it where they were built
+
+
+class Microphone:
+    """Receives samples with :meth:`poll` like :class:`Receiver`, 50 a second; use as a context manager."""
+
+    name = "Microphone"
+    port = ignored = 0
+
+    def __init__(self, microphone: str) -> None:
+        """Opens a microphone by its name, "" the usual one. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
+        self.where = f"microphone {microphone}".strip()
+        self.packets = 0  # pieces of sound that came
+        self.note = ""  # hint for the user
+        self.delay = 0.0  # seconds from a piece's coming to its samples
+        self._container = open_microphone(microphone)
+        self._heard = float("-inf")
+        self._problem: BaseException | None = None
+        self._samples: deque[Sample] = deque(maxlen=KEPT)
+        self._changed, self._closing = threading.Condition(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mimaface-microphone", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Microphone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join(ENDING)
+
+    @property
+    def tracking(self) -> bool:
+        """Whether sound, if only silence, came within ``TRACKING_TIMEOUT``."""
+        return time.monotonic() - self._heard < TRACKING_TIMEOUT
+
+    def poll(self, timeout: float) -> list[Sample]:
+        """Returns the samples since the last call, in order; waits up to ``timeout`` seconds for the first. Raises
+        :class:`MimaFaceError` after the microphone has stopped.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._samples or self._problem or self._closing.is_set(), timeout)
+            samples = list(self._samples)
+            self._samples.clear()
+            if not samples and self._problem is not None:
+                raise self._problem
+        return samples
+
+    def _run(self) -> None:
+        problem: BaseException = MimaFaceError("the microphone gives no more sound", "plug it in again, and try again")
+        try:
+            self._read()
+        except OSError as error:
+            problem.__cause__ = error
+        except Exception as error:
+            problem = error
+        with self._changed:
+            self._problem = problem
+            self._changed.notify_all()
+
+    def _read(self) -> None:
+        import av
+
+        mouth, resampler = LiveMouth(), av.AudioResampler(format="flt", layout="mono", rate=RATE)
+        with self._container as container:
+            for frame in container.decode(audio=0):
+                came = time.monotonic()
+                frame.pts = None
+                for piece in resampler.resample(frame):
+                    shapes = [Sample(seconds, weights) for seconds, weights in mouth.add(piece.to_ndarray()[0])]
+                    with self._changed:
+                        self._samples.extend(shapes)
+                        self._changed.notify_all()
+                self.packets += 1
+                self._heard, self.delay = came, time.monotonic() - came
+                if self._closing.is_set():
+                    return
+
+
+def open_microphone(name: str) -> Any:
+    """Returns the container of a microphone by its name, "" the usual one. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
+    try:
+        import av
+    except ImportError as error:
+        raise NotInstalled("a microphone needs PyAV", 'pip install "mimaface[video]"') from error
+    if sys.platform not in DEVICES:
+        raise InvalidInput(f"microphones are not known on {sys.platform}", "record the voice, and animate with the file")
+    device, usual, named = DEVICES[sys.platform]
+    if device == "alsa" and Path(ALSA).exists():
+        os.environ.setdefault("ALSA_CONFIG_PATH", ALSA)
+    there = microphones(device)
+    problem: OSError | None = None
+    for path in [named.format(name)] if name else usual or [named.format(each) for each in there[:1]]:
+        try:
+            return av.open(path, format=device)
+        except OSError as error:
+            problem = problem or error
+        except ValueError as error:  # this FFmpeg lacks the device
+            raise InvalidInput(f"this PyAV was built without {device}", 'pip install --upgrade "av>=15"') from error
+    known = f"use one of those that are there: {', '.join(there)}" if there else "plug one in, or record the voice and animate with the file"
+    reason = (problem.strerror or problem) if problem else "there is none"
+    raise InvalidInput(f"microphone:{name}: it cannot be opened ({reason})", known) from problem
+
+
+def microphones(device: str) -> list[str]:
+    """Returns the names of the microphones, if the system reports them."""
+    import av.device
+
+    try:
+        found = av.device.enumerate_input_devices(device)
+    except (AttributeError, ValueError, OSError):  # an older PyAV, or a device without a list
+        return []
+    return [item.description or item.name for item in found if not item.media_types or "audio" in item.media_types]
