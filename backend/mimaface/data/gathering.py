@@ -124,7 +124,9 @@ def make_shards(
     lost = sum(len(group.units) - len(group.outcomes) for group in groups)
     if lost:
         raise OutOfResources(f"{lost} clips were lost on the way", "start it again: it goes on where it was")
-    return _summary(folder / f"report-{number}of{count}.json", [each for group in groups for each in group.outcomes.values()])
+    outcomes = {outcome.key: outcome for group in groups for outcome in group.outcomes.values()}
+    names = {clip.path.relative_to(videos).as_posix(): outcomes[clip.key] for clip in clips}
+    return _summary(folder / f"report-{number}of{count}.json", names)
 
 
 def _groups(folder: Path, clips: list[Clip], config: RecordedConfig, part: str) -> list[Group]:
@@ -134,14 +136,14 @@ def _groups(folder: Path, clips: list[Clip], config: RecordedConfig, part: str) 
     ]
 
 
-def _summary(path: Path, outcomes: list[Outcome]) -> dict[str, Any]:
-    outcomes = sorted(outcomes, key=lambda outcome: outcome.key)
-    reasons = Counter(outcome.reason for outcome in outcomes if outcome.reason)
+def _summary(path: Path, outcomes: dict[str, Outcome]) -> dict[str, Any]:
+    """Writes and returns the report of a part, from the outcomes by their files' names."""
+    reasons = Counter(outcome.reason for outcome in outcomes.values() if outcome.reason)
     report = {
         "clips": len(outcomes),
-        "kept": sum(not outcome.reason for outcome in outcomes),
+        "kept": sum(not outcome.reason for outcome in outcomes.values()),
         "rejected": dict(sorted(reasons.items())),
-        "files": {outcome.key: f"{outcome.reason}: {outcome.detail}" for outcome in outcomes if outcome.reason},
+        "files": {name: f"{outcome.reason}: {outcome.detail}" for name, outcome in outcomes.items() if outcome.reason},
     }
     with writing(path.parent):
         _write_json(path, report)
