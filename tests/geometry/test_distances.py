@@ -3,7 +3,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from mimaface.geometry.distances import further_inside, nearest_outside, squared_depth
-from mimaface.geometry.strips import STRIP, row_strips, with_around
+from mimaface.geometry.strips import STRIP, row_strips, same, with_around
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -31,3 +31,11 @@ def test_strips_cover_every_row_once():
     for rows in row_strips(height):
         near, inner = with_around(rows, 5, height)
         assert list(range(height)[near][inner]) == list(range(height)[rows])
+
+
+def test_pictures_are_the_same_to_their_last_row():
+    picture = np.zeros((STRIP + 3, 4, 3), np.uint8)
+    other = picture.copy()
+    assert same(picture, other) and not same(picture, other[:-1])
+    other[-1, -1, -1] = 1
+    assert not same(picture, other)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import RBFInterpolator
 
 from mimaface.geometry.similarity import Similarity
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
@@ -109,6 +108,8 @@ def follow(points: Points, landmarks: Array | None) -> Array:
     fixed = _with_thick_lips(fixed)
     index = [PLACES[name] for name in fixed]
     away = np.array(list(fixed.values())) - base[index, :2]
+    from scipy.interpolate import RBFInterpolator  # 0.2 s: only when points are placed
+
     plate = RBFInterpolator(_generic()[1][index].astype(np.float64), away, kernel="thin_plate_spline", degree=1)
     result = np.array(base, np.float64)
     result[:, :2] += plate(_generic()[1].astype(np.float64))

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
 STRIP = 256  # rows. More: more memory, and fewer rows that are worked on twice where a step looks around
 
 
@@ -16,3 +21,8 @@ def with_around(rows: slice, reach: int, height: int) -> tuple[slice, slice]:
     """``rows`` with ``reach`` more before and after, where a picture has them; and which of these they are."""
     first = max(rows.start - reach, 0)
     return slice(first, min(rows.stop + reach, height)), slice(rows.start - first, rows.stop - first)
+
+
+def same(one: Array, other: Array) -> bool:
+    """Returns whether two pictures (H, W, …) are equal; where they differ early, it does not look further."""
+    return one.shape == other.shape and all(np.array_equal(one[rows], other[rows]) for rows in row_strips(len(one)))

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from scipy import ndimage
 
+from mimaface.geometry.strips import STRIP, row_strips
+
 from .tuning import (
     BLUR,
     BUSY,
@@ -62,8 +64,8 @@ class Watermark:
         """face: left, top, right, bottom (4,) in pixels of the region where the watermark is fainter."""
         signs = np.concatenate([[1.0], np.where(bits_of(message), 1.0, -1.0)])
         self._tile: Array = (np.tensordot(signs, patterns(), 1) / np.sqrt(len(signs))).astype(np.float32)  # root mean square 1
-        self._wave = self._tile
-        self._face = face
+        self._wave = np.tile(self._tile, (STRIP // TILE, 1))  # of a strip of rows
+        self._face, self._size = face, (0, 0)
         self._share: Array = np.zeros((0, 0), np.float32)  # share of the full strength at each pixel
 
     @classmethod
@@ -76,11 +78,19 @@ class Watermark:
         unchanged.
         """
         height, width = image.shape[:2]
-        if self._wave.shape[0] < height or self._wave.shape[1] < width:
-            self._wave = np.tile(self._tile, (-(-height // TILE), -(-width // TILE)))
-        if self._share.shape != (height, width):
-            self._share = _share_of(height, width, self._face)
-        change = np.rint(_strength(image) * self._share * self._wave[:height, :width])
+        if self._wave.shape[1] < width:
+            self._wave = np.tile(self._tile, (STRIP // TILE, -(-width // TILE)))
+        if self._size != (height, width):
+            self._size, self._share = (height, width), _share_of(height, width, self._face)
+        level = _levels(image)
+        return np.concatenate([self._marked(image[rows], rows, level) for rows in row_strips(height)])
+
+    def _marked(self, image: Array, rows: slice, level: Array) -> Array:
+        """Returns ``rows`` of a picture with the watermark, from those of the picture (h, W, 3 or 4) and its :func:`_levels`."""
+        height, width = image.shape[:2]
+        strength = np.array(_enlarged(level, rows, self._size))
+        strength *= self._share[rows]
+        change = np.rint(strength * self._wave[:height, :width])
         if image.shape[2] == 4:
             change[image[..., 3] == 0] = 0
         raised = Image.fromarray((change + UNCHANGED).astype(np.uint8))
@@ -142,15 +152,22 @@ def _brightness(image: Array) -> Array:
     return np.asarray(Image.fromarray(image).convert("L"), np.float32)
 
 
-def _strength(image: Array) -> Array:
-    """Returns the watermark's root mean square in levels (H, W), from the contrast of each square, interpolated."""
-    height, width = image.shape[:2]
-    brightness = _brightness(image)
-    mean, square = (np.asarray(Image.fromarray(values).reduce(CELL)) for values in (brightness, brightness * brightness))
-    contrast = np.sqrt(np.maximum(square - mean * mean, 0))
-    level = np.minimum(PLAIN + PER_CONTRAST * contrast, BUSY)
-    level *= min(1.0, STRONGEST / float(np.sqrt((level**2).mean())))
-    return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR))
+def _levels(image: Array) -> Array:
+    """Returns the watermark's root mean square in levels for each square of ``CELL`` pixels (⌈H / CELL⌉, ⌈W / CELL⌉), from its contrast."""
+    parts = []
+    for rows in row_strips(len(image)):
+        brightness = _brightness(image[rows])
+        mean, square = (np.asarray(Image.fromarray(values).reduce(CELL)) for values in (brightness, brightness * brightness))
+        parts.append(np.sqrt(np.maximum(square - mean * mean, 0)))
+    level = np.minimum(PLAIN + PER_CONTRAST * np.concatenate(parts), BUSY)
+    return np.asarray(level * min(1.0, STRONGEST / float(np.sqrt((level**2).mean()))))
+
+
+def _enlarged(level: Array, rows: slice, size: tuple[int, int]) -> Image.Image:
+    """Returns some ``rows`` of ``level`` (h, w), interpolated to a picture's ``size`` (H, W)."""
+    cells = len(level) / size[0]  # a row
+    box = 0, rows.start * cells, level.shape[1], rows.stop * cells
+    return Image.fromarray(level).resize((size[1], rows.stop - rows.start), Image.Resampling.BILINEAR, box)
 
 
 def _share_of(height: int, width: int, face: Array | None) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 import uuid
 import zlib
+from html import escape
 from pathlib import Path
 from xml.etree import ElementTree
-from xml.sax.saxutils import quoteattr
 
 from PIL import Image
 
@@ -29,7 +29,7 @@ def packet(source_type: str, tool: str) -> bytes:
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about="" '
         f'xmlns:Iptc4xmpExt="{IPTC}" xmlns:xmp="{XMP}" '
-        f"Iptc4xmpExt:DigitalSourceType={quoteattr(source_type)} xmp:CreatorTool={quoteattr(tool)}/>"
+        f'Iptc4xmpExt:DigitalSourceType="{escape(source_type)}" xmp:CreatorTool="{escape(tool)}"/>'
         '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
     ).encode()
 

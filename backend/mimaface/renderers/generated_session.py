@@ -25,6 +25,7 @@ from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, motion_signals, poses_for
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.strips import same
 from mimaface.model.refiner import feather, feathered, refined
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
@@ -141,7 +142,7 @@ class GeneratedSession:
                 for index, latents in zip(done.clip.new, done.new):
                     if index >= start:
                         picture = self._finished(ready[index], latents, index)
-                        yield Frame(index, picture, np.array_equal(picture, self.renderer.image))
+                        yield Frame(index, picture, same(picture, self.renderer.image))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # what is being drawn is not waited for: a cancelled job leaves at once
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
-import numpy as np
-
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
+from mimaface.geometry.strips import same
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.reprojector import Reprojector
@@ -52,4 +51,4 @@ class ReprojectedSession:
         )
         with closing(pictures):
             for index, picture in enumerate(pictures, start):
-                yield Frame(index, picture, np.array_equal(picture, self._renderer.image))
+                yield Frame(index, picture, same(picture, self._renderer.image))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.table import decoded
@@ -54,6 +53,8 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     if len(rows) != int(frames[1]):
         warnings.append(f"the file has {len(rows)} frames but declares {frames[1]}")
     values = np.array(rows, float).reshape(len(rows), width)
+    from scipy.spatial.transform import Rotation  # 0.3 s: only when one is read
+
     turned = Rotation.identity(len(rows))
     for _, place, channels in joints:
         axes = [(index, channel[0].upper()) for index, channel in enumerate(channels) if channel.lower().endswith("rotation")]

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.protocol.errors import InvalidMotion
@@ -57,6 +56,8 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         raise InvalidMotion(f"{name}: a coefficient is not a number", "write it again")
     time, notes = at_rate(len(angles), 0.0, settings, DEFAULT_RATE)
     face = np.ones(len(angles), bool)
+    from scipy.spatial.transform import Rotation  # 0.3 s: only when one is read
+
     head = Rotation.from_euler("ZYX", angles[:, ::-1]).as_matrix()
     return Recorded(time, face, None, head, None, None, [*warnings, *notes], expression.astype(np.float32)).clip(name, "coefficients")
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.table import decoded
@@ -59,6 +58,8 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         kept = column("face_id") == column("face_id")[0]
         warnings.append("several faces are in the file: the first was taken")
         values = values[kept]
+    from scipy.spatial.transform import Rotation  # 0.3 s: only when one is read
+
     turned = Rotation.from_euler("XYZ", np.stack([column(f"pose_R{axis}") for axis in "xyz"], axis=1)).as_matrix()
     head = VISION_AXES @ turned @ VISION_AXES
     position = np.stack([column(f"pose_T{axis}", np.nan) for axis in "xyz"], axis=1) / 1000 @ VISION_AXES
