@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mimaface.protocol.motion import MotionClip
 
 SECONDS_A_MEGAPIXEL = 0.8  # of a frame by the proxy engine, measured with 34 megapixels on two cores
-MAY_SOUND = ("video", "sound", "phones")  # formats of a motion whose file may have sound
+SILENT = ("live_link_face", "picture", "pictures")  # formats of motions whose files have no sound
 SLOW = 5.0  # seconds a frame from which on the expected time is printed before rendering starts
 
 
@@ -144,7 +144,7 @@ def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound
     """The sound of the driver for an .mp4 file; None, with a warning, for a folder of pictures."""
     from mimaface.output.sound import Sound, has_sound
 
-    if clip.meta.get("format") not in MAY_SOUND or not has_sound(source):  # looking takes PyAV: 0.1 s
+    if clip.meta.get("format") in SILENT or not has_sound(source):  # looking takes PyAV: 0.1 s
         return None
     if is_video:
         return Sound(source, float(clip.time[0]), len(clip) / rate)
