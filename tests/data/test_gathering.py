@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from mimaface.cli import main
+from mimaface.data import guarding
 from mimaface.data.executors import on_ray, on_this_machine
 from mimaface.data.gathering import Group, make_shards
 from mimaface.data.guarding import Answer, Guard, Unit
@@ -194,6 +195,13 @@ def test_a_folder_that_cannot_be_written_is_said_so(library, tmp_path):
     guard = Guard(CONFIG, 60)
     assert guard(unit).error[0] == "not_writable"
     guard.close()
+
+
+def test_a_reader_that_does_not_start_is_no_clips_fault(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(guarding, "START", 0.0)
+    with pytest.raises(OutOfResources, match="does not start: it is not ready after 0 s"):
+        make_shards(library, tmp_path, CONFIG)
+    assert not list(tmp_path.rglob("*.json")), "nothing is set aside for it"
 
 
 def test_largest_first(tmp_path):

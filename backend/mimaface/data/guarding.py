@@ -186,19 +186,20 @@ class Guard:
             raise Cancelled("the run was stopped")
         context = _context()
         ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.config, self.limit), daemon=True)
-        self._process.start()
+        process = context.Process(target=_serve, args=(theirs, self.config, self.limit), daemon=True)
+        process.start()
         theirs.close()
-        self._connection = ours
+        self._process, self._connection = process, ours
         try:
             if ours.poll(START):
                 ours.recv()
                 return ours
-            how = "takes too long"
+            self._end()
+            how = f"is not ready after {START:g} s"
         except (EOFError, OSError):
             how = self._end()
-        self._end()
-        raise OutOfResources(f"a process to read videos with does not start: it {how}", "use fewer --workers, or see: mimaface doctor")
+        hint = 'use fewer --workers; a script of yours needs: if __name__ == "__main__"'
+        raise OutOfResources(f"a process to read videos with does not start: it {how}", hint)
 
     def _end(self) -> str:
         """Releases the process and returns how it ended. Raises :class:`Cancelled` after :meth:`close`."""
