@@ -38,7 +38,7 @@ def _draw_choice(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     source = next(item for item in SOURCES if item.kind == settings.stream_kind)
     column = layout.column(align=True)
     column.prop(settings, "stream_kind", text="")
-    host = "Camera's Name (empty: its number)" if source.is_camera else "Address of the Phone" if source.phone else "Own Address (empty: all)"
+    host = "Name (empty: by number)" if source.is_camera else "Address of the Phone" if source.phone else "Own Address (empty: all)"
     column.label(text=host)
     column.prop(settings, "stream_host", text="")
     if not source.is_camera:
