@@ -11,7 +11,7 @@ import pytest
 
 from conftest import motion_of
 from mimaface.cli import main
-from mimaface.drivers.streams import devices, open_stream
+from mimaface.drivers.streams import devices, open_stream, webcam
 from mimaface.drivers.streams.devices import SYSTEMS, System
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
@@ -63,6 +63,32 @@ def test_the_newest_frame_is_followed_as_it_comes(film, monkeypatch):
     assert abs(samples[0].head_quat[0]) > 0.9 and samples[0].head_pos[2] < -0.1 and np.abs(samples[0].gaze).max() < 0.3
 
 
+class Impatient:
+    """A camera that raises rather than waits for each fifth frame, as AVFoundation does."""
+
+    def __init__(self, container) -> None:
+        self._container, self._count = container, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def decode(self, **which: int):
+        for frame in self._container.decode(**which):
+            yield frame
+            self._count += 1
+            if self._count % 5 == 0:
+                raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test_a_camera_that_does_not_wait_is_asked_again(film, monkeypatch):
+    monkeypatch.setattr(webcam, "open_camera", lambda _: Impatient(av.open(f"movie={film}:loop=0,setpts=N/(25*TB),realtime", format="lavfi")))
+    with open_stream("webcam:0") as camera:
+        assert camera.poll(10) and camera.packets > 5
+
+
 def test_record_keeps_what_came_until_the_camera_was_pulled_out(film, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(SYSTEMS, sys.platform, System("lavfi", "", "movie={}:loop=0,setpts=N/(25*TB),realtime,trim=duration=3", ({},), ""))
     output = tmp_path / "take.motion.npz"
@@ -80,6 +106,7 @@ def test_record_keeps_what_came_until_the_camera_was_pulled_out(film, monkeypatc
         ("linux", PermissionError(errno.EACCES, "Permission denied"), "may not look.*group"),
         ("darwin", PermissionError(errno.EPERM, "Not permitted"), "System Settings"),
         ("darwin", OSError(errno.EIO, "Input/output error"), "cannot be opened.*end other programs.*System Settings"),
+        ("darwin", av.error.ExternalError(542398533, "Generic error in an external library"), "cannot be opened.*System Settings"),
         ("win32", None, "no such camera"),
     ],
 )

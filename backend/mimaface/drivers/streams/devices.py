@@ -53,19 +53,16 @@ def open_camera(name: str) -> Any:
     if system is None:
         raise InvalidInput(f"webcam:{name}: webcams are not known on {sys.platform}", "use a phone, or record a video and animate with it")
     path = _path(system, name)
-    problem: OSError | None = None
+    problem: Any = None
     for options in system.options:
         try:
             return av.open(path, format=system.device, options=options)
-        except ValueError as error:
-            if not isinstance(error, OSError):  # this FFmpeg lacks the device
-                raise InvalidInput(f"webcam:{name}: this PyAV was built without {system.device}", 'pip install --upgrade "av>=15"') from error
-            problem = error
-        except OSError as error:
+        except (av.error.FFmpegError, OSError) as error:
             problem = error
             if error.errno in (errno.ENOENT, errno.EBUSY, *DENIED):
                 break
-    assert problem is not None
+        except ValueError as error:  # this FFmpeg lacks the device
+            raise InvalidInput(f"webcam:{name}: this PyAV was built without {system.device}", 'pip install --upgrade "av>=15"') from error
     raise _refusal(system, name, problem) from problem
 
 
@@ -94,7 +91,7 @@ def cameras(system: System) -> list[str]:
     return [item.description or item.name for item in found if not item.media_types or "video" in item.media_types]
 
 
-def _refusal(system: System, name: str, error: OSError) -> InvalidInput:
+def _refusal(system: System, name: str, error: Any) -> InvalidInput:
     if error.errno in ABSENT:
         return _absent(system, name)
     if error.errno in DENIED:

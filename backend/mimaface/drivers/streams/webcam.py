@@ -16,6 +16,7 @@ from .receiver import TRACKING_TIMEOUT
 
 KEPT = 600  # samples queued for :meth:`Webcam.poll`; the oldest are dropped. Raised: slower readers lose none
 MOST_WIDE = 960  # pixels, larger side of the frame for tracking. Raised: detects smaller faces, and is slower
+PAUSE = 0.005  # seconds until a camera that does not wait is asked again. Raised: frames come later; lowered: a busier processor
 ENDING = 2.0  # seconds that closing waits for an unresponsive camera
 MEASURING = "the face is measured: look into the camera for a moment"
 
@@ -34,7 +35,7 @@ class Webcam:
         self.delay = 0.0  # seconds from the arrival of the newest tracked frame to its sample
         self._follower, self._container = Follower(), open_camera(camera)
         self._seen = float("-inf")
-        self._problem: BaseException | None = None
+        self._problem: Exception | None = None
         # newest untracked frame: its timestamp, its arrival time, the picture
         self._frame: tuple[float, float, Any] | None = None
         self._samples: deque[Sample] = deque(maxlen=KEPT)
@@ -71,13 +72,14 @@ class Webcam:
         return samples
 
     def _guard(self, run: Any) -> None:
-        problem: BaseException = MimaFaceError(f"{self.name}: the camera gives no more pictures", "plug it in again, and try again")
+        problem: Exception = MimaFaceError(f"{self.name}: the camera gives no more pictures", "plug it in again, and try again")
         try:
             run()
-        except OSError as error:
-            problem.__cause__ = error
         except Exception as error:
-            problem = error
+            if run == self._read:
+                problem.__cause__ = error
+            else:
+                problem = error
         with self._changed:
             self._problem = self._problem or problem
             self._closing.set()
@@ -86,14 +88,19 @@ class Webcam:
     def _read(self) -> None:
         """Reads frames continuously and keeps the newest, for an unread camera delays later frames."""
         with self._container as container:
-            for frame in container.decode(video=0):
-                if self._closing.is_set():
+            while not self._closing.is_set():
+                try:
+                    for frame in container.decode(video=0):
+                        if self._closing.is_set():
+                            return
+                        came = time.monotonic()
+                        with self._changed:
+                            self.packets += 1
+                            self._frame = (came if frame.time is None else float(frame.time), came, frame)
+                            self._changed.notify_all()
                     return
-                came = time.monotonic()
-                with self._changed:
-                    self.packets += 1
-                    self._frame = (came if frame.time is None else float(frame.time), came, frame)
-                    self._changed.notify_all()
+                except BlockingIOError:  # AVFoundation does not wait for a frame
+                    self._closing.wait(PAUSE)
 
     def _follow(self) -> None:
         last = float("-inf")
