@@ -117,6 +117,23 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
 
 
 @numba.njit(cache=True, nogil=True)
+def add_grain(layer: Array, found: Array, weights: Array, triangles: Array, place: Array, detail: Array) -> None:
+    """What no pixel shows of ``layer`` (h, w, 5), see :func:`texture`, gets the grain of other skin, in place; found, weights: its raster;
+    place (V, 3), detail (h, w, 1): see ``grain.Grain``."""
+    height, width = found.shape
+    for y in range(height):
+        for x in range(width):
+            index = found[y, x]
+            if index < 0 or layer[y, x, 4] <= 0 or place[triangles[index, 0], 2] <= 0:
+                continue
+            corners, shares = triple(triangles[index]), triple(weights[y, x])
+            amount = layer[y, x, 4] * mix(place, corners, shares, 2)
+            grained = 1 + amount * bilinear(detail, mix(place, corners, shares, 0), mix(place, corners, shares, 1), 0)
+            for channel in range(3):
+                layer[y, x, channel] *= grained
+
+
+@numba.njit(cache=True, nogil=True)
 def look_up(
     table: Array,
     corners: Corners,

@@ -19,7 +19,7 @@ from mimaface.geometry.rasterise import Raster, vertex_normals
 from . import tuning
 from .eyes import lid_tables
 from .fallback import surface_coordinates
-from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SKIN, texture
+from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SKIN, add_grain, texture
 from .lids import Lids, around_closing_eyes
 from .mouth import lips_shadow
 from .projection import Projection, project_portrait
@@ -121,14 +121,15 @@ class Photograph:
     def shade(self, raster: Raster, look: Look, pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` metres wide at the head."""
         projection = self.projection
-        return np.asarray(
-            texture(
-                raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-                look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
-                projection.margin, tuning.KERNELS,
-                look.eyes, look.turns, look.lids, projection.dark, projection.gum, self._lash, pixel,
-            )
+        layer = texture(
+            raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
+            look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
+            projection.margin, tuning.KERNELS,
+            look.eyes, look.turns, look.lids, projection.dark, projection.gum, self._lash, pixel,
         )  # fmt: skip
+        grain = projection.grain
+        add_grain(layer, raster.triangle, raster.barycentric, projection.triangles, grain.place, grain.detail)
+        return np.asarray(layer)
 
     def _mouth_shade(self, shape: Array, facing: Array) -> Array:
         """(V,) how much light reaches a point of ``shape`` (V, 3), head frame, that lies behind the lips."""

@@ -25,6 +25,7 @@ from . import tuning
 from .cutout import within_alpha
 from .eyes import eye_pictures
 from .fallback import fallback_colours
+from .grain import Grain
 from .hair import hair_offset
 from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH
 from .lashes import Lashes, lash_length
@@ -51,7 +52,7 @@ class Projection:
     follow (V,): 1 moves with the head, 0 stays (base of the neck);
     flat: whether it is a drawing in flat colours;
     eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; lashes: those of
-    its eyes; tone: the tone of the photograph;
+    its eyes; grain: that of its skin; tone: the tone of the photograph;
     at the source pixels: depth and source_kind (H, W), margin (H, W, 5) int8: quarters of a pixel to the nearest other surface,
     by kind; see ``tuning.SAMPLE_MARGINS``.
     """
@@ -79,6 +80,7 @@ class Projection:
     dark: Array
     gum: Array
     lashes: Lashes
+    grain: Grain
     tone: Tone
     follow: Array
     depth: Array
@@ -139,6 +141,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     tone = tone_of(image, matte)
     length = 0.0 if flat else lash_length(person, camera, still, fit.rotation[:, 1])
     lashes = Lashes(tone.painted(lash), length, dark)
+    grain = Grain.of(person, source_kind, fit, camera, correction, float(np.ptp(place[:, 0])))
     ivory = tuning.IVORY * light
     gum = tone.painted(tuning.GUM * ivory) / tone.painted(ivory)
     rest = vertex_normals(neutral, triangles)
@@ -154,7 +157,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
         head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
         triangles, kind, head.triangle_part[head.drawn()], still, place, place[mirror], trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, tone.painted(pictures).astype(np.float32),
-        tone.painted(tuning.THROAT * light), gum, lashes, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), depth,
+        tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), depth,
         source_kind, margin,
     )  # fmt: skip
 

@@ -229,6 +229,11 @@ LIDS_PERCENTILE = 75  # of the lids' vertices that have. Higher: the drawn eye g
 UNFOLDED = 1.8, 3.5
 UNFOLDED_SMOOTHING = 2  # rounds over the mesh, so that no triangle stands out. Higher: softer [0.001 dB, 12]
 
+# --- grain
+GRAIN_SIZE = 0.012  # head widths: what is finer is grain, what is coarser shape and light. Higher: wrinkles and spots of the cheek lie on lids
+GRAIN_BELOW = 0.036  # metres below the eye where the cheek's grain is taken. Lower: bags and lower lashes; higher: beards
+GRAIN_MOST = 4.0  # of its median strength that it may have. Higher: moles and rims of glasses are seen on lids
+
 # --- photograph and reprojector
 # metres of non-rigid motion between which a vertex loses its photographed pixel. Higher: wrinkles stay where the skin has moved away [0.030 dB, 49]
 CHANGED = 0.0006, 0.0025
