@@ -170,5 +170,5 @@ def test_lower_teeth_hang_from_the_jaw_and_stay_near_the_upper_ones_in_a_smile(h
     assert front("teeth_upper") == pytest.approx(front("teeth_upper", jawOpen=0.8), abs=1e-6)  # the skull's
     assert front("teeth_lower", jawOpen=0.8) < front("teeth_lower") - 0.010
     assert front("teeth_lower", **smile) == pytest.approx(front("teeth_lower"), abs=1e-6)
-    assert front("teeth_lower", jawOpen=0.3, **smile) > front("teeth_lower", jawOpen=0.3) + 0.003
+    assert front("teeth_lower", jawOpen=0.3, **smile) > front("teeth_lower", jawOpen=0.3) + 0.002
     assert front("teeth_lower", jawOpen=0.1, **smile) <= front("teeth_lower") + 5e-4
