@@ -154,21 +154,3 @@ def test_lips_far_from_the_heads_own_open_one_mouth(hopper):
     for smile in ({"jawOpen": 0.2}, {f"mouth{name}{side}": 0.6 for name in ("Smile", "UpperUp") for side in ("Left", "Right")}):
         # a mouth below the lower lip was five to ten times as large
         assert opening(far, pose_of(drawn, **smile)) < 1.2 * opening(usual, pose_of(hopper, **smile))
-
-
-def test_lower_teeth_hang_from_the_jaw_and_stay_near_the_upper_ones_in_a_smile(hopper):
-    head, renderer = Head.load(), Reprojector(hopper, 160)
-    middle, smile = np.flatnonzero(np.abs(head.vertices[:, 0]) < 0.012), dict.fromkeys(("mouthSmileLeft", "mouthSmileRight"), 1.0)
-
-    def front(part: str, **blendshapes: float) -> float:
-        """Height of the biting edge, head frame, metres."""
-        pose = pose_of(hopper, **blendshapes)
-        shape = (renderer.pose_vertices(pose) - pose.translation) @ pose.rotation
-        height = shape[np.intersect1d(head.vertices_of(part), middle), 1]
-        return float(height.min() if part == "teeth_upper" else height.max())
-
-    assert front("teeth_upper") == pytest.approx(front("teeth_upper", jawOpen=0.8), abs=1e-6)  # the skull's
-    assert front("teeth_lower", jawOpen=0.8) < front("teeth_lower") - 0.010
-    assert front("teeth_lower", **smile) == pytest.approx(front("teeth_lower"), abs=1e-6)
-    assert front("teeth_lower", jawOpen=0.3, **smile) > front("teeth_lower", jawOpen=0.3) + 0.002
-    assert front("teeth_lower", jawOpen=0.1, **smile) <= front("teeth_lower") + 5e-4

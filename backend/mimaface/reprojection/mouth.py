@@ -16,7 +16,6 @@ from . import tuning
 from .kernels import MARGIN_UNIT, TEETH
 
 Array = NDArray[Any]
-SMILES = BLENDSHAPE_INDEX["mouthSmileLeft"], BLENDSHAPE_INDEX["mouthSmileRight"]
 
 
 def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array, skin_colour: Array) -> tuple[Array, Array]:
@@ -55,25 +54,6 @@ def continue_mouth(image: Array, margin: Array) -> Array:
     result = image.copy()
     result[part] = np.round(fill_holes(image[part], inside[part])).clip(0, 255).astype(np.uint8)
     return result
-
-
-def raise_lower_teeth(shape: Array, blendshapes: Array, fitted: Array) -> None:
-    """Raise what hangs from the jaw in ``shape`` (V, 3), head frame, in place, as far as a smile of ``blendshapes`` (52,), and not the jaw,
-    has parted the lips: trackers take that for the jaw's. A photograph's own expression, ``fitted`` (52,), stays as it is seen."""
-    shape[below_jaw(), 1] += max(_not_by_jaw(blendshapes) - _not_by_jaw(fitted), 0.0)
-
-
-def _not_by_jaw(blendshapes: Array) -> float:
-    """Metres of the lower teeth's way down that are the smile's."""
-    smile, opened = 0.5 * blendshapes[list(SMILES)].sum(), blendshapes[BLENDSHAPE_INDEX["jawOpen"]]
-    return float(min(tuning.SMILE_PARTS * smile, tuning.JAW_LOWERS * opened))
-
-
-@functools.cache
-def below_jaw() -> Array:
-    """Vertices of lower teeth and tongue."""
-    head = Head.load()
-    return np.setdiff1d(head.vertices_of("teeth_lower", "tongue"), head.vertices_of("skin"))
 
 
 @functools.cache

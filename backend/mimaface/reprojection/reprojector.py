@@ -36,7 +36,6 @@ from .gaze_limits import GazeLimits, turn_eyes
 from .head_layers import HeadLayers, around, strips, widened
 from .kernels import MOUTH, compose, hindmost
 from .matte import background_behind
-from .mouth import raise_lower_teeth
 from .person_warp import Box, Loosened, PersonWarp, Rows
 from .photograph import Look, Photograph
 from .references import References, Shown
@@ -241,7 +240,6 @@ class Reprojector:
         """See :meth:`pose_vertices`; and the pose, with a gaze that the lids leave in view."""
         shape = self.projection.head.posed(self.fit.identity, pose.blendshapes, pose.gaze)
         shape = shape + self._references.bent(self.projection.correction.at(pose.blendshapes), pose)
-        raise_lower_teeth(shape, pose.blendshapes, self.fit.blendshapes)
         shape += self._rims.offset(shape, pose.blendshapes)
         shape += self._lids.offset(shape, pose.blendshapes)
         shape += self._closing.offset(shape)

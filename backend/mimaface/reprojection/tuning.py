@@ -214,10 +214,6 @@ UPPER_LIP, LOWER_LIP = -0.008, -0.020  # metres that the open jaw takes a lip do
 # metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat [0.060 dB, 11]
 MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
 LIPS_FRONT = 60  # percentile of the lips' depth from which that counts. Higher: darker [0.052 dB, 26]
-# metres that a whole smile parts the lips where the landmarks ask for the jaw, which stays: smiling people show lower teeth right below the upper
-# ones. On films 6 mm gave more dB in open mouths, but the lips were read as less open than they are. Higher: lower teeth higher up in a smile
-SMILE_PARTS = 0.0035
-JAW_LOWERS = 0.0225  # metres that the jaw at 1 takes the front lower teeth down: a fact of the mesh, of which a smile takes no more back
 MOUTH_AMBIENT = 0.65  # share of the light that does not depend on how a surface faces. Higher: flatter teeth [0.040 dB, 16]
 
 # --- lids
