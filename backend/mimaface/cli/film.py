@@ -105,9 +105,11 @@ def _sound(parsed: argparse.Namespace, film: Film, clip: MotionClip) -> Sound | 
     from mimaface.drivers import sound_file
     from mimaface.output.sinks import is_film
     from mimaface.output.sound import Sound, has_sound
+    from mimaface.protocol.driver_files import SOUNDS, ends
 
     begins = {parsed.portrait: 0.0, sound_file(parsed.motion): float(clip.time[0])}
-    order = sorted(begins, key=lambda path: (path == parsed.portrait) == (clip.meta.get("format") in SPEECH))
+    spoken = parsed.sound or ends(parsed.motion.name, SOUNDS) or clip.meta.get("format") in SPEECH
+    order = sorted(begins, key=lambda path: (path == parsed.portrait) == spoken)
     heard = next((path for path in order if path.is_file() and has_sound(path)), None)
     if heard is not None and not is_film(parsed.output):
         warn(f"{heard.name}: its sound cannot go into a folder of pictures; an .mp4 file would have it")
