@@ -46,7 +46,7 @@ class Source:
         if self.is_camera:
             return f"{self.kind}:{host.strip() or port}"
         if self.phone == "must" and not host.strip():
-            raise InvalidInput("the phone must be asked to send", "enter the address that its app shows")
+            raise InvalidInput("the address of the smartphone is missing", "enter the address that its app shows")
         return f"{self.kind}://{host.strip()}" + (f":{port}" if port else "")
 
 
