@@ -60,7 +60,7 @@ class VirtualCamera:
         with contextlib.suppress(self._av.error.FFmpegError, OSError):  # the camera has been removed
             self._container.close()
 
-    def write(self, index: int, image: Array, still: bool = False) -> None:
+    def write(self, index: int, image: Array, still: bool = False, changed: Array | None = None) -> None:
         """Shows a picture (H, W, 3 or 4) uint8. Raises :class:`NotWritable` after the camera was removed."""
         shown = np.ascontiguousarray(on_black(image[: self._height, : self._width]))
         frame = self._av.VideoFrame.from_ndarray(shown if self._marker is None or still else self._marker.picture(shown), format="rgb24")

@@ -184,10 +184,10 @@ class Reprojector:
         """A frame without what moves: the whole picture, and its provenance."""
         left, top, right, bottom = self.view
         picture, provenance = self.image.copy(), self._background(with_provenance)
-        targets = picture[self._part], provenance[self._part]
+        shown, origins = picture[self._part], provenance[self._part]
         for rows in row_strips(bottom - top):
             view = np.s_[top + rows.start : top + rows.stop, left:right]
-            hindmost(*(each[rows] for each in targets), self.projection.image[view], self._sheet.behind[view], cut.invented(view))
+            hindmost(shown[rows], origins[rows], self.projection.image[view], self._sheet.behind[view], cut.invented(view))
         return picture, provenance
 
     def _background(self, wanted: bool) -> Array:
