@@ -117,7 +117,7 @@ def test_a_moving_png_may_begin_with_a_picture_that_is_not_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("take.csv.gz", gzip.compress(b"Timecode"), "a packed file – unpack it"),
+        ("take.csv.gz", gzip.compress(b"Timecode", mtime=0), "a packed file – unpack it"),
         ("take.zip", {"take/a.csv": "Timecode"}, "an archive – unpack it"),
         ("take.xlsx", {"[Content_Types].xml": "", "xl/workbook.xml": ""}, "a spreadsheet – save it as CSV"),
         ("take.csv", {"mimetype": "", "content.xml": ""}, "a spreadsheet – save it as CSV"),
