@@ -29,7 +29,7 @@ def as_jpeg(side: int) -> bytes:
 @pytest.mark.parametrize("source", [CARTOON, as_jpeg(400), as_jpeg(700), changed_colours([1, 0, 2])], ids=["png", "jpeg", "large", "green"])
 def test_a_drawing_is_said_to_be_one(source):
     (warning,) = Portrait.open(source).warnings
-    assert "drawing in flat colours" in warning and "10 degrees" in warning
+    assert "drawing in flat colours" in warning and "20 degrees" in warning
 
 
 def test_photographs_are_none(each_portrait):

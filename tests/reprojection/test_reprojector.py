@@ -239,7 +239,7 @@ def test_memory_does_not_grow_with_frames(portrait, renderer):
 
 
 def test_a_plain_background_stays_plain_around_a_drawing():
-    """Nobody tells a drawn person from the background; lines of a box showed where the sheet ends."""
+    """Lines of a box showed where the sheet ends."""
     portrait = Portrait.open(CASES / "cartoon.png")
     image = shown(portrait, Reprojector(portrait), angles=(20, 0, 0))
     for part in (np.s_[:, 350:], np.s_[:, :50], np.s_[:15]):

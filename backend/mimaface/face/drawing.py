@@ -13,7 +13,7 @@ from . import tuning
 Array = NDArray[Any]
 WARNING = (
     "the portrait looks like a drawing in flat colours, and is animated as a photographed head would be: turns of more than about "
-    "10 degrees and closed eyes may not look drawn – try them in a few frames first"
+    "20 degrees and closed eyes may not look drawn – try them in a few frames first"
 )
 
 

@@ -13,6 +13,7 @@ from mimaface.geometry.rasterise import Raster, rasterise
 
 from . import tuning
 from .edges import inner_edge, seams
+from .kernels import SKIN
 from .person_warp import Box, Rows
 from .photograph import Look
 from .projection import Projection
@@ -54,12 +55,15 @@ class HeadLayers:
         ends, edge = seams(sheet, raster.covered, self.seam)[inner], inner_edge(raster.covered)[inner]
         raster = Raster(raster.triangle[inner], raster.barycentric[inner], raster.depth[inner])
         sheet, kept = sheet[inner], kept[inner] * (1 - ends)
-        wanted = Raster(np.where(sheet * kept < tuning.OPAQUE, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
+        bare = (sheet * kept < tuning.OPAQUE) & (not self.projection.drawn)  # a drawing has no other side than what is drawn
+        wanted = Raster(np.where(bare, raster.triangle, np.int32(-1)), raster.barycentric, raster.depth)
         follow = self.projection.follow
         shell = self.shade(wanted, self.look.opaque(follow), [each.opaque(follow) for each in self.shown], 1.0)
         shell[..., 3] *= edge
         face = self.shade(raster, self.look, self.shown, 1.0)
         self._smooth_edges(face, rows)
+        if self.projection.drawn:  # no drawn mouth opens beyond the outline
+            face[..., 3] *= np.where(raster.covered & (self.projection.kind[raster.triangle] == SKIN), np.float32(1), sheet)
         return shell, face, kept
 
     def _smooth_edges(self, face: Array, rows: Rows) -> None:

@@ -52,7 +52,7 @@ class PersonSegmenter:
 def person_matte(image: Array, face: Array) -> Array:
     """How much of each pixel of ``image`` (H, W, 3) uint8 is the person whose ``face`` (H, W) bool is there: (H, W) float32, 0 to 1.
 
-    Where the network does not even find the face – in drawings, masks – all of the picture is taken for the person.
+    Where the network does not even find the face – in masks, in drawings without a plain background – all of the picture is the person.
     """
     if not face.any():
         return np.ones(face.shape, np.float32)

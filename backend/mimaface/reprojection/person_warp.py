@@ -25,7 +25,7 @@ from .beyond import Beyond, person_beyond
 from .body import Body
 from .kernels import SKIN, Opacity, lift
 from .matte import background_behind
-from .projection import Projection
+from .projection import Projection, turning
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -99,13 +99,14 @@ class PersonWarp:
                 found[within] = values[row[within] - strip.start, column[within]]
         beside = smoothstep(0.0, tuning.DEPTH_REACH * head_width, away)
         middle = -float(fit.translation[2])
-        depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, tuning.DEPTH_SMOOTHING)
+        # the outlines of a drawing would show every fold
+        smoothing = tuning.DRAWN_SMOOTHING * head_width / self._step[0] if projection.drawn else tuning.DEPTH_SMOOTHING
+        depth = self._depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, smoothing)
         self._place = (camera.unproject(self.knots, depth) - fit.translation) @ fit.rotation
         self._flat = camera.unproject(self.knots, middle)
         self._start = camera.project(self._place @ fit.rotation.T + fit.translation)[..., :2]
         near = 1 - smoothstep(tuning.REACH_LOW * head_width, tuning.REACH_HIGH * head_width, away)
-        below = self._place[..., 1] + tuning.NECK_SLOPE * np.maximum(self._place[..., 2], 0)
-        self._follows = near * smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, below)
+        self._follows = near * (1.0 if projection.floats else turning(self._place))
         self._follow = self._follows * self._held(size)
         self._carried = body.share(self._flat) * self._held(size)
         self._corners = projection.triangles[np.maximum(triangle, 0)]
@@ -116,12 +117,19 @@ class PersonWarp:
         a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._triangles = np.concatenate(halves).astype(np.int32)
-        self._person, matte = person_beyond(projection, beyond, body.neck(camera), covered)
+        self._person, matte = person_beyond(projection, beyond, body.neck(camera), covered & (not projection.floats))
         behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width)
-        self.behind = np.concatenate([behind(strip).astype(np.uint8) for strip in row_strips(size[1])])
+        exact = np.rint if projection.drawn else np.trunc  # a flat colour is to stay the one that it is
+        self.behind = np.concatenate([exact(behind(strip)).astype(np.uint8) for strip in row_strips(size[1])])
         self.fixed = self.loose = self._cut_out(projection, matte, self._follow)
         if body.follows > 0:
             self.loose = self._cut_out(projection, matte, np.maximum(self._follow, self._carried))
+
+    def relief(self, projection: Projection, fit: FittedFace) -> Array:
+        """(V, 3) metres, head frame: how far vertices are from the sheet in the photograph, along the lines of sight."""
+        place = projection.place[:, :2] + self._corner
+        depth = map_coordinates(self._depth, (place / self._step).T[::-1], order=1, mode="nearest")
+        return np.asarray((self.camera.unproject(projection.place[:, :2], depth) - projection.still) @ fit.rotation)
 
     def _held(self, size: Array) -> Array:
         """(R, C) 1 at knots that may move, falling to 0 at those borders of the canvas of ``size`` (2,) beyond which the photograph goes on."""

@@ -13,7 +13,7 @@ from mimaface.face.fit import FittedFace
 from mimaface.face.head import gaze_rotation
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
-from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.rasterise import Raster, vertex_normals
 
 from . import tuning
@@ -22,7 +22,7 @@ from .fallback import surface_coordinates
 from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SKIN, add_grain, texture
 from .lids import Lids, around_closing_eyes
 from .mouth import lips_shadow
-from .projection import Projection, project_portrait
+from .projection import Projection, project_portrait, turning
 
 Array = NDArray[Any]
 
@@ -58,6 +58,9 @@ class Photograph:
         head = self.projection.head
         self._kind = self.projection.kind_of_vertex
         self._solid = solid_vertices(self.projection, self._kind)
+        if self.projection.drawn:  # a drawn chin may be shorter
+            matte = self.projection.matte
+            self._solid = self._solid * matte[pixels_under(self.projection.place, *matte.shape)]
         self._whole = (head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
         self.still_head = (self.projection.still - fit.translation) @ fit.rotation
         self._surface = surface_coordinates()
@@ -97,6 +100,8 @@ class Photograph:
         calm = np.where(inside, calm * (1 - opened), calm)
         unfolded = self._lids.unfolded(posed) * changed
         mirror_trust = projection.mirror_trust
+        if projection.drawn:
+            calm = np.where(inside, calm, np.maximum(calm, 1 - changed))  # no part of a drawing hides another
         if projection.flat:  # a drawn eye is larger than its lids: all the skin around it takes its place as they move
             unfolded = np.maximum(unfolded, around_closing_eyes(moved))
             calm, mirror_trust = calm * (1 - unfolded), mirror_trust * (1 - unfolded)
@@ -151,6 +156,6 @@ def solid_vertices(projection: Projection, kind: Array) -> Array:
     across, up, depth = head.vertices.T
     front = smoothstep(*tuning.SOLID_DEPTH, depth) * (1 - smoothstep(*tuning.SOLID_UP, up))
     front = front * (1 - smoothstep(*tuning.SOLID_ACROSS, np.abs(across)))
-    follow = smoothstep(*tuning.SOLID_FOLLOW, projection.follow)
+    follow = smoothstep(*tuning.SOLID_FOLLOW, turning(head.vertices))
     solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * follow)
     return np.asarray(np.where(kind == SKIN, solid, 1.0))

@@ -23,6 +23,7 @@ from mimaface.geometry.strips import row_strips
 
 from . import tuning
 from .cutout import within_alpha
+from .drawn import drawn_matte, drawn_person
 from .eyes import eye_pictures
 from .fallback import fallback_colours
 from .grain import Grain
@@ -50,7 +51,7 @@ class Projection:
     partner in the photograph; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255 of hidden vertices;
     inner (V,): 1 where hidden vertices are opaque; above_chin (V,): 0 on the chin's underside;
     follow (V,): 1 moves with the head, 0 stays (base of the neck);
-    flat: whether it is a drawing in flat colours;
+    flat: whether it is a drawing in flat colours; drawn: whether its background was found by its colours;
     eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; lashes: those of
     its eyes; grain: that of its skin; tone: the tone of the photograph;
     at the source pixels: depth and source_kind (H, W), margin (H, W, 5) int8: quarters of a pixel to the nearest other surface,
@@ -76,6 +77,7 @@ class Projection:
     inner: Array
     above_chin: Array
     flat: bool
+    drawn: bool
     eyes: Array
     dark: Array
     gum: Array
@@ -91,6 +93,11 @@ class Projection:
     def head_width(self) -> float:
         """Pixels across the head as it is in the source."""
         return float(np.ptp(self.place[self.follow > 0.9, 0]))
+
+    @property
+    def floats(self) -> bool:
+        """Whether it is a drawn head without a neck, which moves as a whole."""
+        return bool(self.follow.min() == 1)
 
     @property
     def kind_of_vertex(self) -> Array:
@@ -110,11 +117,9 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     triangles, kind = head.drawn_triangles(), kinds_of_triangles(head)
     correction = correct(fit)
     bald = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
-    matte = person_matte(image, _face_in(bald, fit, camera))
-    matte = matte if alpha is None else within_alpha(matte, alpha)
+    flat, drawn, matte, person = _person_in(image, bald, fit, camera, alpha)
     offset = hair_offset(fit, camera, bald, image, matte)
     correction = replace(correction, always=correction.always + offset)
-    person = person_colours(image, matte)
     still = (bald + offset) @ fit.rotation.T + fit.translation
     place = camera.project(still)
     source_kind, depth = np.empty(matte.shape, np.uint8), np.empty(matte.shape, np.float32)
@@ -132,8 +137,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     trust[mouth] = np.where(head.region("lips")[mouth], trust[mouth], 1.0)
     seen = trust * _visibility(place, depth)
     neutral = head.vertices
-    low = neutral[:, 1] + tuning.NECK_SLOPE * np.maximum(neutral[:, 2], 0)
-    flat = is_flat(image, place[head.region("face"), :2])
+    follow = np.ones(len(neutral)) if drawn and not _has_neck(matte, fit, camera) else turning(neutral)
     fallback, light, skin, (lash, dark) = fallback_colours(
         person, place, seen, triangles[kind == SKIN], source_kind, margin, flat, correction.parted
     )
@@ -156,10 +160,36 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     return Projection(
         head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
         triangles, kind, head.triangle_part[head.drawn()], still, place, place[mirror], trust, mirror_trust,
-        tone.painted(fallback).astype(np.float32), inner, above_chin, flat, tone.painted(pictures).astype(np.float32),
-        tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, low), depth,
+        tone.painted(fallback).astype(np.float32), inner, above_chin, flat, drawn, tone.painted(pictures).astype(np.float32),
+        tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, follow, depth,
         source_kind, margin,
     )  # fmt: skip
+
+
+def _person_in(image: Array, shape: Array, fit: FittedFace, camera: Camera, alpha: Array | None) -> tuple[bool, bool, Array, Array]:
+    """Of ``image`` (H, W, 3) uint8, whose opacity is ``alpha`` (H, W) uint8, if it has one, and whose head is ``shape`` (V, 3): whether it
+    is a drawing, whether its background is found by its colours, the matte (H, W) and the colours (H, W, 3) uint8 of the person."""
+    face = _face_in(shape, fit, camera)
+    flat = is_flat(image, camera.project(shape @ fit.rotation.T + fit.translation)[Head.load().region("face"), :2])
+    drawn = drawn_matte(image, face) if flat else None
+    matte = person_matte(image, face) if drawn is None else drawn
+    matte = matte if alpha is None else within_alpha(matte, alpha)
+    if drawn is not None:
+        return flat, True, matte, drawn_person(image, matte)
+    return flat, False, matte, person_colours(image, matte)
+
+
+def turning(points: Array) -> Array:
+    """(…) 1 where ``points`` (…, 3) metres, head frame, turn with the head, falling to 0 at the base of the neck."""
+    return smoothstep(tuning.NECK_LOW, tuning.NECK_HIGH, points[..., 1] + tuning.NECK_SLOPE * np.maximum(points[..., 2], 0))
+
+
+def _has_neck(matte: Array, fit: FittedFace, camera: Camera) -> bool:
+    """Whether the person of ``matte`` (H, W) goes on where a neck ends, or where the picture cuts that off."""
+    across = np.linspace(-0.5, 0.5, 9)[:, None] * tuning.NECK_SEEN
+    points = tuning.NECK_BASE + across * [1.0, 0.0, 0.0] - [0.0, tuning.NECK_SEEN, 0.0]
+    place = camera.project(points @ fit.rotation.T + fit.translation)
+    return bool((matte[pixels_under(place, *matte.shape)] > 0.5).any())
 
 
 def _face_in(shape: Array, fit: FittedFace, camera: Camera) -> Array:

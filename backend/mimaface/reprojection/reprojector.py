@@ -89,6 +89,7 @@ class Reprojector:
         self._sheet = PersonWarp(self.projection, fit, self._body, _beyond(portrait, canvas, self._pixels_a_metre))
         rows, columns = (np.flatnonzero(self._sheet.loose.invented.any(axis)) for axis in (1, 0))
         self._left_behind = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]] if len(rows) else np.zeros((0, 2)))
+        self._relief = self._sheet.relief(self.projection, fit) * self.projection.follow[:, None] if self.projection.drawn else None
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
         still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
@@ -131,7 +132,7 @@ class Reprojector:
         """How far each pixel of the output shows something that has moved to it, or away from it (H, W), 0 to 1."""
         left, top, right, bottom = self.view
         corner, size, projection = np.array([left, top, 0]), (bottom - top, right - left), self.projection
-        points = self.camera.project(posed)
+        points = self._places(posed, pose)
         far = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)[:, None]
         knots = self._sheet.moved(pose, posed - self._photograph.in_pose(pose))
         moved = self._sheet.distance(knots, self.view, self._sheet.cut(self._body.loose(pose)))
@@ -159,7 +160,7 @@ class Reprojector:
 
     def _render(self, pose: FacePose, posed: Array, transparent: bool, with_provenance: bool) -> tuple[Array, Array]:
         """Picture and provenance, the latter without pixels where it is not wanted."""
-        points = self.camera.project(posed)
+        points = self._places(posed, pose)
         if np.abs(points[:, :2] - self.projection.place[:, :2]).max() < tuning.AT_REST:
             return self._at_rest(transparent, with_provenance)
         rigid = self._photograph.in_pose(pose)
@@ -253,6 +254,14 @@ class Reprojector:
         moved = shape @ pose.rotation.T + pose.translation
         follow = self.projection.follow[:, None]
         return np.asarray(follow * moved + (1 - follow) * (self.projection.still + self._body.shift(pose))), pose
+
+    def _places(self, posed: Array, pose: FacePose) -> Array:
+        """(V, 3) u, v, depth of vertices ``posed`` (V, 3) as they are drawn: on the sheet, if it is a drawing's, whose eyes and lips have no
+        depth of their own."""
+        points = self.camera.project(posed)
+        if self._relief is not None:
+            points[:, :2] = self.camera.project(posed + self._relief @ pose.rotation.T)[:, :2]
+        return np.asarray(points)
 
     def _head_layers(self, posed: Array, pose: FacePose, points: Array, box: Box, shown: list[Shown]) -> HeadLayers:
         """The posed head, whose vertices are at ``points`` (V, 3) of the canvas, in the part of a ``box`` of it where it is."""

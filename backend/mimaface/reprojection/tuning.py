@@ -46,6 +46,16 @@ FAINT = 0.25  # least share of a pixel from which the person's own colour is sol
 # share of what is opaque around the person that is not the person, above which an alpha is no person's outline. Higher: more alphas are [+ 0]
 LOOSE_ALPHA = 0.1
 
+# --- drawn: a drawing's background
+DRAWN_COLOURS = 4  # of the border, most of which are looked at. Higher: more colours of a drawn background are it
+DRAWN_LEAST = 0.05  # of the border, without which a colour is not. Higher: small parts of the background move with the person
+DRAWN_FACE = 0.1  # of the fitted face that may lie beside a drawn one. Higher: faces with open outlines are taken for background
+DRAWN_SPECK = 0.002  # of the fitted face: parts apart from the person that are smaller stay. Higher: small strokes of hair stay
+DRAWN_ALIKE = 12.0  # levels of 0–255 in every channel by which JPEG and grain change a flat colour. Higher: soft outlines are cut
+DRAWN_BORDER = 0.6  # of the border's upper half, least part that is background. Higher: more drawings are cut out as photographs are
+DRAWN_STEP = 8  # levels by which a gradient changes over 3 pixels. Higher: soft shades of the person are background
+DRAWN_EDGE = 5  # pixels a side around one of the outline, in which its own colour is looked for. Higher: a softer outline
+
 # --- tone: on six tinted prints and 16 colour pictures, see COLOURED
 TONE_LEVELS = 32  # steps of brightness whose usual colour is found. Higher: a finer curve from fewer pixels
 TONE_FEWEST = 20  # pixels without which a step takes its colour from its neighbours. Higher: a smoother curve
@@ -83,6 +93,7 @@ HAIR_NEAREST = 0.004  # metres behind the nearest surface up to which a vertex i
 WARP_STEP, WARP_KNOTS = 6, 96  # least pixels between knots, most knots along the longer side. Higher: coarser; finer and slower
 DEPTH_REACH = 0.06  # head widths beside the head over which depth sinks to the skull's middle. Higher: hair moves as the face does
 DEPTH_SMOOTHING = 1.0  # knots over which depth is smoothed. Higher: fewer folds at the outline, a flatter head
+DRAWN_SMOOTHING = 0.08  # head widths, the same in a drawing. Higher: rounder, flatter heads
 # of the picture's longer side over which the warp is held where the rendered part ends inside of the photograph. Higher: a stiffer border
 WARP_BORDER = 0.06
 # head widths from the head between which what is there stops following it. Higher: shoulders turn along
@@ -119,6 +130,7 @@ LEAST_BESIDE = 8  # pixels above and below a face that are mirrored to and fro. 
 # spread from elsewhere, less is smeared
 FACING = 0.02, 0.16
 EYE_FACING = 0.2, 0.4
+NECK_SEEN = 0.07  # metres below the neck's base, and across, where a person goes on that has a neck. Higher: long chins are none
 # metres below the eyes between which the neck rests and turns with the head; metres forward count NECK_SLOPE of that upwards.
 # Higher: more of the neck rests
 NECK_LOW, NECK_HIGH = -0.150, -0.075
