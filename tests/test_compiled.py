@@ -29,7 +29,7 @@ ELSEWHERE = {  # beside slow twins that are written otherwise: geometry/test_ras
 ENTRIES = (  # where what Python calls is looked up; the other kernels are called by these
     (photograph, "texture"), (rasterise, "_interpolate"), (camcorder, "shade"), (camcorder, "develop"), (people, "fractal_noise"),
     (interpolation, "_enlarged"), (references, "mix_in"), (distances, "squared_depth"),
-    (reprojector, "hindmost"), (stillness, "spread"), (stillness, "blend_still"),
+    (photograph, "add_grain"), (reprojector, "hindmost"), (stillness, "spread"), (stillness, "blend_still"),
 )  # fmt: skip
 
 
@@ -49,8 +49,9 @@ def all_kernels() -> set[CPUDispatcher]:
 
 
 def frame_of_a_portrait(portrait) -> None:
-    """Turned, looking aside, with an open mouth: skin, eyes, teeth and the mouth behind them are seen."""
-    pose = poses_for(portrait.fit, motion_of({"angles": (12, 5, 0), "gaze": (15, 5), "jawOpen": 0.7, "mouthSmileLeft": 0.5}))[0]
+    """Turned, looking aside, with an open mouth, half winking: skin, eyes, teeth, the mouth behind them and lids with grain are seen."""
+    moved = {"angles": (12, 5, 0), "gaze": (15, 5), "jawOpen": 0.7, "mouthSmileLeft": 0.5, "eyeBlinkRight": 0.8}
+    pose = poses_for(portrait.fit, motion_of(moved))[0]
     Reprojector(portrait, 96).render(pose)
 
 

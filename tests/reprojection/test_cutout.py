@@ -60,7 +60,7 @@ def test_what_shines_through_is_taken_out():
     colours, behind = random.uniform(0, 255, (2, 40, 30, 3))
     alpha = np.linspace(0, 255, 30).round().astype(np.uint8)[None, :, None].repeat(40, 0)
     mixed = np.rint(alpha / 255 * colours + (1 - alpha / 255) * behind).astype(np.uint8)
-    cut = Cutout(np.ones((40, 30), np.float32), np.zeros((40, 30), np.float32), behind.astype(np.float32))
+    cut = Cutout(np.ones((40, 30), np.float32), np.zeros((40, 30), np.float32), lambda rows: behind[rows].astype(np.float32))
     straight = cut.straight(np.dstack([mixed, alpha]))
     solid = alpha[..., 0] > 100
     assert np.abs(straight[..., :3] - colours)[solid].max() < 2.5
