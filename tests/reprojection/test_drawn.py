@@ -81,13 +81,15 @@ def cartoon():
 
 
 @pytest.mark.parametrize("turned", [40, -40])
-def test_no_mouth_opens_beyond_the_outline(cartoon, turned):
+def test_mouth_and_chin_end_at_the_outline(cartoon, turned):
     portrait, renderer = cartoon
     pose = posed(portrait, (turned, 0, 0))
     for name in ("mouthSmileLeft", "mouthSmileRight"):
         pose.blendshapes[BLENDSHAPE_INDEX[name]] = 1
     picture = renderer.render(pose)
     skin, sky = portrait.image[200, 120], portrait.image[0, 0]
+    near_sky = np.abs(picture.astype(int) - sky).max(2)
+    assert ((near_sky > 0) & (near_sky < 20)).sum() < 300, "no haze beside the face"
     far = np.s_[230:330, 200:] if turned > 0 else np.s_[230:330, :200]  # at the height of the mouth
     beside = binary_dilation((picture == sky).all(-1), iterations=4)[far]
     assert (away_from(picture, (skin, sky))[far] > 40)[beside].sum() < 120

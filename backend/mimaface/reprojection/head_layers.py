@@ -13,7 +13,6 @@ from mimaface.geometry.rasterise import Raster, rasterise
 
 from . import tuning
 from .edges import inner_edge, seams
-from .kernels import SKIN
 from .person_warp import Box, Rows
 from .photograph import Look
 from .projection import Projection
@@ -62,8 +61,8 @@ class HeadLayers:
         shell[..., 3] *= edge
         face = self.shade(raster, self.look, self.shown, 1.0)
         self._smooth_edges(face, rows)
-        if self.projection.drawn:  # no drawn mouth opens beyond the outline
-            face[..., 3] *= np.where(raster.covered & (self.projection.kind[raster.triangle] == SKIN), np.float32(1), sheet)
+        if self.projection.drawn:  # its mouth and chin end at its outline
+            face[..., 3] *= sheet
         return shell, face, kept
 
     def _smooth_edges(self, face: Array, rows: Rows) -> None:
