@@ -19,10 +19,11 @@ from mimaface.geometry.rasterise import Raster, vertex_normals
 from . import tuning
 from .eyes import lid_tables
 from .fallback import surface_coordinates
-from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SKIN, add_grain, texture
+from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SHADE, SKIN, add_grain, texture
 from .lids import Lids, around_closing_eyes
 from .mouth import lips_shadow
 from .projection import Projection, project_portrait, turning
+from .tongue import light_tongue, tongue_pink, tongue_shadow
 
 Array = NDArray[Any]
 
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 class Look:
     """What shading needs of one frame; see :func:`mimaface.reprojection.kernels.texture` for shapes. painted (V,): how far a vertex has
     nothing of the photograph, because lids unfold or the mouth opens there; eyes (2, S, S, 3): the projection's, in the light that the lids
-    leave them."""
+    leave them; shadow (V,): share of the light that a tongue takes, without elements where none is out."""
 
     factors: Array
     fallback: Array
@@ -39,6 +40,7 @@ class Look:
     lids: Array
     painted: Array
     eyes: Array
+    shadow: Array
 
     def opaque(self, follow: Array) -> Look:
         """The head as a whole: opaque down to the neck, which does not turn with it; follow (V,): how far a vertex does."""
@@ -64,6 +66,7 @@ class Photograph:
         self._whole = (head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
         self.still_head = (self.projection.still - fit.translation) @ fit.rotation
         self._surface = surface_coordinates()
+        self._pink = tongue_pink(self.projection.fallback, self.projection.tone)
         self._lids = Lids.around(self.projection)
         self._eye_centres = head.eye_centres_for(fit.identity)
         self._lower_lids = lower_lids(self.still_head, self._eye_centres)
@@ -80,9 +83,9 @@ class Photograph:
         """(V, 3) metres, camera frame: the photograph's own expression, turned and moved as ``pose`` is."""
         return np.asarray(self.still_head @ pose.rotation.T + pose.translation)
 
-    def look(self, posed: Array, rigid: Array, pose: FacePose, distance: Array | None) -> Look:
+    def look(self, posed: Array, rigid: Array, pose: FacePose, distance: Array | None, tongue: float = 0.0) -> Look:
         """What shading needs of vertices ``posed`` (V, 3) that are ``rigid`` (V, 3) of :meth:`in_pose` without their expression, and lie
-        ``distance`` (V,) pixels from where they are in the photograph, if that is the portrait."""
+        ``distance`` (V,) pixels from where they are in the photograph, if that is the portrait. tongue: how far that is out, 0 to 1."""
         projection = self.projection
         facing = facing_camera(posed, projection.triangles)
         opacity = np.maximum(smoothstep(*tuning.FACE_FACING, facing), self._whole) * self._solid
@@ -118,10 +121,11 @@ class Photograph:
             axis=1,
         )
         fallback = projection.fallback * lips_shadow(shape, projection.correction.parted)[:, None]
+        light_tongue(fallback, factors[:, SHADE], self._pink, shape, tongue)
         painted = np.maximum(unfolded, changed * inside)
         light = tuning.NARROW_LIGHT + (1 - tuning.NARROW_LIGHT) * smoothstep(*tuning.NARROW, gap)
         eyes = projection.eyes * light.astype(np.float32)[:, None, None, None]
-        return Look(factors, fallback, gaze_rotation(pose.gaze), lids, painted, eyes)
+        return Look(factors, fallback, gaze_rotation(pose.gaze), lids, painted, eyes, tongue_shadow(shape, tongue))
 
     def shade(self, raster: Raster, look: Look, pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` metres wide at the head."""
@@ -132,6 +136,8 @@ class Photograph:
             projection.margin, tuning.KERNELS,
             look.eyes, look.turns, look.lids, projection.dark, projection.gum, self._lash, pixel,
         )  # fmt: skip
+        if len(look.shadow):
+            layer[..., :3] *= 1 - raster.interpolate(projection.triangles, look.shadow[:, None])
         grain = projection.grain
         add_grain(layer, raster.triangle, raster.barycentric, projection.triangles, grain.place, grain.detail)
         return np.asarray(layer)

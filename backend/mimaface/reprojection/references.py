@@ -16,6 +16,7 @@ from scipy.ndimage import laplace
 
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
+from mimaface.face.tongue import tongue_out
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import Raster
 
@@ -102,7 +103,7 @@ class References:
         for each, share in zip(self._every, self.shares(pose)):
             if share.any():
                 rigid = each.photograph.in_pose(pose)
-                look = each.photograph.look(posed, rigid, pose, None)
+                look = each.photograph.look(posed, rigid, pose, None, tongue_out(pose.blendshapes, self._main.fit.blendshapes))
                 result.append(Shown(each, share, look, each.sheet.moved_onto(self._camera, pose, posed - rigid)))
         return result
 

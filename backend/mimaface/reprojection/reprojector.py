@@ -19,6 +19,7 @@ from mimaface.face.lid_rims import LidRims
 from mimaface.face.lip_rims import LipRims
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
+from mimaface.face.tongue import tongue_offset, tongue_out
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.strips import row_strips
@@ -244,6 +245,7 @@ class Reprojector:
         shape += self._rims.offset(shape, pose.blendshapes)
         shape += self._lids.offset(shape, pose.blendshapes)
         shape += self._closing.offset(shape)
+        shape += tongue_offset(shape, pose.blendshapes, self.fit.blendshapes)
         if self._moving is not None:
             still = self._photograph.still_head
             shape = still + self._moving[:, None] * (shape - still)
@@ -266,7 +268,8 @@ class Reprojector:
     def _head_layers(self, posed: Array, pose: FacePose, points: Array, box: Box, shown: list[Shown]) -> HeadLayers:
         """The posed head, whose vertices are at ``points`` (V, 3) of the canvas, in the part of a ``box`` of it where it is."""
         distance = np.linalg.norm(points[:, :2] - self.projection.place[:, :2], axis=1)
-        look = self._photograph.look(posed, self._photograph.in_pose(pose), pose, distance)
+        tongue = tongue_out(pose.blendshapes, self.fit.blendshapes)
+        look = self._photograph.look(posed, self._photograph.in_pose(pose), pose, distance, tongue)
         part = around(points[self._drawn], box, self._seam + 1)
         return HeadLayers(
             self.projection, self._shade, part, points - [part[0], part[1], 0], look, shown, self._openings, self._seam

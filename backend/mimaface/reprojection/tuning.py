@@ -228,6 +228,17 @@ MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
 LIPS_FRONT = 60  # percentile of the lips' depth from which that counts. Higher: darker [0.052 dB, 26]
 MOUTH_AMBIENT = 0.65  # share of the light that does not depend on how a surface faces. Higher: flatter teeth [0.040 dB, 16]
 
+# --- tongue that is out
+TONGUE_PINK = np.array([0.94, 0.54, 0.53])  # against the light, sRGB
+TONGUE_OF_LIPS = 0.35  # share of the colour of the lips in it. Higher: painted lips paint it
+TONGUE_LIGHT = np.array([0.0, 0.55, 0.835])  # direction of what lights it, head frame: from above the camera
+TONGUE_AMBIENT = 0.5  # share of the light that does not depend on how its surface faces. Higher: flatter
+TONGUE_GROOVE, TONGUE_GROOVE_WIDTH = 0.14, 0.22  # of the light is lost in its middle; of its half width, over which. Higher: deeper; wider
+TONGUE_WET, TONGUE_WET_POWER = 0.15, 12.0  # of its hue is lost where it shines; how narrow that is. Higher: wetter; smaller
+TONGUE_SHADOW, TONGUE_SHADOW_REACH = 0.38, 0.0065  # of the light is lost below it; metres over which it is less. Higher: darker; wider
+TONGUE_STANDS_OFF = 0.004  # metres before the lips from which on its whole shadow is seen. Higher: fainter while it comes out
+TONGUE_CASTS = np.array([0.0, -0.005, -0.006])  # metres from it to its shadow, head frame. Longer: more on the chin, less beside it
+
 # --- lids
 # metres that the lids of a drawing have moved, between which the drawn eye goes. Higher: the eye's outline stays on a closed lid [0]
 LIDS_MOVED = 0.0015, 0.004
