@@ -18,7 +18,7 @@ from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaterni
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOGRAPHS = (ROOT / "backend/mimaface/assets/portrait.png", ROOT / "tests/data/grace_hopper.jpg")
 SIDE = 256  # pixels of a picture of the sheet, at 100 %: nothing is scaled
-FILM_SIDE, RATE = 320, 20  # pixels of a photograph's side in the film, and frames a second
+FILM_SIDE, RATE = 360, 20  # pixels of a square around the face in the film, and frames a second
 WAY, STAY = 0.35, 0.35  # seconds to each pose of the film, and on it
 
 Pose = dict[str, float]
@@ -47,7 +47,11 @@ POSES: dict[str, Pose] = {  # blendshapes by name; degrees of the head and the g
     "pitch -15": {"pitch": -15.0},
     "lean": {"roll": 25.0, "yaw": 8.0},
 }
-FILM = ("rest", "yaw 25", "smile, teeth closed", "yaw -25", "oo", "mouth wide open", "wink", "look left", "look right", "lean", "rest")
+TURNED, TURNED_BACK = {"yaw": 14.0}, {"yaw": -14.0}
+FILM: list[Pose] = [
+    POSES["rest"], TURNED, POSES["smile, teeth closed"], TURNED_BACK, POSES["oo"], POSES["mouth wide open"], POSES["tongue"], POSES["wink"],
+    POSES["look left"], POSES["look right"], POSES["pitch 15"], POSES["rest"],
+]  # fmt: skip
 
 
 def motion(poses: list[Pose], time: np.ndarray) -> mimaface.MotionClip:
@@ -76,10 +80,10 @@ def between(first: Pose, second: Pose, share: float) -> Pose:
 def performance() -> mimaface.MotionClip:
     """The film's poses, one after the other; it ends as it began."""
     steps = int(RATE * WAY)
-    poses = [POSES[FILM[0]]]
+    poses = [FILM[0]]
     for first, second in zip(FILM, FILM[1:]):
-        poses += [between(POSES[first], POSES[second], (step + 1) / steps) for step in range(steps)]
-        poses += [POSES[second]] * int(RATE * STAY)
+        poses += [between(first, second, (step + 1) / steps) for step in range(steps)]
+        poses += [second] * int(RATE * STAY)
     return motion(poses, np.arange(len(poses)) / RATE)
 
 
@@ -110,7 +114,7 @@ def write_sheet(path: Path, engine: str) -> None:
 
 def write_film(path: Path, engine: str) -> None:
     """Both photographs beside each other, as a film that loops."""
-    settings = mimaface.RenderSettings(engine=engine, size=FILM_SIDE)
+    settings = mimaface.RenderSettings(engine=engine, size=FILM_SIDE, framing="face")
     shots = [[frame.image for frame in mimaface.animate(mimaface.Portrait.open(each), performance(), settings)] for each in PHOTOGRAPHS]
     frames = [Image.fromarray(np.concatenate(pictures, axis=1)) for pictures in zip(*shots)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=1000 // RATE, loop=0, quality=72, method=6)
