@@ -59,7 +59,7 @@ def test_bad_pictures_are_named(tmp_path):
         Portrait.open(text)
     whole = COLLINS.read_bytes()
     for content, words in (
-        (b"", "not a picture"),
+        (b"", "the file is empty"),
         (whole[: len(whole) // 3], "damaged"),
         (saved(Image.new("RGB", (40, 40)), "PNG"), "too small"),
     ):

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
@@ -163,9 +164,14 @@ def begin_take(packets: list[bytes]) -> set[Path]:
     return before
 
 
-def new_take(before: set[Path]) -> list[float]:
-    """The jaw of the take that was kept since."""
-    drive.pump(lambda: set(CAPTURES.glob("*.npz")) - before, what="a kept take")
+def new_take(before: set[Path], switched_off: bool = False) -> list[float]:
+    """The jaw of the take that was kept since; with the add-on ``switched_off`` nothing of it runs any more."""
+    if switched_off:
+        deadline = time.monotonic() + 60
+        while not set(CAPTURES.glob("*.npz")) - before and time.monotonic() < deadline:
+            time.sleep(0.01)
+    else:
+        drive.pump(lambda: set(CAPTURES.glob("*.npz")) - before, what="a kept take")
     (path,) = set(CAPTURES.glob("*")) - before
     clip = drive.part("protocol.motion").MotionClip.load(path)
     return clip.blendshapes[:, drive.part("protocol.arkit").BLENDSHAPE_INDEX["jawOpen"]].round(4).tolist()
@@ -178,7 +184,7 @@ def kept_takes() -> dict:
     said["another file"] = [new_take(before), live().capture.problem]
     before = begin_take(PACKETS[4:7])
     bpy.ops.preferences.addon_disable(module=drive.MODULE)
-    said["switched off"] = [new_take(before)]
+    said["switched off"] = [new_take(before, switched_off=True)]
     drive.enable()
     bpy.ops.mimaface.start()
     drive.pump(lambda: drive.part("session").session().backend.state == "ready", what="the backend")
