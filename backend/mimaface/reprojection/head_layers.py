@@ -71,7 +71,8 @@ class HeadLayers:
         face (h, w, 5), ``rows`` of the box, is changed in place, but for its last channel.
         """
         projection = self.projection
-        painted = self.look.painted[projection.triangles].max(1) > tuning.PAINTED_LEAST
+        first_corner, second_corner, third_corner = (self.look.painted > tuning.PAINTED_LEAST)[projection.triangles.T]
+        painted = first_corner | second_corner | third_corner
         limits = 0, 0, self.box[2] - self.box[0], self.box[3] - self.box[1]
         for part in self.openings:
             left, top, right, bottom = around(self.points[part], limits, 3)
