@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,8 @@ from mimaface.drivers.speech.sound import RATE
 from mimaface.protocol.errors import InvalidInput, MimaFaceError, NotInstalled
 
 from .base import Sample
-from .receiver import TRACKING_TIMEOUT
+from .device_stream import DeviceStream
 
-KEPT = 600  # samples queued for :meth:`Microphone.poll`; the oldest are dropped. Raised: slower readers lose none
-ENDING = 2.0  # seconds that closing waits for an unresponsive device
 # by system: input device of FFmpeg, its names of the usual microphone (none: the first that is listed), and that of a named one
 DEVICES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "linux": ("alsa", ("default", "hw:0"), "{}"), "darwin": ("avfoundation", (":default", ":0"), ":{}"), "win32": ("dshow", (), "audio={}"),
@@ -26,52 +22,19 @@ DEVICES: dict[str, tuple[str, tuple[str, ...], str]] = {
 ALSA = "/usr/share/alsa/alsa.conf"  # of the system; wheels of PyAV look for it where they were built
 
 
-class Microphone:
-    """Receives samples with :meth:`poll` like :class:`Receiver`, 50 a second; use as a context manager."""
+class Microphone(DeviceStream):
+    """50 samples a second."""
 
     name = "Microphone"
-    port = ignored = 0
 
     def __init__(self, microphone: str) -> None:
         """Opens a microphone by its name, "" the usual one. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
-        self.where = f"microphone {microphone}".strip()
-        self.packets = 0  # pieces of sound that came
-        self.note = ""  # hint for the user
-        self.delay = 0.0  # seconds from a piece's coming to its samples
+        super().__init__(f"microphone {microphone}".strip())
         self._container = open_microphone(microphone)
-        self._heard = float("-inf")
-        self._problem: BaseException | None = None
-        self._samples: deque[Sample] = deque(maxlen=KEPT)
-        self._changed, self._closing = threading.Condition(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mimaface-microphone", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> Microphone:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        self._thread.join(ENDING)
-
-    @property
-    def tracking(self) -> bool:
-        """Whether sound, if only silence, came within ``TRACKING_TIMEOUT``."""
-        return time.monotonic() - self._heard < TRACKING_TIMEOUT
-
-    def poll(self, timeout: float) -> list[Sample]:
-        """Returns the samples since the last call, in order; waits up to ``timeout`` seconds for the first. Raises
-        :class:`MimaFaceError` after the microphone has stopped.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._samples or self._problem or self._closing.is_set(), timeout)
-            samples = list(self._samples)
-            self._samples.clear()
-            if not samples and self._problem is not None:
-                raise self._problem
-        return samples
+        self._start(self._run)
 
     def _run(self) -> None:
-        problem: BaseException = MimaFaceError("the microphone gives no more sound", "plug it in again, and try again")
+        problem: Exception = MimaFaceError("the microphone gives no more sound", "plug it in again, and try again")
         try:
             self._read()
         except OSError as error:
@@ -96,7 +59,7 @@ class Microphone:
                         self._samples.extend(shapes)
                         self._changed.notify_all()
                 self.packets += 1
-                self._heard, self.delay = came, time.monotonic() - came
+                self._tracked, self.delay = came, time.monotonic() - came
                 if self._closing.is_set():
                     return
 

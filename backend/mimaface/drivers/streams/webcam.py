@@ -2,74 +2,33 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from typing import Any
 
 from mimaface.face.follow import Follower
 from mimaface.protocol.errors import MimaFaceError
 
 from .base import Sample
+from .device_stream import DeviceStream
 from .devices import open_camera
-from .receiver import TRACKING_TIMEOUT
 
-KEPT = 600  # samples queued for :meth:`Webcam.poll`; the oldest are dropped. Raised: slower readers lose none
 MOST_WIDE = 960  # pixels, larger side of the frame for tracking. Raised: detects smaller faces, and is slower
 PAUSE = 0.005  # seconds until a camera that does not wait is asked again. Raised: frames come later; lowered: a busier processor
-ENDING = 2.0  # seconds that closing waits for an unresponsive camera
 MEASURING = "the face is measured: look into the camera for a moment"
 
 
-class Webcam:
-    """Receives samples with :meth:`poll` like :class:`Receiver`; use as a context manager."""
+class Webcam(DeviceStream):
+    """A sample for each frame that was tracked."""
 
     name = "Webcam"
-    port = ignored = 0
 
     def __init__(self, camera: str) -> None:
         """Opens a camera by its number or name. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
-        self.where = f"camera {camera}"
-        self.packets = 0  # frames read
-        self.note = ""  # hint for the user
-        self.delay = 0.0  # seconds from the arrival of the newest tracked frame to its sample
+        super().__init__(f"camera {camera}")
         self._follower, self._container = Follower(), open_camera(camera)
-        self._seen = float("-inf")
-        self._problem: Exception | None = None
         # newest untracked frame: its timestamp, its arrival time, the picture
         self._frame: tuple[float, float, Any] | None = None
-        self._samples: deque[Sample] = deque(maxlen=KEPT)
-        self._changed, self._closing = threading.Condition(), threading.Event()
-        self._threads = [threading.Thread(target=self._guard, args=(run,), name="mimaface-webcam", daemon=True) for run in (self._read, self._follow)]
-        for thread in self._threads:
-            thread.start()
-
-    def __enter__(self) -> Webcam:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        with self._changed:
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(ENDING)
-
-    @property
-    def tracking(self) -> bool:
-        """Whether a face was tracked within ``TRACKING_TIMEOUT``."""
-        return time.monotonic() - self._seen < TRACKING_TIMEOUT
-
-    def poll(self, timeout: float) -> list[Sample]:
-        """Returns the samples since the last call, in order; waits up to ``timeout`` seconds for the first. Raises
-        :class:`MimaFaceError` after the camera has stopped.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._samples or self._problem or self._closing.is_set(), timeout)
-            samples = list(self._samples)
-            self._samples.clear()
-            if not samples and self._problem is not None:
-                raise self._problem
-        return samples
+        self._start(lambda: self._guard(self._read), lambda: self._guard(self._follow))
 
     def _guard(self, run: Any) -> None:
         problem: Exception = MimaFaceError(f"{self.name}: the camera gives no more pictures", "plug it in again, and try again")
@@ -124,7 +83,7 @@ class Webcam:
                 if not self._follower.measured:
                     continue  # a take starts with a face
                 if followed is not None:
-                    self._seen = came
+                    self._tracked = came
                 self.delay = time.monotonic() - came
                 self._samples.append(sample)
                 self._changed.notify_all()
