@@ -60,7 +60,7 @@ def play(tmp_path_factory, extension, films):
     @functools.cache
     def of(version: str) -> dict:
         work = shutil.copytree(films, tmp_path_factory.mktemp("driving"), dirs_exist_ok=True)
-        cases = "" if version == FIRST else "video steps"
+        cases = "" if version == FIRST else "video steps visemes"
         result = in_blender(version, "driving.py", work, extension, MIMAFACE_CASES=cases)
         assert result["version"].startswith(version)
         return result
@@ -118,6 +118,21 @@ def test_speech_is_keys_at_the_scenes_rate_with_its_sound_beside(said_once):
     assert max(found["close"]) > 0.15 and "keys on 62 channels" in found["phones"]
     if "this Blender has no sound" not in found["notice"]:
         assert found["sounds"].count("voice.ogg") == 1 and "its sound is in the sequencer already" in found["phones"]
+
+
+def test_viseme_markers_are_edited_and_the_mouth_follows(said):
+    found = said["visemes"]
+    # 0.5, 0.7, 0.8 and 1 s at 24 frames a second, and the end of the sound of 13.4 s
+    assert found["markers"] == [["sil", 1], ["aa", 13], ["PP", 18], ["I", 20], ["sil", 25]]
+    assert "5 visemes are pose markers" in found["notice"]
+    assert found["same"] < 1e-6, "what nobody edited is the same mouth, between frames, too"
+    assert "such as look here, are let be; visemes are sil, PP, " in found["other"]
+    assert found["closed"][0] > 0.15 and found["closed"][1] == 0 and found["head"] == 0
+    assert found["undone"] == [0, True], "one step for the update"
+    assert abs(found["starts"][1] - found["starts"][0] - 6) <= 1, "six frames earlier and half a second later"
+    assert found["deleted"][0] == 0 < 0.1 < found["deleted"][1], "after a save, without a and m: the rest lasts until the i"
+    assert "no marker of" in found["none"] and "import the speech again" in found["none"]
+    assert [name for name, _ in found["after"]] == [] and "has no viseme markers: import speech first" in found["no speech"]
 
 
 def test_every_fourth_frame_is_shown_for_four(said):

@@ -3,6 +3,7 @@ golden/speech.json.
 """
 
 import json
+import re
 import shutil
 import tracemalloc
 import wave
@@ -13,18 +14,19 @@ import av
 import numpy as np
 import pytest
 
-from conftest import COLLINS
+from conftest import CASES, COLLINS
 from mimaface.cli import main
 from mimaface.drivers import ReadingSettings, RetargetSettings, open_motion
 from mimaface.drivers.speech import speech_motion
 from mimaface.drivers.speech.phones import Phone, fill_with_rest, phones_of
 from mimaface.drivers.speech.recogniser import Recogniser
 from mimaface.drivers.speech.sound import RATE, blocks
-from mimaface.drivers.speech.visemes import mouth_motion
+from mimaface.drivers.speech.visemes import SHAPES, mouth_motion
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.mouth import PARTING
+from mimaface.protocol.visemes import VISEMES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SPEECH, KNOWN = GOLDEN / "speech.ogg", json.loads((GOLDEN / "speech.json").read_text(encoding="utf-8"))
@@ -334,3 +336,36 @@ def test_speech_and_portrait_are_a_film_with_its_sound(folder, tmp_path, capsys)
     assert main(arguments) == 0
     with av.open(str(output)) as container:
         assert len(container.streams.audio) == 1, "of the sound beside the times of its phones"
+
+
+def test_visemes_written_to_be_edited_are_the_same_speech_and_an_edit_moves_the_lips(aligned, folder, tmp_path, capsys):
+    sound, edited = shutil.copy(SPEECH, tmp_path / "speech.ogg"), tmp_path / "speech.TextGrid"
+    arguments = ["track", str(sound), "-o", str(edited), "--transcript", str(folder / "speech.txt")]
+    assert main(arguments) == 0 and "visemes" in capsys.readouterr().out
+    again = open_motion(edited)
+    np.testing.assert_array_equal(again.blendshapes, aligned.blendshapes)
+    np.testing.assert_array_equal(again.head_quat, aligned.head_quat)
+    text = edited.read_text()
+    index = next(number for number, (name, _, _) in enumerate(aligned.meta["visemes"], 1) if name == "PP")
+    place = text.index('"PP"')
+    edited.write_text(text[:place] + '"aa"' + text[place + 4 :])
+    middle = round(aligned.meta["visemes"][index - 1][1] * 25) + 1
+    changed = open_motion(edited)
+    assert parted(aligned)[middle] < 0.01 < 0.05 < parted(changed)[middle], "a p that is named a keeps the lips apart"
+    edited.write_text(text[:place] + '"pb"' + text[place + 4 :])
+    with pytest.raises(InvalidMotion, match=r"'pb' is no viseme .* sil, PP, FF"):
+        open_motion(edited)
+    edited.write_text(text.replace('name = "strength"', 'name = "other"'))
+    assert errors_of(open_motion(edited))[0] >= 0.9, "without its strengths, too"
+    edited.write_text(re.sub(r'(name = "strength"(?:.|\n)*?text = )"[^"]*"', r'\1"9"', text, count=1))
+    with pytest.raises(InvalidMotion, match="a strength of 9 is out of range"):
+        open_motion(edited)
+
+
+def test_what_has_no_visemes_is_not_written_as_such(tmp_path, capsys):
+    assert main(["track", str(CASES / "pose.csv"), "-o", str(tmp_path / "pose.TextGrid")]) == 2
+    assert "not made of visemes" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_the_visemes_are_those_that_the_protocol_names():
+    assert set(SHAPES) == set(VISEMES)

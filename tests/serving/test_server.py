@@ -19,6 +19,7 @@ from mimaface.marking.report import inspect
 from mimaface.marking.watermark import Watermark
 from mimaface.pictures import encode_png
 from mimaface.protocol import client as client_module
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.client import Client
 from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import Connection
@@ -26,16 +27,21 @@ from mimaface.protocol.errors import (
     InvalidImage,
     InvalidInput,
     InvalidMessage,
+    InvalidMotion,
     NoFaceFound,
     NotReachable,
     UnknownJob,
     VersionMismatch,
 )
+from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
+from mimaface.protocol.visemes import text_grid
 from mimaface.reprojection.crops import face_box
 from mimaface.serving.home import last_of_log
 
 from .conftest import Backend, collect, fit, receive, serve, submit, video, wait_for
+
+GRID = text_grid([("sil", 0.0, 1.0), ("aa", 0.25, 1.0), ("sil", 0.6, 1.0)], 1.0)
 
 
 def picture(content: bytes) -> np.ndarray:
@@ -115,6 +121,9 @@ def test_errors_come_back_as_themselves(shared):
         ("track", {"path": __file__}, [], InvalidInput),
         ("track", {"path": str(COLLINS), "options": {"smoothing": 7}}, [], InvalidInput),
         ("preview", {"portrait": portrait, "slot": "a", "generation": 1}, [b"x"], InvalidInput),
+        ("speech", {}, [b"\xff"], InvalidMotion),
+        ("speech", {}, [b"not phones"], InvalidMotion),
+        ("speech", {"options": {"delay": 99.0}}, [GRID.encode()], InvalidInput),
     ):
         with pytest.raises(error):
             client.call(kind, fields, parts)
@@ -122,6 +131,14 @@ def test_errors_come_back_as_themselves(shared):
     with pytest.raises(InvalidMessage):
         client.call("job.status", {})
     assert client.call("capabilities").fields, "and it still answers"
+
+
+def test_visemes_become_a_motion(shared):
+    reply = shared.client().call("speech", {"options": {"rate": 50, "delay": 0.1}}, [GRID.encode()])
+    clip = MotionClip.from_bytes(reply.parts[0], "reply")
+    assert reply.fields["frames"] == len(clip) == 50 and clip.time[1] == 0.02
+    opened = clip.time[clip.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]] > 0.2]
+    assert 0.3 < opened.min() < 0.4 < 0.65 < opened.max() < 0.8, "from 0.25 to 0.6 s, and a tenth later"
 
 
 def test_progress_says_what_the_backend_is_at(shared, tmp_path):

@@ -24,7 +24,7 @@ from .retarget import RetargetSettings, retarget
 from .speech.timings import is_timings
 from .table import LARGEST_FILE, decoded
 
-__all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget", "sound_file"]
+__all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget", "sound_file", "spoken"]
 
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
 Progress = Callable[[str, int, int], None]  # told what :func:`.video.track_steps` says
@@ -84,6 +84,13 @@ def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings) -> 
     from .video import track_steps
 
     return track_steps(path, progress)
+
+
+def spoken(text: str, settings: RetargetSettings, reading: ReadingSettings) -> MotionClip:
+    """The retargeted motion of visemes or phones, the ``text`` of a TextGrid that was edited. Raises :class:`InvalidMotion`."""
+    from .speech import phones_motion
+
+    return retarget(phones_motion(text, "the visemes", None, reading), settings)
 
 
 def sound_file(path: Path) -> Path:

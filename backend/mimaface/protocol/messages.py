@@ -49,6 +49,8 @@ SCHEMAS: dict[str, Schema] = {
     "preview.reply": _schema(parts=1, generation=int, width=int, height=int),
     "track": _schema(path=str, optional={"options": dict}),
     "track.reply": _schema(parts=1, frames=int, optional={"warnings": list, "sound": bool, "sound_path": str}),
+    "speech": _schema(parts=1, optional={"options": dict}),
+    "speech.reply": _schema(parts=1, frames=int, optional={"warnings": list}),
     "stream.open": _schema(input=str),
     "stream.open.reply": _schema(name=str, port=int, optional={"where": str}),
     "stream.latest": _schema(optional={"known": int}),

@@ -19,7 +19,8 @@ Array = NDArray[Any]
 SCHEMA_VERSION = 2
 FIRST_NAMES = {"actions": "blendshapes", "action_names": "blendshape_names"}  # names of these arrays in schema 1
 MAX_FRAMES = 200_000
-LARGEST_META = 4 << 20  # unpacked bytes of a text; a clip's meta takes some hundreds, its blendshape names 5,000
+# unpacked bytes of a text. The meta of a clip takes some hundreds, the visemes of an hour of speech 5,000,000
+LARGEST_META = 16 << 20
 PARSE_ATTEMPTS = 3  # attempts at an array whose header Python fails to parse, which occurs under threads
 LARGEST_FILE = 5 << 28  # bytes, packed or unpacked; 200,000 frames with landmarks take 1.2 GB
 # values per frame of each array

@@ -28,11 +28,11 @@ from .listening import Listening
 from .open_requests import OpenRequests
 from .outbox import Outbox, newest_that_fit, warnings_to_send
 from .renders import SERVER, Renders, as_known
-from .scheduler import CONTROL, GENERATED, PREVIEW, TRACK, Scheduler, Task
+from .scheduler import CONTROL, GENERATED, PREVIEW, Scheduler, Task
 from .security import open_socket
-from .sounds import heard_in
 from .store import Store
 from .strangers import Strangers
+from .tracking import Tracking
 from .work import Work
 
 log = logging.getLogger(__name__)
@@ -68,16 +68,17 @@ class Server:
         self._open = OpenRequests(self._outbox)
         self._renders = Renders(self.store, self._work, self._scheduler, self._later)
         self._listening = Listening(self._outbox, self._answer_later, captures_folder(root))
+        self._tracking = Tracking(self._work, self._outbox, self._answer_later, self._later)
         self._parent, self._parent_gone = parent, False
         self._delivery = Delivery(self.store, self._renders, self._outbox, self._scheduler, self._later)
         self._parent_checked = time.monotonic()
         self._stopping = threading.Event()
         self._handlers: dict[str, Callable[[bytes, Message], None]] = {
             "hello": self._hello, "capabilities": self._capabilities, "portrait.fit": self._fit, "preview": self._preview,
-            "track": self._track, "job.submit": self._submit, "job.attach": self._attach, "job.credit": self._credit,
+            "job.submit": self._submit, "job.attach": self._attach, "job.credit": self._credit,
             "job.status": self._status, "job.resume": self._resume, "job.list": self._list, "job.cancel": self._cancel,
             "request.cancel": self._cancel_request, "log.tail": self._log_tail, "shutdown": self._shutdown,
-            **self._listening.handlers,
+            **self._listening.handlers, **self._tracking.handlers,
         }  # fmt: skip
         assert set(self._handlers) == set(REQUESTS)
 
@@ -264,23 +265,6 @@ class Server:
         kind = PREVIEW if settings.engine == "proxy" else GENERATED
         work = partial(self._work.preview, fields["portrait"], settings, message.parts[0])
         self._answer_later(kind, identity, message, work, answer, fields["slot"])
-
-    def _track(self, identity: bytes, message: Message) -> None:
-        path = message.fields["path"]
-
-        def progress(stage: str, done: int, total: int) -> None:
-            event = Message("progress", {"subject": path, "done": done, "total": total, "stage": stage})
-            self._later(partial(self._outbox.event, identity, event))
-
-        def work() -> Iterator[Any]:
-            for clip in self._work.track(Path(path), message.fields.get("options", {}), progress):
-                if clip is None:
-                    yield None
-                    continue
-                fields = {"frames": len(clip), "warnings": warnings_to_send(clip.meta.get("warnings", []))}
-                yield fields | heard_in(Path(path), clip), (clip.to_bytes(),)
-
-        self._answer_later(TRACK, identity, message, work, lambda found: found)
 
     def _submit(self, identity: bytes, message: Message) -> None:
         fields = message.fields

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.animation import check, steps
-from mimaface.drivers import Progress, ReadingSettings, motion_steps
+from mimaface.drivers import Progress, ReadingSettings, motion_steps, spoken
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.drivers.stills import reference_pictures
 from mimaface.engines.pool import EnginePool
@@ -176,6 +176,12 @@ class Work:
         retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
         with enough_memory(self.forget), readable(InvalidMotion, path.name):
             yield from motion_steps(path, retargeting, progress, reading)
+
+    def speech(self, content: bytes, options: dict[str, Any]) -> MotionClip:
+        """The motion of visemes as a TextGrid holds them, with the ``options`` of :meth:`track`."""
+        retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
+        with enough_memory(self.forget), readable(InvalidMotion, "the visemes"):
+            return spoken(content.decode(), retargeting, reading)
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, consent: str = "") -> Job:
         """Check and accept a job; errors of its settings and motion are raised here, not while it renders. ``consent`` is kept with the

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
@@ -15,7 +15,7 @@ from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..protocol.errors import InvalidInput
 from ..protocol.motion import MotionClip
 from ..protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
-from . import compat
+from . import compat, speech
 from .posing import motion_of, values_of
 from .rig import GAZE_CHANNELS, HEAD_CHANNELS, POSITION_CHANNELS
 
@@ -23,17 +23,18 @@ from .rig import GAZE_CHANNELS, HEAD_CHANNELS, POSITION_CHANNELS
 GROUPS = (
     ("Eyes", ("eye",)), ("Brows", ("brow",)), ("Jaw", ("jaw", "tongue")), ("Mouth", ("mouth",)), ("Cheeks and Nose", ("cheek", "nose")),
 )  # fmt: skip
-
+MOUTH = ("Jaw", "Mouth")  # the groups that speech moves
 TIMECODE = re.compile(r"\d{1,2}:\d{2}:\d{2}[:;.]\d")  # as senders and takes write it
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import wrote: keys per channel, channels, and the last frame."""
+    """What an import wrote: keys per channel, channels, the last frame, and how many visemes are marked."""
 
     keys: int
     channels: int
     last: int
+    visemes: int = 0
 
 
 def frames_per_second(scene: bpy.types.Scene) -> float:
@@ -108,27 +109,43 @@ def motion_to_curves(
     Curves of an earlier import are replaced; with ``punch_in`` only from the first to the last frame of this motion. The motion is
     taken relative to its neutral frame, at the scene's rate.
     """
-    clip = motion.at_rate(frames_per_second(scene)).relative()
+    rate = frames_per_second(scene)
+    clip = motion.at_rate(rate).relative()
     layer, action = layer_of(clip), compat.ensure_action(rig, name)
-    before = compat.fcurves_of(rig) if punch_in else {}
-    frames = start + np.arange(len(clip))
+    made = _key_layer(rig, action, layer, start, punch_in)
+    _mark(action, str(motion.meta.get("timecode", "")), range(start, made.last + 1), punch_in)
+    return made if punch_in else replace(made, visemes=speech.put(action, clip, start, rate))
+
+
+def mouth_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, start: int) -> Imported:
+    """Key the mouth of the mocap layer from frame ``start`` on, as :func:`motion_to_curves` does; all else stays, also before and after."""
+    clip = motion.at_rate(frames_per_second(scene)).relative()
+    layer = [channel for channel in layer_of(clip) if channel[0].removeprefix("Mocap ") in MOUTH]
+    return _key_layer(rig, compat.ensure_action(rig, rig.name), layer, start, amid=True)
+
+
+def _key_layer(
+    rig: bpy.types.Object, action: bpy.types.Action, layer: list[tuple[str, str, np.ndarray]], start: int, amid: bool
+) -> Imported:
+    """Key channels as :func:`layer_of` gives them in place of their keys; ``amid``: those before and after stay."""
+    before = compat.fcurves_of(rig) if amid else {}
     for group, item, values in layer:
         path = f'["{item}"]'
-        keys = np.stack([frames, values], axis=1)
+        keys = np.stack([start + np.arange(len(values)), values], axis=1)
         if path in before:
             keys = _around(before[path], keys)
         key_curve(compat.empty_fcurve(rig, action, path, group), keys)
-    _mark(action, str(motion.meta.get("timecode", "")), frames, punch_in)
-    return Imported(len(clip), len(layer), int(frames[-1]))
+    count = len(layer[0][2])
+    return Imported(count, len(layer), start + count - 1)
 
 
-def _mark(action: bpy.types.Action, timecode: str, frames: np.ndarray, punch_in: bool) -> None:
+def _mark(action: bpy.types.Action, timecode: str, frames: range, punch_in: bool) -> None:
     """A marker of the action says which timecode a take begins with; those of takes that it replaces go."""
     for marker in list(action.pose_markers):
-        if TIMECODE.match(marker.name) and (not punch_in or frames[0] <= marker.frame <= frames[-1]):
+        if TIMECODE.match(marker.name) and (not punch_in or marker.frame in frames):
             action.pose_markers.remove(marker)
     if TIMECODE.match(timecode):
-        action.pose_markers.new(timecode).frame = int(frames[0])
+        action.pose_markers.new(timecode).frame = frames[0]
 
 
 def key_curve(curve: bpy.types.FCurve, keys: np.ndarray) -> None:

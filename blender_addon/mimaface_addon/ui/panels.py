@@ -13,7 +13,7 @@ from ..core.activity import seconds_since
 from ..core.backend import NONE_INSTALLED
 from ..preferences import PACKAGE, backend_python
 from ..protocol.arkit import BLENDSHAPE_NAMES
-from ..scene import bake, compat, face, gazing, photo, points, portraits, strips
+from ..scene import bake, compat, face, gazing, photo, points, portraits, speech, strips
 from ..scene.rig import GAZE_CHANNELS
 from ..scene.settings import Take, settings_of
 from ..scene.takes import ACTIVE
@@ -159,6 +159,8 @@ def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     options.draw(layout, settings_of(context.scene))
     layout.operator("mimaface.import_motion", icon="ANIM")
     if item is not None:
+        if speech.of(speech.action_of(item)) is not None:
+            layout.operator("mimaface.update_from_markers", icon="MARKER_HLT")
         layout.operator("mimaface.reduce_keys", icon="IPO_LINEAR")
         layout.prop(item, '["mocap_influence"]', text="Influence", slider=True)
 

@@ -103,6 +103,67 @@ def speech() -> dict:
     return said | {"sounds": [Path(bpy.path.abspath(strip.sound.filepath)).name for strip in strips("SOUND")]}
 
 
+def visemes() -> dict:
+    """Pose markers of speech are renamed, moved and deleted; the mouth follows, and nothing else."""
+    scene, runtime = bpy.context.scene, drive.part("session").session()
+
+    def markers() -> list:
+        return [[marker.name, marker.frame] for marker in scene.mimaface.rig.animation_data.action.pose_markers]
+
+    def update() -> dict[str, list[float]]:
+        assert bpy.ops.mimaface.update_from_markers() == {"FINISHED"}, runtime.last_error
+        drive.pump(lambda: not runtime.busy, what="update from markers")
+        return curves()
+
+    def differ(first: dict, second: dict) -> float:
+        return max(max(abs(a - b) for a, b in zip(first[name], second[name])) for name in first)
+
+    drive.import_motion(drive.WORK / "voice.TextGrid")
+    made, said = curves(), {"notice": runtime.notice, "markers": markers(), "counts": [len(values) for values in curves().values()]}
+    action = scene.mimaface.rig.animation_data.action
+    action.pose_markers.new("look here").frame = 5
+    said |= {"same": differ(made, update()), "other": runtime.notice}
+    bpy.ops.ed.undo_push(message="before")
+    lips = next(marker for marker in action.pose_markers if marker.name == "PP")
+    lips.name = "aa"
+    opened = update()
+    said["closed"] = [max(made["mouthClose"]), max(opened["mouthClose"])]
+    said["head"] = max(abs(a - b) for name in ("pitch", "yaw", "eyeBlinkLeft", "browInnerUp") for a, b in zip(made[name], opened[name]))
+    bpy.ops.ed.undo()
+    bpy.ops.ed.undo()
+    said["undone"] = [differ(made, curves()), markers() == said["markers"] + [["look here", 5]]]
+    scene = bpy.context.scene
+    action = scene.mimaface.rig.animation_data.action
+    first = next(marker for marker in action.pose_markers if marker.name == "aa")
+    first.frame -= 6  # a quarter of a second earlier
+    scene.mimaface.delay = 0.5
+    late = update()
+    said["starts"] = [int(np.flatnonzero(np.array(values["jawOpen"]) > 0.1)[0]) for values in (made, late)]
+    scene.mimaface.delay = 0.0
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    scene = bpy.context.scene
+    drive.pump(lambda: not runtime.reconcile_due, what="opening")
+    action = scene.mimaface.rig.animation_data.action
+    for marker in [marker for marker in action.pose_markers if marker.name in ("aa", "PP")]:
+        action.pose_markers.remove(marker)
+    short = update()
+    said["deleted"] = [max(short["mouthClose"]), max(short["mouthStretchLeft"])]
+    for marker in list(action.pose_markers):
+        action.pose_markers.remove(marker)
+    said["none"] = refusal()
+    drive.import_motion(drive.WORK / "percent.csv")
+    return said | {"after": markers(), "no speech": refusal()}
+
+
+def refusal() -> str:
+    try:
+        bpy.ops.mimaface.update_from_markers()
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
 def watching() -> dict:
     """A video is counted while it is read, and can be cancelled: nothing changes, and the next one is read."""
     runtime, path = drive.part("session").session(), drive.WORK / "driver.mp4"
@@ -129,7 +190,7 @@ def main() -> dict:
     drive.load_portrait(drive.WORK / "two_pages.tif")
     said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
     wanted = os.environ.get("MIMAFACE_CASES", "").split()
-    said |= {case.__name__: case() for case in (video, reading, watching, steps, speech) if not wanted or case.__name__ in wanted}
+    said |= {case.__name__: case() for case in (video, reading, watching, steps, speech, visemes) if not wanted or case.__name__ in wanted}
     drive.part("session").session().backend.stop()
     return said
 

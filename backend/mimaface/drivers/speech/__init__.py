@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ from .timings import read_timings
 from .utterances import utterances
 from .visemes import mouth_motion
 
-__all__ = ["speech_steps", "timed_motion"]
+__all__ = ["phones_motion", "speech_motion", "speech_steps", "timed_motion"]
 
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
 FPS = 25.0  # default frame rate in frames per second of a motion made from sound
 # decibels of standard deviation. Flatter utterances are tones or noise and are dropped; syllables vary by 6 and more
 FLAT_LEVEL_DECIBELS = 2.0
+DECIMALS = 4  # of a phone's seconds, so that what an editable file keeps is the same speech to the bit. Chosen: a tenth of a millisecond
 
 
 def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:
@@ -73,36 +75,45 @@ def speech_steps(path: Path, reading: ReadingSettings, progress: Progress) -> It
     if all(phone.viseme == REST for phone in phones):
         raise nothing
     notes = [note] if note else []
-    yield speech_motion(phones, count / RATE, level, reading).but(
-        meta={"source": path.name, "format": "sound", "warnings": notes}
-    )
+    yield speech_motion(phones, count / RATE, level, reading, source=path.name, format="sound", warnings=notes)
 
 
-def speech_motion(phones: list[Phone], seconds: float, level: Array | None, reading: ReadingSettings) -> MotionClip:
+def speech_motion(phones: list[Phone], seconds: float, level: Array | None, reading: ReadingSettings, **meta: Any) -> MotionClip:
     """Returns the motion of ``phones`` over ``seconds``; ``level`` (N,) is the loudness every 10 ms in decibels, or None without
     sound.
+
+    Its meta is ``meta``, and of the speech itself ``visemes``, as :mod:`mimaface.protocol.visemes` has them, and ``seconds``.
     """
     rate = reading.rate or FPS
     time = np.arange(max(int(np.ceil(seconds * rate - 1e-6)), 1)) / rate
-    spoken, accents = stressed(fill_with_rest(phones, seconds), level)
+    rounded = [replace(phone, begin=round(phone.begin, DECIMALS), end=round(phone.end, DECIMALS)) for phone in phones]
+    spoken, accents = stressed(fill_with_rest(rounded, seconds), level)
     shapes = mouth_motion(spoken, time - reading.delay)
     unvoiced, angles = accent_motion(spoken, accents, time - reading.delay, reading.accents)
     quaternions = matrix_to_quaternion(head_angles_to_matrix(angles))
-    return MotionClip.at_rest(time).but(blendshapes=np.maximum(shapes, unvoiced), head_quat=quaternions)
+    visemes = [[phone.viseme, phone.begin, phone.strength] for phone in spoken]
+    return MotionClip.at_rest(time, **meta, visemes=visemes, seconds=seconds).but(
+        blendshapes=np.maximum(shapes, unvoiced), head_quat=quaternions
+    )
 
 
 def timed_motion(path: Path, sound: Path | None, reading: ReadingSettings) -> MotionClip:
     """Returns the motion of phones whose times a file contains, with stress from ``sound``. Raises :class:`InvalidMotion`."""
     if path.stat().st_size > LARGEST_FILE:
         raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB is too large for a file of phone times", "export a shorter one")
-    phones, seconds = read_timings(decoded(path.read_bytes()) or "", path.name)
+    return phones_motion(decoded(path.read_bytes()) or "", path.name, sound, reading)
+
+
+def phones_motion(text: str, name: str, sound: Path | None, reading: ReadingSettings) -> MotionClip:
+    """:func:`timed_motion` of the ``text`` of such a file; ``name`` is what a sentence calls it."""
+    phones, seconds = read_timings(text, name)
     level = None
     if sound is not None:
         level = np.concatenate([level_of(block) for block in blocks(sound)])
         seconds = max(seconds, len(level) / 100)
     if all(phone.viseme == REST for phone in phones):
-        raise InvalidMotion(f"{path.name}: it contains no speech", "export the times of phones again, or choose another file")
-    return speech_motion(phones, seconds, level, reading).but(meta={"source": path.name, "format": "phones"})
+        raise InvalidMotion(f"{name}: it contains no speech", "export the times of phones again, or choose another file")
+    return speech_motion(phones, seconds, level, reading, source=name, format="phones")
 
 
 def _phone_finder(path: Path, reading: ReadingSettings) -> tuple[str, Callable[[Array, float], list[Phone]]]:

@@ -35,22 +35,23 @@ GOLDEN_RATIO_FRACTION = 0.6180339887  # fractional parts of its multiples are ev
 
 
 def stressed(phones: list[Phone], level: Array | None) -> tuple[list[Phone], list[tuple[float, float]]]:
-    """Returns ``phones`` with the strength of their vowels, and the accents as (seconds, stress) in order of time.
+    """Returns ``phones`` with a strength where they have none, and the accents as (seconds, stress) in order of time.
 
     ``level`` (N,) is the loudness every 10 ms in decibels, used relative to the median vowel; without it stress is from length
     alone.
     """
     vowels = [index for index, phone in enumerate(phones) if phone.viseme in VOWELS]
+    result = [phone if phone.strength is not None else replace(phone, strength=1.0) for phone in phones]
     if not vowels:
-        return phones, []
+        return result, []
     length = np.array([phones[index].end - phones[index].begin for index in vowels])
     stress = np.log2(np.maximum(length, 0.02) / max(float(np.median(length)), 0.02))
     if level is not None and len(level):
         loud = np.array([_loudness(level, phones[index]) for index in vowels])
         stress = 0.5 * stress + (loud - np.median(loud)) / STRESS_DECIBELS
-    result = list(phones)
     for index, value in zip(vowels, stress):
-        result[index] = replace(phones[index], strength=float(np.clip(1 + 0.15 * value, *JAW_FACTORS)))
+        if phones[index].strength is None:
+            result[index] = replace(phones[index], strength=round(float(np.clip(1 + 0.15 * value, *JAW_FACTORS)), 3))
     accents = list[tuple[float, float]]()
     for candidate in np.argsort(-stress, kind="stable"):
         middle = (phones[vowels[candidate]].begin + phones[vowels[candidate]].end) / 2

@@ -32,12 +32,12 @@ DIPHTHONG_SPLIT = 0.55  # share of a diphthong's duration for its first vowel
 
 @dataclass(frozen=True)
 class Phone:
-    """A viseme over the interval [begin, end) of its phone in seconds; strength 1 is usual, higher is stressed."""
+    """A viseme over the interval [begin, end) of its phone in seconds; strength 1 is usual, higher is stressed, None not known yet."""
 
     viseme: str
     begin: float
     end: float
-    strength: float = 1.0
+    strength: float | None = None
 
 
 def phones_of(symbol: str, begin: float, end: float, english: bool = True) -> list[Phone]:

@@ -1,4 +1,5 @@
-"""Phone times from other programs: Praat's TextGrid, which most aligners write, and Rhubarb Lip Sync's JSON."""
+"""Phone times from other programs: Praat's TextGrid, which most aligners write, Rhubarb Lip Sync's JSON, and visemes as
+:mod:`mimaface.protocol.visemes` writes them."""
 
 from __future__ import annotations
 
@@ -10,16 +11,19 @@ from typing import Any
 
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.texts import shown
+from mimaface.protocol.visemes import STRENGTHS, TIER, VISEMES, viseme_of
 
-from .phones import Phone, is_english, phones_of, visemes_of
+from .phones import REST, Phone, is_english, phones_of, visemes_of
 from .sound import LONGEST
 
+Interval = tuple[float, float, str]  # begin and end in seconds, label
 # values as Praat parses them: strings, flags and numbers that stand alone, with any words between them
 _VALUES = re.compile(r'"((?:[^"]|"")*)"|(<\w+>)|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)')
 # names of phone tiers: phones, phonemes, MAU (WebMAUS)
 _PHONES = re.compile(r"phon|segment|mau\b|sampa|ipa\b|sound", re.IGNORECASE)
 # Rhubarb's mouth shapes (Hanna-Barbera's, after Preston Blair) by viseme: https://github.com/DanielSWolf/rhubarb-lip-sync
 RHUBARB = {"A": "PP", "B": "SS", "C": "E", "D": "aa", "E": "O", "F": "U", "G": "FF", "H": "nn", "X": "sil"}
+LARGEST_STRENGTH = 3.0  # of a viseme: its jaw opens three times as far as usual. Raised: nothing, as the jaw is wide open by then
 GRID_HINT = "export the phones as a TextGrid of text from Praat, MFA or WebMAUS again"
 CUES_HINT = "export the cues with rhubarb -f json again"
 
@@ -67,7 +71,7 @@ def _read_textgrid(text: str, name: str) -> tuple[list[Phone], float]:
         raise ValueError(name)
     begin, end, _, count = islice(values, 4)
     first, seconds = float(begin), float(end) - float(begin)
-    tiers = list[tuple[str, list[tuple[float, float, str]]]]()
+    tiers = list[tuple[str, list[Interval]]]()
     for _ in range(int(count)):
         kind, title, _, _, length = islice(values, 5)
         if kind == "IntervalTier":
@@ -77,6 +81,9 @@ def _read_textgrid(text: str, name: str) -> tuple[list[Phone], float]:
         else:
             for _ in range(2 * int(length)):
                 next(values)
+    titled = {title.strip().casefold(): intervals for title, intervals in tiers}
+    if TIER in titled:
+        return _visemes(titled[TIER], titled.get(STRENGTHS, []), first, name), seconds
     chosen = _phone_tier(tiers)
     if chosen is None:
         titles = ", ".join(shown(title, 30) for title, _ in tiers) or "none"
@@ -85,7 +92,29 @@ def _read_textgrid(text: str, name: str) -> tuple[list[Phone], float]:
     return [each for start, stop, label in chosen for each in phones_of(label, start - first, stop - first, english)], seconds
 
 
-def _phone_tier(tiers: list[tuple[str, list[tuple[float, float, str]]]]) -> list[tuple[float, float, str]] | None:
+def _visemes(intervals: list[Interval], strengths: list[Interval], first: float, name: str) -> list[Phone]:
+    """Returns the phones of a tier of visemes that begins at ``first``; each has the strength that is given at its middle, if any."""
+    found, index = list[Phone](), 0
+    for begin, end, label in sorted(intervals):
+        viseme = viseme_of(label) if label.strip() else REST
+        if not viseme:
+            raise InvalidMotion(f"{name}: {shown(label, 20)!r} is no viseme", f"use one of {', '.join(VISEMES)}")
+        middle = (begin + end) / 2
+        while index < len(strengths) and strengths[index][1] <= middle:
+            index += 1
+        given = strengths[index][2].strip() if index < len(strengths) and strengths[index][0] <= middle else ""
+        found.append(Phone(viseme, begin - first, end - first, _strength(given, name) if given else None))
+    return found
+
+
+def _strength(text: str, name: str) -> float:
+    strength = _number(text)
+    if not 0 <= strength <= LARGEST_STRENGTH:
+        raise InvalidMotion(f"{name}: a strength of {shown(text, 20)} is out of range", f"use 0 to {LARGEST_STRENGTH:g}; 1 is usual")
+    return strength
+
+
+def _phone_tier(tiers: list[tuple[str, list[Interval]]]) -> list[Interval] | None:
     """Returns the intervals of the phone tier: by its name, else the longest tier whose labels are all phones."""
     named = next((intervals for title, intervals in tiers if _PHONES.search(title)), None)
     if named is not None:

@@ -67,7 +67,7 @@ def mouth_motion(phones: list[Phone], time: Array) -> Array:
         dominance = _dominance(time[part], phone, early)
         total[part] += dominance[:, None] * [jaw, lips]
         for name, value in shape.items():
-            strength = jaw * phone.strength if name == "jawOpen" else lips
+            strength = jaw * (1.0 if phone.strength is None else phone.strength) if name == "jawOpen" else lips
             weighted[part, _columns(name)] += (dominance * strength * value)[:, None]
         for viseme, seal in (("PP", shut), ("FF", tucked)):
             if phone.viseme == viseme:

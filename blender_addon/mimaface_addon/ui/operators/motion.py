@@ -9,10 +9,13 @@ from bpy.props import FloatProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
+from ...core.visemes import REST, timed
 from ...protocol.codec import Message
 from ...protocol.driver_files import PATTERNS
 from ...protocol.motion import MotionClip
-from ...scene import bake, reduction, strips
+from ...protocol.texts import shown
+from ...protocol.visemes import VISEMES, text_grid
+from ...scene import bake, reduction, speech, strips
 from ...scene.driving import find, key_of
 from ...scene.settings import settings_of
 from ...session import session
@@ -61,7 +64,10 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             motion = MotionClip.from_bytes(message.parts[0], path.name)
             made = bake.motion_to_curves(scene, target, motion, path.stem, start)
             scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
-            notes = [f"{made.keys} keys on {made.channels} channels, to frame {made.last}", *message.fields.get("warnings", [])]
+            notes = [f"{made.keys} keys on {made.channels} channels, to frame {made.last}"]
+            if made.visemes:
+                notes.append(f"{made.visemes} visemes are pose markers to edit (Action Editor, Marker > Show Pose Markers)")
+            notes += [*message.fields.get("warnings", [])]
             if message.fields.get("sound"):
                 notes.append(strips.add_sound(scene, Path(message.fields.get("sound_path", path)), start, made.last))
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
@@ -79,6 +85,52 @@ class MIMAFACE_OT_motion_imported(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return {"FINISHED"}
+
+
+class MIMAFACE_OT_update_from_markers(Operator):
+    """Speak what the pose markers say that were moved, renamed, added or deleted, with this Delay: the mouth is keyed anew, and nothing else"""
+
+    bl_idname = "mimaface.update_from_markers"
+    bl_label = "Update from Markers"
+    bl_options = {"REGISTER"}
+
+    def work(self, context: bpy.types.Context) -> None:
+        item, scene_name = writable_rig(context), context.scene.name
+        rate, action = bake.frames_per_second(context.scene), speech.action_of(item)
+        known = speech.of(action)
+        if action is None or known is None:
+            raise Refused(_without_markers(item))
+        now, others = speech.edited(action, known, rate)
+        if all(viseme.name == REST for viseme in now.visemes):
+            raise Refused(f"no marker of {action.name} is a viseme any more: undo, or import the speech again")
+        identity, label, runtime, name = key_of(item), self.bl_label, session(), action.name
+
+        def done(message: Message) -> None:
+            target: bpy.types.Object | None = find(identity)
+            scene: bpy.types.Scene | None = bpy.data.scenes.get(scene_name)
+            current = None if target is None else speech.action_of(target)
+            if target is None or scene is None or current is None or current.name != name:
+                runtime.fail(f"the markers of {name} were read, but it moves {identity[0]} no more: assign it and update again")
+                return
+            made = bake.mouth_to_curves(scene, target, MotionClip.from_bytes(message.parts[0], name), now.start)
+            speech.keep(speech.action_of(target) or current, now)
+            notes = [f"{len(now.visemes)} visemes are keys on {made.channels} channels of the mouth, to frame {made.last}"]
+            if others:
+                notes.append(f"other markers, such as {shown(others[0], 20)}, are let be; visemes are {', '.join(VISEMES)}")
+            runtime.notice = f"{name}: {'; '.join([*notes, *message.fields.get('warnings', [])])}"
+            runtime.steps.push(label)
+
+        content = text_grid(timed(now.visemes, now.start, rate), now.seconds).encode()
+        wanted = options.to_wire(settings_of(context.scene)) | {"rate": rate}
+        runtime.ask("speech", {"options": wanted}, [content], done, runtime.fail, Activity("Speaking", name, name, identity))
+
+
+def _without_markers(item: bpy.types.Object) -> str:
+    """Why there is nothing to update from, and what to do."""
+    tracks = item.animation_data.nla_tracks if item.animation_data is not None else ()
+    if any(speech.of(strip.action) is not None for track in tracks for strip in track.strips):
+        return f"the viseme markers of {item.name} are in a strip of the NLA: select it there, press Tab, then update"
+    return f"{item.name} has no viseme markers: import speech first (Import Motion, without a speech model)"
 
 
 class MIMAFACE_OT_reduce_keys(Operator):
@@ -100,4 +152,4 @@ class MIMAFACE_OT_reduce_keys(Operator):
         session().notice = f"{item.name}: {after} of {before} keys of the mocap layer are left"
 
 
-CLASSES = (MIMAFACE_OT_import_motion, MIMAFACE_OT_motion_imported, MIMAFACE_OT_reduce_keys)
+CLASSES = (MIMAFACE_OT_import_motion, MIMAFACE_OT_motion_imported, MIMAFACE_OT_update_from_markers, MIMAFACE_OT_reduce_keys)

@@ -1,0 +1,49 @@
+"""The requests that read motion: from a file, and from visemes that were edited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mimaface.protocol.codec import Message
+from mimaface.protocol.motion import MotionClip
+
+from .outbox import Outbox, warnings_to_send
+from .scheduler import CONTROL, TRACK
+from .sounds import heard_in
+from .work import Work
+
+
+class Tracking:
+    """``handlers`` of the requests by kind. ``answer_later`` and ``later`` are the server's: they run work on a worker, and actions on the
+    socket's thread."""
+
+    def __init__(self, work: Work, outbox: Outbox, answer_later: Callable[..., None], later: Callable[[Callable[[], object]], None]) -> None:
+        self._work, self._outbox, self._answer_later, self._later = work, outbox, answer_later, later
+        self.handlers: dict[str, Callable[[bytes, Message], None]] = {"track": self._track, "speech": self._speech}
+
+    def _track(self, identity: bytes, message: Message) -> None:
+        path = message.fields["path"]
+
+        def progress(stage: str, done: int, total: int) -> None:
+            event = Message("progress", {"subject": path, "done": done, "total": total, "stage": stage})
+            self._later(partial(self._outbox.event, identity, event))
+
+        def work() -> Iterator[Any]:
+            for clip in self._work.track(Path(path), message.fields.get("options", {}), progress):
+                yield clip and (_fields_of(clip) | heard_in(Path(path), clip), (clip.to_bytes(),))
+
+        self._answer_later(TRACK, identity, message, work, lambda found: found)
+
+    def _speech(self, identity: bytes, message: Message) -> None:
+        def work() -> tuple[dict[str, Any], tuple[bytes]]:
+            clip = self._work.speech(message.parts[0], message.fields.get("options", {}))
+            return _fields_of(clip), (clip.to_bytes(),)
+
+        self._answer_later(CONTROL, identity, message, work, lambda found: found)
+
+
+def _fields_of(clip: MotionClip) -> dict[str, Any]:
+    return {"frames": len(clip), "warnings": warnings_to_send(clip.meta.get("warnings", []))}
