@@ -84,12 +84,12 @@ def test_stop_interrupts_and_resume_completes(said_once):
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs the limits of a process and a small disk")
 def test_a_take_goes_on_by_itself_when_there_is_room(said_once):
     found = said_once["paused"]
-    assert found["handles"][0] == "rendering" and found["handles"][1].endswith("it goes on by itself when there is room")
+    assert found["handles"][0] == "rendering" and found["handles"][1].endswith("it continues by itself when there is room")
     assert found["gone on"] == [[["long", "done", 80]], "", True]
     if found["disk"] is None:
         pytest.skip("mounting is not allowed here")
     assert found["disk"][0] == "rendering"
-    assert "cannot be written" in found["disk"][1] and found["disk"][1].endswith("it goes on by itself when there is room")
+    assert "cannot be written" in found["disk"][1] and found["disk"][1].endswith("it continues by itself when there is room")
     assert found["disk gone on"] == [[["full", "done", 80]], "", True]
 
 

@@ -17,7 +17,7 @@ from mimaface.serving.room import Room
 
 from .conftest import Backend, collect, fill, fit, receive, submit, wait_for
 
-BY_ITSELF = "it goes on by itself when there is room"
+BY_ITSELF = "it continues by itself when there is room"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="small disks and limits of a running process as Linux has them")
 
 

@@ -174,7 +174,7 @@ def test_an_unfinished_job_with_a_damaged_row_waits_for_the_user(store):
     store.__init__(store.root)
     found = store.job(job.id)
     assert (found.state, found.done) == ("paused", 2)
-    assert "made again" in found.message and "resume" in found.hint
+    assert "restored" in found.message and "resume" in found.hint
 
 
 def test_a_row_beyond_repair_is_named_and_healed_by_submitting_again(store):

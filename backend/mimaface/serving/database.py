@@ -1,4 +1,4 @@
-"""``jobs.sqlite``, opened in any state. Damaged rows are restored from the job folders, and the log names them."""
+"""Opens ``jobs.sqlite``, whatever its condition. Damaged rows are restored from the job folders and logged."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ CREATE TABLE IF NOT EXISTS frames (
 ADDED = {"motion": "TEXT NOT NULL DEFAULT ''", "build": "TEXT NOT NULL DEFAULT ''", "done": "INTEGER NOT NULL DEFAULT 0",
          "starts": "INTEGER NOT NULL DEFAULT 0"}  # fmt: skip  # columns that stores of older versions lack
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-REBUILT = "the record of this job was damaged and has been made again from its folder"
+REBUILT = "the record of this job was damaged and has been restored from its folder"
 LOST = "the record of this job is damaged"
 Row = tuple[Any, ...]
 
 
 def open_database(root: Path) -> sqlite3.Connection:
-    """The database of a store, with every row readable. Raises :class:`sqlite3.Error` where it cannot be written."""
+    """Return the database of a store, with every row readable. Raises :class:`sqlite3.Error` where it cannot be written."""
     path = root / NAME
     try:
         database = _connected(path)
@@ -43,7 +43,7 @@ def open_database(root: Path) -> sqlite3.Connection:
         if error.sqlite_errorcode & 0xFF not in DAMAGED:
             raise
         aside = path.with_name(f"{NAME}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-        log.warning("the database %s is damaged (%s): it is now %s, and made again from the job folders", path, error, aside.name)
+        log.warning("the database %s is damaged (%s): renamed to %s and restored from the job folders", path, error, aside.name)
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 path.with_name(NAME + suffix).replace(aside.with_name(aside.name + suffix))
@@ -82,12 +82,12 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def insert(database: sqlite3.Connection, row: Sequence[Any]) -> None:
-    """Put a row of ``COLUMNS`` in the place of the one of its name."""
+    """Insert a row of ``COLUMNS``, or replace the one with its id."""
     database.execute(f"INSERT OR REPLACE INTO jobs ({COLUMNS}) VALUES ({','.join('?' * len(row))})", row)
 
 
 def _mend_rows(database: sqlite3.Connection, root: Path) -> None:
-    """Make every row readable: it stays, is restored from its folder's record, or becomes a failed job with a message."""
+    """Make every row readable: keep it, restore it from its folder's record, or replace it by a failed job with a message."""
     for row in database.execute(f"SELECT {COLUMNS} FROM jobs").fetchall():
         folder = root / "jobs" / str(row[0])
         try:
@@ -109,39 +109,39 @@ def _mend_rows(database: sqlite3.Connection, root: Path) -> None:
 
 
 def _lost(name: str, row: Row) -> Row:
-    """Replacement for a row that cannot be restored; submitting the job again completes it."""
+    """Return the replacement for a row that cannot be restored. Submitting the job again completes it."""
     called = row[3] if isinstance(row[3], str) else ""
     return (name, "", "{}", called, 0, "failed", 0, "internal", LOST, "submit it again: press Generate", 0.0, "", "", 0)
 
 
 def _adopt(database: sqlite3.Connection, root: Path) -> None:
-    """Folders of jobs that the database does not know, with the pictures that are whole."""
+    """Add the jobs of folders that the database lacks, with their undamaged frames."""
     known = {name for (name,) in database.execute("SELECT id FROM jobs")}
     for folder in sorted((root / "jobs").iterdir()):
         row = None if folder.name in known else read_record(folder)
         if row is None:
             continue
-        log.warning("job %s was missing in the database and is there again, with the frames in its folder", folder.name)
+        log.warning("job %s was missing in the database and has been restored with the frames in its folder", folder.name)
         recorded = database.execute("SELECT COUNT(*) FROM frames WHERE job=?", (folder.name,)).fetchone()[0]
         for path in () if recorded else sorted(folder.glob("[0-9]*.png")):
             if path.stem.isdecimal() and _is_whole(path):
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 database.execute("INSERT OR REPLACE INTO frames VALUES (?,?,?)", (folder.name, int(path.stem), digest))
-        insert(database, (*row[:7], "internal", REBUILT, "resume it to go on", *row[10:]))
+        insert(database, (*row[:7], "internal", REBUILT, "resume it to continue", *row[10:]))
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the checksums inside a PNG file agree with it."""
+    """Whether the checksums of a PNG file are right."""
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             picture.verify()
         return True
-    except Exception:  # whatever Pillow says of damaged files
+    except Exception:  # Pillow raises many types for damaged files
         return False
 
 
 def _count(database: sqlite3.Connection) -> None:
-    """Set ``done`` of every job: the frames from the start without a gap. A job that has them all and was set aside is done."""
+    """Set ``done`` of every job, the frames from the start without a gap. A restored job that has all its frames becomes "done"."""
     query = "SELECT job, MIN(number), MAX(number), COUNT(*) FROM frames GROUP BY job"
     counts = {}
     for job, first, last, count in database.execute(query).fetchall():

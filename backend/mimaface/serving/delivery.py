@@ -1,7 +1,7 @@
-"""Frames and progress to the clients that are attached to jobs, as their credit allows.
+"""Sends frames and progress to the clients that are attached to jobs, as their credit allows.
 
-A frame lies unsigned in the store, where equal jobs have equal bytes. It gets its content credentials here, on a thread of their own, for
-clients that want them; they differ each time.
+The store contains unsigned frames, so that equal jobs have equal bytes. Content credentials, which differ each time, are added here, on a
+separate thread, for clients that ask for them.
 """
 
 from __future__ import annotations
@@ -29,29 +29,30 @@ from .work import parts_of
 log = logging.getLogger(__name__)
 PROGRESS_EVERY = 0.25  # seconds
 FINISHED = ("done", "failed", "cancelled", "paused")
-MOST_ATTACHED = 1024  # jobs of one client: each costs a look into the database at every turn
+MOST_ATTACHED = 1024  # jobs of one client. Higher: the socket's thread, which reads each from the database at every turn, gets slower
 
 
 @dataclass
 class Attachment:
-    """A client that wants the frames of a job: the next index, how many more it may be sent, whether they are to be signed, and the next
-    frame while it is."""
+    """A client that receives the frames of a job. next: index of the next frame; credit: frames that may be sent now; sign: whether frames
+    get content credentials; signed: the next frame while it is being signed; marker: created by the signing thread with the first frame;
+    reported: the message of its last event about a paused job."""
 
     next: int
     credit: int
     sign: bool
     signed: Future[bytes] | None = None
-    marker: Marker | None = None  # of the signing thread, with the first frame
-    reported: str = ""  # the message of its last event about a paused job
+    marker: Marker | None = None
+    reported: str = ""
 
 
 class Delivery:
-    """On the socket's thread only."""
+    """The attached clients. Only the socket's thread may use it."""
 
     def __init__(
         self, store: Store, renders: Renders, outbox: Outbox, scheduler: Scheduler, later: Callable[[Callable[[], object]], None]
     ) -> None:
-        """``later``: brings a call to the socket's thread, which then looks for frames to send."""
+        """``later``: calls a function on the socket's thread, which then looks for frames to send."""
         self._store, self._renders, self._outbox, self._scheduler, self._later = store, renders, outbox, scheduler, later
         self._signing = ThreadPoolExecutor(1, "signing")
         self._attached: dict[tuple[bytes, str], Attachment] = {}
@@ -76,7 +77,7 @@ class Delivery:
             del self._attached[key]
 
     def deliver(self) -> None:
-        """Send finished frames as credit allows, then how the job ended."""
+        """Send finished frames as credit allows, then the event about the job's end."""
         for (identity, name), attachment in list(self._attached.items()):
             if (identity, name) not in self._attached:  # the client has left in the meantime
                 continue
@@ -84,14 +85,14 @@ class Delivery:
                 ended = self._frames(identity, name, attachment)
             except UnknownJob:
                 ended = True
-            except OutOfResources:  # a frame that cannot be read now: at another turn
+            except OutOfResources:  # the frame cannot be read now: try again at the next turn
                 ended = False
                 self._report_pause(identity, self._store.job(name), attachment)
             if ended:
                 self._attached.pop((identity, name), None)
 
     def _frames(self, identity: bytes, name: str, attachment: Attachment) -> bool:
-        """True once the end of the job has been sent. A job that waits for room has not ended: its client gets the frames to come."""
+        """Send what can be sent; True once the end of the job has been sent. A job that waits for resources has not ended."""
         job = self._store.job(name)
         while attachment.credit > 0 and attachment.next < job.done:
             found = self._frame(identity, job, attachment)
@@ -114,7 +115,7 @@ class Delivery:
         return self._outbox.event(identity, event)
 
     def _frame(self, identity: bytes, job: Job, attachment: Attachment) -> tuple[bytes, str] | None:
-        """The next frame as it is to be sent, and its SHA-256; None while it is signed, and where it is damaged, which renders it again."""
+        """Return the next frame to send and its SHA-256; None while it is being signed, and where it is damaged: it is rendered again."""
         if attachment.signed is None:
             found = self._store.frame(job.id, attachment.next)
             if found is None:
@@ -129,7 +130,7 @@ class Delivery:
         return content, hashlib.sha256(content).hexdigest()
 
     def _report_pause(self, identity: bytes, job: Job, attachment: Attachment) -> None:
-        """Send each new message of a paused job once. The client stays attached: the job goes on by itself, and its frames follow."""
+        """Send each new message of a paused job once. The client stays attached, because the job continues by itself."""
         if job.waits_for_room and job.message != attachment.reported and self._outbox.event(identity, failure(job)):
             attachment.reported = job.message
 
@@ -146,7 +147,7 @@ class Delivery:
 
 
 def signed(attachment: Attachment, job: Job, root: Path, content: bytes) -> bytes:
-    """A stored frame as it is delivered; without credentials, which the log then says, where it cannot be signed. For the signing thread."""
+    """Return a stored frame with content credentials; where it cannot be signed, unchanged, with a warning in the log. Signing thread."""
     try:
         if attachment.marker is None:
             attachment.marker = Marker(parts_of(job.portrait)[0], job.settings, root)
@@ -159,5 +160,5 @@ def signed(attachment: Attachment, job: Job, root: Path, content: bytes) -> byte
 
 
 def failure(job: Job) -> Message:
-    """The event that says why a job is not done."""
+    """Return the event with the reason why a job is not done."""
     return Message("failed", {"job": job.id, "code": job.code, "message": job.message, "hint": job.hint})

@@ -15,17 +15,17 @@ from mimaface.protocol.errors import NotWritable
 
 log = logging.getLogger(__name__)
 LOCK_NAME, LOG_NAME = "backend.lock", "backend.log"
-LONGEST_TAIL = 400, 15_000  # lines and letters of the log in one answer: a control part takes them
-ENDING = 10.0  # seconds that a start waits for a backend that is about to end, or for one that started in the same moment
-LOCKED_BYTE = 1 << 30  # beyond the process id, which Windows would lock with it
+LONGEST_TAIL = 400, 15_000  # most lines and characters of the log in one reply, which fit into a message's control part
+ENDING = 10.0  # seconds that a start waits for a backend that is about to end. Higher: a start beside a hanging one fails later
+LOCKED_BYTE = 1 << 30  # offset of the byte that is locked on Windows: after the process id, which stays readable
 
 
 @contextlib.contextmanager
 def held(path: Path, serves: Callable[[], bool]) -> Iterator[None]:
-    """Lock the file ``path``; the system unlocks it when this process ends, however it ends.
+    """Lock the file ``path``; the system unlocks it when this process ends, even in a crash.
 
-    ``serves``: whether the process that holds the lock answers; if so this raises at once, else after some seconds. Raises
-    :class:`NotWritable` that names that process. On a file system without locks it logs a warning instead.
+    ``serves``: returns whether the process that has the lock answers; if so this raises at once, else after ENDING seconds. Raises
+    :class:`NotWritable` with the number of that process. On a file system without locks it logs a warning instead.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,12 +68,12 @@ def _locked(descriptor: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
-        log.warning("the file system knows no locks (%s): start one backend only", error.strerror)
+        log.warning("the file system does not support locks (%s): start only one backend", error.strerror)
     return True
 
 
 def last_of_log(root: Path, lines: int) -> str:
-    """The last lines of the root's log, at most 400 lines and 15,000 letters; "" where there is none."""
+    """Return the last ``lines`` of the root's log, at most LONGEST_TAIL; "" where there is no log."""
     try:
         text = (root / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -83,10 +83,10 @@ def last_of_log(root: Path, lines: int) -> str:
 
 
 def keep_private(root: Path, folders: tuple[str, ...], files: tuple[str, ...]) -> None:
-    """Take the group's and others' rights to ``root``, to all below its ``folders``, and to its ``files`` (patterns).
+    """Remove the permissions of group and others from ``root``, everything below its ``folders``, and its ``files`` (patterns).
 
-    A root that others use as well (another's, or with the sticky bit, as /tmp) keeps its own rights. The root's are changed last: who finds
-    them right need not look at every file again.
+    A root of another owner, or with the sticky bit as /tmp, keeps its own permissions. The root's are changed last: if they are private
+    already, the files were done before.
     """
     if sys.platform == "win32":  # a user's folder is private there
         return
@@ -108,6 +108,6 @@ def _is_open(path: Path) -> bool:
 
 
 def _restrict(path: Path, mode: int) -> None:
-    with contextlib.suppress(OSError):  # a file that went meanwhile, or a file system without rights
+    with contextlib.suppress(OSError):  # a file deleted meanwhile, or a file system without permissions
         if _is_open(path):
             path.chmod(mode)

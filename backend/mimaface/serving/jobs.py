@@ -24,10 +24,11 @@ LONGEST_NAME = 200  # letters; a list of 200 jobs has to fit into one message
 
 @dataclass(frozen=True)
 class Job:
-    """state: queued, running, paused, done, failed or cancelled; done: frames finished from the start without a gap.
+    """A job. state: queued, running, paused, done, failed or cancelled; done: frames finished from the start without a gap.
 
-    motion: SHA-256 of the motion file; build: what made the frames (:func:`mimaface.renderers.registry.build`), empty in jobs of old stores;
-    starts: how often rendering was begun since the last finished frame or orderly end.
+    code, message, hint: of the error that ended or paused it; created: seconds since 1970; motion: SHA-256 of the motion file; build:
+    :func:`mimaface.renderers.registry.build` of its frames, empty in jobs of old stores; starts: starts of rendering since the last
+    finished frame or orderly end.
     """
 
     id: str
@@ -57,12 +58,12 @@ class Job:
 
 
 def identity_of(portrait: str, motion: str, settings: str, build: str, frames: int) -> str:
-    """A job's name: what decides its frames, so that the same request is the same job."""
+    """Return a job's id, 32 hex digits: a hash of everything that its frames depend on, so that equal requests are one job."""
     return hashlib.sha256("\0".join((portrait, motion, settings, build, str(frames))).encode()).hexdigest()[:32]
 
 
 def job_of(row: Sequence[Any]) -> Job:
-    """The job of a row of ``COLUMNS``. Raises :class:`ValueError` for a damaged row, for example one whose name does not match its fields."""
+    """Return the job of a row of ``COLUMNS``. Raises :class:`ValueError` for a damaged row, such as one whose id does not match its fields."""
     texts = [row[place] for place in (0, 1, 2, 3, 5, 7, 8, 9, 11, 12)]
     numbers = [row[place] for place in (4, 6, 13)]
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int) for number in numbers):
@@ -70,9 +71,9 @@ def job_of(row: Sequence[Any]) -> Job:
     if row[5] not in STATES or min(numbers) < 0 or row[6] > row[4]:
         raise ValueError("a field has an impossible value")
     if not isinstance(row[10], (int, float)) or not math.isfinite(row[10]):
-        raise ValueError("the time is none")
+        raise ValueError("the time is not a number")
     if row[12] and identity_of(row[1], row[11], row[2], row[12], row[4]) != row[0]:
-        raise ValueError("it does not belong to its name")
+        raise ValueError("its id does not match its fields")
     try:
         settings = RenderSettings.from_wire(json.loads(row[2]))
     except (MimaFaceError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -87,7 +88,7 @@ def write_record(folder: Path, row: Sequence[Any]) -> None:
 
 
 def read_record(folder: Path) -> tuple[Any, ...] | None:
-    """The row of a folder's job, paused and without frames; None where its record is missing, damaged or another folder's."""
+    """Return the row of a folder's job, paused and without frames; None where the record is missing, damaged or of another folder."""
     try:
         fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         fixed = {"id": folder.name, "state": "paused", "done": 0, "code": "", "message": "", "hint": "", "starts": 0}

@@ -1,4 +1,4 @@
-"""The requests about streams: what is quick is answered on the socket's thread, what may wait for a network or a take on a worker."""
+"""Answers the requests about streams: quick ones on the socket's thread, those that may wait for a network or a take on a worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .streams import Streams
 
 
 class Listening:
-    """``handlers`` of the requests by kind; ``answer_later`` is the server's, which runs work on a worker; takes are kept in ``folder``."""
+    """``handlers``: the handler of each request. ``answer_later``: the server's function that runs work on a worker; ``folder``: of the takes."""
 
     def __init__(self, outbox: Outbox, answer_later: Callable[..., None], folder: Path) -> None:
         self._streams, self._outbox, self._answer_later = Streams(folder), outbox, answer_later
@@ -25,7 +25,7 @@ class Listening:
 
     @property
     def any(self) -> bool:
-        """Whether somebody listens: who has left must be noticed soon then."""
+        """Whether a client has an open stream, so that a lost client must be noticed soon."""
         return bool(self._streams)
 
     def close(self) -> None:

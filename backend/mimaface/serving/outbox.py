@@ -1,4 +1,4 @@
-"""What is sent to clients, on the socket's thread only. Replies wait for a client that is slow; events are asked for again."""
+"""Sends messages to clients, on the socket's thread only. Replies to a slow client are queued; an event that does not fit is not."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mimaface.protocol.codec import MAX_CONTROL, MAX_ITEMS, Codec, Message
 from mimaface.protocol.errors import InternalError, InvalidMessage, MimaFaceError, plain
 
 log = logging.getLogger(__name__)
-# Replies, and their bytes, that wait for one client: beyond either it is taken for gone. 100 000 requests without reading one answer
-# stay below; such replies take about 500 bytes each, so that one client never costs more than 400 MB.
+# Queued replies of one client and their bytes; a client that exceeds either is dropped. 100 000 requests without reading a reply stay
+# below. A reply takes about 500 bytes, so that one client costs at most 400 MB. Higher: more memory for one client.
 MOST_WAITING, MOST_BYTES = 200_000, 256 * 1024 * 1024
-MOST_WARNINGS = 100  # of one reply, each of at most ``errors.LONGEST`` letters
+MOST_WARNINGS = 100  # warnings of one reply, each of at most ``errors.LONGEST`` characters
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Queue:
 
 
 class Outbox:
-    """gone: called with the identity of a client that cannot be reached any more, or that does not read."""
+    """``gone``: called with the identity of a client that is lost or does not read."""
 
     def __init__(self, socket: zmq.Socket[bytes], gone: Callable[[bytes], None]) -> None:
         self._socket, self._gone = socket, gone
@@ -35,32 +35,32 @@ class Outbox:
 
     @property
     def waiting(self) -> bool:
-        """True while a reply waits for a client."""
+        """Whether a reply is queued."""
         return bool(self._queues)
 
     def reply(self, identity: bytes, message: Message, fields: dict[str, Any], parts: tuple[bytes, ...] = ()) -> None:
-        """Answer a request; an answer that cannot be encoded becomes an error, which always can."""
+        """Answer a request; a reply that cannot be encoded is replaced by an error."""
         try:
             frames = Codec.encode(Message(f"{message.kind}.reply", fields, parts, message.number))
         except InvalidMessage as error:
-            log.error("an answer cannot be sent: %s", error)
+            log.error("a reply cannot be encoded: %s", error)
             self.error(identity, message.number, InternalError("the answer cannot be sent", "see the log (Copy report)"))
             return
         self._put(identity, frames)
 
     def error(self, identity: bytes, number: int, error: MimaFaceError) -> None:
-        """Answer a request, or a message that is none (number 0), with an error."""
+        """Send an error about a request, or with number 0 about a message that is not a valid request."""
         fields = {"code": error.code, "message": plain(error.message), "hint": plain(error.hint)}
         self._put(identity, Codec.encode(Message("error", fields, (), number)))
 
     def event(self, identity: bytes, message: Message) -> bool:
-        """Send an event now, after all replies; False when there is no room, or the client is gone."""
+        """Send an event; False if replies are queued, the socket's queue is full or the client is lost."""
         if identity in self._queues:
             return False
         return self._send(identity, Codec.encode(message))
 
     def flush(self) -> None:
-        """Send what waits, as far as there is room."""
+        """Send queued replies until the socket's queue is full."""
         for identity, waiting in list(self._queues.items()):
             while waiting.messages and self._send(identity, waiting.messages[0]):
                 waiting.size -= sum(map(len, waiting.messages.popleft()))
@@ -81,7 +81,7 @@ class Outbox:
             self._gone(identity)
 
     def _send(self, identity: bytes, frames: list[bytes], keep: bool = False) -> bool:
-        """Whether the message was sent; with ``keep`` also true if the client is gone."""
+        """Send a message; True if it was sent, and with ``keep`` also if the client is lost."""
         try:
             self._socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
             return True
@@ -89,14 +89,14 @@ class Outbox:
             return False
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
-                log.warning("could not send: %s", error)
+                log.warning("a message could not be sent: %s", error)
                 return False
             self._gone(identity)
             return keep
 
 
 def warnings_to_send(warnings: list[Any]) -> list[str]:
-    """Warnings short and few enough for a reply; how many were left out is the last of them."""
+    """Return the first warnings, shortened so that they fit into a reply; the last one counts those left out."""
     texts = [plain(str(text)) for text in warnings[:MOST_WARNINGS]]
     while texts and len("".join(texts).encode()) > MAX_CONTROL // 2:
         texts.pop()
@@ -105,7 +105,7 @@ def warnings_to_send(warnings: list[Any]) -> list[str]:
 
 
 def newest_that_fit(jobs: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The last of ``jobs``, at most ``count`` and as many as one message holds, with names cut to what a list can show."""
+    """Return the last ``count`` of ``jobs``, or as many as fit into one message, with shortened names."""
     found: list[dict[str, Any]] = []
     room = MAX_CONTROL - 1024
     for job in reversed(jobs[-min(count, MAX_ITEMS) :]):

@@ -1,4 +1,4 @@
-"""The backend as a process: log file, signals, default folders."""
+"""Runs the backend as a process: log file, signals, default folders."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def serve(
     connection: Path | None = None, root: Path | None = None, parent: int | None = None, host: str = "127.0.0.1",
     allow_remote: bool = False,
 ) -> None:  # fmt: skip
-    """Run a server in this process until it is stopped by a signal, a ``shutdown`` message or its parent's end.
+    """Run a server in this process until a signal, a ``shutdown`` message or the end of its parent stops it.
 
-    Raises :class:`NotWritable` where another one runs in the same folder, or behind the same connection file, and as :class:`Server`.
+    Raises :class:`NotWritable` where another backend uses the same folder or connection file, and the errors of :class:`Server`.
     """
     enough_handles()
     os.umask(0o077)
@@ -33,13 +33,13 @@ def serve(
     folder, file = root or default_folder(), connection or default_folder() / "connection.json"
     with held(folder / LOCK_NAME, file.exists), held(file.with_name(f"{file.name}.lock"), file.exists):
         asked = threading.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):  # the connection file invites to send them before the server can take them
+        for name in (signal.SIGINT, signal.SIGTERM):  # they may arrive before the server exists, once the connection file is written
             signal.signal(name, lambda *_: asked.set())
         _run(Server(file, folder, host, allow_remote, parent), folder, asked)
 
 
 def _run(server: Server, folder: Path, asked: threading.Event) -> None:
-    """Serve; ``asked`` is set when it was to end before it began."""
+    """Run the server; ``asked``: set if a signal arrived before."""
     handler = logging.handlers.RotatingFileHandler(folder / LOG_NAME, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)

@@ -1,4 +1,4 @@
-"""The jobs that are being rendered: they begin, go on after a restart, are cancelled, and end with a state."""
+"""Starts, continues and cancels the rendering of jobs, and records how it ends."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .work import Work
 
 log = logging.getLogger(__name__)
 SERVER = b""  # the client name under which jobs continue after a restart
-PREPARED = 2  # steps within which every engine loads its networks and prepares the portrait
-BY_ITSELF = "it goes on by itself when there is room"
+PREPARED = 2  # steps in which every renderer loads its networks and prepares the portrait; shown as "loading"
+BY_ITSELF = "it continues by itself when there is room"
 
 
 class Renders:
-    """On the socket's thread only. ``later`` brings a call there from the worker."""
+    """The jobs being rendered. Only the socket's thread may use it. ``later``: calls a function on that thread, from a worker."""
 
     def __init__(self, store: Store, work: Work, scheduler: Scheduler, later: Callable[[Callable[[], object]], None]) -> None:
         self._store, self._work, self._scheduler, self._later = store, work, scheduler, later
@@ -36,7 +36,7 @@ class Renders:
         return job in self._tasks
 
     def start(self, client: bytes, job: Job) -> None:
-        """Queue the missing frames of a job, unless a task renders it already, or its state is not an active one."""
+        """Queue the missing frames of a job, unless a task renders it already or its state is not active."""
         if job.id in self._tasks or job.state not in ACTIVE:
             return
 
@@ -47,7 +47,7 @@ class Renders:
                 if step + 1 >= PREPARED:
                     self._prepared.add(job.id)
                 if finished_frame is not None:
-                    self._later(lambda: None)  # wakes the loop, which delivers
+                    self._later(lambda: None)  # wakes the socket's thread, which delivers the frame
                 yield finished_frame
 
         task = Task(RENDER, client, run, lambda error: self._later(lambda: self._ended(job.id, task, error)))
@@ -56,7 +56,7 @@ class Renders:
         self._scheduler.add(task)
 
     def stage(self, job: str) -> str:
-        """What a job is at: "waiting" for its turn, "loading" the engine, "rendering", or "" when it has ended."""
+        """Return the stage of a job: "waiting" for its turn, "loading" the engine, "rendering", or "" when it has ended."""
         task = self._tasks.get(job)
         if task is None:
             return ""
@@ -65,12 +65,12 @@ class Renders:
         return "rendering" if job in self._prepared else "loading"
 
     def wait_for_room(self, job: Job) -> None:
-        """Go on by itself with a job that an earlier start of the backend paused for a shortage; a no-op for any other."""
+        """Watch a job that an earlier start of the backend paused for a shortage; does nothing for other jobs."""
         if job.waits_for_room:
             self._room.wait(job)
 
     def go_on(self) -> None:
-        """Queue the jobs for which there is room again."""
+        """Queue the jobs whose shortage is over."""
         for name in self._room.due():
             if self._store.job(name).waits_for_room:
                 self._store.set_state(name, "queued")
@@ -104,11 +104,11 @@ class Renders:
 
 
 def as_known(error: BaseException) -> MimaFaceError:
-    """Map anything that ended a task to an error of ours; unexpected ones go to the log in full."""
+    """Return the :class:`MimaFaceError` for any exception; unexpected exceptions are logged with traceback."""
     if isinstance(error, MimaFaceError):
         return error
     short = shortage(error)
     if short is not None:
         return short
     log.error("a task failed", exc_info=error)
-    return InternalError(f"the backend made a mistake ({type(error).__name__})", "see its log (Copy report)")
+    return InternalError(f"an error occurred in the backend ({type(error).__name__})", "see its log (Copy report)")

@@ -1,4 +1,4 @@
-"""Jobs that wait for disk space, memory or file handles, and when each is to be tried again."""
+"""Jobs that wait for disk space, memory or file handles, and the time of each one's next attempt."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from mimaface.shortage import HANDLES, WORK, lack, left
 
 from .jobs import Job
 
-# Seconds between two looks at the disk and the memory, which cost microseconds. More lets a job wait longer after there is room.
+# seconds between two checks of disk and memory, which take microseconds. Higher: a job continues later
 LOOK_EVERY = 2.0
-# Seconds until a job is tried though a look does not show what it lacks: a quota, a graphics card's memory, file handles. Each try in
-# vain, which costs a frame's work, doubles them, up to the second. More lets a job wait longer, less lets others wait for it.
+# seconds until the next attempt where a check cannot show the shortage: a quota, a graphics card's memory, file handles. A failed attempt,
+# which costs the work of a frame, doubles the time, up to the second value. Higher: a job continues later; lower: other jobs are slowed
 FIRST_TRY, LONGEST = 4.0, 120.0
-# Bytes of disk beyond the next frame: for the database and for what is written beside a frame. Less lets a job begin for nothing.
+# bytes of disk besides the next frame, for the database and the sampler's state. Lower: attempts fail
 SPARE = 1 << 20
-# What lacks a file handle is tried again so often and in such steps (seconds) before its job pauses: longer than strangers hold handles
-# (3 s), and not so long that other renders wait much.
+# attempts and seconds between them without a file handle, before the job pauses: longer than unproved connections keep handles (3 s).
+# Higher: other renders wait longer
 TRIES, TRY_EVERY = 50, 0.1
 
 
 @dataclass
 class Lack:
-    """The resource that a paused job waits for. code: of the error; needed: bytes of disk or memory, 0 if unknown; done: frames of the job
-    at its last try; due: monotonic seconds of its next try; pause: seconds until then."""
+    """The resource that a paused job waits for. code: of the error; needed: bytes of disk or memory, 0 if unknown; done: finished frames
+    at the last attempt; due: monotonic seconds of the next attempt; pause: seconds between the two."""
 
     code: str
     needed: int
@@ -37,7 +37,7 @@ class Lack:
 
 
 class Room:
-    """On the socket's thread only. Nothing here blocks or works."""
+    """The waiting jobs. Only the socket's thread may use it; no method blocks."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -46,27 +46,27 @@ class Room:
         self._looked = 0.0
 
     def wait(self, job: Job, error: Shortage | None = None) -> None:
-        """A job has come to its end for this shortage, or waits since before this start of the backend."""
+        """Add a job that this shortage has paused; without ``error``, one paused before the backend started."""
         earlier = self._tried.pop(job.id, None)
         found = Lack(job.code, 0 if error is None else error.needed, job.done)
-        if earlier is not None and earlier.done == job.done:  # the try was in vain
+        if earlier is not None and earlier.done == job.done:  # the attempt failed
             found.pause = min(earlier.pause * 2, LONGEST)
         found.due = 0.0 if error is None else time.monotonic() + found.pause
         self._waiting[job.id] = found
 
     def begins(self, job: str) -> None:
-        """A job is tried: it waits no more."""
+        """Remove a job of which an attempt begins."""
         found = self._waiting.pop(job, None)
         if found is not None:
             self._tried[job] = found
 
     def forget(self, job: str) -> None:
-        """Forget a job that has ended or was cancelled."""
+        """Remove a job that has ended or was cancelled."""
         self._waiting.pop(job, None)
         self._tried.pop(job, None)
 
     def due(self) -> list[str]:
-        """The jobs to try now: those for which there is room, most of them looked at again every ``LOOK_EVERY`` seconds."""
+        """Return the jobs to attempt now; [] until ``LOOK_EVERY`` seconds have passed since the last check."""
         now = time.monotonic()
         if not self._waiting or now - self._looked < LOOK_EVERY:
             return []
@@ -74,7 +74,7 @@ class Room:
         found = []
         for job, waiting in self._waiting.items():
             if not self._is_there(waiting):
-                waiting.due, waiting.pause = now, FIRST_TRY  # seen to be lacking: tried as soon as it is seen to be there
+                waiting.due, waiting.pause = now, FIRST_TRY  # the check shows the shortage: attempt as soon as it does not
             elif waiting.due <= now:
                 found.append(job)
         return found
@@ -90,7 +90,7 @@ class Room:
 
 
 class Patience:
-    """How often a job still tries again where there is no file handle; every frame that is stored renews it."""
+    """Attempts left to a job without a file handle; every stored frame renews them."""
 
     def __init__(self) -> None:
         self.renew()
@@ -99,7 +99,7 @@ class Patience:
         self._left = TRIES
 
     def wait(self, error: Exception) -> None:
-        """Wait a moment. Raises ``error`` where it is of another kind, or was waited for long enough."""
+        """Sleep for TRY_EVERY. Raises ``error`` if it is no lack of handles, or no attempt is left."""
         if lack(error) != HANDLES or self._left == 0:
             raise error
         self._left -= 1

@@ -1,9 +1,8 @@
-"""Three worker threads that take turns between generators, a step at a time.
+"""Three worker threads, each of which interleaves generators step by step.
 
-One runs short work that a user waits for: control before previews. One runs previews that networks generate; the first of them waits until
-the networks are loaded. The third runs long work: renders and tracks. So no work waits for a step of another kind, which may take seconds,
-and each kind has its share of the processor. In all three the client that used least time goes first
-(deficit round-robin, Shreedhar and Varghese 1995, in measured seconds), and of its tasks the one that used least.
+The first runs short work: control before previews. The second runs previews that networks generate. The third runs renders and tracks. So no
+task waits for a step of another kind, which may take seconds. Each thread runs the task of the client that has used the least time, and of
+that client the task that has used the least (deficit round-robin, Shreedhar and Varghese 1995, in measured seconds).
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from mimaface.protocol.errors import Replaced
 
 log = logging.getLogger(__name__)
 CONTROL, PREVIEW, GENERATED, RENDER, TRACK = "control", "preview", "generated", "render", "track"
-RANKS = {CONTROL: 0, PREVIEW: 1, GENERATED: 0, RENDER: 0, TRACK: 0}  # within a thread, lower ones first
-PREVIEWS = PREVIEW, GENERATED  # a newer one of a slot takes the place of both kinds
-# Slots of one client in which previews wait. More cost memory (a motion each, up to megabytes); a window shows one or two.
+RANKS = {CONTROL: 0, PREVIEW: 1, GENERATED: 0, RENDER: 0, TRACK: 0}  # within a thread, lower ranks run first
+PREVIEWS = PREVIEW, GENERATED  # kinds of which a newer task replaces the older ones of its slot
+# slots of one client with waiting previews; a window needs one or two. Higher: more memory, a motion of up to megabytes each
 MOST_SLOTS = 16
 
 
 @dataclass(eq=False)
 class Task:
-    """``start`` makes the generator on the worker; ``finished`` is called with None, or with the error that ended it.
+    """``start`` creates the generator, on the worker; ``finished`` is called with None, or with the error that ended it.
 
-    slot: a preview that waits, or is in the middle of its work, is ended by a newer one of its slot (:class:`Replaced`); one that is
-    complete is not thrown away. A cancelled task is closed at its next step and not reported.
+    slot: a newer preview of the same client and slot ends an unfinished one with :class:`Replaced`. used: seconds. A cancelled task is
+    closed at its next step, and ``finished`` is not called.
     """
 
     kind: str
@@ -39,12 +38,12 @@ class Task:
     slot: str = ""
     cancelled: bool = False
     replaced: bool = False
-    used: float = 0.0  # seconds
+    used: float = 0.0
     generator: Iterator[object] | None = field(default=None, repr=False)
 
 
 class Scheduler:
-    """Safe from any thread."""
+    """The three threads. Safe from any thread."""
 
     def __init__(self) -> None:
         quick, generated, long = Lane("mimaface-quick"), Lane("mimaface-generated"), Lane("mimaface-worker")
@@ -52,12 +51,12 @@ class Scheduler:
 
     @property
     def steps(self) -> int:
-        """Finished steps of renders and tracks."""
+        """Number of finished steps of renders and tracks."""
         return self._lanes[RENDER].steps
 
     @property
     def step_age(self) -> float:
-        """Seconds that renders and tracks have been in their present step, to tell busy from hung; 0 when there is none."""
+        """Seconds since the current step of renders and tracks began, by which clients recognise a hanging step; 0 without one."""
         return self._lanes[RENDER].step_age
 
     def add(self, task: Task) -> None:
@@ -70,7 +69,7 @@ class Scheduler:
         self._lanes[task.kind].cancel(task)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End after the current steps; unfinished tasks are closed where they are."""
+        """End the threads after their current steps; unfinished tasks are closed."""
         lanes = set(self._lanes.values())
         for lane in lanes:
             lane.stop()
@@ -86,7 +85,7 @@ class Lane:
         self._step_started = 0.0
         self._tasks: list[Task] = []
         self._current: Task | None = None
-        self._used: dict[bytes, float] = {}  # seconds, of clients that have tasks here
+        self._used: dict[bytes, float] = {}  # client → seconds, of clients with tasks in this lane
         self._condition = threading.Condition()
         self._stop = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -100,20 +99,20 @@ class Lane:
     def add(self, task: Task) -> None:
         with self._condition:
             task.used = min((other.used for other in self._tasks if other.client == task.client), default=0.0)
-            if task.client not in self._used:  # a newcomer gets the next turn, not all that it never asked for
+            if task.client not in self._used:  # a new client is next, but is not owed the time before it came
                 self._used[task.client] = min(self._used.values(), default=0.0)
             self._tasks.append(task)
             self._condition.notify()
 
     def replace_by(self, task: Task) -> None:
-        """End the previews here that ``task`` takes the place of."""
+        """End the previews in this lane that ``task`` replaces."""
         with self._condition:
             replaced = self._replaced_by(task)
         for other in replaced:
-            _report(other, Replaced("a newer preview took the place of this one"))
+            _report(other, Replaced("a newer preview has replaced this one"))
 
     def _replaced_by(self, task: Task) -> list[Task]:
-        """Take away the previews that ``task`` replaces, and the oldest where a client has too many; one at work is only marked."""
+        """Mark the previews that ``task`` replaces, and the oldest ones of a client with too many; remove and return those not begun."""
         mine = [other for other in self._tasks if other.kind in PREVIEWS and other.client == task.client and not other.cancelled]
         old = [other for other in mine if other.slot == task.slot]
         old += [other for other in mine if other.slot != task.slot][: -MOST_SLOTS + 1]
@@ -149,17 +148,17 @@ class Lane:
                     self._current = min(self._tasks, key=lambda task: (RANKS[task.kind], self._used[task.client], task.used))
                     self._step_started = time.monotonic()
                 task = self._current
-            for other in ended:  # not under the lock: it may wait for a pool of threads
+            for other in ended:  # outside the lock: closing may wait for a pool of threads
                 _close(other)
                 if other.replaced and not other.cancelled:
-                    _report(other, Replaced("a newer preview took the place of this one"))
+                    _report(other, Replaced("a newer preview has replaced this one"))
             if self._stop:
                 return
             if task is not None:
                 self._step(task)
 
     def _forget(self) -> None:
-        """Drop the account of clients that have nothing here any more."""
+        """Delete the used time of clients without tasks in this lane."""
         clients = {task.client for task in self._tasks}
         self._used = {client: used for client, used in self._used.items() if client in clients}
 
@@ -191,11 +190,11 @@ def _close(task: Task) -> None:
         try:
             close()
         except Exception:
-            log.exception("a cancelled task did not end in order")
+            log.exception("closing a cancelled task raised an error")
 
 
 def _report(task: Task, error: BaseException | None) -> None:
     try:
         task.finished(error)
     except Exception:
-        log.exception("the end of a task could not be reported")
+        log.exception("reporting the end of a task raised an error")

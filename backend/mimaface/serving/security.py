@@ -1,4 +1,4 @@
-"""Who may connect: CURVE from the first byte, and only the one client key of this start (RFC 27/ZAP)."""
+"""The server's socket: encrypted with CURVE, open only to the client key of this start (RFC 27/ZAP)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEARTBEAT, LOST_AFTER = 250, 1000  # milliseconds
 
 
 class AllowList:
-    """Credentials for pyzmq's authenticator: exactly these public keys (Z85)."""
+    """Credentials for pyzmq's authenticator that accept these public keys (Z85) only."""
 
     def __init__(self, keys: set[bytes]) -> None:
         self.keys = keys
@@ -35,7 +35,7 @@ class AllowList:
 def open_socket(
     context: zmq.Context[zmq.Socket[bytes]], file: Path, host: str, allow_remote: bool
 ) -> tuple[zmq.Socket[bytes], ThreadAuthenticator, Connection]:
-    """Bind an encrypted ROUTER on a free port and write the connection file.
+    """Bind an encrypted ROUTER socket to a free port, and write the connection file.
 
     Raises :class:`InvalidInput` for an address that is not loopback without ``allow_remote``.
     """

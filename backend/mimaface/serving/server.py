@@ -1,4 +1,4 @@
-"""The server: one thread owns the socket and never works or waits, three workers do the work, the store keeps what matters."""
+"""The server. One thread owns the socket and never blocks; three worker threads do the work; the store keeps jobs and frames."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 POLL, POLL_WHEN_WAITING = 50, 5  # milliseconds, the second while replies wait for a slow client
 PARENT_CHECK = 0.5  # seconds
 AT_ONCE = 64  # messages received before frames and replies are sent again
-LISTED = 200  # jobs of ``job.list``
+LISTED = 200  # jobs that ``job.list`` returns at most
 Answer = tuple[dict[str, Any], tuple[bytes, ...]]  # fields and parts of a reply
 
 
@@ -127,11 +127,11 @@ class Server:
 
     @staticmethod
     def _guarded(act: Callable[[], object]) -> None:
-        """Whatever goes wrong on this thread for one client or job, the others go on."""
+        """Call ``act``; log its exception, so that an error of one client or job does not stop the others."""
         try:
             act()
         except Exception:
-            log.exception("the socket's thread made a mistake")
+            log.exception("an error on the socket's thread")
 
     def _is_left_alone(self) -> bool:
         if self._parent is None or time.monotonic() - self._parent_checked < PARENT_CHECK:
@@ -196,7 +196,7 @@ class Server:
     def _answer_later(
         self, kind: str, identity: bytes, message: Message, work: Callable[[], Any], answer: Callable[[Any], Answer], slot: str = ""
     ) -> None:
-        """Run ``work`` (a generator function or a plain one) on a worker; ``answer`` makes the reply of its last value, on this thread."""
+        """Run ``work``, a function or a generator function, on a worker; ``answer`` turns its last value into the reply, on this thread."""
         self._open.check(identity, message)
         found: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""Whether the file that a motion was read from has a sound, as replies report it."""
+"""The fields of a reply about the sound of a motion's file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mimaface.protocol.motion import MotionClip
 
 
 def heard_in(path: Path, motion: MotionClip) -> dict[str, Any]:
-    """Of a ``motion`` that was read from ``path``: whether it has a sound, and which, where that is not in the file itself."""
+    """Return {"sound": whether ``path``, from which ``motion`` was read, has a sound}, with "sound_path" if that is another file."""
     sound = sound_file(path)
     heard = motion.meta.get("format") in ("video", "sound", "phones", "coefficients") and has_sound(sound)
     return {"sound": heard, "sound_path": str(sound)} if heard and sound != path else {"sound": heard}

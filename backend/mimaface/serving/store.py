@@ -1,7 +1,7 @@
 """Jobs in SQLite, frames as files. A frame counts once its file is complete on disk and its hash is recorded.
 
-Every file is compared with its hash when it is read. A damaged frame is forgotten, so that it is rendered again; a damaged portrait or
-motion is an error until the same is sent again.
+Every file is compared with its hash when it is read. The record of a damaged frame is deleted, so that it is rendered again. A damaged
+portrait or motion raises an error until the client sends it again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .jobs import ACTIVE, COLUMNS, LONGEST_NAME, Job, identity_of, job_of, write
 
 log = logging.getLogger(__name__)
 FOLDERS, PRIVATE = ("portraits", "jobs"), ("jobs.sqlite*", "backend.*", "connection.json")
-DEADLY = 2  # times that the backend may end while it makes one frame, before the job waits for the user
+DEADLY = 2  # crashes of the backend in the same frame after which the job is paused. Higher: more crashes before the user is asked
 
 
 class Store:
@@ -43,7 +43,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.RLock()
-        self._unsaved: dict[str, tuple[str, str, str, str]] = {}  # states that the disk had no space for
+        self._unsaved: dict[str, tuple[str, str, str, str]] = {}  # job → state, code, message, hint that could not be written yet
         try:
             for folder in (root, *(root / name for name in FOLDERS)):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class Store:
             raise self._explained(error, "the database", 0) from error
 
     def close(self) -> None:
-        """Nothing that was begun counts as a start that failed."""
+        """Close the database, and reset the counts of starts: an orderly end is no crash."""
         with self._lock:
             try:
                 self._database.execute("UPDATE jobs SET starts=0")
@@ -63,13 +63,13 @@ class Store:
             self._database.close()
 
     def put_portrait(self, content: bytes) -> str:
-        """Keep a picture file; the same content has the same name. A damaged file of that name becomes whole."""
+        """Store a picture file and return its name, the SHA-256 of its content. A damaged file of that name is written again."""
         name = hashlib.sha256(content).hexdigest()
         self._write_once(self.root / "portraits" / name, content, name, "the portrait")
         return name
 
     def portrait(self, name: str) -> bytes:
-        """Raises :class:`UnknownJob` for a portrait that was never sent, or is damaged: sending it again is the cure of both."""
+        """Return the content of a stored picture. Raises :class:`UnknownJob` where it is missing or damaged."""
         if not (len(name) == 64 and name.isalnum() and name.isascii()):
             raise UnknownJob(f"portrait {name[:16]!r} is unknown", "load the portrait again")
         content = read(self.root / "portraits" / name)
@@ -80,7 +80,7 @@ class Store:
         return content
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, frames: int) -> Job:
-        """Accept a job, named by what decides its frames: the same request is the same job. What is damaged of it becomes whole."""
+        """Add a job, or return the existing one: the same request has the same name. Damaged files of the job are written again."""
         text, build, digest = (
             json.dumps(settings.to_wire(), sort_keys=True),
             registry.build(settings.engine),
@@ -122,7 +122,7 @@ class Store:
         return [job for job in found if not states or job.state in states]
 
     def interrupted(self) -> list[Job]:
-        """Jobs that a starting backend continues. A job that ended the backend several times at the same frame waits for the user instead."""
+        """Return the jobs that a starting backend continues. A job in which the backend crashed DEADLY times at one frame is paused."""
         for job in self.jobs(*ACTIVE):
             if job.starts >= DEADLY:
                 words = f"the backend ended {job.starts} times while it made frame {job.done} of this"
@@ -132,7 +132,7 @@ class Store:
         return self.jobs(*ACTIVE)
 
     def set_state(self, identity: str, state: str, code: str = "", message: str = "", hint: str = "") -> None:
-        """Never fails: what the disk has no space for is remembered, and written with the next state."""
+        """Set a job's state. Never raises: a state that cannot be written is kept in memory and written with the next one."""
         with self._lock:
             self._unsaved[identity] = (state, code, message, hint)
             try:
@@ -146,20 +146,20 @@ class Store:
                 log.warning("the state of %d jobs could not be written yet: %s", len(self._unsaved), failure)
 
     def begin(self, identity: str) -> None:
-        """Rendering begins: from now on until the next frame or an orderly end, the end of the process is held against the job."""
+        """Set a job to "running" and count the start, which the next frame or an orderly end resets."""
         with self._lock:
             self._change("UPDATE jobs SET starts=starts+1 WHERE id=?", (identity,))
             self.set_state(identity, "running")
 
     def finish(self, identity: str) -> Job:
-        """Rendering has ended: the job is done, or queued again where frames were found damaged meanwhile."""
+        """Set a rendered job to "done", or to "queued" if frames are missing because they were damaged; return it."""
         with self._lock:
             job = self.job(identity)
             self.set_state(identity, "done" if job.done == job.frames else "queued")
             return self.job(identity)
 
     def motion(self, identity: str) -> bytes:
-        """The motion file of a job. Raises :class:`InvalidInput` where it is missing or damaged."""
+        """Return the motion file of a job. Raises :class:`InvalidInput` where it is missing or damaged."""
         content, wanted = read(self.root / "jobs" / identity / "motion.npz"), self.job(identity).motion
         if content is None or (wanted and hashlib.sha256(content).hexdigest() != wanted):
             what = "missing" if content is None else "damaged"
@@ -167,7 +167,7 @@ class Store:
         return content
 
     def memory(self, identity: str) -> JobMemory:
-        """The memory of a job between runs: see :data:`mimaface.sampling.clips.Memory`."""
+        """Return the state of a job's sampler, which survives a restart: see :data:`mimaface.sampling.clips.Memory`."""
         return JobMemory(self, self.root / "jobs" / identity / "memory")
 
     def put_frame(self, identity: str, number: int, content: bytes) -> str:
@@ -186,13 +186,13 @@ class Store:
         return digest
 
     def frame(self, identity: str, number: int) -> tuple[bytes, str] | None:
-        """The file and hash of a recorded frame; None when there is none or it is damaged (then it is forgotten)."""
+        """Return the file and SHA-256 of a recorded frame; None where it is missing or damaged. A damaged one's record is deleted."""
         with self._lock:
             row = self._database.execute("SELECT sha256 FROM frames WHERE job=? AND number=?", (identity, number)).fetchone()
         content = None if row is None else read(self._frame_path(identity, number))
         if row is None or (content is not None and hashlib.sha256(content).hexdigest() == row[0]):
             return None if content is None else (content, row[0])
-        log.warning("frame %d of job %s is damaged: it is made again", number, identity)
+        log.warning("frame %d of job %s is damaged and will be rendered again", number, identity)
         with self._lock:
             self._change("DELETE FROM frames WHERE job=? AND number=?", (identity, number))
             self._change("UPDATE jobs SET done=MIN(done,?) WHERE id=?", (number, identity))
@@ -201,7 +201,7 @@ class Store:
         return None
 
     def verify(self, identity: str, stop: int) -> Iterator[int]:
-        """Compare the recorded frames before ``stop`` with their files, one a step; damaged and missing ones are forgotten."""
+        """Compare the recorded frames before ``stop`` with their files, one per step; delete the records of damaged and missing ones."""
         for number in range(stop):
             self.frame(identity, number)
             yield number
@@ -209,10 +209,10 @@ class Store:
     def _job(self, row: tuple[Any, ...]) -> Job:
         try:
             job = job_of(row)
-        except ValueError as error:  # since the database was opened, which mends such rows
+        except ValueError as error:  # damaged after the database was opened, which repairs such rows
             words = f"the record of this job is damaged: {error}"
             return Job(
-                str(row[0]), "", RenderSettings(), "", 0, "failed", 0, "internal", words, "restart the backend, it mends it"
+                str(row[0]), "", RenderSettings(), "", 0, "failed", 0, "internal", words, "restart the backend, which repairs it"
             )
         if job.id in self._unsaved:
             state, code, message, hint = self._unsaved[job.id]
@@ -220,7 +220,7 @@ class Store:
         return job
 
     def _contiguous(self, identity: str) -> int:
-        """Frames from the start without a gap; as cheap as the frames that came since it was counted last."""
+        """Return the number of frames from the start without a gap; reads only the rows added since the last count."""
         (done,) = self._database.execute("SELECT done FROM jobs WHERE id=?", (identity,)).fetchone() or (0,)
         query = "SELECT number FROM frames WHERE job=? AND number>=? ORDER BY number"
         for (number,) in self._database.execute(query, (identity, done)):
@@ -236,7 +236,7 @@ class Store:
             raise self._explained(error, "the database", 0) from error
 
     def _write_once(self, target: Path, content: bytes, digest: str, what: str) -> None:
-        """Write a file unless it is there already and has this SHA-256."""
+        """Write a file unless it exists with this SHA-256."""
         found = read(target)
         if found is None or hashlib.sha256(found).hexdigest() != digest:
             self._write(target, content, what)
@@ -251,7 +251,7 @@ class Store:
             raise self._explained(error, what, len(content)) from error
 
     def _explained(self, error: OSError | sqlite3.Error, what: str, size: int) -> MimaFaceError:
-        """Why ``what``, of ``size`` bytes, cannot be written."""
+        """Return the error for a failed write of ``what``, of ``size`` bytes."""
         number = getattr(error, "errno", None)
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if number in (errno.ENOSPC, errno.EDQUOT) or code == sqlite3.SQLITE_FULL:
@@ -273,7 +273,7 @@ class Store:
         )
 
     def _sweep(self) -> None:
-        """Remove what a killed process left half written."""
+        """Delete the unfinished files of a killed process."""
         unfinished = [self.root / "jobs" / job.id for job in self.jobs() if job.state != "done"]
         for folder in (self.root, self.root / "portraits", *unfinished, *(folder / "memory" for folder in unfinished)):
             for path in folder.glob("*.part"):
@@ -281,7 +281,7 @@ class Store:
 
 
 class JobMemory(MutableMapping[str, bytes]):
-    """Files of a job by name, each complete or absent; a file that is damaged or cannot be read counts as absent."""
+    """Files of a job by name. A file that is damaged or cannot be read counts as absent."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
@@ -313,7 +313,7 @@ class JobMemory(MutableMapping[str, bytes]):
 
 
 def read(path: Path) -> bytes | None:
-    """The content of a file; None where it is missing or the disk cannot read it. Raises :class:`OutOfResources` without handles."""
+    """Return the content of a file; None where it cannot be read. Raises :class:`OutOfResources` without file handles or memory."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -323,5 +323,5 @@ def read(path: Path) -> bytes | None:
 
 
 def in_words(size: int) -> str:
-    """A number of bytes for people."""
+    """Return a number of bytes as text: "512 bytes", "3.4 MB"."""
     return f"{size} bytes" if size < 1_000_000 else f"{size / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""Connections that have not proved their key cost few file handles: the oldest are ended when there are too many."""
+"""Limits the connections that have not proved a known key, each of which takes a file handle: the oldest are ended."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import zmq
 from mimaface.protocol.errors import OutOfResources
 
 log = logging.getLogger(__name__)
-# File handles that the process asks for, and those without which it does not start: 36 are in use when it idles, a job needs some more.
+# file handles that the process requests, and the fewest with which it starts: 36 are in use when it idles, a job needs some more
 WANTED_HANDLES, LEAST_HANDLES = 65_536, 48
-# connections that have not yet proved our key. A real client proves it within milliseconds, so its connection is never among the oldest.
-# Higher: where a process may have 1024 handles, too few are left for a job.
+# connections that have not proved a known key. A real client proves it within milliseconds, so its connection is never among the oldest.
+# Higher: of 1024 handles too few are left for a job
 MOST_STRANGERS = 256
 WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_MONITOR_STOPPED
 WARN_EVERY = 60.0  # seconds between two warnings in the log
 
 
 class Strangers:
-    """Watches a ROUTER on a thread of its own until the socket's monitor is disabled."""
+    """Watches a ROUTER socket on a separate thread until the socket's monitor is disabled."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self.most = min(MOST_STRANGERS, handles() // 4)
@@ -37,7 +37,7 @@ class Strangers:
         self._thread.start()
 
     def proved(self, frame: zmq.Frame) -> None:
-        """The connection that this frame of a message came through has our key."""
+        """Record that the connection of this frame of a message has a known key."""
         handle = int(frame.get(zmq.SRCFD))
         self._proved[handle] = other_end(handle)
 
@@ -71,11 +71,11 @@ class Strangers:
                 shut(handle)
         if len(strangers) > self.most and time.monotonic() - self._warned > WARN_EVERY:
             self._warned = time.monotonic()
-            log.warning("more than %d connections without our key: the oldest are ended", self.most)
+            log.warning("more than %d connections without a known key: the oldest are ended", self.most)
 
 
 def other_end(handle: int) -> object:
-    """The address at the other end of an open connection, else None."""
+    """Return the address of the other end of an open connection, else None."""
     try:
         borrowed = sockets.socket(fileno=handle)
     except OSError:
@@ -89,7 +89,7 @@ def other_end(handle: int) -> object:
 
 
 def shut(handle: int) -> None:
-    """End a connection whose handle ZeroMQ owns, which closes it then."""
+    """Shut down a connection whose handle ZeroMQ owns; ZeroMQ then closes it."""
     with contextlib.suppress(OSError):
         borrowed = sockets.socket(fileno=handle)
         try:
@@ -99,7 +99,7 @@ def shut(handle: int) -> None:
 
 
 def handles() -> int:
-    """File handles that this process may have open at once."""
+    """Return the number of file handles that this process may have open at once."""
     if sys.platform == "win32":
         return WANTED_HANDLES
     import resource
@@ -109,7 +109,7 @@ def handles() -> int:
 
 
 def enough_handles() -> None:
-    """Allow this process as many file handles as the system lets it. Raises :class:`OutOfResources` where those are too few."""
+    """Raise this process's limit of file handles as far as the system allows. Raises :class:`OutOfResources` where it is too low."""
     if sys.platform != "win32":
         import resource
 

@@ -1,6 +1,7 @@
-"""Streams of face capture that clients listen to: one of each client, received on a thread of its own; a client that leaves closes its own.
+"""Streams of face capture, one per client, each received on a separate thread and closed when its client leaves.
 
-Every take is kept as a file of a folder when it ends, however it ends: a performance cannot be given again."""
+Every take is saved as a file when it ends, also when the client is lost: a performance cannot be repeated.
+"""
 
 from __future__ import annotations
 
@@ -19,45 +20,43 @@ from mimaface.protocol.errors import InternalError, InvalidInput, InvalidMotion,
 from mimaface.protocol.motion import MotionClip
 
 log = logging.getLogger(__name__)
-LOOK = 0.1  # seconds for a packet before the thread looks whether it should end. Raised: closing waits longer
-COUNTED = 1.0  # seconds over which packets are counted. Raised: a rate that is steadier and later
+LOOK = 0.1  # seconds that the thread waits for a packet before it checks whether it should end. Higher: closing takes longer
+COUNTED = 1.0  # seconds over which packets are counted. Higher: the rate is steadier and lags more
 OPEN_FIRST = "press Listen, then try again"
 CHECK_SENDER = "check that the sender is on, in the same network, and shows a face"
 
 
 class Stream:
-    """The newest sample of a stream, its neutral, and the take that is recorded of it. Safe from any thread."""
+    """The newest sample of a stream, its neutral, and the take being recorded. Safe from any thread."""
 
     def __init__(self, address: str, folder: Path) -> None:
-        """Listen at an address as :func:`open_stream` has it; takes are kept in ``folder``. Raises :class:`InvalidInput` and
-        :class:`NotInstalled`.
-        """
+        """Open an ``address`` of :func:`open_stream`; save takes in ``folder``. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
         self._folder = folder
         self._receiver = open_stream(address)
         self.name, self.port, self.where = self._receiver.name, self._receiver.port, self._receiver.where
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._newest: Sample | None = None  # that shows a face
+        self._newest: Sample | None = None  # the last sample with a face
         self._neutral: Sample | None = None
-        self._came, self._number = 0.0, 0  # of the newest: when, on the monotonic clock; how many there were
+        self._came, self._number = 0.0, 0  # of the newest: monotonic seconds of its capture; its number, from 1
         self._recording: Recording | None = None
         self._full = False
-        self._broken: MimaFaceError | None = None  # why nothing is received any more
-        self._counts: deque[tuple[float, int]] = deque()  # (when, packets until then)
+        self._broken: MimaFaceError | None = None  # the error that has ended the stream
+        self._counts: deque[tuple[float, int]] = deque()  # (monotonic seconds, packets so far)
         self._thread = threading.Thread(target=self._run, name="mimaface-stream", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
-        """Stop listening, soon."""
+        """Tell the thread to stop listening; does not wait."""
         self._closing.set()
 
     def close(self) -> None:
-        """Stop listening; the port is free when this returns."""
+        """Stop listening, and wait until the port is free."""
         self.end()
         self._thread.join()
 
     def latest(self, known: int) -> tuple[dict[str, Any], tuple[bytes]]:
-        """Fields and part of ``stream.latest.reply``; the part is empty when the newest sample is the one of the number ``known``."""
+        """Return fields and part of ``stream.latest.reply``; the part is empty if the newest sample has the number ``known``."""
         with self._lock:
             if self._broken is not None:
                 raise self._broken
@@ -72,21 +71,21 @@ class Stream:
         return fields, (moves_from(neutral, clip_of(newest, self.name)).to_bytes(),)
 
     def set_neutral(self) -> None:
-        """The face as it is now is no motion. Raises :class:`InvalidMotion` while none is seen."""
+        """Make the newest sample the neutral. Raises :class:`InvalidMotion` while no face is tracked."""
         with self._lock:
             if self._newest is None or not self._receiver.tracking:
-                raise InvalidMotion(f"{self.name}: no face is seen that could be neutral", CHECK_SENDER)
+                raise InvalidMotion(f"{self.name}: no face is tracked that could be the neutral", CHECK_SENDER)
             self._neutral = self._newest
 
     def record(self) -> None:
-        """Begin a take; one that was begun before is given up."""
+        """Begin a take; an unfinished one is discarded."""
         with self._lock:
             self._recording, self._full = Recording(), False
 
     def finish(self) -> MotionClip:
-        """The take, relative to the neutral, which is kept as a file, too.
+        """End the take, save it as a file, and return it relative to the neutral.
 
-        Raises :class:`InvalidInput` when none was begun, and :class:`InvalidMotion` without a face.
+        Raises :class:`InvalidInput` where no take was begun, and :class:`InvalidMotion` where it has no face.
         """
         with self._lock:
             recording, self._recording, neutral = self._recording, None, self._neutral
@@ -98,8 +97,8 @@ class Stream:
         try:
             keep(clip, self._folder, self.name)
         except MimaFaceError as error:
-            log.warning("a take of %s could not be kept: %s", self.name, error)
-            clip = clip.but(meta={**clip.meta, "warnings": [*clip.meta["warnings"], f"it could not be kept as a file ({error})"]})
+            log.warning("a take of %s could not be saved: %s", self.name, error)
+            clip = clip.but(meta={**clip.meta, "warnings": [*clip.meta["warnings"], f"the take could not be saved as a file ({error})"]})
         return clip
 
     def _run(self) -> None:
@@ -108,12 +107,12 @@ class Stream:
                 while not self._closing.is_set():
                     self._take(self._receiver.poll(LOOK))
         except Exception as error:
-            log.exception("%s can no longer be received", self.name)
-            lost = InternalError(f"{self.name} is no longer listened to", "press Listen again; if it stays, use Copy Report")
+            log.exception("receiving %s has failed", self.name)
+            lost = InternalError(f"receiving {self.name} has failed", "press Listen again; if it fails again, use Copy Report")
             with self._lock:
                 self._broken = error if isinstance(error, MimaFaceError) else lost
             self._closing.wait()
-        if self._recording is not None:  # nobody has ended it
+        if self._recording is not None:  # closed during a take
             with contextlib.suppress(MimaFaceError):
                 self.finish()
 
@@ -123,7 +122,7 @@ class Stream:
             for sample in samples:
                 if self._recording is not None and not self._recording.add(sample):
                     self._full = True
-                if sample.blendshapes is not None:  # a lost face is held
+                if sample.blendshapes is not None:  # without a face, the sample before stays
                     self._newest, self._came, self._number = sample, now - self._receiver.delay, self._number + 1
                     self._neutral = self._neutral or sample
             self._counts.append((now, self._receiver.packets))
@@ -131,21 +130,21 @@ class Stream:
                 self._counts.popleft()
 
     def _rate(self) -> float:
-        """Packets a second."""
+        """Packets per second."""
         if len(self._counts) < 2:
             return 0.0
         (began, before), (ended, after) = self._counts[0], self._counts[-1]
         return (after - before) / max(ended - began, LOOK)
 
     def _note(self) -> str:
-        return "the take is as long as one can be: stop recording" if self._full else self._receiver.note
+        return "the take has reached its greatest length: stop recording" if self._full else self._receiver.note
 
 
 class Streams:
     """The open streams by client. Safe from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Takes are kept in ``folder``."""
+        """``folder``: where takes are saved."""
         self._folder = folder
         self._streams: dict[bytes, Stream] = {}
         self._lock = threading.Lock()
@@ -154,7 +153,7 @@ class Streams:
         return bool(self._streams)
 
     def open(self, client: bytes, address: str) -> Stream:
-        """Open a stream in place of the one that the client had. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
+        """Close the client's stream, if any, and open another. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
         self.close(client)
         made = Stream(address, self._folder)
         with self._lock:
@@ -162,7 +161,7 @@ class Streams:
         return made
 
     def of(self, client: bytes) -> Stream:
-        """The stream of a client. Raises :class:`InvalidInput` when it has none."""
+        """Return the stream of a client. Raises :class:`InvalidInput` where it has none."""
         with self._lock:
             found = self._streams.get(client)
         if found is None:
@@ -170,19 +169,19 @@ class Streams:
         return found
 
     def close(self, client: bytes) -> None:
-        """Close the stream of a client, if it has one; its port is free when this returns."""
+        """Close the stream of a client, if any, and wait until its port is free."""
         with self._lock:
             found = self._streams.pop(client, None)
         if found is not None:
             found.close()
 
     def close_all(self) -> None:
-        """Close every stream; its take is kept when this returns."""
+        """Close every stream, and wait until its take is saved."""
         for client in list(self._streams):
             self.close(client)
 
     def keep(self, clients: Container[bytes]) -> None:
-        """Let the streams of all others end: they have left."""
+        """End the streams of all clients except ``clients``."""
         with self._lock:
             left = [client for client in self._streams if client not in clients]
             for client in left:
@@ -190,7 +189,7 @@ class Streams:
 
 
 def clip_of(sample: Sample, name: str) -> MotionClip:
-    """One frame."""
+    """Return a sample as a motion of one frame."""
     recording = Recording()
     recording.add(sample)
     return recording.finish(name)

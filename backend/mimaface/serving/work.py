@@ -1,4 +1,4 @@
-"""What the server's requests do, as generators of steps that the scheduler can interleave."""
+"""The work of the server's requests, as generators whose steps the scheduler interleaves."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ from .store import Store
 
 Array = NDArray[Any]
 CACHED = 4
-# pixels of the longer side of a preview, which is looked at while a hand moves. More would be sharper than a window, and late
+# pixels, longest side of a preview. Higher: sharper than the window shows, and slower
 MOST_PREVIEW = 1024
-MOST_FACES = 1000  # the numbers of faces in a portrait's id have three digits
+MOST_FACES = 1000  # a portrait's id has three digits for the number of the face
 log = logging.getLogger(__name__)
-REFERENCE_SIZE = 2048  # pixels of the longer side of a reference picture: sharp on a head that fills a screen; more makes files larger
+REFERENCE_SIZE = 2048  # pixels, longest side of a reference picture: sharp on a head that fills a screen. Higher: larger files
 
 
 class Work:
-    """Work of the worker threads. Caches portraits, sessions of previews and networks while there is memory."""
+    """The work of the worker threads. Caches portraits, sessions of previews and networks until memory is short."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -77,7 +77,7 @@ class Work:
         ]
 
     def portrait(self, identity: str) -> Portrait:
-        """The fitted portrait of an id as :meth:`fit` gives out: ``<sha256>-<face>``, and ``-<sha256>`` of what else belongs to it."""
+        """Return the fitted portrait of an id of :meth:`fit`: ``<sha256>-<face>``, with ``-<sha256>`` of its references and points."""
         with self._lock:
             found = self._portraits.get(identity)
         if found is None:
@@ -88,8 +88,7 @@ class Work:
         return found
 
     def _further(self, listed: str) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
-        """What belongs to a portrait beside its picture, kept as ``listed``, "" for nothing: (name, picture) of its references, and the
-        points that were placed by hand."""
+        """Return (name, picture) of a portrait's references, and its placed points, from the stored file ``listed``, "" for none."""
         kept = json.loads(self.store.portrait(listed)) if listed else []
         names, points = (kept["references"], kept["points"]) if isinstance(kept, dict) else (kept, {})
         return [(name, self.store.portrait(digest)) for name, digest in names], points
@@ -104,8 +103,8 @@ class Work:
     def fit(
         self, content: bytes, face: int, references: list[Any], points: dict[str, Any] | None = None, template: bool = False
     ) -> tuple[dict[str, Any], bytes]:
-        """Fit a picture file, and the files at the paths ``references``, with ``points`` where they are placed; the fields of
-        ``portrait.fit.reply`` and the mesh of the head as npz. With ``template``, where no face is found one is placed in the middle."""
+        """Fit a picture file, its ``references`` (paths) and placed ``points``; return the fields of ``portrait.fit.reply`` and the head's
+        mesh as npz. ``template``: where no face is found, place a generic one in the middle. Raises the errors of :meth:`Portrait.open`."""
         if not 0 <= face < MOST_FACES:
             raise InvalidInput(f"face {face} is none of a picture", "use 0, the largest face, or the number of another one")
         with enough_memory(self.forget), readable(InvalidImage, "this picture"):
@@ -132,7 +131,7 @@ class Work:
         return fields, head_mesh(portrait)
 
     def _put_further(self, portrait: Portrait, given: list[tuple[str, bytes]]) -> str:
-        """Keep what belongs to a portrait beside its picture; the end of its id."""
+        """Store a portrait's references and points; return the end of its id, "" without any."""
         taken = {picture.sha256 for picture in portrait.references}
         kept = [(name, self.store.put_portrait(picture)) for name, picture in given if hashlib.sha256(picture).hexdigest() in taken]
         if not kept and not portrait.points:
@@ -141,7 +140,7 @@ class Work:
         return f"-{self.store.put_portrait(json.dumps(further).encode())}"
 
     def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Iterator[Array | None]:
-        """The first frame of a motion as a take would show it; None after every step before. At most ``MOST_PREVIEW`` pixels."""
+        """Yield the first frame of a motion as a take would show it, at most ``MOST_PREVIEW`` pixels wide; None after every step before."""
         with readable(InvalidMotion, "the preview's motion"):
             clip = MotionClip.from_bytes(motion, "preview")
         if len(clip) > 1:
@@ -152,7 +151,7 @@ class Work:
                 yield None if frame is None else frame.image
 
     def _session(self, identity: str, settings: RenderSettings) -> Generator[None, None, Session]:
-        """The portrait at this size by this engine, kept from one preview to the next; a step where it is made."""
+        """Return the cached session of a portrait and settings; yields a step where it is opened."""
         portrait = self.portrait(identity)
         size = min(settings.size or max(portrait.image.shape[:2]), MOST_PREVIEW)
         settings = replace(settings, size=size)
@@ -162,7 +161,7 @@ class Work:
         new = found is None
         if found is None:
             found = registry.usable(settings.engine).open(portrait, settings, self._pool)
-        with self._lock:  # before the step: whoever has given up meanwhile, and asks again, finds it
+        with self._lock:  # before the step: if the preview is cancelled there, the next one finds the session
             self._sessions[key] = found
             self._sessions.move_to_end(key)
             while len(self._sessions) > CACHED:
@@ -172,7 +171,7 @@ class Work:
         return found
 
     def track(self, path: Path, options: dict[str, Any], progress: Progress) -> Iterator[MotionClip | None]:
-        """Read a mocap file or follow the face in a video; None after every frame, the motion last."""
+        """Read a mocap file or track the face of a video; yields None after every frame, the motion last."""
         retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
         with enough_memory(self.forget), readable(InvalidMotion, path.name):
             yield from motion_steps(path, retargeting, progress, reading)
@@ -184,8 +183,8 @@ class Work:
             return spoken(content.decode(), retargeting, reading)
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, consent: str = "") -> Job:
-        """Check and accept a job; errors of its settings and motion are raised here, not while it renders. ``consent`` is kept with the
-        portrait: one of ``ANSWERS``, or "" to leave what was said."""
+        """Check and add a job; errors of its settings and motion are raised here. ``consent``: one of ``ANSWERS``, stored with the
+        portrait; "" keeps the stored answer."""
         if consent not in ("", *ANSWERS):
             raise InvalidInput(f"consent {consent[:40]!r} is unknown", f"use {', '.join(ANSWERS)}, or leave it out")
         name_of_picture, _, listed = parts_of(portrait)
@@ -200,10 +199,10 @@ class Work:
             return self.store.submit(portrait, settings, name, motion, len(clip))
 
     def render(self, job: Job) -> Iterator[tuple[int, str] | None]:
-        """Render and store the missing frames of a job; (index, sha256) per frame, None after other steps.
+        """Render and store the missing frames of a job; yields (index, sha256) per frame, None after other steps.
 
-        Frames of earlier runs are compared with their files in the end, when nobody waits for it any more. Where a file cannot be opened
-        for want of a handle, everything from the first missing frame on is tried again.
+        Frames of earlier runs are compared with their files at the end, when no client waits for them. Where a file cannot be opened for
+        lack of a handle, everything from the first missing frame on is attempted again.
         """
         patience = Patience()
         with enough_memory(self.forget):
@@ -231,7 +230,7 @@ class Work:
     def _frames(
         self, job: Job, portrait: Portrait, motion: MotionClip, start: int, patience: Patience
     ) -> Iterator[tuple[int, str] | None]:
-        """The frames from ``start`` up to the next that is there already."""
+        """Render the frames from ``start`` up to the next stored one."""
         same_build(job)
         face = face_box(portrait, job.settings.size, job.settings.framing)
         watermark = Watermark.of(parts_of(job.portrait)[0], face) if job.settings.watermark else None
@@ -241,7 +240,7 @@ class Work:
                     yield None
                     continue
                 if frame.index == start:
-                    same_build(job)  # of the networks, which have been loaded meanwhile
+                    same_build(job)  # again, because the networks are loaded now
                 picture = frame.image if watermark is None or frame.still else watermark.mark(frame.image)
                 digest = yield from self._put(job, frame.index, encode_png(picture), patience)
                 yield frame.index, digest
@@ -249,7 +248,7 @@ class Work:
                     return
 
     def _put(self, job: Job, number: int, content: bytes, patience: Patience) -> Generator[None, None, str]:
-        """Store a frame, without a handle again and again, so that it need not be made again. Returns its SHA-256."""
+        """Store a frame and return its SHA-256. Without a file handle, attempt it again, so that the frame need not be rendered again."""
         while True:
             try:
                 digest = self.store.put_frame(job.id, number, content)
@@ -269,19 +268,19 @@ class Work:
 
 
 def parts_of(identity: str) -> tuple[str, int, str]:
-    """Of a portrait's id: the name of the picture file, the number of the face, and the name of what else belongs to it or "".
+    """Split a portrait's id into the name of its picture, the number of the face, and the name of its references and points, or "".
 
     Raises :class:`InvalidInput`.
     """
     found = re.fullmatch("([^-]*)-([0-9]{1,3})(?:-([0-9a-f]{64}))?", identity)
     if not found:
-        raise InvalidInput(f"portrait id {identity[:80]!r} is not one of ours", "load the portrait again")
+        raise InvalidInput(f"portrait id {identity[:80]!r} is invalid", "load the portrait again")
     return found[1], int(found[2]), found[3] or ""
 
 
 @contextlib.contextmanager
 def readable(error: type[MimaFaceError], what: str) -> Iterator[None]:
-    """Raise ``error`` for anything but a sentence or a shortage that comes of reading a file of the user."""
+    """Raise ``error`` instead of an unexpected exception while reading ``what``, a file of the user; shortages pass unchanged."""
     try:
         yield
     except MimaFaceError:
@@ -291,33 +290,33 @@ def readable(error: type[MimaFaceError], what: str) -> Iterator[None]:
             raise
         log.warning("%s cannot be read", what, exc_info=failure)
         raise error(
-            f"{what} cannot be read: it is damaged, or of an unusual kind ({type(failure).__name__})", "save it anew"
+            f"{what} cannot be read: it is damaged or of an unsupported kind ({type(failure).__name__})", "save it again"
         ) from failure
 
 
 def same_build(job: Job) -> None:
-    """Raise :class:`InvalidCheckpoint` if new frames would differ in build from the job's frames; stores of older versions do not record it."""
+    """Raise :class:`InvalidCheckpoint` if the build differs from that of the job's frames; stores of older versions have none."""
     if job.build not in ("", registry.build(job.settings.engine)):
         raise InvalidCheckpoint(
-            "this take was begun with another version, other weights or on another device, and would not look the same from here on",
-            "press Generate to make it anew",
+            "this take was begun with another version, other weights or another device; its remaining frames would look different",
+            "press Generate to render it again",
         )
 
 
 def reference_picture(image: Array) -> bytes:
-    """The photograph (H, W, 3) as every engine sees it – upright, sRGB, 8 bits – as PNG, for programs that read less of its file."""
+    """Return the photograph (H, W, 3), upright, sRGB, 8 bits, as PNG for programs that cannot read its file."""
     picture = Image.fromarray(image)
     picture.thumbnail((REFERENCE_SIZE, REFERENCE_SIZE), Image.Resampling.LANCZOS)
     return encode_png(np.asarray(picture))
 
 
 def head_mesh(portrait: Portrait) -> bytes:
-    """The fitted head for Blender, as npz.
+    """Return the fitted head for Blender, as npz.
 
     vertices (V, 3) neutral, head frame, metres; triangles (N, 3) without hair and lashes; part (N,); uv (V, 2) in the
     photograph, 0–1, v up; actions (52, V, 3), how each blendshape moves them; source_actions (52,), the portrait's own weights;
     eye_centres (2, 3); landmarks (478, 2) in the photograph, as uv; eye_vertices (V,) 0 none, 1 left, 2 right; rotation (3, 3) and
-    translation (3,) of the fit; picture: bytes of a PNG that shows the photograph as it was understood.
+    translation (3,) of the fit; picture: bytes of :func:`reference_picture`.
     """
     head, fit = Head.load(), portrait.fit
     posed = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation

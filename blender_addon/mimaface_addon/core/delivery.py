@@ -169,7 +169,7 @@ class Writer:
                     problem = f"frame {index} cannot be written to {folder}: {error.strerror}"
                     if error.errno in (errno.ENOSPC, errno.EDQUOT):
                         lacking = len(content)
-                        problem += "; free some space: it goes on by itself when there is room"
+                        problem += "; free some space: it continues by itself when there is room"
                     else:
                         problem += "; make the folder writable, then resume the take"
             self._results.put((take, index, problem, lacking))
