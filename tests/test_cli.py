@@ -121,7 +121,7 @@ def test_a_folder_has_one_picture_for_every_frame_of_the_rate(tmp_path, capsys):
 def test_a_quality_of_an_engine_without_a_model_is_said_to_change_nothing(tmp_path, capsys, motion):
     asked = "--engine", "proxy", "--size", 64, "--quality", "draft"
     assert command("animate", COLLINS, motion, "-o", tmp_path / "out", *asked) == 0
-    assert "--quality draft changes nothing: proxy has no model to sample" in capsys.readouterr().err
+    assert "--quality draft has no effect: the engine proxy samples no model" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys, motion):
@@ -169,6 +169,6 @@ def test_version_and_help():
 def test_large_frames_are_announced_with_their_time():
     from mimaface.cli.animate import _about_size
 
-    assert _about_size(6300, 5400, 60, 0) == "frames of 5400 x 6300 pixels take about 27 s each, 27 min in all; --size 1280 is quicker"
+    assert _about_size(6300, 5400, 60, 0) == "frames of 5400 x 6300 pixels take about 27 s each, 27 min in all; --size 1280 is faster"
     assert _about_size(6300, 5400, 60, 1280) == ""
     assert _about_size(512, 512, 60, 0) == ""

@@ -68,7 +68,7 @@ def test_a_virtual_camera_is_fed_where_there_is_one(tmp_path, phone, monkeypatch
     assert main([*arguments, "-o", f"virtualcam:{tmp_path}/video7"]) == 2 and "cannot be fed" in capsys.readouterr().err
     monkeypatch.setitem(virtual_camera.DEVICES, sys.platform, "nut")
     assert main([*arguments, "-o", f"virtualcam:{tmp_path}/shown.nut"]) == 0
-    assert "other programs see it as" in capsys.readouterr().out
+    assert "other programs can open it as" in capsys.readouterr().out
     with av.open(str(tmp_path / "shown.nut")) as container:
         frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
     assert len(frames) >= 25 and max(np.abs(frame - frames[0]).max() for frame in frames) > 50, "the mouth opened or closed"

@@ -161,9 +161,9 @@ def test_a_film_keeps_its_times_and_its_sound(path, motion, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--fps", "12"), "--fps cannot be had"),
-        (("--framing", "face"), "--framing face cannot be had"),
-        (("--engine", "demo"), "--engine demo cannot be had"),
+        (("--fps", "12"), "--fps is not possible"),
+        (("--framing", "face"), "--framing face is not possible"),
+        (("--engine", "demo"), "--engine demo is not possible"),
         (("--only", "nose"), "no region 'nose'"),
     ],
 )

@@ -185,7 +185,7 @@ def test_points_travel_through_a_file(tmp_path, capsys, portrait):
         main(["animate", str(COLLINS), str(COLLINS), "-o", str(tmp_path / "b.png"), "--engine", "proxy", "--points", str(file)])
         == 2
     )
-    assert "points.json is no JSON" in capsys.readouterr().err
+    assert "points.json is not JSON" in capsys.readouterr().err
     toy(tmp_path / "toy.png")
     assert main(["points", str(tmp_path / "toy.png"), "-o", str(tmp_path / "toy.json")]) == 0
     assert "no face found in toy.png" in capsys.readouterr().err

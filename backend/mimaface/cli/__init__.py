@@ -1,4 +1,4 @@
-"""The ``mimaface`` command: one module per group of commands. The command that runs imports the heavy modules that it needs."""
+"""The ``mimaface`` command: one module per group of commands. Each command imports heavy modules only when it runs."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ GROUPS = (animate, points, track, record, live, inspect, serve, doctor, bench, m
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 a check failed, 2 a mistake explained, 130 stopped by Ctrl-C."""
+    """Run one command and return its exit code: 0 success, 1 a check failed, 2 an error with a message, 130 interrupted by Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # letters that the terminal's encoding lacks become "?"
     parsed = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its warnings about damaged tags help nobody
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its warnings about damaged tags contain no next step
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; ``parsed.command`` is the function that runs the chosen one."""
+    """Return the parser of all commands; ``command`` of its result is the function that runs the chosen one."""
     whole = argparse.ArgumentParser(prog="mimaface", description="Animate one portrait photo with controls, mocap or video.")
     whole.add_argument("--version", action="version", version=f"mimaface {__version__}")
     whole.add_argument("-v", "--verbose", action="store_true", help="print progress messages and information")

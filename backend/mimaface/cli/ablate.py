@@ -1,4 +1,4 @@
-"""``mimaface ablate``: train and measure the paper's ablations."""
+"""``mimaface ablate``: trains and measures the paper's ablations."""
 
 from __future__ import annotations
 

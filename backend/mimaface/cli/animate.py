@@ -1,4 +1,4 @@
-"""``mimaface animate``: a portrait and a motion become PNG files or a video."""
+"""``mimaface animate``: renders a portrait under a motion to PNG files or a video."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from mimaface.output.sound import Sound
     from mimaface.protocol.motion import MotionClip
 
-SECONDS_A_MEGAPIXEL = 0.8  # of a frame by the proxy engine, measured with 34 megapixels on two cores
-SILENT = ("live_link_face", "picture", "pictures")  # formats of motions whose files have no sound
-SLOW = 5.0  # seconds a frame from which on the expected time is printed before rendering starts
+SECONDS_A_MEGAPIXEL = 0.8  # seconds per megapixel of a frame by the engine proxy, measured with 34 megapixels on two cores
+SILENT = ("live_link_face", "picture", "pictures")  # formats of motion files without sound
+SLOW = 5.0  # seconds per frame above which the expected time is printed before rendering. Higher: fewer such warnings
 
 
 def add(commands: Commands) -> None:
@@ -91,20 +91,20 @@ def _animate(parsed: argparse.Namespace) -> int:
     if acted_anew:
         film.check(parsed)
     clip = motion.open_motion(parsed, parsed.motion)
-    absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture shows a pose, and none that it is away from
+    absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture has a pose, but no neutral
     settings = RenderSettings(
         parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark,
         parsed.quality, parsed.body_follows, parsed.only,
     )
     check(clip, settings)
     if settings.engine == "proxy" and settings.quality != STANDARD:
-        warn(f"--quality {settings.quality} changes nothing: proxy has no model to sample")
+        warn(f"--quality {settings.quality} has no effect: the engine proxy samples no model")
     shot = film.open_shot(parsed, clip) if acted_anew else _photograph(parsed, clip)
     return _write(parsed, shot, settings)
 
 
 def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
-    """A photograph under a motion, at the output's rate; what of it is lost or slow is said."""
+    """Return the shot of a photograph at the output's rate; print warnings about losses and long rendering."""
     from mimaface.drivers import sound_file
     from mimaface.drivers.stills import reference_pictures
     from mimaface.face.portrait import Portrait
@@ -118,7 +118,7 @@ def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
     for warning in portrait.warnings:
         warn(warning)
     if portrait.alpha is not None and is_video:
-        warn(f"{parsed.portrait.name}: what is see-through is black in an .mp4 file; a folder of PNG files keeps it see-through")
+        warn(f"{parsed.portrait.name}: transparent parts are black in an .mp4 file; a folder of PNG files keeps them transparent")
     height, width = portrait.image.shape[:2]
     if words := _about_size(height, width, len(clip), parsed.size):
         warn(words)
@@ -129,7 +129,7 @@ def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
 
 
 def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[MotionClip, float]:
-    """The clip at the output's rate, and that rate in frames per second: --fps, else the motion's own."""
+    """Return the clip at the output's rate, and that rate in frames per second: --fps, else the motion's own."""
     from mimaface.drivers.rates import standard_rate
     from mimaface.output.sinks import exact_rate
 
@@ -141,10 +141,10 @@ def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[Motio
 
 
 def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound | None:
-    """The sound of the driver for an .mp4 file; None, with a warning, for a folder of pictures."""
+    """Return the sound of the motion's file for an .mp4 file; None, with a warning, for a folder of pictures."""
     from mimaface.output.sound import Sound, has_sound
 
-    if clip.meta.get("format") in SILENT or not has_sound(source):  # looking takes PyAV: 0.1 s
+    if clip.meta.get("format") in SILENT or not has_sound(source):  # has_sound imports PyAV, which takes 0.1 s
         return None
     if is_video:
         return Sound(source, float(clip.time[0]), len(clip) / rate)
@@ -153,14 +153,14 @@ def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound
 
 
 def _about_size(height: int, width: int, frames: int, size: int) -> str:
-    """The expected time of frames so large that they take seconds each; else ""."""
+    """Return a warning with the expected time of frames that take more than SLOW seconds each; else ""."""
     share = min(size / max(height, width), 1.0) if size else 1.0
     seconds = SECONDS_A_MEGAPIXEL * height * width * share**2 / 1e6
     if seconds < SLOW:
         return ""
     return (
         f"frames of {round(width * share)} x {round(height * share)} pixels take about {seconds:.0f} s each, "
-        f"{seconds * frames / 60:.0f} min in all; --size 1280 is quicker"
+        f"{seconds * frames / 60:.0f} min in all; --size 1280 is faster"
     )
 
 
@@ -175,7 +175,7 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
         )
     marker = marking.marker_for(shot.marked, settings, parsed.consent, parsed.portrait.name)
     started, done = time.monotonic(), 0
-    stop = threading.Event()  # an exception in the middle of compiled code or of a file would leave halves behind
+    stop = threading.Event()  # KeyboardInterrupt inside compiled code or a write would leave unfinished files
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
         with open_sink(parsed.output, shot.rate, parsed.overwrite, shot.sound, marker, shot.clock) as sink, counting_bar() as bar:

@@ -1,4 +1,4 @@
-"""``mimaface bench``: how fast every engine is on this machine, and where the time goes."""
+"""``mimaface bench``: measures the speed of every engine on this machine, and the time of each step."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Results = dict[str, dict[str, float]]  # engine → figure → value
 
 def add(commands: Commands) -> None:
     """Add ``bench``."""
-    bench = commands.add_parser("bench", help="measure how fast the engines are here, and where the time goes")
+    bench = commands.add_parser("bench", help="measure the speed of the engines on this machine, and the time of each step")
     bench.add_argument("--engine", action="append", dest="engines", help="an engine, may be repeated (default: all that work here)")
     bench.add_argument("--portrait", type=Path, help="a photograph of a face (default: the one that is installed)")
     bench.add_argument("--size", type=int, default=512, help="pixels of the longer side (default: 512)")
-    bench.add_argument("--frames", type=int, default=48, help="frames of the shot (default: 48; fewer are less sure)")
+    bench.add_argument("--frames", type=int, default=48, help="frames of the shot (default: 48; fewer are less precise)")
     bench.add_argument("--json", type=Path, help="write the figures to this file")
-    bench.add_argument("--against", type=Path, help="such a file of an earlier run: print how many times better the figures are")
+    bench.add_argument("--against", type=Path, help="a --json file of an earlier run: print how many times better the figures are")
     bench.set_defaults(command=_bench)
 
 
@@ -54,7 +54,7 @@ def _bench(parsed: argparse.Namespace) -> int:
 
 
 def _table(results: Results, earlier: Results, title: str) -> Table:
-    """Figures in rows, engines in columns; in brackets how many times better a figure is than ``earlier``."""
+    """Return a table with figures in rows and engines in columns; in brackets how many times better a figure is than in ``earlier``."""
     from rich.table import Table
 
     from mimaface.evaluation.speed import FIGURES

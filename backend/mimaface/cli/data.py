@@ -1,4 +1,4 @@
-"""``mimaface data``: make the shards that training and evaluation read."""
+"""``mimaface data``: writes the shards that training and evaluation read."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def add(commands: Commands) -> None:
     video.add_argument("--size", type=_positive, default=256, help="pixels of a side")
     video.add_argument("--frames", type=_positive, default=20, help="frames of a sample")
     video.add_argument("--workers", type=_positive, help="number of processes (default: one for each processor)")
-    video.add_argument("--time-limit", type=_positive, metavar="SECONDS", help="set a clip aside that takes longer (default: 300)")
-    video.add_argument("--ray", action="store_true", help="work with Ray: on its cluster where one runs, else on this machine")
+    video.add_argument("--time-limit", type=_positive, metavar="SECONDS", help="reject a clip that takes longer (default: 300)")
+    video.add_argument("--ray", action="store_true", help="use Ray: its cluster where one runs, else this machine")
     video.set_defaults(command=_video)
 
 

@@ -1,4 +1,4 @@
-"""``mimaface doctor``: a table of what is installed and what works."""
+"""``mimaface doctor``: prints a table of what is installed and what works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mimaface evaluate``: measure generators on held-out shards, or engines on films of people."""
+"""``mimaface evaluate``: measures generators on held-out shards, or engines on films of people."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FILMS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 def add(commands: Commands) -> None:
     """Add ``evaluate``."""
     parser = commands.add_parser("evaluate", help="measure a model and its baselines on held-out shards or on films of people")
-    films = "films, whose first frame is the portrait and the rest drives it and is the truth"
+    films = "films: the first frame is the portrait, the others are the motion and the truth"
     parser.add_argument("data", type=Path, help=f"folder of shards that were never trained on, or of {films}")
     parser.add_argument("--model", type=Path, help="model folder, for shards (default: the shipped model)")
     parser.add_argument("--generators", help=f"names separated by commas (default: {OF_SHARDS}; of films: {OF_FILMS})")
     parser.add_argument("--samples", type=int, default=64, help="number of people or films at most")
     parser.add_argument("--sampling-steps", type=int, help="denoising steps, for shards (default: the model's)")
-    parser.add_argument("--frames", type=int, default=24, help="frames of each film's second half that are judged (default: %(default)s)")
-    parser.add_argument("--references", type=int, default=0, help="further frames of each film's first half that the portrait is given")
+    parser.add_argument("--frames", type=int, default=24, help="measured frames of each film's second half (default: %(default)s)")
+    parser.add_argument("--references", type=int, default=0, help="frames of each film's first half that are references of the portrait")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--readme", type=Path, help="a Markdown file whose evaluation table (of films: whose table of films) is replaced")
+    parser.add_argument("--readme", type=Path, help="a Markdown file whose table of the evaluation or of films is replaced")
     parser.set_defaults(command=_evaluate)
 
 
@@ -54,14 +54,14 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         console.print(f"absent: {name}, {reason}")
     for name, count in results["frames_without_a_face"].items():
         if count:
-            console.print(f"{name}: no face in {count} of {results['frames']} frames; no row's faces are measured there")
+            console.print(f"{name}: no face in {count} of {results['frames']} frames; face metrics of all rows leave these frames out")
     if parsed.readme:
         replace_between(parsed.readme, "films" if films else "evaluation", text)
     return 0
 
 
 def _as_typed(parsed: argparse.Namespace) -> str:
-    """The command, with what decides its results."""
+    """Return the command line with the options that its results depend on."""
     options = {
         "--model": parsed.model, "--sampling-steps": parsed.sampling_steps, "--references": parsed.references,
     }  # fmt: skip
@@ -78,8 +78,8 @@ def _of_films(parsed: argparse.Namespace, films: list[Path], bar: Any) -> tuple[
         if engine != COPY:
             usable(engine)
     if parsed.model or parsed.sampling_steps:
-        raise InvalidInput("films are judged by engine", "leave --model and --sampling-steps out; --generators names the engines")
-    task = bar.add_task("judging", total=len(films))
+        raise InvalidInput("films are measured by engine", "leave --model and --sampling-steps out; --generators names the engines")
+    task = bar.add_task("measuring", total=len(films))
     results = evaluate_films(films, engines, parsed.frames, parsed.references, lambda done: bar.update(task, completed=done))
     return films, results
 

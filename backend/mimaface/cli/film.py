@@ -1,4 +1,4 @@
-"""``mimaface animate`` with a film, or with several people of a picture, as its source: what is asked of it, its sound and its clock."""
+"""``mimaface animate`` with a film, or with several people of a picture, as its source: options, sound and times of frames."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mimaface.output.sound import Sound
     from mimaface.protocol.motion import MotionClip
 
-SHORTER = 0.1  # seconds by which a motion may end before the film does without a word: that a last frame is shown
-SPEECH = ("sound", "phones")  # formats of a motion whose sound says what the mouth does
+SHORTER = 0.1  # seconds by which a motion may end before the film without a warning: the duration of a last frame
+SPEECH = ("sound", "phones")  # formats of motions that are made from speech
 
 
 class Shot(NamedTuple):
-    """What is written: ``frames`` of a ``source`` under a ``motion``, at ``rate`` a second or by a ``clock``, with a ``sound``."""
+    """``frames`` of a ``source`` under a ``motion``, at ``rate`` frames per second or at the times of a ``clock``, with a ``sound``."""
 
     source: Portrait | Film | Sequence[Portrait]
     motion: MotionClip | Sequence[MotionClip]
@@ -35,12 +35,12 @@ class Shot(NamedTuple):
 
     @property
     def marked(self) -> Portrait | Film:
-        """What marks name: the source, of several people the first."""
+        """The portrait or film that marks identify: of several people the first."""
         return self.source[0] if isinstance(self.source, Sequence) else self.source
 
 
 def check(parsed: argparse.Namespace) -> None:
-    """Raise :class:`InvalidInput` for options that a film cannot have."""
+    """Raise :class:`InvalidInput` for options that films do not support."""
     refused = {
         "--reference": bool(parsed.reference), "--points": parsed.points is not None, "--framing face": parsed.framing == "face",
         "--transparent": parsed.transparent, "--fps": bool(parsed.fps) and parsed.portrait.is_file(),
@@ -49,13 +49,13 @@ def check(parsed: argparse.Namespace) -> None:
     given = [option for option, is_given in refused.items() if is_given]
     if given:
         raise InvalidInput(
-            f"{parsed.portrait.name} is a film, which keeps its frames, their times and all that the motion leaves: {given[0]} cannot be had",
+            f"{parsed.portrait.name} is a film, which keeps its size, framing, times and background: {given[0]} is not possible",
             "leave it out, or animate a photograph",
         )
 
 
 def open_shot(parsed: argparse.Namespace, clip: MotionClip) -> Shot:
-    """The film that a user names, followed under a progress bar, with what it lacks said."""
+    """Return the shot of a film, tracked under a progress bar; print the film's warnings."""
     from mimaface.drivers.film import Film
     from mimaface.output.sinks import Clock
 
@@ -77,7 +77,7 @@ def open_shot(parsed: argparse.Namespace, clip: MotionClip) -> Shot:
 
 
 def people(parsed: argparse.Namespace, portrait: Portrait, first: MotionClip, rate: float) -> tuple[list[Portrait], list[MotionClip]]:
-    """``portrait`` under the ``first`` motion, and the further people whom ``--also`` names, with motions of their own at ``rate``."""
+    """Return ``portrait`` and the people of ``--also``, and their motions at ``rate``: the ``first`` and those of ``--also``."""
     from mimaface.face.portrait import Portrait
     from mimaface.output.sound import has_sound
 
@@ -101,7 +101,7 @@ def people(parsed: argparse.Namespace, portrait: Portrait, first: MotionClip, ra
 
 
 def _sound(parsed: argparse.Namespace, film: Film, clip: MotionClip) -> Sound | None:
-    """The film's own sound, or that of the speech that moves its mouth; of a silent film, the motion's, if it has one."""
+    """Return the sound of the speech that drives the film, else the film's own, else the motion's, else None."""
     from mimaface.drivers import sound_file
     from mimaface.output.sinks import is_film
     from mimaface.output.sound import Sound, has_sound

@@ -1,4 +1,4 @@
-"""``mimaface golden``: our networks against recorded reference values."""
+"""``mimaface golden``: compares the networks with recorded reference values."""
 
 from __future__ import annotations
 

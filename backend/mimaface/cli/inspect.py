@@ -1,4 +1,4 @@
-"""``mimaface inspect``: what a picture or film says of itself."""
+"""``mimaface inspect``: prints the provenance that a picture or film contains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .terminal import Commands
 
 def add(commands: Commands) -> None:
     """Add ``inspect``."""
-    inspect = commands.add_parser("inspect", help="read a picture's or film's content credentials, XMP and watermark, and say what is missing")
+    inspect = commands.add_parser("inspect", help="print a picture's or film's content credentials, XMP and watermark, and what is missing")
     inspect.add_argument("file", type=Path, help="a picture or a film")
     inspect.set_defaults(command=_inspect)
 

@@ -1,4 +1,4 @@
-"""``mimaface live``: the portrait moves in a window as a stream of face capture says."""
+"""``mimaface live``: shows a portrait in a window that follows a stream of face capture."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
     from mimaface.output.window import Window
 
 RATE = 25.0  # frames per second of the film
-WAIT = (
-    0.02  # seconds for a packet before the window is looked after. Raised: the window answers later; lowered: a busier processor
-)
-KEYS = "N: this face is neutral   Esc: end"
+WAIT = 0.02  # seconds to wait for a packet before the window's events are handled. Higher: the window reacts later; lower: more CPU load
+KEYS = "N: set neutral   Esc: end"
 
 
 def add(commands: Commands) -> None:
     """Add ``live``."""
-    live = commands.add_parser("live", help="show a portrait that moves with face capture from a phone or another program")
+    live = commands.add_parser("live", help="show a portrait that follows face capture from a phone or another program")
     live.add_argument("portrait", type=Path, help="a photograph of a face")
     live.add_argument("--input", required=True, metavar="ADDRESS", help=STREAM_ADDRESSES)
-    live.add_argument("-o", "--output", help="an .mp4 file that is written, too, or virtualcam: for a webcam that other programs see")
+    live.add_argument("-o", "--output", help="an .mp4 file to write as well, or virtualcam: for a webcam that other programs can open")
     live.add_argument("--size", type=int, default=512, help="pixels of the longer side")
     live.add_argument(
         "--framing", choices=("photo", "face"), default="photo", help="the whole photograph, or the square around the head"
@@ -47,7 +45,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     live.add_argument("--face", type=int, default=0, help="number of the face in the photograph; 0 is the largest")
     live.add_argument(
-        "--seconds", type=float, default=0.0, help="end after so long (default: until the window is closed or Ctrl-C)"
+        "--seconds", type=float, default=0.0, help="end after so many seconds (default: when the window is closed or at Ctrl-C)"
     )
     marking.add_options(live)
     live.add_argument("--overwrite", action="store_true", help="replace an output that exists")
@@ -62,7 +60,7 @@ def _live(parsed: argparse.Namespace) -> int:
     from mimaface.output.virtual_camera import is_virtual_camera
 
     if parsed.output is not None and not is_virtual_camera(parsed.output) and not is_film(Path(parsed.output)):
-        raise InvalidInput(f"{parsed.output}: this kind of output is not known", "use an .mp4 file, or virtualcam:")
+        raise InvalidInput(f"{parsed.output}: this kind of output is not supported", "use an .mp4 file, or virtualcam:")
     settings = RenderSettings(
         "proxy", parsed.size, parsed.framing, face=parsed.face, watermark=not parsed.no_watermark, body_follows=parsed.body_follows
     )
@@ -90,12 +88,12 @@ def _sink(stack: contextlib.ExitStack, parsed: argparse.Namespace, puppet: Puppe
         return stack.enter_context(open_sink(Path(parsed.output), RATE, parsed.overwrite, marker=marker))
     height, width = puppet.picture().shape[:2]
     camera = stack.enter_context(VirtualCamera(parsed.output, (height, width), RATE, marker))
-    print(f"other programs see it as {camera.name}")
+    print(f"other programs can open it as {camera.name}")
     return camera
 
 
 def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window | None:
-    """The window; None, said, where there can be none and a film is written."""
+    """Return the window; None, with a warning, where none can be opened but an output is written."""
     from mimaface.output.window import Window
 
     try:
@@ -108,15 +106,15 @@ def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window |
 
 
 def _run(puppet: Puppet, receiver: Input, window: Window | None, sink: FrameSink | None, seconds: float) -> int:
-    """Show the newest sample until the window is closed, Escape, Ctrl-C or the end of ``seconds``; the number of pictures."""
+    """Show the newest sample until the window is closed, Escape, Ctrl-C or the end of ``seconds``; return the number of pictures."""
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     picture, newest, shown, written = puppet.picture(), None, 0, 0
     started, delay = time.monotonic(), 0.0
     for now in _ticks(started, seconds, stop, window):
         try:
-            samples = [sample for sample in receiver.poll(WAIT) if sample.blendshapes is not None]  # a lost face is held
-        except MimaFaceError as error:  # the camera was pulled out: what was written until then is kept
+            samples = [sample for sample in receiver.poll(WAIT) if sample.blendshapes is not None]  # without a face, the last pose stays
+        except MimaFaceError as error:  # the camera was disconnected: keep the film written so far
             warn(str(error))
             break
         fresh: Any = None

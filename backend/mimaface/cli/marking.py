@@ -1,4 +1,4 @@
-"""What commands that write frames say about marking them, and ask about consent."""
+"""Options and messages about marks and consent, for commands that write frames."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """Add what a user says about marking frames."""
+    """Add the options about marks and consent."""
     command.add_argument(
         "--consent", choices=("self", "given", "not-needed"),
-        help="whether the person in the photograph agreed: it is you, they did, or it shows nobody alive; kept, and told by every frame",
+        help="whether the person in the photograph agreed: it is you, they did, or nobody alive is shown; stored, and written into every frame",
     )  # fmt: skip
-    command.add_argument("--no-watermark", action="store_true", help="frames for intermediate work, without the imperceptible watermark")
+    command.add_argument("--no-watermark", action="store_true", help="leave out the imperceptible watermark, for intermediate work")
 
 
 def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str | None, name: str) -> Marker:
-    """The marker of a shot, its answer about consent kept; says what frames will lack. It asks once for a photograph, and waits for nobody."""
+    """Store the answer about ``consent`` and return the marker of a shot; print what its frames will lack.
+
+    Without an answer a warning asks for one, once per photograph. ``name``: of the photograph in that warning.
+    """
     from mimaface.face.portrait import Portrait
     from mimaface.marking.consent import NOT_STATED, keep_consent, was_asked
     from mimaface.marking.marker import Marker
@@ -38,12 +41,12 @@ def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str
     if consent is not None:
         keep_consent(home, portrait.sha256, consent)
     elif not was_asked(home, portrait.sha256):
-        with contextlib.suppress(NotWritable):  # then it is asked again
+        with contextlib.suppress(NotWritable):  # then the next run asks again
             keep_consent(home, portrait.sha256, NOT_STATED)
-        warn(f"did the person in {name} agree? Say it once with --consent self, given or not-needed; until then frames say “{NOT_STATED}”")
+        warn(f"did the person in {name} agree? Answer once with --consent self, given or not-needed; until then frames contain “{NOT_STATED}”")
     marker = Marker(portrait.sha256, settings, home, face)
     if not settings.watermark:
-        warn("frames have no watermark (--no-watermark): they are for intermediate work, and their credentials say so")
+        warn("frames have no watermark (--no-watermark): they are for intermediate work, which their credentials state")
     if marker.problem:
         warn(marker.problem)
     return marker

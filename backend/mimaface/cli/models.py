@@ -1,4 +1,4 @@
-"""``mimaface models``: install, list, verify and remove models, and calibrate the released model's gaze."""
+"""``mimaface models``: installs, lists, verifies and removes models, and calibrates the released model's gaze."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from .terminal import Commands
 
 
 def add(commands: Commands) -> None:
-    """Add ``models`` with its blendshapes."""
+    """Add ``models`` with its actions."""
     group = commands.add_parser("models", help="install, list, verify and remove models")
-    blendshapes = group.add_subparsers(title="blendshapes", required=True, metavar="ACTION")
+    actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
 
-    pull = blendshapes.add_parser("pull", help="download a published model and install it")
+    pull = actions.add_parser("pull", help="download a published model and install it")
     pull.add_argument("name", help="released: the checkpoint of the paper's authors")
     _add_installing(pull, _pull)
 
-    convert = blendshapes.add_parser("convert", help="install the released model from files on this machine")
+    convert = actions.add_parser("convert", help="install the released model from files on this machine")
     convert.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="the published folder, or its files one by one")
     _add_installing(convert, _convert)
 
-    listing = blendshapes.add_parser("list", help="list the installed models")
+    listing = actions.add_parser("list", help="list the installed models")
     listing.set_defaults(command=_list)
 
-    gaze = blendshapes.add_parser("gaze", help="calibrate the released model's gaze with a video of a person who looks around")
+    gaze = actions.add_parser("gaze", help="calibrate the released model's gaze with a video of a person who looks around")
     gaze.add_argument("video", type=Path)
     gaze.set_defaults(command=_gaze)
 
-    verify = blendshapes.add_parser("verify", help="compare every file of a model with its checksum")
+    verify = actions.add_parser("verify", help="compare every file of a model with its checksum")
     verify.add_argument("name")
     verify.set_defaults(command=_verify)
 
-    remove = blendshapes.add_parser("remove", help="delete an installed model")
+    remove = actions.add_parser("remove", help="delete an installed model")
     remove.add_argument("name")
     remove.set_defaults(command=_remove)
 
 
-def _add_installing(blendshape: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int]) -> None:
-    blendshape.add_argument("--vae", type=Path, help="the folder or file of sd-vae-ft-mse (default: among the files, or the hub)")
-    blendshape.add_argument(
+def _add_installing(action: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int]) -> None:
+    action.add_argument("--vae", type=Path, help="the folder or file of sd-vae-ft-mse (default: among the files, or the hub)")
+    action.add_argument(
         "--dtype",
         choices=("float32", "float16", "bfloat16"),
         default="",
         help="precision of the stored weights (default: as published)",
     )
-    blendshape.add_argument("--overwrite", action="store_true", help="replace the model that is installed")
-    blendshape.set_defaults(command=command)
+    action.add_argument("--overwrite", action="store_true", help="replace the installed model")
+    action.set_defaults(command=command)
 
 
 def _pull(parsed: argparse.Namespace) -> int:
@@ -77,7 +77,7 @@ def _list(parsed: argparse.Namespace) -> int:
         print(f"no model is installed in {library.models_folder()}; try: mimaface models pull released")
     folder, size = library.unfinished()
     if size:
-        print(f"an unfinished download takes {size / 1e9:.2f} GB: pull again to go on, or delete {folder}")
+        print(f"an unfinished download takes {size / 1e9:.2f} GB: pull again to continue it, or delete {folder}")
     return 0
 
 

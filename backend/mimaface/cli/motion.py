@@ -1,4 +1,4 @@
-"""Reading motion for ``animate`` and ``track``: the options of both, and the clip with its warnings."""
+"""Options and reading of motion, for ``animate`` and ``track``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
-    """The retargeted motion of a file, read under a progress bar; its warnings are printed."""
+    """Return the retargeted motion of a file, read under a progress bar; print its warnings. Raises as :func:`drivers.open_motion`."""
     from rich.progress import Progress
 
     from mimaface import drivers
@@ -68,7 +68,7 @@ def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
     transcript = str(parsed.transcript) if parsed.transcript else ""
     reading = drivers.ReadingSettings(
         parsed.timecode_rate, parsed.angles, parsed.values, parsed.sound, transcript, parsed.language, parsed.delay, parsed.accents,
-        getattr(parsed, "fps", 0.0), str(parsed.speech_model or ""),  # only ``animate`` has frames of its own
+        getattr(parsed, "fps", 0.0), str(parsed.speech_model or ""),  # only ``animate`` has --fps
     )  # fmt: skip
     with Progress(transient=True) as bar:
         task = bar.add_task(f"reading {path.name}", total=None)

@@ -1,4 +1,4 @@
-"""``mimaface points``: where the points of a portrait's face are, as a file to edit for ``animate --points``."""
+"""``mimaface points``: writes the points of a portrait's face to a file that the user edits for ``animate --points``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .terminal import Commands, warn
 
 def add(commands: Commands) -> None:
     """Add ``points``."""
-    points = commands.add_parser("points", help="write where the points of a face are, to place them by hand")
+    points = commands.add_parser("points", help="write the points of a face to a file, to place them by hand")
     points.add_argument("portrait", type=Path, help="a photograph of a face, a drawing, a toy")
     points.add_argument(
         "-o", "--output", type=Path, required=True, help="the .json file to write: name: [pixels from the left, from the top]"
@@ -50,21 +50,21 @@ def _points(parsed: argparse.Namespace) -> int:
     except OSError as error:
         raise NotWritable(f"{parsed.output} cannot be written ({error.strerror})") from error
     print(
-        f"{parsed.output}: {len(found)} points; change those that are wrong, leave out those that are right, then animate with --points"
+        f"{parsed.output}: {len(found)} points; correct the wrong ones, delete the right ones, then animate with --points"
     )
     return 0
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Points of a file as ``mimaface points`` writes it. Raises :class:`InvalidInput`."""
+    """Return the points, name → [u, v] in pixels, of a file that ``mimaface points`` wrote. Raises :class:`InvalidInput`."""
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
         raise InvalidInput(f"cannot read {shown(path)}: {error.strerror}", "check the path") from error
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
-            f"{path.name} is no JSON ({error})", "write it with “mimaface points”, then change numbers only"
+            f"{path.name} is not JSON ({error})", "write it with “mimaface points”, then change numbers only"
         ) from error
     if not isinstance(found, dict):
-        raise InvalidInput(f"{path.name} holds no points by name", "write it with “mimaface points”, then change numbers only")
+        raise InvalidInput(f"{path.name} contains no points by name", "write it with “mimaface points”, then change numbers only")
     return found

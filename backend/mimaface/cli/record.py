@@ -1,4 +1,4 @@
-"""``mimaface record``: a stream of face capture becomes a motion file."""
+"""``mimaface record``: records a stream of face capture to a motion file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .terminal import STREAM_ADDRESSES, Commands, warn
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Input, Recording
 
-LOOK = 0.1  # seconds between two looks at the clock and at Ctrl-C
+LOOK = 0.1  # seconds between two checks of the time and of Ctrl-C. Higher: a take ends later
 
 
 def add(commands: Commands) -> None:
@@ -41,18 +41,18 @@ def _record(parsed: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, lambda *_: stop.set())
         try:
             _listen(receiver, recording, parsed.seconds, stop)
-        except MimaFaceError as error:  # the camera was pulled out: what was recorded until then is kept
+        except MimaFaceError as error:  # the camera was disconnected: keep the samples recorded so far
             if len(recording) == 0:
                 raise
             warn(str(error))
         if len(recording) == 0:
             hint = (
                 receiver.note
-                or "check that both are in one network, that the sender knows this computer's address, and its firewall"
+                or "check that both are in one network, that the sender has this computer's address, and the firewall"
             )
             raise InvalidMotion(f"{receiver.name}: no face came from {receiver.where}", hint)
         if receiver.ignored:
-            warn(f"{receiver.ignored} packets were not of this stream, too many or from another sender: left out")
+            warn(f"{receiver.ignored} packets were left out: of another format, of another sender, or too many")
         name = receiver.name
     clip = recording.finish(name)
     clip.save(parsed.output)
@@ -63,7 +63,7 @@ def _record(parsed: argparse.Namespace) -> int:
 
 
 def _listen(receiver: Input, recording: Recording, seconds: float, stop: threading.Event) -> None:
-    """Record until ``seconds`` after the first sample (0: for ever) or ``stop``; without a sample, for ``seconds`` in all."""
+    """Record until ``stop``, or ``seconds`` after the first sample (0: no limit); without a sample, end after ``seconds``."""
     from rich.progress import Progress, TextColumn
 
     end = time.monotonic() + seconds if seconds else float("inf")
@@ -76,7 +76,7 @@ def _listen(receiver: Input, recording: Recording, seconds: float, stop: threadi
                     end = time.monotonic() + seconds
                 begun = True
                 if not recording.add(sample):
-                    warn("the take is as long as one can be: recording ended")
+                    warn("the take has reached its greatest length: recording ended")
                     return
             light = "tracking" if receiver.tracking else "no face" if begun else "waiting"
             bar.update(task, description=f"{receiver.name}, {receiver.where}: {receiver.note or light}, {len(recording)} frames")

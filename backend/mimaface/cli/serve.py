@@ -1,4 +1,4 @@
-"""``mimaface serve``: the backend, as Blender starts it."""
+"""``mimaface serve``: runs the backend, as Blender starts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, warnings and progress bars."""
+"""Exit codes, warnings and progress bars of all commands."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STREAM_ADDRESSES = "livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowfa
 
 
 def warn(words: str) -> None:
-    """Print a warning or a decision beside the result."""
+    """Print a warning or an assumption to stderr."""
     print(f"mimaface: {words}", file=sys.stderr)
 
 
 def counting_bar() -> Progress:
-    """A progress bar that shows how many are done of how many, and the time left."""
+    """Return a progress bar that shows the number done, the total, and the time left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True)

@@ -1,4 +1,4 @@
-"""``mimaface track``: a video, a mocap take or speech becomes a motion file; speech also a TextGrid to edit."""
+"""``mimaface track``: reads a video, a mocap take or speech and writes a motion file; of speech also a TextGrid to edit."""
 
 from __future__ import annotations
 

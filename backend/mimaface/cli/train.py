@@ -1,4 +1,4 @@
-"""``mimaface train``: one stage of training on shards."""
+"""``mimaface train``: trains one stage on shards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default=FROM_SCRATCH,
-        help=f"{FROM_SCRATCH}: from random weights; {PAPER}: from published weights; or a model folder to go on from",
+        help=f"{FROM_SCRATCH}: from random weights; {PAPER}: from published weights; or a model folder to start from",
     )
     parts = parser.add_argument_group(f"the published weights of {PAPER}, as on the model hub")
     for option, contents in PARTS.items():
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", type=Path, required=True, help="folder of shards to evaluate on, never trained on")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoints, curves, sheets, model")
     parser.add_argument("--photographs", type=Path, help="folder of pictures that the autoencoder also learns")
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes; the same command goes on")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes; the same command continues")
     for item in fields(TrainingConfig):
         kind = type(item.default)
         if item.name not in ("stage", "steps") and kind in FLAGS:
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(parsed: argparse.Namespace) -> MimaFaceModel:
-    """The model that the arguments name; raises as :func:`open_model`."""
+    """Return the model that the arguments name. Raises as :func:`open_model`."""
     diffusion, clip, autoencoder, motion = (getattr(parsed, option.removeprefix("--").replace("-", "_")) for option in PARTS)
     return open_model(parsed.model, diffusion, clip, autoencoder, motion, getattr(parsed, "stage", ""))
 

@@ -1,4 +1,4 @@
-"""Frames that other threads draw while those before them are used."""
+"""Draws frames on several threads, ahead of their use."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import TypeVar
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-# bytes that drawing takes a pixel of the output, and that frames which are drawn at the same time may take. More: large frames use more
-# cores; 4096² are drawn two at a time
+# bytes of memory per pixel of the output that drawing takes, and bytes of all frames drawn at the same time. Higher MOST: large frames use
+# more cores and more memory; of 4096² pixels two are drawn at a time
 EACH, MOST = 30, 1.1e9
 
 
 def threads(pixels: int) -> int:
-    """How many frames of so many ``pixels`` are drawn at the same time: one a core, and fewer of very large ones."""
+    """Return how many frames of ``pixels`` pixels are drawn at the same time: one per core, fewer of very large ones."""
     return max(min(os.cpu_count() or 1, int(MOST / (EACH * max(pixels, 1)))), 1)
 
 
 def made_ahead(make: Callable[[Given], Made], given: Iterable[Given], count: int) -> Generator[Made]:
-    """``make`` of each, in order, by ``count`` threads, which are at most that many ahead; closed, it does not wait for them."""
+    """Yield ``make`` of each given value, in order, computed by ``count`` threads at most ``count`` values ahead.
+
+    Closing the generator does not wait for the threads.
+    """
     pool, ahead = ThreadPoolExecutor(count, "draw"), deque[Future[Made]]()
     try:
         for each in given:

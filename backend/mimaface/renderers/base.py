@@ -1,4 +1,4 @@
-"""What a user picks: a way from a portrait and its motion to frames."""
+"""The interface of renderers: from a portrait and its motion to frames."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One finished frame: its index in the motion and its picture, RGB (H, W, 3) or RGBA (H, W, 4) uint8.
+    """A finished frame: its index in the motion and its picture, RGB (H, W, 3) or RGBA (H, W, 4) uint8.
 
-    still: whether it is the photograph itself, to the byte, in which nothing was made; changed (H, W) bool: where a film's own frame was
-    changed, None where all of the picture may be.
+    still: whether it equals the photograph to the byte; changed (H, W) bool: the changed pixels of a film's own frame, None where any
+    pixel may be changed.
     """
 
     index: int
@@ -32,12 +32,12 @@ class Frame:
 
 
 class Session(Protocol):
-    """One portrait at one output size."""
+    """One portrait at one output size, opened by a renderer."""
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
-        """The frames of a motion from ``start`` on, in order; None after every step that finished none.
+        """Yield the frames of a motion from index ``start`` on, in order; None after every step that finished none.
 
-        ``memory`` receives what a later run of the same job, with another ``start``, needs to go on to the byte without starting over.
+        ``memory`` receives the state with which a later run of the same job continues at another ``start`` with equal bytes.
         Raises :class:`InvalidMotion` or :class:`NotFinite`.
         """
 
@@ -48,13 +48,13 @@ class Renderer(Protocol):
     name: str
 
     def state(self) -> str:
-        """"" when it works here, else the reason why not."""
+        """Return "" if the renderer works on this machine, else the reason why not."""
 
     def build(self) -> str:
-        """Names all that decides a frame's bytes beside portrait, motion and settings: weights and arithmetic."""
+        """Return a text that names everything a frame depends on besides portrait, motion and settings: weights and arithmetic."""
 
     def networks(self) -> str:
-        """By what its networks are run here, in words; "" where they never were exported, or where there are none. Quick."""
+        """Return the name of what runs its networks on this machine; "" without networks, or where they were never exported. Fast."""
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> Session:
-        """Prepare a portrait; ``pool`` keeps the networks from one shot to the next. Raises :class:`InvalidCheckpoint`."""
+        """Prepare a portrait; ``pool`` keeps loaded networks between shots. Raises :class:`InvalidCheckpoint`."""

@@ -1,4 +1,4 @@
-"""A film acted anew by the ``proxy`` engine: each frame is a portrait of its own, of which only what the motion moves is drawn anew."""
+"""A film acted anew by the ``proxy`` engine: each frame is a portrait, of which only the pixels that the motion moves are redrawn."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from .ahead import made_ahead, threads
 from .base import Frame
 
 Array = NDArray[Any]
-WIDE_OPEN = 80  # percentile of a film's frames whose eyes count as open: lower ones blink
-# share of that opening up to which the gaze of an eye is the film's own, and from which it is the motion's. Raised: gaze rests longer at a
-# blink; lowered: an iris that lids hide is painted
+WIDE_OPEN = 80  # percentile of a film's lid openings that counts as open. Higher: more frames count as half closed
+# share of that opening up to which the gaze of an eye is the film's own, and from which it is the motion's. Higher: gaze stays the film's
+# longer at a blink; lower: an iris that lids hide is painted
 EYE_SEEN = 0.6, 0.9
-SAME_POSE = 1e-9  # of blendshapes, radians and metres: rounding. Raised: slow beginnings jump
+SAME_POSE = 1e-9  # blendshapes, radians and metres: rounding error of equal poses. Higher: slow motion begins with a jump
 
 
 class FilmSession:
-    """See :class:`mimaface.renderers.base.Session`. Raises :class:`InvalidInput` for settings that no film can have."""
+    """See :class:`mimaface.renderers.base.Session`. Raises :class:`InvalidInput` for settings that films do not support."""
 
     def __init__(self, film: Film, settings: RenderSettings) -> None:
         if settings.engine != "proxy":
@@ -44,11 +44,11 @@ class FilmSession:
             raise InvalidInput("a film keeps its framing and its background", "leave out the framing and transparency")
         self._film, self._settings = film, settings
         self._open = np.percentile([lid_opening(fit.landmarks) for fit in film.fits.values()], WIDE_OPEN, axis=0)
-        # with a head that stays the body does: half of what shoulders need is not prepared
+        # where the head stays, so does the body, and its shoulders need not be prepared
         self._body_follows = settings.body_follows if "head" in regions_of(settings.only) else 0.0
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
-        """As many frames as the film has, at its times; the motion begins with the film, and its last pose is held."""
+        """Yield the film's frames from ``start`` on, at its times; the motion begins with the film and holds its last pose."""
         clip = at_times(motion, self._film.times, self._settings.absolute)
         height, width = self._film.size
         given = ((index, picture) for index, picture in enumerate(self._film.frames()) if index >= start)
@@ -67,31 +67,31 @@ class FilmSession:
         return Frame(index, _shown(picture, settings.size), True)
 
     def _seen_gaze(self, pose: FacePose, fit: FittedFace) -> Array:
-        """The gaze (2, 2) of a pose, nearer to the frame's own the further the film's lids hide an eye: its iris is not known there."""
+        """Return the gaze (2, 2) of a pose, nearer to the frame's own the more the film's lids hide an eye, whose iris is not visible."""
         seen = smoothstep(*EYE_SEEN, lid_opening(fit.landmarks) / np.maximum(self._open, 1e-3))
         return np.asarray(fit.gaze + seen[:, None] * (pose.gaze - fit.gaze))
 
 
 def at_times(motion: MotionClip, times: Array, absolute: bool) -> MotionClip:
-    """The motion at a film's ``times`` (F,) seconds from its own beginning: as recorded, or away from its neutral, which is "rest" then."""
+    """Return the motion at a film's ``times`` (F,) seconds from its start: absolute, or relative to its neutral, which then is "rest"."""
     moved = motion if absolute else motion.relative()
     return moved.resampled(motion.time[0] + times)
 
 
 def _one(clip: MotionClip, index: int) -> MotionClip:
-    """A frame of a clip as a clip."""
+    """Return one frame of a clip as a clip."""
     return clip.resampled(clip.time[[index]]).but(meta={**clip.meta, "neutral": "rest"})
 
 
 def _moves(pose: FacePose, fit: FittedFace) -> bool:
-    """Whether a pose is another than the frame's own: most that are not need no head to be prepared."""
+    """Whether a pose differs from the frame's own. If not, no reprojector is prepared."""
     own = fit.blendshapes, fit.rotation, fit.translation, fit.gaze
     new = pose.blendshapes, pose.rotation, pose.translation, pose.gaze
     return any(np.abs(a - b).max() > SAME_POSE for a, b in zip(own, new))
 
 
 def _shown(picture: Picture, size: int) -> Array:
-    """A frame as it is, at the size of the output."""
+    """Return an unchanged frame at the output's size."""
     height, width = picture.image.shape[:2]
     window = whole_picture(width, height, size)
     image = cut_out(picture.image, window)

@@ -1,6 +1,6 @@
-"""Calibration of the released renderer's gaze: an affine map from our tracker's gaze to the four numbers of the authors' network (spec 3.2).
+"""Calibration of the released renderer's gaze: an affine map from the tracker's gaze to the four numbers of the authors' network.
 
-The meaning of the four numbers is not published. The map is fitted to any video of a person who looks around.
+The meaning of the four numbers is not published. The map is fitted to a video of a person who looks around.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from mimaface.weights.convert import FaceNetworks
 from mimaface.weights.library import gaze_file
 
 Array = NDArray[Any]
-SIDE = 512  # of the square that the released model sees
+SIDE = 512  # pixels, side of the released model's input
 
 
 def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], name: str) -> tuple[GazeAdapter, int]:
-    """Fit the adapter to (seconds, RGB (H, W, 3) uint8) frames; returns it and how many of them showed open eyes.
+    """Fit the adapter to (seconds, RGB (H, W, 3) uint8) frames; return it and the number of frames with open eyes.
 
     Raises :class:`InvalidInput` where the eyes hardly move, :class:`NoFaceFound`.
     """
@@ -46,7 +46,7 @@ def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], nam
 
 
 def save_calibration(adapter: GazeAdapter, name: str) -> None:
-    """Store the calibration for all later renders. Raises :class:`NotWritable`."""
+    """Store the calibration for later renders. Raises :class:`NotWritable`."""
     path = gaze_file()
     content = {"video": name, "matrix": adapter.matrix.tolist(), "offset": adapter.offset.tolist()}
     try:
@@ -57,7 +57,7 @@ def save_calibration(adapter: GazeAdapter, name: str) -> None:
 
 
 def load_calibration() -> GazeAdapter | None:
-    """The calibration, None where there is none. Raises :class:`InvalidCheckpoint` for a damaged one."""
+    """Return the stored calibration, None without one. Raises :class:`InvalidCheckpoint` for a damaged file."""
     path = gaze_file()
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""The diffusion model as a renderer; ``demo`` is the one that is shipped."""
+"""The diffusion model as a renderer; ``demo`` is the shipped model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHIPPED = ASSETS / "demo"  # the model that is installed with the product
 
 
 class Generated:
-    """A model folder whose motion space is that of the reprojected photograph; see :class:`mimaface.renderers.base.Renderer`."""
+    """Renderer of a model folder that is conditioned on the reprojected photograph; see :class:`mimaface.renderers.base.Renderer`."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
@@ -41,7 +41,7 @@ class Generated:
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> GeneratedSession | ReprojectedSession:
         quality = quality_in(self.folder, settings.quality)
-        if quality is not None and quality.steps == 0:  # nothing is sampled: no network is needed, and none is loaded
+        if quality is not None and quality.steps == 0:  # nothing is sampled, so no network is loaded
             return ReprojectedSession(portrait, settings)
         from .generated_session import GeneratedSession, open_engine
 
@@ -49,7 +49,7 @@ class Generated:
 
 
 def arithmetic_here() -> str:
-    """What this machine's torch computes with. Raises :class:`OutOfResources` without the memory to load torch."""
+    """Return a text that names torch's arithmetic on this machine. Raises :class:`OutOfResources` without the memory to load torch."""
     if "torch" not in sys.modules:
         require(TORCH)
     from mimaface.engines.precision import arithmetic

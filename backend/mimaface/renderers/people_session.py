@@ -1,4 +1,4 @@
-"""Several people of one photograph, each under a motion of their own, by the ``proxy`` engine."""
+"""Several people of one photograph, each under their own motion, by the ``proxy`` engine."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ Array = NDArray[Any]
 
 
 class PeopleSession:
-    """Portraits of several faces in the same picture. Raises :class:`InvalidInput` for other pictures, and for settings that only one
-    portrait can have."""
+    """Portraits of several faces in one picture. Raises :class:`InvalidInput` for different pictures or unsupported settings."""
 
     def __init__(self, portraits: Sequence[Portrait], settings: RenderSettings) -> None:
         if len({portrait.sha256 for portrait in portraits}) != 1:
@@ -39,7 +38,9 @@ class PeopleSession:
         self._rest = self._renderers[0].render(FacePose(fit.blendshapes, fit.rotation, fit.translation, fit.gaze))
 
     def shot(self, motions: Sequence[MotionClip], start: int) -> Iterator[Frame | None]:
-        """As many frames as the longest motion has, from ``start`` on; a shorter one holds its last pose. Frame i shows frame i of each."""
+        """Yield the frames of the longest motion from ``start`` on; a shorter motion holds its last pose.
+
+        Raises :class:`InvalidInput` where the number of motions is not that of people."""
         if len(motions) != len(self._portraits):
             raise InvalidInput(f"{len(motions)} motions for {len(self._portraits)} people", "give one for each")
         absolute, only = self._settings.absolute, self._settings.only
@@ -52,7 +53,7 @@ class PeopleSession:
                 yield Frame(index, *frame)
 
     def _drawn(self, poses: list[FacePose]) -> tuple[Array, bool]:
-        """The picture, and whether it is the photograph itself: the nearest person is drawn last."""
+        """Return the picture, and whether it equals the photograph. The nearest person is drawn last."""
         result = self._rest.astype(np.float32)
         order = sorted(range(len(poses)), key=lambda person: poses[person].translation[2])
         for person in order:

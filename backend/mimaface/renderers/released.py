@@ -1,4 +1,4 @@
-"""The authors' checkpoint as a renderer, once ``mimaface models`` has installed it."""
+"""The authors' checkpoint as a renderer; ``mimaface models`` installs it."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ class Released:
         from .released_session import ReleasedSession, open_released
 
         if settings.transparent:
-            raise InvalidInput("the released model paints whole pictures, it knows no transparency", "switch Transparent off")
+            raise InvalidInput("the released model does not support transparency", "switch Transparent off")
         return ReleasedSession(pool.get(library.find(library.RELEASED).folder, open_released), portrait, settings)

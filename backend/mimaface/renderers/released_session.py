@@ -1,4 +1,4 @@
-"""Photographs animated with the authors' checkpoint: its networks opened, and its frames cut to the wanted framing."""
+"""Opens the networks of the authors' checkpoint, and crops its frames to the framing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .released_shot import ReleasedEngine
 
 
 def open_released(folder: Path) -> ReleasedEngine:
-    """All networks of the converted release, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`.
+    """Open all networks of the converted release, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`.
 
-    The transfer from ARKit blendshapes is solved once, and stored beside the models.
+    The transfer from ARKit blendshapes is solved once and stored beside the models.
     """
     device = best_device()
     networks = FaceNetworks.load(folder, device)

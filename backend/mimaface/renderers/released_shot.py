@@ -1,6 +1,6 @@
-"""Photographs animated with the checkpoint that the authors released (spec 1.8): what drives it, and its squares pasted back.
+"""Frames by the authors' released checkpoint: computes its inputs, and pastes its generated squares into the photograph.
 
-The reconstruction net (D3DFR) and CurricularFace come as callables, so this module knows neither their weights nor their code.
+The reconstruction network (D3DFR) and CurricularFace are passed as callables, so this module does not depend on their code.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ SIGNALS = {"identity", "gaze", "expression", "albedo", "illumination", "rotation
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One face of a photograph with its motion, ready to be generated; ``notes`` are warnings about the motion.
+    """One face of a photograph with its motion; ``notes`` are warnings about the motion.
 
-    canvas (S, S, 3) uint8: the square that the model sees; onto_canvas (2, 3): photograph → canvas; driving: T frames.
+    canvas (S, S, 3) uint8: the model's input square; onto_canvas (2, 3): photograph → canvas; driving: T frames; constant: signals that
+    all frames share.
     """
 
     photo: Array
@@ -63,7 +64,7 @@ class Shot:
 
 
 class ReleasedEngine:
-    """A released-type model with all that it needs beside its own weights. Raises :class:`InvalidCheckpoint` for other models."""
+    """A model of the released type with the networks it needs. Raises :class:`InvalidCheckpoint` for other models."""
 
     def __init__(
         self,
@@ -84,16 +85,16 @@ class ReleasedEngine:
 
     @property
     def side(self) -> int:
-        """Pixels of the square that is generated."""
+        """Side of the generated square, pixels."""
         return self.engine.config.image_size
 
     def shot(
         self, portrait: Portrait, motion: MotionClip, absolute: bool = False, gaze_adapter: GazeAdapter | None = None
     ) -> Shot:
-        """Look at the portrait once and turn the motion into coefficients. Raises :class:`InvalidMotion` without any face.
+        """Encode the portrait and convert the motion to coefficients. Raises :class:`InvalidMotion` without any face.
 
-        ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, are used as they are instead of blendshapes and gaze. Our gaze goes
-        through ``gaze_adapter``, by default the assumed one.
+        ``motion.expression_bfm`` and ``gaze_d3dfr``, where present, replace blendshapes and gaze. ``gaze_adapter`` converts gaze to the
+        network's numbers; default :meth:`GazeAdapter.assumed`.
         """
         motion, notes = fill_gaps(motion)
         for note in notes:
@@ -122,15 +123,15 @@ class ReleasedEngine:
         return next(signal.size for signal in self.engine.config.appearance.signals if signal.name == name)
 
     def renders(self, shot: Shot, frames: Sequence[int]) -> Array:
-        """I_R of some frames (F, S, S, 3) uint8: the source's α, δ, γ under the driver's β, ρ; background 0."""
+        """Return I_R of some frames (F, S, S, 3) uint8: the source's α, δ, γ under the driver's β, ρ; background 0."""
         d = shot.driving
         drawn = [shot.renderer.canvas(d.expression[i], d.rotation[i], d.translation[i], d.crop[i], self.side) for i in frames]
         return np.stack(drawn)
 
     def inputs(self, shot: Shot, clip: Clip) -> ClipInputs:
-        """Condition and signals of one clip, as :func:`generate_clips` asks for them."""
+        """Return condition and signals of one clip for :func:`generate_clips`."""
         frames = list(clip.frames)
-        different = sorted(set(frames))  # the last frame of a shot is held, but rendered once
+        different = sorted(set(frames))  # a last clip repeats the last frame, which is rendered once
         renders = as_images(self.renders(shot, different))
         latents = finite(lambda: self.engine.encode_images(renders), f"the encoder gave, for the frames from {different[0]} on,")
         d = shot.driving
@@ -148,9 +149,9 @@ class ReleasedEngine:
         memory: Memory | None = None,
         name: str = "clip",
     ) -> Iterator[tuple[int, Array] | None]:
-        """(index, generated square (S, S, 3) uint8) from ``start`` on in order, with None after each denoising step.
+        """Yield (index, generated square (S, S, 3) uint8) from ``start`` on in order, with None after each denoising step.
 
-        Clips build on each other: a later ``start`` costs those before it that ``memory`` does not know under ``name``.
+        A clip depends on the one before: clips before ``start`` are generated, too, unless ``memory`` contains their state under ``name``.
         """
         memory = {} if memory is None else memory
         config = self.engine.config
@@ -170,7 +171,7 @@ class ReleasedEngine:
                     yield index, self._decoded(latents[None], index)
 
     def _decoded(self, latents: Tensor, index: int) -> Array:
-        """latents (1, C, h, w) of a frame as a picture (S, S, 3) uint8."""
+        """Return the picture (S, S, 3) uint8 of a frame's latents (1, C, h, w)."""
         picture: Array = as_pictures(finite(lambda: self.engine.decode_latents(latents), f"the decoder gave, for frame {index},"))[0]
         return picture
 
@@ -184,7 +185,7 @@ class ReleasedEngine:
         guidance: float | None = None,
         memory: Memory | None = None,
     ) -> Iterator[tuple[int, Array] | None]:
-        """Frames (index, RGB (H, W, 3) uint8 as large as the photograph) from ``start`` on, None after every other step.
+        """Yield (index, RGB (H, W, 3) uint8 of the photograph's size) from ``start`` on, None after every other step.
 
         shots: faces of one photograph, with motions of equal length. ``memory`` as in :meth:`squares`; the bytes are the same with
         and without. Raises :class:`InvalidInput`.
@@ -211,8 +212,8 @@ class ReleasedEngine:
 
 
 class NetInput(NamedTuple):
-    """What the networks see of a picture: ``canvas`` (S, S, 3) uint8, ``onto_canvas`` (2, 3) picture → canvas, ``five`` points (5, 2)
-    on it, and the reconstruction net's ``crop`` of it (256, 256, 3) uint8."""
+    """Inputs of the networks: canvas (S, S, 3) uint8; onto_canvas (2, 3): picture → canvas; five points (5, 2) in pixels of the canvas;
+    crop (256, 256, 3) uint8 for the reconstruction network."""
 
     canvas: Array
     onto_canvas: Array
@@ -221,7 +222,7 @@ class NetInput(NamedTuple):
 
 
 def net_input(image: Array, landmarks: Array, side: int) -> NetInput:
-    """Align a picture (H, W, 3) uint8 by its face's 478 landmarks (478, 2) pixels to a canvas of ``side`` pixels."""
+    """Align a picture (H, W, 3) uint8 by its face's landmarks (478, 2), pixels, to a canvas of ``side`` pixels."""
     points = landmarks[:468]
     onto_canvas = similarity(box_corners([points.min(0), points.max(0)]), BOX_512 * side / 512)
     canvas = draw(image, onto_canvas, side, side)
@@ -230,7 +231,7 @@ def net_input(image: Array, landmarks: Array, side: int) -> NetInput:
 
 
 def net_output(reconstruct: Reconstruct, crop: Array, device: torch.device) -> tuple[dict[str, Array], Array]:
-    """The coefficients by name and the four numbers of gaze of a crop. Raises :class:`InvalidCheckpoint` for another output."""
+    """Return the coefficients by name and the four numbers of gaze of a crop. Raises :class:`InvalidCheckpoint` for an invalid output."""
     with torch.inference_mode():
         output = reconstruct(as_images(crop[None]).to(device))
     values = output.float().cpu().numpy().astype(np.float64)
@@ -240,7 +241,7 @@ def net_output(reconstruct: Reconstruct, crop: Array, device: torch.device) -> t
 
 
 def with_native(driving: Driving, source: SourceFace, motion: MotionClip, absolute: bool) -> Driving:
-    """The driving with the β and gaze numbers that the motion brings from the net itself, relative to its neutral or absolute."""
+    """Return ``driving`` with β and gaze replaced by the motion's native values, if any, relative to its neutral or absolute."""
     frame = None if absolute else motion.neutral_frame()
 
     def over(values: Array | None, portrait: Array, otherwise: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The ``proxy`` engine: the photograph on the posed head, each frame by itself, without a network."""
+"""The ``proxy`` engine: reprojects the photograph on the posed head, frame by frame, without networks."""
 
 from __future__ import annotations
 
