@@ -18,10 +18,10 @@ from mimaface.data.people import random_person
 from mimaface.data.samples import SIGNALS, read_shards, shards_in
 from mimaface.data.studio import random_studio
 from mimaface.data.synthetic import VIDEO, SyntheticConfig, make_sample, make_samples, make_shards, measured_fit, relative
-from mimaface.face.albedo import render_albedo
 from mimaface.face.fit import fit_landmarks
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.pose import FacePose, motion_signals
+from mimaface.face.renders import render_albedo
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 

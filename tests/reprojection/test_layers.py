@@ -14,8 +14,8 @@ from mimaface.face.head import Head
 from mimaface.face.pose import FacePose, poses_for
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
-from mimaface.reprojection.edges import seams
 from mimaface.reprojection.hair import hair_offset
+from mimaface.reprojection.head_layers import seams
 from mimaface.reprojection.matte import background_behind, person_colours, person_matte
 from mimaface.reprojection.person_warp import PersonWarp
 from mimaface.reprojection.reprojector import Reprojector

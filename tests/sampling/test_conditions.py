@@ -8,9 +8,8 @@ from conftest import nod
 from mimaface.data.samples import Sample
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.evaluation import model_frames
-from mimaface.face.albedo import PLAIN_LIGHT, render_albedo
-from mimaface.face.normals import render_normals
 from mimaface.face.pose import motion_signals, poses_for
+from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import generated_session

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.drivers.video import video_frames
-from mimaface.face.albedo import PLAIN_LIGHT, render_albedo
 from mimaface.face.fit import fit_landmarks
-from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import motion_signals, poses_for
+from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.face.track import Tracker
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.threads import one_thread

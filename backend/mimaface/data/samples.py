@@ -38,7 +38,7 @@ class Sample:
       projected (F, S, S, 3)    uint8, the source reprojected on the posed head, over the source (the ``proxy`` picture)
       albedo (F, S, S, 3)       uint8, the posed head in plain colours and light (the paper's I_R)
       provenance (F, S, S, 3)   uint8, of ``projected``, see ``reprojection.reprojector.PosedFrame``
-      normals (F, S, S, 3)      uint8, of the posed fitted head, see ``face.normals.render_normals``
+      normals (F, S, S, 3)      uint8, of the posed fitted head, see ``face.renders.render_normals``
       source_normals (S, S, 3)  uint8, the same for the source
       signals                   name → (F, n) float32 as in ``model.instances``: rotation (yaw, pitch, roll, radians), translation (metres,
                                 camera frame, relative to the source), expression (52 blendshapes), gaze (radians)

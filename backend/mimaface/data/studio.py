@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from mimaface.face.albedo import Light
+from mimaface.face.renders import Light
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 

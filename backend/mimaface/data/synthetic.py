@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.albedo import render_albedo
 from mimaface.face.fit import IRIS, FittedFace, LandmarkModel
 from mimaface.face.head import Head, gaze_rotation
-from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, motion_signals
+from mimaface.face.renders import render_albedo, render_normals
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import load_pictures
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles

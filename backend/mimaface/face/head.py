@@ -6,7 +6,7 @@ import functools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,23 +20,6 @@ REQUIRED = (
     "vertices", "triangles", "triangle_part", "part_names", "vertex_region", "region_names", "identity_basis", "blendshapes",
     "blendshape_names", "eye_centres", "eye_centre_basis", "eye_radius", "albedo", "mirror", "uv", "uv_triangles",
 )  # fmt: skip
-
-
-class MorphableFace(Protocol):
-    """What reconstruction and rendering need of a face model; this head and BFM-2009 both provide it."""
-
-    @property
-    def triangles(self) -> Array: ...
-
-    @property
-    def identity_size(self) -> int: ...
-
-    @property
-    def expression_size(self) -> int: ...
-
-    def shape(self, identity: ArrayLike, expression: ArrayLike) -> Array:
-        """identity (…, I) in standard deviations, expression (…, E) → vertices (…, V, 3), metres, head frame."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

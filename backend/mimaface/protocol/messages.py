@@ -92,7 +92,6 @@ SCHEMAS: dict[str, Schema] = {
     "busy": _schema(request=int, subject=str, seconds=NUMBER),
 }
 REQUESTS = tuple(kind for kind in SCHEMAS if f"{kind}.reply" in SCHEMAS or kind == "job.credit")
-EVENTS = ("frame", "progress", "done", "failed", "busy")
 
 
 def check_fields(kind: str, fields: dict[str, Any], parts: int) -> None:

@@ -20,10 +20,9 @@ from mimaface.engines import chosen_engine
 from mimaface.engines.base import Engine
 from mimaface.engines.finite import finite
 from mimaface.engines.precision import best_device
-from mimaface.face.albedo import PLAIN_LIGHT, render_albedo
-from mimaface.face.normals import render_normals
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, motion_signals, poses_for
+from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.strips import same
 from mimaface.model.refiner import feather, feathered, refined
@@ -34,8 +33,7 @@ from mimaface.reprojection.reprojector import PosedFrame, Reprojector
 from mimaface.sampling.clips import Clip, ClipPlan, Memory
 from mimaface.sampling.conditions import Conditions, Encode, SourceConditions, is_reprojected
 from mimaface.sampling.images import as_images, as_pictures, resized
-from mimaface.sampling.memory import remember, resume_point
-from mimaface.sampling.sampler import ClipInputs, generate_clips
+from mimaface.sampling.sampler import ClipInputs, generate_clips, remember, resume_point
 
 from .ahead import threads
 from .base import Frame

@@ -32,8 +32,7 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.sampling.clips import Clip, ClipPlan, Memory
 from mimaface.sampling.images import as_images, as_pictures
-from mimaface.sampling.memory import remember, resume_point
-from mimaface.sampling.sampler import ClipInputs, generate_clips
+from mimaface.sampling.sampler import ClipInputs, generate_clips, remember, resume_point
 
 Array = NDArray[Any]
 log = logging.getLogger(__name__)

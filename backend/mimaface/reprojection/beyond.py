@@ -27,10 +27,6 @@ class Beyond(NamedTuple):
     right: int = 0
     bottom: int = 0
 
-    @property
-    def rows_and_columns(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        return (self.top, self.bottom), (self.left, self.right)
-
 
 def person_beyond(projection: Projection, beyond: Beyond, neck: float, head: Array) -> tuple[Array, Array]:
     """Colours (H', W', 3) uint8 of the person and its matte (H', W') float32, of a picture with so many pixels ``beyond`` its borders.

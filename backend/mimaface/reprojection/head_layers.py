@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
+from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
 
 from . import tuning
-from .edges import inner_edge, seams
 from .person_warp import Box, Rows
 from .photograph import Look
 from .projection import Projection
@@ -116,3 +117,20 @@ def around(points: Array, limits: Box, margin: int) -> Box:
 def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
     """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
     return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]
+
+
+def inner_edge(covered: Array) -> Array:
+    """(h, w) float32: 1 inside of ``covered`` (h, w) bool, falling to 0 at its outermost pixel, so that the outline is smooth."""
+    return np.asarray(np.clip(2 * _mean_around(covered, 1) - 1, 0, 1))
+
+
+def seams(sheet: Array, head: Array, reach: int) -> Array:
+    """(h, w) float32: 1 where the warped person, of opacity ``sheet`` (h, w) in [0, 1], ends inside the ``head`` (h, w) bool; falls to 0
+    ``reach`` pixels inside the person. The person ends there at the photograph's outline, which contains some background."""
+    edge = 1 - smoothstep(*tuning.SEAM_WARP, _mean_around(sheet, reach))
+    return np.asarray(edge * smoothstep(*tuning.SEAM_HEAD, _mean_around(head, reach)), np.float32)
+
+
+def _mean_around(values: Array, reach: int) -> Array:
+    """Mean (h, w) float32 of ``values`` (h, w) over the square that reaches ``reach`` pixels to every side."""
+    return np.asarray(uniform_filter(values.astype(np.float32), 2 * reach + 1, mode="nearest"))

@@ -40,8 +40,7 @@ from .matte import background_behind
 from .person_warp import Box, Loosened, PersonWarp, Rows
 from .photograph import Look, Photograph
 from .references import References, Shown
-from .regions import moving_share
-from .stillness import Stillness
+from .stillness import Stillness, moving_share
 
 Array = NDArray[Any]
 KEPT_EMPTY = 1 << 20  # pixels up to which a frame without the person is kept, which saves a millisecond at 512². More: 6 bytes a pixel

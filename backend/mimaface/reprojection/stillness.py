@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
+from mimaface.face.head import Head
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.regions import regions_of
 
 from . import tuning
 
@@ -123,3 +125,19 @@ def blend_still(  # house: compiled, so it takes the arrays of the frame one by 
                 provenance[y, x, 1] = np.uint8(value - part * value + np.float32(0.5))
                 value = np.float32(provenance[y, x, 2])
                 provenance[y, x, 2] = np.uint8(value + part * (np.float32(255) - origin - value) + np.float32(0.5))
+
+
+def moving_share(only: str) -> Array | None:
+    """(V,) how far each vertex takes part in an expression of the regions ``only``, 0 to 1; None where the whole head does."""
+    if not only:
+        return None
+    regions, head = regions_of(only), Head.load()
+    up = head.vertices[:, 1]
+    around_eyes = np.linalg.norm(head.vertices[:, None] - head.eye_centres_for(np.zeros(head.identity_size)), axis=2).min(1)
+    below = 1 - smoothstep(*tuning.LIPS_UP, up)
+    near = 1 - smoothstep(*tuning.LIDS_AROUND, around_eyes)
+    shares = {
+        "lips": below, "cheeks": 1 - smoothstep(*tuning.CHEEKS_UP, up), "lids": near, "gaze": near, "brows": smoothstep(*tuning.BROWS_UP, up),
+        "head": np.zeros(len(up)),
+    }  # fmt: skip
+    return np.asarray(np.max([shares[region] for region in regions], axis=0))

@@ -25,7 +25,7 @@ PORTRAIT_CONDITIONS = ("source", "source_normals")  # conditions that all frames
 
 def is_reprojected(config: MimaFaceConfig) -> bool:
     """Returns whether the condition "render" is the reprojected photograph, as for models with a "source" condition; otherwise it
-    is the paper's I_R, the head in plain colours (:func:`mimaface.face.albedo.render_albedo`).
+    is the paper's I_R, the head in plain colours (:func:`mimaface.face.renders.render_albedo`).
     """
     return "source" in dict(config.conditions)
 
@@ -38,7 +38,7 @@ class SourceConditions(NamedTuple):
 
     @classmethod
     def of(cls, encode: Encode, photo: Tensor, normals: Array) -> SourceConditions:
-        """photo (1, 3, S, S), RGB in [−1, 1]; normals (S, S, 3) uint8 from :func:`mimaface.face.normals.render_normals`."""
+        """photo (1, 3, S, S), RGB in [−1, 1]; normals (S, S, 3) uint8 from :func:`mimaface.face.renders.render_normals`."""
         latents = encode(photo)
         fine = normals_condition(normals[None], 2 * latents.shape[-1]).to(latents.device)
         return cls(latents, functional.avg_pool2d(fine, 2))

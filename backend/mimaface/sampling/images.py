@@ -29,7 +29,7 @@ def as_pictures(images: Tensor) -> Array:
 
 
 def normals_condition(pictures: Array, side: int) -> Tensor:
-    """Pictures of normals (N, S, S, 3) uint8 from ``face.normals`` → (N, 4, side, side) float32 in [−1, 1].
+    """Pictures of normals (N, S, S, 3) uint8 from ``face.renders`` → (N, 4, side, side) float32 in [−1, 1].
 
     Channels: the mean normal of each cell, zero outside the head, and the head's coverage.
     """
@@ -51,3 +51,8 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
         return images
     shrinks = images.shape[-1] > size[-1]
     return functional.interpolate(images, size, mode="bicubic", antialias=shrinks, align_corners=False)
+
+
+def rows_of_pictures(rows: list[Tensor]) -> Array:
+    """Arranges rows of pictures (N, 3, H, W) in [−1, 1] vertically at their own size → (rows·H, N·W, 3) uint8."""
+    return np.concatenate([np.concatenate(list(as_pictures(row)), axis=1) for row in rows], axis=0)

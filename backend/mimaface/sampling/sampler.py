@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, NotFinite
 
 from . import schedule
-from .clips import Clip, ClipPlan
+from .clips import Clip, ClipPlan, Memory
 
 log = logging.getLogger(__name__)
 # the U-Net: stacked channels (B, channels, F, h, w), timestep, context (B·F, L, D) → (B, C, F, h, w)
@@ -27,6 +29,7 @@ Network = Callable[[Tensor, Tensor, Tensor], Tensor]
 # Pixels of head motion in the generated picture after which 63 % of the residual is renewed. Raised: calmer, but the residual
 # belongs to an earlier pose. From 1 on, a face that trembles by 0.05° flickers at most 10 % more than its reprojection.
 RENEWAL_PIXELS = 2.0
+STORED_CLIPS = 2  # clips: frames are stored in order, so a resumed run starts in the last clip or the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,3 +199,22 @@ def _start(sampler: SamplerConfig, model: schedule.Model, noise: Tensor, steps: 
     if sampler.method == "euler":
         return schedule.euler(denoise, noise, schedule.euler_points(alphas, timesteps))
     return schedule.ddim(denoise, noise, schedule.ddim_points(alphas, timesteps))
+
+
+def remember(done: GeneratedClip, plan: ClipPlan, memory: Memory, name: str = "clip") -> None:
+    """Stores the overlap latents of a finished clip under ``name``, and deletes those before the last two clips."""
+    index = done.clip.index
+    memory.pop(f"{name}-{index - STORED_CLIPS:06d}", None)
+    stream = io.BytesIO()
+    np.save(stream, done.tail(plan.overlap).float().cpu().numpy())
+    memory[f"{name}-{index:06d}"] = stream.getvalue()
+
+
+def resume_point(plan: ClipPlan, start: int, memory: Memory, name: str = "clip") -> tuple[int, Tensor | None]:
+    """Returns the clip to start with for frame ``start``, and its overlap latents (overlap, C, h, w) or None."""
+    wanted = next(index for index in range(len(plan)) if start < plan[index].new.stop)
+    for index in range(wanted, 0, -1):
+        key = f"{name}-{index - 1:06d}"
+        if key in memory:
+            return index, torch.from_numpy(np.load(io.BytesIO(memory[key]), allow_pickle=False))
+    return 0, None

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mimaface.drivers import sound_file
+from mimaface.output.sound import has_sound
 from mimaface.protocol.codec import Message
 from mimaface.protocol.motion import MotionClip
 
 from .outbox import Outbox, warnings_to_send
 from .scheduler import CONTROL, TRACK
-from .sounds import heard_in
 from .work import Work
 
 
@@ -47,3 +48,10 @@ class Tracking:
 
 def _fields_of(clip: MotionClip) -> dict[str, Any]:
     return {"frames": len(clip), "warnings": warnings_to_send(clip.meta.get("warnings", []))}
+
+
+def heard_in(path: Path, motion: MotionClip) -> dict[str, Any]:
+    """Return {"sound": whether ``path``, from which ``motion`` was read, has a sound}, with "sound_path" if that is another file."""
+    sound = sound_file(path)
+    heard = motion.meta.get("format") in ("video", "sound", "phones", "coefficients") and has_sound(sound)
+    return {"sound": heard, "sound_path": str(sound)} if heard and sound != path else {"sound": heard}

@@ -17,11 +17,10 @@ from mimaface.model.autoencoder import SmallAutoencoder
 from mimaface.model.family import MimaFaceModel
 from mimaface.pictures import load_pictures
 from mimaface.protocol.errors import InvalidInput
-from mimaface.sampling.images import as_images
+from mimaface.sampling.images import as_images, rows_of_pictures
 
 from .config import Losses, TrainingConfig
 from .loop import Batch, item_generator
-from .pictures import rows_of_pictures
 
 CROP = 128  # pixels per side of a crop
 LEVELS = 3

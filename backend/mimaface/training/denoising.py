@@ -23,7 +23,7 @@ from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
 from mimaface.sampling import schedule
 from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, blanked
-from mimaface.sampling.images import as_images
+from mimaface.sampling.images import as_images, rows_of_pictures
 from mimaface.sampling.sampler import sample_clips
 
 from .adversary import Adversary, adversarial_losses
@@ -31,7 +31,6 @@ from .config import TrainingConfig
 from .identity import MemoryBank, augment, identity_loss
 from .latents import LatentStore
 from .loop import Batch, item_generator
-from .pictures import rows_of_pictures
 
 SHEET_COLUMNS = 8  # pictures per row of the contact sheet
 

@@ -17,14 +17,13 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.model.refiner import Refiner, refined
 from mimaface.protocol.errors import InvalidInput
 from mimaface.sampling.conditions import PORTRAIT_CONDITIONS
-from mimaface.sampling.images import as_images
+from mimaface.sampling.images import as_images, rows_of_pictures
 from mimaface.sampling.sampler import sample_clips
 
 from .autoencoding import laplacian
 from .config import Losses, TrainingConfig
 from .latents import LatentStore, conditioning_render, conditions_of, prepare, weights_digest
 from .loop import Batch, item_generator
-from .pictures import rows_of_pictures
 
 SHEET_COLUMNS = 8  # pictures per row of the contact sheet
 

@@ -1,4 +1,4 @@
-"""The paper's I_R: the posed head in the head model's own colours under plain light."""
+"""Renders of the posed head without a photograph: the paper's I_R, in the head model's own colours under plain light, and its normals."""
 
 from __future__ import annotations
 
@@ -52,3 +52,15 @@ def render_albedo(identity: Array, pose: FacePose, camera: Camera, light: Light)
     raster = rasterise(camera.project(posed), triangles, camera.height, camera.width)
     colour = raster.interpolate(triangles, (head.albedo * np.clip(grey, 0, 1.5) ** (1 / 2.2)).astype(np.float32))
     return np.asarray((np.clip(colour, 0, 1) * 255).round().astype(np.uint8))
+
+
+def render_normals(vertices: Array, camera: Camera) -> Array:
+    """Normals of the head's skin, eyes and mouth as colours, 127.5 (n + 1), over black: (H, W, 3) uint8 of a ``camera``'s picture.
+
+    vertices: (V, 3) metres, camera frame: x right, y up, z towards the viewer.
+    """
+    triangles = Head.load().drawn_triangles()
+    normals = vertex_normals(vertices, triangles)
+    raster = rasterise(camera.project(vertices), triangles, camera.height, camera.width)
+    colours = raster.interpolate(triangles, (127.5 * (normals + 1)).astype(np.float32))
+    return np.asarray(np.clip(colours, 0, 255).round().astype(np.uint8))

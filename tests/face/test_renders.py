@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from mimaface.face.head import Head
-from mimaface.face.normals import render_normals
+from mimaface.face.renders import render_normals
 from mimaface.geometry.camera import Camera
 from mimaface.protocol.rotation import head_angles_to_matrix
 from mimaface.sampling.images import normals_condition
