@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When Blender calls the session: a timer, and before and after opening, saving, undo and redo."""
+"""Blender's callbacks of the session: a timer, and handlers of opening, saving, undo and redo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .scene.takes import all_takes
 from .session import close, running, session
 
 log = logging.getLogger(__name__)
-INTERVAL = 0.05  # seconds between pumps
+INTERVAL = 0.05  # seconds between pumps. Higher: panels and frames lag; lower: more load of Blender's main thread
 
 
 def _tick() -> float:
@@ -26,13 +26,13 @@ def _tick() -> float:
                 session().reconcile_due = session().opened = True
         if running() is not None or all_takes():
             session().pump()
-    except Exception:  # a timer that raises is dropped by Blender, and the add-on with it
-        log.exception("the add-on made a mistake")
-        session().fail("the add-on made a mistake: please use Copy Report")
+    except Exception:  # Blender removes a timer that raises
+        log.exception("an error occurred in the add-on")
+        session().fail("an error occurred in the add-on: please use Copy Report")
     return INTERVAL
 
 
-_enabled = False  # the add-on was switched on with a file open, whose takes nobody has looked at yet
+_enabled = False  # whether the add-on was just switched on, so that the open file's takes must be compared with the disk
 _carried: list[undo.Carried] = []
 _folders: dict[str, Path] = {}
 
@@ -83,7 +83,7 @@ def register() -> None:
     global _enabled
     _enabled = True
     for name, handler in HANDLERS.items():
-        if hasattr(bpy.app.handlers, name):  # save_post_fail: from 3.5 on
+        if hasattr(bpy.app.handlers, name):  # save_post_fail exists since 3.5
             getattr(bpy.app.handlers, name).append(handler)
     bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
 

@@ -12,8 +12,8 @@ import bpy
 
 from .protocol.connection import default_folder
 
-PACKAGE = __package__  # the name under which Blender knows the add-on
-MARKER = "python.txt"  # written by ``run.py`` and by installers: the path of the backend's interpreter
+PACKAGE = __package__  # the add-on's name in Blender
+MARKER = "python.txt"  # contains the path of the backend's interpreter; written by ``run.py`` and by installers
 
 
 class MimaFacePreferences(bpy.types.AddonPreferences):
@@ -34,7 +34,7 @@ class MimaFacePreferences(bpy.types.AddonPreferences):
 
 
 def backend_python() -> Path | None:
-    """The backend's interpreter: the preference, MIMAFACE_PYTHON, the installer's note, or a .venv beside the add-on's source."""
+    """Return the backend's interpreter: from the preference, MIMAFACE_PYTHON, the MARKER file, or a .venv beside the add-on's source."""
     addon: Any = bpy.context.preferences.addons.get(__package__)
     candidates = [addon.preferences.python if addon and addon.preferences else "", os.environ.get("MIMAFACE_PYTHON", "")]
     marker = default_folder() / MARKER

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Give a take to the backend, and give it again – with motion and photograph – to a backend that does not know it.
+"""Submits takes to the backend, and submits them again, with motion and photograph, to a backend that lacks them.
 
-A .blend comes to another computer, a backend's folder is emptied: the add-on has what is needed and asks nobody.
+That happens when a .blend is opened on another computer or a backend's folder was emptied.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .scene.takes import find_take, take_folder
 if TYPE_CHECKING:
     from .session import Session
 
-UNKNOWN = "unknown_job"  # the backend's word for a job or a portrait that it does not have, or whose file is damaged
-LACKING = (UNKNOWN, "invalid_input")  # words with which a job ends whose portrait or motion is gone or damaged
+UNKNOWN = "unknown_job"  # error code of a missing or damaged job or portrait
+LACKING = (UNKNOWN, "invalid_input")  # error codes of a job whose portrait or motion is missing or damaged
 
 
 def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> None:
-    """Submit a take whose folder holds its manifest and motion; receive it when the backend has accepted it."""
+    """Submit a take whose folder contains its manifest and motion, then receive its frames. ``heal``: send a missing photograph once."""
     manifest = read_manifest(folder) or {}
     try:
         motion = (folder / MOTION).read_bytes()
@@ -40,7 +40,7 @@ def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> 
             return
         owner, mine = found
         mine.job = message.fields["job"]
-        if mine.state == "cancelled":  # before the backend had named the job
+        if mine.state == "cancelled":  # cancelled before the backend replied
             runtime.ask("job.cancel", {"job": mine.job}, [], lambda _: None, runtime.fail)
             return
         runtime.receive(owner, mine)
@@ -59,7 +59,7 @@ def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> 
 
 
 def resume(runtime: Session, identity: str) -> None:
-    """Go on with a take; one that the backend does not know is submitted anew, for the frames that are not on disk."""
+    """Continue a take; one that the backend lacks is submitted again, for the frames that are not on disk."""
     found = find_take(identity)
     if found is None:
         return
@@ -76,7 +76,7 @@ def resume(runtime: Session, identity: str) -> None:
         if text.code == UNKNOWN and can_submit:
             submit(runtime, identity, folder)
         elif text.code == UNKNOWN:
-            _failed(runtime, identity, "this backend does not know the take and its motion is gone: generate it again")
+            _failed(runtime, identity, "the backend does not have this take, and its motion file is missing: generate it again")
         else:
             _failed(runtime, identity, text, "interrupted")
 
@@ -89,7 +89,7 @@ def resume(runtime: Session, identity: str) -> None:
 
 
 def send_again(runtime: Session, identity: str) -> None:
-    """The backend lost something that a job of its own needs: give it the photograph and the motion again."""
+    """Send photograph and motion of a take again, after the backend has lost one of them."""
     found = find_take(identity)
     folder = take_folder(found[1])
     portrait = (read_manifest(folder) or {}).get("portrait", "")
@@ -104,7 +104,7 @@ def send_again(runtime: Session, identity: str) -> None:
 
 
 def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed: Callable[[Problem], None]) -> None:
-    """Give the backend the photograph of ``portrait`` again; nothing is built in the scene."""
+    """Send the photograph of ``portrait`` again, without changing the scene."""
     content = photo.find(portrait)
     if content is None:
         sentence = f"this backend does not have the portrait and “{photo.name(portrait)}” is not the photo it was made from"
@@ -116,13 +116,13 @@ def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed
         if message.fields["portrait"] == portrait:
             then()
         else:
-            failed(Problem("this backend does not have the portrait's reference photos, and they are not what they were: add them again"))
+            failed(Problem("this backend does not have the portrait's reference photos, and their files have changed: add them again"))
 
     runtime.ask("portrait.fit", photo.given(portrait), [content], done, failed, activity)
 
 
 def _failed(runtime: Session, identity: str, text: str, state: str = "") -> None:
-    """A take that the backend refused has failed; one that could not be sent waits to be resumed."""
+    """End a take: "failed" if the backend refused it, "interrupted" if it could not be sent and can be resumed."""
     code = getattr(text, "code", "")
     state = state or {"": "interrupted", UNKNOWN: "interrupted", "not_reachable": "interrupted", "cancelled": "cancelled"}.get(code, "failed")
     runtime.end(identity, state, text)

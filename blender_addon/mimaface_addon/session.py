@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one runtime object: the backend, requests under way, takes being received. :meth:`Session.pump`, which a timer calls, moves it on.
-Threads never touch bpy."""
+"""The runtime object of the add-on: backend, open requests, takes being received. A timer calls :meth:`Session.pump`. Threads never use bpy."""
 
 from __future__ import annotations
 
@@ -29,8 +28,8 @@ from .scene.settings import Take
 from .scene.takes import ACTIVE, Copies, all_takes, find_take, take_folder, takes_of_job
 
 log = logging.getLogger(__name__)
-REFRESH_EVERY = 0.5  # seconds between refreshes of a filling strip
-LOOK_EVERY = 4.0  # seconds between looks at a full disk; more lets a take wait longer after there is room
+REFRESH_EVERY = 0.5  # seconds between refreshes of a growing strip. Higher: it grows in larger steps
+LOOK_EVERY = 4.0  # seconds between checks of a full disk. Higher: a take continues later
 PAUSED = "paused: "
 STOPPED = "the backend was stopped; resume the take any time"
 
@@ -42,21 +41,21 @@ class Session:
         self.writer = Writer()
         self.steps = undo.Steps(self.threads_held)
         self.last_error = ""
-        self.notice = ""  # what the last import wrote, and what is odd about its file
-        self.stages: dict[str, str] = {}  # what the backend is at, by job
+        self.notice = ""  # result and warnings of the last import
+        self.stages: dict[str, str] = {}  # job → stage of its progress
         self.main_thread_seconds: deque[float] = deque(maxlen=10_000)
-        self.under_way: dict[str, float] = {}  # takes asked for or received, and when their strip was last refreshed
-        self.no_space: dict[str, tuple[float, int]] = {}  # takes on a full disk: when to look again, bytes of the frame that did not fit
-        self.removed: set[str] = set()  # takes that the artist removed since the file was opened
+        self.under_way: dict[str, float] = {}  # take being requested or received → monotonic seconds of its strip's last refresh
+        self.no_space: dict[str, tuple[float, int]] = {}  # take on a full disk → monotonic seconds of the next check, bytes that did not fit
+        self.removed: set[str] = set()  # takes that were removed since the file was opened
         self.reconcile_due = self.opened = False
-        self.file_number = 0  # of the files opened one after another
-        self._healed: set[str] = set()  # takes whose photograph was sent again after their job had failed
+        self.file_number = 0  # counts the opened files
+        self._healed: set[str] = set()  # takes that were sent again after their job had failed
         self._copies = Copies()
         self._drawn: tuple[object, ...] = ()
 
     @contextlib.contextmanager
     def threads_held(self) -> Iterator[None]:
-        """Meanwhile operators may be run in another context than the window's own: no other thread of the add-on runs Python."""
+        """Pause the add-on's other threads, which must not run Python while operators run in an overridden context."""
         client = self.backend.client
         with self.writer.held(), client.held() if client is not None else contextlib.nullcontext():
             yield
@@ -69,34 +68,34 @@ class Session:
 
     @property
     def busy(self) -> str:
-        """What the artist waits for, in words; "" when nothing."""
+        """The sentences of all activities; "" without any."""
         return "; ".join(activity.sentence() for activity in self.requests.activities)
 
     def ask(
         self, kind: str, fields: dict[str, Any], parts: list[bytes], done: Callable[[Message], None], failed: Callable[[Problem], None],
         activity: Activity | None = None,
     ) -> None:  # fmt: skip
-        """Send a request as soon as the backend is ready; ``done`` or ``failed`` (with a :class:`Problem`) is called by :meth:`pump`.
+        """Send a request as soon as the backend is ready; :meth:`pump` calls ``done``, or ``failed`` with a :class:`Problem`.
 
-        ``activity``: what the panels say meanwhile, with a button that cancels it.
+        ``activity``: shown in the panels meanwhile, with a button that cancels it.
         """
         self.ensure_backend()
         self.requests.add(Asked(kind, fields, parts, done, failed, activity))
 
     def fail(self, text: str) -> None:
-        """Keep an error for the panels and *Copy Report*; what the artist cancelled is none."""
+        """Store an error for the panels and *Copy Report*; a cancellation is stored as a notice."""
         if getattr(text, "code", "") == Cancelled.code:
             self.notice = text
         else:
             self.last_error = text
 
     def stop(self) -> None:
-        """Stop the backend; what was under way can be resumed."""
+        """Stop the backend; unfinished takes can be resumed."""
         self.backend.stop(wait=False)
         self._drop(STOPPED)
 
     def receive(self, scene: bpy.types.Scene, take: Take) -> None:
-        """Ask for the frames of a take from the first one that is not on disk."""
+        """Request the frames of a take from the first missing one on."""
         identity = take.uuid
         take.state, take.message = "rendering", ""
         take.done = start = first_missing(take_folder(take), take.frames)
@@ -109,7 +108,7 @@ class Session:
         self.ask("job.attach", {"job": take.job, "from_frame": start, "credit": CREDIT, "credentials": True}, [], lambda _: None, failed)
 
     def pump(self) -> None:
-        """Everything that is due on the main thread, and nothing that waits."""
+        """Do all due work of the main thread, without blocking."""
         started = time.perf_counter()
         before = self.backend.state
         self.backend.poll(self.requests.last_sent if self.requests.waiting or self._receiving() else None)
@@ -151,7 +150,7 @@ class Session:
             for _, take in takes_of_job(job):
                 folder = take_folder(take)
                 if event.kind == "frame" and folder not in folders:
-                    folders.add(folder)  # copies of a scene share their frames
+                    folders.add(folder)  # copies of a scene share a folder
                     self.writer.put(take.uuid, folder, event.fields["index"], event.parts[0], event.fields["sha256"])
                     count += 1
                 elif event.kind == "done":
@@ -165,7 +164,7 @@ class Session:
         for activity in self.requests.activities:
             if activity.subject == subject:
                 activity.told(stage, fields["done"], fields["total"])
-        if "step_age" in fields:  # of a job
+        if "step_age" in fields:  # progress of a job
             self.backend.step_age = float(fields["step_age"])
             self.stages[subject] = stage
 
@@ -173,7 +172,7 @@ class Session:
         message, hint = event.fields["message"], event.fields["hint"]
         text = Problem(f"{message} – {hint}" if hint else message)
         text.code = event.fields["code"]
-        if is_shortage(text.code):  # the backend goes on by itself and sends the frames to come
+        if is_shortage(text.code):  # the backend continues by itself and sends the remaining frames
             self._pause(identity, text)
         elif not self._heal(identity, text):
             self.end(identity, "cancelled" if text.code == "cancelled" else "failed", text)
@@ -185,7 +184,7 @@ class Session:
             compat.redraw()
 
     def _look_for_space(self) -> None:
-        """Ask for the frames again that did not fit on a take's disk, once there is room."""
+        """Request frames that did not fit on the disk again, once there is space."""
         now = time.monotonic()
         for identity, (due, size) in list(self.no_space.items()):
             if now < due:
@@ -200,7 +199,7 @@ class Session:
                 self.no_space[identity] = (now + LOOK_EVERY, size)
 
     def _heal(self, identity: str, text: str) -> bool:
-        """Once for each take: when the backend has lost what a job needs, send it again."""
+        """Send a take again if the backend has lost its files, once per take; whether it was sent."""
         found = find_take(identity)
         if found is None or identity in self._healed or getattr(text, "code", "") not in sending.LACKING:
             return False
@@ -209,7 +208,7 @@ class Session:
         return True
 
     def collect_written(self) -> int:
-        """Take note of the frames that are on disk now."""
+        """Update takes and strips with the frames written since the last call; return their number."""
         results = self.writer.results()
         for identity, index, problem, lacking in results:
             found = find_take(identity)
@@ -246,7 +245,7 @@ class Session:
             self.steps.push("Generate")
 
     def _complete(self, identity: str) -> None:
-        """A take is done when every frame is on disk, and not before."""
+        """Set a take to "done" if all its frames are on disk, and update its strip."""
         found = find_take(identity)
         if found is None:
             return
@@ -261,7 +260,7 @@ class Session:
         self._show(scene, take, folder)
 
     def reconcile(self) -> None:
-        """Compare every take with the disk: what a .blend says that was just opened may be old."""
+        """Update the state of every take from the files on disk, because a .blend may be outdated."""
         self.reconcile_due = False
         if self.opened:
             self.opened = False
@@ -285,7 +284,7 @@ class Session:
                 take.state, take.message = "interrupted", f"{take.done} of {take.frames} frames are on disk: resume the take"
 
     def end(self, identity: str, state: str, message: str) -> None:
-        """A take is no longer made, for this reason."""
+        """End a take in ``state`` with ``message``."""
         self.under_way.pop(identity, None)
         found = find_take(identity)
         if found is None or found[1].state == "done":
@@ -295,7 +294,7 @@ class Session:
             self.fail(str(message))
 
     def _drop(self, reason: str) -> None:
-        """Nothing that was asked will be answered: every request fails, every take that was made is interrupted."""
+        """Fail all open requests and interrupt all unfinished takes."""
         self.requests.drop(reason)
         self.under_way.clear()
         self.stages.clear()
@@ -307,7 +306,7 @@ class Session:
         self.last_error = ""
 
     def file_opened(self) -> None:
-        """Answers for the file before have nowhere to go; its takes are found by their folders when it is opened again."""
+        """Discard everything that belongs to the previous file; its takes are found by their folders when it is opened again."""
         self.file_number += 1
         self.requests.forget_activities()
         self.under_way.clear()
@@ -319,7 +318,7 @@ class Session:
         self.reconcile_due = self.opened = True
 
     def close(self) -> None:
-        """The add-on is switched off: takes under way can be resumed, and the backend ends when nobody needs it any more."""
+        """End the session when the add-on is switched off. Unfinished takes can be resumed; the backend ends when it has no job."""
         self._drop(STOPPED)
         self.backend.release()
         self.writer.close()
@@ -329,7 +328,7 @@ _session: Session | None = None
 
 
 def session() -> Session:
-    """The running session, made on first use."""
+    """Return the session; the first call creates it."""
     global _session
     if _session is None:
         _session = Session()
@@ -337,12 +336,12 @@ def session() -> Session:
 
 
 def running() -> Session | None:
-    """The session if something has needed one yet."""
+    """Return the session if it was created, else None."""
     return _session
 
 
 def close() -> None:
-    """End the session; the next use makes a new one."""
+    """End the session; the next call of :func:`session` creates a new one."""
     global _session
     if _session is not None:
         _session.close()

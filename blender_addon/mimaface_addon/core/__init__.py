@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What needs no Blender: the backend's process, requests to it, frames on disk. Nothing here imports bpy."""
+"""Everything that does not need Blender: the backend's process, requests to it, frames on disk. No module here imports bpy."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the artist waits for, in a sentence that goes on changing. No bpy here."""
+"""Requests that the artist waits for, with their progress as a sentence. No bpy here."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
-SAID_AFTER = 3.0  # seconds without a count after which the seconds are said, so that the panel is seen to be alive
+SAID_AFTER = 3.0  # seconds without a count after which elapsed seconds are shown. Higher: a slow request looks dead for longer
 _numbers = itertools.count(1)
 
 
 @dataclass(eq=False)
 class Activity:
-    """A request that has a name for the artist and can be cancelled.
+    """A request that panels show and the artist can cancel.
 
-    title: what is done, to ``name``. subject: what the backend's progress calls it; its ``stage``, ``done`` and ``total`` are kept.
-    target: what it changes; a newer request for the same takes its place.
+    title: the work, on ``name``; subject: its name in the backend's progress events, whose ``stage``, ``done`` and ``total`` are stored
+    here; target: what it changes: a newer request with the same target replaces it.
     """
 
     title: str
@@ -41,6 +41,6 @@ class Activity:
 
 
 def seconds_since(began: float) -> str:
-    """How long something has taken, in brackets; "" at first."""
+    """Return the elapsed time as " (12 s)"; "" during the first SAID_AFTER seconds."""
     seconds = time.monotonic() - began
     return f" ({seconds:.0f} s)" if seconds >= SAID_AFTER else ""

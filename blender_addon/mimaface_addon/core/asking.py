@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests to the backend: sent as soon as it is ready, answered on the main thread, cancelled by the artist. No bpy here."""
+"""Requests to the backend: sent when it is ready, answered on the main thread, cancelled by the artist. No bpy here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Problem(str):
-    """A sentence of an error, with the ``code`` that never changes its meaning."""
+    """The text of an error, with its stable ``code``."""
 
     code = ""
 
@@ -31,7 +31,7 @@ class Problem(str):
 
 @dataclass(eq=False)
 class Asked:
-    """A request without an answer yet; it has no future while the backend is starting. ``done`` or ``failed`` is told the end."""
+    """A request without a reply. ``future`` is None while the backend starts; the end calls ``done`` or ``failed``."""
 
     kind: str
     fields: dict[str, Any]
@@ -43,22 +43,22 @@ class Asked:
 
 
 class Requests:
-    """What was asked of one backend. On the main thread only."""
+    """The open requests of one backend. Only the main thread may use it."""
 
     def __init__(self, backend: Backend) -> None:
         self.waiting: list[Asked] = []
-        self.last_sent = 0.0  # on the monotonic clock
-        self.lacking: dict[str, str] = {}  # engines that do not work in this backend, and why
-        self.networks: dict[str, str] = {}  # what runs the networks of an engine there, and what of that failed; "" for torch alone
+        self.last_sent = 0.0  # monotonic seconds
+        self.lacking: dict[str, str] = {}  # engine → reason, of engines that do not work in this backend
+        self.networks: dict[str, str] = {}  # engine → what runs its networks there, and what of that failed; "" for torch alone
         self._backend, self._greeted = backend, backend.client
 
     @property
     def activities(self) -> list[Activity]:
-        """What the artist waits for."""
+        """The activities of open requests."""
         return [asked.activity for asked in self.waiting if asked.activity is not None]
 
     def add(self, asked: Asked) -> None:
-        """Send a request, or keep it until the backend is ready; one with an activity of the same target is given up for it."""
+        """Send a request, or keep it until the backend is ready. It replaces open requests with the same target."""
         target = asked.activity.target if asked.activity is not None else None
         for older in [other for other in self.waiting if target is not None and other.activity is not None and other.activity.target == target]:
             self.forget(older)
@@ -69,7 +69,7 @@ class Requests:
         self.send()
 
     def send(self) -> None:
-        """Send what waits for the backend if it is ready now."""
+        """Send the kept requests if the backend is ready."""
         client = self._backend.client
         if self._backend.state != "ready" or client is None:
             return
@@ -86,32 +86,32 @@ class Requests:
         self.networks = {engine["name"]: engine.get("networks", "") for engine in message.fields["engines"]}
 
     def answer(self) -> None:
-        """Tell every answer that has come to the one that asked."""
+        """Call ``done`` or ``failed`` of every request whose reply has come."""
         for asked in [asked for asked in self.waiting if asked.future is not None and asked.future.done()]:
-            if asked in self.waiting and asked.future is not None:  # an answer before may have dropped all others
+            if asked in self.waiting and asked.future is not None:  # a reply before may have dropped the others
                 self.waiting.remove(asked)
                 _answer(asked, asked.future)
 
     def cancel(self, number: int) -> None:
-        """Cancel the activity of this number, here and in the backend; one that has ended meanwhile is let be."""
+        """Cancel the activity of this number, here and in the backend; does nothing if it has ended."""
         for asked, activity in [(asked, asked.activity) for asked in self.waiting]:
             if activity is not None and activity.number == number:
                 self.forget(asked)
                 asked.failed(Problem(Cancelled(f"{activity.title} {activity.name} was cancelled")))
 
     def forget(self, asked: Asked) -> None:
-        """Give a request up without a word."""
+        """Cancel a request without calling ``failed``."""
         self.waiting.remove(asked)
         if asked.future is not None:
             asked.future.cancel()
 
     def forget_activities(self) -> None:
-        """Give up what the artist waits for: the file that it was for is no longer open."""
+        """Cancel all requests with an activity: the file that they belong to was closed."""
         for asked in [asked for asked in self.waiting if asked.activity is not None]:
             self.forget(asked)
 
     def drop(self, reason: str) -> None:
-        """Nothing that was asked will be answered."""
+        """Fail all open requests."""
         dropped, self.waiting = self.waiting, []
         for asked in dropped:
             asked.failed(Problem(reason))
@@ -126,5 +126,5 @@ def _answer(asked: Asked, future: Request) -> None:
     try:
         asked.done(message)
     except (MimaFaceError, OSError, RuntimeError) as error:
-        log.exception("an answer could not be used")
-        asked.failed(Problem(f"the answer could not be used ({error}): try again; if that stays, use Copy Report"))
+        log.exception("a reply could not be used")
+        asked.failed(Problem(f"the backend's reply could not be used ({error}): try again; if it fails again, use Copy Report"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start, watch and stop the backend process. No bpy here: this runs the same in a test without Blender."""
+"""Starts, watches and stops the backend process. No bpy here, so that tests run it without Blender."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from ..protocol.errors import MimaFaceError
 
 AGAIN = "press Start to try again, or choose another Python in the preferences"
 NONE_INSTALLED = "no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set its Python in the preferences"
-START_TIMEOUT = 60.0  # seconds: the first start compiles
-HUNG_AFTER = 20.0  # seconds in one step
-# seconds without a word while something is asked: progress comes twice a second, fitting a head takes up to 8
+START_TIMEOUT = 60.0  # seconds for a start; the first one compiles. Higher: a failed start shows later
+HUNG_AFTER = 20.0  # seconds in one step after which a warning is shown. Higher: later
+# seconds without a message while a request is open, after which a warning is shown: progress comes twice a second, fitting a head takes
+# up to 8 seconds. Higher: later
 SILENT_AFTER = 10.0
-GONE_AFTER = 5.0  # seconds that a backend is given to end; more makes Start wait longer for one that hangs
-ANSWER_TIMEOUT = 7.0  # seconds for a backend that ran already; its greeting is given 5
+GONE_AFTER = 5.0  # seconds for a backend to end before it is killed. Higher: Start waits longer for a hanging one
+ANSWER_TIMEOUT = 7.0  # seconds for the reply of a backend that runs already; the client waits 5 for the greeting. Higher: Start waits longer
 
 
 class Backend:
-    """``state``: stopped, starting, ready or lost; ``problem`` is a sentence when something is wrong."""
+    """The backend process. ``state``: stopped, starting, ready or lost; ``problem``: a sentence about an error, else ""."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,27 +37,27 @@ class Backend:
         self.client: Client | None = None
         self.state = "stopped"
         self.problem = ""
-        self.began = 0.0  # when it was started last, on the monotonic clock
-        self.step_age = 0.0  # seconds that the backend has been in its present step, as it says
+        self.began = 0.0  # monotonic seconds of the last start
+        self.step_age = 0.0  # seconds since the backend's current step began, from its progress events
         self._process: subprocess.Popen[bytes] | None = None
         self._ending: threading.Thread | None = None
         self._python: Path | None = None
-        self._found_running = False  # the client is of a backend that ran before
+        self._found_running = False  # whether the client belongs to a backend that was running already
         self._deadline = 0.0
-        self._log_start = 0  # bytes of backend.log that are of earlier runs
+        self._log_start = 0  # bytes of backend.log from earlier runs
 
     def start(self, python: Path | None) -> None:
-        """Use a running backend of this folder, else start one with ``python``. Returns at once; call :meth:`poll`."""
+        """Connect to a running backend of this folder, else start one with ``python``. Returns at once; :meth:`poll` continues."""
         self.stop_client()
         self.problem, self.step_age, self._python = "", 0.0, python
         if self.state != "starting":
             self.began = time.monotonic()
         if self._ending is not None and self._ending.is_alive():
-            self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll goes on when the one before is gone
+            self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll continues when the earlier one has ended
             return
         self._ending = None
         if self._process is not None:
-            self._process.poll()  # a child that has ended must not look alive
+            self._process.poll()  # reaps a child that has ended, which otherwise seems to run
         if self._connect():
             self._found_running, self._deadline = True, time.monotonic() + ANSWER_TIMEOUT
             return
@@ -86,7 +87,7 @@ class Backend:
         self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT
 
     def poll(self, asked: float | None = None) -> None:
-        """Bring ``state`` up to date; never waits. ``asked``: since when something is wanted of the backend, if anything is."""
+        """Update ``state`` without blocking. ``asked``: monotonic seconds of the last open request, None without one."""
         if self.state == "starting":
             self._poll_start()
         elif self.state == "ready" and self.client is not None and self.client.state == "lost":
@@ -95,10 +96,10 @@ class Backend:
             silent = 0.0 if asked is None else time.monotonic() - max(asked, self.client.last_heard)
             if silent > SILENT_AFTER:
                 self.problem = (
-                    f"the backend has said nothing for {silent:.0f} s, a large file perhaps: wait, or stop it and resume the take"
+                    f"the backend has not answered for {silent:.0f} s, perhaps because of a large file: wait, or stop it and resume the take"
                 )
             elif self.step_age > HUNG_AFTER:
-                self.problem = f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that goes on"
+                self.problem = f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that continues"
             else:
                 self.problem = ""
 
@@ -122,18 +123,18 @@ class Backend:
             self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds ({self._said() or 'no message'}): {AGAIN}")
 
     def _start_afresh(self, problem: str) -> None:
-        """What the connection file named is gone, hangs or is not ours: one start of our own instead of a second press."""
+        """Start a backend because the one in the connection file has ended, hangs or refuses the key."""
         self.stop_client()
         if self._python is None:
             self._fail(f"{problem}, and {NONE_INSTALLED}")
-        elif self._process is not None and self._process.poll() is None:  # our own, and it hangs: it would keep the folder's lock
+        elif self._process is not None and self._process.poll() is None:  # started here, hangs and keeps the folder's lock: end it first
             self._end_in_thread(None)
-            self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll goes on when it is gone
+            self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll continues when it has ended
         else:
             self._launch()
 
     def stop(self, wait: bool = True) -> None:
-        """Ask the backend to end, and forget it; with ``wait`` False a thread sees to it."""
+        """End the backend; with ``wait`` False on a thread, without blocking."""
         client, self.client, self.state, self.problem = self.client, None, "stopped", ""
         if client is None and self._process is None:
             return
@@ -148,7 +149,7 @@ class Backend:
         return self._ending
 
     def release(self) -> None:
-        """Forget the backend. One that this program started ends now if nobody has a job in it, else with this program."""
+        """Disconnect from the backend. One started here ends now if it has no active job, else with this process."""
         client, own = self.client, self._process is not None and self._process.poll() is None
         self.client, self._process, self.state, self.problem = None, None, "stopped", ""
         if client is not None:
@@ -160,11 +161,11 @@ class Backend:
         self.client, self.state = None, "stopped"
 
     def log_tail(self, lines: int) -> str:
-        """The last lines that the backend wrote, on one line."""
+        """Return the last ``lines`` of the backend's logs, joined to one line."""
         return _last_lines((self.folder / "backend.log", 0), (self.log_file, 0), lines=lines)
 
     def _said(self) -> str:
-        """What the backend said since it was started last; nothing of earlier runs."""
+        """Return the last log lines since the last start, joined to one line."""
         return _last_lines((self.folder / "backend.log", self._log_start), (self.log_file, 0), lines=2)
 
     def _log_size(self) -> int:
@@ -175,7 +176,7 @@ class Backend:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the backend in use."""
+        """Process id in the connection file, None without one."""
         try:
             return Connection.read(self.connection_file).pid
         except MimaFaceError:
@@ -184,7 +185,7 @@ class Backend:
     def _connect(self) -> bool:
         try:
             self.client = Client(self.connection_file, "blender")
-        except (MimaFaceError, TypeError, ValueError, OverflowError):  # none runs, or the file is damaged
+        except (MimaFaceError, TypeError, ValueError, OverflowError):  # no backend runs, or the file is damaged
             return False
         self.state = "starting"
         return True
@@ -197,9 +198,9 @@ class Backend:
 
 
 def _end(client: Client | None, process: subprocess.Popen[bytes] | None, pid: int | None) -> None:
-    """Ask a backend to end and wait until it has; ``process`` is given, and killed if need be, if it is of this program."""
+    """End a backend and wait until it has ended. ``process``: if it was started here; killed after GONE_AFTER seconds."""
     if client is not None:
-        with contextlib.suppress(MimaFaceError, TimeoutError):  # it is gone or hangs already: then it is ended below
+        with contextlib.suppress(MimaFaceError, TimeoutError):  # it has ended or hangs, which is handled below
             client.call("shutdown", timeout=2.0)
         client.close()
     if process is not None:
@@ -208,7 +209,7 @@ def _end(client: Client | None, process: subprocess.Popen[bytes] | None, pid: in
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    elif pid is not None:  # of another program, or of this add-on before it was switched off: it holds its folder for a moment
+    elif pid is not None:  # started by another process, or before the add-on was switched off: wait until it unlocks the folder
         late = time.monotonic() + GONE_AFTER
         while _runs(pid) and time.monotonic() < late:
             time.sleep(0.02)
@@ -217,7 +218,7 @@ def _end(client: Client | None, process: subprocess.Popen[bytes] | None, pid: in
 def _runs(pid: int) -> bool:
     if sys.platform != "win32":
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # a child that nobody waits for would be there for ever
+            os.waitpid(pid, os.WNOHANG)  # reaps a child of this process, which otherwise seems to run
     return process_exists(pid)
 
 
@@ -231,7 +232,7 @@ def _release(client: Client, own: bool) -> None:
 
 
 def _last_lines(*logs: tuple[Path, int], lines: int) -> str:
-    """The last lines of logs, each from a byte on; a log that is shorter than that was begun anew."""
+    """Return the last lines of logs, each (path, first byte); a log shorter than its first byte was rotated and is read whole."""
     found: list[str] = []
     for path, start in logs:
         with contextlib.suppress(OSError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live capture as the artist sees it: what can be listened to, and the newest sample of what is. The backend receives. No bpy here."""
+"""Live capture: the kinds of input, and the newest sample of the open stream, which the backend receives. No bpy here."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ..protocol.client import Client, Request
 from ..protocol.errors import InvalidInput, MimaFaceError
 from ..protocol.motion import MotionClip
 
-TIMEOUT = 5.0  # seconds without an answer after which the stream is given up; they take milliseconds
-# what the bars show: a name, and the blendshapes whose mean it is
+TIMEOUT = 5.0  # seconds without a reply after which the stream is closed; replies take milliseconds. Higher: a dead backend shows later
+# bars of the panel: a label, and the blendshapes whose mean it shows
 LEVELS = (
     ("Jaw", ("jawOpen",)), ("Smile", ("mouthSmileLeft", "mouthSmileRight")), ("Brows", ("browInnerUp",)),
     ("Right Lid", ("eyeBlinkRight",)), ("Left Lid", ("eyeBlinkLeft",)),
 )  # fmt: skip
 AGAIN = "press Listen again"
-VALUES = ("blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")  # of a frame
+VALUES = ("blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")  # arrays of a recorded frame
 
 
 @dataclass(frozen=True)
 class Source:
-    """One kind of input. port: of this computer, usually; −1 for a camera, which has a number or a name instead. phone: "must" or "may" be named,
-    to be asked, or "" when the sender names us."""
+    """One kind of input. port: of this computer, by default; −1 for a camera, which has a number or a name instead. phone: whether the
+    phone's address "must" or "may" be entered, "" if only the sender needs an address. setting: instruction for the artist."""
 
     kind: str
     label: str
@@ -42,7 +42,7 @@ class Source:
         return self.port < 0
 
     def address(self, host: str, port: int) -> str:
-        """As ``mimaface record --input`` has it; port 0 is the usual one, and the first camera. Raises :class:`InvalidInput`."""
+        """Return the address as in ``mimaface record --input``; port 0: the default port, or the first camera. Raises :class:`InvalidInput`."""
         if self.is_camera:
             return f"{self.kind}:{host.strip() or port}"
         if self.phone == "must" and not host.strip():
@@ -63,7 +63,7 @@ SOURCES = (
 
 @dataclass
 class Take:
-    """What is recorded: onto which rig of which scene, from which frame on, and whether earlier keys around it stay."""
+    """Target of a recording: rig, scene, first frame, and whether keys outside the recorded range stay (punch_in)."""
 
     rig: tuple[str, str]
     scene: tuple[int, str]
@@ -73,7 +73,7 @@ class Take:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the backend told, and when it came on our monotonic clock."""
+    """A reply of the backend: ``came`` in monotonic seconds of this process, its fields ``told``, and the sample ``clip`` or a problem."""
 
     request: Request
     came: float
@@ -84,18 +84,18 @@ class Answer:
 
 @dataclass
 class Capture:
-    """One stream that the backend listens to for us; asks for one sample at a time. On the main thread, but samples are read on the client's."""
+    """The stream that the backend receives; requests one sample at a time. For the main thread; samples are decoded on the client's."""
 
     name: str = ""
-    where: str = ""  # what is listened at, in words
+    where: str = ""  # the address as text
     problem: str = ""
-    told: dict[str, Any] = field(default_factory=dict)  # the fields of the last answer
-    clip: MotionClip | None = None  # the newest sample, relative to the neutral
-    take: Take | None = None  # what is recorded now
+    told: dict[str, Any] = field(default_factory=dict)  # fields of the last reply
+    clip: MotionClip | None = None  # newest sample, relative to the neutral
+    take: Take | None = None  # target of the current recording
     _client: Client | None = None
     _request: Request | None = None
-    _heard: float = 0.0  # when the newest sample came, on our monotonic clock
-    _taken: list[np.ndarray] = field(default_factory=list)  # what came of the take, by row_of, until the backend has given it
+    _heard: float = 0.0  # monotonic seconds of the newest sample
+    _taken: list[np.ndarray] = field(default_factory=list)  # rows (row_of) of the take, until the backend has returned it
     _answers: deque[Answer] = field(default_factory=deque)
 
     @property
@@ -103,13 +103,13 @@ class Capture:
         return self._client is not None
 
     def begin(self, client: Client, name: str, where: str) -> None:
-        """The backend listens now."""
+        """Start requesting samples of a stream that the backend has opened."""
         self.end()
         self._taken.clear()
         self._client, self.name, self.where, self.problem = client, name, where, ""
 
     def end(self, problem: str = "") -> None:
-        """Listen no more; the backend is told, where it is still there, and keeps the take that is being recorded. Else we keep what came of it."""
+        """Close the stream. A take being recorded is saved by the backend, or here if the backend is lost."""
         client, self._client, self._request = self._client, None, None
         ready = client is not None and client.state == "ready"
         kept = self._keep(ready)
@@ -118,16 +118,16 @@ class Capture:
             client.request("stream.close", {}, [], timeout=TIMEOUT)
 
     def record(self, take: Take) -> None:
-        """The backend records now."""
+        """Note that the backend has started recording ``take``."""
         self.take = take
         self._taken.clear()
 
     def taken(self) -> None:
-        """The backend has given the take."""
+        """Discard the copy of the take, which the backend has returned."""
         self._taken.clear()
 
     def _keep(self, ready: bool) -> str:
-        """What became of a take that nobody has ended, as a sentence; ``ready``: the backend keeps it."""
+        """Save an unfinished take unless the backend is ``ready`` and saves it; return a sentence about it, "" without a take."""
         recorded, self._taken = self._taken, []
         if not recorded:
             return ""
@@ -135,11 +135,11 @@ class Capture:
             if not ready:
                 keep(joined(recorded, self.name), captures_folder(), self.name)
         except MimaFaceError as error:
-            return f"the take that was being recorded could not be kept: {error}"
+            return f"the take that was being recorded could not be saved: {error}"
         return "the take that was being recorded is kept: press Kept Takes to import it"
 
     def look(self, client: Client | None) -> MotionClip | None:
-        """The newest sample, once; ``client`` is the backend that runs now."""
+        """Return the newest sample once, else None, and request the next one; ``client``: of the current backend."""
         if self._client is None:
             return None
         if client is not self._client:
@@ -148,7 +148,7 @@ class Capture:
         fresh = None
         while self._answers:
             answer = self._answers.popleft()
-            if answer.request is not self._request:  # of a stream before
+            if answer.request is not self._request:  # of an earlier stream
                 continue
             if answer.problem:
                 self.end(answer.problem)
@@ -165,7 +165,7 @@ class Capture:
         return fresh
 
     def _answered(self, request: Any) -> None:
-        """On the client's thread: reading a sample takes longer than showing it."""
+        """Decode a sample, on the client's thread, because that takes longer than showing it."""
         came = time.monotonic()
         try:
             message = request.result()
@@ -176,7 +176,7 @@ class Capture:
 
     @property
     def light(self) -> str:
-        """"waiting" before the first packet, "silent" when they have ceased, "lost" without a face, else "tracking"."""
+        """"waiting" before the first packet, "silent" after the last, "lost" without a face, else "tracking"."""
         if self.told.get("tracking"):
             return "tracking"
         if not self.told.get("packets"):
@@ -185,11 +185,11 @@ class Capture:
 
     @property
     def delay(self) -> float:
-        """Seconds since the newest sample came to this computer."""
+        """Seconds since the newest sample was received."""
         return time.monotonic() - self._heard
 
     def levels(self) -> list[tuple[str, float]]:
-        """(name, 0 to 1) of the bars."""
+        """Return (label, value from 0 to 1) of each bar."""
         shapes = None if self.clip is None else self.clip.blendshapes[0]
         return [
             (name, 0.0 if shapes is None else min(max(sum(float(shapes[BLENDSHAPE_INDEX[item]]) for item in items) / len(items), 0.0), 1.0))
@@ -198,15 +198,15 @@ class Capture:
 
 
 def row_of(when: float, clip: MotionClip) -> np.ndarray:
-    """A clip of one frame, and when it came, as few bytes."""
+    """Return time and VALUES of a clip of one frame as a vector."""
     return np.concatenate([[when], *(np.ravel(getattr(clip, name)[0]) for name in VALUES)])
 
 
 def joined(rows: list[np.ndarray], name: str) -> MotionClip:
-    """One motion of such rows."""
+    """Return one motion of rows by :func:`row_of`."""
     table = np.stack(rows)
     table[:, 0] = np.maximum.accumulate(table[:, 0])
-    table = table[np.diff(table[:, 0], prepend=-np.inf) > 0]  # a motion's clock does not stand still
+    table = table[np.diff(table[:, 0], prepend=-np.inf) > 0]  # a motion's time is strictly increasing
     still = MotionClip.at_rest(table[:, 0] - table[0, 0], source=name)
     sizes = [getattr(still, value)[0].size for value in VALUES]
     columns = np.split(table[:, 1:], np.cumsum(sizes)[:-1], axis=1)

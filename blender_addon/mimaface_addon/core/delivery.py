@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames from the wire to the disk, on a thread of their own, and the folder of a take. No bpy here.
+"""Writes received frames to disk on a separate thread, and manages the folder of a take. No bpy here.
 
-A take's folder holds its frames, ``take.json`` – what the take is, enough to find it again without the .blend – and, until every
-frame is there, ``motion.npz``, with which it can be made anywhere.
+A take's folder contains its frames, the manifest ``take.json``, which describes the take without the .blend, and, until all frames exist,
+``motion.npz``, from which any backend can render it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..protocol.pause import Pause
 
 MANIFEST, MOTION = "take.json", "motion.npz"
 FRAME = re.compile(r"\d{6,}\.png")
-SPARE = 1 << 20  # bytes of disk to be free beyond a frame before frames are asked for again; less lets them be sent for nothing
+SPARE = 1 << 20  # bytes of free disk besides a frame before frames are requested again. Lower: frames are sent that do not fit
 
 
 def frame_name(index: int) -> str:
@@ -34,13 +34,13 @@ def frame_name(index: int) -> str:
 
 
 def write_manifest(folder: Path, values: dict[str, Any]) -> None:
-    """Raises :class:`OSError`."""
+    """Write the manifest of a take's folder. Raises :class:`OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / MANIFEST, json.dumps(values, indent=1).encode())
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a take's folder, or None when there is none that can be read."""
+    """Return the manifest of a take's folder; None if it is missing or damaged."""
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -50,7 +50,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def note(folder: Path, **values: Any) -> None:
-    """Change entries of a manifest that is there; a folder that cannot be written keeps what it has."""
+    """Change entries of an existing manifest; errors of writing are ignored."""
     found = read_manifest(folder)
     if found is not None and any(found.get(key) != value for key, value in values.items()):
         with contextlib.suppress(OSError):
@@ -58,7 +58,7 @@ def note(folder: Path, **values: Any) -> None:
 
 
 def first_missing(folder: Path, frames: int) -> int:
-    """The first frame that is not on disk; ``frames`` when all are."""
+    """Return the index of the first missing frame file; ``frames`` if none is missing."""
     try:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries}
@@ -68,7 +68,7 @@ def first_missing(folder: Path, frames: int) -> int:
 
 
 def new_folder(parent: Path, names: Iterable[str]) -> Path:
-    """Make the first folder of these names that does not exist; two programs never get the same one. Raises :class:`OSError`."""
+    """Create and return the first folder of these names that does not exist, atomically. Raises :class:`OSError`."""
     parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         with contextlib.suppress(FileExistsError):
@@ -78,7 +78,7 @@ def new_folder(parent: Path, names: Iterable[str]) -> Path:
 
 
 def move_folder(folder: Path, parent: Path) -> Path:
-    """Move a take's folder into ``parent``, under another name where its own is taken. Raises :class:`OSError`; then it is where it was."""
+    """Move a take's folder into ``parent``, under a new name where its own exists. On :class:`OSError` the folder stays where it was."""
     target = new_folder(parent, [folder.name, *(f"{folder.name} {number:02d}" for number in range(2, 1000))])
     target.rmdir()
     try:
@@ -91,7 +91,7 @@ def move_folder(folder: Path, parent: Path) -> Path:
 
 
 def delete_folder(folder: Path) -> None:
-    """Delete what a take put into its folder, and the folder unless something else lies in it. Raises :class:`OSError`."""
+    """Delete the files of a take, and its folder if it is empty then. Raises :class:`OSError`."""
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         if FRAME.fullmatch(path.name) or path.name in (MANIFEST, MOTION) or path.name.endswith(".part"):
             path.unlink()
@@ -100,7 +100,7 @@ def delete_folder(folder: Path) -> None:
 
 
 def has_space(folder: Path, size: int) -> bool:
-    """Whether the disk of a take's folder has room for a frame of so many bytes."""
+    """Whether the disk of a take's folder has space for a frame of ``size`` bytes."""
     try:
         return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.is_dir())).free >= size + SPARE
     except (OSError, StopIteration):
@@ -108,7 +108,7 @@ def has_space(folder: Path, size: int) -> bool:
 
 
 class Writer:
-    """Writes frames in the background. :meth:`results` gives (take, index, "" or what went wrong, bytes that the disk lacked room for)."""
+    """Writes frames on a thread. :meth:`results` returns (take, index, error text or "", bytes that did not fit on the disk)."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[tuple[str, Path, int, bytes, str] | None] = queue.SimpleQueue()  # None wakes the thread
@@ -132,7 +132,7 @@ class Writer:
         return found
 
     def settle(self, seconds: float = 5.0) -> bool:
-        """Wait until nothing is on its way to the disk, so that folders can be moved."""
+        """Wait until all frames are written, so that folders can be moved; False after ``seconds``."""
         deadline = time.monotonic() + seconds
         while self._unwritten and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -140,7 +140,7 @@ class Writer:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Meanwhile the thread runs no Python; see :mod:`..protocol.pause`. False when it did not stand still in time."""
+        """Pause the thread, see :mod:`..protocol.pause`; False if it did not pause in time."""
         with self._pause.hold(lambda: self._work.put(None)) as still:
             yield still
 

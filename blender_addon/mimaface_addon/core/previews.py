@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of the pose under the artist's hand: the newest pose wins, and nobody waits for a picture. No bpy here.
+"""Preview pictures of the current pose, requested without blocking. No bpy here.
 
-One projected picture is asked for at a time; poses that come meanwhile replace each other, and the last one is asked for by the client's
-thread as soon as the answer is there. When no new pose has come for ``REST`` seconds the same pose is asked for once more, by the engine that
-takes are made with and at the size that is seen.
+One projected picture is requested at a time. Poses that come meanwhile replace each other; the client's thread requests the last one when
+the reply arrives. After ``REST`` seconds without a new pose, the same pose is requested again, by the engine of takes and at the visible
+size.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ..protocol.motion import MotionClip
 from ..protocol.settings import BODY_FOLLOWS
 
 PROJECTED = "proxy"
-REST = 0.2  # seconds without a new pose after which the hand rests; less asks for pictures that the next movement throws away
-SLOT = "live"  # on the server a newer request takes the place of an older one, of either engine
-TIMEOUT = 10.0  # seconds without a word from the backend until a picture is asked for once more
+REST = 0.2  # seconds without a new pose after which the hand rests. Higher: the fine picture comes later; lower: many are discarded
+SLOT = "live"  # the server replaces an older request of the same slot by a newer one, of either engine
+TIMEOUT = 10.0  # seconds without a message of the backend until a picture is requested again. Higher: a lost one is noticed later
 LINEAR = np.where(np.arange(256) <= 10, np.arange(256) / (255 * 12.92), ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4).astype(np.float32)  # of sRGB
-UNANSWERED = 1.0  # seconds after which it is said that a picture does not come
+UNANSWERED = 1.0  # seconds after which a missing picture is reported. Higher: later
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """What is to be seen.
+    """A pose to show.
 
-    motion: one frame. size: pixels of the longer side while the hand moves; engine, fine: the engine and the size once it rests. moved:
-    when it moved, seconds on the monotonic clock. body_follows: as in ``RenderSettings``.
+    motion: one frame; size: pixels of the longer side while the hand moves; engine, fine: engine and size once it rests; moved: monotonic
+    seconds of the last movement; body_follows: as in ``RenderSettings``.
     """
 
     portrait: str
@@ -48,14 +48,14 @@ class Pose:
 
     @property
     def rests(self) -> bool:
-        """Whether the hand's rest shows more than its movement."""
+        """Whether a picture at rest differs from the one in movement, in engine or size."""
         return (self.engine, self.fine) != (PROJECTED, self.size)
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """pixels (height, width, 4) float32, 0 to 1, linear, lower row first, as Blender's
-    textures have them; delay: seconds since ``moved``; fine: made when the hand rested."""
+    """pixels (height, width, 4) float32, 0 to 1, linear, bottom row first, as in Blender's textures; delay: seconds since ``moved``; fine:
+    whether it is the picture at rest."""
 
     pixels: np.ndarray
     engine: str
@@ -66,26 +66,26 @@ class Picture:
 
 
 class Previews:
-    """Safe from any thread. Answers come on the client's own."""
+    """The requests and the newest picture. Safe from any thread; replies are handled on the client's thread."""
 
     def __init__(self) -> None:
         self.problem = self.code = ""
         self.rendered = 0  # pictures received
         self._lock = threading.Lock()
         self._client: Client | None = None
-        self._wanted: Pose | None = None  # newest pose that no picture was asked for
-        self._last: Pose | None = None  # newest pose of all
+        self._wanted: Pose | None = None  # newest pose whose picture was not requested yet
+        self._last: Pose | None = None  # newest pose
         self._projecting: Request | None = None
         self._refining: Request | None = None
-        self._asked = 0.0  # when the picture that is awaited was asked for
-        self._picture: Picture | None = None  # newest that nobody has taken
+        self._asked = 0.0  # monotonic seconds of the open request of a projected picture
+        self._picture: Picture | None = None  # newest picture, until it is taken
         self._shown = 0, False  # generation of the newest picture, and whether it was generated
         self._generation = 0
 
     def show(self, client: Client, pose: Pose) -> None:
-        """Ask for pictures of this pose; those of earlier ones are not wanted any more."""
+        """Request pictures of this pose, in place of earlier ones."""
         with self._lock:
-            if client is not self._client:  # what another backend was asked for is answered by nobody
+            if client is not self._client:  # requests to another backend get no reply
                 self._client, self._projecting, self._refining = client, None, None
             self._generation += 1
             self._last = self._wanted = replace(pose, generation=self._generation)
@@ -95,7 +95,7 @@ class Previews:
         self._go_on()
 
     def rest(self) -> None:
-        """To be called now and then: when the hand rests, its pose is asked for once more."""
+        """Request the fine picture of a pose that has rested; the caller repeats this regularly."""
         with self._lock:
             pose, client = self._last, self._client
             due = (
@@ -108,26 +108,26 @@ class Previews:
         request.add_done_callback(partial(self._answered, pose, True))
 
     def take(self) -> Picture | None:
-        """The newest picture, once."""
+        """Return the newest picture once; None if it was taken before."""
         with self._lock:
             picture, self._picture = self._picture, None
             return picture
 
     @property
     def busy(self) -> bool:
-        """Whether a picture is awaited, or will be asked for when the hand has rested."""
+        """Whether a picture is requested or available, or will be requested when the hand rests."""
         with self._lock:
             resting = self._last is not None and self._last.rests and self._shown == (self._last.generation, False)
             return self._picture is not None or self._projecting is not None or self._refining is not None or (resting and not self.problem)
 
     @property
     def waited(self) -> float:
-        """Seconds that the projected picture has been awaited; 0 when none is."""
+        """Seconds since the open request of a projected picture; 0 without one."""
         with self._lock:
             return time.monotonic() - self._asked if self._projecting is not None else 0.0
 
     def forget(self) -> None:
-        """Nothing is wanted any more."""
+        """Cancel all requests and drop all pictures."""
         with self._lock:
             requests = [request for request in (self._projecting, self._refining) if request is not None]
             self._client = self._wanted = self._last = self._projecting = self._refining = self._picture = None
@@ -136,7 +136,7 @@ class Previews:
             request.cancel()
 
     def _go_on(self) -> None:
-        """Ask for the newest pose unless a picture is under way."""
+        """Request the newest pose, unless a request is open."""
         with self._lock:
             pose, client = self._wanted, self._client
             if pose is None or client is None or self._projecting is not None:
@@ -146,7 +146,7 @@ class Previews:
         request.add_done_callback(partial(self._answered, pose, False))
 
     def _answered(self, pose: Pose, fine: bool, request: Any) -> None:
-        """On the client's thread, or on the caller's for a client that is lost."""
+        """Handle a reply; on the client's thread, or on the caller's if the client is lost."""
         picture, problem, code = None, "", ""
         try:
             if not request.cancelled():
@@ -168,10 +168,10 @@ class Previews:
                 self.rendered += 1
             elif problem and code not in ("replaced", "cancelled"):
                 self.problem, self.code = problem, code
-                if code == "not_reachable" and client is not None and client.state == "ready":  # too slow, and still there: asked again
+                if code == "not_reachable" and client is not None and client.state == "ready":  # slow, but connected: request again
                     self._wanted = self._wanted or (pose if pose is self._last and not fine else None)
                 else:
-                    self._shown = max(self._shown, now)  # this pose is not tried again
+                    self._shown = max(self._shown, now)  # do not request this pose again
         if code != "not_reachable" or (client is not None and client.state == "ready"):
             self._go_on()
 
