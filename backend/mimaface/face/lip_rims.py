@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mimaface.geometry.interpolation import smoothstep
-from mimaface.protocol.arkit import BLENDSHAPE_INDEX, PARTING
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.mouth import PARTING
 
 from .correction import field_answers, landmarks_on_mesh
 from .fit import LandmarkModel

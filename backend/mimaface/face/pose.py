@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.protocol.arkit import closed_no_further
 from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.mouth import closed_no_further
 from mimaface.protocol.regions import blendshapes_of, regions_of
 from mimaface.protocol.rotation import (
     matrix_to_head_angles,

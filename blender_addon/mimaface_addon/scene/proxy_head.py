@@ -8,7 +8,8 @@ from typing import Any, cast
 import bpy
 import numpy as np
 
-from ..protocol.arkit import BLENDSHAPE_NAMES, PARTING, PRESSED
+from ..protocol.arkit import BLENDSHAPE_NAMES
+from ..protocol.mouth import PARTING, PRESSED
 from .gazing import HEAD
 from .rig import EYES, PART, to_blender
 

@@ -3,7 +3,7 @@
 
 For each ARKit blendshape there are three properties on the armature object: ``jawOpen`` (keyed by the artist), ``mocap_jawOpen``
 (written by imports) and ``out_jawOpen`` = artist + mocap × ``mocap_influence`` + handles, which proxy head and bake read.
-Gaze adds up likewise, and eyeLook sliders turn the eyes by the rule of :data:`.protocol.arkit.LOOKS`.
+Gaze adds up likewise, and eyeLook sliders turn the eyes by the rule of :mod:`.protocol.gaze`.
 All bones stand upright, so a bone's own x, y, z are the head frame's: subject's left, up, out of the face.
 """
 
@@ -16,7 +16,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from ..protocol.arkit import BLENDSHAPE_NAMES, LOOKS
+from ..protocol.arkit import BLENDSHAPE_NAMES
+from ..protocol.gaze import LOOKS
 from . import compat, gazing, handles
 from .gazing import GAZE, HEAD
 from .handles import DEFAULT_TRAVEL, HANDLES, MOVES, RADIUS, TRAVEL

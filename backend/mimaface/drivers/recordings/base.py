@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.face.gaps import fill_gaps
-from mimaface.protocol.arkit import BLENDSHAPE_NAMES, gaze_from_blendshapes
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidMotion
+from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
 from mimaface.protocol.rotation import matrix_to_quaternion

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, PARTING
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.mouth import PARTING
 
 from .phones import REST, Phone
 
@@ -40,7 +41,7 @@ DOMINANT_SHARE = 0.6  # share of a phone, around its middle, in which its domina
 # seconds in which lips close before p, b, m and open after: 0.05 to 0.08 in speakers
 CLOSING_SECONDS = 0.06
 # mouthClose added beyond what the opening blendshapes need, so that a portrait that smiles with open lips closes them, too; lips
-# that meet earlier stop there (``protocol.arkit.closed_no_further``). Raised: such lips close earlier.
+# that meet earlier stop there (``protocol.mouth``). Raised: such lips close earlier.
 EXTRA_CLOSURE = 0.5
 LIP_ROLL = 0.5  # mouthRollLower of f and v: the lower lip touches the upper teeth
 SMALLEST_WEIGHT = 0.002  # blendshapes below this become 0, so that silence is exactly at rest
