@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in the open file: rigs, photographs, strips, takes. Nothing here knows the backend or draws a panel."""
+"""Data of the open file: rigs, photographs, strips, takes. No module here uses the backend or draws panels."""

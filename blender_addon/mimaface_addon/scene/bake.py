@@ -19,12 +19,12 @@ from . import compat, speech
 from .posing import motion_of, values_of
 from .rig import GAZE_CHANNELS, HEAD_CHANNELS, POSITION_CHANNELS
 
-# (name of the group of curves, how its blendshapes begin)
+# (name of the group of curves, prefix of its blendshapes)
 GROUPS = (
     ("Eyes", ("eye",)), ("Brows", ("brow",)), ("Jaw", ("jaw", "tongue")), ("Mouth", ("mouth",)), ("Cheeks and Nose", ("cheek", "nose")),
 )  # fmt: skip
 MOUTH = ("Jaw", "Mouth")  # the groups that speech moves
-TIMECODE = re.compile(r"\d{1,2}:\d{2}:\d{2}[:;.]\d")  # as senders and takes write it
+TIMECODE = re.compile(r"\d{1,2}:\d{2}:\d{2}[:;.]\d")  # the start of a timecode
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def frames_per_second(scene: bpy.types.Scene) -> float:
 
 
 def shot_frames(scene: bpy.types.Scene) -> range:
-    """The frames that *Generate* makes: the scene's range, or the preview range while it is on, every ``frame_step``-th."""
+    """Return the frames of *Generate*: the scene's range, or the preview range while it is on, every ``frame_step``-th."""
     if scene.use_preview_range:
         return range(scene.frame_preview_start, scene.frame_preview_end + 1, scene.frame_step)
     return range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
 
 
 def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: range) -> MotionClip:
-    """The rig's motion on ``frames``, relative to the portrait ("rest"). Raises :class:`InvalidInput` when the rig cannot move.
+    """Return the rig's motion on ``frames``, relative to the portrait (neutral "rest"). Raises :class:`InvalidInput` if the rig cannot move.
 
     A scene of its own evaluates the rig: what the artist has posed without a key stays as it is, nothing else is computed,
     and a rig whose collection is excluded or hidden moves, too.
@@ -71,7 +71,7 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: r
 
 @contextlib.contextmanager
 def _alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.Scene]:
-    """A scene at ``scene``'s rate with nothing but the rig, whatever hides it; it is shown nowhere, so it changes no value."""
+    """Return a temporary scene at ``scene``'s rate that contains only the rig, visible. No window shows it, so it changes no value."""
     stage = bpy.data.scenes.new("MIMAFace bake")
     for name in ("fps", "fps_base", "frame_map_old", "frame_map_new"):
         setattr(stage.render, name, getattr(scene.render, name))
@@ -88,7 +88,7 @@ def _alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.
 
 
 def layer_of(clip: MotionClip) -> list[tuple[str, str, np.ndarray]]:
-    """(group of curves, property of the mocap layer, its values (T,)) of a motion that is relative to its neutral."""
+    """Yield (group of curves, property of the mocap layer, values (T,)) of a relative motion."""
     angles = np.unwrap(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)), axis=0)
     layer = [("Mocap Head", item, values) for item, values in zip(HEAD_CHANNELS + POSITION_CHANNELS, (*angles.T, *clip.head_pos.T))]
     layer += [("Mocap Gaze", f"mocap_{item}", values) for item, values in zip(GAZE_CHANNELS, clip.gaze.reshape(len(clip), 4).T)]
@@ -104,7 +104,7 @@ def layer_of(clip: MotionClip) -> list[tuple[str, str, np.ndarray]]:
 def motion_to_curves(
     scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, name: str, start: int, punch_in: bool = False
 ) -> Imported:
-    """Key the mocap layer from frame ``start`` on, in the rig's action or a new one, beside the artist's own keys.
+    """Key the mocap layer from frame ``start`` on, in the rig's action or a new one; the artist's own keys stay.
 
     Curves of an earlier import are replaced; with ``punch_in`` only from the first to the last frame of this motion. The motion is
     taken relative to its neutral frame, at the scene's rate.
@@ -140,7 +140,7 @@ def _key_layer(
 
 
 def _mark(action: bpy.types.Action, timecode: str, frames: range, punch_in: bool) -> None:
-    """A marker of the action says which timecode a take begins with; those of takes that it replaces go."""
+    """Add a marker with the take's first timecode to the action, and delete those of replaced takes."""
     for marker in list(action.pose_markers):
         if TIMECODE.match(marker.name) and (not punch_in or marker.frame in frames):
             action.pose_markers.remove(marker)
@@ -149,7 +149,7 @@ def _mark(action: bpy.types.Action, timecode: str, frames: range, punch_in: bool
 
 
 def key_curve(curve: bpy.types.FCurve, keys: np.ndarray) -> None:
-    """Give a curve without keys these (N, 2) of frame and value, straight lines between them."""
+    """Set the keys (N, 2) of frame and value of an empty curve, with linear interpolation."""
     curve.keyframe_points.add(len(keys))
     curve.keyframe_points.foreach_set("co", keys.astype(np.float32).ravel())
     curve.keyframe_points.foreach_set("interpolation", np.ones(len(keys), np.int32))  # 1: linear
@@ -157,14 +157,14 @@ def key_curve(curve: bpy.types.FCurve, keys: np.ndarray) -> None:
 
 
 def keys_of(curve: bpy.types.FCurve) -> np.ndarray:
-    """(N, 2) of frame and value."""
+    """Return the keys (N, 2) of a curve: frame and value."""
     found = np.zeros(2 * len(curve.keyframe_points), np.float32)
     curve.keyframe_points.foreach_get("co", found)
     return found.reshape(-1, 2).astype(float)
 
 
 def _around(curve: bpy.types.FCurve, keys: np.ndarray) -> np.ndarray:
-    """``keys`` (N, 2) amid the earlier ones of a curve, which is what it was until the frame before them and from the frame after them on."""
+    """Return ``keys`` (N, 2) merged into a curve, which is unchanged up to the frame before them and from the frame after them on."""
     old, first, last = keys_of(curve), keys[0, 0], keys[-1, 0]
     parts = [keys]
     if (old[:, 0] < first).any():

@@ -12,24 +12,24 @@ import gpu
 
 
 def strips(editor: bpy.types.SequenceEditor) -> Any:
-    """The top-level strips: ``strips`` from 4.4 on, ``sequences`` before. An empty collection is falsy, so no ``or``."""
+    """Return the top-level strips: ``strips`` since 4.4, ``sequences`` before. An empty collection is falsy, so ``or`` would be wrong."""
     return editor.strips if hasattr(editor, "strips") else editor.sequences  # type: ignore[attr-defined]
 
 
 def all_strips(editor: bpy.types.SequenceEditor) -> Any:
-    """The strips of all levels, inside meta strips too."""
+    """Return the strips of all levels, including those in meta strips."""
     return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all  # type: ignore[attr-defined]
 
 
 def span_of(strip: Any) -> tuple[int, int]:
-    """The first frame that a strip shows and the one after its last; their names changed in 5.1."""
+    """Return a strip's first frame and the frame after its last; the names of these properties changed in 5.1."""
     if hasattr(strip, "left_handle"):
         return strip.left_handle, strip.right_handle
     return strip.frame_final_start, strip.frame_final_end
 
 
 def set_length(strip: Any, frames: int) -> None:
-    """Show ``frames`` frames of a strip from its first on."""
+    """Set the length of a strip to ``frames`` frames."""
     if hasattr(strip, "right_handle"):
         strip.right_handle = strip.left_handle + frames
     else:
@@ -37,7 +37,7 @@ def set_length(strip: Any, frames: int) -> None:
 
 
 def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
-    """The scene that the sequencer edits: from 5.0 on the workspace may name another one than the active."""
+    """Return the scene of the sequencer, which since 5.0 the workspace may set to another than the active one."""
     workspace = getattr(context, "workspace", None)
     return getattr(workspace, "sequencer_scene", None) or context.scene
 
@@ -47,7 +47,7 @@ def ensure_editor(scene: bpy.types.Scene) -> bpy.types.SequenceEditor:
 
 
 def ensure_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
-    """The action of ``owner`` that can be written to: its own, a local copy of a linked one, or a new one of this name."""
+    """Return an editable action of ``owner``: its own, a local copy of a linked one, or a new one with this name."""
     data = owner.animation_data or owner.animation_data_create()
     action = data.action
     if action is not None and action.library is None:
@@ -62,7 +62,7 @@ def ensure_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
 
 
 def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, group: str) -> bpy.types.FCurve:
-    """The curve of ``path`` in ``action`` without keys, made in ``group`` when missing; through slots and layers from 4.4 on."""
+    """Return the curve of ``path`` in ``action`` without keys; create it in ``group`` if it is missing. Slots and layers exist since 4.4."""
     if hasattr(action, "fcurve_ensure_for_datablock"):
         curve = action.fcurve_ensure_for_datablock(owner, path, group_name=group)
         curve.keyframe_points.clear()
@@ -76,7 +76,7 @@ def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, g
 
 
 def fcurves_of(owner: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
-    """The curves of an object's own action by their path; those of its slot from 4.4 on."""
+    """Return the curves of an object's action by path; since 4.4 those of its slot."""
     data = owner.animation_data
     action: Any = data.action if data is not None else None
     if action is None:
@@ -88,7 +88,7 @@ def fcurves_of(owner: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
 
 
 def level(layout: bpy.types.UILayout, name: str, share: float) -> None:
-    """A bar, 0 to 1, with its name; drawn in signs before 4.0."""
+    """Draw a bar of a value from 0 to 1 with its name; before 4.0 in characters."""
     if hasattr(layout, "progress"):
         layout.progress(factor=share, text=name)
     else:
@@ -96,7 +96,7 @@ def level(layout: bpy.types.UILayout, name: str, share: float) -> None:
 
 
 def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -> None:
-    """Put bones in a named collection (4.0 on); earlier versions have none and show all bones."""
+    """Add bones to a named collection; before 4.0 there are none."""
     if not hasattr(armature, "collections"):
         return
     collection = armature.collections.get(name) or armature.collections.new(name)
@@ -105,14 +105,14 @@ def bone_collection(armature: bpy.types.Armature, name: str, bones: list[str]) -
 
 
 def hide_bones(rig: bpy.types.Object, names: list[str]) -> None:
-    """Hide bones in Pose Mode: there a bone's own switch counts from 5.0 on, that of the armature's bone before."""
+    """Hide bones in Pose Mode: since 5.0 by the pose bone's property, before by the armature bone's."""
     for name in names:
         bone = rig.pose.bones[name]
         cast(Any, bone if hasattr(bone, "hide") else rig.data.bones[name]).hide = True
 
 
 def scene_key(scene: bpy.types.Scene) -> tuple[int, str]:
-    """What tells a scene from others while Blender runs, through undo and renaming; before 4.2 only its name does."""
+    """Return an identifier of a scene that survives undo and renaming while Blender runs; before 4.2 its name."""
     number = getattr(scene, "session_uid", 0)
     return (number, "") if number else (0, scene.name)
 
@@ -122,7 +122,7 @@ def find_scene(key: tuple[int, str]) -> bpy.types.Scene | None:
 
 
 def colour_bones(rig: bpy.types.Object, name: str, palette: str, bones: list[str]) -> None:
-    """Draw bones in a theme's colours: their own from 4.0 on, those of a group of this name before."""
+    """Set the theme colours of bones: since 4.0 of the bones, before of a bone group with this name."""
     if hasattr(rig.pose.bones[0], "color"):
         for bone in bones:
             rig.pose.bones[bone].color.palette = cast(Any, palette)
@@ -134,7 +134,7 @@ def colour_bones(rig: bpy.types.Object, name: str, palette: str, bones: list[str
 
 
 def editing() -> bool:
-    """Whether the artist is in the middle of something that becomes an undo step: dragging a handle, say. Known from 4.2 on."""
+    """Whether a modal operator runs that becomes an undo step, such as dragging a handle; before 4.2 always False."""
     return any(
         "UNDO" in operator.bl_options
         for window in bpy.context.window_manager.windows
@@ -144,7 +144,7 @@ def editing() -> bool:
 
 @contextlib.contextmanager
 def in_scene(scene: bpy.types.Scene) -> Iterator[None]:
-    """Show ``scene`` in the window for a moment, so that operators work on it; overriding it alone ends Blender.
+    """Show ``scene`` in the window temporarily, so that operators work on it; overriding the context alone crashes Blender.
 
     The add-on's threads are to be held meanwhile: see :mod:`..protocol.pause`.
     """
@@ -164,7 +164,7 @@ def in_scene(scene: bpy.types.Scene) -> Iterator[None]:
 
 
 def redraw() -> None:
-    """Repaint our panels, and sequencers with their filling strips; the 3D view beside a panel is not drawn again for a counter."""
+    """Redraw the add-on's panels and all sequencers, but not the 3D view beside a panel."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "SEQUENCE_EDITOR":
@@ -182,7 +182,7 @@ def redraw_panels() -> None:
 
 
 def image_shader() -> Any:
-    """Blender's own shader that shows a texture of linear colours in a 3D view; its name changed twice, and an unknown one raises."""
+    """Return Blender's shader for a texture of linear colours in a 3D view; its name has changed twice."""
     for name in ("IMAGE_SCENE_LINEAR_TO_REC709_SRGB", "IMAGE"):
         with contextlib.suppress(ValueError):
             return gpu.shader.from_builtin(name)
@@ -190,7 +190,7 @@ def image_shader() -> Any:
 
 
 def colour_shader() -> Any:
-    """Blender's own shader of one colour; its name changed, and an unknown one raises."""
+    """Return Blender's shader for one colour; its name has changed."""
     for name in ("UNIFORM_COLOR", "3D_UNIFORM_COLOR"):
         with contextlib.suppress(ValueError):
             return gpu.shader.from_builtin(cast(Any, name))

@@ -11,7 +11,7 @@ import bpy
 from ..protocol.motion import MotionClip
 from . import bake, compat
 
-Key = tuple[str, str]  # name of an object, and the file that it is linked from or ""
+Key = tuple[str, str]  # name of an object, and the file that it is linked from, "" for local ones
 
 
 def key_of(item: bpy.types.Object) -> Key:
@@ -19,19 +19,19 @@ def key_of(item: bpy.types.Object) -> Key:
 
 
 def find(key: Key) -> bpy.types.Object | None:
-    """A local or overriding object by its name, which a linked one may share."""
+    """Return the object of a key; a linked one may have the same name as a local one."""
     return next((item for item in bpy.data.objects if key_of(item) == key), None)
 
 
 class Driven:
-    """The rig that a stream moves, and what its mocap layer was before. Holds no reference into Blender's data."""
+    """The rig that a stream moves, and the earlier values of its mocap layer. Stores no reference to Blender's data."""
 
     def __init__(self) -> None:
-        self.key: Key | None = None  # of the rig that is moved now
-        self._before: dict[Key, dict[str, float]] = {}  # of every rig that was moved since the file was opened
+        self.key: Key | None = None  # of the moved rig
+        self._before: dict[Key, dict[str, float]] = {}  # earlier values of every rig that was moved since the file was opened
 
     def drive(self, rig: bpy.types.Object, clip: MotionClip) -> None:
-        """Show the first frame of a motion that is relative ("rest")."""
+        """Set the mocap layer to the first frame of a relative motion (neutral "rest")."""
         key = key_of(rig)
         if self.key not in (None, key):
             self.release()
@@ -45,21 +45,21 @@ class Driven:
         rig.update_tag()
 
     def release(self) -> None:
-        """Put back what the layer shows at this frame without the stream."""
+        """Restore the layer's values at this frame without the stream."""
         key, self.key = self.key, None
         rig = None if key is None else find(key)
         if key is not None and rig is not None:
             self._put_back(rig, self._before[key])
 
     def stepped(self) -> None:
-        """After undo and redo: a step that was made while a rig was moved holds values of the stream; they go."""
+        """Remove the stream's values after undo and redo, which restore steps that were made while a rig was moved."""
         for key, before in self._before.items():
             rig = find(key)
             if rig is not None and key != self.key:
                 self._put_back(rig, before)
 
     def forget(self) -> None:
-        """Another file is open."""
+        """Discard everything, after another file was opened."""
         self.key = None
         self._before.clear()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The artist's whole pose of a portrait – sliders, handles, head and gaze – to rest, mirrored, and keyed.
+"""Resets, mirrors and keys the artist's pose of a portrait: sliders, handles, head and gaze.
 
 Blender's own tools for poses know bones only; sliders are properties of the rig.
 """
@@ -16,24 +16,24 @@ from ..protocol.arkit import BLENDSHAPE_NAMES, mirror_name
 from . import bake, gazing, handles, rig
 
 BONES = (rig.ROOT, gazing.HEAD, gazing.GAZE, *gazing.bones(), *handles.HANDLES)
-TURNING = (rig.ROOT, gazing.HEAD)  # all others only move
-ACROSS = Matrix.Diagonal((-1, 1, 1, 1))  # left and right of the head exchanged
-POSE_FRAME = 1  # of the keys in a pose asset
-TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}  # all other modes are angles
+TURNING = (rig.ROOT, gazing.HEAD)  # bones that rotate; all others only translate
+ACROSS = Matrix.Diagonal((-1, 1, 1, 1))  # mirrors left and right
+POSE_FRAME = 1  # frame of the keys in a pose asset
+TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}  # all other modes are Euler angles
 
 
 def sliders(item: bpy.types.Object) -> list[str]:
-    """The artist's sliders that the rig has; those of earlier versions may have fewer."""
+    """Return the sliders of a rig; rigs of earlier versions may have fewer."""
     return [name for name in (*BLENDSHAPE_NAMES, *rig.GAZE_CHANNELS) if name in item]
 
 
 def bones(item: bpy.types.Object) -> list[str]:
-    """The bones that the artist poses and that the rig has; those of earlier versions have no handle for each eye."""
+    """Return the bones that the artist poses; rigs of earlier versions have no handle for each eye."""
     return [name for name in BONES if name in item.pose.bones]
 
 
 def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.types.PoseBone, str, str]]:
-    """(owner, its property, group of curves) of everything that the artist poses."""
+    """Yield (owner, property, group of curves) of everything that the artist poses."""
     for name in rig.GAZE_CHANNELS:
         if name in item:
             yield item, f'["{name}"]', "Gaze"
@@ -51,7 +51,7 @@ def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.ty
 
 
 def reset(item: bpy.types.Object) -> None:
-    """Sliders and handles to rest; the head stays as it is turned."""
+    """Reset sliders and handles; the head's rotation stays."""
     for name in sliders(item):
         item[name] = 0.0
     for name in set(bones(item)) - set(TURNING):
@@ -60,7 +60,7 @@ def reset(item: bpy.types.Object) -> None:
 
 
 def key_all(item: bpy.types.Object, frame: float) -> int:
-    """Key everything that the artist poses at ``frame``; how many channels that were."""
+    """Key everything that the artist poses at ``frame``; return the number of channels."""
     found = list(channels(item))
     for owner, path, group in found:
         owner.keyframe_insert(path, frame=frame, group=group)
@@ -68,7 +68,7 @@ def key_all(item: bpy.types.Object, frame: float) -> int:
 
 
 def pose_asset(item: bpy.types.Object, name: str) -> bpy.types.Action:
-    """A pose asset of the whole pose: Blender's pose library applies sliders that are in one, but leaves them out of those it makes."""
+    """Return a pose asset of the whole pose. Blender's pose library applies sliders in an asset, but does not store them itself."""
     data: Any = item.animation_data or item.animation_data_create()
     before, slot = data.action, getattr(data, "action_slot", None)
     data.action = None
@@ -85,7 +85,7 @@ def pose_asset(item: bpy.types.Object, name: str) -> bpy.types.Action:
 
 
 def mirror(item: bpy.types.Object) -> None:
-    """Exchange left and right of the pose: sliders, handles, head and gaze."""
+    """Mirror the pose: sliders, handles, head and gaze."""
     values = {name: item[name] for name in sliders(item)}
     for name, value in values.items():
         other, sign = mirrored_slider(name)
@@ -98,7 +98,7 @@ def mirror(item: bpy.types.Object) -> None:
 
 
 def mirrored_slider(name: str) -> tuple[str, int]:
-    """The slider that has this one's value in a mirror, and the sign it gets."""
+    """Return the slider that gets this one's value in a mirrored pose, and the sign."""
     if name in rig.GAZE_CHANNELS:
         _, eye, axis = name.split("_")
         return f"gaze_{'right' if eye == 'left' else 'left'}_{axis}", -1 if axis == "yaw" else 1

@@ -16,8 +16,8 @@ from mathutils import Vector
 from . import compat, handles
 
 GAZE, HEAD = "gaze_target", "head"
-SIDES = {"left": ".L", "right": ".R"}  # of the eyes, as bones end
-EYE, SEEN, CAMERA = "gaze", "seen", "camera"  # begin the names of each eye's handle, of what it sees, and of the camera for it
+SIDES = {"left": ".L", "right": ".R"}  # eye → suffix of its bones
+EYE, SEEN, CAMERA = "gaze", "seen", "camera"  # prefixes of an eye's bones: its handle, its target, its target for the camera
 DISTANCE = 0.5  # metres from the eyes to the gaze target at rest
 REACH = ((-0.7, 0.7), (-0.7, 0.7), (-0.4, 4.0))  # metres along x, y, z that the gaze target moves; always before the eyes
 EYE_REACH = ((-0.3, 0.3), (-0.3, 0.3), (-0.3, 0.3))  # metres that an eye's handle moves beside it
@@ -27,27 +27,27 @@ TEXTS = {
     LENS: "How much the eyes look into the camera that took the photograph, whatever the head does",
 }
 RADIUS = 0.009  # metres of the circle of the gaze target
-BELOW = 0.02  # metres that an eye's handle is drawn below the eye, where it meets no lid
+BELOW = 0.02  # metres that an eye's handle is drawn below the eye, clear of the handles of lids
 PLACES = ("HEAD", "WORLD", "CAMERA")
 
 
 def bones() -> list[str]:
-    """The handles for the eyes that the artist moves beside the target."""
+    """Return the names of each eye's own handle."""
     return [EYE + side for side in SIDES.values()]
 
 
 def hidden() -> list[str]:
-    """The bones that only count."""
+    """Return the names of the hidden bones, which only compute."""
     return [name + side for name in (SEEN, CAMERA) for side in SIDES.values()]
 
 
 def has(rig: bpy.types.Object) -> bool:
-    """Whether a rig has all this; rigs of earlier versions have a target in the head only."""
+    """Whether a rig has these bones; rigs of earlier versions only have a target in the head."""
     return SEEN + ".L" in rig.pose.bones
 
 
 def source(rig: bpy.types.Object, eye: str) -> str:
-    """The bone whose place turns an eye."""
+    """Return the name of the bone whose location turns an eye."""
     return SEEN + SIDES[eye] if has(rig) else GAZE
 
 
@@ -62,7 +62,7 @@ def shape(rig: bpy.types.Object, ball: bpy.types.Object) -> None:
 
 
 def constrain(rig: bpy.types.Object) -> None:
-    """Hang the target on the head, and let the hidden bones see."""
+    """Add the constraints of the target and of the hidden bones."""
     handles.limit(rig, GAZE, REACH)
     for name in bones():
         handles.limit(rig, name, EYE_REACH)
@@ -89,14 +89,14 @@ def _influence(rig: bpy.types.Object, constraint: bpy.types.Constraint, name: st
 
 
 def place_of(rig: bpy.types.Object) -> str:
-    """One of ``PLACES``: where the target is for the most part."""
+    """Return the one of ``PLACES`` with the largest weight."""
     if rig.get(LENS, 0.0) > 0.5:
         return "CAMERA"
     return "WORLD" if rig.get(WORLD, 0.0) > 0.5 else "HEAD"
 
 
 def put(rig: bpy.types.Object, place: str) -> None:
-    """Free the target in the head or in the world, where it is seen now; or let the eyes look into the camera."""
+    """Attach the target to the head or to the world at its current location, or let the eyes look into the camera."""
     rig[LENS] = float(place == "CAMERA")
     if place != "CAMERA" and rig[WORLD] != float(place == "WORLD"):
         target, head = rig.pose.bones[GAZE], rig.pose.bones[HEAD]
@@ -109,7 +109,7 @@ def put(rig: bpy.types.Object, place: str) -> None:
 
 
 def camera_places(mesh: dict[str, np.ndarray]) -> np.ndarray:
-    """(2, 3) metres, head frame as the camera sees it: for each eye, where it looks with its own gaze and this place as target to see the camera."""
+    """Return (2, 3) metres, head frame: for each eye, the target with which it, added to its own gaze, looks into the camera."""
     centres, rotation = mesh["eye_centres"], mesh["rotation"]
     places = []
     for centre, own in zip(centres, mesh["source_gaze"]):

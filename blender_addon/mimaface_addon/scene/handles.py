@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The handles of a face: where they are, which way each goes and what it does then, how they look, and what of the face they ride on.
+"""The handles of a face: locations, directions with their blendshapes, shapes, and the bones that move them with the face.
 
 A handle's shape is drawn where its place on the face is now – moved by sliders, mocap or itself –, by a bone beside it that rides on the face.
 """
@@ -13,11 +13,11 @@ import numpy as np
 
 from ..protocol.arkit import BLENDSHAPE_NAMES
 
-RADIUS = 0.005  # metres that a handle's arrows reach; larger ones meet on a small face
-RING = 0.4  # of that: the ring in the middle
-RIDING = "face."  # begins the names of the bones that ride on the face
-LEAST = 0.0005  # metres that a whole blendshape moves a place: less is left out. Raised: fewer drivers, and handles that lag
-MOST = 10  # blendshapes that one driver sums: an expression has 255 letters
+RADIUS = 0.005  # metres, length of a handle's arrows. Higher: handles touch on a small face
+RING = 0.4  # radius of the handle's ring as a share of RADIUS
+RIDING = "face."  # prefix of the bones that move with the face
+LEAST = 0.0005  # metres, least motion by a whole blendshape that gets a driver. Higher: fewer drivers, and handles that lag
+MOST = 10  # blendshapes that one driver sums: an expression has at most 255 characters
 SHAPES = "MIMAFace handle"
 
 # handle bones: about where in the head frame each is, metres from between the eyes' height; placement.py puts it on this person's landmark
@@ -48,12 +48,12 @@ MOVES = (
 
 
 def directions_of(handle: str) -> str:
-    """Which ways a handle goes, such as "+X-X-Y"."""
+    """Return the directions of a handle, such as "+X-X-Y"."""
     return "".join(sorted({f"{'+' if direction > 0 else '-'}{axis}" for name, axis, direction, _ in MOVES if name == handle}))
 
 
 def shape_of(directions: str) -> bpy.types.Object:
-    """A ring with an arrow for every direction across the face; a second ring for those in and out of it. Shared by all rigs."""
+    """Return a shape of a ring with an arrow for every direction across the face, and a second ring for depth. All rigs share it."""
     name = f"{SHAPES} {directions}"
     found: bpy.types.Object | None = bpy.data.objects.get(name)
     if found is not None:
@@ -84,7 +84,7 @@ def shape_of(directions: str) -> bpy.types.Object:
 
 
 def ride(rig: bpy.types.Object, handle: str, moves: np.ndarray) -> None:
-    """Move the bone beside a handle as the face moves there: ``moves`` (52, 3) in metres, head frame, of a whole blendshape each."""
+    """Add drivers that move a handle's bone with the face: ``moves`` (52, 3) metres, head frame, per whole blendshape."""
     bone = rig.pose.bones[RIDING + handle]
     for axis in range(3):
         strongest = np.argsort(-np.abs(moves[:, axis]))[:MOST]
@@ -103,7 +103,7 @@ def ride(rig: bpy.types.Object, handle: str, moves: np.ndarray) -> None:
 
 
 def limit(rig: bpy.types.Object, bone: str, reach: Any) -> None:
-    """Hold a bone's own place within ((low, high), …) metres along x, y, z; drivers see the limited place."""
+    """Limit a bone's location to ((low, high), …) metres along x, y, z; drivers read the limited location."""
     constraint = cast(bpy.types.LimitLocationConstraint, rig.pose.bones[bone].constraints.new("LIMIT_LOCATION"))
     constraint.owner_space, constraint.use_transform_limit = "LOCAL", True
     for axis, (low, high) in zip("xyz", reach):
@@ -113,7 +113,7 @@ def limit(rig: bpy.types.Object, bone: str, reach: Any) -> None:
 
 
 def reaches() -> dict[str, list[list[float]]]:
-    """How far each handle goes: as far as its blendshapes do, and in no direction that does nothing."""
+    """Limit each handle to the range of its blendshapes, and to 0 in directions without any."""
     reach = {name: [[0.0, 0.0] for _ in "XYZ"] for name in HANDLES}
     for name, axis, direction, _ in MOVES:
         reach[name]["XYZ".index(axis)][direction > 0] = direction * TRAVEL.get(name, DEFAULT_TRAVEL)

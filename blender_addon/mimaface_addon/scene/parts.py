@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Head, eyes and photo go with their rig: when it is deleted they are, and a copy of it gets copies of them."""
+"""Keeps head, eyes and photo with their rig: they are deleted with it, and a copied rig gets copies of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import bpy
 from .rig import IDENTITY, PART, is_rig
 from .settings import settings_of
 
-LATER = 0.1  # seconds; objects are made and removed when no operator runs
-_last: tuple[int, str, int] | None = None  # objects in the file, scene, objects in its view layer
+LATER = 0.1  # seconds after which parts are created or removed, when no operator runs. Higher: they lag more
+_last: tuple[int, str, int] | None = None  # at the last check: objects in the file, scene, objects in its view layer
 
 
 def tidy() -> None:
-    """Remove parts without a rig, and give copies of a rig parts of their own. Linked and overridden ones are let be."""
+    """Remove parts without a rig, and give copied rigs their own parts. Linked and overridden objects stay unchanged."""
     ours = [item for item in bpy.data.objects if item.library is None and item.override_library is None]
     for scene in bpy.data.scenes:
         if settings_of(scene).rig is not None and not settings_of(scene).rig.users_collection:
@@ -38,7 +38,7 @@ def _parts(rig: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def _own_parts(original: bpy.types.Object, rig: bpy.types.Object) -> None:
-    """Copies of the original's parts unless they were copied along; drivers of rig and parts follow the copy."""
+    """Copy the original's parts unless they were copied with it, and retarget drivers of rig and parts to the copy."""
     if not _parts(rig):
         for part in _parts(original):
             copy = part.copy()
@@ -60,7 +60,7 @@ def _own_parts(original: bpy.types.Object, rig: bpy.types.Object) -> None:
 
 @bpy.app.handlers.persistent
 def _changed(scene: bpy.types.Scene, *_: object) -> None:
-    """Looks closer only when there are more or fewer objects than before, so playback costs nothing."""
+    """Check parts only if the number of objects has changed, so that playback is not slowed."""
     global _last
     now = len(bpy.data.objects), scene.name, len(scene.view_layers[0].objects)
     if now == _last:
@@ -75,7 +75,7 @@ def _changed(scene: bpy.types.Scene, *_: object) -> None:
 def _later() -> float | None:
     windows = bpy.context.window_manager.windows
     if any(operator.bl_idname.startswith("TRANSFORM_OT") for window in windows for operator in getattr(window, "modal_operators", ())):
-        return LATER  # a copy is being placed
+        return LATER  # a copy is still being placed by an operator
     tidy()
     return None
 

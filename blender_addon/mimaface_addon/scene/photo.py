@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The photograph of a portrait: the .blend carries it, so that any backend on any computer can be given it again."""
+"""The photograph of a portrait, packed into the .blend, so that it can be sent to any backend again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAG, REFERENCES, POINTS = "mimaface_portrait", "mimaface_references", "mimaface_
 
 
 def keep(content: bytes, path: Path, portrait: str) -> bpy.types.Image:
-    """Pack the very file that was fitted into the .blend, once; ``portrait`` is its SHA-256 and the number of the face: an id of :func:`alone`."""
+    """Pack the fitted picture file into the .blend, once; ``portrait``: an id of :func:`alone`, SHA-256 and number of the face."""
     found = next((image for image in bpy.data.images if image.get(TAG) == portrait), None)
     if found is not None:
         return found
@@ -29,33 +29,33 @@ def keep(content: bytes, path: Path, portrait: str) -> bpy.types.Image:
 
 
 def face(portrait: str) -> int:
-    """Which face of the picture the portrait is."""
+    """Return the number of the portrait's face in its picture; 0 is the largest."""
     number = portrait.split("-")[1:2]
     return int(number[0]) if number and number[0].isdecimal() else 0
 
 
 def alone(portrait: str) -> str:
-    """The id of a portrait without its references and placed points."""
+    """Return a portrait's id without its references and placed points."""
     return "-".join(portrait.split("-")[:2])
 
 
 def references(portrait: str) -> list[str]:
-    """Paths of the further photos of a portrait, as a rig remembers them."""
+    """Return the paths of a portrait's reference photos, which are stored on a rig."""
     return list(_remembered(REFERENCES, portrait) or [])
 
 
 def points(portrait: str) -> dict[str, list[float]]:
-    """The points of a portrait that were placed by hand, pixels, as a rig remembers them."""
+    """Return the placed points of a portrait, name → pixels, which are stored on a rig."""
     return dict(_remembered(POINTS, portrait) or {})
 
 
 def given(portrait: str) -> dict[str, Any]:
-    """The fields of ``portrait.fit`` that make a portrait of its photo."""
+    """Return the fields of ``portrait.fit`` with which the portrait was fitted."""
     return {"face": face(portrait), "references": references(portrait), "points": points(portrait)}
 
 
 def remember(item: bpy.types.Object, portrait: str, paths: list[str], placed: dict[str, list[float]]) -> None:
-    """Note on a rig which further photos and placed points the id ``portrait`` stands for; takes may have been made with earlier ones."""
+    """Store the reference photos and placed points of ``portrait`` on a rig, beside those of earlier ids, which takes may need."""
     for key, value in ((REFERENCES, paths), (POINTS, placed)):
         item[key] = json.dumps({**json.loads(item.get(key, "{}")), portrait: value})
 
@@ -66,7 +66,7 @@ def _remembered(key: str, portrait: str) -> Any:
 
 
 def find(portrait: str) -> bytes | None:
-    """The picture file of a portrait: packed, where it was, or beside the .blend; None when there is none."""
+    """Return the content of a portrait's picture file: packed, at its path, or beside the .blend; None if it is not found."""
     for image in bpy.data.images:
         if image.packed_file is not None and _fits(image.packed_file.data, portrait):
             return bytes(image.packed_file.data)
@@ -81,7 +81,7 @@ def find(portrait: str) -> bytes | None:
 
 
 def name(portrait: str) -> str:
-    """How the artist knows the photograph."""
+    """Return the file name of the photograph, for messages."""
     for image in bpy.data.images:
         if image.get(TAG) == alone(portrait):
             return Path(image.filepath).name
@@ -89,11 +89,11 @@ def name(portrait: str) -> str:
 
 
 def places() -> list[Path]:
-    """Files that may be the photograph: where scenes and images say, and under the same names beside the .blend and its libraries."""
+    """Yield paths that may be the photograph: those of scenes and images, and the same names beside the .blend and its libraries."""
     texts = [settings_of(scene).portrait for scene in bpy.data.scenes] + [image.filepath for image in bpy.data.images]
     found = [Path(bpy.path.abspath(text)) for text in dict.fromkeys(texts) if text]
     files = [bpy.data.filepath, *(bpy.path.abspath(library.filepath) for library in bpy.data.libraries)]
-    names = [path.name.replace("\\", "/").rpartition("/")[2] for path in found]  # as another system wrote them, too
+    names = [path.name.replace("\\", "/").rpartition("/")[2] for path in found]  # also of paths from Windows
     found += [Path(file).parent / name for file in files if file for name in names]
     return list(dict.fromkeys(found))
 

@@ -14,7 +14,7 @@ import numpy as np
 from . import gazing
 from .handles import HANDLES
 
-HEIGHT = 2.0  # metres of the photograph in the scene: about a person; higher stands out of a view that shows Blender's first cube
+HEIGHT = 2.0  # metres, height of the photograph in the scene: about a person's. Higher: Blender's default view cuts it off
 # MediaPipe's landmarks (of 478) under each handle; between two where there are two. Those of the lips are just off them, so that handles stand
 # apart and show the lips
 LANDMARKS = {
@@ -22,7 +22,7 @@ LANDMARKS = {
     "cheek.L": (425,), "cheek.R": (205,), "lid.L": (386,), "lid.R": (159,), "brow": (9,), "brow.L": (334,), "brow.R": (105,),
 }  # fmt: skip
 
-NEAR = 12  # vertices about a landmark of which the foremost is taken. Raised: one farther from it
+NEAR = 12  # vertices around a landmark of which the foremost is used. Higher: one farther from the landmark
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,9 @@ class Placement:
 
 
 def place(mesh: dict[str, np.ndarray], width: int, height: int) -> Placement:
-    """From the arrays of ``portrait.fit`` and the photograph's pixels."""
+    """Return the placement from the arrays of ``portrait.fit`` and the photograph's size in pixels."""
     size, rotation = np.array([width, height]), mesh["rotation"]
-    eyes = mesh["eye_centres"] @ rotation.T  # metres, as the camera sees the head turned
+    eyes = mesh["eye_centres"] @ rotation.T  # metres, in the camera's orientation
     seen = np.array([mesh["uv"][mesh["eye_vertices"] == label].mean(axis=0) * size for label in (1, 2)])  # pixels, up
     metres = float(np.linalg.norm((eyes[0] - eyes[1])[:2]) / np.linalg.norm(seen[0] - seen[1]))  # of one pixel
     origin = seen.mean(axis=0) - eyes.mean(axis=0)[:2] / metres
@@ -59,8 +59,8 @@ def place(mesh: dict[str, np.ndarray], width: int, height: int) -> Placement:
 
 
 def _moves_at(mesh: dict[str, np.ndarray], place: np.ndarray) -> np.ndarray:
-    """(52, 3) metres, as the camera sees the head: how far each whole blendshape moves the skin that is seen at a ``place`` of the photograph."""
+    """Return (52, 3) metres, in the camera's orientation: how far each whole blendshape moves the skin at a ``place`` of the photograph."""
     skin = np.unique(mesh["triangles"])
     near = skin[np.argsort(np.linalg.norm(mesh["uv"][skin] - place, axis=1))[:NEAR]]
-    front = near[np.argmax((mesh["vertices"][near] @ mesh["rotation"].T)[:, 2])]  # the back of the head is seen there, too
+    front = near[np.argmax((mesh["vertices"][near] @ mesh["rotation"].T)[:, 2])]  # the back of the head projects there, too
     return np.asarray(mesh["actions"][:, front].astype(float) @ mesh["rotation"].T)

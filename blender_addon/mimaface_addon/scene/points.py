@@ -17,33 +17,33 @@ from mathutils import Vector
 from ..protocol.points import CONTOURS, NAMES
 from . import photo, portraits, rig
 
-KIND = "points"  # of a rig's part
-FITTED = "mimaface_fitted"  # of a rig: the id of its portrait and where that has its points
-NUMBER = "mimaface_point"  # of a corner: its place in NAMES, counted from 1; a corner that was added has 0
-HIDDEN = "mimaface_hidden"  # of a wire: the rig was seen, and is again when the wire goes
-MOVED = 0.25  # pixels from where the fit has a point, from which it was placed. Higher: small moves are lost
-BEFORE = 0.004  # of the photograph's height that the wire stands before it
+KIND = "points"  # kind of a rig's part
+FITTED = "mimaface_fitted"  # property of a rig: id and points of its portrait's fit
+NUMBER = "mimaface_point"  # attribute of a vertex: its index in NAMES, from 1; 0 for an added vertex
+HIDDEN = "mimaface_hidden"  # property of a wire: the rig was visible, and is shown again when the wire is removed
+MOVED = 0.25  # pixels from its fitted position at which a point counts as placed. Higher: small moves are lost
+BEFORE = 0.004  # share of the photograph's height by which the wire lies in front of it
 
 
 def note(item: bpy.types.Object, fields: dict[str, Any]) -> None:
-    """Keep on a rig what ``portrait.fit.reply`` says about its points."""
+    """Store the points of ``portrait.fit.reply`` on a rig."""
     item[FITTED] = json.dumps({"portrait": fields["portrait"], "points": fields.get("points", {})})
 
 
 def fitted(item: bpy.types.Object) -> dict[str, list[float]]:
-    """Where the fit has the points of a rig's portrait, pixels; none when that was fitted by an earlier version."""
+    """Return the fitted points of a rig's portrait, name → pixels; {} for one that was fitted by an earlier version."""
     kept = json.loads(item.get(FITTED, "{}"))
     found: dict[str, list[float]] = kept.get("points", {}) if kept.get("portrait") == item[photo.TAG] else {}
     return found
 
 
 def wire(item: bpy.types.Object) -> bpy.types.Object | None:
-    """The wire of a rig, while its fit is adjusted."""
+    """Return the wire of a rig while its fit is adjusted, else None."""
     return next(iter(portraits.part_of(item, KIND)), None)
 
 
 def begin(context: bpy.types.Context, item: bpy.types.Object) -> bpy.types.Object:
-    """Show the points of a rig over its photograph, ready to be dragged; those of a wire that is there stay where they are."""
+    """Show the points of a rig over its photograph, in Edit Mode; an existing wire stays unchanged."""
     made = wire(item) or _make(item)
     active = context.view_layer.objects.active
     if active is not None and active.mode != "OBJECT":
@@ -53,7 +53,7 @@ def begin(context: bpy.types.Context, item: bpy.types.Object) -> bpy.types.Objec
     context.view_layer.objects.active = made
     made.select_set(True)
     if item.visible_get():
-        item.hide_set(True)  # its handles lie on the points
+        item.hide_set(True)  # its handles would cover the points
         made[HIDDEN] = True
     context.view_layer.update()
     low, high = made.bound_box[0], made.bound_box[6]
@@ -66,7 +66,7 @@ def begin(context: bpy.types.Context, item: bpy.types.Object) -> bpy.types.Objec
 
 
 def end(context: bpy.types.Context, item: bpy.types.Object) -> None:
-    """Take the wire away, and go back to posing the rig."""
+    """Remove the wire and return to posing the rig."""
     made = wire(item)
     if made is not None:
         if made.mode != "OBJECT":
@@ -85,7 +85,7 @@ def end(context: bpy.types.Context, item: bpy.types.Object) -> None:
 
 
 def read(item: bpy.types.Object) -> dict[str, list[float]]:
-    """The places, pixels, of the points that the artist has moved, or had placed before; a corner that was deleted is none of them.
+    """Return the moved and the earlier placed points, name → pixels; deleted vertices are left out.
 
     Raises :class:`ValueError` with a sentence when a point is there twice.
     """
@@ -107,7 +107,7 @@ def read(item: bpy.types.Object) -> dict[str, list[float]]:
 
 
 def _corners(made: bpy.types.Object) -> list[tuple[int, np.ndarray]]:
-    """Number and place (2,), in metres of the plane, of every corner of a wire, whether it is edited or not."""
+    """Yield number and position (2,), in metres of the plane, of every vertex of a wire, in Edit Mode or not."""
     mesh = cast(bpy.types.Mesh, made.data)
     if made.mode != "EDIT":
         numbers = cast(Any, mesh.attributes[NUMBER]).data
@@ -118,7 +118,7 @@ def _corners(made: bpy.types.Object) -> list[tuple[int, np.ndarray]]:
 
 
 def _make(item: bpy.types.Object) -> bpy.types.Object:
-    """A wire through all points of the fit, in the plane of the photograph."""
+    """Return a wire through all points of the fit, in the plane of the photograph."""
     places, plane = fitted(item), portraits.part_of(item, "photo")[0]
     names = [name for name in NAMES if name in places]
     flat = (np.array([places[name] for name in names]) / _pixels(item) - 0.5) * [1, -1] * _size(item)
@@ -141,6 +141,6 @@ def _pixels(item: bpy.types.Object) -> np.ndarray:
 
 
 def _size(item: bpy.types.Object) -> np.ndarray:
-    """Width and height of the photograph's plane, in its own metres."""
+    """Return width and height of the photograph's plane, metres, local."""
     plane = portraits.part_of(item, "photo")[0]
     return np.asarray(plane.empty_display_size * _pixels(item) / _pixels(item).max())

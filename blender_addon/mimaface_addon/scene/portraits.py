@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Portraits in a scene: which one is meant, and a new one with its rig, photograph and head in a collection of its own."""
+"""Portraits in a scene: finds the current one, and creates new ones with rig, photograph and head in a collection."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from mathutils import Quaternion, Vector
 from . import placement, proxy_head, rig
 from .settings import settings_of
 
-DEPTH = 0.4  # metres in front of and behind the photograph that are kept free for handles
-CLEARANCE = 0.15  # metres between what is there and a new portrait
-FRONT = Quaternion((1, 0, 0), np.pi / 2)  # of a view
-MARGIN = 1.15  # of the view around the photograph
+DEPTH = 0.4  # metres in front of and behind the photograph that stay free for handles. Higher: portraits need more space
+CLEARANCE = 0.15  # metres between existing objects and a new portrait. Higher: farther apart
+FRONT = Quaternion((1, 0, 0), np.pi / 2)  # rotation of a front view
+MARGIN = 1.15  # size of a view relative to the photograph. Higher: more space around it
 
 
 def owner(item: bpy.types.Object | None) -> bpy.types.Object | None:
-    """The rig that an object is, or belongs to: of its head, its photo, or anything parented to it."""
+    """Return the rig that an object is or belongs to, as its head, its photo, or an object parented to them; else None."""
     while item is not None and not rig.is_rig(item):
         item = item.parent
     return item
 
 
 def current(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The rig that panels and operators are about.
+    """Return the rig that panels and operators use.
 
     It is the one pinned in the panel, else that of the active or selected objects, else the last one made, else the only one.
     """
@@ -132,7 +132,7 @@ def refit(context: bpy.types.Context, item: bpy.types.Object, reply: dict[str, A
 
 
 def rename(item: bpy.types.Object, portrait: str) -> None:
-    """The backend knows the portrait of a rig under another id from now on."""
+    """Set the new id of a rig's portrait."""
     before, item["mimaface_portrait"] = item["mimaface_portrait"], portrait
     for scene in item.users_scene:
         if settings_of(scene).portrait_id == before:
@@ -140,7 +140,7 @@ def rename(item: bpy.types.Object, portrait: str) -> None:
 
 
 def _upright(name: str, path: str, picture: np.ndarray) -> bpy.types.Image:
-    """The photo as the backend sees it, packed: upright, in sRGB, of any kind of file; Blender reads neither tag nor profile."""
+    """Return the photo, upright and in sRGB, packed: Blender reads neither its orientation tag nor its colour profile."""
     content = picture.tobytes()
     image = bpy.data.images.new(name, 8, 8)
     image.pack(data=content, data_len=len(content))
@@ -149,13 +149,13 @@ def _upright(name: str, path: str, picture: np.ndarray) -> bpy.types.Image:
 
 
 def part_of(item: bpy.types.Object, kind: str) -> list[bpy.types.Object]:
-    """The parts of a rig of one kind: "photo", or "head" with its eyes."""
+    """Return the parts of a rig of one kind: "photo", or "head" with its eyes."""
     return [part for part in item.children if part.get(rig.PART) == kind]
 
 
 def free_place(scene: bpy.types.Scene, width: float) -> Vector:
-    """Where a photograph ``width`` metres wide may stand: on the 3D cursor, or the next place to its right where nothing stands."""
-    bpy.context.view_layer.update()  # where what was just made stands
+    """Return the location for a photograph of ``width`` metres: the 3D cursor, or the next free location to its right."""
+    bpy.context.view_layer.update()  # updates the matrices of new objects
     place = scene.cursor.location.copy()
     low, high = Vector((-width / 2, -DEPTH, 0)), Vector((width / 2, DEPTH, placement.HEIGHT))
     boxes = [box for box in map(_box, scene.objects) if box is not None]
@@ -169,7 +169,7 @@ def free_place(scene: bpy.types.Scene, width: float) -> Vector:
 
 
 def _box(item: bpy.types.Object) -> tuple[Vector, Vector] | None:
-    """Lowest and highest corner of what an object fills, or None when it fills nothing."""
+    """Return the lowest and highest corner of an object's bounding box, or None without one."""
     if item.get(rig.PART) == "photo":
         points = corners(item)
         low, high = points[0] - Vector((0, DEPTH, 0)), points[2] + Vector((0, DEPTH, 0))
@@ -184,14 +184,14 @@ def _box(item: bpy.types.Object) -> tuple[Vector, Vector] | None:
 
 
 def corners(photo: bpy.types.Object) -> list[Vector]:
-    """The photograph's corners in the world: lower left, lower right, upper right, upper left."""
+    """Return the photograph's corners in the world: lower left, lower right, upper right, upper left."""
     width, height = cast(Any, photo.data).size
     x, y = (photo.empty_display_size / 2 * side / max(width, height, 1) for side in (width, height))
     return [photo.matrix_world @ Vector((a * x, b * y, 0)) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
 
 
 def look_at(item: bpy.types.Object, low: Vector, high: Vector) -> None:
-    """See what lies between two corners of the photograph's plane as large as it fits, in every 3D view of the scene that faces it."""
+    """Fit the area between two corners of the photograph's plane into every 3D view of the scene that faces it."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas if window.scene in item.users_scene else ():
             view = cast(bpy.types.SpaceView3D, area.spaces.active).region_3d if area.type == "VIEW_3D" else None

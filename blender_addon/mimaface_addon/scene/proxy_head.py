@@ -13,13 +13,13 @@ from ..protocol.mouth import PARTING, PRESSED
 from .gazing import HEAD
 from .rig import EYES, PART, to_blender
 
-SKIN = (0.5, 0.32, 0.24, 1.0)  # linear RGB and alpha of the head in views without textures; not grey, so that it is seen to be one
+SKIN = (0.5, 0.32, 0.24, 1.0)  # linear RGB and alpha of the head in views without textures
 
 
 def create(
     collection: bpy.types.Collection, rig: bpy.types.Object, mesh: dict[str, np.ndarray], image: bpy.types.Image
 ) -> list[bpy.types.Object]:
-    """Build head and eyes in ``collection`` from the arrays of ``portrait.fit``, ride them on the rig's head bone; returns all three."""
+    """Build head and eyes in ``collection`` from the arrays of ``portrait.fit``, parented to the rig's head bone; return all three."""
     material = _material(image)
     vertices, triangles = to_blender(mesh["vertices"]), mesh["triangles"]
     eye_of = mesh["eye_vertices"][triangles[:, 0]]
@@ -38,7 +38,7 @@ def create(
 
 
 def _material(image: bpy.types.Image) -> bpy.types.Material:
-    """The photograph as it is, without lights; Solid view shows it where it shows textures, else about its colour."""
+    """Return an unlit material of the photograph; Solid view shows the texture if enabled, else its mean colour."""
     material = bpy.data.materials.new(f"{image.name} projected")
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
@@ -78,7 +78,7 @@ def _mesh_object(
 
 
 def _ride(item: bpy.types.Object, rig: bpy.types.Object) -> None:
-    """Parent to the head bone so that the rest pose leaves the item where its coordinates are."""
+    """Parent an object to the head bone without moving it in the rest pose."""
     item.parent = rig
     item.parent_type = "BONE"
     item.parent_bone = HEAD
@@ -89,7 +89,7 @@ def _ride(item: bpy.types.Object, rig: bpy.types.Object) -> None:
 
 
 def _add_blendshapes(head: bpy.types.Object, rig: bpy.types.Object, mesh: dict[str, np.ndarray], used: np.ndarray) -> None:
-    """One shape key per blendshape, driven by the rig's sum plus the portrait's own expression."""
+    """Add a shape key per blendshape, driven by the rig's sum plus the portrait's own expression."""
     head.shape_key_add(name="neutral", from_mix=False)
     base = to_blender(mesh["vertices"])[used]
     moves = to_blender(mesh["actions"].astype(np.float32))[:, used]
@@ -107,7 +107,7 @@ def _add_blendshapes(head: bpy.types.Object, rig: bpy.types.Object, mesh: dict[s
 
 
 def _close_no_further(head: bpy.types.Object, own: float) -> None:
-    """The shape key ``mouthClose`` ends where the lips meet, as in the frames; the portrait's ``own`` presses them more."""
+    """Limit the shape key ``mouthClose`` to lip contact, as in frames, plus the portrait's ``own`` mouthClose."""
     keys = head.data.shape_keys
     curve = next(curve for curve in keys.animation_data.drivers if curve.data_path == 'key_blocks["mouthClose"].value')
     terms = ""
@@ -121,7 +121,7 @@ def _close_no_further(head: bpy.types.Object, own: float) -> None:
 
 
 def _turn(ball: bpy.types.Object, rig: bpy.types.Object, eye: str, source: np.ndarray) -> None:
-    """Turn an eyeball with the rig's gaze, added to the portrait's own (yaw, pitch): about Blender's z, then x."""
+    """Add drivers that rotate an eyeball by the rig's gaze plus the portrait's own (yaw, pitch): about Blender's z, then x."""
     ball.rotation_mode = "XYZ"
     for axis, index, sign, own in (("yaw", 2, 1, source[0]), ("pitch", 0, -1, source[1])):
         driver = ball.driver_add("rotation_euler", index).driver

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fewer keys on the mocap layer, and the same motion within a tolerance."""
+"""Reduces the keys of the mocap layer, within a tolerance."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from . import bake, compat
 from .rig import POSITION_CHANNELS
 
-METRES = 0.1  # metres that count as much as a whole blendshape or a radian
+METRES = 0.1  # metres that the tolerance weighs like a whole blendshape or a radian. Higher: fewer keys of the head's position
 
 
 def reduce_layer(rig: bpy.types.Object, tolerance: float) -> tuple[int, int]:
-    """Thin out every curve of the mocap layer; returns how many keys there were and how many are left."""
+    """Reduce every curve of the mocap layer; return the number of keys before and after."""
     before = after = 0
     for path, curve in compat.fcurves_of(rig).items():
         if not path.startswith('["mocap_'):
@@ -30,13 +30,13 @@ def reduce_layer(rig: bpy.types.Object, tolerance: float) -> tuple[int, int]:
 
 
 def _sampled(curve: bpy.types.FCurve, keys: np.ndarray) -> np.ndarray:
-    """(N, 2) of a curve that the artist has bent: its keys and every whole frame between them."""
+    """Return (N, 2) frame and value of a curve with non-linear parts: its keys and every whole frame between them."""
     frames = np.union1d(keys[:, 0], np.arange(np.ceil(keys[0, 0]), keys[-1, 0]))
     return np.array([[frame, curve.evaluate(frame)] for frame in frames])
 
 
 def needed(keys: np.ndarray, tolerance: float) -> np.ndarray:
-    """(N,) which of the keys (N, 2) straight lines need to pass all of them within ``tolerance`` in value (Douglas and Peucker 1973)."""
+    """Return (N,) bool: the keys (N, 2) whose polyline is within ``tolerance`` in value of all keys (Douglas and Peucker 1973)."""
     kept = np.zeros(len(keys), bool)
     kept[[0, -1]] = True
     parts = [(0, len(keys) - 1)]

@@ -22,16 +22,16 @@ from . import compat, gazing, handles
 from .gazing import GAZE, HEAD
 from .handles import DEFAULT_TRAVEL, HANDLES, MOVES, RADIUS, TRAVEL
 
-VERSION = 2  # of the rig's properties and drivers; raised, a local rig of an earlier one is brought up to date when it is used
-PART = "mimaface_part"  # custom property of what belongs to a rig: head, eyes, photo
-IDENTITY = "mimaface_id"  # custom property of a rig: a copy has the same until it gets parts of its own
+VERSION = 2  # of the rig's properties and drivers; local rigs of an earlier version are updated when they are used
+PART = "mimaface_part"  # custom property of a rig's parts: head, eyes, photo
+IDENTITY = "mimaface_id"  # custom property of a rig; a copied rig has the same until it gets its own parts
 ROOT, MOCAP = "root", "head_mocap"
 HEAD_CHANNELS = ("mocap_yaw", "mocap_pitch", "mocap_roll")
 POSITION_CHANNELS = ("mocap_x", "mocap_y", "mocap_z")
 EYES = ("left", "right")
 GAZE_CHANNELS = tuple(f"gaze_{eye}_{axis}" for eye in EYES for axis in ("yaw", "pitch"))
 LOOK = 0.5  # radians of gaze at which the lids follow fully
-LARGEST_GAZE = 1.0  # radians that the sum of all gaze is held to, as the renderer does; more would hide the iris
+LARGEST_GAZE = 1.0  # radians, limit of the summed gaze, as in the renderer. Higher: the iris disappears
 SIDES = {".L": ("Left", "THEME04"), ".R": ("Right", "THEME01"), "": ("Middle", "THEME09")}  # blue, red and yellow handles
 
 
@@ -46,8 +46,8 @@ HEAD_TO_BLENDER = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 def create(
     context: bpy.types.Context, collection: bpy.types.Collection, name: str, places: dict[str, np.ndarray], moves: dict[str, np.ndarray]
 ) -> bpy.types.Object:
-    """Build the rig in ``collection`` of the active scene; ``places`` (3,) of its bones are in metres, head frame, as is ``moves`` (52, 3): how
-    far each whole blendshape moves the face under a handle."""
+    """Build the rig in ``collection`` of the active scene. In metres, head frame: ``places`` (3,) of its bones; ``moves`` (52, 3): how far
+    each whole blendshape moves the face under a handle."""
     armature = bpy.data.armatures.new(name)
     rig = bpy.data.objects.new(name, armature)
     collection.objects.link(rig)
@@ -70,7 +70,7 @@ def create(
 
 
 def move_handles(context: bpy.types.Context, rig: bpy.types.Object, places: dict[str, np.ndarray]) -> None:
-    """Put the rest of the bones at ``places`` (3,), metres, head frame; ends in Pose Mode. A hidden rig keeps its own."""
+    """Set the rest positions of the bones to ``places`` (3,), metres, head frame; ends in Pose Mode. A hidden rig stays unchanged."""
     if not rig.visible_get():
         return
     context.view_layer.objects.active = rig
@@ -90,7 +90,7 @@ def is_rig(item: bpy.types.Object | None) -> bool:
 
 
 def bring_up_to_date(rig: bpy.types.Object) -> bool:
-    """Give a rig of an earlier version what it lacks; False when it is linked from a file and has to be opened there."""
+    """Update a rig of an earlier version; False if it is linked and must be updated in its own file."""
     if rig["mimaface"] >= VERSION:
         return True
     if rig.library is not None or rig.override_library is not None:
@@ -167,7 +167,7 @@ def _scale_shape(bone: bpy.types.PoseBone, size: float) -> None:
 
 
 def _widget(name: str, segments: int, second: float) -> bpy.types.Object:
-    """A circle in x–z, with a second one in x–y when ``second`` is 1; shared by all rigs, not linked to a scene."""
+    """Return a shape of a circle in x–z, with one in x–y if ``second`` is 1; all rigs share it, no scene contains it."""
     found: bpy.types.Object | None = bpy.data.objects.get(name)
     if found is not None:
         return found
@@ -248,11 +248,11 @@ def _sum_driver(rig: bpy.types.Object, blendshape: str, terms: list[tuple[str, s
         axis, sign = look
         _location(driver, rig, "g", gazing.source(rig, "left" if blendshape.endswith("Left") else "right"), axis)
         expression += f"+min(max({sign}*atan2(g,{gazing.DISTANCE})/{LOOK},0),1)"
-    driver.expression = f"min(max({expression},-1),1)"  # more changes no picture: the portrait's own blendshape is between 0 and 1
+    driver.expression = f"min(max({expression},-1),1)"  # the portrait's own blendshape is in [0, 1], so larger values change nothing
 
 
 def _look_terms(blendshape: str) -> tuple[str, int] | None:
-    """Lids follow the gaze target: its axis and direction for an ``eyeLook*`` blendshape."""
+    """Return the gaze target's axis and direction for an ``eyeLook*`` blendshape, by which lids follow it."""
     if not blendshape.startswith("eyeLook"):
         return None
     left = blendshape.endswith("Left")
@@ -294,7 +294,7 @@ def _location(driver: bpy.types.Driver, rig: bpy.types.Object, variable: str, bo
 
 
 def head_rotation(rig: bpy.types.Object) -> np.ndarray:
-    """Rotation (3, 3) of the head away from its rest, mocap included, in the head frame; ``rig`` is the evaluated object."""
+    """Return the rotation (3, 3) of the head from its rest, including mocap, head frame; ``rig``: the evaluated object."""
     bone = rig.pose.bones[HEAD]
     turned = bone.matrix.to_3x3() @ bone.bone.matrix_local.to_3x3().inverted()
     frame = HEAD_TO_BLENDER
@@ -302,7 +302,7 @@ def head_rotation(rig: bpy.types.Object) -> np.ndarray:
 
 
 def head_offset(rig: bpy.types.Object) -> np.ndarray:
-    """Translation (3,) of the head away from its rest in metres, head frame."""
+    """Return the translation (3,) of the head from its rest, metres, head frame."""
     bone = rig.pose.bones[HEAD]
     moved = bone.matrix.to_translation() - bone.bone.matrix_local.to_translation()
     return np.array(HEAD_TO_BLENDER.transposed() @ moved)

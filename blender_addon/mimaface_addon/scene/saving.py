@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happens to takes when the .blend is saved or opened.
+"""Keeps the paths of takes right when the .blend is saved or opened.
 
 Frames of a file without a name move beside it as soon as it has one. Frames of a file that is saved elsewhere stay where they are,
 and the new file points to them. Takes that lie beside a file and that it does not know – Blender ended before it was saved – are
@@ -21,7 +21,7 @@ from .takes import add_take, all_takes, project_folder, stored_path, take_folder
 
 
 class Receiver(Protocol):
-    """The session, as saving needs it."""
+    """The part of the session that saving uses."""
 
     def collect_written(self) -> int: ...
 
@@ -29,7 +29,7 @@ class Receiver(Protocol):
 
 
 def before_saving(runtime: Receiver, target: str) -> dict[str, Path]:
-    """Make the paths of takes those that are right in the file ``target``; returns the folder of every take by UUID."""
+    """Change the paths of takes to those of the file ``target``; return the folder of every take by UUID."""
     folders = {take.uuid: take_folder(take) for _, take in all_takes()}
     homeless = {folder for folder in folders.values() if folder.parent == unsaved_folder() and folder.is_dir()}
     if target and homeless:
@@ -48,7 +48,7 @@ def before_saving(runtime: Receiver, target: str) -> dict[str, Path]:
 
 
 def after_saving(folders: dict[str, Path]) -> None:
-    """After saving, and after saving a copy or failing to: paths are those of the file that is open now, and strips follow."""
+    """Set paths of takes and strips for the open file, after saving, saving a copy, or a failed saving."""
     _point(folders, bpy.data.filepath)
     blend = Path(bpy.data.filepath).name
     project = project_folder()
@@ -70,13 +70,13 @@ def _point(folders: dict[str, Path], blend: str) -> None:
 
 
 def manifests(parent: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The folders in ``parent`` that hold a take, oldest first, with what their manifests say."""
+    """Return the folders in ``parent`` that contain a take, oldest first, with their manifests."""
     found = [(path.parent, read_manifest(path.parent)) for path in parent.glob(f"*/{MANIFEST}")]
     return sorted(((folder, values) for folder, values in found if values), key=lambda item: item[1].get("made", 0.0))
 
 
 def find_moved() -> None:
-    """Takes whose folder is not where the .blend says, but lies beside it: the folder of another copy of the project."""
+    """Update takes whose folder is not at its path but beside the .blend, as in a copied project."""
     project = project_folder()
     lost = {take.uuid: take for _, take in all_takes() if take.folder and not take_folder(take).is_dir()}
     for folder, values in manifests(project) if lost and project is not None else []:
@@ -85,13 +85,13 @@ def find_moved() -> None:
 
 
 def has_own() -> bool:
-    """Whether takes lie beside the open file."""
+    """Whether there are takes beside the open file."""
     project = project_folder()
     return project is not None and next(project.glob(f"*/{MANIFEST}"), None) is not None
 
 
 def adopt_own() -> int:
-    """Adopt the takes that this very file made and lost; those that were removed from its list stay away."""
+    """Add takes that this file made but does not list, except removed ones."""
     project, blend = project_folder(), Path(bpy.data.filepath).name
     if project is None:
         return 0
@@ -99,7 +99,7 @@ def adopt_own() -> int:
 
 
 def adopt_all(folder: Path | None = None) -> int:
-    """Adopt every take that lies in ``folder``, else beside the file, else – without a name – what no running Blender owns."""
+    """Add every take in ``folder``, else beside the file, else, for an unsaved file, those that no running Blender owns."""
     if folder is not None:
         found = manifests(folder) + [(folder, values) for values in [read_manifest(folder)] if values]
         found += manifests(folder / "mimaface")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the add-on keeps in a scene, as other modules see it; ``ui/properties.py`` registers it with Blender."""
+"""Types of the add-on's settings in a scene; ``ui/properties.py`` registers them with Blender."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import bpy
 
 
 class Take(Protocol):
-    """One generated shot; what the fields mean is said in ``ui/properties.py``."""
+    """One generated shot; ``ui/properties.py`` documents the fields."""
 
     name: str
     uuid: str
@@ -27,7 +27,7 @@ class Take(Protocol):
 
 
 class Settings(Protocol):
-    """The scene's own settings of the add-on."""
+    """The settings of the add-on in a scene."""
 
     portrait: str
     portrait_id: str

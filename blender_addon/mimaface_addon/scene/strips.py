@@ -16,23 +16,23 @@ from . import compat
 from .settings import Take
 
 TAG = "mimaface_take"
-LAST_CHANNEL = 128  # Blender has no more
+LAST_CHANNEL = 128  # Blender's highest channel
 
 
 def find_all(scene: bpy.types.Scene, identity: str) -> list[Any]:
-    """The strips of a take: none, one, or the parts that it was cut into."""
+    """Return the strips of a take: none, one, or the parts of a cut one."""
     if scene.sequence_editor is None:
         return []
     return [strip for strip in compat.all_strips(scene.sequence_editor) if strip.get(TAG) == identity]
 
 
 def find(scene: bpy.types.Scene, identity: str) -> Any:
-    """The strip of a take, or None."""
+    """Return the first strip of a take, or None."""
     return next(iter(find_all(scene, identity)), None)
 
 
 def tagged(scene: bpy.types.Scene) -> dict[str, list[Any]]:
-    """All strips of takes by UUID, in one walk."""
+    """Return the strips of all takes by UUID."""
     found: dict[str, list[Any]] = {}
     for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor is not None else ():
         if TAG in strip:
@@ -41,7 +41,7 @@ def tagged(scene: bpy.types.Scene) -> dict[str, list[Any]]:
 
 
 def shown_at(scene: bpy.types.Scene, frame: int) -> list[Any]:
-    """The strips with a picture that is seen at a frame, the uppermost first."""
+    """Return the visible picture strips at a frame, topmost first."""
     editor = scene.sequence_editor
     if editor is None:
         return []
@@ -54,10 +54,10 @@ def shown_at(scene: bpy.types.Scene, frame: int) -> list[Any]:
 
 
 def show(scene: bpy.types.Scene, take: Take, folder: Path) -> bool:
-    """Make the strip once frame 0 is on disk, else drop its cache so that new frames show. True when it was made."""
+    """Create the strip once frame 0 is on disk, else clear its cache so that new frames show. True if it was created."""
     found = find_all(scene, take.uuid)
     for strip in found:
-        strip.directory = directory(folder)  # assigning drops the cached pictures
+        strip.directory = directory(folder)  # assigning clears the cached pictures
     if found or take.placed or not (folder / frame_name(0)).is_file():
         take.placed = take.placed or bool(found)
         return False
@@ -66,7 +66,7 @@ def show(scene: bpy.types.Scene, take: Take, folder: Path) -> bool:
 
 
 def place(scene: bpy.types.Scene, take: Take, folder: Path, channel: int = 0) -> None:
-    """Make the strip of a take, on ``channel`` where that is free, else on top."""
+    """Create the strip of a take, on ``channel`` where that is free, else on top."""
     editor = compat.ensure_editor(scene)
     length = take.frames * take.step
     taken = taken_channels(scene, take.start, take.start + length)
@@ -75,16 +75,16 @@ def place(scene: bpy.types.Scene, take: Take, folder: Path, channel: int = 0) ->
         name=take.name, filepath=str(folder / frame_name(0)), channel=channel, frame_start=take.start, fit_method="FIT"
     )
     for frame in range(1, length):
-        strip.elements.append(frame_name(frame // take.step))  # a picture stays until the next one that was made
+        strip.elements.append(frame_name(frame // take.step))  # each picture is shown for ``step`` frames
     strip.directory = directory(folder)
     strip[TAG] = take.uuid
     take.channel, take.placed = channel, True
-    # a new strip is one frame long until it is told its end
+    # a new strip has one frame until its end is set
     compat.set_length(strip, length)
 
 
 def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
-    """Put the sound of a driving video or of speech into the sequencer from ``start`` on, once. Returns what became of it, as a sentence."""
+    """Add the sound of a driving video or of speech to the sequencer at ``start``, once. Returns a sentence about the result."""
     editor = compat.ensure_editor(scene)
     for strip in compat.all_strips(editor):
         known = strip.type == "SOUND" and Path(bpy.path.abspath(strip.sound.filepath)) == path
@@ -100,7 +100,7 @@ def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
 
 
 def follow(found: list[Any], folder: Path) -> None:
-    """Point strips to the folder where their frames are now; what is right already keeps its cached pictures."""
+    """Set the folder of strips to ``folder`` where it differs; unchanged strips keep their cached pictures."""
     for strip in found:
         if Path(bpy.path.abspath(strip.directory)) != folder:
             strip.directory = directory(folder)
@@ -115,22 +115,22 @@ def remove(scene: bpy.types.Scene, found: list[Any]) -> None:
 
 
 def directory(folder: Path) -> str:
-    """Relative to the .blend when it is saved, so that both can move together."""
+    """Return a folder's path for strips: relative to a saved .blend, so that both can be moved together."""
     if not bpy.data.filepath:
         return f"{folder}/"
     try:
         return bpy.path.relpath(f"{folder}/")
-    except ValueError:  # another drive of Windows
+    except ValueError:  # on another drive of Windows
         return f"{folder}/"
 
 
 def taken_channels(scene: bpy.types.Scene, start: int, end: int) -> set[int]:
-    """The channels with a strip between two frames: Blender does not resolve overlaps for us."""
+    """Return the channels with a strip between two frames. Blender does not resolve overlaps of new strips."""
     found = compat.strips(compat.ensure_editor(scene))
     return {strip.channel for strip in found if compat.span_of(strip)[0] < end and compat.span_of(strip)[1] > start}
 
 
 def top_channel(taken: set[int]) -> int:
-    """The channel above all strips, so that nothing hides a new take; below only where Blender has no channel above."""
+    """Return the channel above all strips, so that a new take is visible; a lower free one where that exceeds LAST_CHANNEL."""
     above = max(taken, default=0) + 1
     return above if above <= LAST_CHANNEL else next(channel for channel in range(LAST_CHANNEL, 0, -1) if channel not in taken)

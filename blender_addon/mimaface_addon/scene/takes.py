@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes in the scenes of the open file: found by UUID, added, kept apart. Where they lie on disk is said here, too."""
+"""Takes in the scenes of the open file: finding, adding and separating them; their folders on disk."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FIELDS = ("name", "uuid", "job", "folder", "frames", "done", "start", "step", "c
 
 
 def all_takes() -> list[tuple[bpy.types.Scene, Take]]:
-    """(scene, take) of every scene."""
+    """Yield (scene, take) of all scenes."""
     return [(scene, take) for scene in bpy.data.scenes for take in settings_of(scene).takes]
 
 
 def find_take(identity: str) -> tuple[bpy.types.Scene, Take] | None:
-    """(scene, take) by UUID; looked up anew each time, since undo and reload replace what is behind references."""
+    """Return (scene, take) by UUID, or None. Call it at every use, because undo and reload invalidate references."""
     return next(((scene, take) for scene, take in all_takes() if take.uuid == identity), None)
 
 
@@ -31,7 +31,7 @@ def takes_of_job(job: str) -> list[tuple[bpy.types.Scene, Take]]:
 
 
 def add_take(scene: bpy.types.Scene, values: dict[str, object]) -> Take:
-    """Add a take with these fields and make it the active one."""
+    """Add a take with these fields and activate it."""
     take: Take = settings_of(scene).takes.add()
     for name, value in values.items():
         setattr(take, name, value)
@@ -44,23 +44,23 @@ def take_folder(take: Take) -> Path:
 
 
 def project_folder() -> Path | None:
-    """Where takes of the open file lie: beside it; None while it has no name."""
+    """Return the folder of the open file's takes, beside it; None for an unsaved file."""
     return Path(bpy.path.abspath("//")) / "mimaface" if bpy.data.filepath else None
 
 
 def unsaved_folder() -> Path:
-    """Where takes lie until their file has a name: the user's own folder, which no uninstall and no new version deletes."""
+    """Return the folder of takes of unsaved files, in the user's folder, which no uninstall or update deletes."""
     return default_folder() / "unsaved"
 
 
 def stored_path(folder: Path, blend: str | None = None) -> str:
-    """A folder as it is kept in the .blend ``blend`` (the open one): relative when it is saved, so that both can move together."""
+    """Return a folder's path for the .blend ``blend`` (default: the open one): relative to a saved one, so that both can be moved together."""
     blend = bpy.data.filepath if blend is None else blend
     if not blend:
         return str(folder)
     try:
         return bpy.path.relpath(str(folder), start=str(Path(blend).parent))
-    except ValueError:  # another drive of Windows
+    except ValueError:  # on another drive of Windows
         return str(folder)
 
 
@@ -90,14 +90,14 @@ def separate_copies(known: dict[str, object]) -> dict[str, list[str]]:
 
 
 class Copies:
-    """Looks for takes that came with a copied scene whenever there are more scenes or takes than before."""
+    """Finds takes of copied scenes whenever the number of scenes or takes has grown."""
 
     def __init__(self) -> None:
-        self._known: dict[str, object] = {}  # the scene in which each take was seen
+        self._known: dict[str, object] = {}  # take → its scene at the last check
         self._seen: tuple[int, ...] = ()
 
     def look(self) -> dict[str, list[str]]:
-        """The new UUIDs by the UUID that they replace; see :func:`separate_copies`."""
+        """Return the new UUIDs by the UUID that they replace; see :func:`separate_copies`."""
         takes = sum(len(settings_of(scene).takes) for scene in bpy.data.scenes)
         seen = (*(scene.as_pointer() for scene in bpy.data.scenes), takes)
         if seen == self._seen:

@@ -21,7 +21,7 @@ from .takes import FIELDS, take_folder
 
 @dataclass
 class Carried:
-    """The takes of one scene: values of FIELDS in order, the active number, and the channel of every strip that is there."""
+    """The takes of one scene: values of FIELDS in order, the active number, and the channel of every existing strip."""
 
     key: tuple[int, str]
     takes: list[dict[str, Any]] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Carried:
 
 
 def read() -> list[Carried]:
-    """The takes of all scenes as they are now."""
+    """Return the takes of all scenes."""
     found = []
     for scene in bpy.data.scenes:
         settings = settings_of(scene)
@@ -41,12 +41,12 @@ def read() -> list[Carried]:
 
 
 def put_back(carried: list[Carried], removed: set[str]) -> None:
-    """Make the takes of all scenes those of ``carried``; strips of takes in ``removed`` go away again."""
+    """Set the takes of all scenes to ``carried``, and delete strips of takes in ``removed``."""
     for scene in bpy.data.scenes:
         before = {take.uuid: take.placed for take in settings_of(scene).takes}
         own = _of_scene(carried, scene, before)
         if own is None:
-            continue  # the scene came with this step: so did its takes
+            continue  # the step has restored the scene with its takes
         _put_takes(scene, own)
         _put_strips(scene, own, before, removed)
 
@@ -56,7 +56,7 @@ def _of_scene(carried: list[Carried], scene: bpy.types.Scene, before: dict[str, 
     same = next((item for item in carried if item.key == key), None)
     if same is not None:
         return same
-    # renamed in a Blender that knows scenes by name only
+    # renamed, in a Blender that identifies scenes by name only
     return next((item for item in carried if any(values["uuid"] in before for values in item.takes)), None)
 
 
@@ -87,7 +87,7 @@ def _put_strips(scene: bpy.types.Scene, own: Carried, before: dict[str, bool], r
 
 
 class Steps:
-    """Undo steps that wait for their moment: a step is pushed when its result is there, never amid what the artist does.
+    """Undo steps to push: each after its result exists, and never during an operator of the artist.
 
     An operator with a redo panel has a step of its own from Blender, before its result is there. ``finishing`` names the operator of
     the same label that is grouped with it: its step takes the place of that one.
@@ -95,14 +95,14 @@ class Steps:
 
     def __init__(self, threads_held: Callable[[], AbstractContextManager[None]]) -> None:
         self._due: list[tuple[str, str]] = []
-        self._threads_held = threads_held  # while an operator runs in another context than the window's own
+        self._threads_held = threads_held  # pauses other threads while an operator runs in an overridden context
 
     def push(self, name: str, finishing: str = "") -> None:
         self._due.append((name, finishing))
         self.pump()
 
     def pump(self) -> None:
-        """Push what is due unless the artist is dragging something."""
+        """Push the due steps unless a modal operator runs."""
         if not self._due or compat.editing():
             return
         due, self._due = dict.fromkeys(self._due), []
