@@ -87,7 +87,7 @@ def test_it_ends_with_a_sentence(said):
     assert found["off"] == [False, None, True] and found["polls"] == [False, False]
     assert "cannot listen" in found["taken"] and "use another port" in found["taken"]
     assert "address that its app shows" in found["no phone"] and "no such camera" in found["no camera"]
-    assert "no face is seen" in found["no face"] and found["tried again"] == ""
+    assert "no face is tracked" in found["no face"] and found["tried again"] == ""
     assert "backend" in found["backend gone"]
     assert "is kept: press Kept Takes to import it" in found["backend gone"]
 

@@ -40,7 +40,7 @@ def test_the_newest_sample_is_told_relative_to_the_neutral(shared):
     with listening(shared) as (client, port):
         silent = client.call("stream.latest")
         assert (silent.fields["number"], silent.fields["tracking"], silent.parts) == (0, False, (b"",))
-        with pytest.raises(InvalidMotion, match="no face is seen"):
+        with pytest.raises(InvalidMotion, match="no face is tracked"):
             client.call("stream.neutral")
         send(port, live_link(TAKE, 0))
         first = heard(client, 1)
