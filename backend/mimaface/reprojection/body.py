@@ -15,6 +15,7 @@ from mimaface.geometry.interpolation import smoothstep
 from . import tuning
 
 Array = NDArray[Any]
+SOON = 0.01  # metres that the shoulders go until they are cut out of the photograph
 
 
 class Body:
@@ -37,7 +38,7 @@ class Body:
 
     def loose(self, pose: FacePose) -> float:
         """0 while the shoulders stay, rising to 1 soon after they begin to go with a head in ``pose``."""
-        return float(smoothstep(0.0, tuning.LOOSE, np.array(self.follows * self._leaves(pose.translation - self._place))))
+        return float(smoothstep(0.0, SOON, np.array(self.follows * self._leaves(pose.translation - self._place))))
 
     def _leaves(self, moved: Array) -> float:
         """Metres by which a head that has ``moved`` (3,) is further than the neck goes alone."""

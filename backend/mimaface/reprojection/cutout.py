@@ -74,7 +74,7 @@ def within_alpha(matte: Array, alpha: Array) -> Array:
     share = alpha.astype(np.float32) / 255
     rows, columns = np.nonzero(matte > 0.5)
     around = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    loose = (share * (matte < 0.5))[around].sum() > tuning.LOOSE_ALPHA * share[around].sum()
+    loose = (share * (matte < 0.5))[around].sum() > 0.1 * share[around].sum()  # a tenth of what is opaque is not the person
     return np.minimum(matte, share) if loose else share
 
 

@@ -14,6 +14,8 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximu
 from . import tuning
 
 Array = NDArray[Any]
+BESIDE_FACE = 0.1  # share of the fitted face that may lie beside the drawn one. Higher: faces with open outlines count as background
+OF_BORDER = 0.6  # least share of the border's upper half that is background. Higher: more drawings are cut out as photographs are
 
 
 def drawn_matte(image: Array, face: Array) -> Array | None:
@@ -45,8 +47,8 @@ def _background(image: Array, face: Array) -> tuple[Array, Array]:
     border[0], border[:, [0, -1]] = True, True
     border[height // 2 :] = False  # shoulders and long hair reach the rest of it
     whole = border.copy()
-    least = max(tuning.DRAWN_LEAST * border.sum(), 1)
-    for _ in range(tuning.DRAWN_COLOURS):
+    least = max(0.05 * border.sum(), 1)  # pixels of the border without which a colour is no background
+    for _ in range(4):  # colours
         left = image[border]
         if len(left) < least:
             break
@@ -56,18 +58,18 @@ def _background(image: Array, face: Array) -> tuple[Array, Array]:
         alike = np.abs(image - usual.astype(np.float32)).max(-1) <= tuning.DRAWN_ALIKE
         mine = _connected(alike, border)
         border &= ~mine & ~alike
-        if (mine & face).sum() <= tuning.DRAWN_FACE * face.sum():
+        if (mine & face).sum() <= BESIDE_FACE * face.sum():
             found |= mine
             colours[mine] = usual
-    if found[whole].mean() < tuning.DRAWN_BORDER:
+    if found[whole].mean() < OF_BORDER:
         even = _connected(_even(image), border) & ~found
-        if (even & face).sum() <= tuning.DRAWN_FACE * face.sum():
+        if (even & face).sum() <= BESIDE_FACE * face.sum():
             found |= even
             colours[even] = image[even]
-    if found[whole].mean() < tuning.DRAWN_BORDER:
+    if found[whole].mean() < OF_BORDER:
         return np.zeros_like(found), colours
     parts = label(~found, np.ones((3, 3)))[0]
-    specks = np.bincount(parts.ravel()) < tuning.DRAWN_SPECK * face.sum()
+    specks = np.bincount(parts.ravel()) < 0.002 * face.sum()  # parts apart from the person that stay, such as strokes of hair
     near = tuple(distance_transform_edt(~found, return_distances=False, return_indices=True))
     return found | specks[parts], colours[near] if found.any() else colours
 
@@ -81,4 +83,4 @@ def _connected(places: Array, border: Array) -> Array:
 def _even(image: Array) -> Array:
     """Where ``image`` (H, W, 3) uint8 changes as little from pixel to pixel as a drawn gradient does: (H, W) bool."""
     low, high = (change(image, (3, 3, 1)) for change in (minimum_filter, maximum_filter))
-    return np.asarray((high - low).max(-1) <= tuning.DRAWN_STEP)
+    return np.asarray((high - low).max(-1) <= 8)  # levels over 3 pixels

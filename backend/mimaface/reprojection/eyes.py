@@ -88,11 +88,11 @@ def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, mar
         place = camera.project(point)
         facing = -(direction * point).sum(-1) / np.linalg.norm(point, axis=-1)
         column, row = np.floor(place[..., 0]).astype(int), np.floor(place[..., 1]).astype(int)
-        inside = (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height) & (facing > tuning.EYEBALL_FACING)
+        inside = (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height) & (facing > 0.25)  # cosine: not its sides
         column, row = np.clip(column, 0, camera.width - 1), np.clip(row, 0, camera.height - 1)
         margin = margins[row, column] / MARGIN_UNIT
         seen = inside & (kind[row, column] == EYE) & (margin > tuning.OPENING_MARGIN)
-        slit = tuning.SLIT * tuning.IRIS_RADIUS * camera.focal / -centres[side][2]
+        slit = 0.25 * tuning.IRIS_RADIUS * camera.focal / -centres[side][2]  # pixels; a narrower opening shows lids and lashes
         seen &= margin.max(where=seen, initial=0.0) > slit
         pictures[side] = complete_eye(
             image[row, column].astype(np.float64), np.where(seen, margin, 0.0),
@@ -104,7 +104,7 @@ def eye_pictures(image: Array, camera: Camera, fit: FittedFace, kind: Array, mar
 def _iris_in_eye(fit: FittedFace, centre: Array, side: int, turn: Array) -> Array:
     """Direction (3,) of the iris in the eye's own frame; straight ahead where its landmark is far from the fitted gaze."""
     direction = iris_direction(fit.landmarks, fit.camera, centre, side) @ turn
-    return np.asarray(direction if direction[2] > np.cos(tuning.IRIS_FURTHEST) else np.array([0.0, 0.0, 1.0]))
+    return np.asarray(direction if direction[2] > np.cos(0.35) else np.array([0.0, 0.0, 1.0]))  # radians
 
 
 def complete_eye(seen: Array, margin: Array, local: Array, iris: Array, light: Array, skin: Array) -> Array:
@@ -121,7 +121,7 @@ def complete_eye(seen: Array, margin: Array, local: Array, iris: Array, light: A
     known = np.zeros(count, bool)
     for ring in range(count):
         for where in ((rings == ring) & (sure > tuning.IRIS_SURE) & low, (rings == ring) & (sure > 0)):
-            if where.sum() >= tuning.IRIS_PIXELS and not known[ring]:
+            if where.sum() >= 6 and not known[ring]:  # pixels
                 profile[ring], known[ring] = np.median(seen[where], axis=0), True
     if not known.any():
         profile[:tuning.IRIS_RINGS], known[:tuning.IRIS_RINGS] = light * tuning.IRIS_UNSEEN, True
@@ -132,7 +132,7 @@ def complete_eye(seen: Array, margin: Array, local: Array, iris: Array, light: A
     ringed = profile[left] + (place - left)[..., None] * (profile[np.minimum(left + 1, count - 1)] - profile[left])
     trusted = (sure * np.where(low, 1.0, tuning.SHADED_TRUST))[..., None]
     other = trusted[:, ::-1] * tuning.IRIS_MIRRORED
-    disc = ringed + other * (seen[:, ::-1] - ringed) * (abs(iris[0]) < tuning.IRIS_MIDDLE)
+    disc = ringed + other * (seen[:, ::-1] - ringed) * (abs(iris[0]) < 0.1)  # of the radius: else the halves do not match
     disc = disc + trusted * (seen - disc)
     outside = smoothstep(rim + tuning.IRIS_EDGE[0], rim + tuning.IRIS_EDGE[1], angle)[..., None]
     ball = white * (1 - tuning.EYE_ROUND * smoothstep(*tuning.EYE_SIDES, angle))[..., None]
@@ -150,7 +150,7 @@ def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
     bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
     grey = bright.mean()
     bright = tuning.WHITE_OWN_HUE * bright + (1 - tuning.WHITE_OWN_HUE) * grey * tuning.WHITE_HUE
-    pale = pixels[saturation(pixels) <= tuning.WHITE_PALE * saturation(skin)].mean(1)
+    pale = pixels[saturation(pixels) <= 0.5 * saturation(skin)].mean(1)  # dark skin has whites brighter than WHITE_HIGH
     high = max(tuning.WHITE_HIGH * skin.mean(), float(np.median(pale)) if len(pale) >= tuning.WHITE_PIXELS else 0.0)
     allowed = np.clip(grey, tuning.WHITE_LOW * skin.mean(), min(high, tuning.WHITE_MOST))
     return np.asarray(bright * allowed / max(grey, 1.0))

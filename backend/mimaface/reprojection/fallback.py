@@ -44,7 +44,7 @@ def fallback_colours(
     result = result + smoothstep(*tuning.LIPS_PARTED, np.array(parted)) * (lips - result)
     light = light_of(image, head, place, sure)
     face = sure & head.region("face")
-    skin = np.median(seen[face], axis=0) if face.any() else tuning.NO_SKIN_LIGHT * light
+    skin = np.median(seen[face], axis=0) if face.any() else tuning.NO_SKIN
     inner, colours = mouth_colours(image, head, source_kind, margin[..., TEETH], light, skin)
     result[inner] = colours
     if flat:
@@ -96,7 +96,7 @@ def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
     strength = gain.mean()
     brighter = max(np.sqrt(tuning.USUAL_LIGHT / max(strength, 1.0)), 1.0)
     light = brighter * ((1 - tuning.LIGHT_HUE) * strength + tuning.LIGHT_HUE * gain)
-    return np.asarray(np.clip(light, tuning.LIGHT_LEAST, tuning.LIGHT_MOST))
+    return np.asarray(np.clip(light, 40, 255))  # levels: black pictures have some light, too
 
 
 @functools.cache

@@ -36,7 +36,7 @@ def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, mat
     normals = vertex_normals(smooth, skin)
     limit = _way_out(fit, camera, smooth, normals, matte)
     sure = hair & np.isfinite(limit) & (np.abs(_facing(fit, smooth, normals)) < tuning.SILHOUETTE_COSINE)
-    if sure.sum() < tuning.OUTLINE_LEAST:
+    if sure.sum() < 5:  # an outline that is cut off
         return np.zeros_like(shape)
     inner = skin[hair[skin].all(1)]
     thick = np.where(hair, harmonic_extension(np.where(sure, limit, 0.0)[:, None], sure, inner)[:, 0], 0.0)
@@ -74,7 +74,7 @@ def _hidden_ears(head: Head, place: Array, image: Array) -> Array:
     height, width = image.shape[:2]
     row, column = pixels_under(place, height, width)
     depth = np.concatenate([raster.depth for _, raster in raster_strips(place, head.skin_triangles(), height, width)])
-    seen = np.abs(place[:, 2] - depth[row, column]) < tuning.HAIR_NEAREST
+    seen = np.abs(place[:, 2] - depth[row, column]) < 0.004  # metres behind the nearest surface
     colour = image[row, column].astype(np.float64)
     ears, face, scalp = (head.region(name) for name in ("ears", "face", "scalp"))
     if not (face & seen).any() or not (scalp & seen).any():
@@ -82,7 +82,7 @@ def _hidden_ears(head: Head, place: Array, image: Array) -> Array:
     skin, hair = np.median(colour[face & seen], 0), np.median(colour[scalp & seen], 0)
     like_hair = np.linalg.norm(colour - hair, axis=1) < np.linalg.norm(colour - skin, axis=1)
     sides = [ears & (head.vertices[:, 0] > 0), ears & (head.vertices[:, 0] <= 0)]
-    votes = [float(like_hair[side & seen].mean()) if (side & seen).sum() >= tuning.EAR_SEEN else None for side in sides]
+    votes = [float(like_hair[side & seen].mean()) if (side & seen).sum() >= 15 else None for side in sides]
     result = np.zeros(len(place), bool)
     for side, vote, other in zip(sides, votes, votes[::-1]):
         known = vote if vote is not None else other

@@ -58,7 +58,7 @@ def person_matte(image: Array, face: Array) -> Array:
         return np.ones(face.shape, np.float32)
     near, wide = _around(face, tuning.MATTE_AROUND), _around(face, tuning.BODY_AROUND)
     found = _found(image[near])
-    if found[face[near]].mean() < tuning.FACE_FOUND:
+    if found[face[near]].mean() < 0.5:  # the face is not found
         return np.ones(face.shape, np.float32)
     matte = _outline(image[near], found, face[near])
     if wide != near:

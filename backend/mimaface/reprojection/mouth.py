@@ -24,9 +24,9 @@ def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: A
     bright = image[(kind == TEETH) & (margin > tuning.OPENING_MARGIN * MARGIN_UNIT)].astype(np.float64)
     ivory = tuning.IVORY * light
     ivory += tuning.TEETH_WARM * (skin_colour - ivory)
-    if len(bright) >= tuning.TEETH_PIXELS:
+    if len(bright) >= 20:  # pixels
         seen = np.median(bright[bright.sum(1) >= np.percentile(bright.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
-        if seen.mean() > tuning.TEETH_LEVEL:
+        if seen.mean() > 110:  # levels; what is darker is not teeth
             ivory = seen
     skin = head.vertices_of("skin")
     vertices, colours = [], []
@@ -46,7 +46,7 @@ def continue_mouth(image: Array, margin: Array) -> Array:
     """``image`` (H, W, 3) uint8, in which the inside of the mouth continues over the lips; margin (H, W) int8: that of the mouth, see
     ``projection.margins``."""
     inside = margin > tuning.OPENING_MARGIN * MARGIN_UNIT
-    if inside.sum() < tuning.MOUTH_PIXELS:
+    if inside.sum() < 12:  # pixels
         return image
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     reach = max(tuning.MOUTH_CONTINUED_LEAST, len(columns) // tuning.MOUTH_CONTINUED)

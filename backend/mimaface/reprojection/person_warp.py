@@ -183,7 +183,7 @@ class PersonWarp:
         carried = self.camera.project(self._flat + self._carried[..., None] * self._body.shift(pose))
         shift = (moved[..., :2] - self._start) * self._follow[..., None]
         shift += (carried[..., :2] - self.knots) * (1 - self._follow[..., None])
-        depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + tuning.BEHIND_PERSON)
+        depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + 0.1)  # metres behind the person: only the order counts
         return np.concatenate([self.knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
 
     def render(self, knots: Array, part: Box, rows: Rows, cut: Loosened) -> tuple[Array, Array]:

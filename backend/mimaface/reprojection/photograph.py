@@ -92,7 +92,7 @@ class Photograph:
         calm = np.zeros(len(posed)) if distance is None else 1 - smoothstep(*tuning.STILL, distance)
         moved = np.linalg.norm(posed - rigid, axis=1)
         changed = smoothstep(*tuning.CHANGED, moved)
-        lips = np.percentile(moved[projection.head.region("lips")], tuning.OPENED_PERCENTILE)
+        lips = np.percentile(moved[projection.head.region("lips")], 80)
         inside = self._kind >= MOUTH
         if distance is None:
             opened = smoothstep(*tuning.REFERENCE_OPENED, lips)

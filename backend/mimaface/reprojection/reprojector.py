@@ -163,7 +163,7 @@ class Reprojector:
     def _render(self, pose: FacePose, posed: Array, transparent: bool, with_provenance: bool) -> tuple[Array, Array]:
         """Picture and provenance, the latter without pixels where it is not wanted."""
         points = self._places(posed, pose)
-        if np.abs(points[:, :2] - self.projection.place[:, :2]).max() < tuning.AT_REST:
+        if np.abs(points[:, :2] - self.projection.place[:, :2]).max() < 0.01:  # pixels
             return self._at_rest(transparent, with_provenance)
         rigid = self._photograph.in_pose(pose)
         knots = self._sheet.moved(pose, posed - rigid)

@@ -134,10 +134,10 @@ def moving_share(only: str) -> Array | None:
     regions, head = regions_of(only), Head.load()
     up = head.vertices[:, 1]
     around_eyes = np.linalg.norm(head.vertices[:, None] - head.eye_centres_for(np.zeros(head.identity_size)), axis=2).min(1)
-    below = 1 - smoothstep(*tuning.LIPS_UP, up)
+    below, above = 1 - smoothstep(*tuning.LIPS_UP, up), smoothstep(*tuning.EYES_UP, up)
     near = 1 - smoothstep(*tuning.LIDS_AROUND, around_eyes)
     shares = {
-        "lips": below, "cheeks": 1 - smoothstep(*tuning.CHEEKS_UP, up), "lids": near, "gaze": near, "brows": smoothstep(*tuning.BROWS_UP, up),
+        "lips": below, "cheeks": 1 - above, "lids": near, "gaze": near, "brows": above,
         "head": np.zeros(len(up)),
     }  # fmt: skip
     return np.asarray(np.max([shares[region] for region in regions], axis=0))

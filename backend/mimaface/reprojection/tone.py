@@ -19,6 +19,11 @@ from mimaface.geometry.strips import row_strips, with_around
 from . import tuning
 
 Array = NDArray[Any]
+LEVELS = 32  # steps of brightness whose usual colour is found
+GRAIN = 5  # pixels, side of the square over which colours are averaged, so that grain and compression do not count as colour
+# levels by which most pixels are off the tint, from a photograph of one tint to one in colour: six tinted prints were off by 0 to 6, 16
+# photographs and paintings in colour by 18 to 79. Higher: pale colour photographs get painted parts without a hue
+COLOURED = 7.0, 16.0
 BRIGHTNESS = np.array([0.299, 0.587, 0.114])  # of RGB, ITU-R BT.601
 SEEN = 1 << 20  # pixels, evenly spread over the person, that the curve is found from at most. More: the same curve, in more memory
 
@@ -46,10 +51,10 @@ def tone_of(image: Array, matte: Array) -> Tone:
     pixels = image[person]
     pixels = pixels[:: -(-len(pixels) // SEEN)].astype(np.float64)
     level = pixels @ BRIGHTNESS
-    step = np.minimum(level * tuning.TONE_LEVELS / 256, tuning.TONE_LEVELS - 1).astype(np.uint8)
-    counts = np.bincount(step, minlength=tuning.TONE_LEVELS)
+    step = np.minimum(level * LEVELS / 256, LEVELS - 1).astype(np.uint8)
+    counts = np.bincount(step, minlength=LEVELS)
     steps = np.split(np.argsort(step, kind="stable"), np.cumsum(counts)[:-1])  # the pixels of each
-    known = [members for members in steps if len(members) >= tuning.TONE_FEWEST]
+    known = [members for members in steps if len(members) >= 20]  # fewer pixels give no median
     tint = pixels - level[:, None]
     usual = np.array([[np.mean(level[members]), *np.median(tint[members], axis=0)] for members in known])
     if len(known) < 2:
@@ -58,7 +63,7 @@ def tone_of(image: Array, matte: Array) -> Tone:
     seen = np.clip(np.arange(256), usual[0, 0], usual[-1, 0])
     curve = np.arange(256)[:, None] + np.round(np.polynomial.polynomial.polyval(seen / 255, bend).T, 3)  # grey is grey to the bit
     off = np.percentile(_distances(image, person, curve), tuning.TONE_PERCENTILE)
-    return Tone(curve, float(smoothstep(tuning.TINTED, tuning.COLOURED, off)))
+    return Tone(curve, float(smoothstep(*COLOURED, off)))
 
 
 def _distances(image: Array, person: Array, curve: Array) -> Array:
@@ -66,10 +71,10 @@ def _distances(image: Array, person: Array, curve: Array) -> Array:
     that is furthest."""
     parts = []
     for rows in row_strips(len(image)):
-        near, inner = with_around(rows, tuning.TONE_GRAIN // 2, len(image))
+        near, inner = with_around(rows, GRAIN // 2, len(image))
         off, here = np.zeros(image[near].shape, np.float32), person[near]
         pixels = image[near][here].astype(np.float64)
         off[here] = pixels - curve[np.round(pixels @ BRIGHTNESS).astype(int)]
-        off = np.abs(uniform_filter(off, (tuning.TONE_GRAIN, tuning.TONE_GRAIN, 0), mode="nearest"))
+        off = np.abs(uniform_filter(off, (GRAIN, GRAIN, 0), mode="nearest"))
         parts.append(off[inner].max(-1)[person[rows]])
     return np.concatenate(parts)
