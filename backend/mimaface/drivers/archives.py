@@ -1,4 +1,4 @@
-"""Packed files, which hold a take and are none: what to do with them is said."""
+"""Refuses archives and spreadsheets, with the next step for the user."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from mimaface.protocol.errors import InvalidMotion
 
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip begins; a .motion.npz is one
-# how other packed files begin: gzip, bzip2, xz, zstandard, 7-Zip, RAR
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # first bytes of a zip file, which a .motion.npz is, too
+# first bytes of other archives: gzip, bzip2, xz, zstandard, 7-Zip, RAR
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!")
-TAR = 257, b"ustar"  # where a tar file says so
-SHEETS = ("xl/", "content.xml", "Index/")  # what spreadsheets of Excel, LibreOffice and Numbers hold
+TAR = 257, b"ustar"  # offset and signature of a tar file
+SHEETS = ("xl/", "content.xml", "Index/")  # first entries of spreadsheets of Excel, LibreOffice and Numbers
 
 
 def refuse_packed(path: Path, start: bytes) -> None:
-    """Raise :class:`InvalidMotion` for an archive and for a spreadsheet; a no-op for a .motion.npz and everything else."""
+    """Raise :class:`InvalidMotion` for an archive or a spreadsheet, but not for a .motion.npz. ``start``: the file's first bytes."""
     if start.startswith(PACKED) or start[TAR[0] :].startswith(TAR[1]):
         raise InvalidMotion(f"{path.name}: a packed file", "unpack it, and choose the file in it")
     if not start.startswith(ZIP):

@@ -1,4 +1,4 @@
-"""Films and sounds as PyAV opens them: files of this machine only, and what is in them."""
+"""Opens films and sounds with PyAV, local files only, and finds their tracks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from mimaface.protocol.driver_files import SOUNDS, ends
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 
-# what FFmpeg takes for a video but is a single picture, a list of other files, or a text
+# formats of FFmpeg that are single pictures, lists of other files, or texts
 NO_VIDEOS = {"image2", "image2pipe", "concat", "hls", "dash", "sdp", "rtsp", "rtp", "sap", "imf", "tty", "lavfi", "bin", "xbin", "adf", "idf"}
 
 
 @contextlib.contextmanager
 def opened(path: Path, what: str, hint: str) -> Iterator[Any]:
-    """The container of a file that is to be read as ``what``, such as "a video".
+    """Open the container of a file; ``what``: such as "a video", for messages.
 
-    Raises :class:`InvalidInput`, with ``hint``, for what cannot be read so and :class:`NotInstalled` without PyAV.
+    Raises :class:`InvalidInput` with ``hint`` for files that cannot be read, and :class:`NotInstalled` without PyAV.
     """
     try:
         import av
@@ -34,7 +34,7 @@ def opened(path: Path, what: str, hint: str) -> Iterator[Any]:
 
 
 def moving_pictures(container: Any) -> list[Any]:
-    """The picture tracks of a container; the cover of a song is none."""
+    """Return the video tracks of a container, without cover pictures."""
     from av.stream import Disposition
 
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]

@@ -1,4 +1,4 @@
-"""A film as the source of a shot: each of its frames is a portrait of its own, and all those of one shot have one identity."""
+"""A film as the source of a shot: each frame is a portrait, and all frames of a shot share one identity."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Film:
     def open(
         cls, path: Path | str, face: int = 0, rate: float = 0.0, progress: Callable[[str, int, int], None] = lambda *_: None
     ) -> Film:
-        """Follow the ``face``-th largest face, from 0, through a video or a folder of pictures.
+        """Track the ``face``-th largest face, from 0, through a video or a folder of pictures.
 
         rate: pictures a second of a folder, 25 unless it is given; ``progress`` as :func:`mimaface.drivers.video.track_steps` has it.
         Raises :class:`InvalidInput`, :class:`InvalidImage` or :class:`NoFaceFound`.
@@ -95,24 +95,24 @@ class Film:
         return len(self.times)
 
     def frames(self) -> Iterator[Picture]:
-        """The frames as they are, one after another."""
+        """Yield the film's pictures in order."""
         for _, picture in read(self.path, float(self.rate)):
             yield picture
 
     def face_box(self, size: int) -> Array:
-        """left, top, right, bottom (4,) of all places of the face, in pixels of a frame whose longer side is ``size``, 0: the film's own."""
+        """Return left, top, right, bottom (4,) around the face in all frames, in pixels of a frame with longer side ``size``, 0: the film's."""
         boxes = np.stack([[*fit.landmarks[:468, :2].min(0), *fit.landmarks[:468, :2].max(0)] for fit in self.fits.values()])
         scale = whole_picture(self.size[1], self.size[0], size).scale
         return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)]) * scale
 
     def portrait(self, index: int, picture: Picture) -> Portrait | None:
-        """A frame as a portrait; None where the face is not found in it."""
+        """Return a frame as a portrait; None without the face."""
         fit = self.fits.get(index)
         return None if fit is None else Portrait(picture.image, fit, self.sha256, picture.alpha)
 
 
 def is_film(path: Path) -> bool:
-    """Whether ``path`` is a film to be acted anew, and not a photograph: a folder, or a video."""
+    """Whether ``path`` is a film, that is a folder or a video, and not a photograph."""
     if path.is_dir():
         return True
     try:
@@ -125,14 +125,14 @@ def is_film(path: Path) -> bool:
 
 
 class _Shots:
-    """Where shots of a film begin: its picture changes suddenly, and wholly."""
+    """Detects cuts: sudden changes of the whole picture."""
 
     def __init__(self) -> None:
         self._before: Array | None = None
         self._usual = 0.0
 
     def begins(self, image: Array) -> bool:
-        """Whether the next frame (H, W, 3) uint8 is the first of a shot."""
+        """Whether the next frame (H, W, 3) uint8 begins a shot."""
         small = np.asarray(Image.fromarray(image).resize(SMALL, Image.Resampling.BOX), np.float32)
         before, self._before = self._before, small
         if before is None:
@@ -155,7 +155,7 @@ def read(path: Path, rate: float) -> Iterator[tuple[float, Picture]]:
 
 
 def runs(frames: list[int]) -> str:
-    """Sorted frames in words: "frames 3, 41–57"."""
+    """Return sorted frames as text: "frames 3, 41–57"."""
     breaks = np.flatnonzero(np.diff(frames) > 1) + 1
     parts = [f"{part[0]}" if len(part) == 1 else f"{part[0]}–{part[-1]}" for part in np.split(np.array(frames), breaks)]
     more = f" and {len(parts) - MOST_SAID} more runs" if len(parts) > MOST_SAID else ""

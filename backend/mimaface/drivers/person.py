@@ -1,4 +1,4 @@
-"""One person of a film: whose face is followed, and found again after it was gone or the camera has changed."""
+"""Identifies one person's face in a film: tracks it, and finds it again after a loss or a cut."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from mimaface.face.recognition import face_code
 from mimaface.face.references import SAME_PERSON
 
 Array = NDArray[Any]
-# share of the face's width by which a face that is found again may have moved since it was seen last, to be taken without being recognised.
-# Raised: a passer-by takes over from a face that turned away; lowered: a recognition, 0.1 s, for every frame that was lost
+# displacement since the last frame, in face widths, up to which a detected face is accepted without recognition. Higher: another person's
+# face is accepted after a loss; lower: more frames need a recognition, which takes 0.1 s
 SAME_PLACE = 0.5
 
 
 class Person:
-    """The ``number``-th largest face, from 0, of the first picture that shows so many; later the one that resembles it."""
+    """The ``number``-th largest face, from 0, of the first picture with that many faces; in later pictures the face of the same person."""
 
     def __init__(self, number: int) -> None:
         self._number, self._landmarker = number, FaceLandmarker.load()
         self._code: Array | None = None
         self._last: Array | None = None
-        self.most = 0  # faces that one picture showed
-        self.strangers = False  # whether the last picture showed somebody else's face, and not theirs
+        self.most = 0  # largest number of faces in a picture
+        self.strangers = False  # whether the last picture contained only other people's faces
 
     def seen(self, points: Array | None) -> None:
-        """The person's landmarks (478, 3) in the frame that was followed last; None after a change of the camera."""
+        """Set the person's landmarks (478, 3) in the last tracked frame; None after a cut."""
         self._last = points
 
     def find(self, image: Array) -> Landmarks | None:
-        """The person's face in a picture (H, W, 3) uint8."""
+        """Return the person's face in a picture (H, W, 3) uint8, or None."""
         faces = self._landmarker.faces(image, least=self._number + 1 if self._code is None else 1)
         self.most, self.strangers = max(self.most, len(faces)), False
         if self._code is None:
@@ -52,6 +52,6 @@ class Person:
 
 
 def _moved(points: Array, before: Array) -> float:
-    """How far a face's middle is from where it was, in widths of it."""
+    """Return the displacement of a face's centre, in face widths."""
     width = float(np.ptp(before[:468, 0]))
     return float(np.linalg.norm(points[:468, :2].mean(0) - before[:468, :2].mean(0))) / max(width, 1.0)

@@ -1,4 +1,4 @@
-"""A picture, or a folder of pictures in the order of their numbers → ``MotionClip``: the face in them, as they show it."""
+"""Reads a picture as a pose, or a folder of numbered pictures as a motion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE = 25.0  # frames per second of a folder of pictures, which does not say it;
 
 
 def picture_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
-    """The pose of a picture; of an animated one, as of a video: None after every frame, the motion last. Raises as both."""
+    """Yield the pose of a picture; of an animated one, as of a video, None after every frame and the motion last. Raises as both."""
     tracker, count = Tracker(), 0
     for count, (seconds, image) in enumerate(moving_frames(path), 1):
         tracker.add(seconds, image)
@@ -54,7 +54,7 @@ def picture_motion(path: Path) -> MotionClip:
 
 
 def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
-    """Follow the face through the pictures of a folder, frames of a film at ``rate`` frames per second (0: ``RATE``).
+    """Track the face through the pictures of a folder, at ``rate`` frames per second (0: ``RATE``).
 
     None after every picture, the motion last. Raises :class:`InvalidInput`, :class:`InvalidImage` and :class:`NoFaceFound`.
     """
@@ -83,7 +83,7 @@ def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], No
 
 
 def same_size(paths: list[Path]) -> Iterator[Picture]:
-    """The pictures, one after another. Raises :class:`InvalidInput` for one of another size, and :class:`InvalidImage`."""
+    """Yield the pictures in order. Raises :class:`InvalidInput` for a different size, and :class:`InvalidImage`."""
     size: tuple[int, ...] = ()
     for path in paths:
         picture, _ = open_picture(path)

@@ -1,4 +1,4 @@
-"""The reference pictures that a user names: photographs as they are, and of a video its most different sharp frames."""
+"""Reads the user's references: photographs, and of a video its most different sharp frames."""
 
 from __future__ import annotations
 

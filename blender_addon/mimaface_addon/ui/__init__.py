@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the artist sees and presses: operators, panels and the properties that they show."""
+"""The add-on's interface: operators, panels and the properties that they show."""

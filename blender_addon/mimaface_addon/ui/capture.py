@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live Capture: while the backend listens, a timer asks it for the newest sample and moves the portrait's mocap layer with it."""
+"""Live Capture: a timer requests the newest sample of the backend's stream and sets the portrait's mocap layer to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _painted = 0.0
 
 
 def look() -> None:
-    """Take the newest sample, and show it on the portrait that is worked on."""
+    """Apply the newest sample to the current portrait."""
     global _painted
     runtime = running()
     ready = runtime is not None and runtime.backend.state == "ready"
@@ -38,23 +38,23 @@ def look() -> None:
 
 
 def _tick() -> float | None:
-    """None when nothing is listened to any more: Blender forgets the timer then."""
+    """The timer; returns None without a stream, so that Blender removes it."""
     try:
         look()
     except Exception as error:
-        log.exception("Live Capture made a mistake")
-        stop(f"a mistake of the add-on ({error}): press Listen again; if it stays, report it with Blender's log")
+        log.exception("an error occurred in Live Capture")
+        stop(f"an error occurred in the add-on ({error}): press Listen again; if it occurs again, report it with Blender's log")
     return EVERY if capture.on else None
 
 
 def listen() -> None:
-    """To be called when the stream is open."""
+    """Start the timer, after the stream was opened."""
     if not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, persistent=True)
 
 
 def stop(problem: str = "") -> None:
-    """Listen no more; the mocap layer is what it was."""
+    """Close the stream and restore the mocap layer."""
     capture.end(problem)
     driven.release()
     compat.redraw_panels()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Live Capture panel: what is listened to, what is heard, and the buttons that record it."""
+"""The Live Capture panel: the input, the state of its stream, and the buttons that record it."""
 
 from __future__ import annotations
 

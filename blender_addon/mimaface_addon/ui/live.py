@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live: the photograph moves under the artist's hand, in its own place in the 3D view.
+"""Live: draws a preview of the current pose over the photograph in the 3D view.
 
-Handlers read the pose that Blender has just evaluated and hand it on; a timer looks for pictures; draw handlers (``live_view.py``,
-``live_editors.py``) put the newest one over the photograph. No datablock is touched, so there are no undo steps; nothing here waits.
+Handlers read the pose that Blender has evaluated and request its picture; a timer collects pictures; draw handlers (``live_view.py``,
+``live_editors.py``) draw the newest one. No datablock is changed, so there are no undo steps, and nothing blocks.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from ..session import running, session
 from .capture import driven
 
 log = logging.getLogger(__name__)
-QUICK, IDLE = 0.01, 0.05  # seconds between looks for a picture: while one is awaited, and else
-SIZES = (256, 384, 512, 768, 1024)  # pixels of the longer side: few, for each is a session in the backend
-UNSEEN = 384  # pixels of the longer side that are made while no editor shows the photograph
-MOVING = 512  # pixels of the longer side at most while the hand moves; more is sharper and later
-SHOWING = {"VIEW_3D": "WINDOW", "IMAGE_EDITOR": "WINDOW", "SEQUENCE_EDITOR": "PREVIEW"}  # the regions of editors that show Live
+QUICK, IDLE = 0.01, 0.05  # seconds between checks for a picture: with an open request, and without. Higher: pictures show later
+SIZES = (256, 384, 512, 768, 1024)  # pixels, longer side: few sizes, because each is a session in the backend
+UNSEEN = 384  # pixels, longer side, while no editor shows the photograph. Higher: more work for nothing
+MOVING = 512  # pixels, longest side while the hand moves. Higher: sharper, later
+SHOWING = {"VIEW_3D": "WINDOW", "IMAGE_EDITOR": "WINDOW", "SEQUENCE_EDITOR": "PREVIEW"}  # editor → region that shows Live
 
 
 class Live:
-    """What is shown and what was asked for last. Holds no reference into Blender's data."""
+    """The shown picture and the last request. Stores no reference to Blender's data."""
 
     def __init__(self) -> None:
         self.previews = Previews()
-        self.picture: Picture | None = None  # the one that is shown
-        self.texture: Any = None  # of it; made when it is drawn
-        self.dirty = True  # a pose may have changed that nobody has looked at
-        self.sizes: dict[int, int] = {}  # pixels of the photograph's longer side on the screen, by the region that shows it
-        self.rig = ""  # whose pose was asked for last
-        self.values = np.zeros(0)  # of the pose that was asked for last
-        self.frame = float("nan")  # of it
-        self.by_hand = False  # the pose has changed since that frame was gone to
-        self.key: tuple[object, ...] = ()  # what else it was asked with
-        self.mistake = ""  # the last one of the add-on's own that is in the log
-        self.healed: set[str] = set()  # portraits that were given to the backend again
-        self.main_thread_seconds: deque[float] = deque(maxlen=10_000)  # that following a pose and drawing a new picture took
+        self.picture: Picture | None = None  # the shown picture
+        self.texture: Any = None  # its texture, created when it is drawn
+        self.dirty = True  # whether the pose may have changed since it was read
+        self.sizes: dict[int, int] = {}  # region → pixels of the photograph's longer side on the screen
+        self.rig = ""  # name of the rig of the last request
+        self.values = np.zeros(0)  # pose of the last request
+        self.frame = float("nan")  # frame of the last request
+        self.by_hand = False  # whether the pose has changed since the frame was entered
+        self.key: tuple[object, ...] = ()  # portrait, settings and sizes of the last request
+        self.logged = ""  # repr of the last logged error of the add-on
+        self.healed: set[str] = set()  # portraits that were sent to the backend again
+        self.main_thread_seconds: deque[float] = deque(maxlen=10_000)  # durations of reading a pose or drawing a new picture
 
     def forget(self) -> None:
-        """Another file, or switched off: nothing is shown or awaited."""
+        """Discard pictures and requests, after another file was opened or Live was switched off."""
         self.previews.forget()
         self.picture = self.texture = None
         self.values, self.key, self.dirty, self.by_hand = np.zeros(0), (), True, False
@@ -60,7 +60,7 @@ class Live:
 
     @property
     def fine(self) -> int:
-        """Pixels of the longer side that are worth making."""
+        """Return the pixels of the longer side that the editors show."""
         largest = max(self.sizes.values(), default=UNSEEN)
         return next((size for size in SIZES if size >= largest), SIZES[-1])
 
@@ -73,13 +73,13 @@ def switched_on() -> bool:
 
 
 def ready_client() -> Client | None:
-    """The connection to the backend, when there is one that answers."""
+    """Return the client of a ready backend, else None."""
     runtime = running()
     return runtime.backend.client if runtime is not None and runtime.backend.state == "ready" else None
 
 
 def follow(depsgraph: bpy.types.Depsgraph) -> None:
-    """Ask for the pose of the portrait that is worked on, if it is another one than before."""
+    """Request the pose of the current portrait if it differs from the last request."""
     live.dirty = False
     rig = portraits.current(bpy.context)
     portrait = "" if rig is None else rig.get("mimaface_portrait", "")
@@ -113,7 +113,7 @@ def follow(depsgraph: bpy.types.Depsgraph) -> None:
 
 
 def tick() -> float:
-    """What is due now; returns when to look again."""
+    """Do the due work; return the seconds until the next call."""
     if not switched_on():
         if live.picture is not None or live.previews.busy:
             live.forget()
@@ -135,7 +135,7 @@ def tick() -> float:
 
 
 def _heal(portrait: str) -> None:
-    """The backend does not have the photograph: it is given it again, once."""
+    """Send the photograph again, once, to a backend that lacks it."""
     live.healed.add(portrait)
 
     def sent() -> None:
@@ -156,16 +156,16 @@ def redraw() -> None:
 
 
 def guarded(act: Any) -> Any:
-    """Blender drops a timer that raises, and prints a mistake of a draw handler at every redraw: here the badge has it, and the log once."""
+    """Show an error in the badge and log it once: Blender would remove a timer that raises, and print a draw handler's error at every redraw."""
 
     def safe(*arguments: Any) -> Any:
         try:
             return act(*arguments)
         except Exception as error:
-            live.previews.problem = f"a mistake of the add-on ({error}): please report it with Blender's log"
-            if repr(error) != live.mistake:
-                live.mistake = repr(error)
-                log.exception("Live made a mistake")
+            live.previews.problem = f"an error occurred in the add-on ({error}): please report it with Blender's log"
+            if repr(error) != live.logged:
+                live.logged = repr(error)
+                log.exception("an error occurred in Live")
             return IDLE
 
     return safe
@@ -173,7 +173,7 @@ def guarded(act: Any) -> Any:
 
 @bpy.app.handlers.persistent
 def _moved(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    """Another frame, or something else in the scene: the pose is read at once where that may be done, else at the next look."""
+    """React to a changed frame or scene: read the pose at once where that is allowed, else at the next timer."""
     elsewhere = bpy.app.background or depsgraph is None or bpy.app.is_job_running("RENDER") or scene.name != bpy.context.scene.name
     if elsewhere or not switched_on():
         live.dirty = True

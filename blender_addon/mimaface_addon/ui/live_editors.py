@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live in flat editors, with the same badge and wipe: in the image editor over the photograph that is open there, and in the sequencer's
-preview where a take of it would be.
+"""Live in the image editor, over the open photograph, and in the sequencer's preview, at the position of a take.
 
-Strips that show something at the current frame are what the preview is for: Live is drawn over them only while the pose is being moved.
+Over strips at the current frame Live is drawn only while the pose is being moved.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .capture import driven
 from .live import guarded, live, switched_on
 from .live_view import badge, draw_between, seen, texture_of, write
 
-SAME_SHAPE = 0.01  # of the ratio of a picture's sides: a strip of the whole photograph, but for rounded pixels
+SAME_SHAPE = 0.01  # relative difference of aspect ratios up to which a strip shows the whole photograph, because pixels are rounded
 _drawing: list[tuple[Any, Any, str]] = []
 
 
@@ -40,7 +39,7 @@ def _draw_in_preview() -> None:
 
 
 def _in_frame(scene: bpy.types.Scene, shown: list[Any]) -> list[tuple[float, float]]:
-    """Corners of the photograph in the preview, whose middle is 0: as the uppermost take of it lies there, else as a new take would."""
+    """Return the photograph's corners in the preview, whose middle is 0: those of its topmost take, else of a new take."""
     render = scene.render
     height, width = live.picture.pixels.shape[:2] if live.picture is not None else (1, 1)
     stretch = render.pixel_aspect_x / render.pixel_aspect_y
@@ -59,7 +58,7 @@ def _in_frame(scene: bpy.types.Scene, shown: list[Any]) -> list[tuple[float, flo
 
 
 def _draw(rig: bpy.types.Object, corners: list[tuple[float, float]]) -> None:
-    """The picture between these corners of the view, from the lower left one on against the clock."""
+    """Draw the picture between these corners of the view, counter-clockwise from the lower left."""
     view: Any = bpy.context.region.view2d
     places = [Vector((*view.view_to_region(*corner, clip=False), 0)) for corner in corners]
     seen(math.ceil(max((places[1] - places[0]).length, (places[3] - places[0]).length)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live in the 3D view: the newest picture over the photograph's plane, with a badge above it and the wipe; and what all editors draw with."""
+"""Live in the 3D view: draws the newest picture over the photograph's plane, with badge and wipe; drawing functions of all editors."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ..scene import compat, points, portraits
 from ..session import session
 from .live import guarded, live, switched_on
 
-IN_FRONT = 0.002  # of the photograph's height: how far before it the picture is drawn
-LINE = (1.0, 1.0, 1.0, 1.0)  # of the wipe's edge
-BADGE = 12.0  # points
+IN_FRONT = 0.002  # share of the photograph's height by which the picture is drawn in front of it
+LINE = (1.0, 1.0, 1.0, 1.0)  # RGBA of the wipe's edge
+BADGE = 12.0  # points, size of the badge's text
 _drawing: list[Any] = []
 
 
 def badge() -> str:
-    """Which picture is shown, and how long it took from the hand to the eye; or why there is none."""
+    """Return the badge's text: the shown picture's renderer and delay, or why there is no picture."""
     backend, waited = session().backend, live.previews.waited
     if backend.state == "stopped" and not backend.began:
         return ""
@@ -45,7 +45,7 @@ def badge() -> str:
 
 
 def _shown() -> bpy.types.Object | None:
-    """The plane of the photograph that the picture belongs to, where this view shows it; points are placed on the photograph itself."""
+    """Return the photograph's plane if this view shows it and no points are being placed on it, else None."""
     rig = portraits.current(bpy.context) if switched_on() else None
     if rig is None or points.wire(rig) is not None or (live.picture is not None and rig.get("mimaface_portrait") != live.picture.portrait):
         return None
@@ -53,7 +53,7 @@ def _shown() -> bpy.types.Object | None:
 
 
 def texture_of(picture: Picture) -> Any:
-    """The texture of the picture that is shown."""
+    """Return the texture of the shown picture."""
     if live.texture is None:
         height, width = picture.pixels.shape[:2]
         pixels: Any = picture.pixels.ravel()
@@ -82,7 +82,7 @@ def _draw_picture() -> None:
 
 
 def draw_between(corners: Sequence[Vector], texture: Any) -> None:
-    """The picture between these corners (x, y, z), from the lower left one on against the clock, as far as the wipe leaves it."""
+    """Draw the picture between these corners (x, y, z), counter-clockwise from the lower left, on its side of the wipe."""
     wipe = float(getattr(bpy.context.window_manager, "mimaface_wipe", 0.0))
     low, high = corners[0].lerp(corners[1], wipe)[:], corners[3].lerp(corners[2], wipe)[:]
     places, inside = (low, corners[1][:], corners[2][:], high), ((wipe, 0), (1, 0), (1, 1), (wipe, 1))
@@ -99,7 +99,7 @@ def draw_between(corners: Sequence[Vector], texture: Any) -> None:
 
 
 def _measure(corners: list[Any]) -> None:
-    """How large the photograph is seen: that many pixels are worth making."""
+    """Note the size on the screen of the photograph with these corners."""
     region, view = bpy.context.region, bpy.context.region_data
     points = [location_3d_to_region_2d(region, view, corner) for corner in corners]
     if any(point is None for point in points):
@@ -108,7 +108,7 @@ def _measure(corners: list[Any]) -> None:
 
 
 def seen(size: int) -> None:
-    """This many pixels of the photograph's longer side are seen in the region that is drawn."""
+    """Note the pixels of the photograph's longer side in the region being drawn."""
     before = live.fine
     live.sizes[bpy.context.region.as_pointer()] = size
     live.dirty = live.dirty or live.fine != before
@@ -124,7 +124,7 @@ def _draw_badge() -> None:
 
 
 def write(text: str, x: float, y: float) -> None:
-    """A line above a picture whose upper left corner is at these pixels of the region, where the region has room."""
+    """Draw the badge above a picture whose upper left corner is at these pixels of the region, if there is space."""
     size = BADGE * bpy.context.preferences.system.ui_scale
     blf.size(0, size)
     blf.enable(0, blf.SHADOW)

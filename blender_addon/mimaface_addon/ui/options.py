@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How motion is imported: the same options in the Mocap panel, in the file browser and in the operator's redo panel."""
+"""Options of importing motion, which the Mocap panel, the file browser and the operator's redo panel share."""
 
 # annotations are evaluated: Blender reads the properties from them
 
@@ -17,7 +17,7 @@ FLIPS = (
 
 
 class ImportOptions:
-    """Mixed into the scene's settings, which keep what was used last, and into the import operator."""
+    """Properties of the import operator, and of the scene's settings, which store the last used values."""
 
     neutral: EnumProperty(
         name="Neutral",
@@ -75,7 +75,7 @@ NAMES = tuple(ImportOptions.__annotations__)
 
 
 def draw(layout: bpy.types.UILayout, data: Any) -> None:
-    """The options of ``data``, scene settings or operator, one under the other."""
+    """Draw the options of ``data``, scene settings or operator."""
     column = layout.column(align=True)
     column.label(text="Neutral")
     column.prop(data, "neutral", text="")
@@ -95,7 +95,7 @@ def draw(layout: bpy.types.UILayout, data: Any) -> None:
 
 
 def to_wire(data: Any) -> dict[str, Any]:
-    """The options of ``track`` that the operator or the scene's settings ask for."""
+    """Return the options of the request ``track`` from the operator or the scene's settings."""
     return {
         "neutral": data.neutral, "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,
         "flip": sorted(data.flip), "exchange": data.exchange.split(), "timecode_rate": data.timecode_rate,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is saved in the .blend: the portrait, the rig, and the takes that were generated."""
+"""Properties that the .blend stores: portrait, rig, settings and takes."""
 
 # annotations are evaluated: Blender reads the properties from them
 
@@ -17,7 +17,7 @@ from .options import ImportOptions
 
 
 def _renamed(take: Take, context: bpy.types.Context) -> None:
-    """The strip and the folder's own record take on the new name of a take."""
+    """Write a take's new name to its strip and its manifest."""
     if not take.uuid:
         return
     for strip in strips.find_all(take.id_data, take.uuid):
@@ -37,20 +37,20 @@ def _hide(take: Take, hidden: bool) -> None:
 
 
 class MimaFaceTake(bpy.types.PropertyGroup):
-    """One generated shot. ``name`` is shown; ``uuid`` also tags its strip. What undo must not change is in ``takes.FIELDS``."""
+    """One generated shot. ``name`` is shown; ``uuid`` also tags its strip. Undo does not change the fields in ``takes.FIELDS``."""
 
     name: StringProperty(name="Name", description="Name of the take and of its strip; the folder keeps its own", update=_renamed)
     uuid: StringProperty()
     job: StringProperty()
-    folder: StringProperty()  # relative to the .blend when it is saved
+    folder: StringProperty()  # relative to a saved .blend
     frames: IntProperty()
     done: IntProperty()
     start: IntProperty()
-    step: IntProperty(default=1)  # frames of the scene that each picture is shown for
+    step: IntProperty(default=1)  # scene frames per picture
     channel: IntProperty()
     state: StringProperty(default="waiting")
     message: StringProperty()
-    placed: BoolProperty()  # a strip was made for it; without one it was deleted by the artist
+    placed: BoolProperty()  # whether its strip was created; a missing one then was deleted by the artist
     hidden: BoolProperty(name="Hide", description="Mute the strips of this take", get=_hidden, set=_hide)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sentences in panels, in as many lines as they need."""
+"""Wrapped text in panels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import blf
 import bpy
 
-NARROW = 240.0  # pixels of a sidebar as Blender opens it
-BOX = 18.0  # pixels of a line that the frame of a box takes
-BUTTON = 22.0  # pixels of a button with a sign only
-MARGIN = 80.0  # pixels of a line that frame, scroll bar and icon take; more breaks lines earlier
+NARROW = 240.0  # pixels, default width of a sidebar
+BOX = 18.0  # pixels of a line that a box's frame takes
+BUTTON = 22.0  # pixels, width of a button with an icon only
+MARGIN = 80.0  # pixels of a line that frame, scroll bar and icon take. Higher: lines break earlier
 
 
 def lines_of(text: str, pixels: float) -> list[str]:
-    """``text`` in lines that fit ``pixels`` in the interface's font; a word that is longer than a line is broken."""
+    """Return ``text`` as lines of at most ``pixels`` in the interface's font; longer words are broken."""
     preferences = bpy.context.preferences
     blf.size(0, preferences.ui_styles[0].widget.points * preferences.system.ui_scale)
 
@@ -36,7 +36,7 @@ def lines_of(text: str, pixels: float) -> list[str]:
 
 
 def wrapped(layout: bpy.types.UILayout, text: str, icon: Any = "NONE", taken: float = 0.0) -> None:
-    """A sentence over as many lines as it needs in the sidebar that is being drawn; ``taken``: pixels beside it."""
+    """Draw a wrapped sentence in the current sidebar; ``taken``: pixels used beside it."""
     scale, region = bpy.context.preferences.system.ui_scale, bpy.context.region
     width = region.width if region is not None and region.width > 1 else NARROW * scale
     column = layout.column(align=True)

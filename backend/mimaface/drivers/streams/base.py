@@ -59,7 +59,7 @@ class Decoder(Protocol):
 
 
 class Input(Protocol):
-    """What samples come from: a socket, or a webcam. Use as a context manager."""
+    """A source of samples, such as a socket or a webcam. Use as a context manager."""
 
     ignored: int  # packets that were left out
     packets: int  # that came, or frames
@@ -67,32 +67,32 @@ class Input(Protocol):
 
     @property
     def name(self) -> str:
-        """As its users call it."""
+        """The source's name for users."""
 
     @property
     def where(self) -> str:
-        """What is listened at, in words, such as "port 11111"."""
+        """The address as text, such as "port 11111"."""
 
     @property
     def port(self) -> int:
-        """That is listened at; 0 for a webcam."""
+        """The local port; 0 for a webcam."""
 
     @property
     def tracking(self) -> bool:
-        """Whether a face was seen within the last half second."""
+        """Whether a face was tracked within the last half second."""
 
     @property
     def delay(self) -> float:
-        """Seconds from the newest packet's or frame's coming to its sample."""
+        """Seconds from receiving the newest packet or frame to its sample."""
 
     def poll(self, timeout: float) -> list[Sample]:
-        """The samples since the last look, in order, waiting up to ``timeout`` seconds for the first."""
+        """Returns the samples since the last call, in order; waits up to ``timeout`` seconds for the first."""
 
     def __enter__(self) -> Input:
-        """Listen."""
+        """Starts receiving."""
 
     def __exit__(self, *_: object) -> None:
-        """Listen no more."""
+        """Stops receiving."""
 
 
 @lru_cache(maxsize=4096)

@@ -56,12 +56,12 @@ class Receiver:
 
     @property
     def name(self) -> str:
-        """Of the stream, as its users call it."""
+        """The stream's name for users."""
         return self.decoder.name
 
     @property
     def where(self) -> str:
-        """What is listened at, in words."""
+        """The address as text."""
         return f"port {self.port}"
 
     @property

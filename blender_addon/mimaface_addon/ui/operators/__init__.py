@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the buttons do, one file a topic."""
+"""The operators, one file per topic."""
 
 from __future__ import annotations
 

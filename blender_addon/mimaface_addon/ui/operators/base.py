@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all operators share. Nothing waits: answers are handled when :meth:`Session.pump` brings them."""
+"""Base of all operators. None blocks: :meth:`Session.pump` handles replies later."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ...session import session
 
 
 class Refused(Exception):
-    """A sentence for the user."""
+    """An error with a sentence for the user."""
 
 
 class Operator(bpy.types.Operator):
-    """Turns mistakes into a report and keeps the sentence for the panels."""
+    """Reports errors, and stores their sentence for the panels."""
 
     def work(self, context: bpy.types.Context) -> None:
-        """What the operator does; every one has its own. Raises :class:`Refused`."""
+        """Do the operator's work; every subclass implements it. Raises :class:`Refused`."""
         raise NotImplementedError
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -40,7 +40,7 @@ class Operator(bpy.types.Operator):
 
 
 def current_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """The portrait rig that is meant, as :func:`portraits.current` says, at today's version. Raises :class:`Refused`."""
+    """Return the current rig (:func:`portraits.current`), updated to the current version. Raises :class:`Refused`."""
     item, chosen = portraits.current(context), settings_of(context.scene).rig
     if item is None and chosen is not None and not rig.is_rig(chosen):
         raise Refused(f"{chosen.name} is not a portrait rig: choose one in the Portrait panel, or add one")
@@ -54,7 +54,7 @@ def current_rig(context: bpy.types.Context) -> bpy.types.Object:
 
 
 def writable_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """The current rig, if keys on it are kept when the file is saved. Raises :class:`Refused`."""
+    """Return the current rig if keys on it are saved with this file. Raises :class:`Refused`."""
     item = current_rig(context)
     if item.library is not None:
         raise Refused(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Listen to face capture, and record it onto the mocap layer."""
+"""Receives face capture, and records it to the mocap layer."""
 
 # annotations are evaluated: Blender reads the properties from them
 import bpy
@@ -44,7 +44,7 @@ def _failed(text: str) -> None:
 
 
 class Listening(Operator):
-    """Of operators that need a stream."""
+    """Base of operators that need an open stream."""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         live.capture.problem = ""
@@ -124,7 +124,7 @@ class MIMAFACE_OT_stop_recording(Listening):
                 runtime.fail("a take was recorded, but its rig is gone: select a portrait rig, and press Kept Takes to import it")
                 return
             motion = MotionClip.from_bytes(message.parts[0], name)
-            live.driven.release()  # the step holds the layer as it is without the stream
+            live.driven.release()  # the undo step must not contain the stream's values
             made = bake.motion_to_curves(scene, rig, motion, name, take.start, take.punch_in)
             scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
             notes = [f"{made.keys} keys on {made.channels} channels, frames {take.start} to {made.last}", *message.fields.get("warnings", [])]

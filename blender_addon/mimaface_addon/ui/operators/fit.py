@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fit of a head by hand: points over the photograph that the artist drags, and the head that is fitted to them."""
+"""Adjusting the fit by hand: points over the photograph that the artist drags, and the head fitted to them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _take_over(context: bpy.types.Context, item: bpy.types.Object, reply: dict[s
 
 
 def adjustable_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """The current rig, if its head can be fitted anew in this file. Raises :class:`Refused`."""
+    """Return the current rig if its head can be fitted again in this file. Raises :class:`Refused`."""
     item = writable_rig(context)
     if item.override_library is not None:
         raise Refused(f"the handles of {item.name} belong to another file: open that file and adjust the fit there")
@@ -76,7 +76,7 @@ class MIMAFACE_OT_adjust_fit(Operator):
     def work(self, context: bpy.types.Context) -> None:
         item = adjustable_rig(context)
         if points.wire(item) is None and not points.fitted(item):
-            fit_again(item, self.bl_label, {}, adjust=True)  # of an earlier version
+            fit_again(item, self.bl_label, {}, adjust=True)  # fitted by an earlier version, without points
         else:
             points.begin(context, item)
 

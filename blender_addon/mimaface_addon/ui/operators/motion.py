@@ -63,7 +63,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
                 return
             motion = MotionClip.from_bytes(message.parts[0], path.name)
             made = bake.motion_to_curves(scene, target, motion, path.stem, start)
-            scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
+            scene.frame_end = max(made.last, scene.frame_end)  # never shorter, because the artist sets the range
             notes = [f"{made.keys} keys on {made.channels} channels, to frame {made.last}"]
             if made.visemes:
                 notes.append(f"{made.visemes} visemes are pose markers to edit (Action Editor, Marker > Show Pose Markers)")

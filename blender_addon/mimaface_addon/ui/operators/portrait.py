@@ -19,7 +19,7 @@ from ...scene.settings import settings_of
 from ...session import session
 from .base import Operator, Refused, current_rig
 
-_faceless: list[tuple[str, int]] = []  # at most one picture, and the number of the file that was open
+_faceless: list[tuple[str, int]] = []  # at most one: path of the picture without a face, and the session's file_number
 
 
 class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
@@ -77,7 +77,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
 
 
 def faceless() -> str:
-    """The picture in which no face was found the last time, in the file that is open; "" when there was one."""
+    """Return the path of the last chosen picture if no face was found in it, else ""."""
     return next((path for path, file in _faceless if file == session().file_number), "")
 
 

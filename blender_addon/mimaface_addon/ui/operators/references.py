@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Further photos of the person: what the portrait does not show – teeth, closed eyes, the other side – is taken from them."""
+"""Reference photos of the person, for what the portrait does not show: teeth, closed eyes, the other side."""
 
 # annotations are evaluated: Blender reads the properties from them
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make takes, stop them and go on with them."""
+"""Generates takes, cancels them and resumes them."""
 
 # annotations are evaluated: Blender reads the properties from them
 import os
@@ -33,7 +33,7 @@ class MIMAFACE_OT_generate(Operator):
         scene = compat.sequencer_scene(context)
         settings, item = settings_of(context.scene), current_rig(context)
         frames = bake.shot_frames(context.scene)
-        driven.release()  # a take holds what is keyed and posed, and nothing of a stream
+        driven.release()  # a take contains keys and poses, but no values of a stream
         start, motion = frames[0], bake.scene_to_motion(context, item, frames)
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
         identity = uuid.uuid4().hex
@@ -82,7 +82,7 @@ def cannot_write(folder: Path, error: OSError) -> str:
 
 
 def active_take(context: bpy.types.Context) -> tuple[bpy.types.Scene, Take]:
-    """(scene, take) that is active in the list."""
+    """Return (scene, take) of the active take in the list."""
     scene = compat.sequencer_scene(context)
     settings = settings_of(scene)
     if not 0 <= settings.active_take < len(settings.takes):
