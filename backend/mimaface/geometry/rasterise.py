@@ -82,14 +82,15 @@ def rasterise_reference(points: Array, triangles: Array, height: int, width: int
             edge = sign * ((qx - px) * (y - py) - (qy - py) * (x - px))
             owns = sign * (qy - py) < 0 or (qy == py and sign * (qx - px) > 0)
             inside &= (edge > 0) | ((edge == 0) & owns)
-            edges.append(edge * (1.0 / (sign * area)))
-        inverse = edges[0] / az + edges[1] / bz + edges[2] / cz
+            edges.append(edge)
+        scale = 1.0 / (sign * area)
+        nearness = [edge * (scale / corner_z) for edge, corner_z in zip(edges, (az, bz, cz))]
         with np.errstate(divide="ignore"):
-            z = 1.0 / inverse
+            z = 1.0 / (nearness[0] + nearness[1] + nearness[2])
         nearer = inside & (z < depth)
         depth[nearer], found[nearer] = z[nearer], index
-        for corner, (edge, corner_z) in enumerate(zip(edges, (az, bz, cz))):
-            weights[nearer, corner] = (edge * z / corner_z)[nearer]
+        for corner in range(3):
+            weights[nearer, corner] = (nearness[corner] * z)[nearer]
     return Raster(found, weights, depth.astype(np.float32))
 
 
@@ -104,68 +105,89 @@ def _rasterise(  # house: two passes over the same triangles that share their se
     """
     found = np.full((stop - start, width), -1, np.int32)
     depth = np.full((stop - start, width), np.inf)
-    for facing in (True, False):
-        for index in range(len(triangles)):
-            a, b, c = triangles[index]
-            ax, ay, az = points[a]
-            bx, by, bz = points[b]
-            cx, cy, cz = points[c]
-            area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-            if (area < 0) != facing:
+    for index in _in_view(points, triangles, start, stop, width):
+        a, b, c = triangles[index]
+        ax, ay, az = points[a]
+        bx, by, bz = points[b]
+        cx, cy, cz = points[c]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        low_x, high_x, low_y, high_y = min(ax, bx, cx), max(ax, bx, cx), min(ay, by, cy), max(ay, by, cy)
+        left, right = max(int(np.ceil(low_x - 0.5)), 0), min(int(np.floor(high_x - 0.5)), width - 1)
+        top, bottom = max(int(np.ceil(low_y - 0.5)), start), min(int(np.floor(high_y - 0.5)), stop - 1)
+        nearest = min(az, bz, cz)
+        sign = 1.0 if area > 0 else -1.0
+        own_a = sign * (cy - by) < 0 or (cy == by and sign * (cx - bx) > 0)
+        own_b = sign * (ay - cy) < 0 or (ay == cy and sign * (ax - cx) > 0)
+        own_c = sign * (by - ay) < 0 or (by == ay and sign * (bx - ax) > 0)
+        scale = 1.0 / (sign * area)
+        share_a, share_b, share_c = scale / az, scale / bz, scale / cz
+        # lower bound of the triangle's depth, despite rounding in the weights of slivers
+        bound = nearest * (1 - ROUNDING * (1 + (high_x - low_x + 1) * (high_y - low_y + 1) * abs(scale)))
+        slope_a = (cx - bx) / (cy - by) if cy != by else 0.0
+        slope_b = (ax - cx) / (ay - cy) if ay != cy else 0.0
+        slope_c = (bx - ax) / (by - ay) if by != ay else 0.0
+        for row in range(top, bottom + 1):
+            y = row + 0.5
+            # columns between the edges on this row with tolerance; the exact test runs only there
+            low, high = low_x, high_x
+            for near, slope, from_x, from_y in (
+                (cy - by, slope_a, bx, by),
+                (ay - cy, slope_b, cx, cy),
+                (by - ay, slope_c, ax, ay),
+            ):
+                if near != 0:
+                    crossing = from_x + (y - from_y) * slope
+                    if sign * near < 0:
+                        low = max(low, crossing)
+                    else:
+                        high = min(high, crossing)
+            if not low <= high + 2 * CROSSING:
                 continue
-            low_x, high_x, low_y, high_y = min(ax, bx, cx), max(ax, bx, cx), min(ay, by, cy), max(ay, by, cy)
-            left, right = max(int(np.ceil(low_x - 0.5)), 0), min(int(np.floor(high_x - 0.5)), width - 1)
-            top, bottom = max(int(np.ceil(low_y - 0.5)), start), min(int(np.floor(high_y - 0.5)), stop - 1)
-            nearest = min(az, bz, cz)
-            if left > right or top > bottom or area == 0 or not nearest >= NEAR:
-                continue
-            sign = 1.0 if area > 0 else -1.0
-            own_a = sign * (cy - by) < 0 or (cy == by and sign * (cx - bx) > 0)
-            own_b = sign * (ay - cy) < 0 or (ay == cy and sign * (ax - cx) > 0)
-            own_c = sign * (by - ay) < 0 or (by == ay and sign * (bx - ax) > 0)
-            scale = 1.0 / (sign * area)
-            # lower bound of the triangle's depth, despite rounding in the weights of slivers
-            bound = nearest * (1 - ROUNDING * (1 + (high_x - low_x + 1) * (high_y - low_y + 1) * abs(scale)))
-            slope_a = (cx - bx) / (cy - by) if cy != by else 0.0
-            slope_b = (ax - cx) / (ay - cy) if ay != cy else 0.0
-            slope_c = (bx - ax) / (by - ay) if by != ay else 0.0
-            for row in range(top, bottom + 1):
-                y = row + 0.5
-                # columns between the edges on this row with tolerance; the exact test runs only there
-                low, high = low_x, high_x
-                for near, slope, from_x, from_y in (
-                    (cy - by, slope_a, bx, by),
-                    (ay - cy, slope_b, cx, cy),
-                    (by - ay, slope_c, ax, ay),
-                ):
-                    if near != 0:
-                        crossing = from_x + (y - from_y) * slope
-                        if sign * near < 0:
-                            low = max(low, crossing)
-                        else:
-                            high = min(high, crossing)
-                if not low <= high + 2 * CROSSING:
+            first, last = max(int(np.ceil(low - CROSSING - 0.5)), left), min(int(np.floor(high + CROSSING - 0.5)), right)
+            line = row - start
+            for column in range(first, last + 1):
+                if depth[line, column] < bound:
                     continue
-                first, last = max(int(np.ceil(low - CROSSING - 0.5)), left), min(int(np.floor(high + CROSSING - 0.5)), right)
-                line = row - start
-                for column in range(first, last + 1):
-                    if depth[line, column] < bound:
-                        continue
-                    x = column + 0.5
-                    edge_a = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx))
-                    if edge_a < 0 or (edge_a == 0 and not own_a):
-                        continue
-                    edge_b = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx))
-                    if edge_b < 0 or (edge_b == 0 and not own_b):
-                        continue
-                    edge_c = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax))
-                    if edge_c < 0 or (edge_c == 0 and not own_c):
-                        continue
-                    z = 1.0 / (edge_a * scale / az + edge_b * scale / bz + edge_c * scale / cz)
-                    if z < depth[line, column] or (z == depth[line, column] and index < found[line, column]):
-                        depth[line, column] = z
-                        found[line, column] = index
+                x = column + 0.5
+                edge_a = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx))
+                if edge_a < 0 or (edge_a == 0 and not own_a):
+                    continue
+                edge_b = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx))
+                if edge_b < 0 or (edge_b == 0 and not own_b):
+                    continue
+                edge_c = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax))
+                if edge_c < 0 or (edge_c == 0 and not own_c):
+                    continue
+                z = 1.0 / (edge_a * share_a + edge_b * share_b + edge_c * share_c)
+                if z < depth[line, column] or (z == depth[line, column] and index < found[line, column]):
+                    depth[line, column] = z
+                    found[line, column] = index
     return _weights(points, triangles, found, depth, start)
+
+
+@numba.njit(cache=True, nogil=True)
+def _in_view(points: Array, triangles: Array, start: int, stop: int, width: int) -> Array:
+    """Indices of the triangles whose box holds the centre of a pixel of the rows from ``start`` to before ``stop``: those that face the camera
+    first, either in the order of ``triangles``."""
+    chosen, front, back = np.empty(len(triangles), np.int32), 0, len(triangles)
+    for index in range(len(triangles)):
+        a, b, c = triangles[index]
+        ay, by, cy = points[a, 1], points[b, 1], points[c, 1]
+        if max(int(np.ceil(min(ay, by, cy) - 0.5)), start) > min(int(np.floor(max(ay, by, cy) - 0.5)), stop - 1):
+            continue
+        ax, bx, cx = points[a, 0], points[b, 0], points[c, 0]
+        if max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0) > min(int(np.floor(max(ax, bx, cx) - 0.5)), width - 1):
+            continue
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area == 0 or not min(points[a, 2], points[b, 2], points[c, 2]) >= NEAR:
+            continue
+        if area < 0:
+            chosen[front] = index
+            front += 1
+        else:
+            back -= 1
+            chosen[back] = index
+    return np.concatenate((chosen[:front], chosen[back:][::-1]))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -174,24 +196,28 @@ def _weights(points: Array, triangles: Array, found: Array, depth: Array, start:
     height, width = found.shape
     weights = np.empty((height, width, 3), np.float32)
     rounded = np.empty((height, width), np.float32)
+    last = np.int32(-1)
+    ax, ay, bx, by, cx, cy, sign, share_a, share_b, share_c = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for row in range(height):
         y = start + row + 0.5
         for column in range(width):
             rounded[row, column] = depth[row, column]
-            if found[row, column] < 0:
+            index = found[row, column]
+            if index < 0:
                 weights[row, column] = 0
                 continue
-            a, b, c = triangles[found[row, column]]
-            ax, ay, az = points[a]
-            bx, by, bz = points[b]
-            cx, cy, cz = points[c]
-            area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-            sign = 1.0 if area > 0 else -1.0
-            scale = 1.0 / (sign * area)
+            if index != last:  # most pixels lie beside one of the same triangle
+                last = index
+                a, b, c = triangles[index]
+                ax, ay, bx, by, cx, cy = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+                area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+                sign = 1.0 if area > 0 else -1.0
+                scale = 1.0 / (sign * area)
+                share_a, share_b, share_c = scale / points[a, 2], scale / points[b, 2], scale / points[c, 2]
             x, z = column + 0.5, depth[row, column]
-            weights[row, column, 0] = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx)) * scale * z / az
-            weights[row, column, 1] = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx)) * scale * z / bz
-            weights[row, column, 2] = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * scale * z / cz
+            weights[row, column, 0] = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx)) * share_a * z
+            weights[row, column, 1] = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx)) * share_b * z
+            weights[row, column, 2] = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * share_c * z
     return found, weights, rounded
 
 
