@@ -53,9 +53,16 @@ def lid_tables(shape: Array, centres: Array) -> Array:
         away = shape[edge] - centres[side]
         yaw = np.arctan2(away[:, 0], away[:, 2])
         pitch = np.arctan2(away[:, 1], np.hypot(away[:, 0], away[:, 2]))
-        curve = np.polynomial.Polynomial.fit(yaw, pitch, tuning.LID_DEGREE)  # the rim is thick: vertices that are neighbours lie apart
-        tables[side] = curve(np.clip(yaws, yaw.min(), yaw.max()))
+        low, high = yaw.min(), yaw.max()
+        # the rim is thick: vertices that are neighbours lie apart. np.polynomial's own fit takes 0.7 ms, for a frame has four of them
+        known, asked = (_powers((2 * x - low - high) / (high - low)) for x in (yaw, np.clip(yaws, low, high)))
+        tables[side] = asked @ np.linalg.solve(known.T @ known, known.T @ pitch)
     return tables
+
+
+def _powers(values: Array) -> Array:
+    """(P, LID_DEGREE + 1) powers of ``values`` (P,), −1 to 1."""
+    return np.vander(values, tuning.LID_DEGREE + 1, increasing=True)
 
 
 def lash_colour(seen: Array, trust: Array, skin: Array) -> Array:

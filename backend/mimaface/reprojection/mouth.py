@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import fill_holes, smoothstep
@@ -71,7 +72,7 @@ def lips_shadow(shape: Array, parted: float) -> Array:
     """
     lost = tuning.LIPS_LINE * smoothstep(*tuning.LIPS_PARTED, np.array(parted))
     upper, lower = lips()
-    away = np.linalg.norm(shape[upper][:, None] - shape[lower][None], axis=2)
+    away = cdist(shape[upper], shape[lower])
     result = np.ones(len(shape))
     for lip, distance in ((upper, away.min(1)), (lower, away.min(0))):
         result[lip] -= lost * np.exp(-((distance / tuning.LIPS_TOUCH) ** 2))

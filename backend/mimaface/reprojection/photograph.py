@@ -15,6 +15,7 @@ from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.rasterise import Raster, vertex_normals
+from mimaface.geometry.vectors import distances
 
 from . import tuning
 from .eyes import lid_tables
@@ -90,7 +91,7 @@ class Photograph:
         facing = facing_camera(posed, projection.triangles)
         opacity = np.maximum(smoothstep(*tuning.FACE_FACING, facing), self._whole) * self._solid
         calm = np.zeros(len(posed)) if distance is None else 1 - smoothstep(*tuning.STILL, distance)
-        moved = np.linalg.norm(posed - rigid, axis=1)
+        moved = distances(posed, rigid, 3)
         changed = smoothstep(*tuning.CHANGED, moved)
         lips = np.percentile(moved[projection.head.region("lips")], 80)
         inside = self._kind >= MOUTH

@@ -24,6 +24,7 @@ from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.strips import row_strips
 from mimaface.geometry.threads import one_thread
+from mimaface.geometry.vectors import distances
 from mimaface.pictures import MATTE
 from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import BODY_FOLLOWS
@@ -135,7 +136,7 @@ class Reprojector:
         left, top, right, bottom = self.view
         corner, size, projection = np.array([left, top, 0]), (bottom - top, right - left), self.projection
         points = self._places(posed, pose)
-        far = np.linalg.norm(points[:, :2] - projection.place[:, :2], axis=1)[:, None]
+        far = distances(points, projection.place, 2)[:, None]
         knots = self._sheet.moved(pose, posed - self._photograph.in_pose(pose))
         moved = self._sheet.distance(knots, self.view, self._sheet.cut(self._body.loose(pose)))
         for place in (points, projection.place):
@@ -274,9 +275,8 @@ class Reprojector:
 
     def _head_layers(self, posed: Array, pose: FacePose, points: Array, box: Box, shown: list[Shown]) -> HeadLayers:
         """The posed head, whose vertices are at ``points`` (V, 3) of the canvas, in the part of a ``box`` of it where it is."""
-        distance = np.linalg.norm(points[:, :2] - self.projection.place[:, :2], axis=1)
         tongue = tongue_out(pose.blendshapes, self.fit.blendshapes)
-        look = self._photograph.look(posed, self._photograph.in_pose(pose), pose, distance, tongue)
+        look = self._photograph.look(posed, self._photograph.in_pose(pose), pose, distances(points, self.projection.place, 2), tongue)
         part = around(points[self._drawn], box, self._seam + 1)
         return HeadLayers(
             self.projection, self._shade, part, points - [part[0], part[1], 0], look, shown, self._openings, self._seam

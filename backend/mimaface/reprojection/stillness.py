@@ -14,6 +14,7 @@ from scipy.ndimage import maximum_filter
 
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.vectors import distances
 from mimaface.protocol.regions import regions_of
 
 from . import tuning
@@ -41,7 +42,7 @@ class Stillness:
         head's drawn vertices.
         """
         rest = self._knots.reshape(-1, 2)
-        result = np.linalg.norm(knots[:, :2] - rest, axis=1).reshape(self._knots.shape[:2]).astype(np.float32)
+        result = distances(knots, rest, 2).reshape(self._knots.shape[:2]).astype(np.float32)
         spread(result, rest[shown], knots[shown], self._origin, self._step)
         spread(result, self._place, points, self._origin, self._step)
         travelled = maximum_filter(result, 2 * tuning.STILL_MARGIN + 1)
