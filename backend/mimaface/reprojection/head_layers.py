@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
+from mimaface.geometry.vectors import bounds
 
 from . import tuning
 from .person_warp import Box, Rows
@@ -82,16 +84,9 @@ class HeadLayers:
                 continue
             points = (self.points - [left, top, 0]) * [2, 2, 1]
             fine = rasterise(points, projection.triangles, 2 * (bottom - top), 2 * (right - left), (2 * first, 2 * last))
-            one, *others = quarters(np.where(fine.covered, projection.part[fine.triangle], 255))
-            edge = np.logical_or.reduce([other != one for other in others])
-            edge |= np.logical_or.reduce(quarters(painted[fine.triangle] & fine.covered))
-            wanted = np.where(np.repeat(np.repeat(edge, 2, axis=0), 2, axis=1), fine.triangle, np.int32(-1))
+            wanted = where_parts_meet(fine.triangle, projection.part, painted)
             shaded = self.shade(Raster(wanted, fine.barycentric, fine.depth), self.look, self.shown, 0.5)
-            samples = np.stack([quarter[edge] for quarter in quarters(shaded)])  # (4, K, 5)
-            total = samples[..., 3:4].sum(0)
-            colour = (samples[..., :3] * samples[..., 3:4]).sum(0) / np.maximum(total, 1e-6)
-            start = top - rows[0]
-            face[start + first : start + last, left:right, :4][edge] = np.concatenate([colour, total / 4], axis=1)
+            average_samples(face[top - rows[0] + first : top - rows[0] + last, left:right], wanted, shaded)
 
 
 def strips(box: Box, least: int) -> Iterator[Rows]:
@@ -109,14 +104,10 @@ def widened(rows: Rows, margin: int, limits: Rows) -> Rows:
 
 def around(points: Array, limits: Box, margin: int) -> Box:
     """left, top, right, bottom of the pixels within ``margin`` of points (P, 2 or more), inside of ``limits``."""
-    low = np.clip(np.floor(points[:, :2].min(0)) - margin, limits[:2], limits[2:])
-    high = np.clip(np.ceil(points[:, :2].max(0)) + margin, low, limits[2:])
+    left, top, right, bottom = bounds(points)
+    low = np.clip(np.floor((left, top)) - margin, limits[:2], limits[2:])
+    high = np.clip(np.ceil((right, bottom)) + margin, low, limits[2:])
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def quarters(values: Array) -> tuple[Array, Array, Array, Array]:
-    """The four samples (h, w, …) of every pixel of a doubled picture (2h, 2w, …)."""
-    return values[0::2, 0::2], values[0::2, 1::2], values[1::2, 0::2], values[1::2, 1::2]
 
 
 def inner_edge(covered: Array) -> Array:
@@ -134,3 +125,44 @@ def seams(sheet: Array, head: Array, reach: int) -> Array:
 def _mean_around(values: Array, reach: int) -> Array:
     """Mean (h, w) float32 of ``values`` (h, w) over the square that reaches ``reach`` pixels to every side."""
     return np.asarray(uniform_filter(values.astype(np.float32), 2 * reach + 1, mode="nearest"))
+
+
+@numba.njit(cache=True, nogil=True)
+def where_parts_meet(found: Array, part: Array, painted: Array) -> Array:
+    """The triangles (2h, 2w) int32 that a raster of four samples a pixel has ``found`` (2h, 2w), −1 but at the pixels in which parts meet, or
+    a triangle is painted; part (N,), painted (N,) bool: of each triangle."""
+    result = np.full(found.shape, np.int32(-1))
+    for y in range(0, found.shape[0], 2):
+        for x in range(0, found.shape[1], 2):
+            first = found[y, x]
+            meet = False
+            for index in (first, found[y, x + 1], found[y + 1, x], found[y + 1, x + 1]):
+                if index >= 0 and painted[index]:
+                    meet = True
+                elif index < 0 or first < 0:
+                    meet |= (index < 0) != (first < 0)
+                else:
+                    meet |= part[index] != part[first]
+            if meet:
+                result[y : y + 2, x : x + 2] = found[y : y + 2, x : x + 2]
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def average_samples(layer: Array, wanted: Array, samples: Array) -> None:
+    """Colours and opacity of a ``layer`` (h, w, 5), in place, become the means of four ``samples`` (2h, 2w, 5) a pixel, weighted by their
+    opacity, in pixels of which some are ``wanted`` (2h, 2w): not −1."""
+    height, width = layer.shape[:2]
+    for y in range(height):
+        for x in range(width):
+            places = (2 * y, 2 * x), (2 * y, 2 * x + 1), (2 * y + 1, 2 * x), (2 * y + 1, 2 * x + 1)
+            if max(wanted[places[0]], wanted[places[1]], wanted[places[2]], wanted[places[3]]) < 0:
+                continue
+            red, green, blue, total = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for place in places:
+                sample = samples[place]
+                red, green, blue = red + sample[0] * sample[3], green + sample[1] * sample[3], blue + sample[2] * sample[3]
+                total += sample[3]
+            least = max(total, np.float32(1e-6))
+            layer[y, x, 0], layer[y, x, 1], layer[y, x, 2] = red / least, green / least, blue / least
+            layer[y, x, 3] = total / np.float32(4)
