@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise
 from mimaface.reprojection.kernels import compose, hindmost, lift
+from mimaface.reprojection.person_warp import carry
 
 
 def looked_up(picture, u, v):
@@ -81,3 +83,17 @@ def test_four_layers_lie_over_each_other(seed):
     unseen = through * over(invented[..., None], shell[..., 4:], shell[..., 3])[..., 0]
     rest = through * (1 - shell[..., 3]) * (1 - invented)
     assert np.abs(origin - 255 * np.stack([1 - unseen - rest, unseen, rest], -1)).max() <= 0.51
+
+
+def test_knots_are_carried_as_two_projections_mixed():
+    """The one pass over the knots of the person warp, against the camera's own projection."""
+    random = np.random.default_rng(5)
+    camera = Camera(900.0, (320.0, 240.0), 640, 480)
+    here, flat = (random.normal(size=(6, 7, 3)) * [0.1, 0.1, 0.05] - [0, 0, 1] for _ in range(2))
+    carried, follow = random.uniform(size=(2, 6, 7))
+    start, knots, shift = random.uniform(0, 640, (6, 7, 2)), random.uniform(0, 640, (6, 7, 2)), np.array([0.02, -0.01, 0.03])
+    head, body = camera.project(here)[..., :2], camera.project(flat + carried[..., None] * shift)[..., :2]
+    moved = follow[..., None] * (head - start) + (1 - follow[..., None]) * (body - knots)
+    result = carry(here, flat, carried, start, knots, follow, shift, camera.focal, camera.centre, 2.0)
+    np.testing.assert_allclose(result[..., :2], knots + moved, atol=1e-10)
+    np.testing.assert_allclose(result[..., 2], follow * -here[..., 2] + (1 - follow) * 2.0, atol=1e-12)

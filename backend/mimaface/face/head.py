@@ -79,7 +79,8 @@ class Head:
         for name, value, size in zip(("identity", "expression"), coefficients, (self.identity_size, self.expression_size)):
             if value.shape[-1:] != (size,):
                 raise ValueError(f"{name} has shape {value.shape}, expected (…, {size})")
-        moved = coefficients[0] @ self._flat_identity + coefficients[1] @ self._flat_blendshapes
+        grown = self._grown(coefficients[0].tobytes()) if coefficients[0].ndim == 1 else coefficients[0] @ self._flat_identity
+        moved = grown + coefficients[1] @ self._flat_blendshapes
         return np.asarray(moved.reshape(*moved.shape[:-1], -1, 3) + self.vertices)
 
     def eye_centres_for(self, identity: ArrayLike) -> Array:
@@ -129,6 +130,11 @@ class Head:
         inside = np.isin(self.vertex_region, labels)
         inside[self.vertices_of("eye_left", "eye_right")] = False
         return inside
+
+    @functools.lru_cache(maxsize=8)  # identities. Higher: more people are drawn in turn without looking through 6 MB a frame anew
+    def _grown(self, identity: bytes) -> Array:
+        """(3 V,) metres by which one identity (80,) float32 moves the vertices: the same in all frames of a person."""
+        return np.asarray(np.frombuffer(identity, np.float32) @ self._flat_identity)
 
     @functools.cached_property
     def _flat_identity(self) -> Array:

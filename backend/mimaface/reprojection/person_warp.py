@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
@@ -179,12 +180,10 @@ class PersonWarp:
 
         change (V, 3): how far the expression has moved each vertex, camera frame.
         """
-        moved = self.camera.project(self._place @ pose.rotation.T + pose.translation + self._expression(change))
-        carried = self.camera.project(self._flat + self._carried[..., None] * self._body.shift(pose))
-        shift = (moved[..., :2] - self._start) * self._follow[..., None]
-        shift += (carried[..., :2] - self.knots) * (1 - self._follow[..., None])
-        depth = self._follow * moved[..., 2] + (1 - self._follow) * (moved[..., 2].max() + 0.1)  # metres behind the person: only the order counts
-        return np.concatenate([self.knots + shift, depth[..., None]], axis=2).reshape(-1, 3)
+        here = self._place @ pose.rotation.T + pose.translation + self._expression(change)
+        behind = 0.1 - here[..., 2].min()  # metres behind the person: only the order counts
+        rest = self._flat, self._carried, self._start, self.knots, self._follow
+        return np.asarray(carry(here, *rest, self._body.shift(pose), self.camera.focal, self.camera.centre, behind)).reshape(-1, 3)
 
     def render(self, knots: Array, part: Box, rows: Rows, cut: Loosened) -> tuple[Array, Array]:
         """The person in ``rows`` of a ``part`` of the canvas, with ``knots`` (K, 3) of :meth:`moved`: colours times
@@ -250,3 +249,25 @@ class PersonWarp:
         down, across = np.gradient(knots, self._step[1], axis=0), np.gradient(knots, self._step[0], axis=1)
         a, c, b = (across**2).sum(-1), (down**2).sum(-1), (across * down).sum(-1)
         return np.asarray(np.sqrt((a + c) / 2 + np.sqrt(((a - c) / 2) ** 2 + b**2)))  # the larger singular value
+
+
+@numba.njit(cache=True, nogil=True)
+def carry(  # house: compiled, so it takes the arrays of the warp one by one
+    here: Array, flat: Array, carried: Array, start: Array, knots: Array, follow: Array, shift: Array, focal: float, centre: tuple[float, float],
+    behind: float,
+) -> Array:  # fmt: skip
+    """Knots (R, C, 3): pixels of the canvas, and metres of depth. They ``follow`` (R, C) the head, with which they are ``here`` (R, C, 3), and
+    were at ``start`` (R, C, 2) pixels, and else the shoulders, with which those at ``flat`` (R, C, 3) are ``carried`` (R, C) by ``shift``
+    (3,): metres, camera frame; knots (R, C, 2): where they were; behind: metres of depth of what does not follow the head."""
+    result = np.empty((*follow.shape, 3))
+    for row in range(follow.shape[0]):
+        for column in range(follow.shape[1]):
+            head, body, share = here[row, column], flat[row, column], carried[row, column]
+            along = follow[row, column]
+            scale, lower = focal / -head[2], focal / -(body[2] + share * shift[2])
+            for axis, sign in enumerate((1.0, -1.0)):
+                moved = centre[axis] + sign * scale * head[axis] - start[row, column, axis]
+                went = centre[axis] + sign * lower * (body[axis] + share * shift[axis]) - knots[row, column, axis]
+                result[row, column, axis] = knots[row, column, axis] + (moved * along + went * (1 - along))
+            result[row, column, 2] = along * -head[2] + (1 - along) * behind
+    return result
