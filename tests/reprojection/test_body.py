@@ -114,7 +114,8 @@ def test_a_close_up_is_continued_beyond_every_border(portrait):
     beyond = Beyond(12, 13, 14, 15)
     height, width = projection.matte.shape
     head = np.zeros((height + 28, width + 26), bool)
-    colours, matte = person_beyond(projection, beyond, 0.7 * height, head)
+    shown, matte = person_beyond(projection, beyond, 0.7 * height, head)
+    colours = shown.picture[np.ix_(shown.rows, shown.columns)]
     assert colours.shape == (*head.shape, 3) and matte.shape == head.shape
     inside = np.s_[13 : 13 + height, 12 : 12 + width]
     np.testing.assert_array_equal(colours[inside], projection.person)

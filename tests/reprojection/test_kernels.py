@@ -6,7 +6,8 @@ from scipy.ndimage import map_coordinates
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise
-from mimaface.reprojection.kernels import compose, hindmost, lift
+from mimaface.reprojection.composition import compose, hindmost
+from mimaface.reprojection.kernels import Continued, lift
 from mimaface.reprojection.person_warp import carry
 
 
@@ -35,7 +36,8 @@ def test_a_lifted_picture_is_the_picture_at_each_place(seed):
     way = np.float32(0.3 * seed)
     opacity = first + way * (second - first)
     times = np.dstack([picture * opacity[..., None], opacity])
-    found, share = lift(picture, (first, second, way), raster.triangle, raster.barycentric, triangles, places, kept, shows)
+    shown = Continued(picture, np.arange(20, dtype=np.int32), np.arange(30, dtype=np.int32))
+    found, share = lift(shown, (first, second, way), raster.triangle, raster.barycentric, triangles, places, kept, shows)
     covered = (raster.triangle >= 0) & shows[raster.triangle]
     assert covered.sum() > 20
     assert not found[~covered].any() and not share[~covered].any()

@@ -195,8 +195,10 @@ def test_pixels_said_to_be_the_person_are_photographed(portrait):
     renderer = Reprojector(portrait, 256, "face")
     before, provenance, _ = renderer.posed(pose)
     projection = renderer.projection
-    renderer._sheet._person = renderer._sheet._person // 2
-    renderer._photograph.projection = replace(projection, person=projection.person // 2, inner_person=projection.inner_person // 2)
+    inner = projection.inner_person
+    person = renderer._sheet._person
+    renderer._sheet._person = person._replace(picture=person.picture // 2)
+    renderer._photograph.projection = replace(projection, person=projection.person // 2, inner_person=inner._replace(picture=inner.picture // 2))
     after = renderer.render(pose)
     ratio = after.sum(-1) / np.maximum(before.sum(-1, dtype=float), 1)
     bright = before.min(-1) > 40

@@ -244,3 +244,28 @@ def test_a_plain_background_stays_plain_around_a_drawing():
     image = shown(portrait, Reprojector(portrait), angles=(20, 0, 0))
     for part in (np.s_[:, 350:], np.s_[:, :50], np.s_[:15]):
         assert np.abs(image[part].astype(int) - portrait.image[part]).max() <= 2
+
+
+def pictures_of(held: object, found: dict[int, np.ndarray], side: int) -> dict[int, np.ndarray]:
+    """The arrays of at least a quarter of ``side`` pixels either way that an object of this program keeps, each once, by their memory."""
+    if isinstance(held, np.ndarray):
+        while isinstance(held.base, np.ndarray):
+            held = held.base
+        if held.ndim >= 2 and min(held.shape[:2]) >= side // 4:
+            found[id(held)] = held
+    elif isinstance(held, (tuple, list)):
+        for each in held:
+            pictures_of(each, found, side)
+    elif type(held).__module__.startswith("mimaface.reprojection"):
+        for each in vars(held).values():
+            pictures_of(each, found, side)
+    return found
+
+
+def test_a_portrait_keeps_few_whole_pictures(portrait, renderer):
+    """At 4096² each byte a pixel is 17 MB for as long as a shot lasts."""
+    height, width = renderer.projection.matte.shape
+    kept = pictures_of(renderer, {}, min(height, width)).values()
+    each = {array.shape: array.nbytes for array in kept}
+    assert len(kept) >= 8, "the image, matte, person and what is behind it, and opacity and background of two cuts"
+    assert sum(array.nbytes for array in kept) <= 36 * height * width, each

@@ -14,6 +14,7 @@ from scipy.ndimage import uniform_filter
 from mimaface.geometry.interpolation import smoothstep
 
 from . import tuning
+from .kernels import Continued
 from .projection import Projection
 
 Array = NDArray[Any]
@@ -28,18 +29,18 @@ class Beyond(NamedTuple):
     bottom: int = 0
 
 
-def person_beyond(projection: Projection, beyond: Beyond, neck: float, head: Array) -> tuple[Array, Array]:
-    """Colours (H', W', 3) uint8 of the person and its matte (H', W') float32, of a picture with so many pixels ``beyond`` its borders.
+def person_beyond(projection: Projection, beyond: Beyond, neck: float, head: Array) -> tuple[Continued, Array]:
+    """Colours (H', W') of the person and its matte (H', W') float32, of a picture with so many pixels ``beyond`` its borders.
 
     neck: the row of the neck's base; above it the person at the left and right border is hair, below it shoulders and arms;
     head (H', W') bool: where the fitted head is.
     """
-    person, matte = projection.person, projection.matte
-    if not any(beyond):
-        return person, matte
-    height, width = matte.shape
+    matte, (height, width) = projection.matte, projection.matte.shape
     rows = mirrored(height, beyond.top, beyond.bottom, *_beside_face(projection))
     columns = mirrored(width, beyond.left, beyond.right, width, width)
+    person = Continued(projection.person, rows.astype(np.int32), columns.astype(np.int32))
+    if not any(beyond):
+        return person, matte
     result = np.zeros((len(rows), len(columns)), np.float32)
     across = np.s_[beyond.left : beyond.left + width]
     result[beyond.top : beyond.top + height, across] = matte
@@ -56,7 +57,7 @@ def person_beyond(projection: Projection, beyond: Beyond, neck: float, head: Arr
     outside = np.ones(result.shape, bool)
     outside[beyond.top : beyond.top + height, across] = False
     soft = uniform_filter(head.astype(np.float32), 3)
-    return person[np.ix_(rows, columns)], np.where(outside, np.maximum(result, soft), result)
+    return person, np.where(outside, np.maximum(result, soft), result)
 
 
 def mirrored(size: int, before: int, after: int, first: int, last: int) -> Array:

@@ -5,7 +5,7 @@ Kernels only; :mod:`mimaface.reprojection.projection` and :mod:`mimaface.reproje
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numba
 import numpy as np
@@ -26,6 +26,34 @@ EYE_REACH = 1.3  # radians from the pupil to the border of an eye picture
 LID_BINS, LID_SPAN = 33, 1.1  # columns of a lid table, radians of yaw to either side
 
 
+class Window(NamedTuple):
+    """A ``picture`` (h, w, 3) uint8 of a part of another one, which begins at its column ``left`` and row ``top``."""
+
+    picture: Array
+    left: int
+    top: int
+
+
+class Continued(NamedTuple):
+    """A ``picture`` (h, w, 3) uint8 that goes on beyond its borders: its ``rows`` (H,) and ``columns`` (W,) int32 at each place."""
+
+    picture: Array
+    rows: Array
+    columns: Array
+
+
+class Source(NamedTuple):
+    """What a photograph of ``width`` and ``height`` pixels shows of the head, of the part from column ``left`` and row ``top`` on, for around
+    it there is nothing: ``depth`` (h, w) in metres, and ``margin`` (h, w, 5) int8, see ``projection.margins``."""
+
+    depth: Array
+    margin: Array
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 @numba.njit(cache=True, nogil=True, inline="always")
 def triple(values: Array) -> Any:
     """(3,) as a tuple, which compiled code keeps in registers."""
@@ -43,7 +71,7 @@ def mix(values: Array, corners: Corners, shares: Shares, column: int) -> float:
 @numba.njit(cache=True, nogil=True)
 def texture(  # house: compiled, so it takes the arrays of Projection and Look one by one
     found: Array, weights: Array, triangles: Array, kind: Array, own: Array, partner: Array, factors: Array, fallback: Array,
-    surface: Array, image: Array, inner_image: Array, source_depth: Array, margin: Array, tuning: KernelTuning,
+    surface: Array, image: Array, inner: Window, source: Source, tuning: KernelTuning,
     eyes: Array, turns: Array, lids: Array, dark: Array, gum: Array, lash: Array, pixel: float,
 ) -> Array:  # fmt: skip
     """Colour, opacity, and how much of it no pixel of the photograph shows (h, w, 5), of a raster of the posed head.
@@ -52,7 +80,7 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
     stillness (1: hardly moved, so its own pixel is right), opacity, sameness (1: moved with the head, but not on it), inner
     (1: opaque even where no pixel is known), shade, lashes, metres above the lid line; fallback (V, 3) RGB;
     surface (V, 4): see ``fallback.surface_coordinates``;
-    image, inner_image (H, W, 3): the photograph, and its mouth continued over the lips; tuning: see there;
+    image (H, W, 3): the photograph; inner: its mouth continued over the lips; tuning: see there;
     eyes (2, S, S, 3) pictures of both eyes, turned by turns (2, 3, 3); lids (2, 33): pitch of the upper lid's edge by yaw;
     dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; lash (5,): RGB of the
     lashes, metres over which they fade above and below the lid line; pixel: metres at the head.
@@ -71,8 +99,7 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                 continue
             mine = kind[index]
             same = mix(factors, corners, shares, SAME)
-            picture = inner_image if mine in (TEETH, MOUTH) else image
-            share, u, v = look_up(own, corners, shares, mine, same, source_depth, margin, tuning)
+            share, u, v = look_up(own, corners, shares, mine, same, source, tuning)
             share *= mix(factors, corners, shares, TRUST)
             if mine in (MOUTH, EYE):
                 share *= same
@@ -91,7 +118,7 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                         colour[channel] = dark[channel] + shade * (colour[channel] - dark[channel])
                 mirrored = mix(factors, corners, shares, MIRROR)
                 if mirrored > 0:
-                    found_share, mu, mv = look_up(partner, corners, shares, mine, same, source_depth, margin, tuning)
+                    found_share, mu, mv = look_up(partner, corners, shares, mine, same, source, tuning)
                     mirrored *= found_share
                     unknown *= 1 - mirrored
                     if mirrored > 0:
@@ -99,7 +126,10 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                         for channel in range(3):
                             colour[channel] += mirrored * (seen[channel] - colour[channel])
             if share > 0:
-                sample_into(seen, picture, u, v)
+                if mine in (TEETH, MOUTH):
+                    sample_within(seen, image, inner, u, v)
+                else:
+                    sample_into(seen, image, u, v)
                 for channel in range(3):
                     colour[channel] += share * (seen[channel] - colour[channel])
             if mine == SKIN:
@@ -114,6 +144,18 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                 result[y, x, channel] = colour[channel]
             result[y, x, 3] = opacity * max(1 - unknown, mix(factors, corners, shares, INNER))
     return result
+
+
+@numba.njit(cache=True, nogil=True)
+def sample_within(colour: Array, image: Array, window: Window, u: float, v: float) -> None:
+    """Writes ``image`` (H, W, 3), of which a part is that of a ``window``, at pixel position u, v to ``colour`` (3,); the border repeats."""
+    height, width = window.picture.shape[:2]
+    x = min(max(u, 0.5), image.shape[1] - 0.5) - window.left
+    y = min(max(v, 0.5), image.shape[0] - 0.5) - window.top
+    if 0.5 <= x <= width - 0.5 and 0.5 <= y <= height - 0.5:
+        sample_into(colour, window.picture, x, y)
+    else:
+        sample_into(colour, image, u, v)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -135,26 +177,21 @@ def add_grain(layer: Array, found: Array, weights: Array, triangles: Array, plac
 
 @numba.njit(cache=True, nogil=True)
 def look_up(
-    table: Array,
-    corners: Corners,
-    shares: Shares,
-    mine: int,
-    same: float,
-    source_depth: Array,
-    margin: Array,
-    tuning: KernelTuning,
+    table: Array, corners: Corners, shares: Shares, mine: int, same: float, source: Source, tuning: KernelTuning
 ) -> tuple[float, float, float]:
     """How far the photograph shows a point (0–1: inside it, not hidden, not at the rim of another part), and where: u, v."""
-    rows, columns = source_depth.shape
+    rows, columns = source.depth.shape
+    margin = source.margin
     depth = mix(table, corners, shares, 2)
     u = mix(table, corners, shares, 0) / depth
     v = mix(table, corners, shares, 1) / depth
-    if u < 0 or v < 0 or u >= columns or v >= rows:
+    if u < 0 or v < 0 or u >= source.width or v >= source.height:
         return 0.0, u, v
-    behind = depth - source_depth[int(v), int(u)]
-    inside = bilinear(margin, u, v, mine) / MARGIN_UNIT
+    x, y = u - source.left, v - source.top
+    behind = depth - source.depth[min(max(int(y), 0), rows - 1), min(max(int(x), 0), columns - 1)]
+    inside = bilinear(margin, x, y, mine) / MARGIN_UNIT
     if mine in (TEETH, MOUTH):  # an opening that did not change shows what it showed
-        inside += same * (bilinear(margin, u, v, MOUTH) / MARGIN_UNIT - inside)
+        inside += same * (bilinear(margin, x, y, MOUTH) / MARGIN_UNIT - inside)
         behind *= 1 - same
     share = 1.0
     if behind > tuning.hidden_from:
@@ -242,15 +279,15 @@ def between(opacity: Opacity, row: int, column: int) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def lift(
-    picture: Array, opacity: Opacity, found: Array, weights: Array, triangles: Array, places: Array, kept: Array, shows: Array
+    shown: Continued, opacity: Opacity, found: Array, weights: Array, triangles: Array, places: Array, kept: Array, shows: Array
 ) -> tuple[Array, Array]:
-    """``picture`` (H, W, 3) uint8 of an ``opacity`` looked up where a raster says → its colours times opacity, and opacity (h, w, 4) float32,
-    and ``kept`` there (h, w); both are 0 where it says nothing or a triangle that shows nothing of the picture.
+    """What is ``shown`` (H, W) of a picture, of an ``opacity``, looked up where a raster says → its colours times opacity, and opacity
+    (h, w, 4) float32, and ``kept`` there (h, w); both are 0 where it says nothing or a triangle that shows nothing of the picture.
 
     opacity: two (H, W) float32, and how far it is from the first to the second; places (V, 3) hold u·z, v·z, z; kept (V,); shows (N,) bool.
     """
     height, width = found.shape
-    rows, columns = picture.shape[0] - 1, picture.shape[1] - 1
+    picture, rows, columns = shown.picture, len(shown.rows) - 1, len(shown.columns) - 1
     result, share = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
     for y in range(height):
         for x in range(width):
@@ -266,6 +303,7 @@ def lift(
             fx, fy = np.float32(u - left), np.float32(v - top)
             a, b = (1 - fx) * (1 - fy) * between(opacity, top, left), fx * (1 - fy) * between(opacity, top, right)
             c, d = (1 - fx) * fy * between(opacity, bottom, left), fx * fy * between(opacity, bottom, right)
+            top, bottom, left, right = shown.rows[top], shown.rows[bottom], shown.columns[left], shown.columns[right]
             for channel in range(3):
                 above = a * np.float32(picture[top, left, channel]) + b * np.float32(picture[top, right, channel])
                 below = c * np.float32(picture[bottom, left, channel]) + d * np.float32(picture[bottom, right, channel])
@@ -273,75 +311,3 @@ def lift(
             result[y, x, 3] = min(a + b + c + d, np.float32(1))
             share[y, x] = shares[0] * kept[corners[0]] + shares[1] * kept[corners[1]] + shares[2] * kept[corners[2]]
     return result, share
-
-
-@numba.njit(cache=True, nogil=True)
-def compose(  # house: compiled, so it takes the arrays of layers one by one
-    photograph: Array, behind: Array, invented: Array, shell: Array, sheet: Array, kept: Array, over: Array, row: int, column: int,
-    picture: Array, provenance: Array, cover: Array,
-) -> None:  # fmt: skip
-    """Four layers become picture and provenance (h, w, 3) uint8, and how much of the hindmost is covered (h, w) float32, in place: where
-    only the hindmost shows, they stay as they are. Provenance and cover are left out where they have no pixels.
-
-    From the back the layers are the ``photograph`` (h, w, 3) uint8, of which ``invented`` (h, w) gives way to what is ``behind`` (h, w, 3)
-    uint8; ``shell`` (i, j, 5); ``sheet`` (h, w, 4); and ``over`` (i, j, 4 or more). Shell and over are nothing but at i rows and j columns
-    from ``row`` and ``column`` on.
-
-    Colours are 0 to 255, opacities 0 to 1; the sheet's colours are times its opacity. Of the sheet only the share ``kept`` (h, w)
-    shows where the shell is below it. The provenance says how much of a pixel is the photographed person, how much is shown by no
-    pixel of the photograph, and how much is the photographed background.
-    """
-    height, width = kept.shape
-    for y in range(height):
-        for x in range(width):
-            i, j = y - row, x - column
-            head = 0 <= i < shell.shape[0] and 0 <= j < shell.shape[1]
-            if not head or (shell[i, j, 3] == 0 and over[i, j, 3] == 0):
-                if sheet[y, x, 3] == 0:
-                    continue
-                if sheet[y, x, 3] == 1:  # the same as below, sooner
-                    if cover.size:
-                        cover[y, x] = 1
-                    if provenance.size:
-                        provenance[y, x, 0], provenance[y, x, 1], provenance[y, x, 2] = 255, 0, 0
-                    for channel in range(3):
-                        picture[y, x, channel] = np.uint8(min(max(sheet[y, x, channel], 0.0), 255.0) + 0.5)
-                    continue
-            i, j = (i, j) if head else (0, 0)
-            below, top = (shell[i, j, 3], over[i, j, 3]) if head else (np.float32(0), np.float32(0))
-            share = 1 - below * (1 - kept[y, x])
-            through = (1 - top) * (1 - share * sheet[y, x, 3])
-            if cover.size:
-                cover[y, x] = 1 - through * (1 - below)
-            if provenance.size:
-                unseen = through * (below * shell[i, j, 4] + (1 - below) * invented[y, x])
-                rest = through * (1 - below) * (1 - invented[y, x])
-                provenance[y, x, 0] = np.uint8(255 * min(max(1 - unseen - rest, 0.0), 1.0) + 0.5)
-                provenance[y, x, 1] = np.uint8(255 * min(max(unseen, 0.0), 1.0) + 0.5)
-                provenance[y, x, 2] = np.uint8(255 * min(max(rest, 0.0), 1.0) + 0.5)
-            for channel in range(3):
-                value = np.float32(photograph[y, x, channel])
-                value += invented[y, x] * (np.float32(behind[y, x, channel]) - value)
-                value += below * (shell[i, j, channel] - value)
-                value = value * (1 - share * sheet[y, x, 3]) + share * sheet[y, x, channel]
-                value += top * (over[i, j, channel] - value)
-                picture[y, x, channel] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)
-
-
-@numba.njit(cache=True, nogil=True)
-def hindmost(picture: Array, provenance: Array, photograph: Array, behind: Array, invented: Array) -> None:
-    """Picture and provenance (h, w, 3) uint8 as :func:`compose` would have them without any layer before the hindmost, in place; the
-    provenance is left out where it has no pixels."""
-    height, width = invented.shape
-    for y in range(height):
-        for x in range(width):
-            share = invented[y, x]
-            for channel in range(3):
-                value = np.float32(photograph[y, x, channel])
-                value += share * (np.float32(behind[y, x, channel]) - value)
-                picture[y, x, channel] = np.uint8(value + np.float32(0.5))
-            if provenance.size:
-                exact = np.float64(share)
-                provenance[y, x, 0] = 0
-                provenance[y, x, 1] = np.uint8(255 * exact + 0.5)
-                provenance[y, x, 2] = np.uint8(255 * (1 - exact) + 0.5)

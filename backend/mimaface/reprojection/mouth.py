@@ -14,7 +14,7 @@ from mimaface.geometry.interpolation import fill_holes, smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from . import tuning
-from .kernels import MARGIN_UNIT, TEETH
+from .kernels import MARGIN_UNIT, TEETH, Window
 
 Array = NDArray[Any]
 
@@ -43,18 +43,20 @@ def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: A
     return np.concatenate(vertices), np.concatenate(colours)
 
 
-def continue_mouth(image: Array, margin: Array) -> Array:
-    """``image`` (H, W, 3) uint8, in which the inside of the mouth continues over the lips; margin (H, W) int8: that of the mouth, see
-    ``projection.margins``."""
+def continue_mouth(image: Array, margin: Array) -> Window:
+    """The part of ``image`` (H, W, 3) uint8 in which the inside of the mouth continues over the lips, and a pixel around it, so that what is
+    looked up between pixels is within it or is the image's own; margin (H, W) int8: that of the mouth, see ``projection.margins``."""
     inside = margin > tuning.OPENING_MARGIN * MARGIN_UNIT
     if inside.sum() < 12:  # pixels
-        return image
+        return Window(image[:0, :0], 0, 0)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     reach = max(tuning.MOUTH_CONTINUED_LEAST, len(columns) // tuning.MOUTH_CONTINUED)
     part = np.s_[max(rows[0] - reach, 0) : rows[-1] + reach, max(columns[0] - reach, 0) : columns[-1] + reach]
-    result = image.copy()
-    result[part] = np.round(fill_holes(image[part], inside[part])).clip(0, 255).astype(np.uint8)
-    return result
+    left, top = max(part[1].start - 1, 0), max(part[0].start - 1, 0)
+    picture = image[top : part[0].stop + 1, left : part[1].stop + 1].copy()
+    filled = np.round(fill_holes(image[part], inside[part])).clip(0, 255).astype(np.uint8)
+    picture[part[0].start - top :, part[1].start - left :][: filled.shape[0], : filled.shape[1]] = filled
+    return Window(picture, left, top)
 
 
 @functools.cache

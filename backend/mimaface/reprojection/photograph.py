@@ -133,8 +133,7 @@ class Photograph:
         projection = self.projection
         layer = texture(
             raster.triangle, raster.barycentric, projection.triangles, projection.kind, self._own, self._partner,
-            look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.depth,
-            projection.margin, tuning.KERNELS,
+            look.factors, look.fallback, self._surface, projection.person, projection.inner_person, projection.source, tuning.KERNELS,
             look.eyes, look.turns, look.lids, projection.dark, projection.gum, self._lash, pixel,
         )  # fmt: skip
         if len(look.shadow):

@@ -28,7 +28,7 @@ from .eyes import eye_pictures
 from .fallback import fallback_colours
 from .grain import Grain
 from .hair import hair_offset
-from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH
+from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH, Source, Window
 from .lashes import Lashes, lash_length
 from .matte import person_colours, person_matte
 from .mouth import continue_mouth
@@ -44,8 +44,8 @@ TEETH_PARTS = ("teeth_upper", "teeth_lower")
 class Projection:
     """All that is prepared once for a portrait; V vertices, N drawn triangles, source picture H × W.
 
-    image (H, W, 3) uint8: the photograph; matte (H, W) float32: how much of a pixel is the person, 0 to 1; person, inner_person
-    (H, W, 3) uint8: the person without the background, and its mouth continued over the lips;
+    image (H, W, 3) uint8: the photograph; matte (H, W) float32: how much of a pixel is the person, 0 to 1; person
+    (H, W, 3) uint8: the person without the background; inner_person: its mouth, continued over the lips;
     kind (N,): SKIN, EYE, MOUTH or TEETH; part (N,): the head's own label;
     still (V, 3): the portrait's own pose, camera frame; place, mirror_place (V, 3): u, v, depth of a vertex and of its mirror
     partner in the photograph; trust, mirror_trust (V,): facing 0–1; fallback (V, 3): RGB 0–255 of hidden vertices;
@@ -54,8 +54,7 @@ class Projection:
     flat: whether it is a drawing in flat colours; drawn: whether its background was found by its colours;
     eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; lashes: those of
     its eyes; grain: that of its skin; tone: the tone of the photograph;
-    at the source pixels: depth and source_kind (H, W), margin (H, W, 5) int8: quarters of a pixel to the nearest other surface,
-    by kind; see ``tuning.SAMPLE_MARGINS``.
+    source: depth, and quarters of a pixel to the nearest other surface by kind, see ``tuning.SAMPLE_MARGINS``, at the photograph's pixels.
     """
 
     head: Head
@@ -64,7 +63,7 @@ class Projection:
     image: Array
     matte: Array
     person: Array
-    inner_person: Array
+    inner_person: Window
     triangles: Array
     kind: Array
     part: Array
@@ -85,9 +84,7 @@ class Projection:
     grain: Grain
     tone: Tone
     follow: Array
-    depth: Array
-    source_kind: Array
-    margin: Array
+    source: Source
 
     @property
     def head_width(self) -> float:
@@ -161,8 +158,8 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
         head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
         triangles, kind, head.triangle_part[head.drawn()], still, place, place[mirror], trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, drawn, tone.painted(pictures).astype(np.float32),
-        tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, follow, depth,
-        source_kind, margin,
+        tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, follow,
+        _around_head(depth, margin, float(np.ptp(place[:, 0]))),
     )  # fmt: skip
 
 
@@ -210,6 +207,16 @@ def _visibility(place: Array, depth: Array) -> Array:
     return np.asarray(np.where(np.isfinite(behind), 1 - smoothstep(low, low + tuning.KERNELS.hidden_over, behind), 1.0) * inside)
 
 
+def _around_head(depth: Array, margin: Array, head_width: float) -> Source:
+    """``depth`` (H, W) and ``margin`` (H, W, 5) of a photograph, as far from the head as either may change."""
+    (height, width), reach = depth.shape, int(np.ceil(128 / _unit_of(head_width))) + 2
+    covered = np.isfinite(depth)
+    (top, bottom), (left, right) = ((np.flatnonzero(covered.any(axis))[[0, -1]] if covered.any() else (0, 0)) for axis in (1, 0))
+    left, top = max(int(left) - reach, 0), max(int(top) - reach, 0)
+    part = np.s_[top : bottom + reach, left : right + reach]
+    return Source(depth[part].copy(), margin[part].copy(), left, top, width, height)
+
+
 def kinds_of_triangles(head: Head) -> Array:
     """(N,) what each drawn triangle of the head shows: SKIN, EYE, MOUTH or TEETH."""
     kind = np.full(len(head.triangles), SKIN, np.uint8)
@@ -218,10 +225,15 @@ def kinds_of_triangles(head: Head) -> Array:
     return kind[head.drawn()]
 
 
+def _unit_of(head_width: float) -> float:
+    """Of the margins of a head that is so many pixels wide: one a pixel."""
+    return float(MARGIN_UNIT * min(tuning.MARGIN_HEAD / max(head_width, 1.0), 1.0))
+
+
 def margins(source_kind: Array, head_width: float) -> Array:
     """(H, W, 5) int8: for each kind of surface, how far inside its region of the photograph a pixel lies, in units of 1 / MARGIN_UNIT of
     a pixel, coarser for heads wider than MARGIN_HEAD; source_kind (H, W) is what each pixel shows, 0 where that is not the head."""
-    unit = MARGIN_UNIT * min(tuning.MARGIN_HEAD / max(head_width, 1.0), 1.0)
+    unit = _unit_of(head_width)
     result = np.zeros((*source_kind.shape, 5), np.int8)
     for value, alike in ((SKIN, (SKIN,)), (EYE, (EYE,)), (MOUTH, (MOUTH, TEETH))):  # one at a time, for memory
         inside = np.logical_or.reduce([source_kind == kind for kind in alike])

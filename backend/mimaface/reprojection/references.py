@@ -133,7 +133,7 @@ def detail(photograph: Photograph) -> float:
     """How much the face differs from pixel to pixel against its brightness."""
     projection = photograph.projection
     place = np.floor(projection.place[projection.head.region("face") & (projection.trust > 0.6), :2]).astype(int)
-    height, width = projection.source_kind.shape
+    height, width = projection.matte.shape
     column, row = place[((place >= 0) & (place < [width, height])).all(1)].T
     grey = projection.image.astype(np.float32).mean(-1)
     return float(np.abs(laplace(grey))[row, column].mean() / max(grey[row, column].mean(), 1.0)) if len(row) else 0.0
@@ -142,7 +142,7 @@ def detail(photograph: Photograph) -> float:
 def shown_of(photograph: Photograph) -> Array:
     """(R,) how much of each region is seen, 0 to 1: the inside of a mouth as far as it is open."""
     projection = photograph.projection
-    open_ = (projection.margin[..., MOUTH] > MARGIN_UNIT).sum() / projection.head_width**2
+    open_ = (projection.source.margin[..., MOUTH] > MARGIN_UNIT).sum() / projection.head_width**2
     result = np.ones(len(REGIONS))
     result[REGIONS.index("inside")] = min(open_ / tuning.WIDE_OPEN, 1.0)
     return result

@@ -32,11 +32,12 @@ from mimaface.protocol.settings import BODY_FOLLOWS
 from . import tuning
 from .beyond import Beyond
 from .body import Body
+from .composition import compose, hindmost
 from .crops import CropWindow, choose_canvas, choose_window, cut_out
 from .cutout import Backdrop, Cutout, whole_person
 from .gaze_limits import GazeLimits, turn_eyes
 from .head_layers import HeadLayers, around, strips, widened
-from .kernels import MOUTH, compose, hindmost
+from .kernels import MOUTH
 from .matte import background_behind
 from .person_warp import Box, Loosened, PersonWarp, Rows
 from .photograph import Look, Photograph
