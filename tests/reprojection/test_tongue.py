@@ -6,11 +6,11 @@ from scipy.spatial import ConvexHull
 
 from conftest import motion_of
 from mimaface.face.head import Head
+from mimaface.face.lip_curves import COLUMNS, rims
 from mimaface.face.pose import poses_for
-from mimaface.face.tongue import TONGUE_OUT, tongue_offset
+from mimaface.face.tongue import JAW_OPEN, TONGUE_OUT, opened_for_tongue, tongue_offset
 from mimaface.geometry.rasterise import rasterise
 from mimaface.reprojection.reprojector import Reprojector
-from mimaface.reprojection.tongue import tongue_shadow
 
 HALF, OUT = {"jawOpen": 0.5, "tongueOut": 0.5}, {"jawOpen": 0.5, "tongueOut": 1.0}
 
@@ -120,12 +120,19 @@ def test_a_little_tongue_that_the_network_sees_is_none(drawn, each_portrait):
         assert not tongue_offset(shape, blendshapes, fitted).any()
 
 
-def test_closed_lips_keep_it_in(hopper):
+def test_closed_lips_part_for_it_as_a_persons_do(hopper):
     renderer = Reprojector(hopper)
-    closed = poses_for(hopper.fit, motion_of({"tongueOut": 1.0}))[0]
     projection, camera = renderer.projection, renderer.camera
-    raster = rasterise(camera.project(renderer.pose_vertices(closed)), projection.triangles, camera.height, camera.width)
-    seen = raster.covered & (projection.part[raster.triangle] == Head.load().parts.index("tongue"))
-    assert seen.sum() == 0
-    shape = (renderer.pose_vertices(closed) - closed.translation) @ closed.rotation
-    assert tongue_shadow(shape, 1.0).max() == 0
+    gaps, seen = [], []
+    for out in (0.0, 0.05, 0.25, 0.5, 0.75, 1.0):
+        pose = poses_for(hopper.fit, motion_of({"tongueOut": out}))[0]
+        vertices = renderer.pose_vertices(pose)
+        raster = rasterise(camera.project(vertices), projection.triangles, camera.height, camera.width)
+        seen.append(int((raster.covered & (projection.part[raster.triangle] == Head.load().parts.index("tongue"))).sum()))
+        found = rims((vertices - pose.translation) @ pose.rotation)
+        gaps.append(float((found.upper - found.lower)[len(COLUMNS) // 2]))
+    assert seen[0] == 0 < seen[3] < seen[5]
+    assert gaps[0] < 0.001 and gaps[5] > 0.008 and np.diff(gaps).max() < 0.012, "they part steadily"
+    mouth_open = hopper.fit.blendshapes.copy()
+    mouth_open[[TONGUE_OUT, JAW_OPEN]] = 1.0, 0.8
+    assert opened_for_tongue(mouth_open, hopper.fit.blendshapes) is mouth_open, "a mouth that is open enough stays as it is"

@@ -86,14 +86,14 @@ def visible_rims(shape: Array) -> Array:
     places = rows @ shape
     count = len(UPPER)
     heights = [
-        _heights(shape[upper], places[:count, 0]).min(0),
-        _heights(-shape[lower] * [-1, 1, 1], places[count : 2 * count, 0]).min(0) * -1,
+        heights_across(shape[upper], places[:count, 0]).min(0),
+        heights_across(-shape[lower] * [-1, 1, 1], places[count : 2 * count, 0]).min(0) * -1,
         places[2 * count :, 1],
     ]
     return np.concatenate(heights)
 
 
-def _heights(edges: Array, across: Array) -> Array:
+def heights_across(edges: Array, across: Array) -> Array:
     """(E, R) height at which edges (E, 2, 3) cross the columns ``across`` (R,), infinite where they do not."""
     first, second = edges[:, 0], edges[:, 1]
     width = second[:, 0] - first[:, 0]

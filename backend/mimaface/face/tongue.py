@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
+from .correction import lip_response
 from .head import Head
 from .lip_rims import LOWER_LIP, UPPER_LIP
 
 Array = NDArray[Any]
-TONGUE_OUT = BLENDSHAPE_INDEX["tongueOut"]
+TONGUE_OUT, JAW_OPEN = BLENDSHAPE_INDEX["tongueOut"], BLENDSHAPE_INDEX["jawOpen"]
 TIP, ROOT = 0.008, 0.044  # metres behind the tip of the mesh: where its round end begins, and where it no longer moves
 # metres behind the tip of some of the mesh's rings; half of their width, height of their middle, half of their thickness: measured on it
 RING_BACK = np.array([0.0, 0.0036, 0.008, 0.013, 0.023, 0.031, 0.044])
@@ -41,6 +42,9 @@ HANGS = np.radians(68.0)  # below the horizontal, in front of the lip. Higher: i
 # the lips. Higher: it stays in longer
 GAP, GAP_FREE = (0.001, 0.005), 0.0008
 BITE = 0.005  # metres that the mesh's upper teeth reach below the edge of the lower ones. Higher: it slips through closed teeth
+# metres between the lips that a tongue that is out needs, as landmarks have them, and how far out it is where lips begin to part for it, and have
+# parted. Higher: mouths open further for it; later
+PARTED, PARTS = 0.013, (0.02, 0.5)
 STEPS = 200  # points of the path. More: nothing to be seen
 SMOOTHED = 9  # of them that are averaged. More: rounder bends, nearer to lip and teeth
 
@@ -102,6 +106,21 @@ def tongue_out(blendshapes: Array, fitted: Array) -> float:
     little of a tongue in mouths that show none."""
     more, most = float(blendshapes[TONGUE_OUT] - fitted[TONGUE_OUT]), float(1 - fitted[TONGUE_OUT])
     return 0.0 if more <= 0 or most <= 0 else float(np.interp(more, (0, min(OVER_LIP, 0.6 * most), most), (0, OVER_LIP, 1)))
+
+
+def opened_for_tongue(blendshapes: Array, fitted: Array) -> Array:
+    """``blendshapes`` (52,), in which the jaw opens as far as a tongue that comes out needs, where nothing else has parted the lips of a photograph
+    whose own are ``fitted`` (52,): a person's tongue parts them."""
+    needed = PARTED * float(smoothstep(*PARTS, np.array(tongue_out(blendshapes, fitted))))
+    if needed == 0:
+        return blendshapes
+    response = lip_response()
+    missing = needed - float(blendshapes @ response)
+    if missing <= 0:
+        return blendshapes
+    result = np.array(blendshapes, np.float64)
+    result[JAW_OPEN] += missing / response[JAW_OPEN]
+    return result
 
 
 def tongue_offset(shape: Array, blendshapes: Array, fitted: Array) -> Array:

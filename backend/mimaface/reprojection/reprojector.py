@@ -16,10 +16,12 @@ from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.closing_lids import ClosingLids
 from mimaface.face.lid_rims import LidRims
+from mimaface.face.lip_curves import LipCurves
 from mimaface.face.lip_rims import LipRims
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
-from mimaface.face.tongue import tongue_offset, tongue_out
+from mimaface.face.teeth import teeth_offset
+from mimaface.face.tongue import opened_for_tongue, tongue_offset, tongue_out
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.strips import row_strips
@@ -98,7 +100,7 @@ class Reprojector:
         head = self.projection.head
         still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
         self._rims, self._closing = LipRims.of(still, fit.blendshapes), ClosingLids.of(still, head.eye_centres_for(fit.identity))
-        self._lids = LidRims.of(still, fit)
+        self._lids, self._curves = LidRims.of(still, fit), LipCurves(fit.blendshapes)
         self._gaze_limits = GazeLimits.of(still, head.eye_centres_for(fit.identity), fit.gaze)
         mouth = np.flatnonzero((self.projection.kind_of_vertex >= MOUTH) & (head.vertices[:, 2] > tuning.MOUTH_FRONT))
         self._drawn = np.unique(self.projection.triangles)
@@ -248,12 +250,17 @@ class Reprojector:
         return self._posed(pose)[0]
 
     def _posed(self, pose: FacePose) -> tuple[Array, FacePose]:
-        """See :meth:`pose_vertices`; and the pose, with a gaze that the lids leave in view."""
+        """See :meth:`pose_vertices`; and the pose, with lips that a tongue has parted and a gaze that the lids leave in view."""
+        blendshapes = opened_for_tongue(pose.blendshapes, self.fit.blendshapes)
+        if blendshapes is not pose.blendshapes:
+            pose = replace(pose, blendshapes=blendshapes)
         shape = self.projection.head.posed(self.fit.identity, pose.blendshapes, pose.gaze)
         shape = shape + self._references.bent(self.projection.correction.at(pose.blendshapes), pose)
         shape += self._rims.offset(shape, pose.blendshapes)
+        shape += self._curves.offset(shape, pose.blendshapes)
         shape += self._lids.offset(shape, pose.blendshapes)
         shape += self._closing.offset(shape)
+        shape += teeth_offset(shape, pose.blendshapes, self.fit.blendshapes)
         shape += tongue_offset(shape, pose.blendshapes, self.fit.blendshapes)
         if self._moving is not None:
             still = self._photograph.still_head

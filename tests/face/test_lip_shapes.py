@@ -1,0 +1,104 @@
+"""Open lips are smooth closed curves, thin lips meet in a line, and wide mouths and laughs bare lower teeth; a photograph's own mouth stays."""
+
+import numpy as np
+import pytest
+
+from mimaface.face.head import Head
+from mimaface.face.lip_curves import COLUMNS, LipCurves, rims
+from mimaface.face.pose import FacePose
+from mimaface.face.teeth import _incisors, teeth_offset
+from mimaface.face.thin_lips import flattened
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.reprojection.reprojector import Reprojector
+
+MIDDLE = len(COLUMNS) // 2
+POUT = {"mouthPucker": 0.7, "mouthFunnel": 0.5, "jawOpen": 0.15}
+LAUGH = {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "jawOpen": 0.5}
+
+
+@pytest.fixture(scope="module")
+def renderer(hopper):
+    return Reprojector(hopper)
+
+
+def acting(renderer, **values):
+    """The posed mesh, head frame, and its blendshapes."""
+    blendshapes = renderer.fit.blendshapes.copy()
+    for name, value in values.items():
+        blendshapes[BLENDSHAPE_INDEX[name]] = value
+    return renderer.pose_vertices(FacePose(blendshapes, np.eye(3), np.zeros(3), renderer.fit.gaze)), blendshapes
+
+
+def without(renderer, monkeypatch, **values):
+    """The same, but for the curves of the lips."""
+    with monkeypatch.context() as patch:
+        patch.setattr(LipCurves, "offset", lambda self, shape, blendshapes: np.zeros_like(shape))
+        return acting(renderer, **values)
+
+
+def sharpest_turn(heights, found, within=0.75) -> float:
+    """Degrees between two neighbouring parts of a rim, ``within`` a share of its half width from its middle."""
+    inner = np.abs(COLUMNS) < within
+    slopes = np.degrees(np.arctan(np.diff(heights[inner]) / np.diff(found.half * COLUMNS[inner])))
+    return float(np.abs(np.diff(slopes)).max())
+
+
+def test_a_wide_mouth_is_round(renderer, monkeypatch):
+    before, after = (rims(each[0]) for each in (without(renderer, monkeypatch, jawOpen=0.95), acting(renderer, jawOpen=0.95)))
+    depth = [(each.line - each.lower) / (each.line - each.lower)[MIDDLE] for each in (before, after)]
+    share = [np.interp([0.3, 0.55, 0.75], COLUMNS, 0.5 * (each + each[::-1])) for each in depth]
+    np.testing.assert_allclose(share[1], [0.95, 0.80, 0.57], atol=0.06)  # those of landmarks of filmed mouths: 0.95, 0.82, 0.60
+    assert (share[1] - share[0] > [0.02, 0.05, 0.05]).all(), "the mesh's own lip has straight sides"
+    assert sharpest_turn(after.lower, after) < 26
+
+
+def test_a_pout_is_small_round_and_closed_beside_its_opening(renderer, monkeypatch):
+    before, after = (rims(each[0]) for each in (without(renderer, monkeypatch, **POUT), acting(renderer, **POUT)))
+    gaps = [each.upper - each.lower for each in (before, after)]
+    assert gaps[1][MIDDLE] == pytest.approx(gaps[0][MIDDLE], abs=0.0008)
+    near, far = np.abs(COLUMNS) < 0.4, np.abs(COLUMNS) > 0.65
+    assert gaps[0][near].min() < 0.5 * gaps[0][MIDDLE] and gaps[1][near].min() > 0.58 * gaps[1][MIDDLE], "a lozenge has become an ellipse"
+    assert gaps[1][far].max() < 0 < gaps[0][far].min()
+    assert np.diff(gaps[1][MIDDLE : MIDDLE + 6]).max() < 0, "it gets narrower towards its corner"
+    assert max(sharpest_turn(each, after) for each in (after.upper, after.lower)) < 40
+
+
+@pytest.mark.parametrize("values", [{}, POUT, LAUGH, {"jawOpen": 0.9}], ids=["closed", "pout", "laugh", "wide"])
+def test_a_photographs_own_mouth_stays(renderer, values):
+    shape, blendshapes = acting(renderer, **values)
+    assert not LipCurves(blendshapes).offset(shape, blendshapes).any()
+    assert not teeth_offset(shape, blendshapes, blendshapes).any()
+
+
+def test_thin_lips_meet_in_a_line():
+    shape = Head.load().shape(np.zeros(80), np.zeros(len(BLENDSHAPE_NAMES))).astype(float)
+    assert not flattened(shape).any(), "full lips are as thick as they are"
+    lips = Head.load().region("lips")
+    down = Head.load().blendshapes[BLENDSHAPE_INDEX["jawOpen"], :, 1]
+    pressed = shape.copy()
+    pressed[lips & (down > -0.011), 1] -= 0.004
+    pressed[lips & (down <= -0.013), 1] += 0.004
+    before, after = rims(pressed), rims(pressed + flattened(pressed))
+    middle = np.abs(COLUMNS) < 0.5
+    assert (before.lower - before.upper)[middle].min() > 0.005
+    assert (after.lower - after.upper)[middle].max() < 0.002
+    line = [0.5 * (each.upper + each.lower)[middle] for each in (before, after)]
+    np.testing.assert_allclose(line[1], line[0], atol=0.0005)
+
+
+def test_the_mesh_shows_both_thin_lips_of_a_photograph(renderer):
+    found = rims(renderer._photograph.still_head)
+    assert np.abs(found.upper - found.lower)[np.abs(COLUMNS) < 0.5].max() < 0.004, "8 mm before they were flattened"
+
+
+@pytest.mark.parametrize("values, least, most", [({"jawOpen": 0.95}, 0.0025, 0.0045), (LAUGH, 0.003, 0.008)], ids=["wide", "laugh"])
+def test_lower_teeth_are_bared(renderer, values, least, most):
+    shape = acting(renderer, **values)[0]
+    upper, lower = _incisors()
+    assert least < shape[lower, 1].max() - rims(shape).lower[MIDDLE] < most
+    assert shape[lower, 1].max() < shape[upper, 1].min() + 0.0021, "they end where upper teeth begin"
+
+
+def test_closed_teeth_stay_closed(renderer):
+    shape, blendshapes = acting(renderer, mouthSmileLeft=0.9, mouthSmileRight=0.9)
+    assert not teeth_offset(shape, blendshapes, renderer.fit.blendshapes).any()
