@@ -183,8 +183,7 @@ def landmarks_on_mesh() -> tuple[csr_array, Array]:
     model, head = LandmarkModel.load(), Head.load()
     with np.load(ASSETS / "landmarks.npz", allow_pickle=False) as file:
         triangle, inside = file["triangle"], file["barycentric"].astype(np.float64)
-    quality = (model.weight / np.median(model.weight)).clip(*tuning.WEIGHT_RANGE)
-    return _rows(head.triangles[triangle], inside, len(head.vertices)), tuning.LANDMARK_WEIGHT * quality
+    return _rows(head.triangles[triangle], inside, len(head.vertices)), tuning.LANDMARK_WEIGHT * model.weight / np.median(model.weight)
 
 
 @functools.cache

@@ -327,7 +327,7 @@ def gaze_from_irises(points: Array, camera: Camera, estimate: Estimate) -> Array
         direction = estimate.rotation.T @ iris_direction(points, camera, centres[side], side)
         gaze[side] = np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))
     gaze = (1 - tuning.GAZE_SHARED) * gaze + tuning.GAZE_SHARED * gaze.mean(0)
-    return np.asarray(np.clip(gaze, -tuning.GAZE_MOST, tuning.GAZE_MOST))
+    return np.asarray(np.clip(gaze, -0.9, 0.9))
 
 
 def iris_direction(points: Array, camera: Camera, centre: Array, side: int) -> Array:

@@ -1,30 +1,24 @@
 """Numbers that decide how a face is found, fitted, corrected and tracked, by the module that reads them.
 
 Each has its quantity and unit and what a higher value does. Unless something else is said they were chosen by eye on the portraits that
-the tests and the demo use.
+the tests and the demo use. Each was changed by 20 %, down and up, as those of :mod:`mimaface.reprojection.tuning` were, without tracking anew.
+[0]: moved no pixel by more than a level there: what decides which faces are found, and limits of what is far off.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# --- drawing
-DRAWING_SIDE = 96  # pixels of the picture of the face that is looked at: grain and the artefacts of JPEG are averaged away
-DRAWING_ALIKE = 4  # levels of 0–255 in every channel that still are the same colour. Higher: smooth photographs are drawings
-# share of the face in one colour from which it is flat. Drawings had 0.46 and more, photographs and paintings up to 0.12. Lowered,
-# photographs of smooth skin in even light are taken for drawings
-DRAWING_FLAT = 0.3
-
 # --- landmarks
-MIN_SCORE = 0.5  # of the detector, from which something is a face. Higher: small and turned faces are missed
-MIN_PRESENCE = 0.5  # of the landmark network, from which what was found is one. Higher: occluded faces are lost
-MAX_OVERLAP = 0.3  # intersection over union above which two detections are one face. Higher: one face counts twice
-SURE_PRESENCE = 0.8  # of a face that was not followed from the frame before: noise reaches 0.7. Higher: lost faces are found later
+MIN_SCORE = 0.5  # of the detector, from which something is a face. Higher: small and turned faces are missed [0]
+MIN_PRESENCE = 0.5  # of the landmark network, from which what was found is one. Higher: occluded faces are lost [0]
+MAX_OVERLAP = 0.3  # intersection over union above which two detections are one face. Higher: one face counts twice [0]
+SURE_PRESENCE = 0.8  # of a face that was not followed from the frame before: noise reaches 0.7. Higher: lost faces are found later [0]
 CROP_MARGIN = 1.5  # sides of a face's box that the landmark network sees, as in MediaPipe's own graph
 # score and pixels of a face beside others: small windows show more that resembles one; such resemblances scored up to 0.62, or were 18
 # pixels wide. Higher: small faces beside large ones are missed
 FURTHER_SCORE, FURTHER_SIDE = 0.65, 24.0
-SAME_FACE = 0.5  # of the smaller of two boxes that lies in the other: the same face, seen in two windows. Higher: it counts twice
+SAME_FACE = 0.5  # of the smaller of two boxes that lies in the other: the same face, seen in two windows. Higher: it counts twice [0]
 
 # --- fit
 NOISE = 0.0012  # metres: standard deviation of a landmark on the face. Higher: more of the mean face
@@ -33,9 +27,8 @@ CORRELATION = 8.0  # landmarks that err together, so that each counts less. High
 OPENING_NOISE = 0.0006  # metres: the distance between two lips or two lids is seen better than either. Higher: half-closed eyes open
 # standard deviations of a blendshape, and of the difference between both sides. Higher: stronger, and more lopsided, expressions
 BLENDSHAPE_SPREAD, ASYMMETRY = 0.3, 0.5
-IDENTITY_MOST = 3.5  # standard deviations of an identity component. Higher: caricatures are possible, and wrong fits
+IDENTITY_MOST = 3.5  # standard deviations of an identity component. Higher: caricatures are possible, and wrong fits [0]
 GAZE_SHARED = 0.5  # share of both eyes' mean in each eye's gaze. Higher: squints are lost
-GAZE_MOST = 0.9  # radians of gaze. Higher: wrong landmarks of irises turn eyes away
 
 # --- points
 # metres by which a point that a hand placed may be off from a head's; the correction puts it right. Higher: more of the mean face, and of
@@ -44,34 +37,33 @@ PLACED_NOISE = 0.0012
 # metres that a fit with placed points misses of one, from which that counts half. Higher: a doll's eyes bend the whole head, whose mouth then
 # folds in the correction; lower: less of a caricature is followed by the fit
 DOUBTED = 0.0025
-LIP_LEAST = 0.06  # of the mouth's width that a lip is thick at least. Lower: the mesh of a mouth that is drawn as a line folds, and tears
+LIP_LEAST = 0.06  # of the mouth's width that a lip is thick at least. Lower: the mesh of a mouth that is drawn as a line folds, and tears [0]
 PLACED_WEIGHT = 6.0  # of such a point in the correction, beside LANDMARK_WEIGHT. Higher: nearer to it; the lips of a drawing fold
 PLACED_LARGEST = 0.04  # metres that a vertex is moved for one at most: faces of dolls. Higher: a point at a wrong place tears the face
 # metres that the mouth's lining lies further back than the head has it: where lips lie far from the head's own, and where points were placed, it
 # would come out before the skin, as a second mouth. Higher: the mouth is deeper, and a lower one is seen at its corners
 LINING_BACK = 0.004
 TEMPLATE_SHARE = 0.5  # of the picture's smaller side that a generic face takes in its middle. Higher: less is left to drag it in
-OTHER_FACE = 0.5  # of a face's size that placed points lie from its own, at the median, from which they are another's. Higher: fewer are
+OTHER_FACE = 0.5  # of a face's size that placed points lie from its own, at the median, from which they are another's. Higher: fewer are [0]
 
 # --- correction
 # of the field's energy: against bending, against stretching, toward zero, beside LANDMARK_WEIGHT. Higher: smoother; nearer to the fit
 STIFFNESS, TENSION, ANCHOR = 2.0, 0.02, 1e-4
 LANDMARK_WEIGHT, RIM_WEIGHT = 1.0, 1.5  # of landmarks and of visible rims. Higher: nearer to them, and to their errors
-WEIGHT_RANGE = 0.2, 2.0  # of a landmark's weight against the median. Wider: exact ones count more
 # of what a landmark misses: offsets know no depth, and the whole of them would take 3 degrees off a turn of 20
 LANDMARK_SHARE = 0.8
 CORRECTION_ROUNDS = 4  # in which rims are found and followed. Higher: slower, nearer to curled lips
 RIM_SIDE = 192  # pixels of the small pictures in which rims are looked for. Higher: slower, finer
 LEAST_PARTED = 0.001  # metres: lips that the fit has less apart are closed, and what is missed of them is no opening
 TOUCH = -0.0008  # metres that closed lips are nearer than the model's, which leaves slits: raised toward 0, teeth are seen in them
-BETWEEN_WEIGHT = 8.0  # of two closed lips. Higher: the field opens them less
-MOUTH_REACH = 0.035, 0.055  # metres from the middle of the mouth: what parts the lips is whole up to the first, gone from the second
+BETWEEN_WEIGHT = 8.0  # of two closed lips. Higher: the field opens them less [0]
+MOUTH_REACH = 0.035, 0.055  # metres from the middle of the mouth: what parts the lips is whole up to the first, gone from the second [0]
 # metres, head frame, from where the head's teeth are to where a mouth's are. The edge of upper incisors lies 2 to 4 mm below the line of
 # closed lips (anatomy) and 2 mm before the lower ones'; the head's end at that line. Higher: less of them is seen
 UPPER_TEETH_MOVED, LOWER_TEETH_MOVED = (0.0, -0.0025, 0.003), (0.0, 0.0, 0.0005)
 LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face. Higher: it pulls
 LIDS_REACH = 0.045  # metres around an eye's centre, in every axis, that its lids' offset reaches. Higher: brows move in a blink
-LEAST_OPEN = 0.2  # of a blink's way that a photographed lid counts as open. Higher: eyes that were closed open less
+LEAST_OPEN = 0.2  # of a blink's way that a photographed lid counts as open. Higher: eyes that were closed open less [0]
 
 # --- track
 IDENTITY_FRAMES = 10  # of a video whose mean is the face's identity. Higher: steadier, and later known
