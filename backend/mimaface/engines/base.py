@@ -1,4 +1,4 @@
-"""The one interface to the networks of a model, whatever runs them."""
+"""The interface to the networks of a model, independent of the runtime."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mimaface.model.vision import VisionTokens
 
 
 class Engine(Protocol):
-    """Runs the networks of one model on one device: S pixels a side of pictures, h of latents. Returns float32 on that device."""
+    """Runs the networks of one model on one device. S: pixels per side of pictures; h: of latents. Returns float32 on that device."""
 
     @property
     def config(self) -> MimaFaceConfig:
-        """What the model is."""
+        """The model's configuration."""
 
     @property
     def device(self) -> torch.device:
-        """Where results are."""
+        """The device of results."""
 
     @property
     def has_refiner(self) -> bool:
@@ -32,7 +32,7 @@ class Engine(Protocol):
         """RGB in [−1, 1] (N, 3, S, S) → latents (N, C, h, h)."""
 
     def encode_source(self, image: Tensor) -> VisionTokens:
-        """One portrait, RGB in [−1, 1] (1, 3, S, S) → its tokens; keep them for the whole shot."""
+        """One portrait, RGB in [−1, 1] (1, 3, S, S) → its tokens, which all clips of a shot share."""
 
     def context(self, source: VisionTokens, signals: Mapping[str, Tensor]) -> Tensor:
         """Tokens of one portrait and the signals of F frames, name → (F, n) or (n,) → context (F, L, D)."""
@@ -44,4 +44,4 @@ class Engine(Protocol):
         """latents (N, C, h, h) → RGB in [−1, 1] (N, 3, S, S)."""
 
     def refine(self, **inputs: Tensor) -> Refinement:
-        """The refiner on :meth:`mimaface.sampling.conditions.Conditions.refiner_inputs`."""
+        """Inputs of :meth:`mimaface.sampling.conditions.Conditions.refiner_inputs` → the refiner's output."""

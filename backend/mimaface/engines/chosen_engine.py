@@ -1,4 +1,4 @@
-"""Each network of a model by the runtime that was chosen for it here; choosing is by measuring, see :mod:`mimaface.engines.choosing`."""
+"""Runs each network of a model by its selected runtime, see :mod:`mimaface.engines.choosing`, and measures the runtimes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 def measure(checkpoint: Path, device: torch.device, report: Callable[[str], None]) -> Choice:
-    """Run every network of a checkpoint folder by every runtime here, compare it with torch in float32, and keep what was found."""
+    """Run every network of a checkpoint folder by every installed runtime, compare it with torch in float32, and store the results."""
     folder = exports_folder(checksums.fingerprint(checkpoint))
     reference, usual = TorchEngine.open(checkpoint, device, torch.float32), TorchEngine.open(checkpoint, device)
     clip = reference.config.clip_length
@@ -41,7 +41,7 @@ def measure(checkpoint: Path, device: torch.device, report: Callable[[str], None
         try:
             worst = max(difference(engine, reference, network, inputs) for inputs in tests)
             return Measured(name, worst, 1000 * seconds(engine, network, tests[-1]))
-        except Exception as error:  # of any runtime, none of which has a base for its errors
+        except Exception as error:  # the runtimes' errors have no common base
             return Measured(name, failed=f"{type(error).__name__}: {error}"[:200])
 
     measured = {network: [tried(TORCH, usual, network)] for network in networks_of(reference)}
@@ -61,9 +61,9 @@ def measure(checkpoint: Path, device: torch.device, report: Callable[[str], None
 
 
 def open_engine(checkpoint: Path, device: torch.device) -> Engine:
-    """The networks of a checkpoint folder, each by the runtime that was chosen for it here, else by torch.
+    """Open the networks of a checkpoint folder, each by its selected runtime, else by torch.
 
-    A runtime whose networks cannot be loaded is withdrawn. Raises :class:`InvalidCheckpoint`, or what a lack of memory raises.
+    A runtime whose networks cannot be loaded is withdrawn. Raises :class:`InvalidCheckpoint`, and the errors of a lack of memory.
     """
     wanted, folder = chosen(checkpoint), exports_of(checkpoint)
     if folder is None or not wanted:
@@ -87,10 +87,10 @@ def open_engine(checkpoint: Path, device: torch.device) -> Engine:
 
 
 class ChosenEngine:
-    """Each network of a model by a runtime of its own; see :class:`mimaface.engines.base.Engine`.
+    """Each network of a model by its own runtime; see :class:`mimaface.engines.base.Engine`.
 
-    One that fails while frames are made ends the take with a sentence: the rest of it by another runtime would not be the same. From
-    then on torch runs its networks. A lack of memory is left to the caller, who can go on when there is some again.
+    A runtime that fails during a take ends the take with an error, because other runtimes give other bytes, and is withdrawn. A lack of
+    memory is raised unchanged, so that the caller can continue later.
     """
 
     def __init__(self, usual: Engine, loaded: Mapping[str, tuple[str, Engine]], checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""Folders of exported networks: what is in one, whose weights they are, and where those lie that are used by themselves.
+"""Folders of exported networks: content, weights, and the location that renderers read.
 
 An export is a folder of network files with ``export.json``, which is described by :class:`Exported`, and ``SHA256SUMS``.
 """
@@ -43,14 +43,14 @@ class NetworkFile:
 
 @dataclass(frozen=True)
 class Exported:
-    """What a folder of exported networks says of itself.
+    """Description of a folder of exported networks.
 
     kind           "onnx" or "tensorrt"
     weights        fingerprint of the checkpoint folder (:func:`mimaface.weights.checksums.fingerprint`)
     configuration  SHA-256 of the model's configuration, image size included
     precision      of the networks: float32, float16 or bfloat16; their inputs and outputs are float32
-    made_with      name → version or value of everything else that decides the files: runtimes, opset, targets
-    config         the model's configuration and those of its parts, as a checkpoint holds them
+    made_with      name → version or value of everything else that the files depend on: runtimes, opset, targets
+    config         configurations of the model and its parts, as in a checkpoint
     networks       method of the engine → its file
     """
 
@@ -72,16 +72,16 @@ class Exported:
         made_with: Mapping[str, str],
         networks: Mapping[str, NetworkFile],
     ) -> Exported:
-        """Describe networks of a model that were written."""
+        """Return the description of a model's written networks."""
         config = {"model": model.to_json(), **{part: dict(getattr(model, part)) for part in PARTS}}
         return cls(kind, weights, configuration_of(model), precision, made_with, config, networks)
 
     def model(self) -> MimaFaceConfig:
-        """The configuration. Raises :class:`InvalidCheckpoint`."""
+        """Return the model's configuration. Raises :class:`InvalidCheckpoint`."""
         return MimaFaceConfig.from_json(self.config["model"], {part: self.config[part] for part in PARTS}, NAME)
 
     def is_of(self, other: Exported) -> bool:
-        """Whether the files of both are the same, made of the same weights by the same versions."""
+        """Whether both describe the same files: of the same weights, by the same versions."""
         return all(
             getattr(self, name) == getattr(other, name) for name in ("kind", "weights", "configuration", "precision", "made_with")
         )
@@ -91,13 +91,13 @@ class Exported:
 
 
 def configuration_of(model: MimaFaceConfig) -> str:
-    """SHA-256 of a configuration with its parts."""
+    """Return the SHA-256 of a configuration with its parts."""
     parts = {part: dict(getattr(model, part)) for part in PARTS}
     return hashlib.sha256(json.dumps([model.to_json(), parts], sort_keys=True).encode()).hexdigest()
 
 
 def read(folder: Path) -> Exported:
-    """What lies in a folder; its files are not read. Raises :class:`InvalidCheckpoint` for anything but a whole export."""
+    """Return the description of a folder, without reading its networks. Raises :class:`InvalidCheckpoint` for an incomplete export."""
     path = folder / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -124,5 +124,5 @@ def check_files(folder: Path) -> None:
 
 
 def exports_folder(weights: str) -> Path:
-    """Where exports of the checkpoint folder with this fingerprint are kept that renderers use by themselves, one folder a kind."""
+    """Return the folder from which renderers read the exports of the weights with this fingerprint; it has a folder per kind."""
     return default_folder() / "exports" / weights[:16]

@@ -1,4 +1,4 @@
-"""Networks that were exported, behind the interface of :class:`mimaface.engines.base.Engine`, whatever runtime runs them."""
+"""Exported networks with the interface :class:`mimaface.engines.base.Engine`, independent of the runtime."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .exported import CONTEXT, DECODE, DENOISE, ENCODE, REFINE, VISION
 
 
 class LoadedNetwork(NamedTuple):
-    """A network that is ready: the names of its inputs in order, and what runs it on float32 tensors of the engine's device."""
+    """A loaded network: the names of its inputs in order, and the function that runs it on float32 tensors of the engine's device."""
 
     inputs: tuple[str, ...]
     run: Callable[..., tuple[Tensor, ...]]
 
 
 class ExportedEngine:
-    """Exported networks of one model on one device; see :class:`mimaface.engines.base.Engine`. Pictures go one at a time, so that one
-    has the same bytes whatever comes with it."""
+    """Exported networks of one model on one device; see :class:`mimaface.engines.base.Engine`. Pictures are processed one at a time, so that
+    their bytes do not depend on the batch."""
 
     def __init__(self, config: MimaFaceConfig, device: torch.device, networks: Mapping[str, LoadedNetwork]) -> None:
         self.config, self.device, self.networks = config, device, networks

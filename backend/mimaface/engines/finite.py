@@ -1,4 +1,4 @@
-"""What is not a number is never published: one more try, then an error that says where it came from."""
+"""Checks that results of networks are finite: a second attempt, then an error that names the source."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Numbers = TypeVar("Numbers", bound=Tensor | tuple[Tensor, ...])
 
 
 def finite(compute: Callable[[], Numbers], where: str) -> Numbers:
-    """What ``compute`` returns, a tensor or several, where all is finite; else what it returns the second time.
+    """Return the result of ``compute``, a tensor or several, if it is finite at the first or second call; else raise :class:`NotFinite`.
 
-    where is the sentence's beginning: "the decoder gave, for frame 3,". Raises :class:`NotFinite`.
+    ``where``: the beginning of the message, such as "the decoder gave, for frame 3,".
     """
     for _ in range(2):
         value = compute()
@@ -31,6 +31,6 @@ def finite(compute: Callable[[], Numbers], where: str) -> Numbers:
 
 
 def first_not_finite(sample: Tensor) -> int | None:
-    """The first place f of (B, C, F, h, w) that holds a number that is not finite; None where all are finite."""
+    """Return the first frame f of (B, C, F, h, w) with a number that is not finite; None if all are finite."""
     wrong = ~torch.isfinite(sample)
     return int(wrong.any(dim=4).any(dim=3).any(dim=1).any(dim=0).nonzero()[0]) if bool(wrong.any()) else None

@@ -1,4 +1,4 @@
-"""An engine without networks, for tests of all that is around them: its results are known in advance."""
+"""An engine without networks and with known results, for tests of renderers and serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs exported ONNX graphs with ONNX Runtime; by which of its providers is data, see :mod:`mimaface.engines.providers`."""
+"""Runs exported ONNX graphs with ONNX Runtime, by any of its providers (:mod:`mimaface.engines.providers`)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class OnnxNetwork:
     """One graph in one session. Inputs and outputs are torch tensors, which the provider reads and writes in place."""
 
     def __init__(self, path: Path, provider: Provider = CPU, cache: Path | None = None) -> None:
-        """cache: a folder for what the provider compiles. Raises what ONNX Runtime raises, or :class:`RuntimeError` where it would
-        quietly run the graph with another provider."""
+        """cache: folder of the provider's compiled kernels. Raises the errors of ONNX Runtime, and :class:`RuntimeError` where it would
+        silently use another provider."""
         try:
             import onnxruntime
         except ImportError:
@@ -29,7 +29,7 @@ class OnnxNetwork:
         settings.intra_op_num_threads = torch.get_num_threads()
         settings.add_session_config_entry(
             "session.intra_op.allow_spinning", "0"
-        )  # spinning threads slow down what runs beside it
+        )  # spinning threads slow down other work
         options = {name: value.format(cache=cache or path.parent) for name, value in provider.options}
         devices = plugged_in(provider) if provider.package else ()
         if devices:
@@ -42,7 +42,7 @@ class OnnxNetwork:
         self.provider = provider
         self.inputs = [value.name for value in self.session.get_inputs()]
         self.outputs = [value.name for value in self.session.get_outputs()]
-        self._shapes: dict[tuple[torch.Size, ...], list[list[int]]] = {}  # of the outputs, by those of the inputs
+        self._shapes: dict[tuple[torch.Size, ...], list[list[int]]] = {}  # shapes of the inputs → of the outputs
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Float32 tensors in the graph's order, in the provider's memory → its outputs there."""
@@ -50,9 +50,9 @@ class OnnxNetwork:
         for name, value in zip(self.inputs, inputs, strict=True):
             binding.bind_input(name, memory, value.device.index or 0, "float32", list(value.shape), value.data_ptr())
         if memory == "cuda":
-            torch.cuda.current_stream().synchronize()  # what the inputs are computed from runs in torch's stream
+            torch.cuda.current_stream().synchronize()  # torch's stream computes the inputs
         shapes = tuple(value.shape for value in inputs)
-        if shapes not in self._shapes:  # how large the outputs are is learned once, with a copy of them
+        if shapes not in self._shapes:  # the first run finds the shapes of the outputs, and copies them
             for name in self.outputs:
                 binding.bind_output(name, "cpu")
             self.session.run_with_iobinding(binding)
@@ -67,11 +67,11 @@ class OnnxNetwork:
 
 
 def open_onnx(folder: Path, provider: Provider = CPU, wanted: tuple[str, ...] = exported.NETWORKS) -> ExportedEngine:
-    """The ``wanted`` networks of an export folder that are in it, by one provider. Raises :class:`InvalidCheckpoint` for a folder that is
-    not whole, :class:`NotInstalled`, and as :class:`OnnxNetwork`."""
+    """Open the ``wanted`` networks of an export folder by one provider. Raises :class:`InvalidCheckpoint` for an incomplete or damaged
+    folder, :class:`NotInstalled`, and the errors of :class:`OnnxNetwork`."""
     found = exported.read(folder)
     exported.check_files(folder)
-    cache = folder.with_name(f"{folder.name}-cache")  # not among the files that have checksums
+    cache = folder.with_name(f"{folder.name}-cache")  # beside the folder, whose files have checksums
     networks = {
         name: LoadedNetwork(one.inputs, OnnxNetwork(folder / one.file, provider, cache))
         for name, one in found.networks.items()

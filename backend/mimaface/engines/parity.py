@@ -1,4 +1,4 @@
-"""Whether two engines of one model say the same, and which is faster: every method on the same random inputs."""
+"""Comparison of two engines of one model, in results and speed, on random inputs of every method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mimaface.model.vision import VisionTokens
 from .base import Engine
 from .exported import CONTEXT, DECODE, DENOISE, ENCODE, NETWORKS, REFINE, VISION
 
-# clips under guidance or not, and frames: a still, and the fewest that are right by no chance, for full-size models take minutes a clip
+# (clips, frames) of the inputs: a still, and the smallest clip with guidance, because full-size models take minutes per clip
 COUNTS = (1, 1), (2, 2)
 
 
@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
 
 
 def random_inputs(config: MimaFaceConfig, size: int, batch: int, frames: int, seed: int = 0) -> Inputs:
-    """Inputs in [−1, 1], as pictures are; size: pixels a side of the latents. Signals that are one for a whole clip have one frame."""
+    """Return inputs in [−1, 1]; size: pixels per side of the latents. Signals that a clip's frames share have one frame."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
@@ -61,13 +61,13 @@ def random_inputs(config: MimaFaceConfig, size: int, batch: int, frames: int, se
 
 
 def latent_size(engine: Engine) -> int:
-    """Pixels a side of a model's latents, as its encoder makes them."""
+    """Return the pixels per side of a model's latents."""
     side = engine.config.image_size
     return engine.encode_images(torch.zeros(1, 3, side, side, device=engine.device)).shape[-1]
 
 
 def call(engine: Engine, network: str, inputs: Inputs) -> tuple[Tensor, ...]:
-    """What an engine's method gives for these inputs."""
+    """Return the results of an engine's method for these inputs."""
     methods: dict[str, Callable[[], Tensor | tuple[Tensor, ...]]] = {
         ENCODE: lambda: engine.encode_images(inputs.images.to(engine.device)),
         VISION: lambda: engine.encode_source(inputs.images[:1].to(engine.device)),
@@ -81,19 +81,19 @@ def call(engine: Engine, network: str, inputs: Inputs) -> tuple[Tensor, ...]:
 
 
 def networks_of(engine: Engine) -> tuple[str, ...]:
-    """The networks that a model has."""
+    """Return the names of a model's networks."""
     return tuple(name for name in NETWORKS if name != REFINE or engine.has_refiner)
 
 
 def difference(engine: Engine, reference: Engine, network: str, inputs: Inputs) -> float:
-    """Largest |Δ| of a method's results, relative to the reference's deviation; infinite for what is not finite."""
+    """Return the largest |Δ| of a method's results, relative to the reference's deviation; infinite if a result is not finite."""
     pairs = zip(call(engine, network, inputs), call(reference, network, inputs), strict=True)
     found = [float((a.float().cpu() - b.float().cpu()).abs().max() / b.float().std().clamp(min=1e-6)) for a, b in pairs]
     return max(value if value == value else float("inf") for value in found)
 
 
 def differences(engine: Engine, reference: Engine, networks: Iterable[str]) -> Iterator[tuple[str, float]]:
-    """(network, its largest difference over ``COUNTS``) for some networks of a model."""
+    """Yield (network, its largest difference over ``COUNTS``)."""
     size = latent_size(reference)
     for network in networks:
         every = (random_inputs(reference.config, size, *count, seed=seed) for seed, count in enumerate(COUNTS))
@@ -101,7 +101,7 @@ def differences(engine: Engine, reference: Engine, networks: Iterable[str]) -> I
 
 
 def seconds(engine: Engine, network: str, inputs: Inputs, times: int = 2) -> float:
-    """The fastest of some calls, after one that prepares."""
+    """Return the seconds of the fastest of several calls, after a warm-up."""
     found = []
     for _ in range(times + 1):
         start = time.perf_counter()

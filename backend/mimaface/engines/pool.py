@@ -1,4 +1,4 @@
-"""The networks that are loaded: of one engine at a time, known by the weights that they were loaded from and by what runs them."""
+"""Keeps one loaded engine, identified by its weights and runtimes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import choosing
 
 
 class EnginePool:
-    """Keeps an engine from one shot to the next. Asked for other weights, or run by another runtime, it lets go of those it has first."""
+    """Keeps an engine between shots; it is released before another one, of other weights or runtimes, is loaded."""
 
     def __init__(self) -> None:
         self._name: tuple[Path, str, list[str]] | None = None
@@ -22,7 +22,8 @@ class EnginePool:
         self._lock = threading.Lock()
 
     def get(self, folder: Path, load: Callable[[Path], Any]) -> Any:
-        """The engine of a model folder's weights as they are now. Raises :class:`InvalidCheckpoint` as ``load``, or where they change meanwhile."""
+        """Return the engine of a model folder's current weights. Raises the errors of ``load``, and :class:`InvalidCheckpoint` if the weights
+        change while they are loaded."""
         with self._lock:
             name = folder, checksums.fingerprint(folder), choosing.runtimes_here(folder)
             if name != self._name:
@@ -36,6 +37,6 @@ class EnginePool:
             return self._engine
 
     def clear(self) -> None:
-        """Give back the memory."""
+        """Release the engine."""
         with self._lock:
             self._name = self._engine = None

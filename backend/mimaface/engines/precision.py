@@ -1,4 +1,4 @@
-"""On which device the networks are fast here, and in which floating-point type."""
+"""Selection of the device and the floating-point type of networks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def fast_dtype(device: str) -> torch.dtype:
 
 
 def best_device() -> torch.device:
-    """The GPU where torch has one, else the CPU."""
+    """Return the GPU if torch has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def arithmetic() -> str:
-    """What decides the last bits of a network's numbers here beside its weights: two machines of which it differs give other bytes."""
+    """Return a text that names everything besides weights that the last bits of a network's results depend on, on this machine."""
     device = best_device()
     if device.type == "cuda":
         return f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}, {fast_dtype('cuda')}"
@@ -34,14 +34,14 @@ def arithmetic() -> str:
 
 
 def mixed_precision(wanted: str, device: str) -> str:
-    """What accelerate calls it, no, bf16 or fp16: as ``wanted``, where "auto" is bf16 on a device that computes in it, else no."""
+    """Return accelerate's name of a precision: "no", "bf16" or "fp16"; "auto" is bf16 on a device with native support, else no."""
     if wanted != "auto":
         return wanted
     return "bf16" if fast_dtype(device) == torch.bfloat16 else "no"
 
 
 def autocast(wanted: str, device: torch.device) -> torch.autocast:
-    """A context in which operators compute in what :func:`mixed_precision` says."""
+    """Return a context in which operators compute in the precision of :func:`mixed_precision`."""
     precision = mixed_precision(wanted, device.type)
     return torch.autocast(device.type, torch.float16 if precision == "fp16" else torch.bfloat16, enabled=precision != "no")
 

@@ -1,4 +1,4 @@
-"""The execution providers of ONNX Runtime, as data: a processor's, a graphics card's, a maker's own plug-in. No torch."""
+"""The execution providers of ONNX Runtime, for CPUs, GPUs and plug-ins. Imports no torch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CPU = PROVIDERS[-1]
 
 
 def available() -> list[Provider]:
-    """The providers that ONNX Runtime has here, best first; none where it is not installed."""
+    """Return the providers of the installed ONNX Runtime, best first; [] if it is not installed."""
     if importlib.util.find_spec("onnxruntime") is None:
         return []
     import onnxruntime
@@ -50,7 +50,7 @@ def available() -> list[Provider]:
 
 
 def version() -> str:
-    """Of ONNX Runtime, whichever wheel it came in. Raises :class:`ImportError` where there is none."""
+    """Return the version of ONNX Runtime. Raises :class:`ImportError` if it is not installed."""
     import onnxruntime
 
     return str(onnxruntime.__version__)
@@ -58,7 +58,7 @@ def version() -> str:
 
 @functools.cache
 def plugged_in(provider: Provider) -> tuple[Any, ...]:
-    """The devices that a plug-in provider offers here; registers its library, once. None where it is not installed or cannot be loaded."""
+    """Return the devices of a plug-in provider, and register its library once; () if it is not installed or cannot be loaded."""
     import onnxruntime
 
     if importlib.util.find_spec(provider.package) is None:

@@ -1,4 +1,4 @@
-"""What can run exported networks on this machine: each export that lies where renderers look, by each runtime that is installed."""
+"""The runtimes of exported networks on this machine: each export in the renderers' folder by each installed runtime."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runtime:
-    """One way to run the networks of one export.
+    """One export with one runtime.
 
-    name   names the export's content and what runs it: the same name gives the same bytes on one machine
-    open   loads networks, given which. Raises whatever the runtime raises for a file that is damaged or a device that is not there
+    name   identifies the export's content and the runtime: equal names give equal bytes on one machine
+    open   loads the given networks. Raises the runtime's errors for a damaged file or a missing device
     """
 
     name: str
@@ -31,12 +31,12 @@ class Runtime:
 
 
 def runtimes(folder: Path) -> list[Runtime]:
-    """All that can run what lies in an exports folder (:func:`mimaface.engines.exported.exports_folder`); nothing is loaded."""
+    """Return all runtimes of an exports folder (:func:`mimaface.engines.exported.exports_folder`), without loading any."""
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
             kind = exported.read(path).kind
-        except InvalidCheckpoint:  # also a folder that is being written, or that a runtime keeps what it compiles in
+        except InvalidCheckpoint:  # also a folder being written, or a runtime's cache
             continue
         if kind == "onnx":
             found += [onnx_runtime(path, provider) for provider in providers.available()]
@@ -46,7 +46,7 @@ def runtimes(folder: Path) -> list[Runtime]:
 
 
 def onnx_runtime(path: Path, provider: providers.Provider) -> Runtime:
-    """An export of ONNX graphs by one of ONNX Runtime's providers."""
+    """Return the runtime of an ONNX export by one provider."""
 
     def load(wanted: tuple[str, ...]) -> ExportedEngine:
         from .onnx_engine import open_onnx
@@ -57,7 +57,7 @@ def onnx_runtime(path: Path, provider: providers.Provider) -> Runtime:
 
 
 def tensorrt_runtime(path: Path) -> Runtime:
-    """An export of TensorRT plans by the library that made them."""
+    """Return the runtime of an export of TensorRT plans, by the library that built them."""
 
     def load(wanted: tuple[str, ...]) -> ExportedEngine:
         from .tensorrt_engine import open_tensorrt
@@ -68,5 +68,5 @@ def tensorrt_runtime(path: Path) -> Runtime:
 
 
 def name_of(path: Path) -> str:
-    """An export by its folder's name and the first digits of what its files' checksums add up to."""
+    """Return an export's name: its folder's and the first digits of the SHA-256 of its checksums."""
     return f"{path.name}@{hashlib.sha256((path / checksums.NAME).read_bytes()).hexdigest()[:8]}"

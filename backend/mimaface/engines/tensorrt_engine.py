@@ -1,6 +1,6 @@
-"""Runs exported TensorRT plans on a GPU, by TensorRT for RTX or by TensorRT itself; they differ in what their objects have.
+"""Runs exported TensorRT plans on a GPU, by TensorRT for RTX or by TensorRT, whose objects differ in their attributes.
 
-TensorRT is NVIDIA's, proprietary and never a dependency: ``mimaface[tensorrt]`` installs it. Plans are made by ``mimaface export tensorrt``.
+TensorRT is proprietary software of NVIDIA and optional: ``mimaface[tensorrt]`` installs it. ``mimaface export tensorrt`` builds plans.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from . import exported
 from .exported_engine import ExportedEngine, LoadedNetwork
 
 log = logging.getLogger(__name__)
-LIBRARIES = ("tensorrt_rtx", "tensorrt")  # RTX cards of people who use Blender; data-centre cards
+LIBRARIES = ("tensorrt_rtx", "tensorrt")  # for RTX cards; for data-centre cards
 
 
 def library(name: str) -> Any:
-    """The module of one of ``LIBRARIES``. Raises :class:`ImportError`."""
+    """Import one of ``LIBRARIES``. Raises :class:`ImportError`."""
     return importlib.import_module(name)
 
 
@@ -33,10 +33,10 @@ class PlanNetwork:
     """One plan, ready to run on torch tensors of one GPU."""
 
     def __init__(self, path: Path, tensorrt: Any, cache: Path | None = None) -> None:
-        """cache: a file for the kernels that the library compiles for this GPU, read if it is there and written after the first run of every
-        shape. Raises :class:`RuntimeError` for a plan of another version or GPU, or without a GPU."""
+        """cache: file of the kernels compiled for this GPU, read if it exists and written after the first run of every shape.
+        Raises :class:`RuntimeError` for a plan of another version or GPU, or without a GPU."""
         self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
-        self._runtime = tensorrt.Runtime(self._logger)  # kept: an engine does not outlive it
+        self._runtime = tensorrt.Runtime(self._logger)  # must outlive the engine
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise RuntimeError(f"{path.name} is of another version of {tensorrt.__name__}, or of another GPU, or there is none")
@@ -65,7 +65,7 @@ class PlanNetwork:
         return self._engine.create_execution_context(config)
 
     def profile(self, shapes: Sequence[Sequence[int]]) -> int:
-        """The first profile of the plan that holds these shapes of the inputs: narrow ones come first. Raises :class:`RuntimeError`."""
+        """Return the index of the first, and so narrowest, profile that allows these shapes of inputs. Raises :class:`RuntimeError`."""
         for index in range(max(self._engine.num_optimization_profiles, 1)):
             limits = [self._engine.get_tensor_profile_shape(name, index) for name in self.inputs]
             if all(fits(shape, least, most) for shape, (least, _, most) in zip(shapes, limits, strict=True)):
@@ -110,13 +110,13 @@ def fits(shape: Sequence[int], least: Sequence[int], most: Sequence[int]) -> boo
 
 
 def current_stream() -> int:
-    """The handle of the stream in which torch computes on the GPU; 0, the default one, where torch has no GPU."""
+    """Return the handle of torch's current CUDA stream; 0, the default stream, without a GPU."""
     return int(torch.cuda.current_stream().cuda_stream) if torch.cuda.is_available() else 0
 
 
 def open_tensorrt(folder: Path, wanted: tuple[str, ...] = exported.NETWORKS, device: str = "cuda") -> ExportedEngine:
-    """The ``wanted`` plans of an export folder that are in it. Raises :class:`InvalidCheckpoint` for a folder that is not whole,
-    :class:`ImportError` without the library that made it, and as :class:`PlanNetwork`."""
+    """Open the ``wanted`` plans of an export folder. Raises :class:`InvalidCheckpoint` for an incomplete or damaged folder,
+    :class:`ImportError` without the library that built it, and the errors of :class:`PlanNetwork`."""
     found = exported.read(folder)
     exported.check_files(folder)
     tensorrt = library(found.made_with["library"])

@@ -16,7 +16,7 @@ from mimaface.model.vision import VisionTokens
 
 from .precision import fast_dtype
 
-SMALL_LATENTS = 32  # pixels a side, up to which attention on a CPU is faster by plain matrix products
+SMALL_LATENTS = 32  # pixels per side of latents up to which plain matrix products are the faster attention on a CPU
 
 
 class TorchEngine:
@@ -29,7 +29,7 @@ class TorchEngine:
 
     @classmethod
     def open(cls, folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> TorchEngine:
-        """Load a checkpoint folder; dtype None takes what is fast on the device. Raises :class:`InvalidCheckpoint`."""
+        """Load a checkpoint folder; dtype None: the fast type of the device. Raises :class:`InvalidCheckpoint`."""
         model = load_model(folder, dtype or fast_dtype(torch.device(device).type), device)
         lay_out(model)
         return cls(model)
@@ -62,7 +62,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def refine(self, **inputs: Tensor) -> Refinement:
-        """The refiner; see :meth:`Refiner.forward`. Only for models that have one."""
+        """Run the refiner; see :meth:`Refiner.forward`. Only for models with a refiner."""
         decoder = self._model.refiner
         assert decoder is not None
         change: Refinement = decoder(**{name: self._put(value, decoder) for name, value in inputs.items()})
@@ -89,11 +89,10 @@ class TorchEngine:
 
 
 def load_model(folder: Path | str, dtype: torch.dtype, device: torch.device | str = "cpu") -> MimaFaceModel:
-    """The networks of a checkpoint folder in the types that they run in where ``dtype`` is wanted.
+    """Load the networks of a checkpoint folder in ``dtype``, with exceptions that stay float32. Raises :class:`InvalidCheckpoint`.
 
-    Steps between timesteps are small beside their size, so the time embedding stays float32; so does an autoencoder in
-    float16, where Stable Diffusion's overflows (spec 6.3), and what makes the context, which is cheap, and off by up to 6 % in float16;
-    and so does the refiner, which is cheap, too: bfloat16 rounding flickers from frame to frame. Raises :class:`InvalidCheckpoint`.
+    The time embedding, because differences between timesteps are small; the refiner, whose bfloat16 rounding flickers. With float16 also the
+    autoencoder, of which Stable Diffusion's overflows, and the appearance networks, which are wrong by up to 6 %. All are cheap.
     """
     model = MimaFaceModel.from_pretrained(folder, dtype, device)
     model.unet.time_embedding.float()
@@ -106,7 +105,7 @@ def load_model(folder: Path | str, dtype: torch.dtype, device: torch.device | st
 
 
 def lay_out(model: MimaFaceModel) -> None:
-    """Put a model's weights where the device reads them fastest, and let it attend the fastest way; its values stay."""
+    """Select the fastest memory layout of the weights and the fastest attention for the device; values do not change."""
     networks: tuple[Any, ...] = (model.unet, model.vae, model.refiner)
     for part in filter(None, networks):
         part.to(memory_format=torch.channels_last)
