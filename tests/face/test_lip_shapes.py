@@ -99,6 +99,11 @@ def test_lower_teeth_are_bared(renderer, values, least, most):
     assert shape[lower, 1].max() < shape[upper, 1].min() + 0.0021, "they end where upper teeth begin"
 
 
-def test_closed_teeth_stay_closed(renderer):
-    shape, blendshapes = acting(renderer, mouthSmileLeft=0.9, mouthSmileRight=0.9)
-    assert not teeth_offset(shape, blendshapes, renderer.fit.blendshapes).any()
+def test_a_smile_with_closed_teeth_shows_teeth_and_no_gums_or_hole(renderer):
+    sides = {f"mouth{name}{side}": value for name, value in (("Smile", 0.9), ("UpperUp", 0.5), ("LowerDown", 0.4)) for side in ("Left", "Right")}
+    shape = acting(renderer, **sides)[0]
+    found, edge = rims(shape), shape[_incisors()[0], 1].min()
+    window = found.upper[MIDDLE], found.lower[MIDDLE]
+    assert window[0] - window[1] > 0.003
+    assert -0.0005 < window[1] - edge < 0.0035, "the lip lies at the teeth's edges, 8 mm above them before"
+    assert window[0] - edge < 0.0098, "no gum, which begins a crown's length from the edge, in the middle"

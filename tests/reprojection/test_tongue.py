@@ -124,15 +124,15 @@ def test_closed_lips_part_for_it_as_a_persons_do(hopper):
     renderer = Reprojector(hopper)
     projection, camera = renderer.projection, renderer.camera
     gaps, seen = [], []
-    for out in (0.0, 0.05, 0.25, 0.5, 0.75, 1.0):
+    for out in (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0):
         pose = poses_for(hopper.fit, motion_of({"tongueOut": out}))[0]
         vertices = renderer.pose_vertices(pose)
         raster = rasterise(camera.project(vertices), projection.triangles, camera.height, camera.width)
         seen.append(int((raster.covered & (projection.part[raster.triangle] == Head.load().parts.index("tongue"))).sum()))
         found = rims((vertices - pose.translation) @ pose.rotation)
         gaps.append(float((found.upper - found.lower)[len(COLUMNS) // 2]))
-    assert seen[0] == 0 < seen[3] < seen[5]
-    assert gaps[0] < 0.001 and gaps[5] > 0.008 and np.diff(gaps).max() < 0.012, "they part steadily"
+    assert seen[0] == 0 < seen[4] < seen[6]
+    assert max(gaps[:2]) < 0.001 and gaps[6] > 0.008 and np.diff(gaps).max() < 0.015, "they part steadily"
     mouth_open = hopper.fit.blendshapes.copy()
     mouth_open[[TONGUE_OUT, JAW_OPEN]] = 1.0, 0.8
     assert opened_for_tongue(mouth_open, hopper.fit.blendshapes) is mouth_open, "a mouth that is open enough stays as it is"

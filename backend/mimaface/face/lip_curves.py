@@ -37,7 +37,7 @@ INSIDE = 0.004, 0.022  # the same behind them, for the mouth's lining
 # of half the mouth's width that it is open, between which its rims take the arch: in speech and smiles they are where the landmarks say, from
 # which an earlier arch took 0.2 dB on open mouths of six films. Higher: later
 OPEN = 0.6, 1.1
-JAW = 0.2, 0.5  # of jawOpen more than in the photograph, the same: lips that it shows open keep their shape. Higher: later
+JAW = 0.1, 0.25  # of jawOpen more than in the photograph, the same: lips that it shows open keep their shape. Higher: later
 PARTED = 0.0, 0.0015  # metres between the lips, the same: closed ones are let alone
 PUCKERED = 0.25, 0.85  # of a pucker and a funnel together, between which the opening gets narrow
 NARROWED = 0.42  # of the mouth's width that is closed in one. Higher: a smaller, rounder opening

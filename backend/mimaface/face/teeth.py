@@ -21,6 +21,10 @@ SMILES = 0.25, 0.70  # of mouthSmile, mean of both sides, more than in the photo
 # films 7.5 mm in a smile gave 0.4 dB in open mouths. Higher: longer lower teeth, in smiles up to the upper ones
 BARED_WIDE, BARED_SMILE = 0.0035, 0.0075
 BELOW_UPPER = 0.003, 0.006  # metres from the lower lip to the upper teeth, between which lower ones are between them. Higher: they come later
+# metres of the upper teeth that the lower lip of a smile covers at most, for which they are raised by as much as RAISED: the head's smile lifts both
+# lips 6 mm over them, before the gums. Higher: more gum, and less of the teeth's edges
+COVERED, RAISED = 0.002, 0.006
+SMILE_OPEN = 0.001, 0.003  # metres between the lips, between which that is so. Higher: later
 OVERBITE = 0.002  # metres that lower teeth may rise above the edge of the upper ones, behind them. Lower: closed teeth have a gap
 
 
@@ -33,13 +37,18 @@ def teeth_offset(shape: Array, blendshapes: Array, fitted: Array) -> Array:
     bared = max(BARED_SMILE * smoothstep(*SMILES, smiles), BARED_WIDE * smoothstep(*WIDE, opened))
     if bared == 0:
         return result
-    lip = rims(shape, np.zeros(1)).lower[0]
-    if not np.isfinite(lip):  # of a mesh that is folded across
+    found = rims(shape, np.zeros(1))
+    rim, lip = found.upper[0], found.lower[0]
+    if not np.isfinite(rim - lip):  # of a mesh that is folded across
         return result
     upper, lower = _incisors()
     top, edge = shape[lower, 1].max(), shape[upper, 1].min()
-    bared *= smoothstep(*BELOW_UPPER, edge - lip)
-    result[Head.load().vertices_of("teeth_lower"), 1] = np.clip(lip + bared - top, 0, max(edge + OVERBITE - top, 0))
+    covered = smoothstep(*SMILES, smiles) * smoothstep(*SMILE_OPEN, rim - lip)
+    raised = covered * np.clip(lip - COVERED - edge, 0, RAISED)
+    bared *= smoothstep(*BELOW_UPPER, edge + raised - lip)
+    head = Head.load()
+    result[head.vertices_of("teeth_upper"), 1] = raised
+    result[head.vertices_of("teeth_lower"), 1] = np.clip(lip + bared - top, 0, max(edge + raised + OVERBITE - top, 0))
     return result
 
 

@@ -42,9 +42,9 @@ HANGS = np.radians(68.0)  # below the horizontal, in front of the lip. Higher: i
 # the lips. Higher: it stays in longer
 GAP, GAP_FREE = (0.001, 0.005), 0.0008
 BITE = 0.005  # metres that the mesh's upper teeth reach below the edge of the lower ones. Higher: it slips through closed teeth
-# metres between the lips that a tongue that is out needs, as landmarks have them, and how far out it is where lips begin to part for it, and have
-# parted. Higher: mouths open further for it; later
-PARTED, PARTS = 0.013, (0.02, 0.5)
+# of jawOpen, and metres between the lips, as landmarks have them, that a tongue that is out needs at least; and how far out it is where they begin to
+# part for it, and have parted: in films of closed mouths the network saw up to 0.13. Higher: mouths open further for it; later
+JAW, PARTED, PARTS = 0.3, 0.011, (0.2, 0.5)
 STEPS = 200  # points of the path. More: nothing to be seen
 SMOOTHED = 9  # of them that are averaged. More: rounder bends, nearer to lip and teeth
 
@@ -111,15 +111,16 @@ def tongue_out(blendshapes: Array, fitted: Array) -> float:
 def opened_for_tongue(blendshapes: Array, fitted: Array) -> Array:
     """``blendshapes`` (52,), in which the jaw opens as far as a tongue that comes out needs, where nothing else has parted the lips of a photograph
     whose own are ``fitted`` (52,): a person's tongue parts them."""
-    needed = PARTED * float(smoothstep(*PARTS, np.array(tongue_out(blendshapes, fitted))))
-    if needed == 0:
+    share = float(smoothstep(*PARTS, np.array(tongue_out(blendshapes, fitted))))
+    if share == 0:
         return blendshapes
     response = lip_response()
-    missing = needed - float(blendshapes @ response)
-    if missing <= 0:
+    jaw = float(blendshapes[JAW_OPEN])
+    wanted = max(jaw, share * JAW, jaw + (share * PARTED - float(blendshapes @ response)) / response[JAW_OPEN])
+    if wanted == jaw:
         return blendshapes
     result = np.array(blendshapes, np.float64)
-    result[JAW_OPEN] += missing / response[JAW_OPEN]
+    result[JAW_OPEN] = wanted
     return result
 
 
