@@ -38,12 +38,12 @@ def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> 
         note(folder if found is None else take_folder(found[1]), job=message.fields["job"])
         if found is None:
             return
-        owner, mine = found
+        mine = found[1]
         mine.job = message.fields["job"]
         if mine.state == "cancelled":  # cancelled before the backend replied
             runtime.ask("job.cancel", {"job": mine.job}, [], lambda _: None, runtime.fail)
             return
-        runtime.receive(owner, mine)
+        runtime.receive(mine)
 
     def failed(text: Problem) -> None:
         if heal and text.code == UNKNOWN:
@@ -70,7 +70,7 @@ def resume(runtime: Session, identity: str) -> None:
     def done(message: Message) -> None:
         now = find_take(identity)
         if now is not None:
-            runtime.receive(*now)
+            runtime.receive(now[1])
 
     def failed(text: Problem) -> None:
         if text.code == UNKNOWN and can_submit:

@@ -94,7 +94,7 @@ class Session:
         self.backend.stop(wait=False)
         self._drop(STOPPED)
 
-    def receive(self, scene: bpy.types.Scene, take: Take) -> None:
+    def receive(self, take: Take) -> None:
         """Request the frames of a take from the first missing one on."""
         identity = take.uuid
         take.state, take.message = "rendering", ""
@@ -194,7 +194,7 @@ class Session:
                 del self.no_space[identity]
             elif has_space(take_folder(found[1]), size):
                 del self.no_space[identity]
-                self.receive(*found)
+                self.receive(found[1])
             else:
                 self.no_space[identity] = (now + LOOK_EVERY, size)
 
@@ -279,7 +279,7 @@ class Session:
                 if not take.placed:
                     strips.show(scene, take, folder)
             elif take.state in ACTIVE and take.job and self.backend.state == "ready":
-                self.receive(scene, take)
+                self.receive(take)
             elif take.state == "done" or take.state in ACTIVE:
                 take.state, take.message = "interrupted", f"{take.done} of {take.frames} frames are on disk: resume the take"
 

@@ -46,7 +46,7 @@ class Lashes:
         """
         away, strength = np.zeros(len(shape)), np.zeros(len(shape))
         yaws = np.linspace(-LID_SPAN, LID_SPAN, LID_BINS)
-        for side, (near, first, last) in enumerate(_beside_lids(centres)):
+        for side, (near, first, last) in enumerate(_beside_lids()):
             if closed[side] <= 0:
                 continue
             off = shape[near] - centres[side]
@@ -63,7 +63,8 @@ class Lashes:
         return away, strength
 
 
-def _beside_lids(centres: Array) -> list[tuple[Array, float, float]]:
+@functools.cache
+def _beside_lids() -> list[tuple[Array, float, float]]:
     """Of each eye: skin vertices around it, and the yaws, in radians about its centre, of its inner and its outer corner."""
     head = Head.load()
     result = []
