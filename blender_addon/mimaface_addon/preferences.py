@@ -34,7 +34,7 @@ class MimaFacePreferences(bpy.types.AddonPreferences):
 
 
 def backend_python() -> Path | None:
-    """Return the backend's interpreter: from the preference, MIMAFACE_PYTHON, the MARKER file, or a .venv beside the add-on's source."""
+    """Returns the backend's interpreter: from the preference, MIMAFACE_PYTHON, the MARKER file, or a .venv beside the add-on's source."""
     addon: Any = bpy.context.preferences.addons.get(__package__)
     candidates = [addon.preferences.python if addon and addon.preferences else "", os.environ.get("MIMAFACE_PYTHON", "")]
     marker = default_folder() / MARKER

@@ -328,7 +328,7 @@ _session: Session | None = None
 
 
 def session() -> Session:
-    """Return the session; the first call creates it."""
+    """Returns the session; the first call creates it."""
     global _session
     if _session is None:
         _session = Session()
@@ -336,7 +336,7 @@ def session() -> Session:
 
 
 def running() -> Session | None:
-    """Return the session if it was created, else None."""
+    """Returns the session if it was created, else None."""
     return _session
 
 

@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; ``command`` of its result is the function that runs the chosen one."""
+    """Returns the parser of all commands; ``command`` of its result is the function that runs the chosen one."""
     whole = argparse.ArgumentParser(prog="mimaface", description="Animate one portrait photo with controls, mocap or video.")
     whole.add_argument("--version", action="version", version=f"mimaface {__version__}")
     whole.add_argument("-v", "--verbose", action="store_true", help="print progress messages and information")

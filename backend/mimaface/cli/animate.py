@@ -104,7 +104,7 @@ def _animate(parsed: argparse.Namespace) -> int:
 
 
 def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
-    """Return the shot of a photograph at the output's rate; print warnings about losses and long rendering."""
+    """Returns the shot of a photograph at the output's rate; print warnings about losses and long rendering."""
     from mimaface.drivers import sound_file
     from mimaface.drivers.stills import reference_pictures
     from mimaface.face.portrait import Portrait
@@ -129,7 +129,7 @@ def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
 
 
 def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[MotionClip, float]:
-    """Return the clip at the output's rate, and that rate in frames per second: --fps, else the motion's own."""
+    """Returns the clip at the output's rate, and that rate in frames per second: --fps, else the motion's own."""
     from mimaface.drivers.rates import standard_rate
     from mimaface.output.sinks import exact_rate
 
@@ -141,7 +141,7 @@ def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[Motio
 
 
 def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound | None:
-    """Return the sound of the motion's file for an .mp4 file; None, with a warning, for a folder of pictures."""
+    """Returns the sound of the motion's file for an .mp4 file; None, with a warning, for a folder of pictures."""
     from mimaface.output.sound import Sound, has_sound
 
     if clip.meta.get("format") in SILENT or not has_sound(source):  # has_sound imports PyAV, which takes 0.1 s
@@ -153,7 +153,7 @@ def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound
 
 
 def _about_size(height: int, width: int, frames: int, size: int) -> str:
-    """Return a warning with the expected time of frames that take more than SLOW seconds each; else ""."""
+    """Returns a warning with the expected time of frames that take more than SLOW seconds each; else ""."""
     share = min(size / max(height, width), 1.0) if size else 1.0
     seconds = SECONDS_A_MEGAPIXEL * height * width * share**2 / 1e6
     if seconds < SLOW:

@@ -54,7 +54,7 @@ def _bench(parsed: argparse.Namespace) -> int:
 
 
 def _table(results: Results, earlier: Results, title: str) -> Table:
-    """Return a table with figures in rows and engines in columns; in brackets how many times better a figure is than in ``earlier``."""
+    """Returns a table with figures in rows and engines in columns; in brackets how many times better a figure is than in ``earlier``."""
     from rich.table import Table
 
     from mimaface.evaluation.speed import FIGURES

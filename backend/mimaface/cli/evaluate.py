@@ -61,7 +61,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
 
 
 def _as_typed(parsed: argparse.Namespace) -> str:
-    """Return the command line with the options that its results depend on."""
+    """Returns the command line with the options that its results depend on."""
     options = {
         "--model": parsed.model, "--sampling-steps": parsed.sampling_steps, "--references": parsed.references,
     }  # fmt: skip

@@ -55,7 +55,7 @@ def check(parsed: argparse.Namespace) -> None:
 
 
 def open_shot(parsed: argparse.Namespace, clip: MotionClip) -> Shot:
-    """Return the shot of a film, tracked under a progress bar; print the film's warnings."""
+    """Returns the shot of a film, tracked under a progress bar; print the film's warnings."""
     from mimaface.drivers.film import Film
     from mimaface.output.sinks import Clock
 
@@ -77,7 +77,7 @@ def open_shot(parsed: argparse.Namespace, clip: MotionClip) -> Shot:
 
 
 def people(parsed: argparse.Namespace, portrait: Portrait, first: MotionClip, rate: float) -> tuple[list[Portrait], list[MotionClip]]:
-    """Return ``portrait`` and the people of ``--also``, and their motions at ``rate``: the ``first`` and those of ``--also``."""
+    """Returns ``portrait`` and the people of ``--also``, and their motions at ``rate``: the ``first`` and those of ``--also``."""
     from mimaface.face.portrait import Portrait
     from mimaface.output.sound import has_sound
 
@@ -101,7 +101,7 @@ def people(parsed: argparse.Namespace, portrait: Portrait, first: MotionClip, ra
 
 
 def _sound(parsed: argparse.Namespace, film: Film, clip: MotionClip) -> Sound | None:
-    """Return the sound of the speech that drives the film, else the film's own, else the motion's, else None."""
+    """Returns the sound of the speech that drives the film, else the film's own, else the motion's, else None."""
     from mimaface.drivers import sound_file
     from mimaface.output.sinks import is_film
     from mimaface.output.sound import Sound, has_sound

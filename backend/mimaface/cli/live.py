@@ -93,7 +93,7 @@ def _sink(stack: contextlib.ExitStack, parsed: argparse.Namespace, puppet: Puppe
 
 
 def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window | None:
-    """Return the window; None, with a warning, where none can be opened but an output is written."""
+    """Returns the window; None, with a warning, where none can be opened but an output is written."""
     from mimaface.output.window import Window
 
     try:

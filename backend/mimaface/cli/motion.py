@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
-    """Return the retargeted motion of a file, read under a progress bar; print its warnings. Raises as :func:`drivers.open_motion`."""
+    """Returns the retargeted motion of a file, read under a progress bar; print its warnings. Raises as :func:`drivers.open_motion`."""
     from rich.progress import Progress
 
     from mimaface import drivers

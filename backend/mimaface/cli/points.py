@@ -56,7 +56,7 @@ def _points(parsed: argparse.Namespace) -> int:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the points, name → [u, v] in pixels, of a file that ``mimaface points`` wrote. Raises :class:`InvalidInput`."""
+    """Returns the points, name → [u, v] in pixels, of a file that ``mimaface points`` wrote. Raises :class:`InvalidInput`."""
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:

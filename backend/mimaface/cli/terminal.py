@@ -21,7 +21,7 @@ def warn(words: str) -> None:
 
 
 def counting_bar() -> Progress:
-    """Return a progress bar that shows the number done, the total, and the time left."""
+    """Returns a progress bar that shows the number done, the total, and the time left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True)

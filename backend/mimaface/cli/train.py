@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(parsed: argparse.Namespace) -> MimaFaceModel:
-    """Return the model that the arguments name. Raises as :func:`open_model`."""
+    """Returns the model that the arguments name. Raises as :func:`open_model`."""
     diffusion, clip, autoencoder, motion = (getattr(parsed, option.removeprefix("--").replace("-", "_")) for option in PARTS)
     return open_model(parsed.model, diffusion, clip, autoencoder, motion, getattr(parsed, "stage", ""))
 

@@ -34,7 +34,7 @@ def opened(path: Path, what: str, hint: str) -> Iterator[Any]:
 
 
 def moving_pictures(container: Any) -> list[Any]:
-    """Return the video tracks of a container, without cover pictures."""
+    """Returns the video tracks of a container, without cover pictures."""
     from av.stream import Disposition
 
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]

@@ -95,18 +95,18 @@ class Film:
         return len(self.times)
 
     def frames(self) -> Iterator[Picture]:
-        """Yield the film's pictures in order."""
+        """Yields the film's pictures in order."""
         for _, picture in read(self.path, float(self.rate)):
             yield picture
 
     def face_box(self, size: int) -> Array:
-        """Return left, top, right, bottom (4,) around the face in all frames, in pixels of a frame with longer side ``size``, 0: the film's."""
+        """Returns left, top, right, bottom (4,) around the face in all frames, in pixels of a frame with longer side ``size``, 0: the film's."""
         boxes = np.stack([[*fit.landmarks[:468, :2].min(0), *fit.landmarks[:468, :2].max(0)] for fit in self.fits.values()])
         scale = whole_picture(self.size[1], self.size[0], size).scale
         return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)]) * scale
 
     def portrait(self, index: int, picture: Picture) -> Portrait | None:
-        """Return a frame as a portrait; None without the face."""
+        """Returns a frame as a portrait; None without the face."""
         fit = self.fits.get(index)
         return None if fit is None else Portrait(picture.image, fit, self.sha256, picture.alpha)
 
@@ -155,7 +155,7 @@ def read(path: Path, rate: float) -> Iterator[tuple[float, Picture]]:
 
 
 def runs(frames: list[int]) -> str:
-    """Return sorted frames as text: "frames 3, 41–57"."""
+    """Returns sorted frames as text: "frames 3, 41–57"."""
     breaks = np.flatnonzero(np.diff(frames) > 1) + 1
     parts = [f"{part[0]}" if len(part) == 1 else f"{part[0]}–{part[-1]}" for part in np.split(np.array(frames), breaks)]
     more = f" and {len(parts) - MOST_SAID} more runs" if len(parts) > MOST_SAID else ""

@@ -32,7 +32,7 @@ class Person:
         self._last = points
 
     def find(self, image: Array) -> Landmarks | None:
-        """Return the person's face in a picture (H, W, 3) uint8, or None."""
+        """Returns the person's face in a picture (H, W, 3) uint8, or None."""
         faces = self._landmarker.faces(image, least=self._number + 1 if self._code is None else 1)
         self.most, self.strangers = max(self.most, len(faces)), False
         if self._code is None:
@@ -52,6 +52,6 @@ class Person:
 
 
 def _moved(points: Array, before: Array) -> float:
-    """Return the displacement of a face's centre, in face widths."""
+    """Returns the displacement of a face's centre, in face widths."""
     width = float(np.ptp(before[:468, 0]))
     return float(np.linalg.norm(points[:468, :2].mean(0) - before[:468, :2].mean(0))) / max(width, 1.0)

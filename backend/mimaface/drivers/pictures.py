@@ -21,7 +21,7 @@ RATE = 25.0  # frames per second of a folder of pictures, which does not say it;
 
 
 def picture_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
-    """Yield the pose of a picture; of an animated one, as of a video, None after every frame and the motion last. Raises as both."""
+    """Yields the pose of a picture; of an animated one, as of a video, None after every frame and the motion last. Raises as both."""
     tracker, count = Tracker(), 0
     for count, (seconds, image) in enumerate(moving_frames(path), 1):
         tracker.add(seconds, image)
@@ -83,7 +83,7 @@ def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], No
 
 
 def same_size(paths: list[Path]) -> Iterator[Picture]:
-    """Yield the pictures in order. Raises :class:`InvalidInput` for a different size, and :class:`InvalidImage`."""
+    """Yields the pictures in order. Raises :class:`InvalidInput` for a different size, and :class:`InvalidImage`."""
     size: tuple[int, ...] = ()
     for path in paths:
         picture, _ = open_picture(path)

@@ -50,7 +50,7 @@ class Choice:
     withdrawn: Mapping[str, str]
 
     def best(self, network: str) -> str:
-        """Return the runtime of a network: the fastest correct one, or torch if none saves :data:`WORTH` of its time."""
+        """Returns the runtime of a network: the fastest correct one, or torch if none saves :data:`WORTH` of its time."""
         tried = {one.runtime: one for one in self.measured.get(network, ())}
         if TORCH not in tried:
             return TORCH
@@ -64,14 +64,14 @@ class Choice:
 
 
 def here() -> str:
-    """Return a text that names everything on this machine that a network's bytes and speed depend on."""
+    """Returns a text that names everything on this machine that a network's bytes and speed depend on."""
     from .precision import arithmetic  # torch is loaded only where something was exported
 
     return arithmetic()
 
 
 def read_choice(folder: Path) -> Choice | None:
-    """Return the measurements in an exports folder, of any machine; None without any."""
+    """Returns the measurements in an exports folder, of any machine; None without any."""
     try:
         content = json.loads((folder / NAME).read_text(encoding="utf-8"))
         measured = {name: tuple(Measured(**one) for one in every) for name, every in content["measured"].items()}
@@ -87,7 +87,7 @@ def write_choice(folder: Path, choice: Choice) -> None:
 
 
 def chosen(checkpoint: Path) -> dict[str, str]:
-    """Return network → runtime for the networks of a checkpoint folder that another runtime than torch runs; loads nothing."""
+    """Returns network → runtime for the networks of a checkpoint folder that another runtime than torch runs; loads nothing."""
     folder = exports_of(checkpoint)
     choice = read_choice(folder) if folder else None
     if folder is None or choice is None or choice.here != here():
@@ -98,12 +98,12 @@ def chosen(checkpoint: Path) -> dict[str, str]:
 
 
 def runtimes_here(checkpoint: Path) -> list[str]:
-    """Return the result of :func:`chosen` as sorted texts, for names of builds."""
+    """Returns the result of :func:`chosen` as sorted texts, for names of builds."""
     return [f"{network} by {runtime}" for network, runtime in sorted(chosen(checkpoint).items())]
 
 
 def exports_of(checkpoint: Path) -> Path | None:
-    """Return the exports folder of a checkpoint folder; None without one. Fast if nothing was exported."""
+    """Returns the exports folder of a checkpoint folder; None without one. Fast if nothing was exported."""
     if not exports_folder("").is_dir():
         return None
     folder = exports_folder(checksums.fingerprint(checkpoint))
@@ -111,7 +111,7 @@ def exports_of(checkpoint: Path) -> Path | None:
 
 
 def in_words(checkpoint: Path) -> str:
-    """Return a sentence about the runtimes of a checkpoint folder's networks and their errors; "" if nothing was exported. Loads no torch."""
+    """Returns a sentence about the runtimes of a checkpoint folder's networks and their errors; "" if nothing was exported. Loads no torch."""
     folder = exports_of(checkpoint)
     choice = read_choice(folder) if folder else None
     if folder is None or choice is None:

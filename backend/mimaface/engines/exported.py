@@ -72,12 +72,12 @@ class Exported:
         made_with: Mapping[str, str],
         networks: Mapping[str, NetworkFile],
     ) -> Exported:
-        """Return the description of a model's written networks."""
+        """Returns the description of a model's written networks."""
         config = {"model": model.to_json(), **{part: dict(getattr(model, part)) for part in PARTS}}
         return cls(kind, weights, configuration_of(model), precision, made_with, config, networks)
 
     def model(self) -> MimaFaceConfig:
-        """Return the model's configuration. Raises :class:`InvalidCheckpoint`."""
+        """Returns the model's configuration. Raises :class:`InvalidCheckpoint`."""
         return MimaFaceConfig.from_json(self.config["model"], {part: self.config[part] for part in PARTS}, NAME)
 
     def is_of(self, other: Exported) -> bool:
@@ -91,13 +91,13 @@ class Exported:
 
 
 def configuration_of(model: MimaFaceConfig) -> str:
-    """Return the SHA-256 of a configuration with its parts."""
+    """Returns the SHA-256 of a configuration with its parts."""
     parts = {part: dict(getattr(model, part)) for part in PARTS}
     return hashlib.sha256(json.dumps([model.to_json(), parts], sort_keys=True).encode()).hexdigest()
 
 
 def read(folder: Path) -> Exported:
-    """Return the description of a folder, without reading its networks. Raises :class:`InvalidCheckpoint` for an incomplete export."""
+    """Returns the description of a folder, without reading its networks. Raises :class:`InvalidCheckpoint` for an incomplete export."""
     path = folder / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -124,5 +124,5 @@ def check_files(folder: Path) -> None:
 
 
 def exports_folder(weights: str) -> Path:
-    """Return the folder from which renderers read the exports of the weights with this fingerprint; it has a folder per kind."""
+    """Returns the folder from which renderers read the exports of the weights with this fingerprint; it has a folder per kind."""
     return default_folder() / "exports" / weights[:16]

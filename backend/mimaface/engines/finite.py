@@ -18,7 +18,7 @@ Numbers = TypeVar("Numbers", bound=Tensor | tuple[Tensor, ...])
 
 
 def finite(compute: Callable[[], Numbers], where: str) -> Numbers:
-    """Return the result of ``compute``, a tensor or several, if it is finite at the first or second call; else raise :class:`NotFinite`.
+    """Returns the result of ``compute``, a tensor or several, if it is finite at the first or second call; else raise :class:`NotFinite`.
 
     ``where``: the beginning of the message, such as "the decoder gave, for frame 3,".
     """
@@ -31,6 +31,6 @@ def finite(compute: Callable[[], Numbers], where: str) -> Numbers:
 
 
 def first_not_finite(sample: Tensor) -> int | None:
-    """Return the first frame f of (B, C, F, h, w) with a number that is not finite; None if all are finite."""
+    """Returns the first frame f of (B, C, F, h, w) with a number that is not finite; None if all are finite."""
     wrong = ~torch.isfinite(sample)
     return int(wrong.any(dim=4).any(dim=3).any(dim=1).any(dim=0).nonzero()[0]) if bool(wrong.any()) else None

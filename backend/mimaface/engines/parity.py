@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
 
 
 def random_inputs(config: MimaFaceConfig, size: int, batch: int, frames: int, seed: int = 0) -> Inputs:
-    """Return inputs in [−1, 1]; size: pixels per side of the latents. Signals that a clip's frames share have one frame."""
+    """Returns inputs in [−1, 1]; size: pixels per side of the latents. Signals that a clip's frames share have one frame."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
@@ -61,13 +61,13 @@ def random_inputs(config: MimaFaceConfig, size: int, batch: int, frames: int, se
 
 
 def latent_size(engine: Engine) -> int:
-    """Return the pixels per side of a model's latents."""
+    """Returns the pixels per side of a model's latents."""
     side = engine.config.image_size
     return engine.encode_images(torch.zeros(1, 3, side, side, device=engine.device)).shape[-1]
 
 
 def call(engine: Engine, network: str, inputs: Inputs) -> tuple[Tensor, ...]:
-    """Return the results of an engine's method for these inputs."""
+    """Returns the results of an engine's method for these inputs."""
     methods: dict[str, Callable[[], Tensor | tuple[Tensor, ...]]] = {
         ENCODE: lambda: engine.encode_images(inputs.images.to(engine.device)),
         VISION: lambda: engine.encode_source(inputs.images[:1].to(engine.device)),
@@ -81,19 +81,19 @@ def call(engine: Engine, network: str, inputs: Inputs) -> tuple[Tensor, ...]:
 
 
 def networks_of(engine: Engine) -> tuple[str, ...]:
-    """Return the names of a model's networks."""
+    """Returns the names of a model's networks."""
     return tuple(name for name in NETWORKS if name != REFINE or engine.has_refiner)
 
 
 def difference(engine: Engine, reference: Engine, network: str, inputs: Inputs) -> float:
-    """Return the largest |Δ| of a method's results, relative to the reference's deviation; infinite if a result is not finite."""
+    """Returns the largest |Δ| of a method's results, relative to the reference's deviation; infinite if a result is not finite."""
     pairs = zip(call(engine, network, inputs), call(reference, network, inputs), strict=True)
     found = [float((a.float().cpu() - b.float().cpu()).abs().max() / b.float().std().clamp(min=1e-6)) for a, b in pairs]
     return max(value if value == value else float("inf") for value in found)
 
 
 def differences(engine: Engine, reference: Engine, networks: Iterable[str]) -> Iterator[tuple[str, float]]:
-    """Yield (network, its largest difference over ``COUNTS``)."""
+    """Yields (network, its largest difference over ``COUNTS``)."""
     size = latent_size(reference)
     for network in networks:
         every = (random_inputs(reference.config, size, *count, seed=seed) for seed, count in enumerate(COUNTS))
@@ -101,7 +101,7 @@ def differences(engine: Engine, reference: Engine, networks: Iterable[str]) -> I
 
 
 def seconds(engine: Engine, network: str, inputs: Inputs, times: int = 2) -> float:
-    """Return the seconds of the fastest of several calls, after a warm-up."""
+    """Returns the seconds of the fastest of several calls, after a warm-up."""
     found = []
     for _ in range(times + 1):
         start = time.perf_counter()

@@ -22,7 +22,7 @@ class EnginePool:
         self._lock = threading.Lock()
 
     def get(self, folder: Path, load: Callable[[Path], Any]) -> Any:
-        """Return the engine of a model folder's current weights. Raises the errors of ``load``, and :class:`InvalidCheckpoint` if the weights
+        """Returns the engine of a model folder's current weights. Raises the errors of ``load``, and :class:`InvalidCheckpoint` if the weights
         change while they are loaded."""
         with self._lock:
             name = folder, checksums.fingerprint(folder), choosing.runtimes_here(folder)

@@ -20,12 +20,12 @@ def fast_dtype(device: str) -> torch.dtype:
 
 
 def best_device() -> torch.device:
-    """Return the GPU if torch has one, else the CPU."""
+    """Returns the GPU if torch has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def arithmetic() -> str:
-    """Return a text that names everything besides weights that the last bits of a network's results depend on, on this machine."""
+    """Returns a text that names everything besides weights that the last bits of a network's results depend on, on this machine."""
     device = best_device()
     if device.type == "cuda":
         return f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}, {fast_dtype('cuda')}"
@@ -34,14 +34,14 @@ def arithmetic() -> str:
 
 
 def mixed_precision(wanted: str, device: str) -> str:
-    """Return accelerate's name of a precision: "no", "bf16" or "fp16"; "auto" is bf16 on a device with native support, else no."""
+    """Returns accelerate's name of a precision: "no", "bf16" or "fp16"; "auto" is bf16 on a device with native support, else no."""
     if wanted != "auto":
         return wanted
     return "bf16" if fast_dtype(device) == torch.bfloat16 else "no"
 
 
 def autocast(wanted: str, device: torch.device) -> torch.autocast:
-    """Return a context in which operators compute in the precision of :func:`mixed_precision`."""
+    """Returns a context in which operators compute in the precision of :func:`mixed_precision`."""
     precision = mixed_precision(wanted, device.type)
     return torch.autocast(device.type, torch.float16 if precision == "fp16" else torch.bfloat16, enabled=precision != "no")
 

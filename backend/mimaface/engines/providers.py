@@ -40,7 +40,7 @@ CPU = PROVIDERS[-1]
 
 
 def available() -> list[Provider]:
-    """Return the providers of the installed ONNX Runtime, best first; [] if it is not installed."""
+    """Returns the providers of the installed ONNX Runtime, best first; [] if it is not installed."""
     if importlib.util.find_spec("onnxruntime") is None:
         return []
     import onnxruntime
@@ -50,7 +50,7 @@ def available() -> list[Provider]:
 
 
 def version() -> str:
-    """Return the version of ONNX Runtime. Raises :class:`ImportError` if it is not installed."""
+    """Returns the version of ONNX Runtime. Raises :class:`ImportError` if it is not installed."""
     import onnxruntime
 
     return str(onnxruntime.__version__)
@@ -58,7 +58,7 @@ def version() -> str:
 
 @functools.cache
 def plugged_in(provider: Provider) -> tuple[Any, ...]:
-    """Return the devices of a plug-in provider, and register its library once; () if it is not installed or cannot be loaded."""
+    """Returns the devices of a plug-in provider, and register its library once; () if it is not installed or cannot be loaded."""
     import onnxruntime
 
     if importlib.util.find_spec(provider.package) is None:

@@ -31,7 +31,7 @@ class Runtime:
 
 
 def runtimes(folder: Path) -> list[Runtime]:
-    """Return all runtimes of an exports folder (:func:`mimaface.engines.exported.exports_folder`), without loading any."""
+    """Returns all runtimes of an exports folder (:func:`mimaface.engines.exported.exports_folder`), without loading any."""
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
@@ -46,7 +46,7 @@ def runtimes(folder: Path) -> list[Runtime]:
 
 
 def onnx_runtime(path: Path, provider: providers.Provider) -> Runtime:
-    """Return the runtime of an ONNX export by one provider."""
+    """Returns the runtime of an ONNX export by one provider."""
 
     def load(wanted: tuple[str, ...]) -> ExportedEngine:
         from .onnx_engine import open_onnx
@@ -57,7 +57,7 @@ def onnx_runtime(path: Path, provider: providers.Provider) -> Runtime:
 
 
 def tensorrt_runtime(path: Path) -> Runtime:
-    """Return the runtime of an export of TensorRT plans, by the library that built them."""
+    """Returns the runtime of an export of TensorRT plans, by the library that built them."""
 
     def load(wanted: tuple[str, ...]) -> ExportedEngine:
         from .tensorrt_engine import open_tensorrt
@@ -68,5 +68,5 @@ def tensorrt_runtime(path: Path) -> Runtime:
 
 
 def name_of(path: Path) -> str:
-    """Return an export's name: its folder's and the first digits of the SHA-256 of its checksums."""
+    """Returns an export's name: its folder's and the first digits of the SHA-256 of its checksums."""
     return f"{path.name}@{hashlib.sha256((path / checksums.NAME).read_bytes()).hexdigest()[:8]}"

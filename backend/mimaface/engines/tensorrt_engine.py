@@ -65,7 +65,7 @@ class PlanNetwork:
         return self._engine.create_execution_context(config)
 
     def profile(self, shapes: Sequence[Sequence[int]]) -> int:
-        """Return the index of the first, and so narrowest, profile that allows these shapes of inputs. Raises :class:`RuntimeError`."""
+        """Returns the index of the first, and so narrowest, profile that allows these shapes of inputs. Raises :class:`RuntimeError`."""
         for index in range(max(self._engine.num_optimization_profiles, 1)):
             limits = [self._engine.get_tensor_profile_shape(name, index) for name in self.inputs]
             if all(fits(shape, least, most) for shape, (least, _, most) in zip(shapes, limits, strict=True)):
@@ -110,7 +110,7 @@ def fits(shape: Sequence[int], least: Sequence[int], most: Sequence[int]) -> boo
 
 
 def current_stream() -> int:
-    """Return the handle of torch's current CUDA stream; 0, the default stream, without a GPU."""
+    """Returns the handle of torch's current CUDA stream; 0, the default stream, without a GPU."""
     return int(torch.cuda.current_stream().cuda_stream) if torch.cuda.is_available() else 0
 
 

@@ -16,12 +16,12 @@ EACH, MOST = 30, 1.1e9
 
 
 def threads(pixels: int) -> int:
-    """Return how many frames of ``pixels`` pixels are drawn at the same time: one per core, fewer of very large ones."""
+    """Returns how many frames of ``pixels`` pixels are drawn at the same time: one per core, fewer of very large ones."""
     return max(min(os.cpu_count() or 1, int(MOST / (EACH * max(pixels, 1)))), 1)
 
 
 def made_ahead(make: Callable[[Given], Made], given: Iterable[Given], count: int) -> Generator[Made]:
-    """Yield ``make`` of each given value, in order, computed by ``count`` threads at most ``count`` values ahead.
+    """Yields ``make`` of each given value, in order, computed by ``count`` threads at most ``count`` values ahead.
 
     Closing the generator does not wait for the threads.
     """

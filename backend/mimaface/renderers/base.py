@@ -35,7 +35,7 @@ class Session(Protocol):
     """One portrait at one output size, opened by a renderer."""
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
-        """Yield the frames of a motion from index ``start`` on, in order; None after every step that finished none.
+        """Yields the frames of a motion from index ``start`` on, in order; None after every step that finished none.
 
         ``memory`` receives the state with which a later run of the same job continues at another ``start`` with equal bytes.
         Raises :class:`InvalidMotion` or :class:`NotFinite`.
@@ -48,13 +48,13 @@ class Renderer(Protocol):
     name: str
 
     def state(self) -> str:
-        """Return "" if the renderer works on this machine, else the reason why not."""
+        """Returns "" if the renderer works on this machine, else the reason why not."""
 
     def build(self) -> str:
-        """Return a text that names everything a frame depends on besides portrait, motion and settings: weights and arithmetic."""
+        """Returns a text that names everything a frame depends on besides portrait, motion and settings: weights and arithmetic."""
 
     def networks(self) -> str:
-        """Return the name of what runs its networks on this machine; "" without networks, or where they were never exported. Fast."""
+        """Returns the name of what runs its networks on this machine; "" without networks, or where they were never exported. Fast."""
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> Session:
         """Prepare a portrait; ``pool`` keeps loaded networks between shots. Raises :class:`InvalidCheckpoint`."""

@@ -48,7 +48,7 @@ class FilmSession:
         self._body_follows = settings.body_follows if "head" in regions_of(settings.only) else 0.0
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
-        """Yield the film's frames from ``start`` on, at its times; the motion begins with the film and holds its last pose."""
+        """Yields the film's frames from ``start`` on, at its times; the motion begins with the film and holds its last pose."""
         clip = at_times(motion, self._film.times, self._settings.absolute)
         height, width = self._film.size
         given = ((index, picture) for index, picture in enumerate(self._film.frames()) if index >= start)
@@ -67,19 +67,19 @@ class FilmSession:
         return Frame(index, _shown(picture, settings.size), True)
 
     def _seen_gaze(self, pose: FacePose, fit: FittedFace) -> Array:
-        """Return the gaze (2, 2) of a pose, nearer to the frame's own the more the film's lids hide an eye, whose iris is not visible."""
+        """Returns the gaze (2, 2) of a pose, nearer to the frame's own the more the film's lids hide an eye, whose iris is not visible."""
         seen = smoothstep(*EYE_SEEN, lid_opening(fit.landmarks) / np.maximum(self._open, 1e-3))
         return np.asarray(fit.gaze + seen[:, None] * (pose.gaze - fit.gaze))
 
 
 def at_times(motion: MotionClip, times: Array, absolute: bool) -> MotionClip:
-    """Return the motion at a film's ``times`` (F,) seconds from its start: absolute, or relative to its neutral, which then is "rest"."""
+    """Returns the motion at a film's ``times`` (F,) seconds from its start: absolute, or relative to its neutral, which then is "rest"."""
     moved = motion if absolute else motion.relative()
     return moved.resampled(motion.time[0] + times)
 
 
 def _one(clip: MotionClip, index: int) -> MotionClip:
-    """Return one frame of a clip as a clip."""
+    """Returns one frame of a clip as a clip."""
     return clip.resampled(clip.time[[index]]).but(meta={**clip.meta, "neutral": "rest"})
 
 
@@ -91,7 +91,7 @@ def _moves(pose: FacePose, fit: FittedFace) -> bool:
 
 
 def _shown(picture: Picture, size: int) -> Array:
-    """Return an unchanged frame at the output's size."""
+    """Returns an unchanged frame at the output's size."""
     height, width = picture.image.shape[:2]
     window = whole_picture(width, height, size)
     image = cut_out(picture.image, window)

@@ -57,7 +57,7 @@ def save_calibration(adapter: GazeAdapter, name: str) -> None:
 
 
 def load_calibration() -> GazeAdapter | None:
-    """Return the stored calibration, None without one. Raises :class:`InvalidCheckpoint` for a damaged file."""
+    """Returns the stored calibration, None without one. Raises :class:`InvalidCheckpoint` for a damaged file."""
     path = gaze_file()
     if not path.exists():
         return None

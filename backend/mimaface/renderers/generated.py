@@ -49,7 +49,7 @@ class Generated:
 
 
 def arithmetic_here() -> str:
-    """Return a text that names torch's arithmetic on this machine. Raises :class:`OutOfResources` without the memory to load torch."""
+    """Returns a text that names torch's arithmetic on this machine. Raises :class:`OutOfResources` without the memory to load torch."""
     if "torch" not in sys.modules:
         require(TORCH)
     from mimaface.engines.precision import arithmetic

@@ -90,11 +90,11 @@ class GeneratedSession:
         self._at_rest = self.camera.project(still)[:, :2]
 
     def _encoder(self, what: str) -> Encode:
-        """Return the engine's encoder of pictures, which raises :class:`NotFinite` with the name ``what`` for outputs that are not finite."""
+        """Returns the engine's encoder of pictures, which raises :class:`NotFinite` with the name ``what`` for outputs that are not finite."""
         return lambda images: finite(lambda: self.engine.encode_images(images), f"the encoder gave, for {what},")
 
     def _window(self, picture: Array) -> Tensor:
-        """Return the generated part of a frame (H, W, 3) uint8 as RGB in [−1, 1] (1, 3, W, W) on the engine's device."""
+        """Returns the generated part of a frame (H, W, 3) uint8 as RGB in [−1, 1] (1, 3, W, W) on the engine's device."""
         left, top, side = self.place
         return as_images(picture[top : top + side, left : left + side, :3][None]).to(self.engine.device)
 
@@ -164,7 +164,7 @@ class GeneratedSession:
         return ConditionedFrame(drawn, conditions)
 
     def _finished(self, frame: ConditionedFrame, latents: Tensor, index: int) -> Array:
-        """Return the drawn picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
+        """Returns the drawn picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
         window = self._window(frame.drawn.picture)
         face = self._decoded(frame, latents[None].to(frame.conditions.latents), window, index)
         result = frame.drawn.picture.copy()
@@ -173,7 +173,7 @@ class GeneratedSession:
         return self.renderer.finished(result, self.settings.transparent)
 
     def _decoded(self, frame: ConditionedFrame, latents: Tensor, window: Tensor, index: int) -> Tensor:
-        """Return the picture of latents (1, C, h, w), blended into the reprojected photograph ``window`` (1, 3, W, W).
+        """Returns the picture of latents (1, C, h, w), blended into the reprojected photograph ``window`` (1, 3, W, W).
 
         It equals ``window`` at its border, and everywhere while the pose is the photograph's."""
         engine, away, where = self.engine, frame.drawn.away, f"the decoder gave, for frame {index},"
@@ -185,7 +185,7 @@ class GeneratedSession:
         return self._toned(window, window + away * feather(window.shape[-1], self.size).to(window) * (painted - window))
 
     def _toned(self, window: Tensor, drawn: Tensor) -> Tensor:
-        """Return ``drawn`` (1, 3, W, W), RGB in [−1, 1], with its change of ``window`` in the photograph's tone where that is monochrome."""
+        """Returns ``drawn`` (1, 3, W, W), RGB in [−1, 1], with its change of ``window`` in the photograph's tone where that is monochrome."""
         tone = self.renderer.projection.tone
         if tone.own >= 1:
             return drawn
@@ -194,13 +194,13 @@ class GeneratedSession:
 
 
 def distances(places: list[Array]) -> Tensor:
-    """Return (F,) the largest displacement of a vertex since the frame before, from F places (V, 2); 0 for the first frame."""
+    """Returns (F,) the largest displacement of a vertex since the frame before, from F places (V, 2); 0 for the first frame."""
     steps = [np.linalg.norm(now - before, axis=1).max() for before, now in pairwise(places)]
     return torch.tensor([0.0, *steps], dtype=torch.float32)
 
 
 def window_in(frame: CropWindow, face: CropWindow) -> tuple[int, int, int]:
-    """Return left, top and side of the square ``face`` in pixels of ``frame``, another crop of the same photograph."""
+    """Returns left, top and side of the square ``face`` in pixels of ``frame``, another crop of the same photograph."""
     side = max(round(face.width / face.scale * frame.scale), 1)
     side = min(side, frame.width, frame.height)
     left = min(max(round((face.left - frame.left) * frame.scale), 0), frame.width - side)

@@ -38,7 +38,7 @@ class PeopleSession:
         self._rest = self._renderers[0].render(FacePose(fit.blendshapes, fit.rotation, fit.translation, fit.gaze))
 
     def shot(self, motions: Sequence[MotionClip], start: int) -> Iterator[Frame | None]:
-        """Yield the frames of the longest motion from ``start`` on; a shorter motion holds its last pose.
+        """Yields the frames of the longest motion from ``start`` on; a shorter motion holds its last pose.
 
         Raises :class:`InvalidInput` where the number of motions is not that of people."""
         if len(motions) != len(self._portraits):
@@ -53,7 +53,7 @@ class PeopleSession:
                 yield Frame(index, *frame)
 
     def _drawn(self, poses: list[FacePose]) -> tuple[Array, bool]:
-        """Return the picture, and whether it equals the photograph. The nearest person is drawn last."""
+        """Returns the picture, and whether it equals the photograph. The nearest person is drawn last."""
         result = self._rest.astype(np.float32)
         order = sorted(range(len(poses)), key=lambda person: poses[person].translation[2])
         for person in order:

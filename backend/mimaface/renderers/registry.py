@@ -16,12 +16,12 @@ RENDERERS: dict[str, Renderer] = {renderer.name: renderer for renderer in (Gener
 
 
 def states() -> dict[str, str]:
-    """Return the state of every renderer by name: "" if it works on this machine, else the reason why not."""
+    """Returns the state of every renderer by name: "" if it works on this machine, else the reason why not."""
     return {name: renderer.state() for name, renderer in RENDERERS.items()}
 
 
 def usable(name: str) -> Renderer:
-    """Return the renderer ``name``. Raises :class:`InvalidInput` if there is none, or if it does not work on this machine."""
+    """Returns the renderer ``name``. Raises :class:`InvalidInput` if there is none, or if it does not work on this machine."""
     if name not in RENDERERS:
         raise InvalidInput(f"engine {name!r} is unknown", f"use one of: {', '.join(RENDERERS)}")
     reason = RENDERERS[name].state()
@@ -31,5 +31,5 @@ def usable(name: str) -> Renderer:
 
 
 def build(name: str) -> str:
-    """Return a SHA-256 of what a renderer's frames depend on besides their inputs: version, weights and arithmetic."""
+    """Returns a SHA-256 of what a renderer's frames depend on besides their inputs: version, weights and arithmetic."""
     return hashlib.sha256("\0".join([__version__, RENDERERS[name].build()]).encode()).hexdigest()

@@ -122,13 +122,13 @@ class ReleasedEngine:
         return next(signal.size for signal in self.engine.config.appearance.signals if signal.name == name)
 
     def renders(self, shot: Shot, frames: Sequence[int]) -> Array:
-        """Return I_R of some frames (F, S, S, 3) uint8: the source's α, δ, γ under the driver's β, ρ; background 0."""
+        """Returns I_R of some frames (F, S, S, 3) uint8: the source's α, δ, γ under the driver's β, ρ; background 0."""
         d = shot.driving
         drawn = [shot.renderer.canvas(d.expression[i], d.rotation[i], d.translation[i], d.crop[i], self.side) for i in frames]
         return np.stack(drawn)
 
     def inputs(self, shot: Shot, clip: Clip) -> ClipInputs:
-        """Return condition and signals of one clip for :func:`generate_clips`."""
+        """Returns condition and signals of one clip for :func:`generate_clips`."""
         frames = list(clip.frames)
         different = sorted(set(frames))  # a last clip repeats the last frame, which is rendered once
         renders = as_images(self.renders(shot, different))
@@ -148,7 +148,7 @@ class ReleasedEngine:
         memory: Memory | None = None,
         name: str = "clip",
     ) -> Iterator[tuple[int, Array] | None]:
-        """Yield (index, generated square (S, S, 3) uint8) from ``start`` on in order, with None after each denoising step.
+        """Yields (index, generated square (S, S, 3) uint8) from ``start`` on in order, with None after each denoising step.
 
         A clip depends on the one before: clips before ``start`` are generated, too, unless ``memory`` contains their state under ``name``.
         """
@@ -170,7 +170,7 @@ class ReleasedEngine:
                     yield index, self._decoded(latents[None], index)
 
     def _decoded(self, latents: Tensor, index: int) -> Array:
-        """Return the picture (S, S, 3) uint8 of a frame's latents (1, C, h, w)."""
+        """Returns the picture (S, S, 3) uint8 of a frame's latents (1, C, h, w)."""
         picture: Array = as_pictures(finite(lambda: self.engine.decode_latents(latents), f"the decoder gave, for frame {index},"))[0]
         return picture
 
@@ -184,7 +184,7 @@ class ReleasedEngine:
         guidance: float | None = None,
         memory: Memory | None = None,
     ) -> Iterator[tuple[int, Array] | None]:
-        """Yield (index, RGB (H, W, 3) uint8 of the photograph's size) from ``start`` on, None after every other step.
+        """Yields (index, RGB (H, W, 3) uint8 of the photograph's size) from ``start`` on, None after every other step.
 
         shots: faces of one photograph, with motions of equal length. ``memory`` as in :meth:`squares`; the bytes are the same with
         and without. Raises :class:`InvalidInput`.
@@ -230,7 +230,7 @@ def net_input(image: Array, landmarks: Array, side: int) -> NetInput:
 
 
 def net_output(reconstruct: Reconstruct, crop: Array, device: torch.device) -> tuple[dict[str, Array], Array]:
-    """Return the coefficients by name and the four numbers of gaze of a crop. Raises :class:`InvalidCheckpoint` for an invalid output."""
+    """Returns the coefficients by name and the four numbers of gaze of a crop. Raises :class:`InvalidCheckpoint` for an invalid output."""
     with torch.inference_mode():
         output = reconstruct(as_images(crop[None]).to(device))
     values = output.float().cpu().numpy().astype(np.float64)
@@ -240,7 +240,7 @@ def net_output(reconstruct: Reconstruct, crop: Array, device: torch.device) -> t
 
 
 def with_native(driving: Driving, source: SourceFace, motion: MotionClip, absolute: bool) -> Driving:
-    """Return ``driving`` with β and gaze replaced by the motion's native values, if any, relative to its neutral or absolute."""
+    """Returns ``driving`` with β and gaze replaced by the motion's native values, if any, relative to its neutral or absolute."""
     frame = None if absolute else motion.neutral_frame()
 
     def over(values: Array | None, portrait: Array, otherwise: Array) -> Array:

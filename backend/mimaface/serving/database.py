@@ -35,7 +35,7 @@ Row = tuple[Any, ...]
 
 
 def open_database(root: Path) -> sqlite3.Connection:
-    """Return the database of a store, with every row readable. Raises :class:`sqlite3.Error` where it cannot be written."""
+    """Returns the database of a store, with every row readable. Raises :class:`sqlite3.Error` where it cannot be written."""
     path = root / NAME
     try:
         database = _connected(path)
@@ -109,7 +109,7 @@ def _mend_rows(database: sqlite3.Connection, root: Path) -> None:
 
 
 def _lost(name: str, row: Row) -> Row:
-    """Return the replacement for a row that cannot be restored. Submitting the job again completes it."""
+    """Returns the replacement for a row that cannot be restored. Submitting the job again completes it."""
     called = row[3] if isinstance(row[3], str) else ""
     return (name, "", "{}", called, 0, "failed", 0, "internal", LOST, "submit it again: press Generate", 0.0, "", "", 0)
 

@@ -115,7 +115,7 @@ class Delivery:
         return self._outbox.event(identity, event)
 
     def _frame(self, identity: bytes, job: Job, attachment: Attachment) -> tuple[bytes, str] | None:
-        """Return the next frame to send and its SHA-256; None while it is being signed, and where it is damaged: it is rendered again."""
+        """Returns the next frame to send and its SHA-256; None while it is being signed, and where it is damaged: it is rendered again."""
         if attachment.signed is None:
             found = self._store.frame(job.id, attachment.next)
             if found is None:
@@ -147,7 +147,7 @@ class Delivery:
 
 
 def signed(attachment: Attachment, job: Job, root: Path, content: bytes) -> bytes:
-    """Return a stored frame with content credentials; where it cannot be signed, unchanged, with a warning in the log. Signing thread."""
+    """Returns a stored frame with content credentials; where it cannot be signed, unchanged, with a warning in the log. Signing thread."""
     try:
         if attachment.marker is None:
             attachment.marker = Marker(parts_of(job.portrait)[0], job.settings, root)
@@ -160,5 +160,5 @@ def signed(attachment: Attachment, job: Job, root: Path, content: bytes) -> byte
 
 
 def failure(job: Job) -> Message:
-    """Return the event with the reason why a job is not done."""
+    """Returns the event with the reason why a job is not done."""
     return Message("failed", {"job": job.id, "code": job.code, "message": job.message, "hint": job.hint})

@@ -73,7 +73,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def last_of_log(root: Path, lines: int) -> str:
-    """Return the last ``lines`` of the root's log, at most LONGEST_TAIL; "" where there is no log."""
+    """Returns the last ``lines`` of the root's log, at most LONGEST_TAIL; "" where there is no log."""
     try:
         text = (root / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

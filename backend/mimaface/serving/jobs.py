@@ -58,12 +58,12 @@ class Job:
 
 
 def identity_of(portrait: str, motion: str, settings: str, build: str, frames: int) -> str:
-    """Return a job's id, 32 hex digits: a hash of everything that its frames depend on, so that equal requests are one job."""
+    """Returns a job's id, 32 hex digits: a hash of everything that its frames depend on, so that equal requests are one job."""
     return hashlib.sha256("\0".join((portrait, motion, settings, build, str(frames))).encode()).hexdigest()[:32]
 
 
 def job_of(row: Sequence[Any]) -> Job:
-    """Return the job of a row of ``COLUMNS``. Raises :class:`ValueError` for a damaged row, such as one whose id does not match its fields."""
+    """Returns the job of a row of ``COLUMNS``. Raises :class:`ValueError` for a damaged row, such as one whose id does not match its fields."""
     texts = [row[place] for place in (0, 1, 2, 3, 5, 7, 8, 9, 11, 12)]
     numbers = [row[place] for place in (4, 6, 13)]
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int) for number in numbers):
@@ -88,7 +88,7 @@ def write_record(folder: Path, row: Sequence[Any]) -> None:
 
 
 def read_record(folder: Path) -> tuple[Any, ...] | None:
-    """Return the row of a folder's job, paused and without frames; None where the record is missing, damaged or of another folder."""
+    """Returns the row of a folder's job, paused and without frames; None where the record is missing, damaged or of another folder."""
     try:
         fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         fixed = {"id": folder.name, "state": "paused", "done": 0, "code": "", "message": "", "hint": "", "starts": 0}

@@ -96,7 +96,7 @@ class Outbox:
 
 
 def warnings_to_send(warnings: list[Any]) -> list[str]:
-    """Return the first warnings, shortened so that they fit into a reply; the last one counts those left out."""
+    """Returns the first warnings, shortened so that they fit into a reply; the last one counts those left out."""
     texts = [plain(str(text)) for text in warnings[:MOST_WARNINGS]]
     while texts and len("".join(texts).encode()) > MAX_CONTROL // 2:
         texts.pop()
@@ -105,7 +105,7 @@ def warnings_to_send(warnings: list[Any]) -> list[str]:
 
 
 def newest_that_fit(jobs: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """Return the last ``count`` of ``jobs``, or as many as fit into one message, with shortened names."""
+    """Returns the last ``count`` of ``jobs``, or as many as fit into one message, with shortened names."""
     found: list[dict[str, Any]] = []
     room = MAX_CONTROL - 1024
     for job in reversed(jobs[-min(count, MAX_ITEMS) :]):

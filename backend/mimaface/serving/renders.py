@@ -56,7 +56,7 @@ class Renders:
         self._scheduler.add(task)
 
     def stage(self, job: str) -> str:
-        """Return the stage of a job: "waiting" for its turn, "loading" the engine, "rendering", or "" when it has ended."""
+        """Returns the stage of a job: "waiting" for its turn, "loading" the engine, "rendering", or "" when it has ended."""
         task = self._tasks.get(job)
         if task is None:
             return ""
@@ -104,7 +104,7 @@ class Renders:
 
 
 def as_known(error: BaseException) -> MimaFaceError:
-    """Return the :class:`MimaFaceError` for any exception; unexpected exceptions are logged with traceback."""
+    """Returns the :class:`MimaFaceError` for any exception; unexpected exceptions are logged with traceback."""
     if isinstance(error, MimaFaceError):
         return error
     short = shortage(error)

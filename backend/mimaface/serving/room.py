@@ -66,7 +66,7 @@ class Room:
         self._tried.pop(job, None)
 
     def due(self) -> list[str]:
-        """Return the jobs to attempt now; [] until ``LOOK_EVERY`` seconds have passed since the last check."""
+        """Returns the jobs to attempt now; [] until ``LOOK_EVERY`` seconds have passed since the last check."""
         now = time.monotonic()
         if not self._waiting or now - self._looked < LOOK_EVERY:
             return []

@@ -69,7 +69,7 @@ class Store:
         return name
 
     def portrait(self, name: str) -> bytes:
-        """Return the content of a stored picture. Raises :class:`UnknownJob` where it is missing or damaged."""
+        """Returns the content of a stored picture. Raises :class:`UnknownJob` where it is missing or damaged."""
         if not (len(name) == 64 and name.isalnum() and name.isascii()):
             raise UnknownJob(f"portrait {name[:16]!r} is unknown", "load the portrait again")
         content = read(self.root / "portraits" / name)
@@ -122,7 +122,7 @@ class Store:
         return [job for job in found if not states or job.state in states]
 
     def interrupted(self) -> list[Job]:
-        """Return the jobs that a starting backend continues. A job in which the backend crashed DEADLY times at one frame is paused."""
+        """Returns the jobs that a starting backend continues. A job in which the backend crashed DEADLY times at one frame is paused."""
         for job in self.jobs(*ACTIVE):
             if job.starts >= DEADLY:
                 words = f"the backend ended {job.starts} times while it made frame {job.done} of this"
@@ -159,7 +159,7 @@ class Store:
             return self.job(identity)
 
     def motion(self, identity: str) -> bytes:
-        """Return the motion file of a job. Raises :class:`InvalidInput` where it is missing or damaged."""
+        """Returns the motion file of a job. Raises :class:`InvalidInput` where it is missing or damaged."""
         content, wanted = read(self.root / "jobs" / identity / "motion.npz"), self.job(identity).motion
         if content is None or (wanted and hashlib.sha256(content).hexdigest() != wanted):
             what = "missing" if content is None else "damaged"
@@ -167,7 +167,7 @@ class Store:
         return content
 
     def memory(self, identity: str) -> JobMemory:
-        """Return the state of a job's sampler, which survives a restart: see :data:`mimaface.sampling.clips.Memory`."""
+        """Returns the state of a job's sampler, which survives a restart: see :data:`mimaface.sampling.clips.Memory`."""
         return JobMemory(self, self.root / "jobs" / identity / "memory")
 
     def put_frame(self, identity: str, number: int, content: bytes) -> str:
@@ -186,7 +186,7 @@ class Store:
         return digest
 
     def frame(self, identity: str, number: int) -> tuple[bytes, str] | None:
-        """Return the file and SHA-256 of a recorded frame; None where it is missing or damaged. A damaged one's record is deleted."""
+        """Returns the file and SHA-256 of a recorded frame; None where it is missing or damaged. A damaged one's record is deleted."""
         with self._lock:
             row = self._database.execute("SELECT sha256 FROM frames WHERE job=? AND number=?", (identity, number)).fetchone()
         content = None if row is None else read(self._frame_path(identity, number))
@@ -220,7 +220,7 @@ class Store:
         return job
 
     def _contiguous(self, identity: str) -> int:
-        """Return the number of frames from the start without a gap; reads only the rows added since the last count."""
+        """Returns the number of frames from the start without a gap; reads only the rows added since the last count."""
         (done,) = self._database.execute("SELECT done FROM jobs WHERE id=?", (identity,)).fetchone() or (0,)
         query = "SELECT number FROM frames WHERE job=? AND number>=? ORDER BY number"
         for (number,) in self._database.execute(query, (identity, done)):
@@ -251,7 +251,7 @@ class Store:
             raise self._explained(error, what, len(content)) from error
 
     def _explained(self, error: OSError | sqlite3.Error, what: str, size: int) -> MimaFaceError:
-        """Return the error for a failed write of ``what``, of ``size`` bytes."""
+        """Returns the error for a failed write of ``what``, of ``size`` bytes."""
         number = getattr(error, "errno", None)
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if number in (errno.ENOSPC, errno.EDQUOT) or code == sqlite3.SQLITE_FULL:
@@ -313,7 +313,7 @@ class JobMemory(MutableMapping[str, bytes]):
 
 
 def read(path: Path) -> bytes | None:
-    """Return the content of a file; None where it cannot be read. Raises :class:`OutOfResources` without file handles or memory."""
+    """Returns the content of a file; None where it cannot be read. Raises :class:`OutOfResources` without file handles or memory."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -323,5 +323,5 @@ def read(path: Path) -> bytes | None:
 
 
 def in_words(size: int) -> str:
-    """Return a number of bytes as text: "512 bytes", "3.4 MB"."""
+    """Returns a number of bytes as text: "512 bytes", "3.4 MB"."""
     return f"{size} bytes" if size < 1_000_000 else f"{size / 1e6:.1f} MB"

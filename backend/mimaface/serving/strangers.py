@@ -75,7 +75,7 @@ class Strangers:
 
 
 def other_end(handle: int) -> object:
-    """Return the address of the other end of an open connection, else None."""
+    """Returns the address of the other end of an open connection, else None."""
     try:
         borrowed = sockets.socket(fileno=handle)
     except OSError:
@@ -99,7 +99,7 @@ def shut(handle: int) -> None:
 
 
 def handles() -> int:
-    """Return the number of file handles that this process may have open at once."""
+    """Returns the number of file handles that this process may have open at once."""
     if sys.platform == "win32":
         return WANTED_HANDLES
     import resource

@@ -56,7 +56,7 @@ class Stream:
         self._thread.join()
 
     def latest(self, known: int) -> tuple[dict[str, Any], tuple[bytes]]:
-        """Return fields and part of ``stream.latest.reply``; the part is empty if the newest sample has the number ``known``."""
+        """Returns fields and part of ``stream.latest.reply``; the part is empty if the newest sample has the number ``known``."""
         with self._lock:
             if self._broken is not None:
                 raise self._broken
@@ -161,7 +161,7 @@ class Streams:
         return made
 
     def of(self, client: bytes) -> Stream:
-        """Return the stream of a client. Raises :class:`InvalidInput` where it has none."""
+        """Returns the stream of a client. Raises :class:`InvalidInput` where it has none."""
         with self._lock:
             found = self._streams.get(client)
         if found is None:
@@ -189,7 +189,7 @@ class Streams:
 
 
 def clip_of(sample: Sample, name: str) -> MotionClip:
-    """Return a sample as a motion of one frame."""
+    """Returns a sample as a motion of one frame."""
     recording = Recording()
     recording.add(sample)
     return recording.finish(name)

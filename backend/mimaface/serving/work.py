@@ -77,7 +77,7 @@ class Work:
         ]
 
     def portrait(self, identity: str) -> Portrait:
-        """Return the fitted portrait of an id of :meth:`fit`: ``<sha256>-<face>``, with ``-<sha256>`` of its references and points."""
+        """Returns the fitted portrait of an id of :meth:`fit`: ``<sha256>-<face>``, with ``-<sha256>`` of its references and points."""
         with self._lock:
             found = self._portraits.get(identity)
         if found is None:
@@ -88,7 +88,7 @@ class Work:
         return found
 
     def _further(self, listed: str) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
-        """Return (name, picture) of a portrait's references, and its placed points, from the stored file ``listed``, "" for none."""
+        """Returns (name, picture) of a portrait's references, and its placed points, from the stored file ``listed``, "" for none."""
         kept = json.loads(self.store.portrait(listed)) if listed else []
         names, points = (kept["references"], kept["points"]) if isinstance(kept, dict) else (kept, {})
         return [(name, self.store.portrait(digest)) for name, digest in names], points
@@ -140,7 +140,7 @@ class Work:
         return f"-{self.store.put_portrait(json.dumps(further).encode())}"
 
     def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Iterator[Array | None]:
-        """Yield the first frame of a motion as a take would show it, at most ``MOST_PREVIEW`` pixels wide; None after every step before."""
+        """Yields the first frame of a motion as a take would show it, at most ``MOST_PREVIEW`` pixels wide; None after every step before."""
         with readable(InvalidMotion, "the preview's motion"):
             clip = MotionClip.from_bytes(motion, "preview")
         if len(clip) > 1:
@@ -151,7 +151,7 @@ class Work:
                 yield None if frame is None else frame.image
 
     def _session(self, identity: str, settings: RenderSettings) -> Generator[None, None, Session]:
-        """Return the cached session of a portrait and settings; yields a step where it is opened."""
+        """Returns the cached session of a portrait and settings; yields a step where it is opened."""
         portrait = self.portrait(identity)
         size = min(settings.size or max(portrait.image.shape[:2]), MOST_PREVIEW)
         settings = replace(settings, size=size)
@@ -304,14 +304,14 @@ def same_build(job: Job) -> None:
 
 
 def reference_picture(image: Array) -> bytes:
-    """Return the photograph (H, W, 3), upright, sRGB, 8 bits, as PNG for programs that cannot read its file."""
+    """Returns the photograph (H, W, 3), upright, sRGB, 8 bits, as PNG for programs that cannot read its file."""
     picture = Image.fromarray(image)
     picture.thumbnail((REFERENCE_SIZE, REFERENCE_SIZE), Image.Resampling.LANCZOS)
     return encode_png(np.asarray(picture))
 
 
 def head_mesh(portrait: Portrait) -> bytes:
-    """Return the fitted head for Blender, as npz.
+    """Returns the fitted head for Blender, as npz.
 
     vertices (V, 3) neutral, head frame, metres; triangles (N, 3) without hair and lashes; part (N,); uv (V, 2) in the
     photograph, 0–1, v up; actions (52, V, 3), how each blendshape moves them; source_actions (52,), the portrait's own weights;

@@ -41,6 +41,6 @@ class Activity:
 
 
 def seconds_since(began: float) -> str:
-    """Return the elapsed time as " (12 s)"; "" during the first SAID_AFTER seconds."""
+    """Returns the elapsed time as " (12 s)"; "" during the first SAID_AFTER seconds."""
     seconds = time.monotonic() - began
     return f" ({seconds:.0f} s)" if seconds >= SAID_AFTER else ""

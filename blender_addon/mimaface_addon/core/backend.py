@@ -161,11 +161,11 @@ class Backend:
         self.client, self.state = None, "stopped"
 
     def log_tail(self, lines: int) -> str:
-        """Return the last ``lines`` of the backend's logs, joined to one line."""
+        """Returns the last ``lines`` of the backend's logs, joined to one line."""
         return _last_lines((self.folder / "backend.log", 0), (self.log_file, 0), lines=lines)
 
     def _said(self) -> str:
-        """Return the last log lines since the last start, joined to one line."""
+        """Returns the last log lines since the last start, joined to one line."""
         return _last_lines((self.folder / "backend.log", self._log_start), (self.log_file, 0), lines=2)
 
     def _log_size(self) -> int:
@@ -232,7 +232,7 @@ def _release(client: Client, own: bool) -> None:
 
 
 def _last_lines(*logs: tuple[Path, int], lines: int) -> str:
-    """Return the last lines of logs, each (path, first byte); a log shorter than its first byte was rotated and is read whole."""
+    """Returns the last lines of logs, each (path, first byte); a log shorter than its first byte was rotated and is read whole."""
     found: list[str] = []
     for path, start in logs:
         with contextlib.suppress(OSError):

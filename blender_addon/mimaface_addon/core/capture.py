@@ -42,7 +42,7 @@ class Source:
         return self.port < 0
 
     def address(self, host: str, port: int) -> str:
-        """Return the address as in ``mimaface record --input``; port 0: the default port, or the first camera. Raises :class:`InvalidInput`."""
+        """Returns the address as in ``mimaface record --input``; port 0: the default port, or the first camera. Raises :class:`InvalidInput`."""
         if self.is_camera:
             return f"{self.kind}:{host.strip() or port}"
         if self.phone == "must" and not host.strip():
@@ -139,7 +139,7 @@ class Capture:
         return "the take that was being recorded is kept: press Kept Takes to import it"
 
     def look(self, client: Client | None) -> MotionClip | None:
-        """Return the newest sample once, else None, and request the next one; ``client``: of the current backend."""
+        """Returns the newest sample once, else None, and request the next one; ``client``: of the current backend."""
         if self._client is None:
             return None
         if client is not self._client:
@@ -189,7 +189,7 @@ class Capture:
         return time.monotonic() - self._heard
 
     def levels(self) -> list[tuple[str, float]]:
-        """Return (label, value from 0 to 1) of each bar."""
+        """Returns (label, value from 0 to 1) of each bar."""
         shapes = None if self.clip is None else self.clip.blendshapes[0]
         return [
             (name, 0.0 if shapes is None else min(max(sum(float(shapes[BLENDSHAPE_INDEX[item]]) for item in items) / len(items), 0.0), 1.0))
@@ -198,12 +198,12 @@ class Capture:
 
 
 def row_of(when: float, clip: MotionClip) -> np.ndarray:
-    """Return time and VALUES of a clip of one frame as a vector."""
+    """Returns time and VALUES of a clip of one frame as a vector."""
     return np.concatenate([[when], *(np.ravel(getattr(clip, name)[0]) for name in VALUES)])
 
 
 def joined(rows: list[np.ndarray], name: str) -> MotionClip:
-    """Return one motion of rows by :func:`row_of`."""
+    """Returns one motion of rows by :func:`row_of`."""
     table = np.stack(rows)
     table[:, 0] = np.maximum.accumulate(table[:, 0])
     table = table[np.diff(table[:, 0], prepend=-np.inf) > 0]  # a motion's time is strictly increasing

@@ -40,7 +40,7 @@ def write_manifest(folder: Path, values: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a take's folder; None if it is missing or damaged."""
+    """Returns the manifest of a take's folder; None if it is missing or damaged."""
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -58,7 +58,7 @@ def note(folder: Path, **values: Any) -> None:
 
 
 def first_missing(folder: Path, frames: int) -> int:
-    """Return the index of the first missing frame file; ``frames`` if none is missing."""
+    """Returns the index of the first missing frame file; ``frames`` if none is missing."""
     try:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries}

@@ -108,7 +108,7 @@ class Previews:
         request.add_done_callback(partial(self._answered, pose, True))
 
     def take(self) -> Picture | None:
-        """Return the newest picture once; None if it was taken before."""
+        """Returns the newest picture once; None if it was taken before."""
         with self._lock:
             picture, self._picture = self._picture, None
             return picture

@@ -42,14 +42,14 @@ def frames_per_second(scene: bpy.types.Scene) -> float:
 
 
 def shot_frames(scene: bpy.types.Scene) -> range:
-    """Return the frames of *Generate*: the scene's range, or the preview range while it is on, every ``frame_step``-th."""
+    """Returns the frames of *Generate*: the scene's range, or the preview range while it is on, every ``frame_step``-th."""
     if scene.use_preview_range:
         return range(scene.frame_preview_start, scene.frame_preview_end + 1, scene.frame_step)
     return range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
 
 
 def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: range) -> MotionClip:
-    """Return the rig's motion on ``frames``, relative to the portrait (neutral "rest"). Raises :class:`InvalidInput` if the rig cannot move.
+    """Returns the rig's motion on ``frames``, relative to the portrait (neutral "rest"). Raises :class:`InvalidInput` if the rig cannot move.
 
     A scene of its own evaluates the rig: what the artist has posed without a key stays as it is, nothing else is computed,
     and a rig whose collection is excluded or hidden moves, too.
@@ -71,7 +71,7 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: r
 
 @contextlib.contextmanager
 def _alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.Scene]:
-    """Return a temporary scene at ``scene``'s rate that contains only the rig, visible. No window shows it, so it changes no value."""
+    """Returns a temporary scene at ``scene``'s rate that contains only the rig, visible. No window shows it, so it changes no value."""
     stage = bpy.data.scenes.new("MIMAFace bake")
     for name in ("fps", "fps_base", "frame_map_old", "frame_map_new"):
         setattr(stage.render, name, getattr(scene.render, name))
@@ -88,7 +88,7 @@ def _alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.
 
 
 def layer_of(clip: MotionClip) -> list[tuple[str, str, np.ndarray]]:
-    """Yield (group of curves, property of the mocap layer, values (T,)) of a relative motion."""
+    """Yields (group of curves, property of the mocap layer, values (T,)) of a relative motion."""
     angles = np.unwrap(matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)), axis=0)
     layer = [("Mocap Head", item, values) for item, values in zip(HEAD_CHANNELS + POSITION_CHANNELS, (*angles.T, *clip.head_pos.T))]
     layer += [("Mocap Gaze", f"mocap_{item}", values) for item, values in zip(GAZE_CHANNELS, clip.gaze.reshape(len(clip), 4).T)]
@@ -157,14 +157,14 @@ def key_curve(curve: bpy.types.FCurve, keys: np.ndarray) -> None:
 
 
 def keys_of(curve: bpy.types.FCurve) -> np.ndarray:
-    """Return the keys (N, 2) of a curve: frame and value."""
+    """Returns the keys (N, 2) of a curve: frame and value."""
     found = np.zeros(2 * len(curve.keyframe_points), np.float32)
     curve.keyframe_points.foreach_get("co", found)
     return found.reshape(-1, 2).astype(float)
 
 
 def _around(curve: bpy.types.FCurve, keys: np.ndarray) -> np.ndarray:
-    """Return ``keys`` (N, 2) merged into a curve, which is unchanged up to the frame before them and from the frame after them on."""
+    """Returns ``keys`` (N, 2) merged into a curve, which is unchanged up to the frame before them and from the frame after them on."""
     old, first, last = keys_of(curve), keys[0, 0], keys[-1, 0]
     parts = [keys]
     if (old[:, 0] < first).any():

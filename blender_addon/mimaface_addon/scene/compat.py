@@ -12,17 +12,17 @@ import gpu
 
 
 def strips(editor: bpy.types.SequenceEditor) -> Any:
-    """Return the top-level strips: ``strips`` since 4.4, ``sequences`` before. An empty collection is falsy, so ``or`` would be wrong."""
+    """Returns the top-level strips: ``strips`` since 4.4, ``sequences`` before. An empty collection is falsy, so ``or`` would be wrong."""
     return editor.strips if hasattr(editor, "strips") else editor.sequences  # type: ignore[attr-defined]
 
 
 def all_strips(editor: bpy.types.SequenceEditor) -> Any:
-    """Return the strips of all levels, including those in meta strips."""
+    """Returns the strips of all levels, including those in meta strips."""
     return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all  # type: ignore[attr-defined]
 
 
 def span_of(strip: Any) -> tuple[int, int]:
-    """Return a strip's first frame and the frame after its last; the names of these properties changed in 5.1."""
+    """Returns a strip's first frame and the frame after its last; the names of these properties changed in 5.1."""
     if hasattr(strip, "left_handle"):
         return strip.left_handle, strip.right_handle
     return strip.frame_final_start, strip.frame_final_end
@@ -37,7 +37,7 @@ def set_length(strip: Any, frames: int) -> None:
 
 
 def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
-    """Return the scene of the sequencer, which since 5.0 the workspace may set to another than the active one."""
+    """Returns the scene of the sequencer, which since 5.0 the workspace may set to another than the active one."""
     workspace = getattr(context, "workspace", None)
     return getattr(workspace, "sequencer_scene", None) or context.scene
 
@@ -47,7 +47,7 @@ def ensure_editor(scene: bpy.types.Scene) -> bpy.types.SequenceEditor:
 
 
 def ensure_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
-    """Return an editable action of ``owner``: its own, a local copy of a linked one, or a new one with this name."""
+    """Returns an editable action of ``owner``: its own, a local copy of a linked one, or a new one with this name."""
     data = owner.animation_data or owner.animation_data_create()
     action = data.action
     if action is not None and action.library is None:
@@ -62,7 +62,7 @@ def ensure_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
 
 
 def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, group: str) -> bpy.types.FCurve:
-    """Return the curve of ``path`` in ``action`` without keys; create it in ``group`` if it is missing. Slots and layers exist since 4.4."""
+    """Returns the curve of ``path`` in ``action`` without keys; create it in ``group`` if it is missing. Slots and layers exist since 4.4."""
     if hasattr(action, "fcurve_ensure_for_datablock"):
         curve = action.fcurve_ensure_for_datablock(owner, path, group_name=group)
         curve.keyframe_points.clear()
@@ -76,7 +76,7 @@ def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, g
 
 
 def fcurves_of(owner: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
-    """Return the curves of an object's action by path; since 4.4 those of its slot."""
+    """Returns the curves of an object's action by path; since 4.4 those of its slot."""
     data = owner.animation_data
     action: Any = data.action if data is not None else None
     if action is None:
@@ -112,7 +112,7 @@ def hide_bones(rig: bpy.types.Object, names: list[str]) -> None:
 
 
 def scene_key(scene: bpy.types.Scene) -> tuple[int, str]:
-    """Return an identifier of a scene that survives undo and renaming while Blender runs; before 4.2 its name."""
+    """Returns an identifier of a scene that survives undo and renaming while Blender runs; before 4.2 its name."""
     number = getattr(scene, "session_uid", 0)
     return (number, "") if number else (0, scene.name)
 
@@ -182,7 +182,7 @@ def redraw_panels() -> None:
 
 
 def image_shader() -> Any:
-    """Return Blender's shader for a texture of linear colours in a 3D view; its name has changed twice."""
+    """Returns Blender's shader for a texture of linear colours in a 3D view; its name has changed twice."""
     for name in ("IMAGE_SCENE_LINEAR_TO_REC709_SRGB", "IMAGE"):
         with contextlib.suppress(ValueError):
             return gpu.shader.from_builtin(name)
@@ -190,7 +190,7 @@ def image_shader() -> Any:
 
 
 def colour_shader() -> Any:
-    """Return Blender's shader for one colour; its name has changed."""
+    """Returns Blender's shader for one colour; its name has changed."""
     for name in ("UNIFORM_COLOR", "3D_UNIFORM_COLOR"):
         with contextlib.suppress(ValueError):
             return gpu.shader.from_builtin(cast(Any, name))

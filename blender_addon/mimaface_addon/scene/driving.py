@@ -19,7 +19,7 @@ def key_of(item: bpy.types.Object) -> Key:
 
 
 def find(key: Key) -> bpy.types.Object | None:
-    """Return the object of a key; a linked one may have the same name as a local one."""
+    """Returns the object of a key; a linked one may have the same name as a local one."""
     return next((item for item in bpy.data.objects if key_of(item) == key), None)
 
 

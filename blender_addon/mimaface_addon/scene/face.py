@@ -23,17 +23,17 @@ TURNS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle
 
 
 def sliders(item: bpy.types.Object) -> list[str]:
-    """Return the sliders of a rig; rigs of earlier versions may have fewer."""
+    """Returns the sliders of a rig; rigs of earlier versions may have fewer."""
     return [name for name in (*BLENDSHAPE_NAMES, *rig.GAZE_CHANNELS) if name in item]
 
 
 def bones(item: bpy.types.Object) -> list[str]:
-    """Return the bones that the artist poses; rigs of earlier versions have no handle for each eye."""
+    """Returns the bones that the artist poses; rigs of earlier versions have no handle for each eye."""
     return [name for name in BONES if name in item.pose.bones]
 
 
 def channels(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object | bpy.types.PoseBone, str, str]]:
-    """Yield (owner, property, group of curves) of everything that the artist poses."""
+    """Yields (owner, property, group of curves) of everything that the artist poses."""
     for name in rig.GAZE_CHANNELS:
         if name in item:
             yield item, f'["{name}"]', "Gaze"
@@ -68,7 +68,7 @@ def key_all(item: bpy.types.Object, frame: float) -> int:
 
 
 def pose_asset(item: bpy.types.Object, name: str) -> bpy.types.Action:
-    """Return a pose asset of the whole pose. Blender's pose library applies sliders in an asset, but does not store them itself."""
+    """Returns a pose asset of the whole pose. Blender's pose library applies sliders in an asset, but does not store them itself."""
     data: Any = item.animation_data or item.animation_data_create()
     before, slot = data.action, getattr(data, "action_slot", None)
     data.action = None
@@ -98,7 +98,7 @@ def mirror(item: bpy.types.Object) -> None:
 
 
 def mirrored_slider(name: str) -> tuple[str, int]:
-    """Return the slider that gets this one's value in a mirrored pose, and the sign."""
+    """Returns the slider that gets this one's value in a mirrored pose, and the sign."""
     if name in rig.GAZE_CHANNELS:
         _, eye, axis = name.split("_")
         return f"gaze_{'right' if eye == 'left' else 'left'}_{axis}", -1 if axis == "yaw" else 1

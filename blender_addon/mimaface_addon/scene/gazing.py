@@ -32,12 +32,12 @@ PLACES = ("HEAD", "WORLD", "CAMERA")
 
 
 def bones() -> list[str]:
-    """Return the names of each eye's own handle."""
+    """Returns the names of each eye's own handle."""
     return [EYE + side for side in SIDES.values()]
 
 
 def hidden() -> list[str]:
-    """Return the names of the hidden bones, which only compute."""
+    """Returns the names of the hidden bones, which only compute."""
     return [name + side for name in (SEEN, CAMERA) for side in SIDES.values()]
 
 
@@ -47,7 +47,7 @@ def has(rig: bpy.types.Object) -> bool:
 
 
 def source(rig: bpy.types.Object, eye: str) -> str:
-    """Return the name of the bone whose location turns an eye."""
+    """Returns the name of the bone whose location turns an eye."""
     return SEEN + SIDES[eye] if has(rig) else GAZE
 
 
@@ -89,7 +89,7 @@ def _influence(rig: bpy.types.Object, constraint: bpy.types.Constraint, name: st
 
 
 def place_of(rig: bpy.types.Object) -> str:
-    """Return the one of ``PLACES`` with the largest weight."""
+    """Returns the one of ``PLACES`` with the largest weight."""
     if rig.get(LENS, 0.0) > 0.5:
         return "CAMERA"
     return "WORLD" if rig.get(WORLD, 0.0) > 0.5 else "HEAD"
@@ -109,7 +109,7 @@ def put(rig: bpy.types.Object, place: str) -> None:
 
 
 def camera_places(mesh: dict[str, np.ndarray]) -> np.ndarray:
-    """Return (2, 3) metres, head frame: for each eye, the target with which it, added to its own gaze, looks into the camera."""
+    """Returns (2, 3) metres, head frame: for each eye, the target with which it, added to its own gaze, looks into the camera."""
     centres, rotation = mesh["eye_centres"], mesh["rotation"]
     places = []
     for centre, own in zip(centres, mesh["source_gaze"]):

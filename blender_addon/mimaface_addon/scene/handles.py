@@ -48,12 +48,12 @@ MOVES = (
 
 
 def directions_of(handle: str) -> str:
-    """Return the directions of a handle, such as "+X-X-Y"."""
+    """Returns the directions of a handle, such as "+X-X-Y"."""
     return "".join(sorted({f"{'+' if direction > 0 else '-'}{axis}" for name, axis, direction, _ in MOVES if name == handle}))
 
 
 def shape_of(directions: str) -> bpy.types.Object:
-    """Return a shape of a ring with an arrow for every direction across the face, and a second ring for depth. All rigs share it."""
+    """Returns a shape of a ring with an arrow for every direction across the face, and a second ring for depth. All rigs share it."""
     name = f"{SHAPES} {directions}"
     found: bpy.types.Object | None = bpy.data.objects.get(name)
     if found is not None:

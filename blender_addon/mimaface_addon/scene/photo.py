@@ -29,28 +29,28 @@ def keep(content: bytes, path: Path, portrait: str) -> bpy.types.Image:
 
 
 def face(portrait: str) -> int:
-    """Return the number of the portrait's face in its picture; 0 is the largest."""
+    """Returns the number of the portrait's face in its picture; 0 is the largest."""
     number = portrait.split("-")[1:2]
     return int(number[0]) if number and number[0].isdecimal() else 0
 
 
 def alone(portrait: str) -> str:
-    """Return a portrait's id without its references and placed points."""
+    """Returns a portrait's id without its references and placed points."""
     return "-".join(portrait.split("-")[:2])
 
 
 def references(portrait: str) -> list[str]:
-    """Return the paths of a portrait's reference photos, which are stored on a rig."""
+    """Returns the paths of a portrait's reference photos, which are stored on a rig."""
     return list(_remembered(REFERENCES, portrait) or [])
 
 
 def points(portrait: str) -> dict[str, list[float]]:
-    """Return the placed points of a portrait, name → pixels, which are stored on a rig."""
+    """Returns the placed points of a portrait, name → pixels, which are stored on a rig."""
     return dict(_remembered(POINTS, portrait) or {})
 
 
 def given(portrait: str) -> dict[str, Any]:
-    """Return the fields of ``portrait.fit`` with which the portrait was fitted."""
+    """Returns the fields of ``portrait.fit`` with which the portrait was fitted."""
     return {"face": face(portrait), "references": references(portrait), "points": points(portrait)}
 
 
@@ -66,7 +66,7 @@ def _remembered(key: str, portrait: str) -> Any:
 
 
 def find(portrait: str) -> bytes | None:
-    """Return the content of a portrait's picture file: packed, at its path, or beside the .blend; None if it is not found."""
+    """Returns the content of a portrait's picture file: packed, at its path, or beside the .blend; None if it is not found."""
     for image in bpy.data.images:
         if image.packed_file is not None and _fits(image.packed_file.data, portrait):
             return bytes(image.packed_file.data)
@@ -81,7 +81,7 @@ def find(portrait: str) -> bytes | None:
 
 
 def name(portrait: str) -> str:
-    """Return the file name of the photograph, for messages."""
+    """Returns the file name of the photograph, for messages."""
     for image in bpy.data.images:
         if image.get(TAG) == alone(portrait):
             return Path(image.filepath).name
@@ -89,7 +89,7 @@ def name(portrait: str) -> str:
 
 
 def places() -> list[Path]:
-    """Yield paths that may be the photograph: those of scenes and images, and the same names beside the .blend and its libraries."""
+    """Yields paths that may be the photograph: those of scenes and images, and the same names beside the .blend and its libraries."""
     texts = [settings_of(scene).portrait for scene in bpy.data.scenes] + [image.filepath for image in bpy.data.images]
     found = [Path(bpy.path.abspath(text)) for text in dict.fromkeys(texts) if text]
     files = [bpy.data.filepath, *(bpy.path.abspath(library.filepath) for library in bpy.data.libraries)]

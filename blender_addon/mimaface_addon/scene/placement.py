@@ -39,7 +39,7 @@ class Placement:
 
 
 def place(mesh: dict[str, np.ndarray], width: int, height: int) -> Placement:
-    """Return the placement from the arrays of ``portrait.fit`` and the photograph's size in pixels."""
+    """Returns the placement from the arrays of ``portrait.fit`` and the photograph's size in pixels."""
     size, rotation = np.array([width, height]), mesh["rotation"]
     eyes = mesh["eye_centres"] @ rotation.T  # metres, in the camera's orientation
     seen = np.array([mesh["uv"][mesh["eye_vertices"] == label].mean(axis=0) * size for label in (1, 2)])  # pixels, up
@@ -59,7 +59,7 @@ def place(mesh: dict[str, np.ndarray], width: int, height: int) -> Placement:
 
 
 def _moves_at(mesh: dict[str, np.ndarray], place: np.ndarray) -> np.ndarray:
-    """Return (52, 3) metres, in the camera's orientation: how far each whole blendshape moves the skin at a ``place`` of the photograph."""
+    """Returns (52, 3) metres, in the camera's orientation: how far each whole blendshape moves the skin at a ``place`` of the photograph."""
     skin = np.unique(mesh["triangles"])
     near = skin[np.argsort(np.linalg.norm(mesh["uv"][skin] - place, axis=1))[:NEAR]]
     front = near[np.argmax((mesh["vertices"][near] @ mesh["rotation"].T)[:, 2])]  # the back of the head projects there, too

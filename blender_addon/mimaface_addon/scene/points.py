@@ -31,14 +31,14 @@ def note(item: bpy.types.Object, fields: dict[str, Any]) -> None:
 
 
 def fitted(item: bpy.types.Object) -> dict[str, list[float]]:
-    """Return the fitted points of a rig's portrait, name → pixels; {} for one that was fitted by an earlier version."""
+    """Returns the fitted points of a rig's portrait, name → pixels; {} for one that was fitted by an earlier version."""
     kept = json.loads(item.get(FITTED, "{}"))
     found: dict[str, list[float]] = kept.get("points", {}) if kept.get("portrait") == item[photo.TAG] else {}
     return found
 
 
 def wire(item: bpy.types.Object) -> bpy.types.Object | None:
-    """Return the wire of a rig while its fit is adjusted, else None."""
+    """Returns the wire of a rig while its fit is adjusted, else None."""
     return next(iter(portraits.part_of(item, KIND)), None)
 
 
@@ -85,7 +85,7 @@ def end(context: bpy.types.Context, item: bpy.types.Object) -> None:
 
 
 def read(item: bpy.types.Object) -> dict[str, list[float]]:
-    """Return the moved and the earlier placed points, name → pixels; deleted vertices are left out.
+    """Returns the moved and the earlier placed points, name → pixels; deleted vertices are left out.
 
     Raises :class:`ValueError` with a sentence when a point is there twice.
     """
@@ -107,7 +107,7 @@ def read(item: bpy.types.Object) -> dict[str, list[float]]:
 
 
 def _corners(made: bpy.types.Object) -> list[tuple[int, np.ndarray]]:
-    """Yield number and position (2,), in metres of the plane, of every vertex of a wire, in Edit Mode or not."""
+    """Yields number and position (2,), in metres of the plane, of every vertex of a wire, in Edit Mode or not."""
     mesh = cast(bpy.types.Mesh, made.data)
     if made.mode != "EDIT":
         numbers = cast(Any, mesh.attributes[NUMBER]).data
@@ -118,7 +118,7 @@ def _corners(made: bpy.types.Object) -> list[tuple[int, np.ndarray]]:
 
 
 def _make(item: bpy.types.Object) -> bpy.types.Object:
-    """Return a wire through all points of the fit, in the plane of the photograph."""
+    """Returns a wire through all points of the fit, in the plane of the photograph."""
     places, plane = fitted(item), portraits.part_of(item, "photo")[0]
     names = [name for name in NAMES if name in places]
     flat = (np.array([places[name] for name in names]) / _pixels(item) - 0.5) * [1, -1] * _size(item)
@@ -141,6 +141,6 @@ def _pixels(item: bpy.types.Object) -> np.ndarray:
 
 
 def _size(item: bpy.types.Object) -> np.ndarray:
-    """Return width and height of the photograph's plane, metres, local."""
+    """Returns width and height of the photograph's plane, metres, local."""
     plane = portraits.part_of(item, "photo")[0]
     return np.asarray(plane.empty_display_size * _pixels(item) / _pixels(item).max())

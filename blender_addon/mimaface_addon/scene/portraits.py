@@ -21,14 +21,14 @@ MARGIN = 1.15  # size of a view relative to the photograph. Higher: more space a
 
 
 def owner(item: bpy.types.Object | None) -> bpy.types.Object | None:
-    """Return the rig that an object is or belongs to, as its head, its photo, or an object parented to them; else None."""
+    """Returns the rig that an object is or belongs to, as its head, its photo, or an object parented to them; else None."""
     while item is not None and not rig.is_rig(item):
         item = item.parent
     return item
 
 
 def current(context: bpy.types.Context) -> bpy.types.Object | None:
-    """Return the rig that panels and operators use.
+    """Returns the rig that panels and operators use.
 
     It is the one pinned in the panel, else that of the active or selected objects, else the last one made, else the only one.
     """
@@ -140,7 +140,7 @@ def rename(item: bpy.types.Object, portrait: str) -> None:
 
 
 def _upright(name: str, path: str, picture: np.ndarray) -> bpy.types.Image:
-    """Return the photo, upright and in sRGB, packed: Blender reads neither its orientation tag nor its colour profile."""
+    """Returns the photo, upright and in sRGB, packed: Blender reads neither its orientation tag nor its colour profile."""
     content = picture.tobytes()
     image = bpy.data.images.new(name, 8, 8)
     image.pack(data=content, data_len=len(content))
@@ -149,12 +149,12 @@ def _upright(name: str, path: str, picture: np.ndarray) -> bpy.types.Image:
 
 
 def part_of(item: bpy.types.Object, kind: str) -> list[bpy.types.Object]:
-    """Return the parts of a rig of one kind: "photo", or "head" with its eyes."""
+    """Returns the parts of a rig of one kind: "photo", or "head" with its eyes."""
     return [part for part in item.children if part.get(rig.PART) == kind]
 
 
 def free_place(scene: bpy.types.Scene, width: float) -> Vector:
-    """Return the location for a photograph of ``width`` metres: the 3D cursor, or the next free location to its right."""
+    """Returns the location for a photograph of ``width`` metres: the 3D cursor, or the next free location to its right."""
     bpy.context.view_layer.update()  # updates the matrices of new objects
     place = scene.cursor.location.copy()
     low, high = Vector((-width / 2, -DEPTH, 0)), Vector((width / 2, DEPTH, placement.HEIGHT))
@@ -169,7 +169,7 @@ def free_place(scene: bpy.types.Scene, width: float) -> Vector:
 
 
 def _box(item: bpy.types.Object) -> tuple[Vector, Vector] | None:
-    """Return the lowest and highest corner of an object's bounding box, or None without one."""
+    """Returns the lowest and highest corner of an object's bounding box, or None without one."""
     if item.get(rig.PART) == "photo":
         points = corners(item)
         low, high = points[0] - Vector((0, DEPTH, 0)), points[2] + Vector((0, DEPTH, 0))
@@ -184,7 +184,7 @@ def _box(item: bpy.types.Object) -> tuple[Vector, Vector] | None:
 
 
 def corners(photo: bpy.types.Object) -> list[Vector]:
-    """Return the photograph's corners in the world: lower left, lower right, upper right, upper left."""
+    """Returns the photograph's corners in the world: lower left, lower right, upper right, upper left."""
     width, height = cast(Any, photo.data).size
     x, y = (photo.empty_display_size / 2 * side / max(width, height, 1) for side in (width, height))
     return [photo.matrix_world @ Vector((a * x, b * y, 0)) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]

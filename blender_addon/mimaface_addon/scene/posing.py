@@ -16,14 +16,14 @@ GAZES = tuple(f"out_gaze_{eye}_{axis}" for eye in EYES for axis in ("yaw", "pitc
 
 
 def values_of(posed: bpy.types.Object) -> np.ndarray:
-    """Return the pose (68,) of an evaluated rig: 52 blendshapes, gaze (2, 2), rotation (3, 3) and offset (3,) of the head."""
+    """Returns the pose (68,) of an evaluated rig: 52 blendshapes, gaze (2, 2), rotation (3, 3) and offset (3,) of the head."""
     return np.concatenate(
         [[posed[name] for name in OUTPUTS], [posed[name] for name in GAZES], head_rotation(posed).ravel(), head_offset(posed)]
     )
 
 
 def motion_of(values: np.ndarray, rate: float = 25.0) -> MotionClip:
-    """Return a motion of poses (F, 68) at ``rate`` frames per second, relative to the portrait (neutral "rest")."""
+    """Returns a motion of poses (F, 68) at ``rate`` frames per second, relative to the portrait (neutral "rest")."""
     count = len(values)
     shapes, gaze, rotation, place = np.split(values, np.cumsum([len(OUTPUTS), len(GAZES), 9]), axis=1)
     return MotionClip(  # created once, because every creation checks the arrays

@@ -38,7 +38,7 @@ def create(
 
 
 def _material(image: bpy.types.Image) -> bpy.types.Material:
-    """Return an unlit material of the photograph; Solid view shows the texture if enabled, else its mean colour."""
+    """Returns an unlit material of the photograph; Solid view shows the texture if enabled, else its mean colour."""
     material = bpy.data.materials.new(f"{image.name} projected")
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links

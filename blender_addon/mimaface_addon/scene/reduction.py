@@ -30,13 +30,13 @@ def reduce_layer(rig: bpy.types.Object, tolerance: float) -> tuple[int, int]:
 
 
 def _sampled(curve: bpy.types.FCurve, keys: np.ndarray) -> np.ndarray:
-    """Return (N, 2) frame and value of a curve with non-linear parts: its keys and every whole frame between them."""
+    """Returns (N, 2) frame and value of a curve with non-linear parts: its keys and every whole frame between them."""
     frames = np.union1d(keys[:, 0], np.arange(np.ceil(keys[0, 0]), keys[-1, 0]))
     return np.array([[frame, curve.evaluate(frame)] for frame in frames])
 
 
 def needed(keys: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return (N,) bool: the keys (N, 2) whose polyline is within ``tolerance`` in value of all keys (Douglas and Peucker 1973)."""
+    """Returns (N,) bool: the keys (N, 2) whose polyline is within ``tolerance`` in value of all keys (Douglas and Peucker 1973)."""
     kept = np.zeros(len(keys), bool)
     kept[[0, -1]] = True
     parts = [(0, len(keys) - 1)]

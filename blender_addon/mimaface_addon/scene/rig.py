@@ -167,7 +167,7 @@ def _scale_shape(bone: bpy.types.PoseBone, size: float) -> None:
 
 
 def _widget(name: str, segments: int, second: float) -> bpy.types.Object:
-    """Return a shape of a circle in x–z, with one in x–y if ``second`` is 1; all rigs share it, no scene contains it."""
+    """Returns a shape of a circle in x–z, with one in x–y if ``second`` is 1; all rigs share it, no scene contains it."""
     found: bpy.types.Object | None = bpy.data.objects.get(name)
     if found is not None:
         return found
@@ -252,7 +252,7 @@ def _sum_driver(rig: bpy.types.Object, blendshape: str, terms: list[tuple[str, s
 
 
 def _look_terms(blendshape: str) -> tuple[str, int] | None:
-    """Return the gaze target's axis and direction for an ``eyeLook*`` blendshape, by which lids follow it."""
+    """Returns the gaze target's axis and direction for an ``eyeLook*`` blendshape, by which lids follow it."""
     if not blendshape.startswith("eyeLook"):
         return None
     left = blendshape.endswith("Left")
@@ -294,7 +294,7 @@ def _location(driver: bpy.types.Driver, rig: bpy.types.Object, variable: str, bo
 
 
 def head_rotation(rig: bpy.types.Object) -> np.ndarray:
-    """Return the rotation (3, 3) of the head from its rest, including mocap, head frame; ``rig``: the evaluated object."""
+    """Returns the rotation (3, 3) of the head from its rest, including mocap, head frame; ``rig``: the evaluated object."""
     bone = rig.pose.bones[HEAD]
     turned = bone.matrix.to_3x3() @ bone.bone.matrix_local.to_3x3().inverted()
     frame = HEAD_TO_BLENDER
@@ -302,7 +302,7 @@ def head_rotation(rig: bpy.types.Object) -> np.ndarray:
 
 
 def head_offset(rig: bpy.types.Object) -> np.ndarray:
-    """Return the translation (3,) of the head from its rest, metres, head frame."""
+    """Returns the translation (3,) of the head from its rest, metres, head frame."""
     bone = rig.pose.bones[HEAD]
     moved = bone.matrix.to_translation() - bone.bone.matrix_local.to_translation()
     return np.array(HEAD_TO_BLENDER.transposed() @ moved)

@@ -70,7 +70,7 @@ def _point(folders: dict[str, Path], blend: str) -> None:
 
 
 def manifests(parent: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Return the folders in ``parent`` that contain a take, oldest first, with their manifests."""
+    """Returns the folders in ``parent`` that contain a take, oldest first, with their manifests."""
     found = [(path.parent, read_manifest(path.parent)) for path in parent.glob(f"*/{MANIFEST}")]
     return sorted(((folder, values) for folder, values in found if values), key=lambda item: item[1].get("made", 0.0))
 

@@ -20,19 +20,19 @@ LAST_CHANNEL = 128  # Blender's highest channel
 
 
 def find_all(scene: bpy.types.Scene, identity: str) -> list[Any]:
-    """Return the strips of a take: none, one, or the parts of a cut one."""
+    """Returns the strips of a take: none, one, or the parts of a cut one."""
     if scene.sequence_editor is None:
         return []
     return [strip for strip in compat.all_strips(scene.sequence_editor) if strip.get(TAG) == identity]
 
 
 def find(scene: bpy.types.Scene, identity: str) -> Any:
-    """Return the first strip of a take, or None."""
+    """Returns the first strip of a take, or None."""
     return next(iter(find_all(scene, identity)), None)
 
 
 def tagged(scene: bpy.types.Scene) -> dict[str, list[Any]]:
-    """Return the strips of all takes by UUID."""
+    """Returns the strips of all takes by UUID."""
     found: dict[str, list[Any]] = {}
     for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor is not None else ():
         if TAG in strip:
@@ -41,7 +41,7 @@ def tagged(scene: bpy.types.Scene) -> dict[str, list[Any]]:
 
 
 def shown_at(scene: bpy.types.Scene, frame: int) -> list[Any]:
-    """Return the visible picture strips at a frame, topmost first."""
+    """Returns the visible picture strips at a frame, topmost first."""
     editor = scene.sequence_editor
     if editor is None:
         return []
@@ -115,7 +115,7 @@ def remove(scene: bpy.types.Scene, found: list[Any]) -> None:
 
 
 def directory(folder: Path) -> str:
-    """Return a folder's path for strips: relative to a saved .blend, so that both can be moved together."""
+    """Returns a folder's path for strips: relative to a saved .blend, so that both can be moved together."""
     if not bpy.data.filepath:
         return f"{folder}/"
     try:
@@ -125,12 +125,12 @@ def directory(folder: Path) -> str:
 
 
 def taken_channels(scene: bpy.types.Scene, start: int, end: int) -> set[int]:
-    """Return the channels with a strip between two frames. Blender does not resolve overlaps of new strips."""
+    """Returns the channels with a strip between two frames. Blender does not resolve overlaps of new strips."""
     found = compat.strips(compat.ensure_editor(scene))
     return {strip.channel for strip in found if compat.span_of(strip)[0] < end and compat.span_of(strip)[1] > start}
 
 
 def top_channel(taken: set[int]) -> int:
-    """Return the channel above all strips, so that a new take is visible; a lower free one where that exceeds LAST_CHANNEL."""
+    """Returns the channel above all strips, so that a new take is visible; a lower free one where that exceeds LAST_CHANNEL."""
     above = max(taken, default=0) + 1
     return above if above <= LAST_CHANNEL else next(channel for channel in range(LAST_CHANNEL, 0, -1) if channel not in taken)

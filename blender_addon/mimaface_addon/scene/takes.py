@@ -17,12 +17,12 @@ FIELDS = ("name", "uuid", "job", "folder", "frames", "done", "start", "step", "c
 
 
 def all_takes() -> list[tuple[bpy.types.Scene, Take]]:
-    """Yield (scene, take) of all scenes."""
+    """Yields (scene, take) of all scenes."""
     return [(scene, take) for scene in bpy.data.scenes for take in settings_of(scene).takes]
 
 
 def find_take(identity: str) -> tuple[bpy.types.Scene, Take] | None:
-    """Return (scene, take) by UUID, or None. Call it at every use, because undo and reload invalidate references."""
+    """Returns (scene, take) by UUID, or None. Call it at every use, because undo and reload invalidate references."""
     return next(((scene, take) for scene, take in all_takes() if take.uuid == identity), None)
 
 
@@ -44,17 +44,17 @@ def take_folder(take: Take) -> Path:
 
 
 def project_folder() -> Path | None:
-    """Return the folder of the open file's takes, beside it; None for an unsaved file."""
+    """Returns the folder of the open file's takes, beside it; None for an unsaved file."""
     return Path(bpy.path.abspath("//")) / "mimaface" if bpy.data.filepath else None
 
 
 def unsaved_folder() -> Path:
-    """Return the folder of takes of unsaved files, in the user's folder, which no uninstall or update deletes."""
+    """Returns the folder of takes of unsaved files, in the user's folder, which no uninstall or update deletes."""
     return default_folder() / "unsaved"
 
 
 def stored_path(folder: Path, blend: str | None = None) -> str:
-    """Return a folder's path for the .blend ``blend`` (default: the open one): relative to a saved one, so that both can be moved together."""
+    """Returns a folder's path for the .blend ``blend`` (default: the open one): relative to a saved one, so that both can be moved together."""
     blend = bpy.data.filepath if blend is None else blend
     if not blend:
         return str(folder)
@@ -97,7 +97,7 @@ class Copies:
         self._seen: tuple[int, ...] = ()
 
     def look(self) -> dict[str, list[str]]:
-        """Return the new UUIDs by the UUID that they replace; see :func:`separate_copies`."""
+        """Returns the new UUIDs by the UUID that they replace; see :func:`separate_copies`."""
         takes = sum(len(settings_of(scene).takes) for scene in bpy.data.scenes)
         seen = (*(scene.as_pointer() for scene in bpy.data.scenes), takes)
         if seen == self._seen:

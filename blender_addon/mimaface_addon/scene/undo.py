@@ -30,7 +30,7 @@ class Carried:
 
 
 def read() -> list[Carried]:
-    """Return the takes of all scenes."""
+    """Returns the takes of all scenes."""
     found = []
     for scene in bpy.data.scenes:
         settings = settings_of(scene)

@@ -60,7 +60,7 @@ class Live:
 
     @property
     def fine(self) -> int:
-        """Return the pixels of the longer side that the editors show."""
+        """Returns the pixels of the longer side that the editors show."""
         largest = max(self.sizes.values(), default=UNSEEN)
         return next((size for size in SIZES if size >= largest), SIZES[-1])
 
@@ -73,7 +73,7 @@ def switched_on() -> bool:
 
 
 def ready_client() -> Client | None:
-    """Return the client of a ready backend, else None."""
+    """Returns the client of a ready backend, else None."""
     runtime = running()
     return runtime.backend.client if runtime is not None and runtime.backend.state == "ready" else None
 

@@ -39,7 +39,7 @@ def _draw_in_preview() -> None:
 
 
 def _in_frame(scene: bpy.types.Scene, shown: list[Any]) -> list[tuple[float, float]]:
-    """Return the photograph's corners in the preview, whose middle is 0: those of its topmost take, else of a new take."""
+    """Returns the photograph's corners in the preview, whose middle is 0: those of its topmost take, else of a new take."""
     render = scene.render
     height, width = live.picture.pixels.shape[:2] if live.picture is not None else (1, 1)
     stretch = render.pixel_aspect_x / render.pixel_aspect_y

@@ -26,7 +26,7 @@ _drawing: list[Any] = []
 
 
 def badge() -> str:
-    """Return the badge's text: the shown picture's renderer and delay, or why there is no picture."""
+    """Returns the badge's text: the shown picture's renderer and delay, or why there is no picture."""
     backend, waited = session().backend, live.previews.waited
     if backend.state == "stopped" and not backend.began:
         return ""
@@ -45,7 +45,7 @@ def badge() -> str:
 
 
 def _shown() -> bpy.types.Object | None:
-    """Return the photograph's plane if this view shows it and no points are being placed on it, else None."""
+    """Returns the photograph's plane if this view shows it and no points are being placed on it, else None."""
     rig = portraits.current(bpy.context) if switched_on() else None
     if rig is None or points.wire(rig) is not None or (live.picture is not None and rig.get("mimaface_portrait") != live.picture.portrait):
         return None
@@ -53,7 +53,7 @@ def _shown() -> bpy.types.Object | None:
 
 
 def texture_of(picture: Picture) -> Any:
-    """Return the texture of the shown picture."""
+    """Returns the texture of the shown picture."""
     if live.texture is None:
         height, width = picture.pixels.shape[:2]
         pixels: Any = picture.pixels.ravel()

@@ -95,7 +95,7 @@ def draw(layout: bpy.types.UILayout, data: Any) -> None:
 
 
 def to_wire(data: Any) -> dict[str, Any]:
-    """Return the options of the request ``track`` from the operator or the scene's settings."""
+    """Returns the options of the request ``track`` from the operator or the scene's settings."""
     return {
         "neutral": data.neutral, "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,
         "flip": sorted(data.flip), "exchange": data.exchange.split(), "timecode_rate": data.timecode_rate,

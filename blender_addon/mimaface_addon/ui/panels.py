@@ -139,14 +139,14 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def _sides(layout: bpy.types.UILayout, text: str) -> bpy.types.UILayout:
-    """Return a row with a label and two columns for the subject's right and left, as seen from the front."""
+    """Returns a row with a label and two columns for the subject's right and left, as seen from the front."""
     split = layout.split(factor=NAMES_SHARE, align=True)
     split.label(text=text)
     return split.row(align=True)
 
 
 def plain(name: str) -> str:
-    """Return a slider's label below the title of its group: ``mouthLowerDownLeft`` is *Lower Down*."""
+    """Returns a slider's label below the title of its group: ``mouthLowerDownLeft`` is *Lower Down*."""
     words = re.sub("([A-Z])", r" \1", name.replace("_", " ")).split()
     sides = ("Left", "Right", "left", "right") if len(words) > 2 or words[0] == "gaze" else ()
     kept = [word for word in words[1:] if word not in sides]
@@ -222,7 +222,7 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def stage_of(take: Take) -> str:
-    """Return the stage of an unfinished take as text; "" while frames are rendered."""
+    """Returns the stage of an unfinished take as text; "" while frames are rendered."""
     runtime = session()
     if runtime.backend.state == "starting":
         return f"{WORDS['starting']}{seconds_since(runtime.backend.began)}"
@@ -249,7 +249,7 @@ SECTIONS = (
 
 
 def _panel(space: str, name: str, title: str, draw: Callable[[bpy.types.UILayout, bpy.types.Context], None], closed: bool) -> type:
-    """Return the panel class of a section for one editor."""
+    """Returns the panel class of a section for one editor."""
 
     def draw_panel(self: bpy.types.Panel, context: bpy.types.Context) -> None:
         draw(self.layout, context)

@@ -15,7 +15,7 @@ MARGIN = 80.0  # pixels of a line that frame, scroll bar and icon take. Higher: 
 
 
 def lines_of(text: str, pixels: float) -> list[str]:
-    """Return ``text`` as lines of at most ``pixels`` in the interface's font; longer words are broken."""
+    """Returns ``text`` as lines of at most ``pixels`` in the interface's font; longer words are broken."""
     preferences = bpy.context.preferences
     blf.size(0, preferences.ui_styles[0].widget.points * preferences.system.ui_scale)
 

@@ -40,7 +40,7 @@ class Operator(bpy.types.Operator):
 
 
 def current_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """Return the current rig (:func:`portraits.current`), updated to the current version. Raises :class:`Refused`."""
+    """Returns the current rig (:func:`portraits.current`), updated to the current version. Raises :class:`Refused`."""
     item, chosen = portraits.current(context), settings_of(context.scene).rig
     if item is None and chosen is not None and not rig.is_rig(chosen):
         raise Refused(f"{chosen.name} is not a portrait rig: choose one in the Portrait panel, or add one")
@@ -54,7 +54,7 @@ def current_rig(context: bpy.types.Context) -> bpy.types.Object:
 
 
 def writable_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """Return the current rig if keys on it are saved with this file. Raises :class:`Refused`."""
+    """Returns the current rig if keys on it are saved with this file. Raises :class:`Refused`."""
     item = current_rig(context)
     if item.library is not None:
         raise Refused(

@@ -57,7 +57,7 @@ def _take_over(context: bpy.types.Context, item: bpy.types.Object, reply: dict[s
 
 
 def adjustable_rig(context: bpy.types.Context) -> bpy.types.Object:
-    """Return the current rig if its head can be fitted again in this file. Raises :class:`Refused`."""
+    """Returns the current rig if its head can be fitted again in this file. Raises :class:`Refused`."""
     item = writable_rig(context)
     if item.override_library is not None:
         raise Refused(f"the handles of {item.name} belong to another file: open that file and adjust the fit there")

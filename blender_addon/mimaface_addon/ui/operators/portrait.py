@@ -77,7 +77,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
 
 
 def faceless() -> str:
-    """Return the path of the last chosen picture if no face was found in it, else ""."""
+    """Returns the path of the last chosen picture if no face was found in it, else ""."""
     return next((path for path, file in _faceless if file == session().file_number), "")
 
 

@@ -82,7 +82,7 @@ def cannot_write(folder: Path, error: OSError) -> str:
 
 
 def active_take(context: bpy.types.Context) -> tuple[bpy.types.Scene, Take]:
-    """Return (scene, take) of the active take in the list."""
+    """Returns (scene, take) of the active take in the list."""
     scene = compat.sequencer_scene(context)
     settings = settings_of(scene)
     if not 0 <= settings.active_take < len(settings.takes):
