@@ -111,3 +111,16 @@ def test_odd_sizes_and_plain_pictures(shape, value):
 
 def test_messages_differ_in_every_bit_that_differs():
     assert len({tuple(bits_of(message)) for message in range(0, 65536, 257)}) == 256
+
+
+@pytest.mark.parametrize("face", [(100, 140, 220, 300), (-60, -40, 90, 130)], ids=["inside", "cut off"])
+def test_a_face_is_all_that_a_watermark_remembers_of_a_picture(face):
+    """A share for each pixel of 4096² would be 67 MB. Beside the face the watermark has its full strength, on it less."""
+    image = np.random.default_rng(1).integers(0, 256, (400, 360, 3), np.uint8)
+    spares = Watermark(MESSAGE, np.array(face, float))
+    marked, plain = spares.mark(image), Watermark(MESSAGE).mark(image)
+    (rows, columns), changed = spares._around, (marked != plain).any(2)
+    assert 0 < spares._share.size <= 0.5 * image.size / 3
+    assert changed[rows, columns].any()
+    changed[rows, columns] = False
+    assert not changed.any()

@@ -66,7 +66,8 @@ class Watermark:
         self._tile: Array = (np.tensordot(signs, patterns(), 1) / np.sqrt(len(signs))).astype(np.float32)  # root mean square 1
         self._wave = np.tile(self._tile, (STRIP // TILE, 1))  # of a strip of rows
         self._face, self._size = face, (0, 0)
-        self._share: Array = np.zeros((0, 0), np.float32)  # share of the full strength at each pixel
+        self._around: tuple[slice, slice] = (slice(0, 0), slice(0, 0))  # the face, where the watermark has less than its full strength
+        self._share: Array = np.zeros((0, 0), np.float32)  # share of that at each of its pixels
 
     @classmethod
     def of(cls, source: str, face: Array | None = None) -> Watermark:
@@ -81,15 +82,20 @@ class Watermark:
         if self._wave.shape[1] < width:
             self._wave = np.tile(self._tile, (STRIP // TILE, -(-width // TILE)))
         if self._size != (height, width):
-            self._size, self._share = (height, width), _share_of(height, width, self._face)
-        level = _levels(image)
-        return np.concatenate([self._marked(image[rows], rows, level) for rows in row_strips(height)])
+            self._size, (self._around, self._share) = (height, width), _share_of(height, width, self._face)
+        level, result = _levels(image), np.empty_like(image)
+        for rows in row_strips(height):
+            result[rows] = self._marked(image[rows], rows, level)
+        return result
 
     def _marked(self, image: Array, rows: slice, level: Array) -> Array:
         """Returns ``rows`` of a picture with the watermark, from those of the picture (h, W, 3 or 4) and its :func:`_levels`."""
         height, width = image.shape[:2]
         strength = np.array(_enlarged(level, rows, self._size))
-        strength *= self._share[rows]
+        down, across = self._around
+        first, last = max(rows.start, down.start), min(rows.stop, down.stop)
+        if first < last:
+            strength[first - rows.start : last - rows.start, across] *= self._share[first - down.start : last - down.start]
         change = np.rint(strength * self._wave[:height, :width])
         if image.shape[2] == 4:
             change[image[..., 3] == 0] = 0
@@ -170,17 +176,19 @@ def _enlarged(level: Array, rows: slice, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(level).resize((size[1], rows.stop - rows.start), Image.Resampling.BILINEAR, box)
 
 
-def _share_of(height: int, width: int, face: Array | None) -> Array:
-    """Returns (height, width) float32 from ``IN_FACE`` inside a face's ellipse to 1 outside; more inside if little lies
-    outside."""
+def _share_of(height: int, width: int, face: Array | None) -> tuple[tuple[slice, slice], Array]:
+    """Returns the rows and columns of a picture around a ``face``, and (h, w) float32 of them: from ``IN_FACE`` inside its ellipse to 1 outside;
+    more inside if little of the picture lies outside."""
     if face is None:
-        return np.ones((height, width), np.float32)
-    rows, columns = np.ogrid[:height, :width]
+        return (slice(0, 0), slice(0, 0)), np.zeros((0, 0), np.float32)
     centre, radius = (face[:2] + face[2:]) / 2, np.maximum((face[2:] - face[:2]) / 2, 1.0)
+    low, high = (np.clip(np.rint(centre + side * FACE_EDGE[1] * radius), 0, (width, height)).astype(int) for side in (-1, 1))
+    around = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+    rows, columns = np.ogrid[around]
     away = np.hypot((columns + 0.5 - centre[0]) / radius[0], (rows + 0.5 - centre[1]) / radius[1])
     inside = 1 - np.clip((away - FACE_EDGE[0]) / (FACE_EDGE[1] - FACE_EDGE[0]), 0, 1)
-    spared = min(1 - IN_FACE, (1 - LEAST_SHARE) / max(float(inside.mean()), 1e-6))
-    return np.asarray(1 - spared * inside, np.float32)
+    spared = min(1 - IN_FACE, (1 - LEAST_SHARE) / max(float(inside.sum()) / (height * width), 1e-6))
+    return around, np.asarray(1 - spared * inside, np.float32)
 
 
 def _folded(picture: Array, size: float) -> Array:

@@ -26,7 +26,8 @@ from mimaface.protocol.files import replacing, write_whole
 from .sound import Sound
 
 Array = NDArray[Any]
-QUEUED_FRAMES = 2  # frames queued for writing. Raised: more memory; helps when frames take very unequal times
+# frames queued for writing, and bytes that they may take together, but for one. Raised: more memory; helps when frames take very unequal times
+QUEUED_FRAMES, QUEUED_BYTES = 2, 64e6
 BIT_RATE = 192_000  # bits per second of sound
 RATE_TOLERANCE = 0.005  # frames per second of tolerance: 23.98 and 23.976 are both 24000/1001
 
@@ -51,7 +52,8 @@ class Folder:
 
     def write(self, index: int, image: Array, still: bool = False, changed: Array | None = None) -> None:
         """Queues a frame, which must not be modified afterwards."""
-        while len(self._waiting) >= QUEUED_FRAMES or (self._waiting and self._waiting[0].done()):
+        queued = QUEUED_FRAMES if QUEUED_FRAMES * image.nbytes <= QUEUED_BYTES else 1
+        while len(self._waiting) >= queued or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._put, index, image, still, changed))
 
