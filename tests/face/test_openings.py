@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mimaface.face import closing_lids, lid_rims, lip_rims
-from mimaface.face.closing_lids import ClosingLids
+from mimaface.face import lids as eyelids
+from mimaface.face import lip_rims
 from mimaface.face.head import Head
-from mimaface.face.lid_rims import LidRims
+from mimaface.face.lids import ClosingLids, LidRims
 from mimaface.face.lip_rims import LipRims, visible_rims
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 
@@ -48,11 +48,11 @@ def test_lids_stop_where_they_meet():
     assert not lids.offset(still).any()
     stopped = shut + lids.offset(shut)
     for side in range(2):
-        before, after = (closing_lids._past((closing_lids.lid_rows(side) @ shape)[:, 1]) for shape in (shut, stopped))
+        before, after = (eyelids._past((eyelids.lid_rows(side) @ shape)[:, 1]) for shape in (shut, stopped))
         assert before.max() > 0.003 and after.max() < 0.001
-        near = np.intersect1d(closing_lids.lid_answers(side)[0], np.flatnonzero(head.region("lids")))
+        near = np.intersect1d(eyelids.lid_answers(side)[0], np.flatnonzero(head.region("lids")))
         before, after = (np.linalg.norm(shape[near] - head.eye_centres[side], axis=1) - head.eye_radius for shape in (shut, stopped))
-        assert (after > np.minimum(before, closing_lids.LID_THICK) - 1e-6).all(), "the eyeball stays behind its lid"
+        assert (after > np.minimum(before, eyelids.LID_THICK) - 1e-6).all(), "the eyeball stays behind its lid"
 
 
 def test_one_eye_closes_alone():
@@ -70,15 +70,15 @@ def test_a_photograph_with_closed_eyes_stays():
 def test_a_half_closed_eye_is_half_open(portrait, blink):
     """The mesh alone would have it nearly shut: its blink goes on where the lids have met."""
     fit, head = portrait.fit, Head.load()
-    lids = [BLENDSHAPE_INDEX[name] for name in lid_rims.BLINKS]
+    lids = [BLENDSHAPE_INDEX[name] for name in eyelids.BLINKS]
     still = head.shape(fit.identity, fit.blendshapes).astype(float)
     rims, blendshapes = LidRims.of(still, fit), fit.blendshapes.copy()
     assert not rims.offset(still, fit.blendshapes).any(), "at rest"
     blendshapes[lids[0]] += blink * (1 - blendshapes[lids[0]])
     moved = head.shape(fit.identity, blendshapes).astype(float)
     offset = rims.offset(moved, blendshapes)
-    open_share = (lid_rims._openings(moved + offset) / lid_rims._openings(still)).mean(1)
-    wanted = (1 - blink - lid_rims.SHUT) / (1 - lid_rims.SHUT)
-    alone = (lid_rims._openings(moved) / lid_rims._openings(still)).mean(1)
+    open_share = (eyelids._openings(moved + offset) / eyelids._openings(still)).mean(1)
+    wanted = (1 - blink - eyelids.SHUT) / (1 - eyelids.SHUT)
+    alone = (eyelids._openings(moved) / eyelids._openings(still)).mean(1)
     assert open_share[0] == pytest.approx(wanted, abs=0.12) and abs(alone[0] - wanted) > abs(open_share[0] - wanted)
     assert not offset[head.vertices[:, 0] < -0.01].any(), "the other eye stays"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.closing_lids import ClosingLids
 from mimaface.face.head import Head
+from mimaface.face.lids import ClosingLids
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import harmonic_extension
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.closing_lids import lower_lids
 from mimaface.face.head import Head, gaze_rotation
+from mimaface.face.lids import lower_lids
 
 from . import tuning
 from .eyes import lid_tables

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimaface.face.closing_lids import lower_lids
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import gaze_rotation
+from mimaface.face.lids import lower_lids
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under, smoothstep

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from mimaface.face.closing_lids import ClosingLids
-from mimaface.face.lid_rims import LidRims
+from mimaface.face.lids import ClosingLids, LidRims
 from mimaface.face.lip_curves import LipCurves
 from mimaface.face.lip_rims import LipRims
 from mimaface.face.portrait import Portrait
