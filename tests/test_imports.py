@@ -64,3 +64,12 @@ def test_the_command_line_starts_without_torch():
     heavy = "('torch', 'numpy', 'scipy', 'numba', 'zmq', 'PIL', 'rich', 'diffusers')"
     loaded = run(f"import sys, mimaface.cli; mimaface.cli.parser(); print(' '.join(m for m in {heavy} if m in sys.modules))")
     assert loaded.strip() == ""
+
+
+def test_the_shipped_model_runs_without_the_libraries_that_are_slow_to_load():
+    """diffusers, transformers and torch's compiler take 5 s of a processor to import."""
+    run(
+        "import sys; sys.modules.update(dict.fromkeys(('diffusers', 'transformers', 'torch._dynamo')))\n"
+        "import torch; from mimaface.renderers.generated import SHIPPED; from mimaface.engines.torch_engine import TorchEngine\n"
+        "TorchEngine.open(SHIPPED).encode_source(torch.zeros(1, 3, 256, 256))"
+    )

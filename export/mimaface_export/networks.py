@@ -130,7 +130,7 @@ class Vision(nn.Module):
         if self.resizes:
             image = (self.shrink @ image @ self.shrink.T).clamp(-1, 1)
         output = self.vision((((image + 1) / 2 - self.mean) / self.std).to(dtype_of(self.vision)))
-        return output.pooler_output.float(), output.last_hidden_state.float()
+        return output.class_token.float(), output.tokens.float()
 
 
 class Context(nn.Module):

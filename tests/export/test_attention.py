@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from diffusers.models.attention_processor import Attention
 
 from mimaface.model.checkpoint import without_memory
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.instances import DEMO, PAPER_SD15
 from mimaface.model.motion_unet import build_motion_unet
+from mimaface.model.unet_blocks import Attention
 
 tensorrt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed: pip install 'mimaface[tensorrt]'")
 

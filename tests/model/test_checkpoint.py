@@ -15,6 +15,7 @@ from mimaface.model.checkpoint import load_weights, read_json, read_weights, wit
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import PARTS, MimaFaceModel
 from mimaface.model.motion_unet import build_motion_unet
+from mimaface.model.vision import vision_keys
 from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
 
 from .conftest import WITH_REFINER, signals, tiny_configuration
@@ -88,8 +89,16 @@ def test_a_model_without_a_refiner_has_no_folder_for_one(folder: Path) -> None:
 
 
 def test_transformers_reads_the_vision_part_by_itself(tiny_model: MimaFaceModel, folder: Path) -> None:
-    vision = CLIPVisionModel.from_pretrained(folder / "vision")
-    assert all(torch.equal(a, b) for a, b in zip(vision.parameters(), tiny_model.vision.parameters()))
+    """And computes the same from it, to the bit."""
+    vision = CLIPVisionModel.from_pretrained(folder / "vision").eval()
+    theirs, ours = vision_keys(vision.state_dict()), tiny_model.vision.state_dict()
+    assert theirs.keys() == ours.keys()
+    assert all(torch.equal(theirs[key], ours[key]) for key in ours)
+    pictures = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = vision(pictures), tiny_model.vision(pictures)
+    assert torch.equal(found.class_token, expected.pooler_output)
+    assert torch.equal(found.tokens, expected.last_hidden_state)
 
 
 def test_weights_may_be_stored_and_loaded_in_half_precision(tiny_model: MimaFaceModel, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch import Tensor
 
 from mimaface.evaluation.golden import fill_weights
 from mimaface.model.appearance import repeat_frames
 from mimaface.model.checkpoint import check_weights, load_weights, without_memory
-from mimaface.model.instances import SD15_UNET
+from mimaface.model.instances import DEMO, SD15_UNET
 from mimaface.model.motion_unet import (
     MotionUNet,
     build_motion_unet,
@@ -67,6 +68,36 @@ def test_stock_diffusers_misses_the_golden_because_it_normalises_across_frames(g
         context = repeat_frames(values["context.0"], 6)
         found = stock(values["sample.0"], values["timestep.0"], context).sample
     assert (found - values["out.0"]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("by_matmul", [False, True])
+@pytest.mark.parametrize("config", [GOLDEN_UNET, {**GOLDEN_UNET, "use_linear_projection": True}, DEMO.unet], ids=("sd15", "sd2", "demo"))
+def test_one_frame_is_diffusers_own_to_the_bit(config: dict[str, object], by_matmul: bool) -> None:
+    """Norms of one frame are those of a clip of one; attention of it to itself is skipped here, and changes nothing there."""
+    torch.manual_seed(0)
+    stock, unet = UNetMotionModel(**config).eval(), build_motion_unet(config).eval()
+    awaken(stock)
+    stored = {key: value for key, value in stock.state_dict().items() if not key.endswith(".pe")}
+    check_weights(stored, unet.state_dict(), "ours")
+    load_weights(unet, stored, "diffusers'")
+    if by_matmul:
+        stock.set_attn_processor(AttnProcessor())
+        unet.attend_by_matmul(spatial=True)
+    sample = torch.randn(2, int(str(config["in_channels"])), 1, 16, 16)
+    given = sample, torch.tensor([957.375, 20.0]), torch.randn(2, 5, int(str(config["cross_attention_dim"])))
+    with torch.no_grad():
+        assert torch.equal(unet(*given), stock(*given).sample)
+
+
+def test_gradient_checkpointing_changes_no_gradient(unet: MotionUNet) -> None:
+    def gradients() -> list[Tensor]:
+        unet.zero_grad()
+        unet(*inputs()).square().mean().backward()
+        return [weight.grad.clone() for weight in unet.parameters() if weight.grad is not None]
+
+    plain = gradients()
+    unet.enable_gradient_checkpointing()
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients(), plain, strict=True))
 
 
 def test_full_size_keys_and_shapes_are_those_of_the_released_checkpoint() -> None:
@@ -210,7 +241,7 @@ def test_gradients_reach_every_weight(unet: MotionUNet) -> None:
     assert not [name for name, weight in unet.named_parameters() if weight.grad is None or not weight.grad.any()]
 
 
-@pytest.mark.parametrize("field", [{"use_motion_mid_block": True}, {"addition_embed_type": "text_time"}])
+@pytest.mark.parametrize("field", [{"use_motion_mid_block": True}, {"addition_embed_type": "text_time"}, {"act_fn": "gelu"}, {"novel": 1}])
 def test_a_configuration_of_another_family_is_refused(field: dict[str, object]) -> None:
     with pytest.raises(InvalidCheckpoint, match=next(iter(field))):
         build_motion_unet(tiny_unet(**field))

@@ -94,8 +94,8 @@ def hub(tmp_path: Path) -> Hub:
 def test_every_weight_arrives_and_new_input_columns_are_zero(hub: Hub) -> None:
     model = hub.start()
     found = model.unet.state_dict()
-    assert model.unet.config.motion_num_attention_heads == 4
-    assert model.unet.config.num_attention_heads == 8, "SD v1 calls its number of heads attention_head_dim"
+    assert {block.attn1.heads for part in model.unet.motion_parts() for block in part.transformer_blocks} == {4}
+    assert model.unet.mid_block.attentions[0].transformer_blocks[0].attn1.heads == 8, "SD v1 calls its number of heads attention_head_dim"
     for key, value in hub.unet.state_dict().items():
         assert torch.equal(found[key][:, :4] if key == "conv_in.weight" else found[key], value), key
     assert not found["conv_in.weight"][:, 4:].any()
@@ -104,7 +104,7 @@ def test_every_weight_arrives_and_new_input_columns_are_zero(hub: Hub) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.vae.parameters(), hub.vae.parameters()))
     images = torch.randn(1, 3, 28, 28)
     expected = hub.clip.vision_model(images)
-    assert torch.allclose(model.vision.eval()(images).last_hidden_state, expected.last_hidden_state, atol=1e-6)
+    assert torch.allclose(model.vision.eval()(images).tokens, expected.last_hidden_state, atol=1e-6)
     assert not any(value.is_meta for value in (*model.parameters(), *model.buffers()))
 
 

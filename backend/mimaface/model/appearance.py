@@ -83,7 +83,9 @@ class MotionModulation(nn.Module):
         super().__init__()
         self.heads = heads
         self.embeddings = nn.ModuleDict({signal.name: nn.Linear(signal.size, width) for signal in signals})
-        self.types = nn.Parameter(torch.randn(len(signals), width) * width**-0.5)
+        self.types = nn.Parameter(torch.empty(len(signals), width))
+        if not self.types.is_meta:  # random numbers for mere shapes load torch's compiler: 2 s
+            nn.init.normal_(self.types, std=width**-0.5)
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Linear(width, width, bias=False)
         self.keys = nn.Linear(width, width, bias=False)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,7 +40,7 @@ class Decoded:
     sample: Tensor  # RGB (N, 3, H, W)
 
 
-class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class SmallAutoencoder(nn.Module):
     """A TAESD-class autoencoder: 8× downsampling, no KL term, and cheap at full resolution, where it works on 2 × 2 pixel blocks.
 
       widths                  channels at 1/2, 1/4 and 1/8 of the image size
@@ -51,7 +49,9 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     Latents have zero mean and unit deviation per channel after :meth:`set_statistics`.
     """
 
-    @register_to_config  # type: ignore[untyped-decorator, unused-ignore]
+    latent_mean: Tensor
+    latent_std: Tensor
+
     def __init__(
         self,
         latent_channels: int = 8,
@@ -61,6 +61,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         scaling_factor: float = 1.0,
     ) -> None:
         super().__init__()
+        self.config = SimpleNamespace(latent_channels=latent_channels, widths=tuple(widths), scaling_factor=scaling_factor)
         self.encoder = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1))
         for level, (width, blocks) in enumerate(zip(widths, encoder_blocks)):
             if level:
@@ -92,17 +93,22 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.latent_std.copy_(std)
 
 
-Autoencoder: TypeAlias = Any  # one of CLASSES; diffusers' types do not express their common encode, decode and config
-CLASSES: dict[str, type[Any]] = {item.__name__: item for item in (AutoencoderKL, AutoencoderTiny, SmallAutoencoder)}
+Autoencoder: TypeAlias = Any  # of one of these classes; diffusers' types do not express their common encode, decode and config
+SMALL = "SmallAutoencoder"
+OF_DIFFUSERS = ("AutoencoderKL", "AutoencoderTiny")
 
 
 def build_autoencoder(config: Mapping[str, Any]) -> Autoencoder:
     """Returns the autoencoder of class ``_class_name`` with initial weights. Raises :class:`InvalidCheckpoint`."""
     name = config.get("_class_name", "AutoencoderKL")
-    if name not in CLASSES:
-        raise InvalidCheckpoint(f"autoencoder class {name!r} is unknown", f"known are {', '.join(CLASSES)}")
     values = {key: value for key, value in config.items() if not key.startswith("_")}
-    return CLASSES[name](**values)
+    if name == SMALL:
+        return SmallAutoencoder(**values)
+    if name not in OF_DIFFUSERS:
+        raise InvalidCheckpoint(f"autoencoder class {name!r} is unknown", f"known are {', '.join((*OF_DIFFUSERS, SMALL))}")
+    import diffusers  # 4 s of a processor, which the shipped model does without
+
+    return getattr(diffusers, name)(**values)
 
 
 def downsampling(autoencoder: Autoencoder) -> int:
@@ -110,7 +116,7 @@ def downsampling(autoencoder: Autoencoder) -> int:
     config = autoencoder.config
     if isinstance(autoencoder, SmallAutoencoder):
         return int(2 ** len(config.widths))
-    widths = config.block_out_channels if isinstance(autoencoder, AutoencoderKL) else config.encoder_block_out_channels
+    widths = getattr(config, "encoder_block_out_channels", None) or config.block_out_channels  # of AutoencoderTiny, AutoencoderKL
     return int(2 ** (len(widths) - 1))
 
 

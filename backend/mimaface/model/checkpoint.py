@@ -11,7 +11,6 @@ from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import torch
-from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, NotWritable
 from mimaface.protocol.files import replacing
 
-from .motion_unet import sinusoids
+from .unet_blocks import Positions, sinusoids
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
 TRANSFORMERS_WEIGHTS = "model.safetensors"
@@ -167,8 +166,5 @@ def _rebuild_tables(module: nn.Module) -> None:
     """Rebuilds buffers that follow from the configuration and are not in checkpoints, in the dtype of the weights."""
     dtype = next(module.parameters()).dtype
     for part in module.modules():
-        for name, value in part.named_buffers(recurse=False):
-            if isinstance(part, SinusoidalPositionalEmbedding):
-                part.register_buffer(name, sinusoids(*value.shape[1:]).to(dtype), persistent=False)
-            elif value.is_meta and name == "position_ids":  # CLIP's
-                part.register_buffer(name, torch.arange(value.numel())[None], persistent=False)
+        if isinstance(part, Positions):
+            part.pe = sinusoids(*part.pe.shape[1:]).to(dtype)

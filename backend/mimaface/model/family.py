@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import __version__ as diffusers_version
 from torch import Tensor, nn
 
 from . import checkpoint
@@ -96,6 +96,7 @@ class MimaFaceModel(nn.Module):
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype | None = None) -> None:
         """Writes the checkpoint folder, floating-point weights in ``dtype`` if given. Raises :class:`NotWritable`."""
         target = Path(folder)
+        diffusers_version = version("diffusers")
         configurations = {
             "unet": {"_class_name": "MotionUNet", "_diffusers_version": diffusers_version, **self.config.unet},
             "vae": {"_diffusers_version": diffusers_version, **self.config.vae},
@@ -126,7 +127,7 @@ class MimaFaceModel(nn.Module):
             path = _folder_of(source, name) / PARTS[name].file
             weights = checkpoint.read_weights(path, dtype)
             if name == "vision":
-                weights = vision_keys(weights, module.state_dict())
+                weights = vision_keys(weights)
             checkpoint.load_weights(module, weights, str(path))
             module.to(device)
         log.info("loaded %s from %s", config.name, source)

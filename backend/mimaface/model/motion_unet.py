@@ -1,21 +1,30 @@
-"""Motion U-Net: Stable Diffusion's U-Net with AnimateDiff motion modules, on diffusers' blocks (spec 1.4)."""
+"""Motion U-Net: Stable Diffusion's U-Net with AnimateDiff motion modules (spec 1.4)."""
 
 from __future__ import annotations
 
-import functools
-import math
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 import torch
-from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
-from diffusers.models.embeddings import SinusoidalPositionalEmbedding
-from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mimaface.protocol.errors import InvalidCheckpoint
 
+from .unet_blocks import (
+    Attention,
+    Downsample,
+    MotionModule,
+    ResidualBlock,
+    SpatialTransformer,
+    TimeEmbedding,
+    Upsample,
+    sinusoids,
+)
+from .unet_shape import LevelShape, UNetShape
+
+Resampling: TypeAlias = type[Downsample] | type[Upsample] | None
 POSITIONS = "pos_embed.pe"  # a table, not a weight: rebuilt, never stored
 RELEASED_POSITIONS = "pos_encoder.pe"
 RENAMED = (
@@ -27,58 +36,126 @@ RENAMED = (
 )
 
 
-class PerFrameMotionModule(AnimateDiffTransformer3D):  # type: ignore[misc, unused-ignore]
-    """AnimateDiff's motion module with GroupNorm per frame, as in AnimateDiff; diffusers computes it over all frames of a
-    clip."""
+class Level(nn.Module):
+    """Residual blocks at one size, each with a motion module and, given ``heads``, attention to the context in between."""
 
-    enabled = True
+    checkpointed = False  # activations are computed again in the backward pass
 
-    def forward(self, hidden_states: Tensor, *unused: Any, num_frames: int = 1, **also_unused: Any) -> Tensor:
-        """hidden_states (B·F, C, h, w) → the same shape: the input plus temporal self-attention at each pixel."""
-        if not self.enabled:
-            return hidden_states
-        _, channels, height, width = hidden_states.shape
-        x: Tensor = self.norm(hidden_states)  # (B·F, C, h, w), normalised per frame
-        x = x.unflatten(0, (-1, num_frames)).permute(0, 3, 4, 1, 2)  # (B, h, w, F, C)
-        x = self.proj_in(x.reshape(-1, num_frames, channels))  # (B·h·w, F, C)
-        for block in self.transformer_blocks:
-            x = block(x)
-        x = self.proj_out(x).unflatten(0, (-1, height, width)).permute(0, 3, 4, 1, 2)  # (B, F, C, h, w)
-        return hidden_states + x.flatten(0, 1)
+    def __init__(self, shape: LevelShape, given: Sequence[int], heads: int | None, resampling: Resampling) -> None:
+        super().__init__()
+        width, groups = shape.width, shape.groups
+        self.resnets = nn.ModuleList(ResidualBlock(each, width, shape.time_width, groups, shape.epsilon) for each in given)
+        if heads is not None:
+            self.attentions = nn.ModuleList(
+                SpatialTransformer(width, heads, shape.context_width, groups, shape.linear) for _ in given
+            )
+        self.motion_modules = nn.ModuleList(
+            MotionModule(width, shape.motion_heads, groups, sinusoids(shape.positions, width)) for _ in given
+        )
+        if resampling is not None:
+            layers = nn.ModuleList([resampling(width)])
+            self.add_module("downsamplers" if resampling is Downsample else "upsamplers", layers)
+
+    def step(self, index: int, x: Tensor, time: Tensor, context: Tensor, frames: int) -> Tensor:
+        """One residual block with what follows it: x (B·F, C, h, w) → (B·F, C', h, w)."""
+        if self.checkpointed and torch.is_grad_enabled():
+            from torch.utils.checkpoint import checkpoint
+
+            return cast(Tensor, checkpoint(self._step, index, x, time, context, frames, use_reentrant=False))
+        return self._step(index, x, time, context, frames)
+
+    def _step(self, index: int, x: Tensor, time: Tensor, context: Tensor, frames: int) -> Tensor:
+        x = self.resnets[index](x, time)
+        if hasattr(self, "attentions"):
+            x = self.attentions[index](x, context)
+        return cast(Tensor, self.motion_modules[index](x, frames))
 
 
-class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
-    """Prediction of ε, v or clean latents over a clip; per-frame context, per-sample timesteps."""
+class DownLevel(Level):
+    def forward(self, x: Tensor, time: Tensor, context: Tensor, frames: int) -> list[Tensor]:
+        """x (B·F, C, h, w) → what each layer gives, the last of them half as large where there is another level."""
+        found = list[Tensor]()
+        for index in range(len(self.resnets)):
+            found.append(x := self.step(index, x, time, context, frames))
+        for layer in getattr(self, "downsamplers", ()):
+            found.append(layer(x))
+        return found
 
-    # wraps: diffusers reads the configuration's fields from this signature
-    @functools.wraps(UNetMotionModel.__init__)  # type: ignore[misc, unused-ignore]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for module in self.modules():
-            if isinstance(module, AnimateDiffTransformer3D):
-                module.__class__ = PerFrameMotionModule
-            if isinstance(module, SinusoidalPositionalEmbedding):
-                _, positions, width = cast(Tensor, module.pe).shape
-                module.register_buffer("pe", sinusoids(positions, width), persistent=False)  # a table, not a weight
 
-    def motion_parts(self) -> list[PerFrameMotionModule]:
+class UpLevel(Level):
+    def forward(self, x: Tensor, skips: list[Tensor], time: Tensor, context: Tensor, frames: int) -> Tensor:
+        """x (B·F, C, h, w) → (B·F, C', h, w), twice as large where there is another level; takes from the end of ``skips``."""
+        for index in range(len(self.resnets)):
+            x = self.step(index, torch.cat([x, skips.pop()], dim=1), time, context, frames)
+        for layer in getattr(self, "upsamplers", ()):
+            x = layer(x)
+        return x
+
+
+class Middle(nn.Module):
+    """Two residual blocks at the smallest size, with attention to the context in between and no motion module."""
+
+    def __init__(self, shape: LevelShape, heads: int) -> None:
+        super().__init__()
+        width = shape.width
+        self.attentions = nn.ModuleList([SpatialTransformer(width, heads, shape.context_width, shape.groups, shape.linear)])
+        self.resnets = nn.ModuleList(ResidualBlock(width, width, shape.time_width, shape.groups, shape.epsilon) for _ in range(2))
+
+    def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
+        """x (B·F, C, h, w) → the same shape."""
+        x = self.attentions[0](self.resnets[0](x, time), context)
+        return cast(Tensor, self.resnets[1](x, time))
+
+
+class MotionUNet(nn.Module):
+    """Prediction of ε, v or clean latents over a clip; per-frame context, per-sample timesteps. Its weights have diffusers' names."""
+
+    def __init__(self, shape: UNetShape) -> None:
+        super().__init__()
+        widths, layers = shape.widths, shape.layers
+        self.conv_in = nn.Conv2d(shape.in_channels, widths[0], 3, padding=1)
+        self.time_embedding = TimeEmbedding(widths[0], 4 * widths[0])
+        self.down_blocks, skips = nn.ModuleList(), [widths[0]]
+        for level, width in enumerate(widths):
+            last = level == len(widths) - 1
+            given = [skips[-1], *[width] * (layers[level] - 1)]
+            heads = shape.heads[level] if shape.down_attends[level] else None
+            self.down_blocks.append(DownLevel(shape.level(level), given, heads, None if last else Downsample))
+            skips += [width] * (layers[level] + (not last))
+        self.mid_block = Middle(shape.level(-1), shape.heads[-1])
+        self.up_blocks, below = nn.ModuleList(), widths[-1]
+        for position, level in enumerate(reversed(range(len(widths)))):
+            width = widths[level]
+            given = [first + skips.pop() for first in (below, *[width] * layers[level])]
+            heads = shape.heads[level] if shape.up_attends[position] else None
+            self.up_blocks.append(UpLevel(shape.level(level), given, heads, Upsample if level else None))
+            below = width
+        self.conv_norm_out = nn.GroupNorm(shape.groups, widths[0], eps=shape.epsilon)
+        self.conv_out = nn.Conv2d(widths[0], shape.out_channels, 3, padding=1)
+
+    def motion_parts(self) -> list[MotionModule]:
         """Returns all motion modules."""
-        return [module for module in self.modules() if isinstance(module, PerFrameMotionModule)]
+        return [module for module in self.modules() if isinstance(module, MotionModule)]
 
     def enable_motion(self, enabled: bool) -> None:
         """Disabled motion modules pass frames through: the result of their zero initialisation, but cheaper."""
         for module in self.motion_parts():
             module.enabled = enabled
 
+    def enable_gradient_checkpointing(self) -> None:
+        """Takes less memory in training, for a third more time."""
+        for module in self.modules():
+            if isinstance(module, Level):
+                module.checkpointed = True
+
     def attend_by_matmul(self, by_matmul: bool = True, spatial: bool = False) -> None:
         """Computes temporal attention by plain matrix products: on a CPU twice as fast as fused kernels for few frames.
 
         ``spatial`` also does so for spatial attention: faster for small latents, whose score matrices are small.
         """
-        kind = AttnProcessor if by_matmul else AttnProcessor2_0
         for name, module in self.named_modules():
             if isinstance(module, Attention) and (spatial or is_temporal(name)):
-                module.set_processor(cast(Any, kind()))
+                module.by_matmul = by_matmul
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         """sample (B, C, F, h, w), timestep () or (B,), context (B·F, L, D), frames of a sample adjacent → (B, out, F, h, w).
@@ -87,25 +164,18 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc, unused-ignore]
         weights, which may stay float32 in a half-precision model.
         """
         batch, _, frames, _, _ = sample.shape
-        times = self.time_proj(timestep.expand(batch)).to(self.time_embedding.linear_1.weight.dtype)  # (B, C0)
-        embedding = self.time_embedding(times).to(sample.dtype)  # (B, 4·C0)
+        embedding = self.time_embedding(timestep.expand(batch)).to(sample.dtype)  # (B, 4·C0)
         embedding = embedding[:, None].expand(-1, frames, -1).flatten(0, 1)  # (B·F, 4·C0), not repeat_interleave: spec 6.3
         x = sample.transpose(1, 2).flatten(0, 1)  # (B·F, C, h, w)
         if self.conv_in.weight.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
-        x = self.conv_in(x)
-        skips: tuple[Tensor, ...] = (x,)
-        for block in cast(list[Any], self.down_blocks):
-            attended = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
-            x, outputs = block(x, embedding, num_frames=frames, **attended)
-            skips += outputs
-        x = self.mid_block(x, embedding, encoder_hidden_states=context)
-        for block in cast(list[Any], self.up_blocks):
-            count = len(block.resnets)
-            skips, used = skips[:-count], skips[-count:]
-            attended = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}
-            x = block(x, used, embedding, num_frames=frames, **attended)
-        x = self.conv_out(cast(Any, self.conv_act)(cast(Any, self.conv_norm_out)(x)))
+        skips: list[Tensor] = [self.conv_in(x)]
+        for block in self.down_blocks:
+            skips += block(skips[-1], embedding, context, frames)
+        x = self.mid_block(skips[-1], embedding, context)
+        for block in self.up_blocks:
+            x = block(x, skips, embedding, context, frames)
+        x = self.conv_out(functional.silu(self.conv_norm_out(x)))
         prediction: Tensor = x.unflatten(0, (batch, frames)).transpose(1, 2)  # (B, out, F, h, w)
         return prediction
 
@@ -114,11 +184,7 @@ def build_motion_unet(config: Mapping[str, Any]) -> MotionUNet:
     """Returns a U-Net from diffusers' configuration. Raises :class:`InvalidCheckpoint` for options that this forward does not
     support.
     """
-    for field, wanted in (("use_motion_mid_block", False), ("encoder_hid_dim_type", None), ("addition_embed_type", None)):
-        if config.get(field) != wanted:
-            raise InvalidCheckpoint(f"unet.{field} is {config.get(field)!r}; only {wanted!r} is part of this model family")
-    unet: MotionUNet = MotionUNet(**{key: value for key, value in config.items() if not key.startswith("_")})
-    return unet
+    return MotionUNet(UNetShape.of(config))
 
 
 def initialise_for_training(unet: MotionUNet, affinity_channels: int, residual: bool = False) -> None:
@@ -186,13 +252,6 @@ def to_animatediff(weights: Mapping[str, Tensor], positions: int = 32) -> dict[s
         if match:
             renamed[match[1] + RELEASED_POSITIONS] = sinusoids(positions, value.shape[1])
     return renamed
-
-
-def sinusoids(positions: int, width: int) -> Tensor:
-    """Returns the position table of the motion modules (1, positions, width): sine in even columns, cosine in odd ones."""
-    steps = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))  # (width / 2)
-    angles = torch.arange(positions)[:, None] * steps
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(1, positions, width)
 
 
 def _check_positions(key: str, table: Tensor) -> None:

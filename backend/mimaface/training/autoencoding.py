@@ -65,7 +65,7 @@ class AutoencoderStage:
             raise InvalidInput(f"{model.config.name} has a pretrained autoencoder", "train its image stage")
         self.model, self.config = model, config
         self.trainee = Autoencoding(model.vae, config.losses)
-        model.vae.to(memory_format=torch.channels_last)
+        model.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         self.rendered = [
             picture
             for sample in read_shards(shards_in(data))
@@ -111,7 +111,7 @@ class AutoencoderStage:
         """This stage has no state."""
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
-        images = as_images(np.stack(self.held_out)).to(self.model.vae.device)
+        images = as_images(np.stack(self.held_out)).to(self.model.vae.latent_mean.device)
         with autocast(self.config.precision, images.device):
             result = torch.cat([self.model.vae.decode(self.model.vae.encode(x[None]).latents).sample for x in images]).float()
         error = (result.clamp(-1, 1) - images).square().mean((1, 2, 3)) / 4
@@ -127,7 +127,7 @@ class AutoencoderStage:
         """Saves the model with this autoencoder, its latents normalised to zero mean and unit deviation."""
         vae = self.model.vae
         with torch.no_grad():
-            raw = torch.cat([vae.encode(as_images(picture[None]).to(vae.device)).latents for picture in self.rendered[:256]])
+            raw = torch.cat([vae.encode(as_images(picture[None]).to(vae.latent_mean.device)).latents for picture in self.rendered[:256]])
             mean, std = raw.mean((0, 2, 3)), raw.std((0, 2, 3))
             vae.set_statistics(vae.latent_mean + vae.latent_std * mean, vae.latent_std * std)
         self.model.save_pretrained(folder)

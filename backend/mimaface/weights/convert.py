@@ -211,7 +211,7 @@ def _write(
     checkpoint.load_weights(model.unet, _unet_weights(model, sources["unet"], sources["video"]), str(sources["unet"]))
     checkpoint.load_weights(model.vae, vae_weights, str(vae_file))
     path = sources["vision"]
-    checkpoint.load_weights(model.vision, vision_keys(plain_weights(path), model.vision.state_dict()), str(path))
+    checkpoint.load_weights(model.vision, vision_keys(plain_weights(path)), str(path))
     path = sources["appearance"]
     weights = plain_weights(path)
     # with the file's key names in messages

@@ -64,7 +64,7 @@ def start_paper(
     path = autoencoder / checkpoint.DIFFUSERS_WEIGHTS
     checkpoint.load_weights(model.vae, autoencoder_keys(checkpoint.read_weights(path, dtype)), str(path))
     path = clip / checkpoint.TRANSFORMERS_WEIGHTS
-    weights = vision_keys(checkpoint.read_weights(path, dtype), model.vision.state_dict())
+    weights = vision_keys(checkpoint.read_weights(path, dtype))
     checkpoint.load_weights(model.vision, weights, str(path))
     return model
 
