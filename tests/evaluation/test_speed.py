@@ -9,7 +9,11 @@ from mimaface.cli import main
 from mimaface.engines.mock import MockEngine
 from mimaface.evaluation.speed import FIGURES, Shot, TimedEngine, measured
 from mimaface.face.head import ASSETS
+from mimaface.model.config import qualities_in
+from mimaface.model.instances import PAPER_SD15
 from mimaface.protocol.errors import InternalError
+from mimaface.protocol.settings import QUALITIES
+from mimaface.renderers.registry import RENDERERS
 
 
 def test_a_timed_engine_counts_what_passes_in_each_network_and_what_the_unet_evaluates():
@@ -25,18 +29,18 @@ def test_a_timed_engine_counts_what_passes_in_each_network_and_what_the_unet_eva
 
 
 def test_bench_writes_its_figures_and_compares_with_earlier_ones(tmp_path, capsys):
-    """The earlier run was twice as slow in everything and used twice the memory."""
+    """The earlier run was twice as slow in everything and used twice the memory. The draft of demo runs no network."""
     now, then = tmp_path / "now.json", tmp_path / "then.json"
-    asked = ["bench", "--engine", "proxy", "--size", "64", "--frames", "2"]
+    asked = ["bench", "--engine", "demo", "--quality", "draft", "--size", "64", "--frames", "2"]
     assert main([*asked, "--json", str(now)]) == 0
     assert FIGURES["frames_per_second"].label in capsys.readouterr().out
     content = json.loads(now.read_text())
     assert (content["size"], content["frames"]) == (64, 2)
-    found = content["engines"]["proxy"]
+    found = content["engines"]["demo, draft"]
     assert set(found) <= set(FIGURES) and found["copies"] == 0 and found["outside_networks"] == 1
     assert min(found[key] for key in ("frames_per_second", "first_frame_s", "draw_ms", "one_pose_ms", "png_ms")) > 0
     slow = {key: value / 2 if FIGURES[key].more_is_better else value * 2 for key, value in found.items()}
-    then.write_text(json.dumps({**content, "engines": {"proxy": slow}}))
+    then.write_text(json.dumps({**content, "engines": {"demo, draft": slow}}))
     from mimaface.cli.bench import _read, _table
 
     rows = [str(cell) for column in _table(_read(now), _read(then), "").columns[1:] for cell in column.cells]
@@ -55,6 +59,14 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path, capsys, content):
 def test_an_engine_that_does_not_work_here_is_one_sentence(capsys):
     assert main(["bench", "--engine", "fast"]) == 2
     assert "engine 'fast' is unknown" in capsys.readouterr().err
+
+
+def test_qualities_that_would_be_measured_twice_are_measured_once(tmp_path, capsys):
+    assert [RENDERERS[name].qualities() for name in ("proxy", "demo")] == [("standard",), ("draft", "standard")]
+    (tmp_path / "config.json").write_text(json.dumps(PAPER_SD15.to_json()))
+    assert qualities_in(tmp_path) == QUALITIES
+    assert main(["bench", "--engine", "proxy", "--quality", "final"]) == 2
+    assert capsys.readouterr().err == "mimaface: proxy: no quality final, which would differ – leave out --quality\n"
 
 
 def test_a_measurement_that_fails_says_what_it_said(tmp_path):

@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.settings import QUALITIES, STANDARD
 
 from .terminal import Commands
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-Results = dict[str, dict[str, float]]  # engine → figure → value
+Results = dict[str, dict[str, float]]  # engine, and quality unless standard → figure → value
 
 
 def add(commands: Commands) -> None:
     """Add ``bench``."""
     bench = commands.add_parser("bench", help="measure the speed of the engines on this machine, and the time of each step")
     bench.add_argument("--engine", action="append", dest="engines", help="an engine, may be repeated (default: all that work here)")
+    bench.add_argument(
+        "--quality", action="append", dest="qualities", choices=QUALITIES,
+        help="a quality, may be repeated (default: all that differ for the engine)",
+    )  # fmt: skip
     bench.add_argument("--portrait", type=Path, help="a photograph of a face (default: the one that is installed)")
     bench.add_argument("--size", type=int, default=512, help="pixels of the longer side (default: 512)")
     bench.add_argument("--frames", type=int, default=48, help="frames of the shot (default: 48; fewer are less precise)")
@@ -36,17 +41,20 @@ def _bench(parsed: argparse.Namespace) -> int:
     from mimaface.renderers.registry import states, usable
 
     engines = parsed.engines or [name for name, reason in states().items() if not reason]
-    for name in engines:
-        usable(name)
+    wanted = parsed.qualities or QUALITIES
+    measurements = [(name, quality) for name in engines for quality in usable(name).qualities() if quality in wanted]
+    if not measurements:
+        raise InvalidInput(f"{', '.join(engines)}: no quality {' or '.join(wanted)}, which would differ", "leave out --quality")
     if parsed.frames < 1:
         raise InvalidInput(f"{parsed.frames} frames cannot be measured", "use 1 or more")
     earlier = _read(parsed.against) if parsed.against else {}
     console = Console()
     results: Results = {}
-    for name in engines:
+    portrait = parsed.portrait or ASSETS / "portrait.png"
+    for engine, quality in measurements:
+        name = engine if quality == STANDARD else f"{engine}, {quality}"
         with console.status(f"measuring {name}"):
-            shot = Shot(parsed.portrait or ASSETS / "portrait.png", ASSETS / "take.csv", name, parsed.size, parsed.frames)
-            results[name] = measured(shot)
+            results[name] = measured(Shot(portrait, ASSETS / "take.csv", engine, parsed.size, parsed.frames, quality))
     console.print(_table(results, earlier, f"{parsed.size} pixels, {parsed.frames} frames"))
     if parsed.json:
         _write(parsed.json, results, parsed.size, parsed.frames)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mimaface.protocol.errors import InternalError, MimaFaceError
+from mimaface.protocol.settings import STANDARD
 
 if TYPE_CHECKING:
     from mimaface.protocol.motion import MotionClip
@@ -52,8 +53,8 @@ FIGURES = {  # in the table's order
 
 @dataclass(frozen=True)
 class Shot:
-    """The measured render: a picture file, a motion file of at least ``frames`` frames at ``RATE``, a renderer, and a size in
-    pixels.
+    """The measured render: a picture file, a motion file of at least ``frames`` frames at ``RATE``, a renderer, a size in
+    pixels, and a quality of the renderer.
     """
 
     portrait: Path
@@ -61,13 +62,14 @@ class Shot:
     engine: str
     size: int
     frames: int
+    quality: str = STANDARD
 
 
 def measured(shot: Shot) -> dict[str, float]:
     """Returns figures by the names of ``FIGURES`` that apply to the renderer. Raises :class:`InternalError` if the measurement
     fails.
     """
-    arguments = [str(value) for value in (shot.portrait, shot.motion, shot.engine, shot.size, shot.frames)]
+    arguments = [str(value) for value in (shot.portrait, shot.motion, shot.engine, shot.size, shot.frames, shot.quality)]
     started = time.monotonic()
     command = [sys.executable, "-m", __name__, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
@@ -136,7 +138,7 @@ def _measure(shot: Shot) -> Iterator[dict[str, float]]:
             return engine
 
     portrait, motion = Portrait.open(shot.portrait), beginning(open_motion(shot.motion), shot.frames)
-    settings = RenderSettings(engine=shot.engine, size=shot.size)
+    settings = RenderSettings(engine=shot.engine, size=shot.size, quality=shot.quality)
     session = usable(shot.engine).open(portrait, settings, TimedPool())
 
     def images(motion: MotionClip) -> Iterator[Any]:
@@ -226,9 +228,9 @@ def median_ms(work: Callable[[], object], runs: int = 15, warm_up: int = 3) -> f
 
 def main(arguments: list[str]) -> None:
     """Entry point of the measured process."""
-    portrait, motion, engine, size, frames = arguments
+    portrait, motion, engine, size, frames, quality = arguments
     try:
-        for figures in _measure(Shot(Path(portrait), Path(motion), engine, int(size), int(frames))):
+        for figures in _measure(Shot(Path(portrait), Path(motion), engine, int(size), int(frames), quality)):
             print(json.dumps(figures) if figures else FIRST_FRAME_LINE, flush=True)
     except MimaFaceError as error:
         sys.exit(str(error))

@@ -245,6 +245,11 @@ def quality_in(folder: Path, name: str) -> Quality | None:
         return None  # loading the folder reports its problems
 
 
+def qualities_in(folder: Path) -> tuple[str, ...]:
+    """Returns the qualities of a checkpoint folder that differ, from fast to slow, without loading the model."""
+    return tuple(name for name in QUALITIES if name == STANDARD or quality_in(folder, name) is not None)
+
+
 def _quality(name: str, value: Quality | Mapping[str, Any], config: MimaFaceConfig) -> Quality:
     _one_of("a quality", name, CONFIGURABLE_QUALITIES)
     quality = value if isinstance(value, Quality) else Quality(**value)

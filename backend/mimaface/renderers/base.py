@@ -56,5 +56,8 @@ class Renderer(Protocol):
     def networks(self) -> str:
         """Returns the name of what runs its networks on this machine; "" without networks, or where they were never exported. Fast."""
 
+    def qualities(self) -> tuple[str, ...]:
+        """Those of :data:`mimaface.protocol.settings.QUALITIES` that differ here, from fast to slow."""
+
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> Session:
         """Prepare a portrait; ``pool`` keeps loaded networks between shots. Raises :class:`InvalidCheckpoint`."""

@@ -10,7 +10,7 @@ from mimaface.engines import choosing
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
-from mimaface.model.config import quality_in
+from mimaface.model.config import qualities_in, quality_in
 from mimaface.protocol.settings import RenderSettings
 from mimaface.shortage import TORCH, require
 from mimaface.weights import checksums
@@ -38,6 +38,9 @@ class Generated:
 
     def networks(self) -> str:
         return choosing.in_words(self.folder)
+
+    def qualities(self) -> tuple[str, ...]:
+        return qualities_in(self.folder)
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> GeneratedSession | ReprojectedSession:
         quality = quality_in(self.folder, settings.quality)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mimaface.engines import choosing
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
+from mimaface.model.config import qualities_in
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.settings import RenderSettings
 from mimaface.weights import checksums, library
@@ -35,6 +36,9 @@ class Released:
 
     def networks(self) -> str:
         return choosing.in_words(library.find(library.RELEASED).folder) if not self.state() else ""
+
+    def qualities(self) -> tuple[str, ...]:
+        return qualities_in(library.find(library.RELEASED).folder)
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> ReleasedSession:
         """Raises :class:`InvalidInput` for transparency."""

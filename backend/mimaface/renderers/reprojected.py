@@ -10,7 +10,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.geometry.strips import same
 from mimaface.protocol.motion import MotionClip
-from mimaface.protocol.settings import RenderSettings
+from mimaface.protocol.settings import STANDARD, RenderSettings
 from mimaface.reprojection.reprojector import Reprojector
 from mimaface.sampling.clips import Memory
 
@@ -31,6 +31,9 @@ class Reprojected:
 
     def networks(self) -> str:
         return ""
+
+    def qualities(self) -> tuple[str, ...]:
+        return (STANDARD,)
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> ReprojectedSession:
         return ReprojectedSession(portrait, settings)
