@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderTiny
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 from scipy.io import savemat
@@ -135,4 +135,13 @@ def write_release(
         "module.",
     )
     AutoencoderKL(**{k: v for k, v in base.vae.items() if k != "_class_name"}).to(dtype).save_pretrained(folder / "sd-vae-ft-mse")
+    return folder
+
+
+def write_taesd(folder: Path) -> Path:
+    """A tiny TAESD of the published keys, whose latents are those of the tiny release. Returns the folder."""
+    sizes = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8), "num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        AutoencoderTiny(**sizes).save_pretrained(folder)
     return folder

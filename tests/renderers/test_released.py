@@ -16,9 +16,9 @@ from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import registry
 from mimaface.renderers.gaze_calibration import save_calibration
-from mimaface.weights import library
+from mimaface.weights import draft_decoder, library
 from mimaface.weights.convert import FACE_FILE, convert
-from release import TINY, write_release
+from release import TINY, write_release, write_taesd
 
 
 def save_face(face: BaselFace, path: Path) -> None:
@@ -92,3 +92,15 @@ def test_a_resumed_shot_goes_on_to_the_byte_without_the_clips_before(installed, 
         (frame,) = [step for step in run if step is not None]
         assert frame.index == 7 and np.array_equal(frame.image, last.image)
     assert len(resumed) < 0.6 * len(afresh)
+
+
+def test_drafts_and_only_they_are_decoded_by_taesd_where_it_is_installed(installed, portrait, tmp_path):
+    def picture(quality):
+        return next(animate(portrait, nod(1), RenderSettings(engine="released", quality=quality))).image
+
+    before, build = {quality: picture(quality) for quality in ("draft", "standard")}, registry.build("released")
+    draft_decoder.install(write_taesd(tmp_path / "published"), library.models_folder() / library.DRAFT_DECODER)
+    after = {quality: picture(quality) for quality in before}
+    assert np.array_equal(after["standard"], before["standard"]) and not np.array_equal(after["draft"], before["draft"])
+    assert np.array_equal(after["draft"], picture("draft"))
+    assert registry.build("released") != build, "a take that was begun with the other decoder is not continued"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,12 +15,15 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+import torch
+from diffusers import AutoencoderTiny
+from safetensors.torch import load_file, save_file
 
 from mimaface.cli import main
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, NotReachable
-from mimaface.weights import library
-from release import TINY, write_release
+from mimaface.weights import draft_decoder, library
+from release import TINY, write_release, write_taesd
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +210,42 @@ def test_names_are_not_paths(home: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be pulled"):
         library.pull("sdxl")
     assert (tmp_path / "home" / "precious").is_dir()
+
+
+def test_taesd_is_pulled_checked_and_decodes_as_diffusers_has_it(
+    hub: Hub, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the hub and from a folder; listed, verified and removed as any model."""
+    published = write_taesd(tmp_path / "published-taesd")
+    hub.repositories[library.HUB_DRAFT_DECODER] = published
+    assert run(capsys, "pull", "taesd")[1].splitlines()[-1] == f"taesd is in {home / 'taesd'}"
+    assert hub.downloads == list(library.VAE_FILES) and library.draft_decoder_folder() == home / "taesd"
+    assert "already in" in run(capsys, "pull", "taesd")[1]
+    assert run(capsys, "pull", "taesd", "--vae", published, "--overwrite")[0] == 0 and len(hub.downloads) == 2
+    assert run(capsys, "verify", "taesd")[0] == 0
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    stock = AutoencoderTiny.from_pretrained(published)
+    with torch.no_grad():
+        expected = stock.decode(latents).sample.clamp(-1, 1)
+    decode = draft_decoder.load(home / "taesd", torch.device("cpu"), 4, 16)
+    assert torch.equal(decode(latents), expected)
+    with pytest.raises(InvalidCheckpoint, match="latents of another model – remove it: mimaface models remove taesd"):
+        draft_decoder.load(home / "taesd", torch.device("cpu"), 4, 64)(latents)
+    assert "decoder.layers.2.conv.0.weight" in load_file(home / "taesd" / "diffusion_pytorch_model.safetensors")
+
+
+@pytest.mark.parametrize("damage", ["class", "weights", "config"])
+def test_what_is_no_taesd_is_refused_and_nothing_is_installed(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    folder = write_taesd(tmp_path / "taesd")
+    config = json.loads((folder / "config.json").read_text())
+    if damage == "weights":
+        save_file({"decoder.layers.0.weight": torch.zeros(1)}, folder / "diffusion_pytorch_model.safetensors")
+    else:
+        config |= {"class": {"_class_name": "AutoencoderKL"}, "config": {"num_encoder_blocks": [1]}}[damage]
+    (folder / "config.json").write_text(json.dumps(config))
+    code, _, errors = run(capsys, "pull", "taesd", "--vae", folder)
+    assert code == 2 and errors.startswith("mimaface: ") and len(errors.splitlines()) == 1
+    assert {"class": "AutoencoderKL", "weights": "weights do not fit", "config": "config.json"}[damage] in errors
+    assert not home.exists() or not list(home.iterdir())

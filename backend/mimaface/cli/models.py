@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
     actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     pull = actions.add_parser("pull", help="download a published model and install it")
-    pull.add_argument("name", help="released: the checkpoint of the paper's authors")
+    pull.add_argument("name", help="released: the checkpoint of the paper's authors; taesd: a fast decoder for its drafts")
     _add_installing(pull, _pull)
 
     convert = actions.add_parser("convert", help="install the released model from files on this machine")
@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
 
 
 def _add_installing(action: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int]) -> None:
-    action.add_argument("--vae", type=Path, help="the folder or file of sd-vae-ft-mse (default: among the files, or the hub)")
+    action.add_argument("--vae", type=Path, help="the folder or file of sd-vae-ft-mse, or of taesd (default: among the files, or the hub)")
     action.add_argument(
         "--dtype",
         choices=("float32", "float16", "bfloat16"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -108,7 +109,9 @@ def build_autoencoder(config: Mapping[str, Any]) -> Autoencoder:
         raise InvalidCheckpoint(f"autoencoder class {name!r} is unknown", f"known are {', '.join((*OF_DIFFUSERS, SMALL))}")
     import diffusers  # 4 s of a processor, which the shipped model does without
 
-    return getattr(diffusers, name)(**values)
+    kind = getattr(diffusers, name)
+    known = inspect.signature(kind.__init__).parameters  # files also hold fields that other versions of diffusers add by themselves
+    return kind(**{key: value for key, value in values.items() if key in known})
 
 
 def downsampling(autoencoder: Autoencoder) -> int:

@@ -9,7 +9,8 @@ from .errors import InvalidInput
 from .regions import regions_of
 
 STANDARD = "standard"
-QUALITIES = ("draft", STANDARD, "final")  # mimaface.model.config.Quality defines them per model
+DRAFT = "draft"
+QUALITIES = (DRAFT, STANDARD, "final")  # mimaface.model.config.Quality defines them per model
 BODY_FOLLOWS = 1.0  # default, 0 to 1; chosen as the closest to six filmed people. Raised: shoulders follow the head further
 
 

@@ -32,6 +32,8 @@ class Released:
         parts = [checksums.fingerprint(folder)]
         if library.gaze_file().exists():
             parts.append(checksums.digest(library.gaze_file()))
+        if (decoder := library.draft_decoder_folder()) is not None:
+            parts.append(checksums.fingerprint(decoder))
         return "\0".join([*parts, arithmetic_here(), *choosing.runtimes_here(folder)])
 
     def networks(self) -> str:

@@ -14,12 +14,13 @@ from mimaface.engines.precision import best_device
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
-from mimaface.protocol.settings import RenderSettings
+from mimaface.protocol.settings import DRAFT, RenderSettings
 from mimaface.renderers.gaze_calibration import load_calibration
 from mimaface.reprojection.crops import choose_window, cut_out
 from mimaface.sampling.clips import Memory
+from mimaface.weights import draft_decoder
 from mimaface.weights.convert import FaceNetworks
-from mimaface.weights.library import models_folder
+from mimaface.weights.library import draft_decoder_folder, models_folder
 
 from .base import Frame
 from .released_shot import ReleasedEngine
@@ -59,8 +60,16 @@ class ReleasedSession:
         quality = self._engine.engine.config.quality(settings.quality)
         shot = self._engine.shot(portrait, motion, settings.absolute, load_calibration())
         window = choose_window(portrait, settings.size, settings.framing)
-        frames = self._engine.frames(
+        frames = self._with_decoder().frames(
             [shot], settings.seed, start=start, steps=quality.steps, guidance=quality.guidance, memory=memory
         )
         for done in frames:
             yield None if done is None else Frame(done[0], cut_out(done[1], window))
+
+    def _with_decoder(self) -> ReleasedEngine:
+        """The engine; for drafts with TAESD in place of its own decoder, where that is installed."""
+        engine, folder = self._engine, draft_decoder_folder()
+        if self._settings.quality != DRAFT or folder is None:
+            return engine
+        decode = draft_decoder.load(folder, engine.engine.device, engine.engine.config.latent_channels, engine.side)
+        return engine.with_decoder(decode)

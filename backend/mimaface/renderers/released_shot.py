@@ -5,6 +5,7 @@ The reconstruction network (D3DFR) and CurricularFace are passed as callables, s
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,13 @@ class ReleasedEngine:
             )
         self.engine, self.bfm, self.transfer = engine, bfm, transfer
         self.reconstruct, self.identify = reconstruct, identify
+        self.decode: Callable[[Tensor], Tensor] = engine.decode_latents
+
+    def with_decoder(self, decode: Callable[[Tensor], Tensor]) -> ReleasedEngine:
+        """The same with another decoder: latents (1, C, h, w) → RGB in [−1, 1] (1, 3, S, S)."""
+        changed = copy.copy(self)
+        changed.decode = decode
+        return changed
 
     @property
     def side(self) -> int:
@@ -171,7 +179,7 @@ class ReleasedEngine:
 
     def _decoded(self, latents: Tensor, index: int) -> Array:
         """Returns the picture (S, S, 3) uint8 of a frame's latents (1, C, h, w)."""
-        picture: Array = as_pictures(finite(lambda: self.engine.decode_latents(latents), f"the decoder gave, for frame {index},"))[0]
+        picture: Array = as_pictures(finite(lambda: self.decode(latents), f"the decoder gave, for frame {index},"))[0]
         return picture
 
     def frames(

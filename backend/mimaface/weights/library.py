@@ -15,8 +15,9 @@ from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, NotInstall
 from . import checksums
 
 RELEASED = "released-sd15"
-PULLABLE = {"released": RELEASED}
-HUB, HUB_VAE = "MIMAFace/MIMAFace", "stabilityai/sd-vae-ft-mse"
+DRAFT_DECODER = "taesd"
+PULLABLE = {"released": RELEASED, DRAFT_DECODER: DRAFT_DECODER}
+HUB, HUB_VAE, HUB_DRAFT_DECODER = "MIMAFace/MIMAFace", "stabilityai/sd-vae-ft-mse", "madebyollin/taesd"
 VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 DOWNLOADS = ".downloads"
 TIMEOUT_S = 10.0  # seconds until the hub counts as unreachable
@@ -124,11 +125,14 @@ def pull(
 ) -> tuple[Path, bool]:
     """Downloads a published model and installs it; returns False if it is installed already. Raises as :func:`convert`.
 
-    An interrupted download resumes. Downloads are deleted after installation.
+    An interrupted download resumes. Downloads are deleted after installation. ``autoencoder`` is a folder or file on this machine, in
+    place of the autoencoder's download.
     """
     if name not in PULLABLE:
         raise InvalidInput(f"{name!r} cannot be pulled", f"known are {', '.join(PULLABLE)}")
     target, downloads = models_folder() / PULLABLE[name], models_folder() / DOWNLOADS
+    if name == DRAFT_DECODER:
+        return target, _pull_draft_decoder(target, autoencoder, overwrite, report)
     if target.exists() and not overwrite:
         wrong = [file for file, words in verify(target.name) if words]
         if wrong:
@@ -140,6 +144,22 @@ def pull(
     done = convert([folder], autoencoder, dtype, overwrite, report)
     shutil.rmtree(downloads, ignore_errors=True)
     return done
+
+
+def _pull_draft_decoder(target: Path, source: Path | None, overwrite: bool, report: Report) -> bool:
+    from . import draft_decoder
+
+    downloaded = models_folder() / DOWNLOADS / DRAFT_DECODER
+    if source is None and (overwrite or not target.exists()):
+        source = download(HUB_DRAFT_DECODER, lambda names: VAE_FILES, downloaded, report)
+    new = draft_decoder.install(source or target, target, overwrite)
+    shutil.rmtree(downloaded, ignore_errors=True)
+    return new
+
+
+def draft_decoder_folder() -> Path | None:
+    """Returns the folder of the installed TAESD; None if it is not installed whole."""
+    return next((model.folder for model in installed() if model.name == DRAFT_DECODER and not model.state), None)
 
 
 def published_files(names: Sequence[str]) -> tuple[str, ...]:
