@@ -9,14 +9,15 @@ import pytest
 
 from blender_runs import VERSIONS, in_blender
 from drivers.test_streams import jaw_packets
-from mimaface.drivers.streams import KINDS, WEBCAM
+from mimaface.drivers.streams import KINDS, MICROPHONE, WEBCAM
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface_addon.core.capture import LEVELS, SOURCES, Source
 from mimaface_addon.protocol.errors import InvalidInput
 
 
 def test_the_panel_offers_what_the_backend_listens_to():
-    assert {source.kind: source.port for source in SOURCES} == {kind: decoder().port for kind, decoder in KINDS.items()} | {WEBCAM: -1}
+    devices = dict.fromkeys((WEBCAM, MICROPHONE), -1)
+    assert {source.kind: source.port for source in SOURCES} == {kind: decoder().port for kind, decoder in KINDS.items()} | devices
     assert all(name in BLENDSHAPE_INDEX for _, names in LEVELS for name in names)
 
 
@@ -29,6 +30,8 @@ def test_the_address_is_as_the_command_line_has_it():
     webcam = next(item for item in SOURCES if item.kind == WEBCAM)
     found = [webcam.address(*place) for place in (("", 0), ("", 2), (" Integrated Camera ", 0))]
     assert found == ["webcam:0", "webcam:2", "webcam:Integrated Camera"]
+    microphone = next(item for item in SOURCES if item.kind == MICROPHONE)
+    assert [microphone.address("", 3), microphone.address(" hw:1 ", 0)] == ["microphone:", "microphone:hw:1"]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,8 @@ def test_it_ends_with_a_sentence(said):
     assert found["off"] == [False, None, True] and found["polls"] == [False, False]
     assert "cannot listen" in found["taken"] and "use another port" in found["taken"]
     assert "address that its app shows" in found["no phone"] and "no such camera" in found["no camera"]
+    assert "microphone:none such: it cannot be opened" in found["no microphone"]
+    assert found["mouth alone"] == pytest.approx([0.58, 0.25, 0.4, 0.25], abs=1e-3), "a voice leaves the head; and all is put back"
     assert "no face is tracked" in found["no face"] and found["tried again"] == ""
     assert "backend" in found["backend gone"]
     assert "is kept: press Kept Takes to import it" in found["backend gone"]

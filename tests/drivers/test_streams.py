@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import random
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -377,3 +381,28 @@ def test_record_writes_a_motion_file_that_animate_reads(tmp_path, take, capsys):
     assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output), "--seconds", "0.1"]) == 2
     assert main(["record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(tmp_path / "b.npz"), "--seconds", "0.1"]) == 2
     assert "no face came from port" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "login_tty"), reason="terminals cannot be closed here")
+@pytest.mark.parametrize("ending", ["asked to end", "terminal closed"])
+def test_a_take_is_kept_however_its_program_is_ended(tmp_path, take, ending):
+    output, (master, slave) = tmp_path / "take.motion.npz", os.openpty()
+    with smartphone(lambda count: live_link(take, count % len(take)), 0.02) as port:
+        command = [sys.executable, "-m", "mimaface.cli", "record", "--input", f"livelink://127.0.0.1:{port}", "-o", str(output)]
+        process = subprocess.Popen(command, preexec_fn=lambda: os.login_tty(slave))
+        os.close(slave)
+        said = b""
+        while b" 5 frames" not in said and b"tracking" not in said:
+            said += os.read(master, 4096)
+        if ending == "asked to end":
+            process.send_signal(signal.SIGTERM)
+        else:
+            os.close(master)
+        try:
+            code = process.wait(30)
+        finally:
+            process.kill()
+    if ending == "asked to end":
+        os.close(master)
+        assert code == 0
+    assert len(MotionClip.load(output)) >= 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import threading
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from mimaface.protocol.regions import REGIONS
 from mimaface.protocol.settings import BODY_FOLLOWS, QUALITIES, STANDARD, RenderSettings
 
 from . import film, marking, motion, points
-from .terminal import INTERRUPTED, Commands, counting_bar, warn
+from .terminal import INTERRUPTED, Commands, counting_bar, stop_on_signals, warn
 
 if TYPE_CHECKING:
     from mimaface.output.sound import Sound
@@ -176,7 +175,7 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
     marker = marking.marker_for(shot.marked, settings, parsed.consent, parsed.portrait.name)
     started, done = time.monotonic(), 0
     stop = threading.Event()  # KeyboardInterrupt inside compiled code or a write would leave unfinished files
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop_on_signals(stop)
     try:
         with open_sink(parsed.output, shot.rate, parsed.overwrite, shot.sound, marker, shot.clock) as sink, counting_bar() as bar:
             frames = animate(shot.source, shot.motion, settings, stop.is_set)

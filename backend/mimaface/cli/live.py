@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from mimaface.protocol.errors import InvalidInput, MimaFaceError, NotInstalled
 from mimaface.protocol.settings import BODY_FOLLOWS, RenderSettings
 
 from . import marking
-from .terminal import STREAM_ADDRESSES, Commands, warn
+from .terminal import STREAM_ADDRESSES, Commands, stop_on_signals, warn
 
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Input
@@ -108,7 +107,7 @@ def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window |
 def _run(puppet: Puppet, receiver: Input, window: Window | None, sink: FrameSink | None, seconds: float) -> int:
     """Show the newest sample until the window is closed, Escape, Ctrl-C or the end of ``seconds``; return the number of pictures."""
     stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop_on_signals(stop)
     picture, newest, shown, written = puppet.picture(), None, 0, 0
     started, delay = time.monotonic(), 0.0
     for now in _ticks(started, seconds, stop, window):

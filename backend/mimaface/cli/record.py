@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import threading
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mimaface.protocol.errors import InvalidInput, InvalidMotion, MimaFaceError
 
-from .terminal import STREAM_ADDRESSES, Commands, warn
+from .terminal import STREAM_ADDRESSES, Commands, stop_on_signals, warn
 
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Input, Recording
@@ -24,7 +23,7 @@ def add(commands: Commands) -> None:
     record = commands.add_parser("record", help="record face capture from a phone or another program")
     record.add_argument("--input", required=True, metavar="ADDRESS", help=STREAM_ADDRESSES)
     record.add_argument("-o", "--output", type=Path, required=True, help="the .motion.npz to write")
-    record.add_argument("--seconds", type=float, default=0.0, help="length of the take (default: until Ctrl-C)")
+    record.add_argument("--seconds", type=float, default=0.0, help="length of the take (default: until Ctrl-C, or SIGTERM)")
     record.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     record.set_defaults(command=_record)
 
@@ -38,7 +37,7 @@ def _record(parsed: argparse.Namespace) -> int:
         raise InvalidInput(f"{parsed.output.parent}: no such folder", "make it, or choose another place")
     recording, stop = Recording(), threading.Event()
     with open_stream(parsed.input) as receiver:
-        signal.signal(signal.SIGINT, lambda *_: stop.set())
+        stop_on_signals(stop)
         try:
             _listen(receiver, recording, parsed.seconds, stop)
         except MimaFaceError as error:  # the camera was disconnected: keep the samples recorded so far

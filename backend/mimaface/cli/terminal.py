@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -18,6 +21,23 @@ STREAM_ADDRESSES = "livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowfa
 def warn(words: str) -> None:
     """Print a warning or an assumption to stderr."""
     print(f"mimaface: {words}", file=sys.stderr)
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Sets ``stop`` for Ctrl-C, for a request to end, and for a terminal that is closed, so that what is done is kept; on Windows also for
+    Ctrl-Break, which ends a process group there."""
+
+    def end(number: int, _: object) -> None:
+        if number == getattr(signal, "SIGHUP", None):  # nobody reads what is said from here on, and saying it would fail
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (1, 2):
+                os.dup2(nowhere, stream)
+        stop.set()
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None and (name == "SIGINT" or signal.getsignal(number) != signal.SIG_IGN):  # nohup goes on without a terminal
+            signal.signal(number, end)
 
 
 def counting_bar() -> Progress:

@@ -28,8 +28,9 @@ VALUES = ("blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")
 
 @dataclass(frozen=True)
 class Source:
-    """One kind of input. port: of this computer, by default; −1 for a camera, which has a number or a name instead. phone: whether the
-    phone's address "must" or "may" be entered, "" if only the sender needs an address. setting: instruction for the artist."""
+    """One kind of input. port: of this computer, by default; −1 for a device: a camera, which has a number or a name instead, or a microphone,
+    which may have a name. phone: whether the phone's address "must" or "may" be entered, "" if only the sender needs an address. setting:
+    instruction for the artist."""
 
     kind: str
     label: str
@@ -39,12 +40,17 @@ class Source:
 
     @property
     def is_camera(self) -> bool:
-        return self.port < 0
+        return self.port < 0 and not self.is_microphone
+
+    @property
+    def is_microphone(self) -> bool:
+        """It moves the mouth alone."""
+        return self.kind == "microphone"
 
     def address(self, host: str, port: int) -> str:
         """Returns the address as in ``mimaface record --input``; port 0: the default port, or the first camera. Raises :class:`InvalidInput`."""
-        if self.is_camera:
-            return f"{self.kind}:{host.strip() or port}"
+        if self.port < 0:
+            return f"{self.kind}:{host.strip() or ('' if self.is_microphone else port)}"
         if self.phone == "must" and not host.strip():
             raise InvalidInput("the address of the smartphone is missing", "enter the address that its app shows")
         return f"{self.kind}://{host.strip()}" + (f":{port}" if port else "")
@@ -58,6 +64,7 @@ SOURCES = (
     Source("vmc", "VMC", 39539, "", "VSeeFace, Waidayo and others: let it send to this computer, port 39539"),
     Source("openseeface", "OpenSeeFace", 11573, "", "A webcam, on any system: let it send to this computer, port 11573"),
     Source("webcam", "Webcam", -1, "", "A camera of this computer: 0 is the first; needs PyAV in the backend"),
+    Source("microphone", "Microphone", -1, "", "A voice in any language moves the mouth, and nothing else; needs PyAV in the backend"),
 )
 
 
@@ -88,6 +95,7 @@ class Capture:
 
     name: str = ""
     where: str = ""  # the address as text
+    mouth_only: bool = False  # whether its samples have a mouth and nothing else
     problem: str = ""
     told: dict[str, Any] = field(default_factory=dict)  # fields of the last reply
     clip: MotionClip | None = None  # newest sample, relative to the neutral
@@ -102,11 +110,11 @@ class Capture:
     def on(self) -> bool:
         return self._client is not None
 
-    def begin(self, client: Client, name: str, where: str) -> None:
+    def begin(self, client: Client, name: str, where: str, mouth_only: bool = False) -> None:
         """Start requesting samples of a stream that the backend has opened."""
         self.end()
         self._taken.clear()
-        self._client, self.name, self.where, self.problem = client, name, where, ""
+        self._client, self.name, self.where, self.mouth_only, self.problem = client, name, where, mouth_only, ""
 
     def end(self, problem: str = "") -> None:
         """Close the stream. A take being recorded is saved by the backend, or here if the backend is lost."""

@@ -120,8 +120,12 @@ def motion_to_curves(
 def mouth_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, start: int) -> Imported:
     """Key the mouth of the mocap layer from frame ``start`` on, as :func:`motion_to_curves` does; all else stays, also before and after."""
     clip = motion.at_rate(frames_per_second(scene)).relative()
-    layer = [channel for channel in layer_of(clip) if channel[0].removeprefix("Mocap ") in MOUTH]
-    return _key_layer(rig, compat.ensure_action(rig, rig.name), layer, start, amid=True)
+    return _key_layer(rig, compat.ensure_action(rig, rig.name), mouth_of(layer_of(clip)), start, amid=True)
+
+
+def mouth_of(layer: list[tuple[str, str, np.ndarray]]) -> list[tuple[str, str, np.ndarray]]:
+    """Those of channels as :func:`layer_of` gives them that move the mouth."""
+    return [channel for channel in layer if channel[0].removeprefix("Mocap ") in MOUTH]
 
 
 def _key_layer(

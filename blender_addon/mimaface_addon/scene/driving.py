@@ -30,14 +30,15 @@ class Driven:
         self.key: Key | None = None  # of the moved rig
         self._before: dict[Key, dict[str, float]] = {}  # earlier values of every rig that was moved since the file was opened
 
-    def drive(self, rig: bpy.types.Object, clip: MotionClip) -> None:
-        """Set the mocap layer to the first frame of a relative motion (neutral "rest")."""
+    def drive(self, rig: bpy.types.Object, clip: MotionClip, mouth_only: bool = False) -> None:
+        """Set the mocap layer, or only its mouth, to the first frame of a relative motion (neutral "rest")."""
         key = key_of(rig)
         if self.key not in (None, key):
             self.release()
-        values = {name: float(channel[0]) for _, name, channel in bake.layer_of(clip) if name in rig}
+        layer = [channel for channel in bake.layer_of(clip) if channel[1] in rig]
         if key not in self._before:
-            self._before[key] = {name: rig[name] for name in values}
+            self._before[key] = {name: rig[name] for _, name, _ in layer}
+        values = {name: float(channel[0]) for _, name, channel in (bake.mouth_of(layer) if mouth_only else layer)}
         self.key = key
         for name, value in values.items():
             if rig[name] != value:

@@ -31,7 +31,7 @@ def look() -> None:
     if rig is None or not capture.on:
         driven.release()
     elif clip is not None:
-        driven.drive(rig, clip)
+        driven.drive(rig, clip, capture.mouth_only)
     if time.monotonic() - _painted > SHOWN or not capture.on:
         _painted = time.monotonic()
         compat.redraw_panels()
@@ -81,7 +81,7 @@ def _frame_changed(*_: object) -> None:
     """Curves of an earlier take have moved the layer."""
     rig = portraits.current(bpy.context) if driven.key is not None and capture.clip is not None else None
     if rig is not None and capture.clip is not None and not bpy.app.is_job_running("RENDER"):
-        driven.drive(rig, capture.clip)
+        driven.drive(rig, capture.clip, capture.mouth_only)
 
 
 HANDLERS = {

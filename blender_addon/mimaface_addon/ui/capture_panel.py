@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..core.capture import SOURCES
+from ..core.capture import SOURCES, Source
 from ..protocol.captures import captures_folder
 from ..scene import compat
 from ..scene.settings import settings_of
@@ -19,6 +19,7 @@ WORDS = {
     "tracking": "a face is tracked", "lost": "no face: check that the sender sees one", "silent": "nothing comes any more",
     "waiting": "nothing has come yet",
 }  # fmt: skip
+HEARD = WORDS | {"tracking": "it is heard", "lost": "nothing is heard"}  # of a microphone
 
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -38,20 +39,29 @@ def _draw_choice(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     source = next(item for item in SOURCES if item.kind == settings.stream_kind)
     column = layout.column(align=True)
     column.prop(settings, "stream_kind", text="")
-    host = "Name (empty: by number)" if source.is_camera else "Address of the Phone" if source.phone else "Own Address (empty: all)"
-    column.label(text=host)
+    column.label(text=_named(source))
     column.prop(settings, "stream_host", text="")
-    if not source.is_camera:
+    if source.port >= 0:
         column.prop(settings, "stream_port")
-    elif not settings.stream_host.strip():
+    elif source.is_camera and not settings.stream_host.strip():
         column.prop(settings, "stream_port", text="Number")
     wrapped(layout, source.setting, "INFO")
     layout.operator("mimaface.listen", icon="REC")
 
 
+def _named(source: Source) -> str:
+    """What the address of an input is."""
+    if source.is_microphone:
+        return "Name (empty: the usual one)"
+    if source.is_camera:
+        return "Name (empty: by number)"
+    return "Address of the Phone" if source.phone else "Own Address (empty: all)"
+
+
 def _draw_heard(layout: bpy.types.UILayout) -> None:
     row = layout.row(align=True)
-    wrapped(row, f"{capture.name}, {capture.where}: {WORDS[capture.light]}", LIGHTS[capture.light], BUTTON)
+    words = HEARD if capture.mouth_only else WORDS
+    wrapped(row, f"{capture.name}, {capture.where}: {words[capture.light]}", LIGHTS[capture.light], BUTTON)
     if capture.take is None:
         row.operator("mimaface.stop_listening", text="", icon="X")
     if capture.told.get("note"):
@@ -61,12 +71,14 @@ def _draw_heard(layout: bpy.types.UILayout) -> None:
         column = layout.column(align=True)
         for name, share in capture.levels():
             compat.level(column, name, share)
-    layout.operator("mimaface.set_neutral", icon="USER")
+    if not capture.mouth_only:  # whose neutral is silence
+        layout.operator("mimaface.set_neutral", icon="USER")
     if capture.take is not None:
         samples = max(capture.told.get("recorded", 0), 0)
         wrapped(layout, f"Recording from frame {capture.take.start} on: {samples} samples", "REC")
         layout.operator("mimaface.stop_recording", icon="SNAP_FACE")
     else:
         row = layout.row(align=True)
-        row.operator("mimaface.record", icon="REC").punch_in = False
-        row.operator("mimaface.record", text="Punch In", icon="NLA").punch_in = True
+        row.operator("mimaface.record", icon="REC").punch_in = capture.mouth_only
+        if not capture.mouth_only:  # which replaces no more than its frames of the mouth
+            row.operator("mimaface.record", text="Punch In", icon="NLA").punch_in = True

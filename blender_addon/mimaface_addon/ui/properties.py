@@ -102,7 +102,8 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
     )
     stream_host: StringProperty(
         name="Address",
-        description="The phone's address where it must be asked to send, or a camera's name; else this computer's address to listen at; empty: all",
+        description="The phone's address where it must be asked to send, or the name of a camera or microphone; "
+        "else this computer's address to listen at; empty: all",
     )
     stream_port: IntProperty(
         name="Port", description="Port of this computer to listen at, 0 is the usual one of the input; or number of a camera, 0 is the first",

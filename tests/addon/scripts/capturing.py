@@ -134,6 +134,11 @@ def ends() -> dict:
     assert bpy.ops.mimaface.listen() == {"FINISHED"}
     drive.pump(lambda: live().capture.on or live().capture.problem, what="a camera that is not there")
     said["no camera"] = live().capture.problem
+    bpy.context.scene.mimaface.stream_kind, bpy.context.scene.mimaface.stream_host = "microphone", "none such"
+    assert bpy.ops.mimaface.listen() == {"FINISHED"}
+    drive.pump(lambda: live().capture.on or live().capture.problem, what="a microphone that is not there")
+    said["no microphone"] = live().capture.problem
+    said["mouth alone"] = mouth_alone()
     bpy.context.scene.mimaface.stream_kind, bpy.context.scene.mimaface.stream_host = "vts", ""
     try:
         bpy.ops.mimaface.listen()
@@ -175,6 +180,21 @@ def new_take(before: set[Path], switched_off: bool = False) -> list[float]:
     (path,) = set(CAPTURES.glob("*")) - before
     clip = drive.part("protocol.motion").MotionClip.load(path)
     return clip.blendshapes[:, drive.part("protocol.arkit").BLENDSHAPE_INDEX["jawOpen"]].round(4).tolist()
+
+
+def mouth_alone() -> list[float]:
+    """What a microphone's sample moves: the mouth and the head of the layer during it, and the jaw before and after."""
+    motion, driven = drive.part("protocol.motion").MotionClip, drive.part("scene.driving").Driven()
+    clip, at = motion.at_rest([0.0]), drive.part("protocol.arkit").BLENDSHAPE_INDEX["jawOpen"]
+    clip.blendshapes[0, at] = 0.58
+    rig()["mocap_jawOpen"], rig()["yaw"] = 0.4, 0.25
+    action, rig().animation_data.action = rig().animation_data.action, None
+    driven.drive(rig(), clip, mouth_only=True)
+    said = [rig()["mocap_jawOpen"], rig()["yaw"]]
+    driven.release()
+    said += [rig()["mocap_jawOpen"], rig()["yaw"]]
+    rig().animation_data.action, rig()["yaw"] = action, 0.0
+    return said
 
 
 def kept_takes() -> dict:

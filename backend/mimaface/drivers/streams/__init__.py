@@ -18,7 +18,7 @@ from .vmc import Vmc
 from .vtube_studio import VTubeStudio
 from .webcam import Webcam
 
-__all__ = ["KINDS", "WEBCAM", "Input", "Receiver", "Recording", "Sample", "moves_from", "open_stream"]
+__all__ = ["KINDS", "MICROPHONE", "WEBCAM", "Input", "Receiver", "Recording", "Sample", "moves_from", "open_stream"]
 
 KINDS: dict[str, Callable[[], Decoder]] = {
     "livelink": LiveLinkFace, "ifacialmocap": IFacialMocap, "vts": VTubeStudio, "meowface": lambda: VTubeStudio(eyes=False), "vmc": Vmc,

@@ -33,7 +33,7 @@ class MIMAFACE_OT_listen(Operator):
             client = runtime.backend.client
             if client is not None:
                 port = f"port {message.fields['port']}"
-                live.capture.begin(client, message.fields["name"], message.fields.get("where", port))
+                live.capture.begin(client, message.fields["name"], message.fields.get("where", port), source.is_microphone)
                 live.listen()
 
         runtime.ask("stream.open", {"input": address}, [], done, _failed, Activity("Opening", source.label, address, "capture"))
@@ -115,7 +115,7 @@ class MIMAFACE_OT_stop_recording(Listening):
         take, runtime = live.capture.take, session()
         if take is None:
             raise Refused("no take is being recorded: press Record first")
-        name, live.capture.take = live.capture.name, None
+        name, mouth_only, live.capture.take = live.capture.name, live.capture.mouth_only, None
 
         def done(message: Message) -> None:
             live.capture.taken()
@@ -125,7 +125,10 @@ class MIMAFACE_OT_stop_recording(Listening):
                 return
             motion = MotionClip.from_bytes(message.parts[0], name)
             live.driven.release()  # the undo step must not contain the stream's values
-            made = bake.motion_to_curves(scene, rig, motion, name, take.start, take.punch_in)
+            if mouth_only:
+                made = bake.mouth_to_curves(scene, rig, motion, take.start)
+            else:
+                made = bake.motion_to_curves(scene, rig, motion, name, take.start, take.punch_in)
             scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
             notes = [f"{made.keys} keys on {made.channels} channels, frames {take.start} to {made.last}", *message.fields.get("warnings", [])]
             runtime.notice = f"{name}: {'; '.join(notes)}"
