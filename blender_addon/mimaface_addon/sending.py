@@ -14,7 +14,8 @@ from .core.activity import Activity
 from .core.asking import Problem
 from .core.delivery import MOTION, note, read_manifest
 from .protocol.codec import Message
-from .scene import photo
+from .protocol.people import apart, together
+from .scene import film, photo
 from .scene.takes import find_take, take_folder
 
 if TYPE_CHECKING:
@@ -104,7 +105,12 @@ def send_again(runtime: Session, identity: str) -> None:
 
 
 def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed: Callable[[Problem], None]) -> None:
-    """Send the photograph of ``portrait`` again, without changing the scene."""
+    """Send the photograph or film of ``portrait`` again, one after the other for several people, without changing the scene."""
+    portrait, *others = apart(portrait)
+    shot = film.named(portrait)
+    if shot is not None:
+        _open_film(runtime, shot, then, failed)
+        return
     content = photo.find(portrait)
     if content is None:
         sentence = f"this backend does not have the portrait and “{photo.name(portrait)}” is not the photo it was made from"
@@ -113,12 +119,30 @@ def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed
     activity = Activity("Fitting the head again to", photo.name(portrait))
 
     def done(message: Message) -> None:
-        if message.fields["portrait"] == portrait:
+        if message.fields["portrait"] == portrait and others:
+            send_photo(runtime, together(others), then, failed)
+        elif message.fields["portrait"] == portrait:
             then()
         else:
             failed(Problem("this backend does not have the portrait's reference photos, and their files have changed: add them again"))
 
     runtime.ask("portrait.fit", photo.given(portrait), [content], done, failed, activity)
+
+
+def _open_film(runtime: Session, shot: film.Film, then: Callable[[], None], failed: Callable[[Problem], None]) -> None:
+    """Let the backend follow a film again that it does not know, or not here."""
+    path = film.find(shot)
+    if path is None:
+        failed(Problem(f"the film {shot.path} is not there any more: put it back, or beside the .blend, then resume the take"))
+        return
+
+    def done(message: Message) -> None:
+        if message.fields["film"] == shot.identity:
+            then()
+        else:
+            failed(Problem(f"{path.name} is not the film that the rig was made for: put that one back, or add the portrait rig again"))
+
+    runtime.ask("film.open", {"path": str(path), "face": shot.face}, [], done, failed, Activity("Reading", path.name, str(path)))
 
 
 def _failed(runtime: Session, identity: str, text: str, state: str = "") -> None:

@@ -11,7 +11,7 @@ import pytest
 from blender_runs import build_module
 from conftest import CASES, COLLINS, HOPPER
 from mimaface.face.portrait import Portrait
-from mimaface.serving.work import head_mesh
+from mimaface.serving.mesh import head_mesh
 
 
 @pytest.fixture(scope="session")

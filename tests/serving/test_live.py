@@ -17,7 +17,7 @@ from .conftest import fit
 
 def pose_of(portrait: str, jaw: float, **changes: object) -> Pose:
     motion = MotionClip.from_bytes(motion_of({"jawOpen": jaw}).to_bytes())
-    return replace(Pose(portrait, motion, 128, "proxy", 128, time.monotonic()), **changes)
+    return replace(Pose(portrait, [motion], 128, "proxy", 128, time.monotonic()), **changes)
 
 
 def picture(shown: Previews, wanted: Callable[[Picture], bool] = lambda _: True, seconds: float = 120.0) -> Picture:
@@ -34,7 +34,7 @@ def picture(shown: Previews, wanted: Callable[[Picture], bool] = lambda _: True,
 
 def asked_for(client: Client, pose: Pose, engine: str, size: int) -> np.ndarray:
     fields = {"portrait": pose.portrait, "slot": "direct", "generation": 0, "settings": {"engine": engine, "size": size}}
-    reply = client.call("preview", fields, [pose.motion.to_bytes()])
+    reply = client.call("preview", fields, [pose.motions[0].to_bytes()])
     rows = np.frombuffer(reply.parts[0], np.uint8).reshape(reply.fields["height"], reply.fields["width"], 3)
     return LINEAR[rows[::-1]]
 
@@ -60,7 +60,7 @@ def test_of_a_thousand_poses_a_second_the_last_is_shown(shared, monkeypatch):
     seen = counted(client, monkeypatch)
     last = pose_of(portrait, 1.0)
     for index in range(1000):
-        shown.show(client, last if index == 999 else replace(last, motion=pose_of(portrait, 0.3).motion))
+        shown.show(client, last if index == 999 else replace(last, motions=pose_of(portrait, 0.3).motions))
     found = picture(shown, lambda item: item.generation == 1000)
     assert max(seen) <= 2
     assert len(seen) < 500, "most were never asked for"

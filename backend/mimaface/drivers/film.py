@@ -61,35 +61,9 @@ class Film:
         rate: pictures a second of a folder, 25 unless it is given; ``progress`` as :func:`mimaface.drivers.video.track_steps` has it.
         Raises :class:`InvalidInput`, :class:`InvalidImage` or :class:`NoFaceFound`.
         """
-        source = Path(path)
-        frames_a_second, tick = _folder_clock(rate) if source.is_dir() else clock(source)
-        shots, person, total = _Shots(), Person(face), 0 if source.is_dir() else frame_count(source)
-        trackers: list[tuple[int, Tracker]] = []
-        times: list[float] = []
-        strange: list[int] = []
-        size = (0, 0)
-        for index, (seconds, picture) in enumerate(read(source, float(frames_a_second))):
-            if shots.begins(picture.image):
-                trackers.append((index, Tracker(person.find)))
-                person.seen(None)
-            if trackers[-1][1].add(seconds, picture.image):
-                person.seen(trackers[-1][1].last_points)
-            elif person.strangers:
-                strange.append(index)
-            times.append(seconds)
-            size = picture.image.shape[0], picture.image.shape[1]
-            progress("reading", index + 1, total if index < total else 0)
-        fits: dict[int, FittedFace] = {}
-        for first, tracker in trackers:
-            for place, fit in tracker.fits():
-                fits[first + place] = fit
-                progress("following", len(fits), len(times))
-        if not fits:
-            raise NoFaceFound(*_none_found(source.name, face, person.most, len(times)))
-        missing = sorted(set(range(len(times))) - set(fits) - set(strange))
-        said = [(missing, "no face found"), (strange, "another person's face")]
-        warnings = tuple(f"{runs(frames)}: {words}; left as they are" for frames, words in said if frames)
-        return cls(source, np.array(times), frames_a_second, tick, size, fits, _digest(source), warnings)
+        *_, film = film_steps(Path(path), face, rate, progress)
+        assert film is not None
+        return film
 
     def __len__(self) -> int:
         return len(self.times)
@@ -109,6 +83,40 @@ class Film:
         """Returns a frame as a portrait; None without the face."""
         fit = self.fits.get(index)
         return None if fit is None else Portrait(picture.image, fit, self.sha256, picture.alpha)
+
+
+def film_steps(source: Path, face: int, rate: float, progress: Callable[[str, int, int], None]) -> Iterator[Film | None]:
+    """:meth:`Film.open` in steps: None after every frame, the film last."""
+    frames_a_second, tick = _folder_clock(rate) if source.is_dir() else clock(source)
+    shots, person, total = _Shots(), Person(face), 0 if source.is_dir() else frame_count(source)
+    trackers: list[tuple[int, Tracker]] = []
+    times: list[float] = []
+    strange: list[int] = []
+    size = (0, 0)
+    for index, (seconds, picture) in enumerate(read(source, float(frames_a_second))):
+        if shots.begins(picture.image):
+            trackers.append((index, Tracker(person.find)))
+            person.seen(None)
+        if trackers[-1][1].add(seconds, picture.image):
+            person.seen(trackers[-1][1].last_points)
+        elif person.strangers:
+            strange.append(index)
+        times.append(seconds)
+        size = picture.image.shape[0], picture.image.shape[1]
+        progress("reading", index + 1, total if index < total else 0)
+        yield None
+    fits: dict[int, FittedFace] = {}
+    for first, tracker in trackers:
+        for place, fit in tracker.fits():
+            fits[first + place] = fit
+            progress("following", len(fits), len(times))
+            yield None
+    if not fits:
+        raise NoFaceFound(*_none_found(source.name, face, person.most, len(times)))
+    missing = sorted(set(range(len(times))) - set(fits) - set(strange))
+    said = [(missing, "no face found"), (strange, "another person's face")]
+    warnings = tuple(f"{runs(frames)}: {words}; left as they are" for frames, words in said if frames)
+    yield Film(source, np.array(times), frames_a_second, tick, size, fits, film_digest(source), warnings)
 
 
 def is_film(path: Path) -> bool:
@@ -174,7 +182,7 @@ def _none_found(name: str, face: int, most: int, count: int) -> tuple[str, str]:
     return f"{name}: no face found in any of {count} frames", "use a film in which the whole face is visible"
 
 
-def _digest(path: Path) -> str:
+def film_digest(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of a folder's pictures."""
     if path.is_dir():
         whole = hashlib.sha256()

@@ -49,6 +49,11 @@ SCHEMAS: dict[str, Schema] = {
     "preview.reply": _schema(parts=1, generation=int, width=int, height=int),
     "track": _schema(path=str, optional={"options": dict}),
     "track.reply": _schema(parts=1, frames=int, optional={"warnings": list, "sound": bool, "sound_path": str}),
+    "film.open": _schema(path=str, optional={"face": int}),
+    "film.open.reply": _schema(
+        parts=1, film=str, frames=int, rate=NUMBER, portrait=str, width=int, height=int, error=NUMBER, confidence=NUMBER, actions=list,
+        angles=list, gaze=list, optional={"warnings": list, "sound": bool, "points": dict},
+    ),
     "speech": _schema(parts=1, optional={"options": dict}),
     "speech.reply": _schema(parts=1, frames=int, optional={"warnings": list}),
     "stream.open": _schema(input=str),

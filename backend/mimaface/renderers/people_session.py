@@ -22,16 +22,21 @@ from .base import Frame
 Array = NDArray[Any]
 
 
+def check_people(pictures: Sequence[str], settings: RenderSettings) -> None:
+    """Raise :class:`InvalidInput` unless ``pictures``, the SHA-256 of each person's, are one, and the settings can be had together."""
+    if len(set(pictures)) != 1:
+        raise InvalidInput("several people are animated in one picture", "open all portraits from the same file")
+    if settings.engine != "proxy":
+        raise InvalidInput(f"several people are animated by the engine proxy, not by {settings.engine}", "leave the engine out")
+    if settings.framing != "photo" or settings.transparent:
+        raise InvalidInput("several people share the picture's framing and background", "leave out the framing and transparency")
+
+
 class PeopleSession:
     """Portraits of several faces in one picture. Raises :class:`InvalidInput` for different pictures or unsupported settings."""
 
     def __init__(self, portraits: Sequence[Portrait], settings: RenderSettings) -> None:
-        if len({portrait.sha256 for portrait in portraits}) != 1:
-            raise InvalidInput("several people are animated in one picture", "open all portraits from the same file")
-        if settings.engine != "proxy":
-            raise InvalidInput(f"several people are animated by the engine proxy, not by {settings.engine}", "leave the engine out")
-        if settings.framing != "photo" or settings.transparent:
-            raise InvalidInput("several people share the picture's framing and background", "leave out the framing and transparency")
+        check_people([portrait.sha256 for portrait in portraits], settings)
         self._portraits, self._settings = portraits, settings
         self._renderers = [Reprojector(each, settings.size, "photo", settings.body_follows, settings.only) for each in portraits]
         fit = portraits[0].fit

@@ -19,12 +19,12 @@ from mimaface.protocol.codec import Message
 from mimaface.protocol.errors import MimaFaceError, OutOfResources, UnknownJob
 from mimaface.protocol.messages import CREDIT
 
+from .contents import picture_of
 from .jobs import Job
 from .outbox import Outbox
 from .renders import Renders
 from .scheduler import Scheduler
 from .store import Store
-from .work import parts_of
 
 log = logging.getLogger(__name__)
 PROGRESS_EVERY = 0.25  # seconds
@@ -150,7 +150,7 @@ def signed(attachment: Attachment, job: Job, root: Path, content: bytes) -> byte
     """Returns a stored frame with content credentials; where it cannot be signed, unchanged, with a warning in the log. Signing thread."""
     try:
         if attachment.marker is None:
-            attachment.marker = Marker(parts_of(job.portrait)[0], job.settings, root)
+            attachment.marker = Marker(picture_of(job.portrait), job.settings, root)
             if attachment.marker.problem:
                 log.warning("job %s: %s", job.id, attachment.marker.problem)
         return attachment.marker.png(content)

@@ -79,6 +79,17 @@ class Store:
             raise UnknownJob(f"the file of portrait {name[:12]} is damaged", "load the portrait again")
         return content
 
+    def put_path(self, name: str, path: Path) -> None:
+        """Keep where the file of this SHA-256 is, which is not copied: a film."""
+        self._write(self.root / "portraits" / f"{name}.path", str(path).encode("utf-8", "surrogateescape"), "the path of a film")
+
+    def path(self, name: str) -> Path:
+        """Where a file was last that :meth:`put_path` was told of. Raises :class:`UnknownJob`."""
+        content = read(self.root / "portraits" / f"{name}.path")
+        if content is None:
+            raise UnknownJob(f"the film {name[:12]} is unknown here", "load the film again")
+        return Path(content.decode("utf-8", "surrogateescape"))
+
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, frames: int) -> Job:
         """Add a job, or return the existing one: the same request has the same name. Damaged files of the job are written again."""
         text, build, digest = (

@@ -1,4 +1,4 @@
-"""The requests that read motion: from a file, and from visemes that were edited."""
+"""The requests that read files of the user: motion, films, and visemes that were edited."""
 
 from __future__ import annotations
 
@@ -23,20 +23,36 @@ class Tracking:
 
     def __init__(self, work: Work, outbox: Outbox, answer_later: Callable[..., None], later: Callable[[Callable[[], object]], None]) -> None:
         self._work, self._outbox, self._answer_later, self._later = work, outbox, answer_later, later
-        self.handlers: dict[str, Callable[[bytes, Message], None]] = {"track": self._track, "speech": self._speech}
+        self.handlers: dict[str, Callable[[bytes, Message], None]] = {
+            "track": self._track, "film.open": self._film, "speech": self._speech,
+        }  # fmt: skip
 
     def _track(self, identity: bytes, message: Message) -> None:
         path = message.fields["path"]
+
+        def work() -> Iterator[Any]:
+            for clip in self._work.track(Path(path), message.fields.get("options", {}), self._progress(identity, path)):
+                yield clip and (_fields_of(clip) | heard_in(Path(path), clip), (clip.to_bytes(),))
+
+        self._answer_later(TRACK, identity, message, work, lambda found: found)
+
+    def _film(self, identity: bytes, message: Message) -> None:
+        path = message.fields["path"]
+
+        def work() -> Iterator[Any]:
+            for found in self._work.film(Path(path), message.fields.get("face", 0), self._progress(identity, path)):
+                yield found and (found[0] | {"warnings": warnings_to_send(found[0]["warnings"])}, (found[1],))
+
+        self._answer_later(TRACK, identity, message, work, lambda found: found)
+
+    def _progress(self, identity: bytes, path: str) -> Callable[[str, int, int], None]:
+        """What tells a client how far a file is read."""
 
         def progress(stage: str, done: int, total: int) -> None:
             event = Message("progress", {"subject": path, "done": done, "total": total, "stage": stage})
             self._later(partial(self._outbox.event, identity, event))
 
-        def work() -> Iterator[Any]:
-            for clip in self._work.track(Path(path), message.fields.get("options", {}), progress):
-                yield clip and (_fields_of(clip) | heard_in(Path(path), clip), (clip.to_bytes(),))
-
-        self._answer_later(TRACK, identity, message, work, lambda found: found)
+        return progress
 
     def _speech(self, identity: bytes, message: Message) -> None:
         def work() -> tuple[dict[str, Any], tuple[bytes]]:

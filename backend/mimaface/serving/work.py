@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import logging
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
@@ -15,16 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mimaface.animation import check, steps
 from mimaface.drivers import Progress, ReadingSettings, motion_steps, spoken
+from mimaface.drivers.film import Film
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.drivers.stills import reference_pictures
 from mimaface.engines.pool import EnginePool
-from mimaface.face.head import Head
 from mimaface.face.points import in_middle, of_landmarks
 from mimaface.face.portrait import Portrait
 from mimaface.marking.consent import ANSWERS, keep_consent
@@ -35,19 +31,24 @@ from mimaface.protocol.errors import (
     InvalidImage,
     InvalidInput,
     InvalidMotion,
-    MimaFaceError,
     NoFaceFound,
     OutOfResources,
 )
 from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.people import apart
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import registry
 from mimaface.renderers.base import Session
+from mimaface.renderers.film_session import FilmSession
+from mimaface.renderers.people_session import PeopleSession, check_people
 from mimaface.reprojection.crops import face_box
-from mimaface.shortage import WORK, enough_memory, require, shortage
+from mimaface.shortage import WORK, enough_memory, require
 
+from .contents import motions_in, parts_of, picture_of, readable
+from .films import Films
 from .jobs import Job
+from .mesh import head_mesh
 from .room import Patience
 from .store import Store
 
@@ -57,7 +58,6 @@ CACHED = 4
 MOST_PREVIEW = 1024
 MOST_FACES = 1000  # a portrait's id has three digits for the number of the face
 log = logging.getLogger(__name__)
-REFERENCE_SIZE = 2048  # pixels, longest side of a reference picture: sharp on a head that fills a screen. Higher: larger files
 
 
 class Work:
@@ -66,7 +66,8 @@ class Work:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._portraits: OrderedDict[str, Portrait] = OrderedDict()
-        self._sessions: OrderedDict[tuple[str, RenderSettings], Session] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, RenderSettings], Session | PeopleSession] = OrderedDict()
+        self._films = Films(store)
         self._pool = EnginePool()
         self._lock = threading.Lock()  # of the caches
 
@@ -139,20 +140,28 @@ class Work:
         further = {"references": kept, "points": dict(portrait.points)} if portrait.points else kept
         return f"-{self.store.put_portrait(json.dumps(further).encode())}"
 
+    def source(self, identity: str) -> Portrait | list[Portrait] | Film:
+        """Returns the portrait of an id, those of an id of several people, or the film of one."""
+        film = self._films.film(identity)
+        if film is not None:
+            return film
+        found = [self.portrait(each) for each in apart(identity)]
+        return found[0] if len(found) == 1 else found
+
     def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Iterator[Array | None]:
         """Yields the first frame of a motion as a take would show it, at most ``MOST_PREVIEW`` pixels wide; None after every step before."""
-        with readable(InvalidMotion, "the preview's motion"):
-            clip = MotionClip.from_bytes(motion, "preview")
-        if len(clip) > 1:
-            clip = clip.resampled(clip.time[:1])
+        clips = [clip.resampled(clip.time[:1]) if len(clip) > 1 else clip for clip in motions_in(motion, identity, "the preview's motion")]
         with enough_memory(self.forget):
             session = yield from self._session(identity, settings)
-            for frame in session.shot(clip, 0, {}):
+            for frame in session.shot(clips, 0) if isinstance(session, PeopleSession) else session.shot(clips[0], 0, {}):
                 yield None if frame is None else frame.image
 
-    def _session(self, identity: str, settings: RenderSettings) -> Generator[None, None, Session]:
+    def _session(self, identity: str, settings: RenderSettings) -> Generator[None, None, Session | PeopleSession]:
         """Returns the cached session of a portrait and settings; yields a step where it is opened."""
-        portrait = self.portrait(identity)
+        people = self.source(identity)
+        if isinstance(people, Film):
+            raise InvalidInput("a preview shows a photograph", "ask for one of the film's portrait")
+        portrait = people[0] if isinstance(people, list) else people
         size = min(settings.size or max(portrait.image.shape[:2]), MOST_PREVIEW)
         settings = replace(settings, size=size)
         key = identity, settings
@@ -160,7 +169,8 @@ class Work:
             found = self._sessions.get(key)
         new = found is None
         if found is None:
-            found = registry.usable(settings.engine).open(portrait, settings, self._pool)
+            usable = registry.usable(settings.engine)
+            found = PeopleSession(people, settings) if isinstance(people, list) else usable.open(people, settings, self._pool)
         with self._lock:  # before the step: if the preview is cancelled there, the next one finds the session
             self._sessions[key] = found
             self._sessions.move_to_end(key)
@@ -177,26 +187,48 @@ class Work:
             yield from motion_steps(path, retargeting, progress, reading)
 
     def speech(self, content: bytes, options: dict[str, Any]) -> MotionClip:
-        """The motion of visemes as a TextGrid holds them, with the ``options`` of :meth:`track`."""
+        """Returns the motion of the visemes in a TextGrid, with the ``options`` of :meth:`track`."""
         retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
         with enough_memory(self.forget), readable(InvalidMotion, "the visemes"):
             return spoken(content.decode(), retargeting, reading)
+
+    def film(self, path: Path, face: int, progress: Progress) -> Iterator[tuple[dict[str, Any], bytes] | None]:
+        """Tracks a face through a film; yields None after every step, then the fields of ``film.open.reply`` and the mesh of its first portrait."""
+        if not 0 <= face < MOST_FACES:
+            raise InvalidInput(f"face {face} is none of a film", "use 0, the largest face, or the number of another one")
+        with enough_memory(self.forget), readable(InvalidImage, path.name):
+            require(WORK)
+            for step in self._films.follow(path, face, progress):
+                if step is None:
+                    yield None
+                    continue
+                fields, still = step
+                portrait, mesh = self.fit(still, face, [])
+                yield portrait | fields | {"warnings": [*portrait["warnings"], *fields["warnings"]]}, mesh
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, consent: str = "") -> Job:
         """Check and add a job; errors of its settings and motion are raised here. ``consent``: one of ``ANSWERS``, stored with the
         portrait; "" keeps the stored answer."""
         if consent not in ("", *ANSWERS):
             raise InvalidInput(f"consent {consent[:40]!r} is unknown", f"use {', '.join(ANSWERS)}, or leave it out")
-        name_of_picture, _, listed = parts_of(portrait)
-        self.store.portrait(name_of_picture)
-        self._further(listed)
+        film = self._films.film(portrait)
+        people = [parts_of(each) for each in apart(portrait)]
+        if len(people) > 1:
+            check_people([picture for picture, _, _ in people], settings)
+        if len({face for _, face, _ in people}) < len(people):
+            raise InvalidInput("two motions are given to one face", "leave one out, or give it to another face")
+        for picture, _, listed in people if film is None else ():
+            self.store.portrait(picture)
+            self._further(listed)
         if consent:
-            keep_consent(self.store.root, name_of_picture, consent)
+            keep_consent(self.store.root, people[0][0], consent)
         with enough_memory(self.forget):
-            with readable(InvalidMotion, "the job's motion"):
-                clip = MotionClip.from_bytes(motion, "the job's motion")
-            check(clip, settings)
-            return self.store.submit(portrait, settings, name, motion, len(clip))
+            clips = motions_in(motion, portrait, "the job's motion")
+            for clip in clips:
+                check(clip, settings)
+            if film is not None:
+                FilmSession(film, settings)
+            return self.store.submit(portrait, settings, name, motion, max(map(len, clips)) if film is None else len(film))
 
     def render(self, job: Job) -> Iterator[tuple[int, str] | None]:
         """Render and store the missing frames of a job; yields (index, sha256) per frame, None after other steps.
@@ -216,25 +248,30 @@ class Work:
 
     def _missing(self, job: Job, patience: Patience) -> Iterator[tuple[int, str] | None]:
         require(WORK)
-        motion = MotionClip.from_bytes(self.store.motion(job.id), "the job's motion")
-        check(motion, job.settings, job.frames)
-        portrait = self.portrait(job.portrait)
+        motions, source = motions_in(self.store.motion(job.id), job.portrait, "the job's motion"), self.source(job.portrait)
+        check(max(motions, key=len), job.settings, None if isinstance(source, Film) else job.frames)
+        if isinstance(source, Film):
+            yield from self._films.unchanged(source)
         earlier = self.store.job(job.id).done
         while True:
             while (start := self.store.job(job.id).done) < job.frames:
-                yield from self._frames(job, portrait, motion, start, patience)
+                yield from self._frames(job, source, motions, start, patience)
             yield from (None for _ in self.store.verify(job.id, earlier))
             if self.store.job(job.id).done == job.frames:
                 return
 
     def _frames(
-        self, job: Job, portrait: Portrait, motion: MotionClip, start: int, patience: Patience
+        self, job: Job, source: Portrait | list[Portrait] | Film, motions: list[MotionClip], start: int, patience: Patience
     ) -> Iterator[tuple[int, str] | None]:
         """Render the frames from ``start`` up to the next stored one."""
         same_build(job)
-        face = face_box(portrait, job.settings.size, job.settings.framing)
-        watermark = Watermark.of(parts_of(job.portrait)[0], face) if job.settings.watermark else None
-        with contextlib.closing(steps(portrait, motion, job.settings, start, self.store.memory(job.id), self._pool)) as running:
+        if isinstance(source, Film):
+            face = source.face_box(job.settings.size)
+        else:
+            face = face_box(source[0] if isinstance(source, list) else source, job.settings.size, job.settings.framing)
+        watermark = Watermark.of(picture_of(job.portrait), face) if job.settings.watermark else None
+        motion = motions if isinstance(source, list) else motions[0]
+        with contextlib.closing(steps(source, motion, job.settings, start, self.store.memory(job.id), self._pool)) as running:
             for frame in running:
                 if frame is None:
                     yield None
@@ -263,35 +300,9 @@ class Work:
         """Free the memory of the caches."""
         with self._lock:
             self._portraits.clear()
+            self._films.forget()
             self._sessions.clear()
         self._pool.clear()
-
-
-def parts_of(identity: str) -> tuple[str, int, str]:
-    """Split a portrait's id into the name of its picture, the number of the face, and the name of its references and points, or "".
-
-    Raises :class:`InvalidInput`.
-    """
-    found = re.fullmatch("([^-]*)-([0-9]{1,3})(?:-([0-9a-f]{64}))?", identity)
-    if not found:
-        raise InvalidInput(f"portrait id {identity[:80]!r} is invalid", "load the portrait again")
-    return found[1], int(found[2]), found[3] or ""
-
-
-@contextlib.contextmanager
-def readable(error: type[MimaFaceError], what: str) -> Iterator[None]:
-    """Raise ``error`` instead of an unexpected exception while reading ``what``, a file of the user; shortages pass unchanged."""
-    try:
-        yield
-    except MimaFaceError:
-        raise
-    except Exception as failure:
-        if shortage(failure) is not None:
-            raise
-        log.warning("%s cannot be read", what, exc_info=failure)
-        raise error(
-            f"{what} cannot be read: it is damaged or of an unsupported kind ({type(failure).__name__})", "save it again"
-        ) from failure
 
 
 def same_build(job: Job) -> None:
@@ -301,39 +312,3 @@ def same_build(job: Job) -> None:
             "this take was begun with another version, other weights or another device; its remaining frames would look different",
             "press Generate to render it again",
         )
-
-
-def reference_picture(image: Array) -> bytes:
-    """Returns the photograph (H, W, 3), upright, sRGB, 8 bits, as PNG for programs that cannot read its file."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((REFERENCE_SIZE, REFERENCE_SIZE), Image.Resampling.LANCZOS)
-    return encode_png(np.asarray(picture))
-
-
-def head_mesh(portrait: Portrait) -> bytes:
-    """Returns the fitted head for Blender, as npz.
-
-    vertices (V, 3) neutral, head frame, metres; triangles (N, 3) without hair and lashes; part (N,); uv (V, 2) in the
-    photograph, 0–1, v up; actions (52, V, 3), how each blendshape moves them; source_actions (52,), the portrait's own weights;
-    eye_centres (2, 3); landmarks (478, 2) in the photograph, as uv; eye_vertices (V,) 0 none, 1 left, 2 right; rotation (3, 3) and
-    translation (3,) of the fit; picture: bytes of :func:`reference_picture`.
-    """
-    head, fit = Head.load(), portrait.fit
-    posed = head.posed(fit.identity, fit.blendshapes, fit.gaze) @ fit.rotation.T + fit.translation
-    place = fit.camera.project(posed)
-    height, width = portrait.image.shape[:2]
-    eyes = np.zeros(len(head.vertices), np.uint8)
-    for label, name in ((1, "eye_left"), (2, "eye_right")):
-        eyes[head.vertices_of(name)] = label
-    arrays: dict[str, Any] = {
-        "vertices": head.shape(fit.identity, np.zeros(head.expression_size)), "triangles": head.drawn_triangles(),
-        "part": head.triangle_part[head.drawn()], "part_names": np.array(head.parts), "eye_vertices": eyes,
-        "uv": np.stack([place[:, 0] / width, 1 - place[:, 1] / height], axis=1).astype(np.float32),
-        "actions": head.blendshapes.astype(np.float16), "source_actions": fit.blendshapes, "source_gaze": fit.gaze,
-        "landmarks": (fit.landmarks[:, :2] / [width, height] * [1, -1] + [0, 1]).astype(np.float32),
-        "eye_centres": head.eye_centres_for(fit.identity), "rotation": fit.rotation, "translation": fit.translation,
-        "picture": np.frombuffer(reference_picture(portrait.image), np.uint8),
-    }  # fmt: skip
-    out = io.BytesIO()
-    np.savez_compressed(out, **arrays)
-    return out.getvalue()

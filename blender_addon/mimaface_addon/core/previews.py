@@ -19,6 +19,7 @@ import numpy as np
 from ..protocol.client import Client, Request
 from ..protocol.errors import MimaFaceError
 from ..protocol.motion import MotionClip
+from ..protocol.people import pack_motions
 from ..protocol.settings import BODY_FOLLOWS
 
 PROJECTED = "proxy"
@@ -33,18 +34,19 @@ UNANSWERED = 1.0  # seconds after which a missing picture is reported. Higher: l
 class Pose:
     """A pose to show.
 
-    motion: one frame; size: pixels of the longer side while the hand moves; engine, fine: engine and size once it rests; moved: monotonic
-    seconds of the last movement; body_follows: as in ``RenderSettings``.
+    motions: one frame of each person in the portrait's id; size: pixels of the longer side while the hand moves; engine, fine: engine and
+    size once it rests; moved: monotonic seconds of the last movement; body_follows, only: as in ``RenderSettings``.
     """
 
     portrait: str
-    motion: MotionClip
+    motions: list[MotionClip]
     size: int
     engine: str
     fine: int
     moved: float
     generation: int = 0
     body_follows: float = BODY_FOLLOWS
+    only: str = ""
 
     @property
     def rests(self) -> bool:
@@ -178,9 +180,9 @@ class Previews:
 
 def _request(client: Client, pose: Pose, fine: bool) -> Request:
     engine, size = (pose.engine, pose.fine) if fine else (PROJECTED, pose.size)
-    settings = {"engine": engine, "size": size, "body_follows": pose.body_follows}
+    settings = {"engine": engine, "size": size, "body_follows": pose.body_follows, "only": pose.only}
     fields = {"portrait": pose.portrait, "slot": SLOT, "generation": pose.generation, "settings": settings}
-    return client.request("preview", fields, [pose.motion.to_bytes()], timeout=TIMEOUT)
+    return client.request("preview", fields, [pack_motions([motion.to_bytes() for motion in pose.motions])], timeout=TIMEOUT)
 
 
 def _picture(pose: Pose, fine: bool, message: Any) -> Picture:

@@ -10,6 +10,7 @@ from typing import Any
 
 import bpy
 
+from ..protocol.driver_files import VIDEOS, ends
 from .settings import settings_of
 
 TAG, REFERENCES, POINTS = "mimaface_portrait", "mimaface_references", "mimaface_points"
@@ -71,6 +72,8 @@ def find(portrait: str) -> bytes | None:
         if image.packed_file is not None and _fits(image.packed_file.data, portrait):
             return bytes(image.packed_file.data)
     for path in places():
+        if ends(path.name, VIDEOS):  # of a rig that acts a film anew: its photograph is packed
+            continue
         try:
             content = path.read_bytes()
         except OSError:

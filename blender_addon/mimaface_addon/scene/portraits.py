@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import bpy
 import numpy as np
-from mathutils import Quaternion, Vector
+from mathutils import Matrix, Quaternion, Vector
 
-from . import placement, proxy_head, rig
+from . import photo, placement, proxy_head, rig
 from .settings import settings_of
 
 DEPTH = 0.4  # metres in front of and behind the photograph that stay free for handles. Higher: portraits need more space
@@ -62,9 +62,41 @@ def consent(item: bpy.types.Object) -> str:
     return answer.removeprefix("not-stated")
 
 
+def consent_of(people: list[bpy.types.Object]) -> str:
+    """:func:`consent` of all people of a picture: "" where one of them was not asked."""
+    answers = {consent(item) for item in people}
+    return next(iter(answers)) if len(answers) == 1 else "" if "" in answers else "given"
+
+
 def photo_size(item: bpy.types.Object) -> int:
     """Pixels of the longer side of the photo; 0 when the rig was made by a version that did not note it."""
     return int(max(item.get("mimaface_photo_size", (0, 0))))
+
+
+def people_of(scene: bpy.types.Scene, item: bpy.types.Object) -> list[bpy.types.Object]:
+    """The rigs of a picture's people that are animated together, by the number of their face: ``item``, and those of other faces of its
+    picture that are seen in the scene. Raises :class:`ValueError` with a sentence where one of these faces has two rigs."""
+    portrait = str(item.get("mimaface_portrait", ""))
+    picture, own = portrait.partition("-")[0], photo.face(portrait)
+    found = {own: item}
+    for other in scene.objects if picture else ():
+        identity = str(other.get("mimaface_portrait", "")) if rig.is_rig(other) else ""
+        face = photo.face(identity)
+        if identity.partition("-")[0] != picture or face == own or not other.visible_get():
+            continue
+        if face in found:
+            raise ValueError(f"{found[face].name} and {other.name} animate the same face of one picture: hide one of them")
+        found[face] = other
+    return [found[face] for face in sorted(found)]
+
+
+def _standing(scene: bpy.types.Scene, portrait: str) -> bpy.types.Object | None:
+    """The photograph that stands in the scene for another face of the same picture, if any."""
+    for other in scene.objects:
+        known = str(other.get("mimaface_portrait", "")) if rig.is_rig(other) else ""
+        if known.partition("-")[0] == portrait.partition("-")[0] and photo.face(known) != photo.face(portrait):
+            return next(iter(part_of(other, "photo")), None)
+    return None
 
 
 def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: dict[str, Any], mesh: dict[str, np.ndarray]) -> bpy.types.Object:
@@ -79,17 +111,21 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     found = placement.place(mesh, reply["width"], reply["height"])
     item = rig.create(context, collection, f"{name} rig", found.bones, found.moves)
     size = placement.HEIGHT * reply["width"] / reply["height"], placement.HEIGHT
+    standing = _standing(scene, reply["portrait"])
     stand = free_place(scene, size[0])
     item.scale = (found.scale, found.scale, found.scale)
     item.location = stand + Vector((-found.centre[0] * found.scale, 0, size[1] / 2 - found.centre[1] * found.scale))
     for part in proxy_head.create(collection, item, mesh, image):
         part.hide_viewport = part.hide_render = True  # so it is not evaluated, until it is asked for
-    photo = bpy.data.objects.new(f"{name} photo", None)
-    photo.empty_display_type, photo.empty_display_size = "IMAGE", max(found.photo)
-    photo.data = cast(Any, image)  # of an empty
-    photo.rotation_euler, photo.location = (np.pi / 2, 0, 0), (found.centre[0], 0, found.centre[1])
-    photo.parent, photo.hide_select, photo[rig.PART] = item, True, "photo"
-    collection.objects.link(photo)
+    plane = bpy.data.objects.new(f"{name} photo", None)
+    plane.empty_display_type, plane.empty_display_size = "IMAGE", max(found.photo)
+    plane.data = cast(Any, image)  # of an empty
+    plane.rotation_euler, plane.location = (np.pi / 2, 0, 0), (found.centre[0], 0, found.centre[1])
+    plane.parent, plane.hide_select, plane[rig.PART] = item, True, "photo"
+    collection.objects.link(plane)
+    if standing is not None:  # of another face of this picture: both stand as one
+        share = Matrix.Scale(standing.empty_display_size / plane.empty_display_size, 4)
+        item.matrix_world = standing.matrix_world @ share @ plane.matrix_basis.inverted()
     item["mimaface_portrait"], item["mimaface_photo_path"] = reply["portrait"], path
     item["mimaface_photo_size"], item[rig.IDENTITY] = (reply["width"], reply["height"]), uuid.uuid4().hex
     for part in item.children:

@@ -46,6 +46,7 @@ class Settings(Protocol):
     stream_port: int
     watermark: bool
     body_follows: float
+    only: set[str]
 
 
 def settings_of(scene: bpy.types.Scene) -> Settings:

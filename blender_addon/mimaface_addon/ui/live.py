@@ -19,7 +19,8 @@ import numpy as np
 from .. import sending
 from ..core.previews import PROJECTED, Picture, Pose, Previews
 from ..protocol.client import Client
-from ..scene import portraits, posing
+from ..protocol.people import together
+from ..scene import photo, portraits, posing
 from ..scene.settings import settings_of
 from ..session import running, session
 from .capture import driven
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 QUICK, IDLE = 0.01, 0.05  # seconds between checks for a picture: with an open request, and without. Higher: pictures show later
 SIZES = (256, 384, 512, 768, 1024)  # pixels, longer side: few sizes, because each is a session in the backend
 UNSEEN = 384  # pixels, longer side, while no editor shows the photograph. Higher: more work for nothing
+LOOK = 0.5  # seconds between searches for other people of the picture. Higher: they are noticed later; lower: slow in large scenes
 MOVING = 512  # pixels, longest side while the hand moves. Higher: sharper, later
 SHOWING = {"VIEW_3D": "WINDOW", "IMAGE_EDITOR": "WINDOW", "SEQUENCE_EDITOR": "PREVIEW"}  # editor → region that shows Live
 
@@ -46,6 +48,7 @@ class Live:
         self.frame = float("nan")  # frame of the last request
         self.by_hand = False  # whether the pose has changed since the frame was entered
         self.key: tuple[object, ...] = ()  # portrait, settings and sizes of the last request
+        self.people_of, self.people, self.looked = "", list[str](), 0.0  # rig of the last search, other rigs found, monotonic seconds of it
         self.logged = ""  # repr of the last logged error of the add-on
         self.healed: set[str] = set()  # portraits that were sent to the backend again
         self.main_thread_seconds: deque[float] = deque(maxlen=10_000)  # durations of reading a pose or drawing a new picture
@@ -82,15 +85,15 @@ def follow(depsgraph: bpy.types.Depsgraph) -> None:
     """Request the pose of the current portrait if it differs from the last request."""
     live.dirty = False
     rig = portraits.current(bpy.context)
-    portrait = "" if rig is None else rig.get("mimaface_portrait", "")
-    if rig is None or not portrait or rig.mode == "EDIT":
+    if rig is None or not rig.get("mimaface_portrait", "") or rig.mode == "EDIT":
         return
     runtime = session()
     started, before = time.perf_counter(), live.values if rig.name == live.rig else np.zeros(0)
-    posed = rig.evaluated_get(depsgraph)
-    if "out_jawOpen" not in posed:
+    posed = [person.evaluated_get(depsgraph) for person in together_with(rig)]
+    if any("out_jawOpen" not in person for person in posed):
         return
-    live.rig, live.values = rig.name, posing.values_of(posed).round(5)
+    portrait = together(person["mimaface_portrait"] for person in posed)
+    live.rig, live.values = rig.name, np.stack([posing.values_of(person) for person in posed]).round(5)
     same = np.array_equal(live.values, before)
     frame = bpy.context.scene.frame_current_final
     live.frame, live.by_hand = frame, frame == live.frame and (live.by_hand or (len(before) > 0 and not same))
@@ -101,15 +104,29 @@ def follow(depsgraph: bpy.types.Depsgraph) -> None:
         live.key = ()
         return
     settings = settings_of(bpy.context.scene)
-    engine, body = settings.engine, settings.body_follows
-    fine = live.fine
-    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, body, id(client)
+    engine, body = PROJECTED if len(posed) > 1 else settings.engine, settings.body_follows
+    fine, only = live.fine, ",".join(sorted(settings.only))
+    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, body, only, id(client)
     if key == live.key and same:
         return
     live.key = key
-    pose = Pose(portrait, posing.motion_of(live.values[None]), min(fine, MOVING), str(key[1]), fine, time.monotonic(), body_follows=body)
+    motions = [posing.motion_of(live.values[[index]]) for index in range(len(posed))]
+    pose = Pose(portrait, motions, min(fine, MOVING), str(key[1]), fine, time.monotonic(), body_follows=body, only=only)
     live.previews.show(client, pose)
     live.main_thread_seconds.append(time.perf_counter() - started)
+
+
+def together_with(rig: bpy.types.Object) -> list[bpy.types.Object]:
+    """The rigs of the picture's people that are seen, and of whom one is worked on; that one alone where it is not clear which."""
+    objects, now = bpy.context.scene.objects, time.monotonic()
+    if live.people_of != rig.name or now - live.looked > LOOK:
+        try:
+            people = portraits.people_of(bpy.context.scene, rig)
+        except ValueError:
+            people = [rig]
+        live.people_of, live.looked, live.people = rig.name, now, [each.name for each in people if each != rig]
+    others = [objects[name] for name in live.people if name in objects]
+    return sorted([rig, *others], key=lambda each: photo.face(each["mimaface_portrait"]))
 
 
 def tick() -> float:

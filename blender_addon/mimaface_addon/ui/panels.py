@@ -13,7 +13,7 @@ from ..core.activity import seconds_since
 from ..core.backend import NONE_INSTALLED
 from ..preferences import PACKAGE, backend_python
 from ..protocol.arkit import BLENDSHAPE_NAMES
-from ..scene import bake, compat, face, gazing, photo, points, portraits, speech, strips
+from ..scene import bake, compat, face, film, gazing, photo, points, portraits, speech, strips
 from ..scene.rig import GAZE_CHANNELS
 from ..scene.settings import Take, settings_of
 from ..scene.takes import ACTIVE
@@ -188,15 +188,49 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     if item is not None:
         layout.prop(item, "mimaface_consent")
     column.prop(settings, "body_follows", slider=True)
+    column.label(text="Only")
+    column.column(align=True).prop(settings, "only")
+    shot = None if item is None else film.of(item)
+    if item is not None and shot is None:
+        _draw_people(layout, context, item)
+    if shot is not None:
+        _draw_film(layout, scene, shot)
+        frames = range(shot.start, shot.last + 1)
+    else:
+        frames = _draw_range(layout, scene)
+    row = layout.row()
+    row.scale_y = 1.5
+    row.enabled = item is not None and not lacking
+    row.operator("mimaface.generate", icon="RENDER_ANIMATION", text=f"Generate {len(frames)} Frames")
+
+
+def _draw_range(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> range:
+    """Which frames of the scene a take has, where not all."""
     frames = bake.shot_frames(scene)
     if scene.use_preview_range or scene.frame_step > 1:
         part = "the preview range" if scene.use_preview_range else "the scene"
         step = f", every {scene.frame_step}th frame" if scene.frame_step > 1 else ""
         wrapped(layout, f"Frames {frames[0]} to {frames[-1]} of {part}{step}", "PREVIEW_RANGE")
-    row = layout.row()
-    row.scale_y = 1.5
-    row.enabled = item is not None and not lacking
-    row.operator("mimaface.generate", icon="RENDER_ANIMATION", text=f"Generate {len(frames)} Frames")
+    return frames
+
+
+def _draw_film(layout: bpy.types.UILayout, scene: bpy.types.Scene, shot: film.Film) -> None:
+    """Which frames of the scene are the film's, and what is to be set first."""
+    wrapped(layout, f"All of the film, frames {shot.start} to {shot.last}: the rig's motion is added to it", "FILE_MOVIE")
+    rate = bake.frames_per_second(scene)
+    if abs(rate - shot.rate) > film.SAME_RATE:
+        wrapped(layout, f"{film.different_rate(shot, rate).capitalize()}: set Frame Rate in the Output properties", "ERROR")
+
+
+def _draw_people(layout: bpy.types.UILayout, context: bpy.types.Context, item: bpy.types.Object) -> None:
+    """Who else is animated in the same pass."""
+    try:
+        others = [each.name for each in portraits.people_of(context.scene, item) if each != item]
+    except ValueError as error:
+        wrapped(layout, str(error), "ERROR")
+        return
+    if others:
+        wrapped(layout, f"Together with {', '.join(others)}: people of one picture", "COMMUNITY")
 
 
 def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

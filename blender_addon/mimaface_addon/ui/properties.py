@@ -8,12 +8,18 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatPrope
 
 from ..core.capture import SOURCES
 from ..core.delivery import note
+from ..protocol.regions import REGIONS
 from ..protocol.settings import BODY_FOLLOWS
 from ..scene import strips
 from ..scene.rig import is_rig
 from ..scene.settings import Take
 from ..scene.takes import take_folder
 from .options import ImportOptions
+
+REGION_TEXTS = {
+    "lips": "Lips, jaw and tongue", "gaze": "Where the eyes look", "lids": "Blinks, squints and wide eyes", "brows": "Both brows",
+    "cheeks": "Cheeks and nose", "head": "How the head is turned, and where it is",
+}  # fmt: skip
 
 
 def _renamed(take: Take, context: bpy.types.Context) -> None:
@@ -117,6 +123,10 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
     body_follows: FloatProperty(
         name="Body Follows", description="How far the shoulders go with a head that moves far: 0, they stay, to 1", default=BODY_FOLLOWS,
         min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
+    only: EnumProperty(
+        name="Only", description="What the rig moves in takes and Live, the rest stays as it is in the photo or film; none chosen: all",
+        items=[(name, name.capitalize(), REGION_TEXTS[name]) for name in REGIONS], options={"ENUM_FLAG"}, default=set(),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@
 # annotations are evaluated: Blender reads the properties from them
 import io
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -13,22 +14,24 @@ from bpy_extras.io_utils import ImportHelper
 from ...core.activity import Activity
 from ...core.asking import Problem
 from ...protocol.codec import Message
+from ...protocol.driver_files import VIDEOS, ends
 from ...protocol.errors import NoFaceFound
-from ...scene import compat, photo, points, portraits
+from ...scene import bake, compat, film, photo, points, portraits, strips
 from ...scene.settings import settings_of
 from ...session import session
 from .base import Operator, Refused, current_rig
 
+PORTRAITS = ";".join(f"*{ending}" for ending in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", *VIDEOS))
 _faceless: list[tuple[str, int]] = []  # at most one: path of the picture without a face, and the session's file_number
 
 
 class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
-    """Choose a portrait photo and build the rig for it"""
+    """Choose a portrait photo and build the rig for it; or a film, whose face the rig acts anew"""
 
     bl_idname = "mimaface.load_portrait"
     bl_label = "Add Portrait Rig"
     bl_options = {"REGISTER", "UNDO"}
-    filter_glob: StringProperty(default="*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp", options={"HIDDEN"})
+    filter_glob: StringProperty(default=PORTRAITS, options={"HIDDEN"})
     face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
     template: BoolProperty(
         name="Place Points", description="Where no face is found, put the points of one into the middle of the picture, to be placed by hand",
@@ -38,8 +41,9 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
     def work(self, context: bpy.types.Context) -> None:
         path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]  # of ImportHelper
         if not path.is_file():
-            raise Refused(f"{path} is not a file: choose a photo")
-        content = path.read_bytes()
+            raise Refused(f"{path} is not a file: choose a photo or a film")
+        is_film = ends(path.name, VIDEOS)
+        content = b"" if is_film else path.read_bytes()
         label, face, key, runtime = self.bl_label, self.face, compat.scene_key(context.scene), session()
         file, _faceless[:] = runtime.file_number, []
 
@@ -55,7 +59,8 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
                 with compat.in_scene(scene):
                     item = portraits.build(bpy.context, scene, str(path), message.fields, mesh)
                 portraits.show(item)
-            item["mimaface_photo"] = photo.keep(content, path, photo.alone(portrait))
+            kept = mesh["picture"].tobytes() if is_film else content
+            item["mimaface_photo"] = photo.keep(kept, path, photo.alone(portrait))
             settings_of(scene).face = face
             points.note(item, message.fields)
             placed = {name: message.fields["points"][name] for name in message.fields.get("placed", [])}
@@ -63,7 +68,9 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
                 photo.remember(item, portrait, [], placed)
                 with runtime.threads_held(), compat.in_scene(scene):
                     points.begin(bpy.context, item)
-            warnings = message.fields.get("warnings", [])
+            warnings = list(message.fields.get("warnings", []))
+            if is_film:
+                warnings = [*_film_is_there(scene, item, path, face, message.fields), *warnings]
             runtime.notice = f"{path.name}: {'; '.join(warnings)}" if warnings else ""
             runtime.steps.push(label, "portrait_loaded")
 
@@ -72,8 +79,26 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
                 _faceless[:] = [(str(path), file)]
             runtime.fail(problem)
 
+        if is_film:
+            activity = Activity("Reading", path.name, str(path))
+            runtime.ask("film.open", {"path": str(path), "face": face}, [], done, failed, activity)
+            return
         fields, activity = {"face": face, "template": self.template}, Activity("Fitting the head to", path.name)
         runtime.ask("portrait.fit", fields, [content], done, failed, activity)
+
+
+def _film_is_there(scene: bpy.types.Scene, item: bpy.types.Object, path: Path, face: int, fields: dict[str, Any]) -> list[str]:
+    """Note a film on its rig, put its sound into the sequencer, and say what is to be known."""
+    shot = film.Film(fields["film"], str(path), face, fields["frames"], fields["rate"], scene.frame_start)
+    film.remember(item, shot)
+    scene.frame_end = max(shot.last, scene.frame_end)  # only ever longer: the shot is the artist's
+    said = [f"a film of {shot.frames} frames, to frame {shot.last}"]
+    if fields.get("sound"):
+        said.append(strips.add_sound(scene, path, shot.start, shot.last))
+    rate = bake.frames_per_second(scene)
+    if abs(rate - shot.rate) > film.SAME_RATE:
+        said.append(f"{film.different_rate(shot, rate)}: set Frame Rate in the Output properties to {shot.rate:.5g} before you animate it")
+    return said
 
 
 def faceless() -> str:

@@ -13,9 +13,10 @@ from bpy.props import BoolProperty, StringProperty
 from ... import sending
 from ...core.delivery import MOTION, delete_folder, first_missing, new_folder, note, read_manifest, write_manifest
 from ...protocol.files import write_whole
-from ...scene import bake, compat, saving, strips
-from ...scene.portraits import consent
-from ...scene.settings import Take, settings_of
+from ...protocol.people import pack_motions, together
+from ...scene import bake, compat, film, rig, saving, strips
+from ...scene.portraits import consent_of, people_of
+from ...scene.settings import Settings, Take, settings_of
 from ...scene.takes import ACTIVE, add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
 from ...session import session
 from ..capture import driven
@@ -32,30 +33,61 @@ class MIMAFACE_OT_generate(Operator):
     def work(self, context: bpy.types.Context) -> None:
         scene = compat.sequencer_scene(context)
         settings, item = settings_of(context.scene), current_rig(context)
-        frames = bake.shot_frames(context.scene)
         driven.release()  # a take contains keys and poses, but no values of a stream
-        start, motion = frames[0], bake.scene_to_motion(context, item, frames)
+        shot = film.of(item)
+        people = people_together(context, item) if shot is None else [item]
+        if shot is not None:
+            refuse_unfit(settings, f"{item.name} acts a film anew, which")
+        frames = bake.shot_frames(context.scene) if shot is None else film.frames_of(context.scene, shot)
+        start, motions = frames[0], [bake.scene_to_motion(context, each, frames) for each in people]
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
         identity = uuid.uuid4().hex
         manifest = {
-            "take": identity, "job": "", "name": name, "frames": len(motion), "start": start, "step": frames.step, "rate": motion.meta["fps"],
+            "take": identity, "job": "", "name": name, "frames": len(frames), "start": start, "step": frames.step, "rate": motions[0].meta["fps"],
             "scene": scene.name, "blend": bpy.path.basename(bpy.data.filepath), "made": time.time(), "blender": os.getpid(), "removed": False,
-            "portrait": item.get("mimaface_portrait", settings.portrait_id),
+            "portrait": together(each.get("mimaface_portrait", settings.portrait_id) for each in people) if shot is None else shot.identity,
             "settings": {
                 "engine": settings.engine, "quality": settings.quality, "size": settings.size, "framing": settings.framing,
                 "transparent": settings.transparent, "watermark": settings.watermark, "body_follows": settings.body_follows,
+                "only": ",".join(sorted(settings.only)),
             },
-            "consent": consent(item),
+            "consent": consent_of(people),
         }  # fmt: skip
         try:
-            write_whole(folder / MOTION, motion.to_bytes())
+            write_whole(folder / MOTION, pack_motions([motion.to_bytes() for motion in motions]))
             write_manifest(folder, manifest)
         except OSError as error:
             raise Refused(cannot_write(folder, error)) from error
-        values = {"name": name, "uuid": identity, "frames": len(motion), "start": start, "step": frames.step, "state": "waiting"}
+        values = {"name": name, "uuid": identity, "frames": len(frames), "start": start, "step": frames.step, "state": "waiting"}
         add_take(scene, values | {"folder": stored_path(folder)})
         session().under_way[identity] = 0.0
         sending.submit(session(), identity, folder)
+
+
+def refuse_unfit(settings: Settings, what: str, otherwise: str = "") -> None:
+    """Raise :class:`Refused` for settings that films and several people cannot have; ``what`` begins the sentence."""
+    for name, given in (
+        ("the engine Projected", settings.engine != "proxy"), ("the framing Whole Photo", settings.framing != "photo"),
+        ("frames that are not transparent", settings.transparent),
+    ):  # fmt: skip
+        if given:
+            raise Refused(f"{what} takes {name}: choose that{otherwise}")
+
+
+def people_together(context: bpy.types.Context, item: bpy.types.Object) -> list[bpy.types.Object]:
+    """The rigs that are animated in one pass with this one, and itself. Raises :class:`Refused` where that cannot be."""
+    settings = settings_of(context.scene)
+    try:
+        people = people_of(context.scene, item)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    if len(people) > 1:
+        others = ", ".join(each.name for each in people if each != item)
+        refuse_unfit(settings, f"{item.name} and {others} are people of one picture, which", ", or hide the other rig")
+    for each in people:
+        if not rig.bring_up_to_date(each):
+            raise Refused(f"{each.name} was made by an earlier version: open its own file, generate there once, or hide it")
+    return people
 
 
 def folder_of_new_take(scene: bpy.types.Scene, stem: str, numbered: bool) -> tuple[Path, str]:

@@ -1,0 +1,77 @@
+"""Films as the source of jobs: followed once, their fits kept in the store, their frames read where the user has them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mimaface.drivers.archives import ZIP
+from mimaface.drivers.film import Film, film_digest, film_steps
+from mimaface.drivers.film_fits import pack_film, unpack_film
+from mimaface.output.sound import has_sound
+from mimaface.protocol.errors import InvalidInput, UnknownJob
+from mimaface.protocol.people import apart
+from mimaface.protocol.texts import shown
+
+from .contents import parts_of
+from .mesh import reference_picture
+from .store import Store
+
+CACHED = 2  # films whose fits are kept in memory: 12 kB a frame
+
+
+class Films:
+    """The films of a store. Safe from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cached: OrderedDict[str, Film] = OrderedDict()
+
+    def follow(self, path: Path, face: int, progress: Any) -> Iterator[tuple[dict[str, Any], bytes] | None]:
+        """Follow a face through the film at ``path``: None after every step, then fields of ``film.open.reply``, and the first frame with that
+        face as PNG, at most as large as Blender is sent it."""
+        film: Film | None = None
+        for film in film_steps(path, face, 0.0, progress):
+            if film is None:
+                yield None
+        assert film is not None
+        identity = f"{film.sha256}-{face}-{self._store.put_portrait(pack_film(film))}"
+        self._store.put_path(film.sha256, path.absolute())
+        self._cached.pop(identity, None)  # it may have been elsewhere
+        first = min(film.fits)
+        still = next(picture for index, picture in enumerate(film.frames()) if index == first)
+        fields = {
+            "film": identity, "frames": len(film), "rate": float(film.rate), "warnings": list(film.warnings),
+            "sound": path.is_file() and has_sound(path),
+        }  # fmt: skip
+        yield fields, reference_picture(still.image)
+
+    def film(self, identity: str) -> Film | None:
+        """The film of an id as :meth:`follow` gives out; None for that of a photograph. Raises :class:`InvalidInput` for an id that is none."""
+        found = self._cached.get(identity)
+        if found is not None:
+            return found
+        people = apart(identity)
+        name, _, listed = parts_of(people[0])
+        kept = self._store.portrait(listed) if listed and len(people) == 1 else b""
+        if not kept.startswith(ZIP):
+            return None
+        found = unpack_film(kept, self._store.path(name))
+        self._cached[identity] = found
+        while len(self._cached) > CACHED:
+            self._cached.popitem(last=False)
+        return found
+
+    def unchanged(self, film: Film) -> Iterator[None]:
+        """A step in which it is made sure that the file is the one that was followed. Raises :class:`UnknownJob` or :class:`InvalidInput`."""
+        if not film.path.exists():
+            raise UnknownJob(f"the film {shown(film.path)} is not there any more", "put it back, or load it again")
+        if film_digest(film.path) != film.sha256:
+            raise InvalidInput(f"the film {shown(film.path)} is not what it was when it was followed", "load it again")
+        yield None
+
+    def forget(self) -> None:
+        """Free memory."""
+        self._cached.clear()

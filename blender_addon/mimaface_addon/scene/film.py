@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The film that a rig acts anew: noted on the rig, read by the backend where it lies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import bpy
+
+from ..protocol.errors import InvalidInput
+from . import bake
+
+TAG = "mimaface_film"  # of a rig: :class:`Film` as JSON
+SAME_RATE = 0.02  # frames a second: 23.976 is written as 23.98
+
+
+@dataclass(frozen=True)
+class Film:
+    """identity: of the backend; face: its number in the film; start: the frame of the scene that shows the film's first."""
+
+    identity: str
+    path: str
+    face: int
+    frames: int
+    rate: float
+    start: int
+
+    @property
+    def last(self) -> int:
+        return self.start + self.frames - 1
+
+
+def of(item: bpy.types.Object) -> Film | None:
+    """The film of a rig, None for that of a photograph."""
+    return Film(**json.loads(item[TAG])) if item.get(TAG) else None
+
+
+def remember(item: bpy.types.Object, film: Film) -> None:
+    item[TAG] = json.dumps(asdict(film))
+
+
+def named(identity: str) -> Film | None:
+    """The film that the backend knows by this id."""
+    films = (of(item) for item in bpy.data.objects if TAG in item)
+    return next((film for film in films if film is not None and film.identity == identity), None)
+
+
+def find(film: Film) -> Path | None:
+    """Where a film lies now: where it was, or beside the .blend."""
+    places = [Path(film.path), Path(bpy.path.abspath("//")) / Path(film.path.replace("\\", "/")).name]
+    return next((path for path in places if path.is_file()), None)
+
+
+def frames_of(scene: bpy.types.Scene, film: Film) -> range:
+    """The frames of the scene that a take of a film shows. Raises :class:`InvalidInput` at another rate."""
+    rate = bake.frames_per_second(scene)
+    if abs(rate - film.rate) > SAME_RATE:
+        raise InvalidInput(different_rate(film, rate), f"set Frame Rate in the Output properties to {film.rate:.5g}")
+    return range(film.start, film.last + 1)
+
+
+def different_rate(film: Film, rate: float) -> str:
+    return f"the film has {film.rate:.5g} frames a second, and the scene {rate:.5g}"
