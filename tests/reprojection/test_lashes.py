@@ -90,3 +90,15 @@ def test_a_lids_edge_is_a_smooth_curve(portrait, renderer):
     tables = lid_tables(shape, Head.load().eye_centres_for(portrait.fit.identity))
     assert tables.shape == (2, LID_BINS)
     assert np.abs(np.diff(tables, 2, axis=1)).max() < 0.06
+
+
+def test_dark_rims_of_glasses_stay_in_a_blink(hopper):
+    still = hopper.image.mean(2)
+    shut = Reprojector(hopper).render(poses_for(hopper.fit, motion_of({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))[0]).mean(2)
+    for lids, corners in zip((159, 386), EYES):
+        (left, _), (right, _) = sorted(hopper.fit.landmarks[list(corners), :2].tolist())
+        width, lid = right - left, hopper.fit.landmarks[lids, 1]
+        above = np.s_[int(lid - 0.45 * width) : int(lid - 0.12 * width), int(left - 0.2 * width) : int(right + 0.2 * width)]
+        rim = still[above] < 60
+        assert rim.sum() > 20, "the photograph has a dark rim above this eye"
+        assert np.percentile((shut - still)[above][rim], 90) < 8, "grey levels; 45 and 63 when all that is dark was taken for lashes"

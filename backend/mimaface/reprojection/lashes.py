@@ -131,6 +131,28 @@ def darkened(seen: Array, clean: Array, triangles: Array) -> Array:
     return np.asarray(np.maximum(dark, 0.5 * (dark + widest)))
 
 
+@functools.cache
+def beside_openings() -> Array:
+    """(V,) metres from each vertex to the edges of the lids, on the head's open eyes."""
+    head = Head.load()
+    off = np.min([np.linalg.norm(head.vertices - centre, axis=1) for centre in head.eye_centres], axis=0) - head.eye_radius
+    edges = np.flatnonzero(head.region("lids") & (off < tuning.LASH_FAR))
+    near = np.flatnonzero(around_eyes())
+    result = np.full(len(head.vertices), np.inf)
+    result[near] = np.linalg.norm(head.vertices[near][:, None] - head.vertices[edges][None], axis=2).min(1)
+    return result
+
+
+def of_lashes(length: float) -> Array:
+    """(V,) how far what is dark beside an open eye may be lashes of ``length`` metres, 0 to 1.
+
+    What is further from it is a rim of glasses, a crease or a brow, and stays in a blink. A length that no lashes have is that of a deep
+    eye's own shadow, which goes.
+    """
+    deep = smoothstep(*tuning.LASHES_DEEP, np.array(length))
+    return np.asarray(np.maximum(1 - smoothstep(0, tuning.LASHES_FADE, beside_openings() - length), deep))
+
+
 def lash_length(image: Array, camera: Camera, still: Array, up: Array) -> float:
     """Metres that the lashes of open eyes reach over the lid, from the edge to where the picture has brightened half-way to skin.
 

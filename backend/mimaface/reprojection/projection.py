@@ -30,7 +30,7 @@ from .fallback import fallback_colours
 from .grain import Grain
 from .hair import hair_offset
 from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH, Source, Window
-from .lashes import Lashes, lash_length
+from .lashes import Lashes, lash_length, of_lashes
 from .matte import person_colours, person_matte
 from .mouth import continue_mouth
 from .tone import Tone, tone_of
@@ -144,7 +144,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     pictures = eye_pictures(image, camera, fit, source_kind, margin[..., EYE], light, skin)
     tone = tone_of(image, matte)
     length = 0.0 if flat else lash_length(person, camera, still, fit.rotation[:, 1])
-    lashes = Lashes(tone.painted(lash), length, dark)
+    lashes = Lashes(tone.painted(lash), length, dark * of_lashes(length))
     grain = Grain.of(person, source_kind, fit, camera, correction, float(np.ptp(place[:, 0])))
     ivory = tuning.IVORY * light
     gum = tone.painted(tuning.GUM * ivory) / tone.painted(ivory)

@@ -129,6 +129,9 @@ LASHES, LASH_WIDTH, LASH_WIDTH_DRAWN = (0.08, 0.5), 0.0030, 0.0016
 LASH_DARKEST = 15  # percentile of an open eye's upper edge that is taken for its lashes. Higher: skin between lashes counts
 LASH_TRUST = 0.3  # trust, 0 to 1, above which a vertex of that edge shows them. Higher: fewer are asked
 LID_BRIGHT, LID_DARK = 60, 0.5  # percentile of skin around an eye, and the share of it below which skin is lashes or a fold. Higher: brighter lids
+LASHES_FADE = 0.003  # metres beyond the ends of lashes over which what is dark begins to stay. Higher: creases and rims of glasses pale in a blink
+# metres of lashes from which they are taken for a deep eye's shadow: kept on closed lids it took 0.6 dB from one of four films. Higher: it stays
+LASHES_DEEP = 0.0042, 0.005
 LASHES_DARKER = 0.65, 0.85  # brightness against a lid's own skin between which lashes turn to skin. Higher: more of the photograph leaves closed lids
 LASH_SPREAD = 0.02  # of the distance between the eyes' middles, around each vertex, in which lashes are looked for. Higher: fewer are missed
 LASHES_ZONE = 0.011, 0.015  # metres around an eye's centre between which that ends. Higher: brows pale in a blink
