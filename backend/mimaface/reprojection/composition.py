@@ -72,6 +72,12 @@ def hindmost(picture: Array, provenance: Array, photograph: Array, behind: Array
     for y in range(height):
         for x in range(width):
             share = invented[y, x]
+            if share == 0 or share == 1:  # the same as below, sooner
+                for channel in range(3):
+                    picture[y, x, channel] = behind[y, x, channel] if share else photograph[y, x, channel]
+                if provenance.size:
+                    provenance[y, x, 0], provenance[y, x, 1], provenance[y, x, 2] = 0, 255 * np.uint8(share), 255 * np.uint8(1 - share)
+                continue
             for channel in range(3):
                 value = np.float32(photograph[y, x, channel])
                 value += share * (np.float32(behind[y, x, channel]) - value)
