@@ -27,6 +27,7 @@ from .body import Body
 from .kernels import SKIN, Opacity, lift
 from .matte import background_behind
 from .projection import Projection, turning
+from .turned_sides import TurnedSides
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -104,6 +105,7 @@ class PersonWarp:
         smoothing = tuning.DRAWN_SMOOTHING * head_width / self._step[0] if projection.drawn else tuning.DEPTH_SMOOTHING
         depth = self._depth = gaussian_filter(silhouette * (1 - beside) + middle * beside, smoothing)
         self._place = (camera.unproject(self.knots, depth) - fit.translation) @ fit.rotation
+        self._sides = TurnedSides.of(self._place, self.knots, depth, camera, fit)
         self._flat = camera.unproject(self.knots, middle)
         self._start = camera.project(self._place @ fit.rotation.T + fit.translation)[..., :2]
         near = 1 - smoothstep(tuning.REACH_LOW * head_width, tuning.REACH_HIGH * head_width, away)
@@ -180,7 +182,7 @@ class PersonWarp:
 
         change (V, 3): how far the expression has moved each vertex, camera frame.
         """
-        here = self._place @ pose.rotation.T + pose.translation + self._expression(change)
+        here = self._sides.seen(self._place, pose) @ pose.rotation.T + pose.translation + self._expression(change)
         behind = 0.1 - here[..., 2].min()  # metres behind the person: only the order counts
         rest = self._flat, self._carried, self._start, self.knots, self._follow
         return np.asarray(carry(here, *rest, self._body.shift(pose), self.camera.focal, self.camera.centre, behind)).reshape(-1, 3)
@@ -201,7 +203,7 @@ class PersonWarp:
 
     def moved_onto(self, camera: Camera, pose: FacePose, change: Array) -> Array:
         """The knots (K, 3) as :meth:`moved` has them, all of them following the head before another ``camera``."""
-        knots = self._place @ pose.rotation.T + pose.translation + self._expression(change)
+        knots = self._sides.seen(self._place, pose) @ pose.rotation.T + pose.translation + self._expression(change)
         return np.asarray(camera.project(knots)).reshape(-1, 3)
 
     def render_onto(self, knots: Array, share: Array, part: Box, rows: Rows) -> tuple[Array, Array]:

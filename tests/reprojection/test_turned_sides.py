@@ -1,0 +1,70 @@
+"""Ears, hair and hats at the side of a head that turns into view: stretched, not torn, and without a jump on the way."""
+
+import numpy as np
+import pytest
+
+from conftest import motion_of
+from mimaface.face.pose import poses_for
+from mimaface.reprojection import tuning
+from mimaface.reprojection.reprojector import Reprojector
+from mimaface.reprojection.turned_sides import less_steep
+
+SMALL, LARGE = 6.0, 25.0
+
+
+def poses(portrait, *degrees):
+    return poses_for(portrait.fit, motion_of(*({"angles": (angle, 0, 0)} for angle in degrees)))
+
+
+def ears(renderer):
+    """(R, C) bool: the knots of the person warp on the ears of the fitted head, and a little around them."""
+    place = renderer.projection.place[renderer.projection.head.region("ears"), :2]
+    sheet, reach = renderer._sheet, 0.03 * renderer.projection.head_width
+    return np.array([[np.linalg.norm(place - knot, axis=1).min() < reach for knot in row] for row in sheet.knots])
+
+
+def moved(renderer, pose):
+    still = np.zeros_like(renderer.projection.still)
+    return renderer._sheet.moved(pose, still)[:, :2].reshape(renderer._sheet.knots.shape)
+
+
+@pytest.mark.parametrize("angle", [LARGE, -LARGE])
+def test_an_ear_that_turns_into_view_is_not_torn(each_portrait, angle):
+    renderer = Reprojector(each_portrait, 256, "face")
+    pose = poses(each_portrait, angle)[0]
+    stretch = renderer._sheet._stretch(moved(renderer, pose))[ears(renderer)]
+    assert stretch.max() < tuning.STRETCH_HIGH
+    assert np.percentile(stretch, 90) < tuning.STRETCH_LOW  # less is kept of more: there the other layers show through
+
+
+def test_a_small_turn_is_as_deep_as_the_head(portrait):
+    sheet = Reprojector(portrait, 192, "face")._sheet
+    for pose in poses(portrait, SMALL, -SMALL):
+        np.testing.assert_array_equal(sheet._sides.seen(sheet._place, pose), sheet._place)
+
+
+def test_sides_do_not_jump_on_their_way_into_view(portrait):
+    """By steps of a degree no knot moves much further, or less far, than by the step before."""
+    renderer = Reprojector(portrait, 192, "face")
+    way = np.stack([moved(renderer, pose) for pose in poses(portrait, *range(31))])
+    jump = np.linalg.norm(np.diff(way, 2, axis=0), axis=-1).max() / renderer.projection.head_width
+    assert jump < 0.006
+
+
+def test_only_the_side_that_turns_into_view_is_less_steep(portrait):
+    sheet = Reprojector(portrait, 192, "face")._sheet
+    for pose, sign in zip(poses(portrait, LARGE, -LARGE), (1, -1)):
+        nearer = np.linalg.norm(sheet._sides.seen(sheet._place, pose) - sheet._place, axis=-1)
+        aside = sign * sheet._place[..., 0]  # a head that turns to its left shows its right
+        assert nearer[aside > 0].max() == 0 and nearer[aside < 0].max() > 0.01
+
+
+def test_a_surface_rises_no_faster_than_it_may():
+    depth = np.random.default_rng(0).normal(size=(9, 14))
+    even = less_steep(depth, np.array([0.3, 0.2]))
+    assert np.abs(np.diff(even, axis=1)).max() <= 0.3 + 1e-9
+    assert np.abs(np.diff(even, axis=0)).max() <= 0.2 + 1e-9
+    assert (even <= depth + 1e-9).all() and np.isclose(even.min(), depth.min())
+    row, column = np.indices(depth.shape)
+    cones = depth[..., None, None] + 0.3 * np.abs(column[..., None, None] - column) + 0.2 * np.abs(row[..., None, None] - row)
+    np.testing.assert_allclose(even, cones.min((0, 1)))
