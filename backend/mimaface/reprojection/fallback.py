@@ -16,6 +16,7 @@ from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from . import tuning
 from .eyes import around_eyes, lash_colour, upper_lid_edge
+from .folded import like_hair, usual_colours
 from .kernels import MARGIN_UNIT, SKIN, TEETH
 from .lashes import darkened, darkest_around, lid_skin
 from .mouth import mouth_colours
@@ -63,10 +64,9 @@ def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Ar
 
     seen (V, 3): the picture at each vertex, valid where ``sure`` (V,); skin (N, 3): triangles.
     """
-    mirror = head.mirror
-    return _own_colours(
-        head.region("scalp"), colours, skin, np.where(sure[:, None], seen, seen[mirror]), sure | (sure & head.region("scalp"))[mirror]
-    )
+    mirror, scalp = head.mirror, head.region("scalp")
+    hair = sure & scalp & like_hair(seen, usual_colours(seen, sure & scalp, sure & head.region("face")))
+    return _own_colours(scalp, colours, skin, np.where(hair[:, None], seen, seen[mirror]), hair | hair[mirror])
 
 
 def _unshaded(seen: Array, sure: Array) -> Array:

@@ -27,6 +27,7 @@ from .cutout import within_alpha
 from .drawn import drawn_matte, drawn_person
 from .eyes import eye_pictures
 from .fallback import fallback_colours
+from .folded import partners
 from .grain import Grain
 from .hair import hair_offset
 from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH, Source, Window
@@ -153,13 +154,12 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     front = smoothstep(*tuning.INNER_FRONT, neutral[:, 2]) * above_chin
     inner = np.where(head.region("lips", "lids", "inside"), 1.0, front)
     inner[np.unique(triangles[kind != SKIN])] = 1.0
-    mirror = head.mirror
-    mirror_trust = trust[mirror].copy()
-    mirror_trust[eyes] = 0
-    mirror_trust[mouth] = 0
+    mirror_trust = trust[head.mirror]
+    mirror_trust[np.concatenate([eyes, mouth])] = 0
+    mirror_place, mirror_trust = partners(person, still, place, normals, seen, mirror_trust, camera)
     return Projection(
         head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
-        triangles, kind, head.triangle_part[head.drawn()], still, place, place[mirror], trust, mirror_trust,
+        triangles, kind, head.triangle_part[head.drawn()], still, place, mirror_place, trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, drawn, tone.painted(pictures).astype(np.float32),
         tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, follow,
         _around_head(depth, margin, float(np.ptp(place[:, 0]))),

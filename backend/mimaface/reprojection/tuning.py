@@ -88,6 +88,23 @@ HALO = 0.015  # head widths around the person in which the photograph is not sur
 STRETCH_LOW, STRETCH_HIGH = 2.2, 3.8
 SKIN_REACH = 0.12  # head widths beside the face over which its expression fades. Higher: the background of a cheek moves along
 
+# --- folded
+# metres of hair before the outline, at most, of which all is made that comes into view behind it, and without which no strands are seen.
+# Higher: less stretched, and less alike; fewer strands on short hair
+FOLD_WIDEST, FOLD_LEAST = 0.06, 0.006
+FOLD_SMOOTHING = 4  # rounds over the mesh of what is folded over. Higher: straighter strands
+FOLD_MIRRORED = 0.5  # trust in the other side below which hair is folded over instead. Higher: less of the other side's hair
+# times as far in the photograph as on the head, from a vertex to the next, above which there are no strands. Higher: some are smeared
+FOLD_FURTHER = 2.0
+
+# --- turned_sides
+# metres deeper for each aside, at most, where a side turns into view. Higher: ears are longer, in the end torn. By eye, at 25°, of ears, hair
+# and hats; 1.5 costs a filmed face up to 0.6 dB at 16°, this 0.06
+STEEPEST_SIDE = 2.2
+SIDE_AWAY = 0.06  # metres from the head's middle where its sides are. Higher: less of the face's sides
+# sine of the angle by which a side turns into view between which it becomes less steep. Higher: small turns are exact, larger ones tear more
+SIDE_TURNED = 0.15, 0.35
+
 # --- body
 NECK_BASE = np.array([0.0, -0.15, 0.0])  # metres in the head frame: what lies there goes with the shoulders as they go. Lower: more of the chest does
 BODY_REACH = 0.10, 0.50  # metres from the neck's base over which the body stops going along. Higher: more of the body moves, and more pixels a frame

@@ -17,13 +17,9 @@ from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 
+from . import tuning
+
 Array = NDArray[Any]
-# metres deeper for each aside, at most, where a side turns into view. Higher: ears are longer, in the end torn. By eye, at 25°, of ears, hair
-# and hats; 1.5 costs a filmed face of 15° 0.2 dB, this 0.04
-STEEPEST = 2.2
-SIDES = 0.06  # metres from the head's middle where its sides are. Higher: less of the face's sides
-# sine of the angle by which a side turns into view between which it becomes less steep. Higher: small turns are exact, larger ones tear more
-TURNED = 0.15, 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +39,16 @@ class TurnedSides:
         """place (R, C, 3): metres, head frame, of ``knots`` (R, C, 2), pixels of the canvas, that are ``depth`` (R, C) metres away."""
         pixel = -float(fit.translation[2]) / camera.focal
         steps = pixel * (knots[-1, -1] - knots[0, 0]) / (np.array(knots.shape[1::-1]) - 1)
-        even = less_steep(depth, STEEPEST * steps)
+        even = less_steep(depth, tuning.STEEPEST_SIDE * steps)
         nearer = (camera.unproject(knots, even) - camera.unproject(knots, depth)) @ fit.rotation
-        return TurnedSides(nearer, np.clip(place[..., :2] / SIDES, -1, 1), _to_camera(fit.rotation, fit.translation))
+        return TurnedSides(nearer, np.clip(place[..., :2] / tuning.SIDE_AWAY, -1, 1), _to_camera(fit.rotation, fit.translation))
 
     def seen(self, place: Array, pose: FacePose) -> Array:
         """Where the knots (R, C, 3) of ``place``, metres in the head frame, are in ``pose``."""
         turned = (_to_camera(pose.rotation, pose.translation) - self.viewed)[:2]
-        if np.linalg.norm(turned) * np.sqrt(2) <= TURNED[0]:  # no side is so far turned into view
+        if np.linalg.norm(turned) * np.sqrt(2) <= tuning.SIDE_TURNED[0]:  # no side is so far turned into view
             return place
-        share = smoothstep(*TURNED, self.aside @ turned)
+        share = smoothstep(*tuning.SIDE_TURNED, self.aside @ turned)
         return np.asarray(place + share[..., None] * self.nearer)
 
 
