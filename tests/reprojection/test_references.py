@@ -92,7 +92,7 @@ def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, 
         assert (both[eye] != without[eye]).any(-1).mean() < 0.01
         assert np.abs(both[eye].astype(int) - without[eye]).max() <= 8
         within = box_around(known, lids, -2)
-        assert np.array_equal(both[within], without[within]), "between the lids' landmarks nothing changes"
+        assert np.abs(both[within].astype(int) - without[within]).max() <= 1, "between the lids' landmarks nothing changes but by rounding"
 
 
 def test_nothing_jumps_while_another_picture_becomes_the_nearest(known):
