@@ -39,7 +39,7 @@ PLACED_NOISE = 0.0012
 DOUBTED = 0.0025
 LIP_LEAST = 0.06  # of the mouth's width that a lip is thick at least. Lower: the mesh of a mouth that is drawn as a line folds, and tears [0]
 PLACED_WEIGHT = 6.0  # of such a point in the correction, beside LANDMARK_WEIGHT. Higher: nearer to it; the lips of a drawing fold
-PLACED_LARGEST = 0.04  # metres that a vertex is moved for one at most: faces of dolls. Higher: a point at a wrong place tears the face
+PLACED_LARGEST = 0.04  # metres that a vertex is moved for one at most: faces of dolls. Higher: a point at a wrong place tears the face [0]
 # metres that the mouth's lining lies further back than the head has it: where lips lie far from the head's own, and where points were placed, it
 # would come out before the skin, as a second mouth. Higher: the mouth is deeper, and a lower one is seen at its corners
 LINING_BACK = 0.004
@@ -61,7 +61,7 @@ MOUTH_REACH = 0.035, 0.055  # metres from the middle of the mouth: what parts th
 # metres, head frame, from where the head's teeth are to where a mouth's are. The edge of upper incisors lies 2 to 4 mm below the line of
 # closed lips (anatomy) and 2 mm before the lower ones'; the head's end at that line. Higher: less of them is seen
 UPPER_TEETH_MOVED, LOWER_TEETH_MOVED = (0.0, -0.0025, 0.003), (0.0, 0.0, 0.0005)
-LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face. Higher: it pulls
+LARGEST = 0.012  # metres: an offset beyond this is a wrong landmark, not a face. Higher: it pulls [0]
 LIDS_REACH = 0.045  # metres around an eye's centre, in every axis, that its lids' offset reaches. Higher: brows move in a blink
 LEAST_OPEN = 0.2  # of a blink's way that a photographed lid counts as open. Higher: eyes that were closed open less [0]
 

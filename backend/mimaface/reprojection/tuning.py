@@ -116,7 +116,7 @@ NECK_TAKES = 0.05
 # --- beyond: what the photograph's border cuts off
 BEYOND = 0.16  # metres that the person goes on beyond the photograph's border. Lower: gaps at the border when the person moves far
 ROUNDED = 0.6  # height of hair beyond the border against half its width there. Higher: taller hair [0]
-NECK_SOFT = 0.1  # head widths about the neck's base over which hair turns to shoulders. Higher: softer
+NECK_SOFT = 0.1  # head widths about the neck's base over which hair turns to shoulders. Higher: softer [0]
 OUTLINE_AHEAD = 0.15  # head widths from the border over which the shoulders' direction is taken. Higher: a calmer, less local one
 STEEPEST = 1.5  # pixels down that a shoulder goes beyond the border for each to the side. Higher: steeper shoulders [0]
 LEAST_BESIDE = 8  # pixels above and below a face that are mirrored to and fro. Higher: forehead and chin are where there are fewer [0]
@@ -210,7 +210,7 @@ LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they cl
 LIPS_LINE = 0.45  # of the light is lost in it. Higher: darker [0]
 # metres: up to the first a photograph shows closed lips, from the second on their line and colour are painted. Higher: photographed longer
 LIPS_PARTED = 0.003, 0.006
-UPPER_LIP, LOWER_LIP = -0.008, -0.020  # metres that the open jaw takes a lip down: less than the first, more than the second
+UPPER_LIP, LOWER_LIP = -0.008, -0.020  # metres that the open jaw takes a lip down: less than the first, more than the second [0]
 # metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat [0.060 dB, 11]
 MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
 LIPS_FRONT = 60  # percentile of the lips' depth from which that counts. Higher: darker [0.052 dB, 26]
@@ -252,7 +252,7 @@ NARROW, NARROW_LIGHT = (0.06, 0.30), 0.5
 # pixels that a vertex has moved, between which it leaves its own photographed pixel. Higher: slow moves blur over the still photograph [0.001 dB, 14]
 STILL = 0.5, 3.0
 FACE_FACING = 0.0, 0.25  # cosine to the line of sight between which the face is opaque over the warp. Higher: less of its sides is [0.001 dB, 29]
-MOUTH_FRONT = 0.06  # metres in front of the skull's middle, behind which nothing is at the mouth's edge. Higher: rougher edges of teeth
+MOUTH_FRONT = 0.06  # metres in front of the skull's middle, behind which nothing is at the mouth's edge. Higher: rougher edges of teeth [0]
 PAINTED_LEAST = 0.1  # share that is painted from which a triangle's edges are smoothed. Higher: rougher, faster [0.001 dB, 12]
 SEAM = 0.02  # head widths at the warped person's edge that are not all person. Higher: more of the edge is the head's own render
 SEAM_WARP, SEAM_HEAD = (0.6, 1.0), (0.8, 1.0)  # mean opacity around a pixel of such an edge, and of the head behind it. Higher: wider [0.072 dB, 215]
@@ -263,11 +263,11 @@ TURNS = 0.3, 0.9
 SOLID_DEPTH, SOLID_UP, SOLID_ACROSS, SOLID_FOLLOW = (0.035, 0.062), (0.04, 0.065), (0.045, 0.062), (0.8, 1.0)
 
 # --- references: further photographs. Chosen on six videos of people, of which four frames are references and others the truth
-# metres that most of the lips have moved, between which a reference's mouth is drawn anew. Higher: its teeth stay longer
+# metres that most of the lips have moved, between which a reference's mouth is drawn anew. Higher: its teeth stay longer [0]
 REFERENCE_OPENED = 0.004, 0.012
 # share of following the head between which a reference's hair and neck come in. Higher: more of the neck is the portrait's
 REFERENCE_FOLLOWS = 0.6, 0.95
-WIDE_OPEN = 0.008  # head widths² of a mouth's inside that show all that is needed of it. Higher: wider mouths are preferred
+WIDE_OPEN = 0.008  # head widths² of a mouth's inside that show all that is needed of it. Higher: wider mouths are preferred [0]
 # of inside, lips, lids, irises, front and sides: metres of the skin's motion, radians between the views and radians of gaze that cost
 # half a unit; by a unit more, a photograph has 1/e of another's share. Higher: more photographs are mixed, and soften one another
 NEAR_MOVED = np.array([0.0030, 0.0010, 0.0006, 0.0006, 0.0006, 0.0006, 0.0009, 0.0054, 0.0054])
@@ -278,7 +278,7 @@ NEAR_POWER = 4.0  # of the ratio of far distances, by which shares fall. Higher:
 PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
 IN_ORDER = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 2.0, 2.0])
 SHARE_LEAST = 0.06  # of the largest share, below which a photograph has none. Higher: fewer photographs are mixed
-QUALITY_LEAST = 0.01  # of a photograph, 0 to 1: what shows next to nothing is used where all else is far
+QUALITY_LEAST = 0.01  # of a photograph, 0 to 1: what shows next to nothing is used where all else is far [0]
 SHARE_FROM_REST = 0.4  # of NEAR_… from the portrait's own pose, from where on the others have their whole share. Higher: they come later
 # metres from the middle of the lips and of an eye, and to the side, over which regions meet. Higher: wider regions
 NEAR_LIPS, NEAR_EYE, NEAR_SIDE = (0.030, 0.052), (0.018, 0.030), (0.040, 0.060)
@@ -287,7 +287,7 @@ LIGHT_FLOOR = 12.0  # levels added to what is compared. Higher: shadows weigh le
 LIGHT_STIFF = 0.25  # of the light's direction, against as many vertices as agree. Higher: the whole picture is made lighter or warmer
 LIGHT_OFF = 0.12  # of the logarithm: a vertex that is so far off counts half. Higher: hair over the skin counts as light
 LIGHT_ROUNDS = 4  # of fitting, each with less weight for what is off
-LIGHT_LARGEST = 0.7  # of the logarithm: no picture is made more than twice as light or dark
+LIGHT_LARGEST = 0.7  # of the logarithm: no picture is made more than twice as light or dark [0]
 
 # --- kernels
 MARGIN_HEAD = 200  # pixels of a head's width, up to which a pixel of the margin is one. Higher: wider margins on large heads
