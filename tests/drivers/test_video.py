@@ -42,6 +42,7 @@ def test_a_video_becomes_motion(film):
     assert clip.valid[:, 0].all()
     assert [words for words in seen if words[0] == "reading"] == [("reading", count, 8) for count in range(1, 9)]
     assert [words for words in seen if words[0] == "following"][1:] == [("following", count, 8) for count in range(1, 9)]
+    assert [words for words in seen if words[0] == "aligning"] == [("aligning", count, 8) for count in range(1, 9)]
     np.testing.assert_allclose(np.diff(clip.landmarks[:, :468, 0].mean(1)), 2, atol=0.7)
 
 

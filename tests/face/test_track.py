@@ -76,6 +76,7 @@ def test_a_blink_of_a_tenth_of_a_second_is_whole(portrait):
         points[model.index, :2] = fit.camera.project(places)[:, :2]
         tracker._times.append(frame / 30)
         tracker._found.append(Landmarks(points, 1.0))
+        tracker._pictures.append(None)
     tracker._size = portrait.image.shape[1::-1]
     *_, clip = tracker.finish()
     assert clip.blendshapes[4, lids].min() > 0.75 and clip.blendshapes[[1, 7]][:, lids].max() < 0.2

@@ -32,7 +32,7 @@ def picture_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iter
         return
     for done, clip in enumerate(tracker.finish(path.name)):
         if clip is None:
-            progress("following", done, tracker.faces)
+            progress(*tracker.stage(done))
         yield clip
 
 
@@ -75,7 +75,7 @@ def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], No
         notes.append(f"taken for {RATE:g} pictures a second; --timecode-rate changes that")
     for done, clip in enumerate(tracker.finish(path.name)):
         if clip is None:
-            progress("following", done, tracker.faces)
+            progress(*tracker.stage(done))
             yield None
         else:
             warnings = shown_list([*notes, *clip.meta["warnings"]])

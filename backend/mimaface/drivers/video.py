@@ -107,7 +107,7 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
 def track_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
     """Follow the face through a video: None after every frame, the motion last.
 
-    ``progress`` is told the stage, "reading" and then "following", the frames done and how many there are; 0 where nobody knows.
+    ``progress`` is told the stage, "reading", "following" and then "aligning", the frames done and how many there are; 0 where nobody knows.
     """
     tracker, total, seconds, done = Tracker(), frame_count(path), 0.0, 0
     for done, (seconds, image) in enumerate(video_frames(path), 1):
@@ -117,7 +117,7 @@ def track_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterat
     notes = _notes(path, seconds * done / max(done - 1, 1))
     for done, clip in enumerate(tracker.finish(path.name)):
         if clip is None:
-            progress("following", done, tracker.faces)
+            progress(*tracker.stage(done))
         else:
             clip = clip.but(meta={**clip.meta, "warnings": shown_list([*notes, *clip.meta["warnings"]])})
         yield clip

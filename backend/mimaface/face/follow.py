@@ -1,4 +1,5 @@
-"""Follow one face as its frames come: the identity from the first ones, pose and blendshapes of every frame at once."""
+"""Follow one face as its frames come: the identity from the first ones, pose and blendshapes of every frame at once, head poses aligned with
+the first of them."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from mimaface.geometry.threads import one_thread
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion
 
 from . import tuning
+from .alignment import HeadPicture, Reference
 from .fit import Estimate, gaze_from_irises, lid_opening
 from .landmarks import FaceLandmarker, Landmarks
 from .track import next_estimate, shared_identity
@@ -42,7 +44,8 @@ class Follower:
         self._found: Landmarks | None = None
         self._first: list[tuple[Array, Camera]] = []  # faces for the identity, until there are enough
         self._identity: Array | None = None
-        self._estimate: Estimate | None = None  # of the last frame, where it showed a face
+        self._estimate: Estimate | None = None  # of the last frame's landmarks, where it showed a face
+        self._reference: Reference | None = None  # the first frame whose head could be one
         self._quaternion: Array | None = None
         self._seconds = float("-inf")  # of the last face
         self._gaze = OneEuro(tuning.GAZE_CUTOFF, tuning.GAZE_SPEED)
@@ -74,7 +77,15 @@ class Follower:
                 self._identity, self._first = shared_identity(self._first), []
             self._estimate = next_estimate(points, camera, self._identity, self._estimate, seconds - self._seconds)
             self._seconds = seconds
-            return self._followed(seconds, points, camera, self._estimate)
+            return self._followed(seconds, points, camera, self._aligned(image, points, camera, self._estimate))
+
+    def _aligned(self, image: Array, points: Array, camera: Camera, estimate: Estimate) -> Estimate:
+        picture = HeadPicture.of(image, points)
+        if picture is None:
+            return estimate
+        if self._reference is None:
+            self._reference = Reference(picture, camera, estimate)
+        return self._reference.aligned(picture, estimate)
 
     def _look(self, image: Array) -> Landmarks | None:
         """The face near where it was, else the largest one; small ones are not looked for, which takes long."""

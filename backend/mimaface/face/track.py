@@ -1,4 +1,5 @@
-"""Follow one face through a video: identity shared by the clip, pose and blendshapes per frame with a temporal prior."""
+"""Follow one face through a video: identity shared by the clip, blendshapes per frame with a temporal prior, head poses aligned with
+the calmest frame."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from mimaface.protocol.motion import BRIDGE, MotionClip, way_across
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
 
 from . import tuning
+from .alignment import HeadPicture, Reference
 from .fit import (
     Estimate,
     FittedFace,
@@ -36,7 +38,7 @@ Finder = Callable[[Array], Landmarks | None]  # the face to follow in a picture 
 
 
 class Tracker:
-    """Takes frames one at a time with :meth:`add`, keeps only landmarks, and solves them in :meth:`finish`."""
+    """Takes frames one at a time with :meth:`add`, keeps landmarks and a small picture of the head, and solves them in :meth:`finish`."""
 
     def __init__(self, find: Finder | None = None) -> None:
         """``find`` is asked for the face while none is followed; by default the largest."""
@@ -44,6 +46,7 @@ class Tracker:
         self._find = find or (lambda image: next(iter(self._landmarker.faces(image)), None))
         self._times: list[float] = []
         self._found: list[Landmarks | None] = []
+        self._pictures: list[HeadPicture | None] = []
         self._last: Landmarks | None = None
         self._size = (0, 0)
 
@@ -58,12 +61,18 @@ class Tracker:
         self._last = found
         self._times.append(seconds)
         self._found.append(found)
+        self._pictures.append(HeadPicture.of(image, found.points) if found else None)
         return found is not None
 
     @property
     def faces(self) -> int:
         """How many of the frames show a face."""
         return sum(found is not None for found in self._found)
+
+    def stage(self, done: int) -> tuple[str, int, int]:
+        """What :meth:`finish` does after ``done`` steps: "following" and then "aligning", faces done in it, all faces."""
+        faces = self.faces
+        return ("following", done, faces) if done <= faces else ("aligning", done - faces, faces)
 
     @property
     def last_points(self) -> Array | None:
@@ -83,7 +92,13 @@ class Tracker:
                 if estimate is not None:
                     estimates[frame] = estimate
                 yield None
-            yield self._clip(name, Camera.for_image(*self._size), estimates)
+            camera = Camera.for_image(*self._size)
+            reference = self._reference(camera, estimates)
+            for frame, picture in enumerate(self._pictures):
+                if picture is not None and reference is not None:
+                    estimates[frame] = reference.aligned(picture, estimates[frame])
+                    yield None
+            yield self._clip(name, camera, estimates)
 
     def fits(self) -> Iterator[tuple[int, FittedFace]]:
         """The frames that show the face, and its fit in each, of one identity."""
@@ -105,6 +120,12 @@ class Tracker:
             estimate = next_estimate(self._points(frame), camera, identity, before if frame == last + 1 else None, step)
             before, last = estimate, frame
             yield frame, estimate
+
+    def _reference(self, camera: Camera, estimates: dict[int, Estimate]) -> Reference | None:
+        """The frame that "auto" takes as neutral; None where its head is not in the picture."""
+        frame = self._clip("", camera, estimates).but(meta={"neutral": "auto"}).neutral_frame()
+        picture = None if frame is None else self._pictures[frame]
+        return None if frame is None or picture is None else Reference(picture, camera, estimates[frame])
 
     def _points(self, frame: int) -> Array:
         found = self._found[frame]

@@ -72,3 +72,20 @@ BLINK_DRIFT = 6.0  # the same of blinks, which take a tenth of a second. Higher:
 CLOSED_EYE = 0.12  # lid opening as a share of the eye's width below which the iris is not trusted. Higher: gaze rests in more frames
 GAZE_GAIN = 1 / np.array([0.83, 0.35])  # of the true yaw and pitch, the landmarker shows so much on renders: measured
 GAZE_CUTOFF, GAZE_SPEED = 3.0, 4.0  # One-Euro (Casiez et al. 2012): Hz, Hz per rad/s. Higher: less smoothing at rest; in motion
+
+# --- alignment. Chosen by the error in the faces of four real videos, driven by themselves, and by turns of renders
+ALIGNED_SIDE = 160  # pixels of the small picture of a head, about 1.7 mm each. Higher: slower, more memory, nearer to the truth in sharp videos
+ALIGNED_QUALITY = 90  # of the JPEG that is kept of it, 0–100. Higher: more memory, less noise
+ALIGNED_BLUR = 6.0, 2.0  # millimetres of the blur, coarse to fine. Higher: larger errors of the landmarks are put right, less exactly
+ALIGNED_ROUNDS = 5  # at most, at each blur. Higher: slower
+ALIGNED_LEAST = 0.01  # of the prior's standard deviations: a step below it is the last. Higher: faster, less exact
+ALIGNED_EVERY = 2  # of so many vertices one is compared. Higher: faster, noisier
+ALIGNED_FACING = 0.2  # cosine between line of sight and normal from which skin counts as seen. Higher: fewer points at the outline
+ALIGNED_POINTS = 100  # seen at least, else the landmarks' pose stays. Higher: more of it stays
+ALIGNED_STILL = 0.0005  # metres that an expression moves skin by, from which it counts half. Higher: faces that grimace are misled
+ALIGNED_NOISE = 2.0  # levels of 0–255 of brightness at least. Higher: nearer to the landmarks' pose in sharp pictures
+# points that count, as neighbours share their errors. Higher: further from the landmarks' pose, which was 0.2 dB nearer to the truth at 15 than
+# at 5, but halved a turn's error less on renders of a head whose depth is not known well
+ALIGNED_INDEPENDENT = 10.0
+# standard deviations of the landmarks' pose: pitch, yaw, roll in radians; x, y, z in metres. Higher: further from it
+ALIGNED_TURN, ALIGNED_MOVE = (0.05, 0.05, 0.03), (0.004, 0.004, 0.015)

@@ -8,6 +8,10 @@ import time
 from dataclasses import dataclass, field
 
 SAID_AFTER = 3.0  # seconds without a count after which elapsed seconds are shown. Higher: a slow request looks dead for longer
+# What a stage does, and what it counts; other stages are the request's own
+STAGES = {
+    "following": ("Following the face in", "frame"), "aligning": ("Aligning the head in", "frame"), "hearing": ("Hearing", "part"),
+}  # fmt: skip
 _numbers = itertools.count(1)
 
 
@@ -35,7 +39,7 @@ class Activity:
     def sentence(self) -> str:
         if not self.done and self.stage != "following":
             return f"{self.title} {self.name}{seconds_since(self.began)}"
-        title, unit = {"following": ("Following the face in", "frame"), "hearing": ("Hearing", "part")}.get(self.stage, (self.title, "frame"))
+        title, unit = STAGES.get(self.stage, (self.title, "frame"))
         count = f"{unit} {self.done} of {self.total}" if self.total else f"{unit} {self.done}"
         return f"{title} {self.name}: {count}"
 

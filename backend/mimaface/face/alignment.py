@@ -1,0 +1,162 @@
+"""Head pose from the brightness of the skin: a frame is aligned with a reference frame of the same face, near its landmarks' pose.
+
+Landmarks of a network slide over the skin by a few millimetres, which turns the head by degrees. The skin itself does not: points of the
+posed head keep their brightness from frame to frame (Lucas and Kanade 1981; directly on a surface: Engel et al. 2018), up to a gain and
+an offset. Gauss–Newton from coarse to fine, robust to what is occluded or has changed (Geman and McClure 1985), with the landmarks'
+pose as a Gaussian prior.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from mimaface.geometry.camera import Camera
+from mimaface.geometry.rasterise import vertex_normals
+
+from . import tuning
+from .fit import Estimate, rotation_vector
+from .head import Head
+
+Array = NDArray[Any]
+REGIONS = ("face", "brows", "lids", "lips", "ears")
+# Standard deviations of the prior: three of the rotation (radians) and of the translation (metres), then gain and offset (levels of 0–255)
+PRIOR = np.array([*tuning.ALIGNED_TURN, *tuning.ALIGNED_MOVE, 0.3, 30.0])
+
+
+@dataclass(frozen=True, eq=False)
+class HeadPicture:
+    """The head of one frame: a small grey picture ``jpeg`` of width × height ``size`` (2,), at most ``tuning.ALIGNED_SIDE`` a side, which shows the
+    frame's pixels from ``corner`` (2,) on, enlarged by ``scale`` (2,) along u and v. It takes about 5 kB."""
+
+    jpeg: bytes
+    size: Array
+    corner: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, image: Array, points: Array) -> HeadPicture | None:
+        """Crops a frame (H, W, 3) uint8 around its landmarks (478, 3); None where they lie outside of it."""
+        low, high = points[:, :2].min(0), points[:, :2].max(0)
+        reach = tuning.CROP_MARGIN / 2 * float(max(high - low))
+        edge = np.array(image.shape[1::-1])
+        corner = np.clip(np.floor((low + high) / 2 - reach), 0, edge).astype(int)
+        size = np.clip(np.ceil((low + high) / 2 + reach), 0, edge).astype(int) - corner
+        if size.min() < 8:
+            return None
+        shown = np.maximum(np.rint(size * min(1.0, tuning.ALIGNED_SIDE / max(size))), 1).astype(int)
+        crop = np.ascontiguousarray(image[corner[1] : corner[1] + size[1], corner[0] : corner[0] + size[0]])
+        small = Image.fromarray(crop).convert("L").resize((int(shown[0]), int(shown[1])), Image.Resampling.BOX)
+        file = io.BytesIO()
+        small.save(file, "JPEG", quality=tuning.ALIGNED_QUALITY)
+        return cls(file.getvalue(), shown, corner.astype(float), shown / size)
+
+    def blurred(self, deviation: float) -> Array:
+        """Brightness (h, w) float32, 0–255, blurred by a Gaussian of ``deviation`` pixels."""
+        with Image.open(io.BytesIO(self.jpeg)) as picture:
+            return np.asarray(gaussian_filter(np.asarray(picture, np.float32), deviation))
+
+    def places(self, seen: Array) -> Array:
+        """Pixels of the frame (K, 2) → pixels of this picture (K, 2)."""
+        return (seen - self.corner) * self.scale
+
+    def millimetre(self, camera: Camera, estimate: Estimate) -> float:
+        """Pixels of this picture that a millimetre of the head takes."""
+        return float(camera.focal / -estimate.translation[2] * self.scale.mean() / 1000)
+
+    def holds(self, places: Array) -> Array:
+        """(K,) bool: places that lie in the picture, and not at its border."""
+        return np.asarray(((places > 1) & (places < self.size - 1)).all(1))
+
+
+class Reference:
+    """One frame of a face, which others are aligned with."""
+
+    def __init__(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> None:
+        self._camera = camera
+        head, rows = Head.load(), _rows()
+        self._neutral = head.shape(estimate.identity, np.zeros(head.expression_size))[rows].astype(np.float64)
+        normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows].astype(np.float64)
+        self._shape = self._neutral + np.tensordot(estimate.blendshapes, _basis(), axes=1)
+        seen, facing = self._seen(self._shape, normals, estimate)
+        places = picture.places(seen)
+        shown = (facing > tuning.ALIGNED_FACING) & picture.holds(places)
+        self._kept, self._normals, self._neutral, self._shape = shown, normals[shown], self._neutral[shown], self._shape[shown]
+        pixels = picture.millimetre(camera, estimate)
+        self._brightness = [_at(picture.blurred(blur * pixels), places[shown]) for blur in tuning.ALIGNED_BLUR]
+
+    def aligned(self, picture: HeadPicture, estimate: Estimate) -> Estimate:
+        """``estimate`` of another frame, which ``picture`` shows, with rotation and translation aligned with the reference."""
+        moved = self._neutral + np.tensordot(estimate.blendshapes, _basis()[:, self._kept], axes=1)
+        # what the expression has moved is known less well
+        trust = 1 / (1 + np.square(np.linalg.norm(moved - self._shape, axis=1) / tuning.ALIGNED_STILL))
+        pixels = picture.millimetre(self._camera, estimate)
+        away = np.zeros(len(PRIOR))  # of the landmarks' pose, and of the reference's light
+        for blur, brightness in zip(tuning.ALIGNED_BLUR, self._brightness):
+            grey = picture.blurred(blur * pixels)
+            layers = grey, *np.gradient(grey)[::-1]
+            for _ in range(tuning.ALIGNED_ROUNDS):
+                step = self._step(picture, layers, brightness, moved, trust, estimate, away)
+                if step is None:
+                    return estimate
+                away = away + step
+                estimate = replace(
+                    estimate, rotation=rotation_vector(step[:3]) @ estimate.rotation, translation=estimate.translation + step[3:6]
+                )
+                if np.abs(step[:6] / PRIOR[:6]).max() < tuning.ALIGNED_LEAST:
+                    break
+        return estimate
+
+    def _seen(self, shape: Array, normals: Array, estimate: Estimate) -> tuple[Array, Array]:
+        """Where vertices (K, 3), head frame, are in the frame (K, 2), and the cosines (K,) between their normals and the lines of sight."""
+        there = shape @ estimate.rotation.T + estimate.translation
+        facing = -np.einsum("ki,ki->k", normals @ estimate.rotation.T, there) / np.linalg.norm(there, axis=1)
+        return self._camera.project(there)[:, :2], facing
+
+    def _step(
+        self, picture: HeadPicture, layers: tuple[Array, ...], brightness: Array, moved: Array, trust: Array, estimate: Estimate, away: Array
+    ) -> Array | None:
+        """The Gauss–Newton step (8,) of pose, gain and offset; None where too little of the head is seen."""
+        seen, facing = self._seen(moved, self._normals, estimate)
+        places = picture.places(seen)
+        good = (facing > tuning.ALIGNED_FACING) & picture.holds(places)
+        if good.sum() < tuning.ALIGNED_POINTS:
+            return None
+        now, slope_u, slope_v = (_at(layer, places[good]) for layer in layers)
+        expected = brightness[good]
+        turned = moved[good] @ estimate.rotation.T
+        x, y, z = (turned + estimate.translation).T
+        inverse, slope_u, slope_v = self._camera.focal / z, slope_u * picture.scale[0], slope_v * picture.scale[1]
+        by_place = np.stack([-inverse * slope_u, inverse * slope_v, inverse * (slope_u * x - slope_v * y) / z], axis=1)
+        light = np.stack([expected - expected.mean(), np.ones_like(expected)], axis=1)
+        jacobian = np.concatenate([np.cross(turned, by_place), by_place, -light], axis=1)
+        missed = now - expected - light @ away[6:]
+        noise = max(1.4826 * float(np.median(np.abs(missed))), tuning.ALIGNED_NOISE)
+        weight = trust[good] * np.minimum(1, 2 * facing[good]) / (1 + np.square(missed / (2 * noise)))
+        weight *= tuning.ALIGNED_INDEPENDENT / (good.sum() * noise**2)
+        weighted = jacobian * weight[:, None]
+        hessian = weighted.T @ jacobian + np.diag(PRIOR**-2)
+        return np.asarray(np.linalg.solve(hessian, -(weighted.T @ missed + away / PRIOR**2)))
+
+
+def _at(layer: Array, places: Array) -> Array:
+    return np.asarray(map_coordinates(layer, places.T[::-1] - 0.5, order=1, mode="nearest"), np.float64)
+
+
+@functools.cache
+def _rows() -> Array:
+    """Indices of the vertices whose brightness is compared."""
+    return np.flatnonzero(Head.load().region(*REGIONS))[:: tuning.ALIGNED_EVERY]
+
+
+@functools.cache
+def _basis() -> Array:
+    """(52, K, 3) float64: what the blendshapes do to :func:`_rows`."""
+    return Head.load().blendshapes[:, _rows()].astype(np.float64)

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import motion_of
+from mimaface.face.alignment import HeadPicture, Reference
+from mimaface.face.fit import Estimate, LandmarkModel, rotation_vector
+from mimaface.face.landmarks import Landmarks
+from mimaface.face.pose import poses_for
+from mimaface.face.track import Tracker
+from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
+from mimaface.reprojection.reprojector import Reprojector
+
+WRONG = rotation_vector(np.radians([1.5, -2.0, 1.0]))  # what landmarks may be off by
+
+
+@pytest.fixture(scope="module")
+def turned(portrait):
+    """The photograph's own pose with its picture, and the same face turned a little, with its true estimate and landmarks."""
+    fit = portrait.fit
+    pose = poses_for(fit, motion_of({"angles": (5, 3, -4), "browInnerUp": 0.2}))[0]
+    here = Estimate(fit.rotation, fit.translation, fit.identity, fit.blendshapes)
+    there = Estimate(pose.rotation, pose.translation, fit.identity, pose.blendshapes)
+    return here, there, Reprojector(portrait).render(pose)
+
+
+def apart(one, other, camera):
+    """Pixels between the places of the face's landmarks in two poses, in the mean."""
+    model = LandmarkModel.load()
+    shape = model.points(one.identity, one.blendshapes)
+    places = [camera.project(shape @ pose.rotation.T + pose.translation)[:, :2] for pose in (one, other)]
+    return np.linalg.norm(places[0] - places[1], axis=1).mean()
+
+
+def aligned(portrait, turned, image):
+    here, there, _ = turned
+    reference = Reference(HeadPicture.of(portrait.image, portrait.fit.landmarks), portrait.fit.camera, here)
+    off = Estimate(WRONG @ there.rotation, there.translation + np.array([0.002, -0.001, 0.004]), there.identity, there.blendshapes)
+    return reference.aligned(HeadPicture.of(image, portrait.fit.landmarks), off), off
+
+
+def test_a_wrong_pose_of_landmarks_is_put_right(portrait, turned):
+    _, there, image = turned
+    found, off = aligned(portrait, turned, image)
+    assert apart(off, there, portrait.fit.camera) > 2
+    assert apart(found, there, portrait.fit.camera) < apart(off, there, portrait.fit.camera) / 3
+    assert found.blendshapes is off.blendshapes and found.identity is off.identity
+
+
+def test_other_light_and_a_hand_before_the_face_change_little(portrait, turned):
+    _, _, image = turned
+    plain, _ = aligned(portrait, turned, image)
+    dim, _ = aligned(portrait, turned, np.rint(image * 0.7 + 20).astype(np.uint8))
+    assert apart(plain, dim, portrait.fit.camera) < 0.3
+    low, high = portrait.fit.landmarks[:, :2].min(0).astype(int), portrait.fit.landmarks[:, :2].max(0).astype(int)
+    covered = image.copy()
+    covered[(low[1] + high[1]) // 2 : high[1], low[0] : (low[0] + high[0]) // 2] = (200, 150, 120)
+    hidden, _ = aligned(portrait, turned, covered)
+    assert apart(plain, hidden, portrait.fit.camera) < 0.8
+
+
+def test_a_head_outside_the_picture_keeps_the_pose_of_its_landmarks(portrait, turned):
+    here, there, image = turned
+    assert HeadPicture.of(image, portrait.fit.landmarks + np.array([5000, 0, 0])) is None
+    reference = Reference(HeadPicture.of(portrait.image, portrait.fit.landmarks), portrait.fit.camera, here)
+    away = Estimate(there.rotation, there.translation + np.array([1.0, 0, 0]), there.identity, there.blendshapes)
+    assert reference.aligned(HeadPicture.of(image, portrait.fit.landmarks), away) is away
+
+
+def test_a_head_picture_shows_the_pixels_of_the_frame(portrait):
+    picture = HeadPicture.of(portrait.image, portrait.fit.landmarks)
+    assert max(picture.size) <= 160 and len(picture.jpeg) < 16_000
+    grey = np.asarray(Image.fromarray(portrait.image).convert("L"), float)
+    nose = portrait.fit.landmarks[1, :2]
+    u, v = np.rint(picture.places(nose[None])[0]).astype(int)
+    left, top = np.rint(nose).astype(int)
+    assert abs(picture.blurred(1.0)[v - 2 : v + 3, u - 2 : u + 3].mean() - grey[top - 4 : top + 5, left - 4 : left + 5].mean()) < 6
+
+
+def test_a_still_head_stands_still_though_its_landmarks_do_not(portrait):
+    """The picture stays the same; landmarks of the face shake by two pixels of it, as a whole and each by itself."""
+    shaken, tracker = np.random.default_rng(3), Tracker()
+    for frame in range(8):
+        points = portrait.fit.landmarks.copy()
+        points[:, :2] = points[:, :2].mean(0) + (points[:, :2] - points[:, :2].mean(0)) * shaken.normal(1, 0.008, 2)
+        points[:, :2] += shaken.normal(0, 2, 2) + shaken.normal(0, 0.5, (478, 2))
+        tracker._times.append(frame / 25)
+        tracker._found.append(Landmarks(points, 1.0))
+        tracker._pictures.append(HeadPicture.of(portrait.image, points))
+    tracker._size = portrait.image.shape[1::-1]
+    *_, still = tracker.finish()
+    tracker._pictures = [None] * 8
+    *_, shaking = tracker.finish()
+
+    def spread(clip):
+        return matrix_to_head_angles(quaternion_to_matrix(clip.head_quat)).std(0).max(), clip.head_pos[:, :2].std(0).max()
+
+    for aligned_spread, plain in zip(spread(still), spread(shaking)):
+        assert aligned_spread < plain / 2
