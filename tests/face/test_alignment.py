@@ -24,6 +24,19 @@ def turned(portrait):
     return here, there, Reprojector(portrait).render(pose)
 
 
+@pytest.fixture
+def film_of_turns(portrait):
+    """A tracker of four frames, and their head poses by landmarks alone."""
+    renderer, tracker = Reprojector(portrait), Tracker()
+    turns = motion_of(*({"angles": (angle, 0, 0)} for angle in (0, 3, 6, 9)))
+    for frame, pose in enumerate(poses_for(portrait.fit, turns)):
+        tracker.add(frame / 25, renderer.render(pose))
+    pictures, tracker._pictures = tracker._pictures, [None] * 4
+    *_, plain = tracker.finish()
+    tracker._pictures = pictures
+    return tracker, plain.head_quat
+
+
 def apart(one, other, camera):
     """Pixels between the places of the face's landmarks in two poses, in the mean."""
     model = LandmarkModel.load()
@@ -97,3 +110,14 @@ def test_a_still_head_stands_still_though_its_landmarks_do_not(portrait):
 
     for aligned_spread, plain in zip(spread(still), spread(shaking)):
         assert aligned_spread < plain / 2
+
+
+def test_heads_are_aligned_with_the_neutral_that_was_picked(film_of_turns):
+    """The picked frame keeps the pose of its landmarks, to which all others are aligned; a frame without a face cannot be it."""
+    tracker, plain = film_of_turns
+    poses = {neutral: list(tracker.finish("turns", neutral))[-1].head_quat for neutral in (None, 0, 3)}
+    for neutral in (0, 3):
+        np.testing.assert_allclose(poses[neutral][neutral], plain[neutral], atol=1e-3)
+    assert np.abs(poses[0][3] - plain[3]).max() > 1e-3
+    tracker._found[0] = tracker._pictures[0] = None
+    assert np.isfinite(list(tracker.finish("turns", 0))[-1].head_quat).all()

@@ -38,6 +38,7 @@ def motion_steps(
 ) -> Iterator[MotionClip | None]:
     """Read ``path`` by its content: None after every frame of a video or picture of a folder, the retargeted motion last."""
     reading = reading or ReadingSettings()
+    neutral = settings.neutral_frame if settings else None
     clip: MotionClip | None = None
     try:
         if not path.is_file() and not path.is_dir():
@@ -48,13 +49,13 @@ def motion_steps(
         if path.is_dir():
             from .pictures import folder_steps
 
-            for clip in folder_steps(path, reading.timecode_rate, progress or _untold):
+            for clip in folder_steps(path, reading.timecode_rate, progress or _untold, neutral):
                 if clip is None:
                     yield None
         elif is_picture(path.name, start):
             from .pictures import picture_steps
 
-            for clip in picture_steps(path, progress or _untold):
+            for clip in picture_steps(path, progress or _untold, neutral):
                 if clip is None:
                     yield None
         elif is_timings(decoded(start, whole=False) or ""):
@@ -68,14 +69,14 @@ def motion_steps(
     except OSError as error:
         raise InvalidMotion(f"cannot read {shown(path)}: {error.strerror}", "check the path") from error
     if clip is None:
-        for clip in _heard_or_seen(path, progress or _untold, reading):
+        for clip in _heard_or_seen(path, progress or _untold, reading, neutral):
             if clip is None:
                 yield None
     assert clip is not None
     yield retarget(_with_holes_said(clip), settings or RetargetSettings())
 
 
-def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings) -> Iterator[MotionClip | None]:
+def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings, neutral: int | None) -> Iterator[MotionClip | None]:
     """Speech where a file has no pictures or its sound is asked for, else the face of a video."""
     if reading.sound or is_sound(path):
         from .speech import speech_steps
@@ -83,7 +84,7 @@ def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings) -> 
         return speech_steps(path, reading, progress)
     from .video import track_steps
 
-    return track_steps(path, progress)
+    return track_steps(path, progress, neutral)
 
 
 def spoken(text: str, settings: RetargetSettings, reading: ReadingSettings) -> MotionClip:

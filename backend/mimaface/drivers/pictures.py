@@ -20,7 +20,9 @@ from .folders import in_order, places
 RATE = 25.0  # frames per second of a folder of pictures, which does not say it; ``ReadingSettings.timecode_rate`` does
 
 
-def picture_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
+def picture_steps(
+    path: Path, progress: Callable[[str, int, int], None], neutral: int | None = None
+) -> Iterator[MotionClip | None]:
     """Yields the pose of a picture; of an animated one, as of a video, None after every frame and the motion last. Raises as both."""
     tracker, count = Tracker(), 0
     for count, (seconds, image) in enumerate(moving_frames(path), 1):
@@ -30,7 +32,7 @@ def picture_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iter
     if count == 0:
         yield picture_motion(path)
         return
-    for done, clip in enumerate(tracker.finish(path.name)):
+    for done, clip in enumerate(tracker.finish(path.name, neutral)):
         if clip is None:
             progress(*tracker.stage(done))
         yield clip
@@ -53,7 +55,9 @@ def picture_motion(path: Path) -> MotionClip:
     )  # fmt: skip
 
 
-def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
+def folder_steps(
+    path: Path, rate: float, progress: Callable[[str, int, int], None], neutral: int | None = None
+) -> Iterator[MotionClip | None]:
     """Track the face through the pictures of a folder, at ``rate`` frames per second (0: ``RATE``).
 
     None after every picture, the motion last. Raises :class:`InvalidInput`, :class:`InvalidImage` and :class:`NoFaceFound`.
@@ -73,7 +77,7 @@ def folder_steps(path: Path, rate: float, progress: Callable[[str, int, int], No
         )
     if not rate and len(paths) > 1:
         notes.append(f"taken for {RATE:g} pictures a second; --timecode-rate changes that")
-    for done, clip in enumerate(tracker.finish(path.name)):
+    for done, clip in enumerate(tracker.finish(path.name, neutral)):
         if clip is None:
             progress(*tracker.stage(done))
             yield None

@@ -71,6 +71,11 @@ class RetargetSettings:
         if not index and self.neutral not in ("", "rest", "auto"):
             raise InvalidInput(f"neutral {shown(repr(self.neutral), 40)} is unknown", "use rest, auto or a frame index")
 
+    @property
+    def neutral_frame(self) -> int | None:
+        """The neutral where it is a frame that the user has picked, else None."""
+        return None if isinstance(self.neutral, str) else self.neutral
+
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> RetargetSettings:
         """Builds settings from message fields. Unknown fields are ignored; wrong types raise :class:`InvalidInput`."""

@@ -104,10 +104,13 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
             raise InvalidInput(f"{path.name}: the video has no frames", HINT)
 
 
-def track_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterator[MotionClip | None]:
+def track_steps(
+    path: Path, progress: Callable[[str, int, int], None], neutral: int | None = None
+) -> Iterator[MotionClip | None]:
     """Follow the face through a video: None after every frame, the motion last.
 
     ``progress`` is told the stage, "reading", "following" and then "aligning", the frames done and how many there are; 0 where nobody knows.
+    ``neutral``: as :meth:`Tracker.finish` has it.
     """
     tracker, total, seconds, done = Tracker(), frame_count(path), 0.0, 0
     for done, (seconds, image) in enumerate(video_frames(path), 1):
@@ -115,7 +118,7 @@ def track_steps(path: Path, progress: Callable[[str, int, int], None]) -> Iterat
         progress("reading", done, total if done <= total else 0)
         yield None
     notes = _notes(path, seconds * done / max(done - 1, 1))
-    for done, clip in enumerate(tracker.finish(path.name)):
+    for done, clip in enumerate(tracker.finish(path.name, neutral)):
         if clip is None:
             progress(*tracker.stage(done))
         else:

@@ -79,8 +79,11 @@ class Tracker:
         """Landmarks (478, 3) of the frame that was added last, None where no face was seen in it."""
         return None if self._last is None else self._last.points
 
-    def finish(self, name: str = "video") -> Iterator[MotionClip | None]:
-        """Solve: None after every frame, the motion last. Raises :class:`NoFaceFound` when no frame shows a face."""
+    def finish(self, name: str = "video", neutral: int | None = None) -> Iterator[MotionClip | None]:
+        """Solve: None after every frame, the motion last. Raises :class:`NoFaceFound` when no frame shows a face.
+
+        Heads are aligned with the frame ``neutral``, which the motion will be relative to; None, and where it shows no face: the calmest.
+        """
         seen = [frame for frame, found in enumerate(self._found) if found is not None]
         if not seen:
             raise NoFaceFound(
@@ -93,7 +96,7 @@ class Tracker:
                     estimates[frame] = estimate
                 yield None
             camera = Camera.for_image(*self._size)
-            reference = self._reference(camera, estimates)
+            reference = self._reference(camera, estimates, neutral)
             for frame, picture in enumerate(self._pictures):
                 if picture is not None and reference is not None:
                     estimates[frame] = reference.aligned(picture, estimates[frame])
@@ -121,9 +124,9 @@ class Tracker:
             before, last = estimate, frame
             yield frame, estimate
 
-    def _reference(self, camera: Camera, estimates: dict[int, Estimate]) -> Reference | None:
-        """The frame that "auto" takes as neutral; None where its head is not in the picture."""
-        frame = self._clip("", camera, estimates).but(meta={"neutral": "auto"}).neutral_frame()
+    def _reference(self, camera: Camera, estimates: dict[int, Estimate], neutral: int | None) -> Reference | None:
+        """The frame to align with; None where its head is not in the picture."""
+        frame = neutral if neutral in estimates else self._clip("", camera, estimates).but(meta={"neutral": "auto"}).neutral_frame()
         picture = None if frame is None else self._pictures[frame]
         return None if frame is None or picture is None else Reference(picture, camera, estimates[frame])
 
