@@ -22,7 +22,6 @@ from . import tuning
 Array = NDArray[Any]
 
 
-
 def partners(
     image: Array, still: Array, place: Array, normals: Array, seen: Array, mirror_trust: Array, camera: Camera
 ) -> tuple[Array, Array]:  # fmt: skip
