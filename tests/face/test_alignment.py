@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from conftest import motion_of
-from mimaface.face.alignment import HeadPicture, Reference
+from mimaface.face.alignment import HeadPicture, Reference, compared
 from mimaface.face.fit import Estimate, LandmarkModel, rotation_vector
 from mimaface.face.landmarks import Landmarks
 from mimaface.face.pose import poses_for
@@ -11,6 +12,7 @@ from mimaface.face.track import Tracker
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 from mimaface.reprojection.reprojector import Reprojector
 
+STILL = np.zeros(3)
 WRONG = rotation_vector(np.radians([1.5, -2.0, 1.0]))  # what landmarks may be off by
 
 
@@ -87,7 +89,34 @@ def test_a_head_picture_shows_the_pixels_of_the_frame(portrait):
     nose = portrait.fit.landmarks[1, :2]
     u, v = np.rint(picture.places(nose[None])[0]).astype(int)
     left, top = np.rint(nose).astype(int)
-    assert abs(picture.blurred(1.0)[v - 2 : v + 3, u - 2 : u + 3].mean() - grey[top - 4 : top + 5, left - 4 : left + 5].mean()) < 6
+    small, whole = gaussian_filter(picture.brightness(), 1.0)[v - 2 : v + 3, u - 2 : u + 3], grey[top - 4 : top + 5, left - 4 : left + 5]
+    assert abs(small.mean() - whole.mean()) < 6
+
+
+def test_derivatives_of_brightness_are_those_of_differences():
+    """In a picture whose brightness is a plane, of points before and behind, beside and outside of it."""
+    points = np.random.default_rng(4).uniform(-0.1, 0.1, (60, 3))
+    normals = np.random.default_rng(5).normal(size=(60, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    rotation, translation, scale = WRONG, np.array([0.01, -0.02, -0.6]), np.array([0.8, 0.7])
+    u, v = np.meshgrid(np.arange(100) + 0.5, np.arange(90) + 0.5)
+    layers = np.stack([0.5 * u + 0.2 * v, np.full_like(u, 0.5), np.full_like(v, 0.2)], axis=-1).astype(np.float32)
+
+    def brightness(turn=STILL, move=STILL):
+        return compared(points, normals, rotation_vector(turn) @ rotation, translation + move, 400.0, np.array([60.0, 62.0]), scale, layers)
+
+    now, slopes, facing = brightness()
+    inside = facing > -1
+    assert 10 < inside.sum() < 60
+    there = points @ rotation.T + translation
+    place = (np.array([60, 62]) + 400 * there[:, :2] * [1, -1] / -there[:, 2:]) * scale
+    np.testing.assert_allclose(now[inside], (place @ [0.5, 0.2])[inside], atol=1e-3)
+    sight = -(normals @ rotation.T * there).sum(1) / np.linalg.norm(there, axis=1)
+    np.testing.assert_allclose(facing[inside], sight[inside], atol=1e-9)
+    for axis, step in enumerate(np.eye(3) * 1e-3):
+        for first, ends in ((0, (brightness(turn=step), brightness(turn=-step))), (3, (brightness(move=step), brightness(move=-step)))):
+            both = inside & (ends[0][2] > -1) & (ends[1][2] > -1)
+            np.testing.assert_allclose(slopes[both, first + axis], ((ends[0][0] - ends[1][0]) / 2e-3)[both], rtol=0.01, atol=0.3)
 
 
 def test_a_still_head_stands_still_though_its_landmarks_do_not(portrait):

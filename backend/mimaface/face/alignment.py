@@ -13,12 +13,14 @@ import io
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import sample_into
 from mimaface.geometry.rasterise import vertex_normals
 
 from . import tuning
@@ -58,10 +60,10 @@ class HeadPicture:
         small.save(file, "JPEG", quality=tuning.ALIGNED_QUALITY)
         return cls(file.getvalue(), shown, corner.astype(float), shown / size)
 
-    def blurred(self, deviation: float) -> Array:
-        """Brightness (h, w) float32, 0–255, blurred by a Gaussian of ``deviation`` pixels."""
+    def brightness(self) -> Array:
+        """(h, w) float32, 0–255."""
         with Image.open(io.BytesIO(self.jpeg)) as picture:
-            return np.asarray(gaussian_filter(np.asarray(picture, np.float32), deviation))
+            return np.asarray(picture, np.float32)
 
     def places(self, seen: Array) -> Array:
         """Pixels of the frame (K, 2) → pixels of this picture (K, 2)."""
@@ -85,23 +87,25 @@ class Reference:
         self._neutral = head.shape(estimate.identity, np.zeros(head.expression_size))[rows].astype(np.float64)
         normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows].astype(np.float64)
         self._shape = self._neutral + np.tensordot(estimate.blendshapes, _basis(), axes=1)
-        seen, facing = self._seen(self._shape, normals, estimate)
-        places = picture.places(seen)
+        there = self._shape @ estimate.rotation.T + estimate.translation
+        facing = -np.einsum("ki,ki->k", normals @ estimate.rotation.T, there) / np.linalg.norm(there, axis=1)
+        places = picture.places(camera.project(there)[:, :2])
         shown = (facing > tuning.ALIGNED_FACING) & picture.holds(places)
         self._kept, self._normals, self._neutral, self._shape = shown, normals[shown], self._neutral[shown], self._shape[shown]
         pixels = picture.millimetre(camera, estimate)
-        self._brightness = [_at(picture.blurred(blur * pixels), places[shown]) for blur in tuning.ALIGNED_BLUR]
+        grey, at = picture.brightness(), places[shown].T[::-1] - 0.5
+        self._brightness = [map_coordinates(gaussian_filter(grey, blur * pixels), at, order=1) for blur in tuning.ALIGNED_BLUR]
 
     def aligned(self, picture: HeadPicture, estimate: Estimate) -> Estimate:
         """``estimate`` of another frame, which ``picture`` shows, with rotation and translation aligned with the reference."""
         moved = self._neutral + np.tensordot(estimate.blendshapes, _basis()[:, self._kept], axes=1)
         # what the expression has moved is known less well
         trust = 1 / (1 + np.square(np.linalg.norm(moved - self._shape, axis=1) / tuning.ALIGNED_STILL))
-        pixels = picture.millimetre(self._camera, estimate)
+        pixels, grey = picture.millimetre(self._camera, estimate), picture.brightness()
         away = np.zeros(len(PRIOR))  # of the landmarks' pose, and of the reference's light
         for blur, brightness in zip(tuning.ALIGNED_BLUR, self._brightness):
-            grey = picture.blurred(blur * pixels)
-            layers = grey, *np.gradient(grey)[::-1]
+            blurred = gaussian_filter(grey, blur * pixels)
+            layers = np.stack([blurred, *np.gradient(blurred)[::-1]], axis=-1)
             for _ in range(tuning.ALIGNED_ROUNDS):
                 step = self._step(picture, layers, brightness, moved, trust, estimate, away)
                 if step is None:
@@ -114,40 +118,64 @@ class Reference:
                     break
         return estimate
 
-    def _seen(self, shape: Array, normals: Array, estimate: Estimate) -> tuple[Array, Array]:
-        """Where vertices (K, 3), head frame, are in the frame (K, 2), and the cosines (K,) between their normals and the lines of sight."""
-        there = shape @ estimate.rotation.T + estimate.translation
-        facing = -np.einsum("ki,ki->k", normals @ estimate.rotation.T, there) / np.linalg.norm(there, axis=1)
-        return self._camera.project(there)[:, :2], facing
-
     def _step(
-        self, picture: HeadPicture, layers: tuple[Array, ...], brightness: Array, moved: Array, trust: Array, estimate: Estimate, away: Array
+        self, picture: HeadPicture, layers: Array, brightness: Array, moved: Array, trust: Array, estimate: Estimate, away: Array
     ) -> Array | None:
         """The Gauss–Newton step (8,) of pose, gain and offset; None where too little of the head is seen."""
-        seen, facing = self._seen(moved, self._normals, estimate)
-        places = picture.places(seen)
-        good = (facing > tuning.ALIGNED_FACING) & picture.holds(places)
+        camera = self._camera
+        now, slopes, facing = compared(
+            moved, self._normals, estimate.rotation, estimate.translation, camera.focal,
+            np.array(camera.centre) - picture.corner, picture.scale, layers,
+        )  # fmt: skip
+        good = facing > tuning.ALIGNED_FACING
         if good.sum() < tuning.ALIGNED_POINTS:
             return None
-        now, slope_u, slope_v = (_at(layer, places[good]) for layer in layers)
-        expected = brightness[good]
-        turned = moved[good] @ estimate.rotation.T
-        x, y, z = (turned + estimate.translation).T
-        inverse, slope_u, slope_v = self._camera.focal / z, slope_u * picture.scale[0], slope_v * picture.scale[1]
-        by_place = np.stack([-inverse * slope_u, inverse * slope_v, inverse * (slope_u * x - slope_v * y) / z], axis=1)
+        now, slopes, facing, expected = now[good], slopes[good], facing[good], brightness[good]
         light = np.stack([expected - expected.mean(), np.ones_like(expected)], axis=1)
-        jacobian = np.concatenate([np.cross(turned, by_place), by_place, -light], axis=1)
+        jacobian = np.concatenate([slopes, -light], axis=1)
         missed = now - expected - light @ away[6:]
         noise = max(1.4826 * float(np.median(np.abs(missed))), tuning.ALIGNED_NOISE)
-        weight = trust[good] * np.minimum(1, 2 * facing[good]) / (1 + np.square(missed / (2 * noise)))
-        weight *= tuning.ALIGNED_INDEPENDENT / (good.sum() * noise**2)
+        weight = trust[good] * np.minimum(1, 2 * facing) / (1 + np.square(missed / (2 * noise)))
+        weight *= tuning.ALIGNED_INDEPENDENT / (len(now) * noise**2)
         weighted = jacobian * weight[:, None]
         hessian = weighted.T @ jacobian + np.diag(PRIOR**-2)
         return np.asarray(np.linalg.solve(hessian, -(weighted.T @ missed + away / PRIOR**2)))
 
 
-def _at(layer: Array, places: Array) -> Array:
-    return np.asarray(map_coordinates(layer, places.T[::-1] - 0.5, order=1, mode="nearest"), np.float64)
+@numba.njit(cache=True, nogil=True)
+def compared(
+    shape: Array, normals: Array, rotation: Array, translation: Array, focal: float, centre: Array, scale: Array, layers: Array
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """What a picture shows of points ``shape`` (K, 3) with ``normals`` (K, 3), head frame, in a pose.
+
+    centre (2,): the camera's, in pixels of the frame from the picture's corner; scale (2,): pixels of the picture in one of the frame; layers
+    (h, w, 3): brightness and its slopes along u and v. → brightness (K,), its derivatives (K, 6) by a small rotation about the camera's axes
+    and by the translation, and the cosines (K,) between normals and lines of sight, −1 where a point lies outside the picture.
+    """
+    height, width = layers.shape[:2]
+    now, slopes, facing = np.zeros(len(shape)), np.zeros((len(shape), 6)), np.full(len(shape), -1.0)
+    turned, normal, colour = np.empty(3), np.empty(3), np.empty(3)
+    for point in range(len(shape)):
+        for axis in range(3):
+            turned[axis] = normal[axis] = 0.0
+            for other in range(3):
+                turned[axis] += rotation[axis, other] * shape[point, other]
+                normal[axis] += rotation[axis, other] * normals[point, other]
+        x, y, z = turned[0] + translation[0], turned[1] + translation[1], turned[2] + translation[2]
+        inverse = focal / z
+        u, v = (centre[0] - inverse * x) * scale[0], (centre[1] + inverse * y) * scale[1]
+        if not (1 < u < width - 1 and 1 < v < height - 1):
+            continue
+        facing[point] = -(normal[0] * x + normal[1] * y + normal[2] * z) / np.sqrt(x * x + y * y + z * z)
+        sample_into(colour, layers, u, v)
+        now[point] = colour[0]
+        by_u, by_v = colour[1] * scale[0], colour[2] * scale[1]
+        by_x, by_y, by_z = -inverse * by_u, inverse * by_v, inverse * (by_u * x - by_v * y) / z
+        slopes[point, 0] = turned[1] * by_z - turned[2] * by_y
+        slopes[point, 1] = turned[2] * by_x - turned[0] * by_z
+        slopes[point, 2] = turned[0] * by_y - turned[1] * by_x
+        slopes[point, 3], slopes[point, 4], slopes[point, 5] = by_x, by_y, by_z
+    return now, slopes, facing
 
 
 @functools.cache
