@@ -54,7 +54,7 @@ def partners(
     for _ in range(tuning.FOLD_SMOOTHING):
         folded[hidden, :2] = (around @ folded[:, :2] / count)[hidden]
     pixel = pixels_under(folded[hidden], *depth.shape)
-    folded[hidden, 2] = depth[pixel]
+    folded[hidden, 2] = np.where(np.isfinite(depth[pixel]), depth[pixel], place[hidden, 2])
     used = np.zeros(len(place), bool)
     used[hidden] = (trust[hidden] < tuning.FOLD_MIRRORED) & np.isfinite(depth[pixel]) & inside[pixel] & (reach > tuning.FOLD_LEAST)
     used &= ~_jumps(folded / [metre, metre, 1], still, hair, used, sure) & ~_beside_hair(folded, hair[used[hair].all(1)], inside)
