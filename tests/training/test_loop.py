@@ -57,6 +57,17 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, store, kind, 
     assert np.array_equal(*(each.bank.all()[1].numpy() for each in (rest, whole)))
 
 
+def test_a_run_of_networks_in_another_order_is_not_resumed(tmp_path, store, monkeypatch):
+    """The optimiser's numbers are found by order: in another one they would be taken for other weights' and nobody would see it."""
+    config = settings()
+    _train_until(stage(config, store), config, tmp_path / "run", 4)
+    rest = stage(config, store)
+    named = type(rest.trainee).named_parameters
+    monkeypatch.setattr(type(rest.trainee), "named_parameters", lambda self, **options: reversed(list(named(self, **options))))
+    with pytest.raises(InvalidCheckpoint, match="another order"):
+        train(rest, config, tmp_path / "run")
+
+
 def test_a_leg_ends_in_time_and_the_next_goes_on(tmp_path, store):
     config = settings()
     assert train(stage(config, store), config, tmp_path / "run", minutes=1e-9) == 0

@@ -23,7 +23,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from mimaface.engines.precision import mixed_precision
-from mimaface.protocol.errors import InternalError
+from mimaface.protocol.errors import InternalError, InvalidCheckpoint
 
 from . import checkpoints
 from .adversary import players
@@ -235,11 +235,16 @@ class _Run:
         return [(name, value.detach()) for name, value in model.named_parameters() if value.requires_grad]
 
     def resume(self) -> int:
-        """Loads the newest checkpoint, if any; returns its step."""
+        """Loads the newest checkpoint, if any; returns its step. Raises :class:`InvalidCheckpoint` for one of other networks."""
         found = checkpoints.read_newest(self.output / "checkpoints", self.config)
         if found is None:
             return 0
         step, state = found
+        if list(state["weights"]) != [name for name, _ in self._named()]:  # by whose order the optimiser's numbers are found
+            raise InvalidCheckpoint(
+                f"{self.output}: the run was begun by a version whose networks have other layers, or in another order",
+                "continue it with that version, or begin a new run with --model and the folder of its model",
+            )
         with torch.no_grad():
             for name, value in self._named():
                 value.copy_(state["weights"][name])
