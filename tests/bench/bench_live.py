@@ -37,7 +37,7 @@ def pose(portrait: str, at: float, size: int, engine: str) -> Pose:
     motion = MotionClip.at_rest(np.zeros(1), source="bench").but(
         blendshapes=shapes, head_quat=np.array([[math.cos(turn / 2), 0, math.sin(turn / 2), 0]])
     )
-    return Pose(portrait, motion, size, engine, size, time.monotonic())
+    return Pose(portrait, [motion], size, engine, size, time.monotonic())
 
 
 def drag(client: Client, shown: Previews, portrait: str, size: int) -> Iterator[tuple[str, float]]:
