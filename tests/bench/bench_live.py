@@ -86,7 +86,7 @@ def heard(client: Client, shown: Previews, portrait: str, size: int) -> Iterator
         port = one.getsockname()[1]
     reply = client.call("stream.open", {"input": f"livelink://127.0.0.1:{port}"})
     capture.begin(client, reply.fields["name"], reply.fields["where"])
-    sender = threading.Thread(target=phone, args=(port, ended))
+    sender = threading.Thread(target=phone, args=(port, ended), daemon=True)
     sender.start()
     began = looked = time.monotonic()
     while time.monotonic() < began + SECONDS:
@@ -94,7 +94,7 @@ def heard(client: Client, shown: Previews, portrait: str, size: int) -> Iterator
             looked = time.monotonic()
             clip = capture.look(client)
             if clip is not None:
-                shown.show(client, Pose(portrait, clip, size, "proxy", size, time.monotonic() - capture.delay))
+                shown.show(client, Pose(portrait, [clip], size, "proxy", size, time.monotonic() - capture.delay))
         picture = shown.take()
         if picture is not None:
             delays.append(1000 * picture.delay)
