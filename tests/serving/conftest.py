@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,17 +165,20 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("needs root to mount a small disk")
+    mount, unmount = (shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin") for name in ("mount", "umount"))
+    if mount is None or unmount is None:
+        pytest.skip("needs mount and umount")
 
     def of(megabytes: int) -> Path:
         known = folder.exists()
         folder.mkdir(exist_ok=True)
         options = f"{'remount,' if known else ''}size={megabytes}m"
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True).returncode:
+        if subprocess.run([mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True).returncode:
             pytest.skip("mounting is not allowed here")
         return folder
 
     yield of
-    subprocess.run(["umount", "-l", str(folder)], capture_output=True)
+    subprocess.run([unmount, "-l", str(folder)], capture_output=True)
 
 
 def fill(folder: Path, left: int = 0) -> Path:

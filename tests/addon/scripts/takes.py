@@ -275,7 +275,8 @@ def paused() -> dict:
     disk = folder / "mimaface"
     shutil.rmtree(disk)
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True).returncode:
+    mount, unmount = (shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin:/bin") or "" for name in ("mount", "umount"))
+    if not unmount or subprocess.run([mount, "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True).returncode:
         return said | {"disk": None}
     try:
         scene().mimaface.takes.clear()
@@ -290,7 +291,7 @@ def paused() -> dict:
         until_done()
         return said | {"disk gone on": (takes(), take.message, whole(take))}
     finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
+        subprocess.run([unmount, "-l", str(disk)], check=False)
 
 
 @case
