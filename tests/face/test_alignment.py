@@ -87,7 +87,7 @@ def test_a_head_picture_shows_the_pixels_of_the_frame(portrait):
     assert max(picture.size) <= 160 and len(picture.jpeg) < 16_000
     grey = np.asarray(Image.fromarray(portrait.image).convert("L"), float)
     nose = portrait.fit.landmarks[1, :2]
-    u, v = np.rint(picture.places(nose[None])[0]).astype(int)
+    u, v = np.rint((nose - picture.corner) * picture.scale).astype(int)
     left, top = np.rint(nose).astype(int)
     small, whole = gaussian_filter(picture.brightness(), 1.0)[v - 2 : v + 3, u - 2 : u + 3], grey[top - 4 : top + 5, left - 4 : left + 5]
     assert abs(small.mean() - whole.mean()) < 6

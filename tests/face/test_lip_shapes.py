@@ -7,7 +7,7 @@ from mimaface.face.head import Head
 from mimaface.face.lip_curves import COLUMNS, LipCurves, rims
 from mimaface.face.pose import FacePose
 from mimaface.face.teeth import _incisors, teeth_offset
-from mimaface.face.thin_lips import flattened
+from mimaface.face.thin_lips import thinning
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.reprojection.reprojector import Reprojector
 
@@ -72,13 +72,13 @@ def test_a_photographs_own_mouth_stays(renderer, values):
 
 def test_thin_lips_meet_in_a_line():
     shape = Head.load().shape(np.zeros(80), np.zeros(len(BLENDSHAPE_NAMES))).astype(float)
-    assert not flattened(shape).any(), "full lips are as thick as they are"
+    assert not thinning(shape).any(), "full lips are as thick as they are"
     lips = Head.load().region("lips")
     down = Head.load().blendshapes[BLENDSHAPE_INDEX["jawOpen"], :, 1]
     pressed = shape.copy()
     pressed[lips & (down > -0.011), 1] -= 0.004
     pressed[lips & (down <= -0.013), 1] += 0.004
-    before, after = rims(pressed), rims(pressed + flattened(pressed))
+    before, after = rims(pressed), rims(pressed + thinning(pressed))
     middle = np.abs(COLUMNS) < 0.5
     assert (before.lower - before.upper)[middle].min() > 0.005
     assert (after.lower - after.upper)[middle].max() < 0.002

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import sample_into
@@ -65,17 +66,21 @@ class HeadPicture:
         with Image.open(io.BytesIO(self.jpeg)) as picture:
             return np.asarray(picture, np.float32)
 
-    def places(self, seen: Array) -> Array:
-        """Pixels of the frame (K, 2) → pixels of this picture (K, 2)."""
-        return (seen - self.corner) * self.scale
+    def layers(self, camera: Camera, estimate: Estimate) -> Iterator[Array]:
+        """For each of ``tuning.ALIGNED_BLUR``: brightness, 0–255, and its slopes along u and v (h, w, 3) float32."""
+        grey, pixels = self.brightness(), self.millimetre(camera, estimate)
+        for blur in tuning.ALIGNED_BLUR:
+            blurred = gaussian_filter(grey, blur * pixels)
+            yield np.stack([blurred, *np.gradient(blurred)[::-1]], axis=-1)
+
+    def shows(self, shape: Array, normals: Array, camera: Camera, estimate: Estimate, layers: Array) -> tuple[Array, Array, Array]:
+        """:func:`compared` for points (K, 3) of a head that is posed as ``estimate`` before ``camera``."""
+        centre = np.array(camera.centre) - self.corner
+        return compared(shape, normals, estimate.rotation, estimate.translation, camera.focal, centre, self.scale, layers)
 
     def millimetre(self, camera: Camera, estimate: Estimate) -> float:
         """Pixels of this picture that a millimetre of the head takes."""
         return float(camera.focal / -estimate.translation[2] * self.scale.mean() / 1000)
-
-    def holds(self, places: Array) -> Array:
-        """(K,) bool: places that lie in the picture, and not at its border."""
-        return np.asarray(((places > 1) & (places < self.size - 1)).all(1))
 
 
 class Reference:
@@ -87,25 +92,18 @@ class Reference:
         self._neutral = head.shape(estimate.identity, np.zeros(head.expression_size))[rows].astype(np.float64)
         normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows].astype(np.float64)
         self._shape = self._neutral + np.tensordot(estimate.blendshapes, _basis(), axes=1)
-        there = self._shape @ estimate.rotation.T + estimate.translation
-        facing = -np.einsum("ki,ki->k", normals @ estimate.rotation.T, there) / np.linalg.norm(there, axis=1)
-        places = picture.places(camera.project(there)[:, :2])
-        shown = (facing > tuning.ALIGNED_FACING) & picture.holds(places)
+        layers = list(picture.layers(camera, estimate))
+        shown = picture.shows(self._shape, normals, camera, estimate, layers[0])[2] > tuning.ALIGNED_FACING
         self._kept, self._normals, self._neutral, self._shape = shown, normals[shown], self._neutral[shown], self._shape[shown]
-        pixels = picture.millimetre(camera, estimate)
-        grey, at = picture.brightness(), places[shown].T[::-1] - 0.5
-        self._brightness = [map_coordinates(gaussian_filter(grey, blur * pixels), at, order=1) for blur in tuning.ALIGNED_BLUR]
+        self._brightness = [picture.shows(self._shape, self._normals, camera, estimate, each)[0] for each in layers]
 
     def aligned(self, picture: HeadPicture, estimate: Estimate) -> Estimate:
         """``estimate`` of another frame, which ``picture`` shows, with rotation and translation aligned with the reference."""
         moved = self._neutral + np.tensordot(estimate.blendshapes, _basis()[:, self._kept], axes=1)
         # what the expression has moved is known less well
         trust = 1 / (1 + np.square(np.linalg.norm(moved - self._shape, axis=1) / tuning.ALIGNED_STILL))
-        pixels, grey = picture.millimetre(self._camera, estimate), picture.brightness()
         away = np.zeros(len(PRIOR))  # of the landmarks' pose, and of the reference's light
-        for blur, brightness in zip(tuning.ALIGNED_BLUR, self._brightness):
-            blurred = gaussian_filter(grey, blur * pixels)
-            layers = np.stack([blurred, *np.gradient(blurred)[::-1]], axis=-1)
+        for layers, brightness in zip(picture.layers(self._camera, estimate), self._brightness):
             for _ in range(tuning.ALIGNED_ROUNDS):
                 step = self._step(picture, layers, brightness, moved, trust, estimate, away)
                 if step is None:
@@ -122,11 +120,7 @@ class Reference:
         self, picture: HeadPicture, layers: Array, brightness: Array, moved: Array, trust: Array, estimate: Estimate, away: Array
     ) -> Array | None:
         """The Gauss–Newton step (8,) of pose, gain and offset; None where too little of the head is seen."""
-        camera = self._camera
-        now, slopes, facing = compared(
-            moved, self._normals, estimate.rotation, estimate.translation, camera.focal,
-            np.array(camera.centre) - picture.corner, picture.scale, layers,
-        )  # fmt: skip
+        now, slopes, facing = picture.shows(moved, self._normals, self._camera, estimate, layers)
         good = facing > tuning.ALIGNED_FACING
         if good.sum() < tuning.ALIGNED_POINTS:
             return None
@@ -134,6 +128,7 @@ class Reference:
         light = np.stack([expected - expected.mean(), np.ones_like(expected)], axis=1)
         jacobian = np.concatenate([slopes, -light], axis=1)
         missed = now - expected - light @ away[6:]
+        # standard deviation, 1.4826 medians of a normal distribution
         noise = max(1.4826 * float(np.median(np.abs(missed))), tuning.ALIGNED_NOISE)
         weight = trust[good] * np.minimum(1, 2 * facing) / (1 + np.square(missed / (2 * noise)))
         weight *= tuning.ALIGNED_INDEPENDENT / (len(now) * noise**2)

@@ -42,7 +42,7 @@ PARTED = 0.0, 0.0015  # metres between the lips, the same: closed ones are let a
 PUCKERED = 0.25, 0.85  # of a pucker and a funnel together, between which the opening gets narrow
 NARROWED = 0.42  # of the mouth's width that is closed in one. Higher: a smaller, rounder opening
 OVERLAP = 0.0006  # metres that lips lie over each other where they are closed beside an opening. Higher: a flatter seam
-ROUNDS = {"mouthPucker": 0.8, "mouthFunnel": 0.8}  # of each, what counts
+ROUNDS = {"mouthPucker": 0.8, "mouthFunnel": 0.8}  # share of each in the sum that PUCKERED bounds. Higher: the opening is narrow earlier
 
 
 @dataclass(frozen=True, eq=False)

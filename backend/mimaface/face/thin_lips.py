@@ -22,7 +22,7 @@ LEFT = 0.0008  # metres of it that are left. Higher: a softer line between close
 THINNEST = 0.4  # of a lip's height on the mesh that it keeps. Lower: very thin lips have their own height; triangles that fold
 
 
-def flattened(shape: Array) -> Array:
+def thinning(shape: Array) -> Array:
     """What to add to ``shape`` (V, 3), the mesh in the photograph's expression, head frame, metres, so that its lips meet in a line."""
     result = np.zeros_like(shape)
     found = rims(shape)

@@ -1,4 +1,4 @@
-"""What diffusers' configuration of a motion U-Net says, checked."""
+"""The sizes of a motion U-Net, read from diffusers' configuration and checked."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from mimaface.face.correction import Correction, correct
 from mimaface.face.drawing import is_flat
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
-from mimaface.face.thin_lips import flattened
+from mimaface.face.thin_lips import thinning
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.distances import squared_depth
 from mimaface.geometry.interpolation import pixels_under, smoothstep
@@ -115,7 +115,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     head = Head.load()
     triangles, kind = head.drawn_triangles(), kinds_of_triangles(head)
     correction = correct(fit)
-    thin = flattened(head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes))
+    thin = thinning(head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes))
     correction = replace(correction, always=correction.always + thin)
     bald = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
     flat, drawn, matte, person = _person_in(image, bald, fit, camera, alpha)
