@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,9 +167,18 @@ def test_version_and_help():
         assert ended.value.code == code
 
 
-def test_large_frames_are_announced_with_their_time():
-    from mimaface.cli.animate import _about_size
+def test_slow_frames_are_announced_with_the_time_that_they_took(monkeypatch, capsys):
+    from mimaface.cli import animate
+    from mimaface.renderers.base import Frame
 
-    assert _about_size(6300, 5400, 60, 0) == "frames of 5400 x 6300 pixels take about 27 s each, 27 min in all; --size 1280 is faster"
-    assert _about_size(6300, 5400, 60, 1280) == ""
-    assert _about_size(512, 512, 60, 0) == ""
+    def announced(seconds, size):
+        now = iter(seconds * np.arange(60.0) + 7)  # a frame is made whenever the clock is asked
+        monkeypatch.setattr(animate, "time", SimpleNamespace(monotonic=lambda: next(now)))
+        frames = [Frame(index, np.zeros((*size, 3), np.uint8), False) for index in range(60)]
+        assert list(animate._timed(iter(frames), 60)) == frames
+        return capsys.readouterr().err
+
+    words = "mimaface: frames of 5400 x 6300 pixels take about 27 s each, 27 min in all"
+    assert announced(27.0, (6300, 5400)) == f"{words}; --size 1280 is faster\n"
+    assert announced(0.4, (6300, 5400)) == ""
+    assert announced(9.0, (512, 512)) == "mimaface: frames of 512 x 512 pixels take about 9 s each, 9 min in all\n"  # a large model

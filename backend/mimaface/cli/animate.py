@@ -16,12 +16,16 @@ from . import film, marking, motion, points
 from .terminal import INTERRUPTED, Commands, counting_bar, stop_on_signals, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mimaface.output.sound import Sound
     from mimaface.protocol.motion import MotionClip
+    from mimaface.renderers.base import Frame
 
-SECONDS_A_MEGAPIXEL = 0.8  # seconds per megapixel of a frame by the engine proxy, measured with 34 megapixels on two cores
 SILENT = ("live_link_face", "picture", "pictures")  # formats of motion files without sound
-SLOW = 5.0  # seconds per frame above which the expected time is printed before rendering. Higher: fewer such warnings
+SLOW = 5.0  # seconds per frame above which the expected time is printed. Higher: fewer such warnings
+TIMED = 20.0  # seconds after the first frame when that time is taken: a clip or two of a model's. Longer: nearer the truth, said later
+FASTER = 1280  # pixels of the longer side that are recommended instead of larger ones: full HD's height and more, under a second a frame
 
 
 def add(commands: Commands) -> None:
@@ -103,7 +107,7 @@ def _animate(parsed: argparse.Namespace) -> int:
 
 
 def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
-    """Returns the shot of a photograph at the output's rate; print warnings about losses and long rendering."""
+    """Returns the shot of a photograph at the output's rate; print warnings about losses."""
     from mimaface.drivers import sound_file
     from mimaface.drivers.stills import reference_pictures
     from mimaface.face.portrait import Portrait
@@ -118,9 +122,6 @@ def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
         warn(warning)
     if portrait.alpha is not None and is_video:
         warn(f"{parsed.portrait.name}: transparent parts are black in an .mp4 file; a folder of PNG files keeps them transparent")
-    height, width = portrait.image.shape[:2]
-    if words := _about_size(height, width, len(clip), parsed.size):
-        warn(words)
     if not parsed.also:
         return film.Shot(portrait, clip, len(clip), rate, sound)
     portraits, motions = film.people(parsed, portrait, clip, rate)
@@ -151,16 +152,25 @@ def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound
     return None
 
 
-def _about_size(height: int, width: int, frames: int, size: int) -> str:
-    """Returns a warning with the expected time of frames that take more than SLOW seconds each; else ""."""
-    share = min(size / max(height, width), 1.0) if size else 1.0
-    seconds = SECONDS_A_MEGAPIXEL * height * width * share**2 / 1e6
+def _timed(frames: Iterator[Frame], count: int) -> Iterator[Frame]:
+    """Yields ``frames``, of which there are ``count``; once, after TIMED seconds, prints a warning if they are slow."""
+    first = told = 0.0
+    for done, frame in enumerate(frames):
+        now = time.monotonic()
+        first = first or now
+        if not told and now - first > TIMED:
+            told = now
+            if words := _about_time((now - first) / done, count, *frame.image.shape[:2]):
+                warn(words)
+        yield frame
+
+
+def _about_time(seconds: float, frames: int, height: int, width: int) -> str:
+    """Returns a warning with the time of ``frames`` of height × width pixels that take more than SLOW ``seconds`` each; else ""."""
     if seconds < SLOW:
         return ""
-    return (
-        f"frames of {round(width * share)} x {round(height * share)} pixels take about {seconds:.0f} s each, "
-        f"{seconds * frames / 60:.0f} min in all; --size 1280 is faster"
-    )
+    words = f"frames of {width} x {height} pixels take about {seconds:.0f} s each, {seconds * frames / 60:.0f} min in all"
+    return f"{words}; --size {FASTER} is faster" if max(height, width) > FASTER else words
 
 
 def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings) -> int:
@@ -178,7 +188,7 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
     stop_on_signals(stop)
     try:
         with open_sink(parsed.output, shot.rate, parsed.overwrite, shot.sound, marker, shot.clock) as sink, counting_bar() as bar:
-            frames = animate(shot.source, shot.motion, settings, stop.is_set)
+            frames = _timed(animate(shot.source, shot.motion, settings, stop.is_set), shot.frames)
             for frame in bar.track(frames, shot.frames, description="frames"):
                 sink.write(frame.index, frame.image, frame.still, frame.changed)
                 done += 1
