@@ -44,7 +44,7 @@ def test_an_environment_is_made_once_and_anew_when_its_python_is_gone(tmp_path):
     run.make_environment(folder, run.PYTHONS, "a test", "other content", made.append)
     assert len(made) == 2
     assert run.usable(folder, run.PYTHONS) and not run.usable(folder, ("3.9",)), "another Python would not do"
-    next(folder.rglob("pip")).rename(folder / "no pip")
+    next(folder.rglob("pip/__init__.py")).parent.rename(folder / "no pip")
     assert not run.usable(folder, run.PYTHONS)
     run.program(folder).unlink()
     run.make_environment(folder, run.PYTHONS, "a test", "other content", made.append)

@@ -1,5 +1,6 @@
 """Without disk space, memory or file handles a job pauses, says so, and goes on by itself when there is some."""
 
+import io
 import resource
 import sys
 import time
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from conftest import HOPPER, nod
 from mimaface.protocol.errors import DiskFull, OutOfResources
@@ -41,6 +43,8 @@ def disk(small_disk):
 @pytest.mark.parametrize("left", [0, 65536])
 def test_another_program_fills_the_disk_and_the_frames_go_on_to_the_client_that_stays(disk, left):
     running, client, portrait = disk
+    larger = io.BytesIO()  # than what is left
+    Image.open(HOPPER).save(larger, "PNG")
     job = submit(client, portrait, nod(60), size=128)
     before, _ = receive(client, job, limit=5)
     filler = fill(running.root, left)
@@ -49,7 +53,7 @@ def test_another_program_fills_the_disk_and_the_frames_go_on_to_the_client_that_
     assert "bytes left" in end.fields["message"] and "frames to come need about" in end.fields["message"]
     assert state(client, job)["state"] == "paused"
     with pytest.raises(DiskFull, match=r"the disk of .* has .* left – free some space, then try again"):
-        client.call("portrait.fit", {}, [HOPPER.read_bytes()])
+        client.call("portrait.fit", {}, [larger.getvalue()])
     filler.unlink()
     rest, end = collect(client, job)
     assert (end.kind, sorted([*before, *more, *rest])) == ("done", list(range(60))), "each once, and nobody resumed it"
