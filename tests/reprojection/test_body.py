@@ -56,6 +56,15 @@ def test_a_portrait_at_rest_is_the_photograph(portrait, renderers, follows):
     np.testing.assert_array_equal(renderer.render(away(portrait, 0, 0, 0)), renderer.image)
 
 
+def test_what_was_rendered_before_leaves_no_shoulders_behind(portrait):
+    """A head that first only nods and then sinks takes its shoulders out of the photograph, as one that sinks at once."""
+    far, near = (away(portrait, 0, -moved, 0) for moved in (FAR, 0.01))
+    at_once, after = Reprojector(portrait, SIZE), Reprojector(portrait, SIZE)
+    after.render(near)
+    np.testing.assert_array_equal(after.render(far), at_once.render(far))
+    np.testing.assert_array_equal(at_once.render(near), after.render(near))
+
+
 def test_the_neck_takes_what_is_small_and_leaves_what_is_large(portrait):
     body = Body(portrait.fit, 1.0)
     shares = [np.linalg.norm(body.shift(away(portrait, 0, moved, 0))) / moved for moved in (0.003, 0.019, 0.03, 0.07, 0.11, 0.5)]

@@ -86,7 +86,8 @@ class Reprojector:
         self._alpha = None if portrait.alpha is None else cut_out(portrait.alpha, self.crop)
         alpha = None if portrait.alpha is None else cut_out(portrait.alpha, canvas)
         self._cutouts: dict[bool, Cutout] = {}
-        self._empties: dict[bool, tuple[Array, Array]] = {}  # frames without what moves, by whether they have a provenance
+        # frames without what moves, by whether the shoulders are cut out of them, and whether they have a provenance
+        self._empties: dict[tuple[bool, bool], tuple[Array, Array]] = {}
         self._photograph = Photograph(image, fit, self.camera, alpha)
         self.projection = self._photograph.projection
         self._references = References(portrait, self._photograph, self.camera)
@@ -190,8 +191,9 @@ class Reprojector:
         """A frame without what moves: the whole picture, and its provenance."""
         left, top, right, bottom = self.view
         small = self.image.shape[0] * self.image.shape[1] <= KEPT_EMPTY and cut.way == 0
-        if small and with_provenance in self._empties:
-            picture, provenance = self._empties[with_provenance]
+        kind = cut.first is self._sheet.loose, with_provenance
+        if small and kind in self._empties:
+            picture, provenance = self._empties[kind]
             return picture.copy(), provenance.copy()
         picture, provenance = self.image.copy(), self._background(with_provenance)
         shown, origins = picture[self._part], provenance[self._part]
@@ -199,7 +201,7 @@ class Reprojector:
             view = np.s_[top + rows.start : top + rows.stop, left:right]
             hindmost(shown[rows], origins[rows], self.projection.image[view], self._sheet.behind[view], cut.invented(view))
         if small:
-            self._empties[with_provenance] = picture.copy(), provenance.copy()
+            self._empties[kind] = picture.copy(), provenance.copy()
         return picture, provenance
 
     def _background(self, wanted: bool) -> Array:
