@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mimaface.collector import uncollected
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.regions import REGIONS
 from mimaface.protocol.settings import BODY_FOLLOWS, QUALITIES, STANDARD, RenderSettings
@@ -85,8 +86,9 @@ def add(commands: Commands) -> None:
 
 
 def _animate(parsed: argparse.Namespace) -> int:
-    from mimaface.animation import check
-    from mimaface.drivers.film import is_film
+    with uncollected():
+        from mimaface.animation import check
+        from mimaface.drivers.film import is_film
 
     if parsed.transparent and parsed.output.suffix.lower() == ".mp4":
         raise InvalidInput(f"{parsed.output.name}: an .mp4 file cannot be transparent", "choose a folder for PNG files as output")

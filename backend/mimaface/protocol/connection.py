@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from zmq.utils import z85
-
 from .errors import NotReachable, NotWritable
 from .files import write_whole
 
@@ -71,6 +69,8 @@ class Connection:
 
     def _check(self) -> None:
         """Raises :class:`ValueError` for values that no backend writes."""
+        from zmq.utils import z85  # 40 ms of a start that connects to nothing
+
         texts = (self.host, self.server_key, self.client_key, self.client_secret)
         numbers = (self.version, self.port, self.pid)
         if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):

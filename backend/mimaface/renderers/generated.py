@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mimaface.collector import uncollected
 from mimaface.engines import choosing
 from mimaface.engines.pool import EnginePool
 from mimaface.face.head import ASSETS
@@ -46,7 +47,8 @@ class Generated:
         quality = quality_in(self.folder, settings.quality)
         if quality is not None and quality.steps == 0:  # nothing is sampled, so no network is loaded
             return ReprojectedSession(portrait, settings)
-        from .generated_session import GeneratedSession, open_engine
+        with uncollected():
+            from .generated_session import GeneratedSession, open_engine
 
         return GeneratedSession(pool.get(self.folder, open_engine), portrait, settings)
 
@@ -55,6 +57,7 @@ def arithmetic_here() -> str:
     """Returns a text that names torch's arithmetic on this machine. Raises :class:`OutOfResources` without the memory to load torch."""
     if "torch" not in sys.modules:
         require(TORCH)
-    from mimaface.engines.precision import arithmetic
+    with uncollected():
+        from mimaface.engines.precision import arithmetic
 
     return arithmetic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mimaface.collector import uncollected
 from mimaface.engines import choosing
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
@@ -44,7 +45,8 @@ class Released:
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> ReleasedSession:
         """Raises :class:`InvalidInput` for transparency."""
-        from .released_session import ReleasedSession, open_released
+        with uncollected():
+            from .released_session import ReleasedSession, open_released
 
         if settings.transparent:
             raise InvalidInput("the released model does not support transparency", "switch Transparent off")

@@ -10,13 +10,11 @@ from mimaface.protocol.errors import InvalidInput
 from .base import Decoder, Input, Sample
 from .ifacialmocap import IFacialMocap
 from .live_link import LiveLinkFace
-from .microphone import Microphone
 from .openseeface import OpenSeeFace
 from .receiver import Receiver
 from .recording import Recording, moves_from
 from .vmc import Vmc
 from .vtube_studio import VTubeStudio
-from .webcam import Webcam
 
 __all__ = ["KINDS", "MICROPHONE", "WEBCAM", "Input", "Receiver", "Recording", "Sample", "moves_from", "open_stream"]
 
@@ -38,8 +36,12 @@ def open_stream(address: str) -> Input:
     the local address to listen on, empty for all. Raises :class:`InvalidInput` and :class:`NotInstalled`.
     """
     if address.strip().partition(":")[0] == MICROPHONE:
+        from .microphone import Microphone  # imports readers of speech, and cameras those of faces
+
         return Microphone(address.strip().partition(":")[2].removeprefix("//"))
     if address.strip().partition(":")[0] == WEBCAM:
+        from .webcam import Webcam
+
         return Webcam(address.strip().partition(":")[2].removeprefix("//") or "0")
     found = ADDRESS.fullmatch(address.strip())
     if found is None or found[1] not in KINDS or int(found[3] or 0) > 65_535:
