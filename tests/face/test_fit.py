@@ -1,8 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from conftest import render_head
-from mimaface.face.fit import Estimate, LandmarkModel, bounded_solve, fit_landmarks, gauss_newton_step, lid_opening, linearise
+from mimaface.face.fit import (
+    Estimate,
+    LandmarkModel,
+    bounded_solve,
+    fit_landmarks,
+    gauss_newton_step,
+    gaze_from_irises,
+    lid_opening,
+    linearise,
+)
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.networks import CHECKSUMS
 from mimaface.geometry.camera import Camera
@@ -151,3 +162,12 @@ def test_what_a_fit_with_a_fixed_identity_leaves_out_changes_nothing(portrait):
     for a, b in zip(free[:3], fixed[:3]):
         assert a.tobytes() == b.tobytes()
     assert free[3].shape == (len(free[0]), 80) and fixed[3].shape == (len(free[0]), 0)
+
+
+def test_an_error_of_the_heads_place_turns_no_eyes(each_portrait):
+    fit = each_portrait.fit
+    estimate = Estimate(fit.rotation, fit.translation, fit.identity, fit.blendshapes)
+    for axis, most in ((0, 3.0), (1, 0.5)):  # degrees: sideways half of it is believed
+        away = replace(estimate, translation=estimate.translation + 0.001 * fit.rotation[:, axis])
+        turned = np.degrees(gaze_from_irises(fit.landmarks, fit.camera, away) - fit.gaze)
+        assert np.abs(turned).max() < most, "a millimetre is 4.6 degrees of an eyeball"

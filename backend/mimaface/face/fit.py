@@ -33,6 +33,10 @@ OPENINGS = (
 # landmark indices of [subject's left, right] iris centre
 IRIS = (473, 468)
 LID_PAIRS = ((386, 374), (159, 145))
+EYE_CONTOURS = (
+    (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,14 +324,35 @@ def rotation_vector(vector: Array) -> Array:
 
 def gaze_from_irises(points: Array, camera: Camera, estimate: Estimate) -> Array:
     """Gaze (2, 2) radians: where the line of sight through each iris centre meets its eyeball; half-way to both eyes' mean."""
-    head = Head.load()
-    centres = head.eye_centres_for(estimate.identity) @ estimate.rotation.T + estimate.translation
+    centres = _eyes_between_lids(points, camera, estimate)
     gaze = np.zeros((2, 2))
     for side in range(2):
         direction = estimate.rotation.T @ iris_direction(points, camera, centres[side], side)
         gaze[side] = np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))
     gaze = (1 - tuning.GAZE_SHARED) * gaze + tuning.GAZE_SHARED * gaze.mean(0)
     return np.asarray(np.clip(gaze, -0.9, 0.9))
+
+
+def _eyes_between_lids(points: Array, camera: Camera, estimate: Estimate) -> Array:
+    """Centres (2, 3) of the eyeballs, camera frame, moved with the landmarks of the lids around them, ``tuning.GAZE_CENTRED``: an error of a
+    millimetre in the head's pose turns an eye by five degrees."""
+    model, rows = LandmarkModel.load(), _contours()
+    at = model.mean[rows] + np.tensordot(estimate.identity, model.identity[:, rows], axes=1)
+    at += np.tensordot(estimate.blendshapes, model.blendshapes[:, rows], axes=1)
+    placed = at @ estimate.rotation.T + estimate.translation  # (2, 16, 3)
+    missed = points[model.index[rows], :2] - camera.project(placed.reshape(-1, 3))[:, :2].reshape(2, -1, 2)
+    away = np.zeros((2, 3))
+    away[:, :2] = missed.mean(1) * [1, -1] * (-placed[..., 2].mean(1, keepdims=True) / camera.focal)
+    away = (away @ estimate.rotation) * tuning.GAZE_CENTRED @ estimate.rotation.T
+    centres = Head.load().eye_centres_for(estimate.identity) @ estimate.rotation.T + estimate.translation
+    return np.asarray(centres + away)
+
+
+@functools.cache
+def _contours() -> Array:
+    """Rows of :class:`LandmarkModel` around each eye (2, 16)."""
+    row = {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}
+    return np.array([[row[landmark] for landmark in contour] for contour in EYE_CONTOURS])
 
 
 def iris_direction(points: Array, camera: Camera, centre: Array, side: int) -> Array:
