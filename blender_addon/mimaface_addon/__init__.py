@@ -6,9 +6,11 @@ from __future__ import annotations
 
 def register() -> None:
     from . import handlers, preferences
-    from .scene import parts
+    from .core import words
+    from .scene import compat, parts
     from .ui import capture, live, live_editors, live_view, operators, panels, properties
 
+    words.use(compat.translation())
     for module in (preferences, properties, operators, panels, parts, handlers, capture, live, live_view, live_editors):
         module.register()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bpy
 
+from .core.words import rpt_
 from .scene import saving, undo
 from .scene.takes import all_takes
 from .session import close, running, session
@@ -28,7 +29,7 @@ def _tick() -> float:
             session().pump()
     except Exception:  # Blender removes a timer that raises
         log.exception("an error occurred in the add-on")
-        session().fail("an error occurred in the add-on: please use Copy Report")
+        session().fail(rpt_("an error occurred in the add-on: please use Copy Report"))
     return INTERVAL
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
+from .core.words import n_
 from .protocol.connection import default_folder
 
 PACKAGE = __package__  # the add-on's name in Blender
@@ -28,9 +30,8 @@ class MimaFacePreferences(bpy.types.AddonPreferences):
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop(self, "python")
         found = backend_python()
-        self.layout.label(
-            text=f"In use: {found}" if found else "No backend found: run “python3 run.py install” in MIMAFace's folder"
-        )
+        text = n_("In use: {path}") if found else n_("No backend found: run “python3 run.py install” in MIMAFace's folder")
+        self.layout.label(text=iface_(text).format(path=found), translate=False)
 
 
 def backend_python() -> Path | None:

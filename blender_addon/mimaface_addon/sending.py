@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .core.activity import Activity
 from .core.asking import Problem
 from .core.delivery import MOTION, note, read_manifest
+from .core.words import n_, rpt_
 from .protocol.codec import Message
 from .protocol.people import apart, together
 from .scene import film, photo
@@ -31,7 +32,7 @@ def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> 
     try:
         motion = (folder / MOTION).read_bytes()
     except OSError:
-        _failed(runtime, identity, "its motion is not in its folder: generate it again")
+        _failed(runtime, identity, rpt_("its motion is not in its folder: generate it again"))
         return
 
     def done(message: Message) -> None:
@@ -77,7 +78,7 @@ def resume(runtime: Session, identity: str) -> None:
         if text.code == UNKNOWN and can_submit:
             submit(runtime, identity, folder)
         elif text.code == UNKNOWN:
-            _failed(runtime, identity, "the backend does not have this take, and its motion file is missing: generate it again")
+            _failed(runtime, identity, rpt_("the backend does not have this take, and its motion file is missing: generate it again"))
         else:
             _failed(runtime, identity, text, "interrupted")
 
@@ -113,10 +114,13 @@ def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed
         return
     content = photo.find(portrait)
     if content is None:
-        sentence = f"this backend does not have the portrait and “{photo.name(portrait)}” is not the photo it was made from"
-        failed(Problem(f"{sentence}: put that photo beside the .blend, or add the portrait again"))
+        sentence = rpt_(
+            "this backend does not have the portrait and “{name}” is not the photo it was made from: "
+            "put that photo beside the .blend, or add the portrait again"
+        )
+        failed(Problem(sentence.format(name=photo.name(portrait))))
         return
-    activity = Activity("Fitting the head again to", photo.name(portrait))
+    activity = Activity(n_("Fitting the head again to {name}"), photo.name(portrait))
 
     def done(message: Message) -> None:
         if message.fields["portrait"] == portrait and others:
@@ -124,7 +128,7 @@ def send_photo(runtime: Session, portrait: str, then: Callable[[], None], failed
         elif message.fields["portrait"] == portrait:
             then()
         else:
-            failed(Problem("this backend does not have the portrait's reference photos, and their files have changed: add them again"))
+            failed(Problem(rpt_("this backend does not have the portrait's reference photos, and their files have changed: add them again")))
 
     runtime.ask("portrait.fit", photo.given(portrait), [content], done, failed, activity)
 
@@ -133,16 +137,18 @@ def _open_film(runtime: Session, shot: film.Film, then: Callable[[], None], fail
     """Let the backend follow a film again that it does not know, or not here."""
     path = film.find(shot)
     if path is None:
-        failed(Problem(f"the film {shot.path} is not there any more: put it back, or beside the .blend, then resume the take"))
+        sentence = rpt_("the film {path} is not there any more: put it back, or beside the .blend, then resume the take")
+        failed(Problem(sentence.format(path=shot.path)))
         return
 
     def done(message: Message) -> None:
         if message.fields["film"] == shot.identity:
             then()
         else:
-            failed(Problem(f"{path.name} is not the film that the rig was made for: put that one back, or add the portrait rig again"))
+            sentence = rpt_("{name} is not the film that the rig was made for: put that one back, or add the portrait rig again")
+            failed(Problem(sentence.format(name=path.name)))
 
-    runtime.ask("film.open", {"path": str(path), "face": shot.face}, [], done, failed, Activity("Reading", path.name, str(path)))
+    runtime.ask("film.open", {"path": str(path), "face": shot.face}, [], done, failed, Activity(n_("Reading {name}"), path.name, str(path)))
 
 
 def _failed(runtime: Session, identity: str, text: str, state: str = "") -> None:

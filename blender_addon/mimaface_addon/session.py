@@ -18,6 +18,7 @@ from .core.activity import Activity, seconds_since
 from .core.asking import Asked, Problem, Requests
 from .core.backend import Backend
 from .core.delivery import MOTION, Writer, first_missing, has_space
+from .core.words import n_, rpt_
 from .preferences import backend_python
 from .protocol.codec import Message
 from .protocol.connection import default_folder
@@ -30,8 +31,8 @@ from .scene.takes import ACTIVE, Copies, all_takes, find_take, take_folder, take
 log = logging.getLogger(__name__)
 REFRESH_EVERY = 0.5  # seconds between refreshes of a growing strip. Higher: it grows in larger steps
 LOOK_EVERY = 4.0  # seconds between checks of a full disk. Higher: a take continues later
-PAUSED = "paused: "
-STOPPED = "the backend was stopped; resume the take any time"
+PAUSED = n_("paused: ")
+STOPPED = n_("the backend was stopped; resume the take any time")
 
 
 class Session:
@@ -92,7 +93,7 @@ class Session:
     def stop(self) -> None:
         """Stop the backend; unfinished takes can be resumed."""
         self.backend.stop(wait=False)
-        self._drop(STOPPED)
+        self._drop(rpt_(STOPPED))
 
     def receive(self, take: Take) -> None:
         """Request the frames of a take from the first missing one on."""
@@ -180,7 +181,7 @@ class Session:
     def _pause(self, identity: str, text: str) -> None:
         found = find_take(identity)
         if found is not None and found[1].state in ACTIVE:
-            found[1].message = PAUSED + text
+            found[1].message = rpt_(PAUSED) + text
             compat.redraw()
 
     def _look_for_space(self) -> None:
@@ -231,7 +232,7 @@ class Session:
 
     def _count(self, scene: bpy.types.Scene, take: Take, folder: Path, done: int) -> None:
         take.done = max(take.done, done)
-        if take.message.startswith(PAUSED) and take.uuid not in self.no_space:
+        if take.message.startswith(rpt_(PAUSED)) and take.uuid not in self.no_space:
             take.message = ""
         now = time.monotonic()
         if take.done >= take.frames:
@@ -281,7 +282,7 @@ class Session:
             elif take.state in ACTIVE and take.job and self.backend.state == "ready":
                 self.receive(take)
             elif take.state == "done" or take.state in ACTIVE:
-                take.state, take.message = "interrupted", f"{take.done} of {take.frames} frames are on disk: resume the take"
+                take.state, take.message = "interrupted", saving.incomplete(take.done, take.frames)
 
     def end(self, identity: str, state: str, message: str) -> None:
         """End a take in ``state`` with ``message``."""
@@ -319,7 +320,7 @@ class Session:
 
     def close(self) -> None:
         """End the session when the add-on is switched off. Unfinished takes can be resumed; the backend ends when it has no job."""
-        self._drop(STOPPED)
+        self._drop(rpt_(STOPPED))
         self.backend.release()
         self.writer.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -119,6 +120,8 @@ def test_the_panels_show_in_a_real_window(tmp_path):
     in_window("window.py", tmp_path, "1600x1600")  # all of a long panel
     panels = (tmp_path / "panels.txt").read_text().split()
     assert len(panels) == 14, panels
+    german = json.loads((tmp_path / "german.json").read_text())
+    assert german == ["Wähle ein Foto oder einen Film: /absent.png ist keine Datei", "performance.mp4 wird gelesen: Bild 120 von 288"]
     ARTEFACTS.mkdir(exist_ok=True)
     for path in tmp_path.glob("window*.png"):
         shutil.copy(path, ARTEFACTS / path.name)

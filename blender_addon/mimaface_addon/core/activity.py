@@ -7,11 +7,13 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
+from .words import n_, rpt_
+
 SAID_AFTER = 3.0  # seconds without a count after which elapsed seconds are shown. Higher: a slow request looks dead for longer
-# What a stage does, and what it counts; other stages are the request's own
-STAGES = {
-    "following": ("Following the face in", "frame"), "aligning": ("Aligning the head in", "frame"), "hearing": ("Hearing", "part"),
-}  # fmt: skip
+# what a stage does; other stages are the request's own
+STAGES = {"following": n_("Following the face in {name}"), "aligning": n_("Aligning the head in {name}"), "hearing": n_("Hearing {name}")}
+FRAMES = (n_("{work}: frame {done}"), n_("{work}: frame {done} of {total}"))  # without and with a known total
+PARTS = (n_("{work}: part {done}"), n_("{work}: part {done} of {total}"))  # of a sound
 _numbers = itertools.count(1)
 
 
@@ -19,8 +21,8 @@ _numbers = itertools.count(1)
 class Activity:
     """A request that panels show and the artist can cancel.
 
-    title: the work, on ``name``; subject: its name in the backend's progress events, whose ``stage``, ``done`` and ``total`` are stored
-    here; target: what it changes: a newer request with the same target replaces it.
+    title: the work on ``{name}``, marked by :func:`n_`; subject: its name in the backend's progress events, whose ``stage``, ``done`` and
+    ``total`` are stored here; target: what it changes: a newer request with the same target replaces it.
     """
 
     title: str
@@ -36,12 +38,16 @@ class Activity:
     def told(self, stage: str, done: int, total: int) -> None:
         self.stage, self.done, self.total = stage, done, max(total, 0)
 
+    @property
+    def work(self) -> str:
+        return rpt_(self.title).format(name=self.name)
+
     def sentence(self) -> str:
         if not self.done and self.stage != "following":
-            return f"{self.title} {self.name}{seconds_since(self.began)}"
-        title, unit = STAGES.get(self.stage, (self.title, "frame"))
-        count = f"{unit} {self.done} of {self.total}" if self.total else f"{unit} {self.done}"
-        return f"{title} {self.name}: {count}"
+            return f"{self.work}{seconds_since(self.began)}"
+        work = rpt_(STAGES.get(self.stage, self.title)).format(name=self.name)
+        counted = PARTS if self.stage == "hearing" else FRAMES
+        return rpt_(counted[bool(self.total)]).format(work=work, done=self.done, total=self.total)
 
 
 def seconds_since(began: float) -> str:

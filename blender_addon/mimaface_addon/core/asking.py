@@ -14,6 +14,7 @@ from ..protocol.codec import Message
 from ..protocol.errors import Cancelled, MimaFaceError
 from .activity import Activity
 from .backend import Backend
+from .words import rpt_
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Requests:
         for asked, activity in [(asked, asked.activity) for asked in self.waiting]:
             if activity is not None and activity.number == number:
                 self.forget(asked)
-                asked.failed(Problem(Cancelled(f"{activity.title} {activity.name} was cancelled")))
+                asked.failed(Problem(Cancelled(rpt_("{work} was cancelled").format(work=activity.work))))
 
     def forget(self, asked: Asked) -> None:
         """Cancel a request without calling ``failed``."""
@@ -127,4 +128,5 @@ def _answer(asked: Asked, future: Request) -> None:
         asked.done(message)
     except (MimaFaceError, OSError, RuntimeError) as error:
         log.exception("a reply could not be used")
-        asked.failed(Problem(f"the backend's reply could not be used ({error}): try again; if it fails again, use Copy Report"))
+        sentence = rpt_("the backend's reply could not be used ({error}): try again; if it fails again, use Copy Report")
+        asked.failed(Problem(sentence.format(error=error)))

@@ -15,9 +15,10 @@ from typing import Any
 from ..protocol.client import Client
 from ..protocol.connection import Connection, process_exists
 from ..protocol.errors import MimaFaceError
+from .words import n_, rpt_
 
-AGAIN = "press Start to try again, or choose another Python in the preferences"
-NONE_INSTALLED = "no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set its Python in the preferences"
+AGAIN = n_("press Start to try again, or choose another Python in the preferences")
+NONE_INSTALLED = n_("no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set its Python in the preferences")
 START_TIMEOUT = 60.0  # seconds for a start; the first one compiles. Higher: a failed start shows later
 HUNG_AFTER = 20.0  # seconds in one step after which a warning is shown. Higher: later
 # seconds without a message while a request is open, after which a warning is shown: progress comes twice a second, fitting a head takes
@@ -37,6 +38,7 @@ class Backend:
         self.client: Client | None = None
         self.state = "stopped"
         self.problem = ""
+        self.doubtful = False  # whether another Python may help, for which the panel offers the preferences
         self.began = 0.0  # monotonic seconds of the last start
         self.step_age = 0.0  # seconds since the backend's current step began, from its progress events
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,7 +51,7 @@ class Backend:
     def start(self, python: Path | None) -> None:
         """Connect to a running backend of this folder, else start one with ``python``. Returns at once; :meth:`poll` continues."""
         self.stop_client()
-        self.problem, self.step_age, self._python = "", 0.0, python
+        self.problem, self.doubtful, self.step_age, self._python = "", False, 0.0, python
         if self.state != "starting":
             self.began = time.monotonic()
         if self._ending is not None and self._ending.is_alive():
@@ -66,7 +68,7 @@ class Backend:
     def _launch(self) -> None:
         python = self._python
         if python is None:
-            self._fail(NONE_INSTALLED)
+            self._fail(rpt_(NONE_INSTALLED))
             return
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
         command = [str(python), "-m", "mimaface.cli", "serve", "--connection", str(self.connection_file)]
@@ -81,7 +83,8 @@ class Backend:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self.folder, **hidden
                 )
         except OSError as error:
-            self._fail(f"the backend cannot be started with {python} ({error.strerror}): choose another Python in the preferences")
+            sentence = rpt_("the backend cannot be started with {python} ({reason}): choose another Python in the preferences")
+            self._fail(sentence.format(python=python, reason=error.strerror))
             return
         self._found_running = False
         self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT
@@ -91,15 +94,17 @@ class Backend:
         if self.state == "starting":
             self._poll_start()
         elif self.state == "ready" and self.client is not None and self.client.state == "lost":
-            self._fail(f"{self.client.problem}; frames made so far are kept: press Start, then resume the take")
+            sentence = rpt_("{problem}; frames made so far are kept: press Start, then resume the take")
+            self._fail(sentence.format(problem=self.client.problem), doubtful=False)
         elif self.state == "ready" and self.client is not None:
             silent = 0.0 if asked is None else time.monotonic() - max(asked, self.client.last_heard)
             if silent > SILENT_AFTER:
-                self.problem = (
-                    f"the backend has not answered for {silent:.0f} s, perhaps because of a large file: wait, or stop it and resume the take"
-                )
+                self.problem = rpt_(
+                    "the backend has not answered for {seconds:.0f} s, perhaps because of a large file: wait, or stop it and resume the take"
+                ).format(seconds=silent)
             elif self.step_age > HUNG_AFTER:
-                self.problem = f"the backend has worked on one step for {self.step_age:.0f} s: stop and start it if that continues"
+                sentence = rpt_("the backend has worked on one step for {seconds:.0f} s: stop and start it if that continues")
+                self.problem = sentence.format(seconds=self.step_age)
             else:
                 self.problem = ""
 
@@ -114,19 +119,21 @@ class Backend:
         if self.client is not None and self.client.state == "ready":
             self.state = "ready"
         elif self._found_running and self.client is not None and (late or self.client.state == "lost"):
-            self._start_afresh(self.client.problem or "the backend does not answer")
+            self._start_afresh(self.client.problem or rpt_("the backend does not answer"))
         elif self.client is not None and self.client.state == "lost":
-            self._fail(f"{self.client.problem}: {AGAIN}")
+            self._fail(f"{self.client.problem}: {rpt_(AGAIN)}")
         elif self._process is not None and self._process.poll() is not None:
-            self._fail(f"the backend ended while starting ({self._said() or 'no message'}): {AGAIN}")
+            ended = rpt_("the backend ended while starting ({message}): {step}")
+            self._fail(ended.format(message=self._said() or rpt_("no message"), step=rpt_(AGAIN)))
         elif late:
-            self._fail(f"the backend did not start within {START_TIMEOUT:.0f} seconds ({self._said() or 'no message'}): {AGAIN}")
+            slow = rpt_("the backend did not start within {seconds:.0f} seconds ({message}): {step}")
+            self._fail(slow.format(seconds=START_TIMEOUT, message=self._said() or rpt_("no message"), step=rpt_(AGAIN)))
 
     def _start_afresh(self, problem: str) -> None:
         """Start a backend because the one in the connection file has ended, hangs or refuses the key."""
         self.stop_client()
         if self._python is None:
-            self._fail(f"{problem}, and {NONE_INSTALLED}")
+            self._fail(rpt_("{problem}, and {step}").format(problem=problem, step=rpt_(NONE_INSTALLED)))
         elif self._process is not None and self._process.poll() is None:  # started here, hangs and keeps the folder's lock: end it first
             self._end_in_thread(None)
             self.state, self._deadline = "starting", time.monotonic() + START_TIMEOUT  # poll continues when it has ended
@@ -190,11 +197,11 @@ class Backend:
         self.state = "starting"
         return True
 
-    def _fail(self, problem: str) -> None:
+    def _fail(self, problem: str, doubtful: bool = True) -> None:
         if self.client is not None:
             self.client.close()
         self.client = None
-        self.state, self.problem = "lost", problem
+        self.state, self.problem, self.doubtful = "lost", problem, doubtful
 
 
 def _end(client: Client | None, process: subprocess.Popen[bytes] | None, pid: int | None) -> None:

@@ -15,14 +15,14 @@ from ..protocol.captures import captures_folder, keep
 from ..protocol.client import Client, Request
 from ..protocol.errors import InvalidInput, MimaFaceError
 from ..protocol.motion import MotionClip
+from .words import n_, rpt_
 
 TIMEOUT = 5.0  # seconds without a reply after which the stream is closed; replies take milliseconds. Higher: a dead backend shows later
 # bars of the panel: a label, and the blendshapes whose mean it shows
 LEVELS = (
-    ("Jaw", ("jawOpen",)), ("Smile", ("mouthSmileLeft", "mouthSmileRight")), ("Brows", ("browInnerUp",)),
-    ("Right Lid", ("eyeBlinkRight",)), ("Left Lid", ("eyeBlinkLeft",)),
+    (n_("Jaw"), ("jawOpen",)), (n_("Smile"), ("mouthSmileLeft", "mouthSmileRight")), (n_("Brows"), ("browInnerUp",)),
+    (n_("Right Lid"), ("eyeBlinkRight",)), (n_("Left Lid"), ("eyeBlinkLeft",)),
 )  # fmt: skip
-AGAIN = "press Listen again"
 VALUES = ("blendshapes", "head_quat", "head_pos", "gaze", "valid", "confidence")  # arrays of a recorded frame
 
 
@@ -52,19 +52,19 @@ class Source:
         if self.port < 0:
             return f"{self.kind}:{host.strip() or ('' if self.is_microphone else port)}"
         if self.phone == "must" and not host.strip():
-            raise InvalidInput("the address of the smartphone is missing", "enter the address that its app shows")
+            raise InvalidInput(rpt_("the address of the smartphone is missing"), rpt_("enter the address that its app shows"))
         return f"{self.kind}://{host.strip()}" + (f":{port}" if port else "")
 
 
 SOURCES = (
-    Source("livelink", "Live Link Face", 11111, "", "iPhone: in its ARKit mode, enter this computer's address and port 11111"),
-    Source("ifacialmocap", "iFacialMocap", 49983, "may", "iPhone, or Facemotion3d: enter the phone's address, or let the app send to port 49983"),
-    Source("vts", "VTube Studio", 21412, "must", "iPhone: switch on its 3rd party PC clients, and enter the phone's address"),
-    Source("meowface", "MeowFace", 12345, "must", "Android: enter the phone's address"),
-    Source("vmc", "VMC", 39539, "", "VSeeFace, Waidayo and others: let it send to this computer, port 39539"),
-    Source("openseeface", "OpenSeeFace", 11573, "", "A webcam, on any system: let it send to this computer, port 11573"),
-    Source("webcam", "Webcam", -1, "", "A camera of this computer: 0 is the first; needs PyAV in the backend"),
-    Source("microphone", "Microphone", -1, "", "A voice in any language moves the mouth, and nothing else; needs PyAV in the backend"),
+    Source("livelink", "Live Link Face", 11111, "", n_("iPhone: in its ARKit mode, enter this computer's address and port 11111")),
+    Source("ifacialmocap", "iFacialMocap", 49983, "may", n_("iPhone, or Facemotion3d: enter the phone's address, or let the app send to port 49983")),
+    Source("vts", "VTube Studio", 21412, "must", n_("iPhone: switch on its 3rd party PC clients, and enter the phone's address")),
+    Source("meowface", "MeowFace", 12345, "must", n_("Android: enter the phone's address")),
+    Source("vmc", "VMC", 39539, "", n_("VSeeFace, Waidayo and others: let it send to this computer, port 39539")),
+    Source("openseeface", "OpenSeeFace", 11573, "", n_("A webcam, on any system: let it send to this computer, port 11573")),
+    Source("webcam", "Webcam", -1, "", n_("A camera of this computer: 0 is the first; needs PyAV in the backend")),
+    Source("microphone", "Microphone", -1, "", n_("A voice in any language moves the mouth, and nothing else; needs PyAV in the backend")),
 )
 
 
@@ -143,15 +143,15 @@ class Capture:
             if not ready:
                 keep(joined(recorded, self.name), captures_folder(), self.name)
         except MimaFaceError as error:
-            return f"the take that was being recorded could not be saved: {error}"
-        return "the take that was being recorded is kept: press Kept Takes to import it"
+            return rpt_("the take that was being recorded could not be saved: {error}").format(error=error)
+        return rpt_("the take that was being recorded is kept: press Kept Takes to import it")
 
     def look(self, client: Client | None) -> MotionClip | None:
         """Returns the newest sample once, else None, and request the next one; ``client``: of the current backend."""
         if self._client is None:
             return None
         if client is not self._client:
-            self.end(f"the backend that listened has ended: {AGAIN}")
+            self.end(rpt_("the backend that listened has ended: press Listen again"))
             return None
         fresh = None
         while self._answers:

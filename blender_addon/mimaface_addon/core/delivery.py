@@ -23,6 +23,7 @@ from typing import Any
 
 from ..protocol.files import write_whole
 from ..protocol.pause import Pause
+from .words import rpt_
 
 MANIFEST, MOTION = "take.json", "motion.npz"
 FRAME = re.compile(r"\d{6,}\.png")
@@ -107,12 +108,29 @@ def has_space(folder: Path, size: int) -> bool:
         return False
 
 
+class Damaged(ValueError):
+    """A frame's bytes are not those that were sent."""
+
+
+def _problem(folder: Path, index: int, error: OSError | Damaged | None, lacking: int) -> str:
+    """Returns a sentence about a frame that was not written, "" without an error."""
+    if error is None:
+        return ""
+    if isinstance(error, Damaged):
+        return rpt_("frame {index} was damaged on the way; resume the take").format(index=index)
+    if lacking:
+        sentence = rpt_("frame {index} cannot be written to {folder}: {reason}; free some space: it continues by itself when there is room")
+    else:
+        sentence = rpt_("frame {index} cannot be written to {folder}: {reason}; make the folder writable, then resume the take")
+    return sentence.format(index=index, folder=folder, reason=error.strerror)
+
+
 class Writer:
     """Writes frames on a thread. :meth:`results` returns (take, index, error text or "", bytes that did not fit on the disk)."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[tuple[str, Path, int, bytes, str] | None] = queue.SimpleQueue()  # None wakes the thread
-        self._results: queue.SimpleQueue[tuple[str, int, str, int]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[str, Path, int, OSError | Damaged | None, int]] = queue.SimpleQueue()
         self._unwritten = 0
         self._closing = False
         self._pause = Pause()
@@ -128,7 +146,8 @@ class Writer:
     def results(self) -> list[tuple[str, int, str, int]]:
         found = []
         while not self._results.empty():
-            found.append(self._results.get())
+            take, folder, index, error, lacking = self._results.get()
+            found.append((take, index, _problem(folder, index, error, lacking), lacking))
         return found
 
     def settle(self, seconds: float = 5.0) -> bool:
@@ -158,21 +177,17 @@ class Writer:
                     return
                 continue
             take, folder, index, content, sha256 = item
-            problem, lacking = "", 0
+            problem: OSError | Damaged | None = None
+            lacking = 0
             if hashlib.sha256(content).hexdigest() != sha256:
-                problem = f"frame {index} was damaged on the way; resume the take"
+                problem = Damaged()
             else:
                 try:
                     folder.mkdir(parents=True, exist_ok=True)
                     write_whole(folder / frame_name(index), content)
                 except OSError as error:
-                    problem = f"frame {index} cannot be written to {folder}: {error.strerror}"
-                    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                        lacking = len(content)
-                        problem += "; free some space: it continues by itself when there is room"
-                    else:
-                        problem += "; make the folder writable, then resume the take"
-            self._results.put((take, index, problem, lacking))
+                    problem, lacking = error, len(content) if error.errno in (errno.ENOSPC, errno.EDQUOT) else 0
+            self._results.put((take, folder, index, problem, lacking))
             with self._lock:
                 self._unwritten -= 1
             self._pause.point()

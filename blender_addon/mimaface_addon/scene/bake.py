@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import bpy
 import numpy as np
 
+from ..core.words import rpt_
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..protocol.errors import InvalidInput
 from ..protocol.motion import MotionClip
@@ -55,11 +56,11 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: r
     and a rig whose collection is excluded or hidden moves, too.
     """
     if rig.mode == "EDIT":
-        raise InvalidInput(f"{rig.name} is in Edit Mode, where it does not move", "press Tab to leave it, then generate")
+        problem = rpt_("{name} is in Edit Mode, where it does not move").format(name=rig.name)
+        raise InvalidInput(problem, rpt_("press Tab to leave it, then generate"))
     if rig.data.pose_position == "REST":
-        raise InvalidInput(
-            f"{rig.name} shows its rest position only", "switch it to Pose Position in the armature's properties, then generate"
-        )
+        problem = rpt_("{name} shows its rest position only").format(name=rig.name)
+        raise InvalidInput(problem, rpt_("switch it to Pose Position in the armature's properties, then generate"))
     rate = frames_per_second(context.scene) / frames.step
     with _alone(context.scene, rig) as stage:
         values = []

@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import bpy
 import gpu
+
+
+def translation() -> Callable[[str], str]:
+    """Returns Blender's translation of reports; before 4.0 that of tooltips."""
+    translations: Any = bpy.app.translations
+    return cast(Callable[[str], str], getattr(translations, "pgettext_rpt", translations.pgettext_tip))
 
 
 def strips(editor: bpy.types.SequenceEditor) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bpy
 
+from ..core.words import rpt_
 from ..protocol.errors import InvalidInput
 from . import bake
 
@@ -57,9 +58,9 @@ def frames_of(scene: bpy.types.Scene, film: Film) -> range:
     """The frames of the scene that a take of a film shows. Raises :class:`InvalidInput` at another rate."""
     rate = bake.frames_per_second(scene)
     if abs(rate - film.rate) > SAME_RATE:
-        raise InvalidInput(different_rate(film, rate), f"set Frame Rate in the Output properties to {film.rate:.5g}")
+        raise InvalidInput(different_rate(film, rate), rpt_("set Frame Rate in the Output properties to {rate:.5g}").format(rate=film.rate))
     return range(film.start, film.last + 1)
 
 
 def different_rate(film: Film, rate: float) -> str:
-    return f"the film has {film.rate:.5g} frames a second, and the scene {rate:.5g}"
+    return rpt_("the film has {film:.5g} frames a second, and the scene {scene:.5g}").format(film=film.rate, scene=rate)

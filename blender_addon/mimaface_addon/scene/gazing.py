@@ -13,6 +13,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+from ..core.words import n_
 from . import compat, handles
 
 GAZE, HEAD = "gaze_target", "head"
@@ -23,8 +24,8 @@ REACH = ((-0.7, 0.7), (-0.7, 0.7), (-0.4, 4.0))  # metres along x, y, z that the
 EYE_REACH = ((-0.3, 0.3), (-0.3, 0.3), (-0.3, 0.3))  # metres that an eye's handle moves beside it
 WORLD, LENS = "gaze_world", "gaze_camera"  # custom properties, 0 to 1
 TEXTS = {
-    WORLD: "How much the gaze target stays where it is when the head moves, 0: it is carried along",
-    LENS: "How much the eyes look into the camera that took the photograph, whatever the head does",
+    WORLD: n_("How much the gaze target stays where it is when the head moves, 0: it is carried along"),
+    LENS: n_("How much the eyes look into the camera that took the photograph, whatever the head does"),
 }
 RADIUS = 0.009  # metres of the circle of the gaze target
 BELOW = 0.02  # metres that an eye's handle is drawn below the eye, clear of the handles of lids

@@ -10,6 +10,7 @@ from typing import Any
 
 import bpy
 
+from ..core.words import rpt_
 from ..protocol.driver_files import VIDEOS, ends
 from .settings import settings_of
 
@@ -88,7 +89,7 @@ def name(portrait: str) -> str:
     for image in bpy.data.images:
         if image.get(TAG) == alone(portrait):
             return Path(image.filepath).name
-    return next((path.name for path in places()), "the photo")
+    return next((path.name for path in places()), rpt_("the photo"))
 
 
 def places() -> list[Path]:

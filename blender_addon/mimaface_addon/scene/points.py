@@ -14,6 +14,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+from ..core.words import rpt_
 from ..protocol.points import CONTOURS, NAMES
 from . import photo, portraits, rig
 
@@ -99,7 +100,8 @@ def read(item: bpy.types.Object) -> dict[str, list[float]]:
         place = flat / _size(item) * [1, -1] + 0.5
         name = NAMES[number - 1]
         if name in found:
-            raise ValueError(f"the point “{name}” is there twice: delete one of them, or press Cancel and begin again")
+            sentence = rpt_("the point “{name}” is there twice: delete one of them, or press Cancel and begin again")
+            raise ValueError(sentence.format(name=name))
         found[name] = (place * _pixels(item)).tolist()
     before, placed = fitted(item), photo.points(item[photo.TAG])
     moved = {name for name, place in found.items() if np.abs(np.subtract(place, before.get(name, (-9, -9)))).max() > MOVED}

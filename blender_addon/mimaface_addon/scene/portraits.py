@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 
+from ..core.words import rpt_
 from . import photo, placement, proxy_head, rig
 from .settings import settings_of
 
@@ -85,7 +86,8 @@ def people_of(scene: bpy.types.Scene, item: bpy.types.Object) -> list[bpy.types.
         if identity.partition("-")[0] != picture or face == own or not other.visible_get():
             continue
         if face in found:
-            raise ValueError(f"{found[face].name} and {other.name} animate the same face of one picture: hide one of them")
+            sentence = rpt_("{name} and {other} animate the same face of one picture: hide one of them")
+            raise ValueError(sentence.format(name=found[face].name, other=other.name))
         found[face] = other
     return [found[face] for face in sorted(found)]
 

@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from ..core.words import n_
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..protocol.gaze import LOOKS
 from . import compat, gazing, handles
@@ -30,6 +31,8 @@ HEAD_CHANNELS = ("mocap_yaw", "mocap_pitch", "mocap_roll")
 POSITION_CHANNELS = ("mocap_x", "mocap_y", "mocap_z")
 EYES = ("left", "right")
 GAZE_CHANNELS = tuple(f"gaze_{eye}_{axis}" for eye in EYES for axis in ("yaw", "pitch"))
+ADDED = n_("Added to the portrait's own expression; 1 is all of it, below 0 takes the portrait's away")
+CLOSED = n_("Added to the portrait's own expression; 1 is all of it, or closes the lips, whatever parts them, below 0 takes the portrait's away")
 LOOK = 0.5  # radians of gaze at which the lids follow fully
 LARGEST_GAZE = 1.0  # radians, limit of the summed gaze, as in the renderer. Higher: the iris disappears
 SIDES = {".L": ("Left", "THEME04"), ".R": ("Right", "THEME01"), "": ("Middle", "THEME09")}  # blue, red and yellow handles
@@ -192,20 +195,19 @@ def _add_properties(rig: bpy.types.Object) -> None:
         rig.property_overridable_library_set(f'["{name}"]', not name.startswith("out_"))
 
     for blendshape in BLENDSHAPE_NAMES:
-        closes = ", or closes the lips, whatever parts them" if blendshape == "mouthClose" else ""
-        add(blendshape, -1.0, 2.0, f"{blendshape}: added to the portrait's own expression; 1 is all of it{closes}, below 0 takes the portrait's away")
-        add(f"mocap_{blendshape}", -2.0, 2.0, "Written by mocap imports")
-        add(f"out_{blendshape}", -1.0, 1.0, "Sum of slider, handles and mocap: do not edit")
+        add(blendshape, -1.0, 2.0, CLOSED if blendshape == "mouthClose" else ADDED)
+        add(f"mocap_{blendshape}", -2.0, 2.0, n_("Written by mocap imports"))
+        add(f"out_{blendshape}", -1.0, 1.0, n_("Sum of slider, handles and mocap: do not edit"))
     for name in HEAD_CHANNELS:
-        add(name, -3.2, 3.2, "Head rotation of the mocap layer in radians")
+        add(name, -3.2, 3.2, n_("Head rotation of the mocap layer in radians"))
     for name in POSITION_CHANNELS:
-        add(name, -10.0, 10.0, "Head position of the mocap layer in metres: to the subject's left, up, towards the viewer")
+        add(name, -10.0, 10.0, n_("Head position of the mocap layer in metres: to the subject's left, up, towards the viewer"))
     for name in GAZE_CHANNELS:
-        add(name, -LARGEST_GAZE, LARGEST_GAZE, "Gaze in radians, to the subject's left and up, added to the portrait's own gaze")
+        add(name, -LARGEST_GAZE, LARGEST_GAZE, n_("Gaze in radians, to the subject's left and up, added to the portrait's own gaze"))
         rig.id_properties_ui(name).update(soft_min=-0.6, soft_max=0.6)
-        add(f"mocap_{name}", -LARGEST_GAZE, LARGEST_GAZE, "Written by mocap imports")
-        add(f"out_{name}", -LARGEST_GAZE, LARGEST_GAZE, "Sum of gaze target, sliders and mocap: do not edit")
-    add("mocap_influence", 0.0, 1.0, "How much of the mocap layer is used", 1.0)
+        add(f"mocap_{name}", -LARGEST_GAZE, LARGEST_GAZE, n_("Written by mocap imports"))
+        add(f"out_{name}", -LARGEST_GAZE, LARGEST_GAZE, n_("Sum of gaze target, sliders and mocap: do not edit"))
+    add("mocap_influence", 0.0, 1.0, n_("How much of the mocap layer is used"), 1.0)
     if gazing.has(rig):
         for name, text in gazing.TEXTS.items():
             add(name, 0.0, 1.0, text)

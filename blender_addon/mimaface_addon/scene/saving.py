@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import bpy
 
 from ..core.delivery import MANIFEST, first_missing, move_folder, note, read_manifest
+from ..core.words import rpt_
 from ..protocol.connection import process_exists
 from . import strips
 from .takes import add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
@@ -39,8 +40,11 @@ def before_saving(runtime: Receiver, target: str) -> dict[str, Path]:
             try:
                 moved[folder] = move_folder(folder, Path(target).parent / "mimaface")
             except OSError as error:
-                why = f"since they cannot be moved beside the file ({error.strerror})"
-                runtime.fail(f"the frames in {folder} stay there, {why}: make its folder writable and save again")
+                sentence = rpt_(
+                    "the frames in {folder} stay there, since they cannot be moved beside the file ({reason}): "
+                    "make its folder writable and save again"
+                )
+                runtime.fail(sentence.format(folder=folder, reason=error.strerror))
         folders = {identity: moved.get(folder, folder) for identity, folder in folders.items()}
     if target:
         _point(folders, target)
@@ -115,6 +119,11 @@ def _used_elsewhere(manifest: dict[str, Any]) -> bool:
     return isinstance(process, int) and process != os.getpid() and process > 0 and process_exists(process)
 
 
+def incomplete(done: int, frames: int) -> str:
+    """Returns a sentence about a take of which only ``done`` frames exist."""
+    return rpt_("{done} of {total} frames are on disk: resume the take").format(done=done, total=frames)
+
+
 def _adopt(found: list[tuple[Path, dict[str, Any]]]) -> int:
     known = {take.uuid for _, take in all_takes()}
     folders = {take_folder(take) for _, take in all_takes()}
@@ -125,7 +134,7 @@ def _adopt(found: list[tuple[Path, dict[str, Any]]]) -> int:
         scene = bpy.data.scenes.get(str(values.get("scene", ""))) or bpy.context.scene
         done = first_missing(folder, values["frames"])
         whole = done == values["frames"]
-        message = "" if whole else f"{done} of {values['frames']} frames are on disk: resume the take"
+        message = "" if whole else incomplete(done, values["frames"])
         take = add_take(
             scene,
             {

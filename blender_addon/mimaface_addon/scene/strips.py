@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 
 from ..core.delivery import frame_name
+from ..core.words import rpt_
 from . import compat
 from .settings import Take
 
@@ -89,14 +90,14 @@ def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
     for strip in compat.all_strips(editor):
         known = strip.type == "SOUND" and Path(bpy.path.abspath(strip.sound.filepath)) == path
         if known and compat.span_of(strip)[0] == start:
-            return "its sound is in the sequencer already"
+            return rpt_("its sound is in the sequencer already")
     taken = taken_channels(scene, start, end + 1)
     channel = next((number for number in range(1, LAST_CHANNEL + 1) if number not in taken), LAST_CHANNEL)
     try:
         compat.strips(editor).new_sound(name=path.stem, filepath=str(path), channel=channel, frame_start=start)
     except RuntimeError:  # built without a sound library
-        return "this Blender has no sound, so it is not in the sequencer"
-    return "its sound is in the sequencer"
+        return rpt_("this Blender has no sound, so it is not in the sequencer")
+    return rpt_("its sound is in the sequencer")
 
 
 def follow(found: list[Any], folder: Path) -> None:

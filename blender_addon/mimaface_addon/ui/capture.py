@@ -10,6 +10,7 @@ import time
 import bpy
 
 from ..core.capture import Capture
+from ..core.words import rpt_
 from ..scene import compat, portraits
 from ..scene.driving import Driven
 from ..session import running
@@ -43,7 +44,8 @@ def _tick() -> float | None:
         look()
     except Exception as error:
         log.exception("an error occurred in Live Capture")
-        stop(f"an error occurred in the add-on ({error}): press Listen again; if it occurs again, report it with Blender's log")
+        sentence = rpt_("an error occurred in the add-on ({error}): press Listen again; if it occurs again, report it with Blender's log")
+        stop(sentence.format(error=error))
     return EVERY if capture.on else None
 
 

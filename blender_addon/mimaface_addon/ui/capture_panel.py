@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..core.capture import SOURCES, Source
+from ..core.words import n_
 from ..protocol.captures import captures_folder
 from ..scene import compat
 from ..scene.settings import settings_of
@@ -16,10 +18,10 @@ from .texts import BOX, BUTTON, wrapped
 
 LIGHTS: dict[str, Any] = {"tracking": "CHECKMARK", "lost": "ERROR", "silent": "ERROR", "waiting": "SORTTIME"}
 WORDS = {
-    "tracking": "a face is tracked", "lost": "no face: check that the sender sees one", "silent": "nothing comes any more",
-    "waiting": "nothing has come yet",
+    "tracking": n_("a face is tracked"), "lost": n_("no face: check that the sender sees one"), "silent": n_("nothing comes any more"),
+    "waiting": n_("nothing has come yet"),
 }  # fmt: skip
-HEARD = WORDS | {"tracking": "it is heard", "lost": "nothing is heard"}  # of a microphone
+HEARD = WORDS | {"tracking": n_("it is heard"), "lost": n_("nothing is heard")}  # of a microphone
 
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -45,23 +47,23 @@ def _draw_choice(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         column.prop(settings, "stream_port")
     elif source.is_camera and not settings.stream_host.strip():
         column.prop(settings, "stream_port", text="Number")
-    wrapped(layout, source.setting, "INFO")
+    wrapped(layout, iface_(source.setting), "INFO")
     layout.operator("mimaface.listen", icon="REC")
 
 
 def _named(source: Source) -> str:
     """What the address of an input is."""
     if source.is_microphone:
-        return "Name (empty: the usual one)"
+        return n_("Name (empty: the usual one)")
     if source.is_camera:
-        return "Name (empty: by number)"
-    return "Address of the Phone" if source.phone else "Own Address (empty: all)"
+        return n_("Name (empty: by number)")
+    return n_("Address of the Phone") if source.phone else n_("Own Address (empty: all)")
 
 
 def _draw_heard(layout: bpy.types.UILayout) -> None:
     row = layout.row(align=True)
     words = HEARD if capture.mouth_only else WORDS
-    wrapped(row, f"{capture.name}, {capture.where}: {words[capture.light]}", LIGHTS[capture.light], BUTTON)
+    wrapped(row, f"{capture.name}, {capture.where}: {iface_(words[capture.light])}", LIGHTS[capture.light], BUTTON)
     if capture.take is None:
         row.operator("mimaface.stop_listening", text="", icon="X")
     if capture.told.get("note"):
@@ -75,7 +77,8 @@ def _draw_heard(layout: bpy.types.UILayout) -> None:
         layout.operator("mimaface.set_neutral", icon="USER")
     if capture.take is not None:
         samples = max(capture.told.get("recorded", 0), 0)
-        wrapped(layout, f"Recording from frame {capture.take.start} on: {samples} samples", "REC")
+        text = iface_("Recording from frame {start} on: {count} samples")
+        wrapped(layout, text.format(start=capture.take.start, count=samples), "REC")
         layout.operator("mimaface.stop_recording", icon="SNAP_FACE")
     else:
         row = layout.row(align=True)

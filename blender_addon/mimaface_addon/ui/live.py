@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import sending
 from ..core.previews import PROJECTED, Picture, Pose, Previews
+from ..core.words import rpt_
 from ..protocol.client import Client
 from ..protocol.people import together
 from ..scene import photo, portraits, posing
@@ -179,7 +180,7 @@ def guarded(act: Any) -> Any:
         try:
             return act(*arguments)
         except Exception as error:
-            live.previews.problem = f"an error occurred in the add-on ({error}): please report it with Blender's log"
+            live.previews.problem = rpt_("an error occurred in the add-on ({error}): please report it with Blender's log").format(error=error)
             if repr(error) != live.logged:
                 live.logged = repr(error)
                 log.exception("an error occurred in Live")

@@ -10,11 +10,13 @@ from typing import Any
 import blf
 import bpy
 import gpu
+from bpy.app.translations import pgettext_iface as iface_
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.batch import batch_for_shader
 from mathutils import Vector
 
 from ..core.previews import PROJECTED, UNANSWERED, Picture
+from ..core.words import n_
 from ..protocol.people import apart
 from ..scene import compat, points, portraits
 from ..session import session
@@ -32,17 +34,17 @@ def badge() -> str:
     if backend.state == "stopped" and not backend.began:
         return ""
     if backend.state == "starting":
-        return "Live: the backend starts"
+        return iface_("Live: the backend starts")
     if backend.state != "ready":
-        return "Live: the backend is not running; press Start"
+        return iface_("Live: the backend is not running; press Start")
     if waited > UNANSWERED:
-        return f"Live: waiting for the backend ({waited:.0f} s)"
+        return iface_("Live: waiting for the backend ({seconds:.0f} s)").format(seconds=waited)
     if live.previews.problem:
-        return f"Live: {live.previews.problem}"
+        return iface_("Live: {problem}").format(problem=live.previews.problem)
     if live.picture is None:
         return ""
-    name = "Projected" if live.picture.engine == PROJECTED else "Generated"
-    return f"{name} · {1000 * live.picture.delay:.0f} ms"
+    name = n_("Projected") if live.picture.engine == PROJECTED else n_("Generated")
+    return f"{iface_(name)} · {1000 * live.picture.delay:.0f} ms"
 
 
 def _shown() -> bpy.types.Object | None:

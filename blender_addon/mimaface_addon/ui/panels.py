@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..core.activity import seconds_since
 from ..core.backend import NONE_INSTALLED
+from ..core.words import n_
 from ..preferences import PACKAGE, backend_python
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..scene import bake, compat, face, film, gazing, photo, points, portraits, speech, strips
@@ -23,8 +25,8 @@ from .operators.portrait import faceless
 from .texts import BOX, BUTTON, wrapped
 
 LIGHTS: dict[str, Any] = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
-STAGES = {"waiting": "Waiting for its turn", "loading": "Loading the model"}  # of a take, before its frames come
-WORDS = {"ready": "Ready", "starting": "Starting the backend", "stopped": "Stopped", "lost": "Not running"}
+STAGES = {"waiting": n_("Waiting for its turn"), "loading": n_("Loading the model")}  # of a take, before its frames come
+WORDS = {"ready": n_("Ready"), "starting": n_("Starting the backend"), "stopped": n_("Stopped"), "lost": n_("Not running")}
 STATES: dict[str, Any] = {
     "done": "CHECKMARK",
     "rendering": "RENDER_ANIMATION",
@@ -41,7 +43,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     state = runtime.backend.state
     row = layout.row()
     since = seconds_since(runtime.backend.began) if state == "starting" else ""
-    row.label(text=f"{WORDS[state]}{since}", icon=LIGHTS[state])
+    row.label(text=f"{iface_(WORDS[state])}{since}", icon=LIGHTS[state])
     if state in ("stopped", "lost"):
         row.operator("mimaface.start", text="Start")
     else:
@@ -51,12 +53,13 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         wrapped(row, activity.sentence(), "SORTTIME", BUTTON)
         row.operator("mimaface.cancel_request", text="", icon="X").number = activity.number
     text = runtime.backend.problem or runtime.last_error
-    if not text and state != "ready" and backend_python() is None:
-        text = NONE_INSTALLED
+    none = not text and state != "ready" and backend_python() is None
+    if none:
+        text = iface_(NONE_INSTALLED)
     if text:
         box = layout.box()
         wrapped(box, text, "ERROR", BOX)
-        if "preferences" in text:
+        if none or (runtime.backend.problem and runtime.backend.doubtful):
             box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = PACKAGE
         box.operator("mimaface.copy_report", icon="COPYDOWN")
     if runtime.notice:
@@ -73,7 +76,8 @@ def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         again.filepath, again.template = faceless(), True
     if item is None:
         many = any(portraits.owner(other) is other for other in context.scene.objects)
-        wrapped(layout, "Select one of the portrait rigs" if many else "Choose a photo: the head is fitted to it and a rig is built")
+        text = n_("Select one of the portrait rigs") if many else n_("Choose a photo: the head is fitted to it and a rig is built")
+        wrapped(layout, iface_(text))
         return
     row = layout.row(align=True)
     if settings.pinned and settings.rig == item:
@@ -110,14 +114,14 @@ def draw_face(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if item is None:
         layout.label(text="No portrait selected", icon="INFO")
         return
-    wrapped(layout, f"{item.name}: pose the handles, or key these sliders")
+    wrapped(layout, iface_("{name}: pose the handles, or key these sliders").format(name=item.name))
     for names in (("reset_face", "mirror_face"), ("key_face", "save_pose")):
         row = layout.row(align=True)
         for name in names:
             row.operator(f"mimaface.{name}")
     if gazing.has(item):
         row = layout.row(align=True)
-        for place, text in (("HEAD", "In Head"), ("WORLD", "In World")):
+        for place, text in (("HEAD", n_("In Head")), ("WORLD", n_("In World"))):
             row.operator("mimaface.gaze", text=text, depress=gazing.place_of(item) == place).place = place
         layout.operator("mimaface.gaze", text="Look at Camera", icon="CAMERA_DATA", depress=gazing.place_of(item) == "CAMERA").place = "CAMERA"
     sliders = set(face.sliders(item))
@@ -171,7 +175,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     column.prop(settings, "engine", text="")
     lacking = session().requests.lacking.get(settings.engine, "")
     if lacking:
-        wrapped(column, f"Cannot be used here: {lacking}", "ERROR")
+        wrapped(column, iface_("Cannot be used here: {reason}").format(reason=lacking), "ERROR")
     for line in session().requests.networks.get(settings.engine, "").split("; "):
         if line:
             wrapped(column, line[0].upper() + line[1:], "ERROR" if FAILED in line else "INFO")
@@ -180,11 +184,12 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     column.prop(settings, "framing", text="")
     column.prop(settings, "size")
     if item is not None and 0 < portraits.photo_size(item) < settings.size:
-        wrapped(column, f"The photo has {portraits.photo_size(item)} pixels, and so will the frames", "INFO")
+        text = iface_("The photo has {size} pixels, and so will the frames")
+        wrapped(column, text.format(size=portraits.photo_size(item)), "INFO")
     column.prop(settings, "transparent")
     column.prop(settings, "watermark")
     if not settings.watermark:
-        wrapped(column, "Frames without a watermark are for intermediate work; their credentials say so", "INFO")
+        wrapped(column, iface_("Frames without a watermark are for intermediate work; their credentials say so"), "INFO")
     if item is not None:
         layout.prop(item, "mimaface_consent")
     column.prop(settings, "body_follows", slider=True)
@@ -201,25 +206,27 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = layout.row()
     row.scale_y = 1.5
     row.enabled = item is not None and not lacking
-    row.operator("mimaface.generate", icon="RENDER_ANIMATION", text=f"Generate {len(frames)} Frames")
+    row.operator("mimaface.generate", icon="RENDER_ANIMATION", text=iface_("Generate {count} Frames").format(count=len(frames)))
 
 
 def _draw_range(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> range:
     """Which frames of the scene a take has, where not all."""
     frames = bake.shot_frames(scene)
     if scene.use_preview_range or scene.frame_step > 1:
-        part = "the preview range" if scene.use_preview_range else "the scene"
-        step = f", every {scene.frame_step}th frame" if scene.frame_step > 1 else ""
-        wrapped(layout, f"Frames {frames[0]} to {frames[-1]} of {part}{step}", "PREVIEW_RANGE")
+        text = n_("Frames {start} to {end} of the preview range") if scene.use_preview_range else n_("Frames {start} to {end} of the scene")
+        step = iface_(", every {step}th frame").format(step=scene.frame_step) if scene.frame_step > 1 else ""
+        wrapped(layout, iface_(text).format(start=frames[0], end=frames[-1]) + step, "PREVIEW_RANGE")
     return frames
 
 
 def _draw_film(layout: bpy.types.UILayout, scene: bpy.types.Scene, shot: film.Film) -> None:
     """Which frames of the scene are the film's, and what is to be set first."""
-    wrapped(layout, f"All of the film, frames {shot.start} to {shot.last}: the rig's motion is added to it", "FILE_MOVIE")
+    text = iface_("All of the film, frames {start} to {end}: the rig's motion is added to it")
+    wrapped(layout, text.format(start=shot.start, end=shot.last), "FILE_MOVIE")
     rate = bake.frames_per_second(scene)
     if abs(rate - shot.rate) > film.SAME_RATE:
-        wrapped(layout, f"{film.different_rate(shot, rate).capitalize()}: set Frame Rate in the Output properties", "ERROR")
+        text = film.different_rate(shot, rate)
+        wrapped(layout, iface_("{problem}: set Frame Rate in the Output properties").format(problem=text[0].upper() + text[1:]), "ERROR")
 
 
 def _draw_people(layout: bpy.types.UILayout, context: bpy.types.Context, item: bpy.types.Object) -> None:
@@ -230,7 +237,7 @@ def _draw_people(layout: bpy.types.UILayout, context: bpy.types.Context, item: b
         wrapped(layout, str(error), "ERROR")
         return
     if others:
-        wrapped(layout, f"Together with {', '.join(others)}: people of one picture", "COMMUNITY")
+        wrapped(layout, iface_("Together with {names}: people of one picture").format(names=", ".join(others)), "COMMUNITY")
 
 
 def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -259,8 +266,8 @@ def stage_of(take: Take) -> str:
     """Returns the stage of an unfinished take as text; "" while frames are rendered."""
     runtime = session()
     if runtime.backend.state == "starting":
-        return f"{WORDS['starting']}{seconds_since(runtime.backend.began)}"
-    return STAGES.get(runtime.stages.get(take.job, ""), "")
+        return f"{iface_(WORDS['starting'])}{seconds_since(runtime.backend.began)}"
+    return iface_(STAGES.get(runtime.stages.get(take.job, ""), ""))
 
 
 class MIMAFACE_UL_takes(bpy.types.UIList):

@@ -8,6 +8,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatPrope
 
 from ..core.capture import SOURCES
 from ..core.delivery import note
+from ..core.words import n_
 from ..protocol.regions import REGIONS
 from ..protocol.settings import BODY_FOLLOWS
 from ..scene import strips
@@ -17,8 +18,8 @@ from ..scene.takes import take_folder
 from .options import ImportOptions
 
 REGION_TEXTS = {
-    "lips": "Lips, jaw and tongue", "gaze": "Where the eyes look", "lids": "Blinks, squints and wide eyes", "brows": "Both brows",
-    "cheeks": "Cheeks and nose", "head": "How the head is turned, and where it is",
+    "lips": n_("Lips, jaw and tongue"), "gaze": n_("Where the eyes look"), "lids": n_("Blinks, squints and wide eyes"),
+    "brows": n_("Both brows"), "cheeks": n_("Cheeks and nose"), "head": n_("How the head is turned, and where it is"),
 }  # fmt: skip
 
 

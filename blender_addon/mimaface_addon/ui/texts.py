@@ -36,9 +36,9 @@ def lines_of(text: str, pixels: float) -> list[str]:
 
 
 def wrapped(layout: bpy.types.UILayout, text: str, icon: Any = "NONE", taken: float = 0.0) -> None:
-    """Draw a wrapped sentence in the current sidebar; ``taken``: pixels used beside it."""
+    """Draw a wrapped sentence, which is translated already, in the current sidebar; ``taken``: pixels used beside it."""
     scale, region = bpy.context.preferences.system.ui_scale, bpy.context.region
     width = region.width if region is not None and region.width > 1 else NARROW * scale
     column = layout.column(align=True)
     for index, part in enumerate(lines_of(text, width - (MARGIN + taken) * scale)):
-        column.label(text=part, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
+        column.label(text=part, translate=False, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")

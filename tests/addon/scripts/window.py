@@ -1,5 +1,7 @@
 """A real window of Debian's Blender: the panels show with a portrait rig, and a screenshot is kept."""
 
+import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -75,7 +77,7 @@ def shoot():
 def shoot_face():
     bpy.ops.screen.screenshot(filepath=str(WORK / "window_face.png"))
     session, asking = part("session").session(), part("core.asking")
-    activity = part("core.activity").Activity("Reading", "performance.mp4")
+    activity = part("core.activity").Activity("Reading {name}", "performance.mp4")
     activity.told("reading", 120, 288)
     session.requests.waiting.append(asking.Asked("track", {}, [], print, print, activity, asking.Request()))
     session.notice = "performance.mp4: 288 keys on 62 channels, to frame 288; its sound is on channel 2"
@@ -86,6 +88,24 @@ def shoot_face():
 @step(2.0)
 def shoot_others():
     bpy.ops.screen.screenshot(filepath=str(WORK / "window_others.png"))
+    translations, view = bpy.app.translations, bpy.context.preferences.view
+    sentences = {
+        "{path} is not a file: choose a photo or a film": "Wähle ein Foto oder einen Film: {path} ist keine Datei",
+        "{work}: frame {done} of {total}": "{work}: Bild {done} von {total}", "Reading {name}": "{name} wird gelesen",
+        "Generate {count} Frames": "{count} Bilder erzeugen",
+    }
+    translations.register("test", {"de_DE": {("*", english): german for english, german in sentences.items()}})
+    view.language, view.use_translate_interface, view.use_translate_tooltips = "de_DE", True, True
+    with contextlib.suppress(RuntimeError):  # an operator that reports an error raises in scripts
+        bpy.ops.mimaface.load_portrait(filepath="/absent.png")
+    session = part("session").session()
+    (WORK / "german.json").write_text(json.dumps([session.last_error, session.busy]))
+    show("setup", "generate")
+
+
+@step(1.0)
+def shoot_german():
+    bpy.ops.screen.screenshot(filepath=str(WORK / "window_german.png"))
 
 
 def show(*names):

@@ -7,6 +7,7 @@ import platform
 import bpy
 from bpy.props import IntProperty
 
+from ...core.words import rpt_
 from ...session import session
 from .base import Operator, Refused
 
@@ -48,7 +49,7 @@ class MIMAFACE_OT_copy_report(Operator):
             *runtime.backend.log_tail(40).split(" / "),
         ]  # fmt: skip
         context.window_manager.clipboard = "\n".join(lines)
-        self.report({"INFO"}, "The report is on the clipboard")
+        self.report({"INFO"}, rpt_("The report is on the clipboard"))
 
 
 class MIMAFACE_OT_cancel_request(Operator):

@@ -3,10 +3,12 @@
 
 # annotations are evaluated: Blender reads the properties from them
 import bpy
+from bpy.app.translations import pgettext_tip as tip_
 from bpy.props import BoolProperty
 
 from ...core.activity import Activity
 from ...core.capture import SOURCES, Take
+from ...core.words import n_, rpt_
 from ...protocol.codec import Message
 from ...protocol.motion import MotionClip
 from ...scene import bake, compat
@@ -32,11 +34,11 @@ class MIMAFACE_OT_listen(Operator):
         def done(message: Message) -> None:
             client = runtime.backend.client
             if client is not None:
-                port = f"port {message.fields['port']}"
+                port = rpt_("port {number}").format(number=message.fields["port"])
                 live.capture.begin(client, message.fields["name"], message.fields.get("where", port), source.is_microphone)
                 live.listen()
 
-        runtime.ask("stream.open", {"input": address}, [], done, _failed, Activity("Opening", source.label, address, "capture"))
+        runtime.ask("stream.open", {"input": address}, [], done, _failed, Activity(n_("Opening {name}"), source.label, address, "capture"))
 
 
 def _failed(text: str) -> None:
@@ -63,7 +65,7 @@ class MIMAFACE_OT_stop_listening(Listening):
 
     def work(self, context: bpy.types.Context) -> None:
         if live.capture.take is not None:
-            raise Refused("a take is being recorded: press Stop Recording first")
+            raise Refused(rpt_("a take is being recorded: press Stop Recording first"))
         live.stop()
 
 
@@ -89,12 +91,12 @@ class MIMAFACE_OT_record(Listening):
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         if getattr(properties, "punch_in", False):
-            return "Record from the current frame on, until Stop, and replace only these frames: the take before and after them stays"
-        return cls.__doc__ or ""
+            return tip_("Record from the current frame on, until Stop, and replace only these frames: the take before and after them stays")
+        return tip_(cls.__doc__ or "")
 
     def work(self, context: bpy.types.Context) -> None:
         if live.capture.take is not None:
-            raise Refused("a take is being recorded: press Stop Recording first")
+            raise Refused(rpt_("a take is being recorded: press Stop Recording first"))
         item, scene = writable_rig(context), context.scene
         take = Take(key_of(item), compat.scene_key(scene), scene.frame_current, self.punch_in)
 
@@ -114,14 +116,14 @@ class MIMAFACE_OT_stop_recording(Listening):
     def work(self, context: bpy.types.Context) -> None:
         take, runtime = live.capture.take, session()
         if take is None:
-            raise Refused("no take is being recorded: press Record first")
+            raise Refused(rpt_("no take is being recorded: press Record first"))
         name, mouth_only, live.capture.take = live.capture.name, live.capture.mouth_only, None
 
         def done(message: Message) -> None:
             live.capture.taken()
             rig, scene = find(take.rig), compat.find_scene(take.scene)
             if rig is None or scene is None:
-                runtime.fail("a take was recorded, but its rig is gone: select a portrait rig, and press Kept Takes to import it")
+                runtime.fail(rpt_("a take was recorded, but its rig is gone: select a portrait rig, and press Kept Takes to import it"))
                 return
             motion = MotionClip.from_bytes(message.parts[0], name)
             live.driven.release()  # the undo step must not contain the stream's values
@@ -130,11 +132,12 @@ class MIMAFACE_OT_stop_recording(Listening):
             else:
                 made = bake.motion_to_curves(scene, rig, motion, name, take.start, take.punch_in)
             scene.frame_end = max(made.last, scene.frame_end)  # only ever longer: the shot is the artist's
-            notes = [f"{made.keys} keys on {made.channels} channels, frames {take.start} to {made.last}", *message.fields.get("warnings", [])]
-            runtime.notice = f"{name}: {'; '.join(notes)}"
-            runtime.steps.push("Punch In" if take.punch_in else "Record")
+            keyed = rpt_("{keys} keys on {channels} channels, frames {start} to {end}")
+            keyed = keyed.format(keys=made.keys, channels=made.channels, start=take.start, end=made.last)
+            runtime.notice = f"{name}: {'; '.join([keyed, *message.fields.get('warnings', [])])}"
+            runtime.steps.push(n_("Punch In") if take.punch_in else n_("Record"))
 
-        runtime.ask("stream.finish", {}, [], done, _failed, Activity("Reading the take of", name))
+        runtime.ask("stream.finish", {}, [], done, _failed, Activity(n_("Reading the take of {name}"), name))
 
 
 CLASSES = (

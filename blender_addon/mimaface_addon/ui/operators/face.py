@@ -5,6 +5,7 @@
 import bpy
 from bpy.props import StringProperty
 
+from ...core.words import rpt_
 from ...scene import face, portraits
 from .base import Operator, current_rig, writable_rig
 
@@ -40,7 +41,7 @@ class MIMAFACE_OT_key_face(Operator):
 
     def work(self, context: bpy.types.Context) -> None:
         count = face.key_all(writable_rig(context), context.scene.frame_current_final)
-        self.report({"INFO"}, f"{count} channels keyed")
+        self.report({"INFO"}, rpt_("{count} channels keyed").format(count=count))
 
 
 class MIMAFACE_OT_save_pose(Operator):
@@ -56,7 +57,7 @@ class MIMAFACE_OT_save_pose(Operator):
 
     def work(self, context: bpy.types.Context) -> None:
         made = face.pose_asset(writable_rig(context), self.name)
-        self.report({"INFO"}, f"{made.name} is in the asset browser, under Current File")
+        self.report({"INFO"}, rpt_("{name} is in the asset browser, under Current File").format(name=made.name))
 
 
 class MIMAFACE_KS_portrait(bpy.types.KeyingSetInfo):

@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 
 from ...core.activity import Activity
+from ...core.words import n_, rpt_
 from ...protocol.codec import Message
 from ...scene import compat, photo, points, portraits, rig
 from ...session import session
@@ -24,13 +25,14 @@ def fit_again(item: bpy.types.Object, label: str, changed: dict[str, Any], adjus
     before, key, runtime = item[photo.TAG], item[rig.IDENTITY], session()
     content = photo.find(before)
     if content is None:
-        raise Refused(f"the photo {portraits.photo_name(item)} is not where it was: put it beside the .blend, then try again")
+        sentence = rpt_("the photo {name} is not where it was: put it beside the .blend, then try again")
+        raise Refused(sentence.format(name=portraits.photo_name(item)))
     fields, file = photo.given(before) | changed, runtime.file_number
 
     def done(message: Message) -> None:
         found = next((other for other in bpy.data.objects if other.get(rig.IDENTITY) == key and rig.is_rig(other)), None)
         if file != runtime.file_number or found is None:
-            runtime.fail("the portrait whose head was to be fitted is no longer open: open it, then adjust its fit again")
+            runtime.fail(rpt_("the portrait whose head was to be fitted is no longer open: open it, then adjust its fit again"))
             return
         with np.load(io.BytesIO(message.parts[0]), allow_pickle=False) as archive:
             mesh = {name: archive[name] for name in archive.files}
@@ -41,7 +43,8 @@ def fit_again(item: bpy.types.Object, label: str, changed: dict[str, Any], adjus
         runtime.notice = "; ".join(message.fields.get("warnings", []))
         runtime.steps.push(label, "portrait_loaded")
 
-    activity = Activity("Fitting the head to", f"{len(fields['points'])} points" if fields["points"] else photo.name(before))
+    placed = len(fields["points"])
+    activity = Activity(n_("Fitting the head to {name}"), rpt_("{count} points").format(count=placed) if placed else photo.name(before))
     runtime.ask("portrait.fit", fields, [content], done, runtime.fail, activity)
 
 
@@ -60,9 +63,9 @@ def adjustable_rig(context: bpy.types.Context) -> bpy.types.Object:
     """Returns the current rig if its head can be fitted again in this file. Raises :class:`Refused`."""
     item = writable_rig(context)
     if item.override_library is not None:
-        raise Refused(f"the handles of {item.name} belong to another file: open that file and adjust the fit there")
+        raise Refused(rpt_("the handles of {name} belong to another file: open that file and adjust the fit there").format(name=item.name))
     if not portraits.part_of(item, "photo") or "mimaface_photo_size" not in item:
-        raise Refused(f"{item.name} has no photograph to place points on: add the portrait again")
+        raise Refused(rpt_("{name} has no photograph to place points on: add the portrait again").format(name=item.name))
     return item
 
 
@@ -91,14 +94,14 @@ class MIMAFACE_OT_fit_to_points(Operator):
     def work(self, context: bpy.types.Context) -> None:
         item = adjustable_rig(context)
         if points.wire(item) is None:
-            raise Refused("no points are shown: press Adjust Fit first, and drag those that are wrong")
+            raise Refused(rpt_("no points are shown: press Adjust Fit first, and drag those that are wrong"))
         try:
             placed = points.read(item)
         except ValueError as error:
             raise Refused(str(error)) from error
         if placed == photo.points(item[photo.TAG]):
             points.end(context, item)
-            session().notice = "no point was moved: the head stays as it was"
+            session().notice = rpt_("no point was moved: the head stays as it was")
         else:
             fit_again(item, self.bl_label, {"points": placed})
 

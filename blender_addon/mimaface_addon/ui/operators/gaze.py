@@ -5,6 +5,7 @@
 import bpy
 from bpy.props import EnumProperty
 
+from ...core.words import rpt_
 from ...scene import gazing
 from .base import Operator, Refused, current_rig
 
@@ -30,7 +31,8 @@ class MIMAFACE_OT_gaze(Operator):
     def work(self, context: bpy.types.Context) -> None:
         item = current_rig(context)
         if not gazing.has(item):
-            raise Refused(f"{item.name} was made by an earlier version, whose gaze target stays in the head: add the portrait again to free it")
+            sentence = rpt_("{name} was made by an earlier version, whose gaze target stays in the head: add the portrait again to free it")
+            raise Refused(sentence.format(name=item.name))
         context.view_layer.update()
         gazing.put(item, self.place)
 

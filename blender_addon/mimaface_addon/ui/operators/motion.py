@@ -10,6 +10,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
 from ...core.visemes import REST, timed
+from ...core.words import n_, rpt_
 from ...protocol.codec import Message
 from ...protocol.driver_files import PATTERNS
 from ...protocol.motion import MotionClip
@@ -42,7 +43,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
     def work(self, context: bpy.types.Context) -> None:
         path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]  # of ImportHelper
         if not path.is_file():
-            raise Refused(f"{path} is not a file: choose a take, a video or a sound")
+            raise Refused(rpt_("{path} is not a file: choose a take, a video or a sound").format(path=path))
         item, settings = writable_rig(context), settings_of(context.scene)
         for name in options.NAMES:
             if self.properties.is_property_set(name):
@@ -59,21 +60,24 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             target: bpy.types.Object | None = find(identity)
             scene: bpy.types.Scene | None = bpy.data.scenes.get(scene_name)
             if target is None or scene is None:
-                runtime.fail(f"{path.name} was read, but the rig is gone: select a portrait rig and import it again")
+                runtime.fail(rpt_("{name} was read, but the rig is gone: select a portrait rig and import it again").format(name=path.name))
                 return
             motion = MotionClip.from_bytes(message.parts[0], path.name)
             made = bake.motion_to_curves(scene, target, motion, path.stem, start)
             scene.frame_end = max(made.last, scene.frame_end)  # never shorter, because the artist sets the range
-            notes = [f"{made.keys} keys on {made.channels} channels, to frame {made.last}"]
+            keyed = rpt_("{keys} keys on {channels} channels, to frame {end}")
+            notes = [keyed.format(keys=made.keys, channels=made.channels, end=made.last)]
             if made.visemes:
-                notes.append(f"{made.visemes} visemes are pose markers to edit (Action Editor, Marker > Show Pose Markers)")
+                marked = rpt_("{count} visemes are pose markers to edit (Action Editor, Marker > Show Pose Markers)")
+                notes.append(marked.format(count=made.visemes))
             notes += [*message.fields.get("warnings", [])]
             if message.fields.get("sound"):
                 notes.append(strips.add_sound(scene, Path(message.fields.get("sound_path", path)), start, made.last))
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
             runtime.steps.push(label, "motion_imported")
 
-        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, Activity("Reading", path.name, str(path), identity))
+        activity = Activity(n_("Reading {name}"), path.name, str(path), identity)
+        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, activity)
 
 
 class MIMAFACE_OT_motion_imported(bpy.types.Operator):
@@ -102,7 +106,7 @@ class MIMAFACE_OT_update_from_markers(Operator):
             raise Refused(_without_markers(item))
         now, others = speech.edited(action, known, rate)
         if all(viseme.name == REST for viseme in now.visemes):
-            raise Refused(f"no marker of {action.name} is a viseme any more: undo, or import the speech again")
+            raise Refused(rpt_("no marker of {name} is a viseme any more: undo, or import the speech again").format(name=action.name))
         identity, label, runtime, name = key_of(item), self.bl_label, session(), action.name
 
         def done(message: Message) -> None:
@@ -110,27 +114,32 @@ class MIMAFACE_OT_update_from_markers(Operator):
             scene: bpy.types.Scene | None = bpy.data.scenes.get(scene_name)
             current = None if target is None else speech.action_of(target)
             if target is None or scene is None or current is None or current.name != name:
-                runtime.fail(f"the markers of {name} were read, but it moves {identity[0]} no more: assign it and update again")
+                sentence = rpt_("the markers of {name} were read, but it moves {rig} no more: assign it and update again")
+                runtime.fail(sentence.format(name=name, rig=identity[0]))
                 return
             made = bake.mouth_to_curves(scene, target, MotionClip.from_bytes(message.parts[0], name), now.start)
             speech.keep(speech.action_of(target) or current, now)
-            notes = [f"{len(now.visemes)} visemes are keys on {made.channels} channels of the mouth, to frame {made.last}"]
+            keyed = rpt_("{count} visemes are keys on {channels} channels of the mouth, to frame {end}")
+            notes = [keyed.format(count=len(now.visemes), channels=made.channels, end=made.last)]
             if others:
-                notes.append(f"other markers, such as {shown(others[0], 20)}, are let be; visemes are {', '.join(VISEMES)}")
+                kept = rpt_("other markers, such as {name}, are let be; visemes are {visemes}")
+                notes.append(kept.format(name=shown(others[0], 20), visemes=", ".join(VISEMES)))
             runtime.notice = f"{name}: {'; '.join([*notes, *message.fields.get('warnings', [])])}"
             runtime.steps.push(label)
 
         content = text_grid(timed(now.visemes, now.start, rate), now.seconds).encode()
         wanted = options.to_wire(settings_of(context.scene)) | {"rate": rate}
-        runtime.ask("speech", {"options": wanted}, [content], done, runtime.fail, Activity("Speaking", name, name, identity))
+        runtime.ask("speech", {"options": wanted}, [content], done, runtime.fail, Activity(n_("Speaking {name}"), name, name, identity))
 
 
 def _without_markers(item: bpy.types.Object) -> str:
     """Why there is nothing to update from, and what to do."""
     tracks = item.animation_data.nla_tracks if item.animation_data is not None else ()
     if any(speech.of(strip.action) is not None for track in tracks for strip in track.strips):
-        return f"the viseme markers of {item.name} are in a strip of the NLA: select it there, press Tab, then update"
-    return f"{item.name} has no viseme markers: import speech first (Import Motion, without a speech model)"
+        sentence = rpt_("the viseme markers of {name} are in a strip of the NLA: select it there, press Tab, then update")
+    else:
+        sentence = rpt_("{name} has no viseme markers: import speech first (Import Motion, without a speech model)")
+    return sentence.format(name=item.name)
 
 
 class MIMAFACE_OT_reduce_keys(Operator):
@@ -148,8 +157,9 @@ class MIMAFACE_OT_reduce_keys(Operator):
         item = writable_rig(context)
         before, after = reduction.reduce_layer(item, self.tolerance)
         if not before:
-            raise Refused(f"{item.name} has no keys on its mocap layer: import or record a motion first")
-        session().notice = f"{item.name}: {after} of {before} keys of the mocap layer are left"
+            raise Refused(rpt_("{name} has no keys on its mocap layer: import or record a motion first").format(name=item.name))
+        left = rpt_("{name}: {after} of {before} keys of the mocap layer are left")
+        session().notice = left.format(name=item.name, after=after, before=before)
 
 
 CLASSES = (MIMAFACE_OT_import_motion, MIMAFACE_OT_motion_imported, MIMAFACE_OT_update_from_markers, MIMAFACE_OT_reduce_keys)

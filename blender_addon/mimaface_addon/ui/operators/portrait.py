@@ -13,6 +13,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...core.activity import Activity
 from ...core.asking import Problem
+from ...core.words import n_, rpt_
 from ...protocol.codec import Message
 from ...protocol.driver_files import VIDEOS, ends
 from ...protocol.errors import NoFaceFound
@@ -41,7 +42,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
     def work(self, context: bpy.types.Context) -> None:
         path = Path(bpy.path.abspath(self.filepath))  # type: ignore[attr-defined]  # of ImportHelper
         if not path.is_file():
-            raise Refused(f"{path} is not a file: choose a photo or a film")
+            raise Refused(rpt_("{path} is not a file: choose a photo or a film").format(path=path))
         is_film = ends(path.name, VIDEOS)
         content = b"" if is_film else path.read_bytes()
         label, face, key, runtime = self.bl_label, self.face, compat.scene_key(context.scene), session()
@@ -50,7 +51,8 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
         def done(message: Message) -> None:
             scene = compat.find_scene(key)
             if file != runtime.file_number or scene is None:
-                runtime.fail(f"the scene for which {path.name} was chosen is no longer open: add the portrait again")
+                sentence = rpt_("the scene for which {name} was chosen is no longer open: add the portrait again")
+                runtime.fail(sentence.format(name=path.name))
                 return
             with np.load(io.BytesIO(message.parts[0]), allow_pickle=False) as archive:
                 mesh = {name: archive[name] for name in archive.files}
@@ -80,10 +82,10 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
             runtime.fail(problem)
 
         if is_film:
-            activity = Activity("Reading", path.name, str(path))
+            activity = Activity(n_("Reading {name}"), path.name, str(path))
             runtime.ask("film.open", {"path": str(path), "face": face}, [], done, failed, activity)
             return
-        fields, activity = {"face": face, "template": self.template}, Activity("Fitting the head to", path.name)
+        fields, activity = {"face": face, "template": self.template}, Activity(n_("Fitting the head to {name}"), path.name)
         runtime.ask("portrait.fit", fields, [content], done, failed, activity)
 
 
@@ -92,12 +94,13 @@ def _film_is_there(scene: bpy.types.Scene, item: bpy.types.Object, path: Path, f
     shot = film.Film(fields["film"], str(path), face, fields["frames"], fields["rate"], scene.frame_start)
     film.remember(item, shot)
     scene.frame_end = max(shot.last, scene.frame_end)  # only ever longer: the shot is the artist's
-    said = [f"a film of {shot.frames} frames, to frame {shot.last}"]
+    said = [rpt_("a film of {frames} frames, to frame {end}").format(frames=shot.frames, end=shot.last)]
     if fields.get("sound"):
         said.append(strips.add_sound(scene, path, shot.start, shot.last))
     rate = bake.frames_per_second(scene)
     if abs(rate - shot.rate) > film.SAME_RATE:
-        said.append(f"{film.different_rate(shot, rate)}: set Frame Rate in the Output properties to {shot.rate:.5g} before you animate it")
+        step = rpt_("set Frame Rate in the Output properties to {rate:.5g} before you animate it").format(rate=shot.rate)
+        said.append(f"{film.different_rate(shot, rate)}: {step}")
     return said
 
 
@@ -142,7 +145,7 @@ class MIMAFACE_OT_mesh_head(Operator):
         item = current_rig(context)
         parts = portraits.part_of(item, "head")
         if not parts:
-            raise Refused(f"{item.name} has no mesh head: add the portrait again")
+            raise Refused(rpt_("{name} has no mesh head: add the portrait again").format(name=item.name))
         hide = not parts[0].hide_viewport
         for part in parts:
             part.hide_viewport = part.hide_render = hide

@@ -12,6 +12,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from ... import sending
 from ...core.delivery import MOTION, delete_folder, first_missing, new_folder, note, read_manifest, write_manifest
+from ...core.words import n_, rpt_
 from ...protocol.files import write_whole
 from ...protocol.people import pack_motions, together
 from ...scene import bake, compat, film, rig, saving, strips
@@ -37,7 +38,7 @@ class MIMAFACE_OT_generate(Operator):
         shot = film.of(item)
         people = people_together(context, item) if shot is None else [item]
         if shot is not None:
-            refuse_unfit(settings, f"{item.name} acts a film anew, which")
+            refuse_unfit(settings, rpt_("{name} acts a film anew, which takes {setting}: choose that"), name=item.name)
         frames = bake.shot_frames(context.scene) if shot is None else film.frames_of(context.scene, shot)
         start, motions = frames[0], [bake.scene_to_motion(context, each, frames) for each in people]
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
@@ -64,14 +65,14 @@ class MIMAFACE_OT_generate(Operator):
         sending.submit(session(), identity, folder)
 
 
-def refuse_unfit(settings: Settings, what: str, otherwise: str = "") -> None:
-    """Raise :class:`Refused` for settings that films and several people cannot have; ``what`` begins the sentence."""
-    for name, given in (
-        ("the engine Projected", settings.engine != "proxy"), ("the framing Whole Photo", settings.framing != "photo"),
-        ("frames that are not transparent", settings.transparent),
+def refuse_unfit(settings: Settings, sentence: str, **names: str) -> None:
+    """Raise :class:`Refused` with a sentence for settings that films and several people cannot have; its ``{setting}`` is what they need."""
+    for needed, lacking in (
+        (n_("the engine Projected"), settings.engine != "proxy"), (n_("the framing Whole Photo"), settings.framing != "photo"),
+        (n_("frames that are not transparent"), settings.transparent),
     ):  # fmt: skip
-        if given:
-            raise Refused(f"{what} takes {name}: choose that{otherwise}")
+        if lacking:
+            raise Refused(sentence.format(setting=rpt_(needed), **names))
 
 
 def people_together(context: bpy.types.Context, item: bpy.types.Object) -> list[bpy.types.Object]:
@@ -83,10 +84,12 @@ def people_together(context: bpy.types.Context, item: bpy.types.Object) -> list[
         raise Refused(str(error)) from error
     if len(people) > 1:
         others = ", ".join(each.name for each in people if each != item)
-        refuse_unfit(settings, f"{item.name} and {others} are people of one picture, which", ", or hide the other rig")
+        sentence = rpt_("{name} and {others} are people of one picture, which takes {setting}: choose that, or hide the other rig")
+        refuse_unfit(settings, sentence, name=item.name, others=others)
     for each in people:
         if not rig.bring_up_to_date(each):
-            raise Refused(f"{each.name} was made by an earlier version: open its own file, generate there once, or hide it")
+            sentence = rpt_("{name} was made by an earlier version: open its own file, generate there once, or hide it")
+            raise Refused(sentence.format(name=each.name))
     return people
 
 
@@ -109,8 +112,10 @@ def folder_of_new_take(scene: bpy.types.Scene, stem: str, numbered: bool) -> tup
 def cannot_write(folder: Path, error: OSError) -> str:
     blocking = next((path for path in (folder, *folder.parents) if path.is_file()), None)
     if blocking is not None:
-        return f"the frames belong into {folder}, but {blocking} is a file: rename it, or save the .blend in another folder"
-    return f"the frames cannot be written to {folder}: {error.strerror}; save the .blend in a folder that you may write to"
+        sentence = rpt_("the frames belong into {folder}, but {file} is a file: rename it, or save the .blend in another folder")
+        return sentence.format(folder=folder, file=blocking)
+    sentence = rpt_("the frames cannot be written to {folder}: {reason}; save the .blend in a folder that you may write to")
+    return sentence.format(folder=folder, reason=error.strerror)
 
 
 def active_take(context: bpy.types.Context) -> tuple[bpy.types.Scene, Take]:
@@ -118,7 +123,7 @@ def active_take(context: bpy.types.Context) -> tuple[bpy.types.Scene, Take]:
     scene = compat.sequencer_scene(context)
     settings = settings_of(scene)
     if not 0 <= settings.active_take < len(settings.takes):
-        raise Refused("there is no take: generate one first")
+        raise Refused(rpt_("there is no take: generate one first"))
     return scene, settings.takes[settings.active_take]
 
 
@@ -131,12 +136,12 @@ class MIMAFACE_OT_cancel(Operator):
     def work(self, context: bpy.types.Context) -> None:
         _, take = active_take(context)
         if take.state not in ACTIVE:
-            raise Refused(f"{take.name} is not being made: there is nothing to cancel, and Resume goes on with it")
+            raise Refused(rpt_("{name} is not being made: there is nothing to cancel, and Resume goes on with it").format(name=take.name))
         cancel(take)
 
 
 def cancel(take: Take) -> None:
-    take.state, take.message = "cancelled", "cancelled; resume it any time"
+    take.state, take.message = "cancelled", rpt_("cancelled; resume it any time")
     session().under_way.pop(take.uuid, None)
     alone = not any(other.job == take.job and other.uuid != take.uuid and other.state in ACTIVE for _, other in all_takes())
     if take.job and alone:
@@ -158,9 +163,9 @@ class MIMAFACE_OT_resume(Operator):
             strips.show(scene, take, folder)
             return
         if take.uuid in session().under_way:
-            raise Refused(f"{take.name} is being made already: wait, or cancel it first")
+            raise Refused(rpt_("{name} is being made already: wait, or cancel it first").format(name=take.name))
         if not take.job and not (folder / MOTION).is_file():
-            raise Refused(f"{take.name} was never accepted by the backend: generate it again")
+            raise Refused(rpt_("{name} was never accepted by the backend: generate it again").format(name=take.name))
         sending.resume(session(), take.uuid)
 
 
@@ -175,7 +180,8 @@ class MIMAFACE_OT_find_takes(Operator):
         count = saving.adopt_all(Path(bpy.path.abspath(self.directory)) if self.directory else None)
         if count:
             session().steps.push(self.bl_label)
-        self.report({"INFO"}, f"{count} {'take' if count == 1 else 'takes'} found" if count else "No other takes lie there")
+        found = rpt_("1 take found") if count == 1 else rpt_("{count} takes found").format(count=count)
+        self.report({"INFO"}, found if count else rpt_("No other takes lie there"))
 
 
 class MIMAFACE_OT_place_take(Operator):
@@ -187,10 +193,10 @@ class MIMAFACE_OT_place_take(Operator):
     def work(self, context: bpy.types.Context) -> None:
         scene, take = active_take(context)
         if strips.find(scene, take.uuid) is not None:
-            raise Refused(f"{take.name} has a strip already: delete that one first")
+            raise Refused(rpt_("{name} has a strip already: delete that one first").format(name=take.name))
         take.placed = False
         if not strips.show(scene, take, take_folder(take)):
-            raise Refused(f"{take.name} has no frame yet: resume it")
+            raise Refused(rpt_("{name} has no frame yet: resume it").format(name=take.name))
         session().steps.push(self.bl_label)
 
 
@@ -203,7 +209,7 @@ class MIMAFACE_OT_open_take_folder(Operator):
     def work(self, context: bpy.types.Context) -> None:
         folder = take_folder(active_take(context)[1])
         if not folder.is_dir():
-            raise Refused(f"{folder} is not there: look for it elsewhere with Find Takes")
+            raise Refused(rpt_("{folder} is not there: look for it elsewhere with Find Takes").format(folder=folder))
         bpy.ops.wm.path_open(filepath=str(folder))
 
 
@@ -221,7 +227,8 @@ class MIMAFACE_OT_remove_take(Operator):
         scene, take = active_take(context)
         identity, name, folder = take.uuid, take.name, take_folder(take)
         if self.delete_files and any(other.uuid != identity and take_folder(other) == folder for _, other in all_takes()):
-            raise Refused(f"the frames of {name} are those of a take in another scene, too: remove it without deleting them")
+            sentence = rpt_("the frames of {name} are those of a take in another scene, too: remove it without deleting them")
+            raise Refused(sentence.format(name=name))
         if take.state in ACTIVE:
             cancel(take)
         session().writer.settle()
@@ -229,7 +236,8 @@ class MIMAFACE_OT_remove_take(Operator):
             try:
                 delete_folder(folder)
             except OSError as error:
-                raise Refused(f"{folder} cannot be deleted: {error.strerror}; close what uses it, or keep the frames") from error
+                sentence = rpt_("{folder} cannot be deleted: {reason}; close what uses it, or keep the frames")
+                raise Refused(sentence.format(folder=folder, reason=error.strerror)) from error
         else:
             note(folder, removed=True)
         strips.remove(scene, strips.find_all(scene, identity))
