@@ -113,6 +113,43 @@ def test_every_red_sentence_of_the_add_on_names_the_next_step():
     assert [item for item in without if "…" not in item[1].rpartition(", and ")[2]] == []
 
 
+def filled() -> Iterator[tuple[str, set[str], set[str]]]:
+    """Place, names in the sentence, and names that are filled in, of every sentence that is filled where it can be read which one it is."""
+    for place, tree in sources():
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            named: dict[str, ast.AST] = {}
+            for node in sorted((node for node in ast.walk(function) if isinstance(node, (ast.Assign, ast.Call))), key=lambda node: node.lineno):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    named[node.targets[0].id] = node.value
+                elif called(node) == "format":
+                    sentence = node.func.value
+                    sentence = named.get(sentence.id, sentence) if isinstance(sentence, ast.Name) else sentence
+                    text = sentence.args[0].value if called(sentence) in MARKS and isinstance(sentence.args[0], ast.Constant) else ""
+                    names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+                    if text:
+                        yield f"{place}:{node.lineno}", names, {keyword.arg for keyword in node.keywords}
+
+
+def test_every_place_of_a_sentence_is_filled():
+    found = list(filled())
+    assert len(found) > 60, "they are found at all"
+    assert [item for item in found if item[1] != item[2]] == []
+
+
+def test_sentences_of_drivers_name_an_option_as_the_panel_does_too():
+    shown = {"--timecode-rate": "Timecode Rate", "--angles": "Angles", "--values": "Values", "--language": "Language"}
+    backend = ADDON.parents[1] / "backend" / "mimaface"
+    texts = [
+        (path.name, text_of(node), option)
+        for path in sorted((backend / "drivers").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for option in shown
+        if option in text_of(node)
+    ]
+    assert {option for _, _, option in texts} == set(shown), "they are found at all"
+    assert [item for item in texts if f"(Blender: {shown[item[2]]})" not in item[1]] == []
+
+
 @pytest.mark.parametrize("code", sorted(ERROR_OF_CODE))
 def test_every_error_of_the_backend_names_the_next_step(code):
     error = ERROR_OF_CODE[code]("something is wrong")

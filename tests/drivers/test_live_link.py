@@ -198,7 +198,7 @@ def test_columns_that_nothing_needs_may_be_missing():
     clip = read_live_link_csv(moving([name for name in HEADER if name not in gone]), "a.csv")
     check_moving(clip)
     said = " ".join(clip.meta["warnings"])
-    assert "taken for 0" in said and "CheekPuff" in said and "EyeLook" in said
+    assert "so 0 is used" in said and "CheekPuff" in said and "EyeLook" in said
     clip = read_live_link_csv(moving(HEADER[1:]), "a.csv")
     np.testing.assert_allclose(clip.time, np.arange(90) / 60, atol=1e-9)
     assert "no time column" in clip.meta["warnings"][0]

@@ -212,7 +212,7 @@ def test_other_files_are_said(published, exported, voice, tmp_path):
     save_file({"unet.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     write_meter(tmp_path / "other.onnx", "input", "output")
     for name, words in (
-        ("absent.onnx", "no speech model is at"), ("notes.txt", "no speech model that is known – name SadTalker's"),
+        ("absent.onnx", "no speech model lies at"), ("notes.txt", "not a known speech model – name SadTalker's"),
         ("empty", "name the folder of SadTalker's checkpoints"), ("text.onnx", "not a readable ONNX model"),
         ("auido2exp.pth", "not opened|no file of weights"), ("other.safetensors", "no weights of audio2exp"), ("other.onnx", "inputs input"),
     ):  # fmt: skip

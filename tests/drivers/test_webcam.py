@@ -104,7 +104,7 @@ def test_record_keeps_what_came_until_the_camera_was_pulled_out(film, monkeypatc
     [
         ("linux", FileNotFoundError(errno.ENOENT, "No such file"), "no such camera.*plug one in"),
         ("linux", OSError(errno.EBUSY, "Device or resource busy"), "another program uses the camera"),
-        ("linux", PermissionError(errno.EACCES, "Permission denied"), "may not look.*group"),
+        ("linux", PermissionError(errno.EACCES, "Permission denied"), "not allowed.*group"),
         ("darwin", PermissionError(errno.EPERM, "Not permitted"), "System Settings"),
         ("darwin", OSError(errno.EIO, "Input/output error"), "cannot be opened.*end other programs.*System Settings"),
         ("darwin", av.error.ExternalError(542398533, "Generic error in an external library"), "cannot be opened.*System Settings"),

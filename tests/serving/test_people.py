@@ -68,7 +68,7 @@ def test_what_does_not_go_together_is_said(shared):
     both = ids(client)
     single = MOTIONS[0].to_bytes()
     for portraits, settings, part, error, words in (
-        ([*both], SETTINGS, single, InvalidMotion, "one motion for each of 2 people"),
+        ([*both], SETTINGS, single, InvalidMotion, "have one motion for each of 2 people"),
         ([*both], SETTINGS, b"text", InvalidMotion, "motions of 2 people cannot be read"),
         ([both[0]], SETTINGS, PART, InvalidMotion, "job's motion"),
         ([both[0], fit(client)], SETTINGS, PART, InvalidInput, "in one picture"),

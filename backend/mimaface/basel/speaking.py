@@ -224,5 +224,5 @@ def _weights(path: Path, name: str) -> dict[str, Tensor]:
 
 def _finite(values: Array) -> Array:
     if not np.isfinite(values).all():
-        raise NotFinite("the network of speech predicts what is no number", "download its weights again")
+        raise NotFinite("the speech network predicts a value that is not a number", "download its weights again")
     return values

@@ -141,7 +141,7 @@ def _read_table(path: Path, start: str, reading: ReadingSettings) -> MotionClip:
             raise InvalidInput(f"{path.name}: cannot be read as a {kind} (it is a text)", KINDS)
         raise InvalidMotion(f"{path.name}: this kind of file is not known", KINDS)
     if path.stat().st_size > LARGEST_FILE:
-        raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB are too much for a take", "export a shorter take")
+        raise InvalidMotion(f"{path.name}: {path.stat().st_size >> 20} MB are too large for a take", "export a shorter take")
     return read_live_link_csv(path.read_bytes(), path.name, reading)
 
 

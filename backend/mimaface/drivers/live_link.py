@@ -56,7 +56,7 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
     if layout.time is None:
         time = np.arange(len(rows.lines)) / (settings.timecode_rate or TICKS)
         if not settings.timecode_rate:
-            warnings.append(f"the file has no time column: taken for {TICKS} rows a second; {OPTION} changes that")
+            warnings.append(f"the file has no time column: {TICKS} rows a second are assumed; {OPTION} changes that")
     else:
         title = table.header[layout.time]
         time, notes = seconds_of(rows.times, rows.lines, name, title, settings.timecode_rate)
@@ -153,7 +153,7 @@ class Layout:
             notes.append(f"not known and left out: column {some(other)}")
         absent = [COLUMNS[blendshape] for blendshape in missing if blendshape not in OPTIONAL_BLENDSHAPES]
         if absent:
-            notes.append(f"taken for 0, as there is no column: {some(absent)}")
+            notes.append(f"no column, so 0 is used: {some(absent)}")
         if 0 < sum(pose in place for pose in EYES) < len(EYES):
             notes.append("not all columns of the eyes are there: gaze is taken from the EyeLook columns")
             place = {title: index for title, index in place.items() if title not in EYES}
@@ -212,13 +212,13 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
         faces.append(row is not None and bool(np.isfinite(row[: len(BLENDSHAPE_NAMES)]).all()))
         fresh.append(again)
         again = False
-    notes = [f"the header is repeated {headers} times: passed over"] if headers else []
+    notes = [f"{headers} repeated headers were left out"] if headers else []
     if untimed:
         notes.append(f"{untimed} rows without a time were left out")
     partly = lacking > 0 and len(cells) > 2
     cut = partly or (not table.ended and (lacking > 0 or shorter))
     if cut:
-        notes.append("the last line is incomplete and was left out: the file may have been cut off, and the take be longer")
+        notes.append("the last line is incomplete and was left out: the file may have been cut off")
         short -= partly
         for items in (lines, times, values, faces, fresh):
             items.pop()
@@ -231,7 +231,7 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
             "name every column in the first line; where commas separate columns, write numbers with a point: 0.5",
         )
     if short:
-        notes.append(f"{short} lines are incomplete and were passed over")
+        notes.append(f"{short} lines are incomplete and were left out")
     return Rows(lines, times, np.array(values), np.array(faces), np.array(fresh), notes)
 
 
@@ -296,7 +296,7 @@ def _rising(time: Array, rows: Rows, name: str) -> tuple[Array, Array, list[str]
         line = rows.lines[int(np.argmin(fresh))]
         raise InvalidMotion(
             f"{name}: line {line}: the timecode stands still or jumps back",
-            f"export the take again, or delete that column: rows are then taken for {TICKS} a second, or as {OPTION} says",
+            f"export the take again, or delete that column: {TICKS} rows a second are then assumed, or what {OPTION} is",
         )
     if not fresh.all():
         notes.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")

@@ -16,6 +16,7 @@ from mimaface.protocol.rotation import matrix_to_quaternion
 from mimaface.protocol.texts import shown_list
 
 from .folders import in_order, places
+from .timecode import OPTION
 
 RATE = 25.0  # frames per second of a folder of pictures, which does not say it; ``ReadingSettings.timecode_rate`` does
 
@@ -76,7 +77,7 @@ def folder_steps(
             "crop closer, or use pictures in which the whole face is visible",
         )
     if not rate and len(paths) > 1:
-        notes.append(f"taken for {RATE:g} pictures a second; --timecode-rate changes that")
+        notes.append(f"{RATE:g} pictures a second are assumed; {OPTION} changes that")
     for done, clip in enumerate(tracker.finish(path.name, neutral)):
         if clip is None:
             progress(*tracker.stage(done))

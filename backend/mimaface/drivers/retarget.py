@@ -135,7 +135,7 @@ def retarget(clip: MotionClip, settings: RetargetSettings) -> MotionClip:
             place = one_euro(place, clip.time, cutoff, 8.0)
     meta = dict(clip.meta)
     if type(settings.neutral) is int and settings.neutral >= len(clip):
-        raise InvalidInput(f"neutral frame {settings.neutral} is not in the take of {len(clip)} frames")
+        raise InvalidInput(f"neutral frame {settings.neutral} is not in the take of {len(clip)} frames", f"use rest, auto or 0 to {len(clip) - 1}")
     known = np.flatnonzero(np.isfinite(place).all(axis=1))
     recorded = meta["neutral"] != "rest"  # a recorded position has no rest: the first known one stands for it
     if settings.neutral == "rest" and recorded and len(known):

@@ -61,7 +61,7 @@ def read_table(content: bytes, name: str, is_header: Callable[[list[str]], bool]
     Raises :class:`InvalidMotion` for binary, empty or too large files.
     """
     if len(content) > LARGEST_FILE:
-        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
+        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too large for a take", "export a shorter take")
     text = decoded(content)
     if text is None:
         raise InvalidMotion(f"{name}: not a text file", "choose the .csv that the recording wrote")

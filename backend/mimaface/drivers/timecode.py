@@ -27,7 +27,7 @@ USUAL_COUNTS = (24, 25, 30, 60, 100, 120, 240, 1000)  # the same where only the 
 # Raised: uneven recordings are accepted, but counts that differ by one frame are confused.
 STEP_TOLERANCE = 0.35
 SURE_SECONDS = 3.0  # seconds of take from which the largest frame field decides the count
-OPTION = "--timecode-rate"
+OPTION = "--timecode-rate (Blender: Timecode Rate)"
 # unit of plain numbers by the largest typical step of each
 UNITS = (
     ("days", 2e-5), ("seconds", 0.3), ("frame numbers", 4.5), ("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", math.inf),

@@ -31,7 +31,7 @@ def in_radians(head: Array, eyes: Array, time: Array, wanted: str) -> tuple[Arra
     notes = []
     for what, yes, largest in (("head angles", turned, _largest(head)), ("eye angles", aside, _largest(eyes))):
         if yes and not wanted:
-            notes.append(f"the {what} go up to {largest:.3g}: taken for degrees; if they are radians, say --angles radians")
+            notes.append(f"the {what} go up to {largest:.3g}: read as degrees; if they are radians, use --angles radians (Blender: Angles)")
     return (np.deg2rad(head) if turned else head), (np.deg2rad(eyes) if aside else eyes), notes
 
 
@@ -40,10 +40,10 @@ def as_shares(blendshapes: Array, wanted: str) -> tuple[Array, list[str]]:
     strongest = np.nanmax(np.where(np.isfinite(blendshapes), np.abs(blendshapes), 0.0), axis=1)
     largest = float(strongest.max())
     if wanted == "percent" or (wanted == "" and np.median(strongest) > LARGEST_SHARE):
-        note = f"the blendshapes go up to {largest:.4g}: taken for percent; if they are shares of 1, say --values shares"
+        note = f"the blendshapes go up to {largest:.4g}: read as percent; if they are shares of 1, use --values shares (Blender: Values)"
         return blendshapes / 100, [] if wanted else [note]
     if largest > LARGEST_SHARE and not wanted:
-        return blendshapes, [f"some blendshapes go up to {largest:.4g}, far above 1; if they are percent, say --values percent"]
+        return blendshapes, [f"some blendshapes go up to {largest:.4g}, far above 1; if they are percent, use --values percent (Blender: Values)"]
     return blendshapes, []
 
 

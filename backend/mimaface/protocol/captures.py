@@ -23,7 +23,7 @@ def keep(clip: MotionClip, folder: Path, name: str) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise NotWritable(f"cannot make {folder}: {error.strerror}", "make room, or let its place be written to") from error
+        raise NotWritable(f"cannot make {folder}: {error.strerror}", "free some space, or make the folder around it writable") from error
     sender = re.sub(r"[^\w -]", "_", name)
     stem, count = f"{time.strftime('%Y-%m-%d %H.%M.%S')} {sender}", 1
     while (path := folder / f"{stem}{f' {count}' if count > 1 else ''}.motion.npz").exists():

@@ -1,18 +1,26 @@
 """All errors of MIMAFace Animator in one tree; each code is part of the protocol and never changes its meaning.
 
-MimaFaceError                 code "error" ├── InvalidInput              "invalid_input"     a file, argument or message that
-cannot be used │   ├── InvalidImage          "invalid_image"     not a picture, unknown format, or too large │   ├── InvalidMotion
-"invalid_motion"    a motion clip or mocap file that cannot be read │   ├── InvalidMessage        "invalid_message"   a message
-that violates the protocol │   └── InvalidCheckpoint     "invalid_checkpoint" weights that are damaged, incomplete or of another
-model ├── NoFaceFound               "no_face" ├── NotInstalled              "not_installed"     an optional part is missing; the
-hint contains the command ├── NotWritable               "not_writable"      a folder that cannot be written ├── Shortage
-"shortage"          a temporary lack of resources │   ├── DiskFull              "disk_full" │   └── OutOfResources
-"out_of_resources"  too little memory or too few file handles ├── NotFinite                 "not_finite"        a network's output
-that is not finite ├── UnknownJob                "unknown_job" ├── VersionMismatch           "version_mismatch"  no common
-protocol version ├── NotReachable              "not_reachable"     no backend answers, or it refused our key ├── Cancelled
-"cancelled" ├── Replaced                  "replaced"          a newer preview of the same slot replaced this one ├── TooMany
-"too_many"          one client has more waiting requests than the backend accepts └── InternalError             "internal"
-a bug; details are in the log
+error, with its code              what happened
+``MimaFaceError``, error
+  ``InvalidInput``, invalid_input        a file, argument or message that cannot be used
+    ``InvalidImage``, invalid_image             no picture, an unknown format, or too large
+    ``InvalidMotion``, invalid_motion           a motion or a recording that cannot be read
+    ``InvalidMessage``, invalid_message         a message that violates the protocol
+    ``InvalidCheckpoint``, invalid_checkpoint   weights that are damaged, incomplete or of another model
+  ``NoFaceFound``, no_face               a picture or film without the face that is wanted
+  ``NotInstalled``, not_installed        an optional part is missing; the hint contains the command
+  ``NotWritable``, not_writable          a file or folder that cannot be written
+  ``Shortage``, shortage                 a temporary lack of resources; a paused job continues by itself
+    ``DiskFull``, disk_full                     too little space on a disk
+    ``OutOfResources``, out_of_resources        too little memory, or too few file handles
+  ``NotFinite``, not_finite              a network's output that is not finite
+  ``UnknownJob``, unknown_job            a job or portrait that this backend does not have
+  ``VersionMismatch``, version_mismatch  no common protocol version
+  ``NotReachable``, not_reachable        no backend answers, or it refused our key
+  ``Cancelled``, cancelled               the user cancelled the request
+  ``Replaced``, replaced                 a newer preview of the same slot replaced this one
+  ``TooMany``, too_many                  one client has more waiting requests than the backend accepts
+  ``InternalError``, internal            a bug; details are in the log
 """
 
 from __future__ import annotations
@@ -37,7 +45,7 @@ class MimaFaceError(Exception):
     """
 
     code = "error"
-    next_step = "try it again; if it stays, look at the log (Copy Report)"
+    next_step = "try again; if it fails again, look at the log (in Blender: Copy Report)"
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message, self.hint = plain(message), plain(hint or self.next_step)
@@ -114,7 +122,7 @@ class NotFinite(MimaFaceError):
 
 class UnknownJob(MimaFaceError):
     code = "unknown_job"
-    next_step = "generate it again"
+    next_step = "generate the take again"
 
 
 class VersionMismatch(MimaFaceError):
@@ -139,12 +147,12 @@ class Replaced(MimaFaceError):
 
 class TooMany(MimaFaceError):
     code = "too_many"
-    next_step = "wait until some are answered"
+    next_step = "wait until some of them are answered"
 
 
 class InternalError(MimaFaceError):
     code = "internal"
-    next_step = "see the backend's log (Copy Report)"
+    next_step = "look at the backend's log (in Blender: Copy Report)"
 
 
 def _tree(root: type[MimaFaceError]) -> dict[str, type[MimaFaceError]]:

@@ -44,4 +44,4 @@ def unpack_motions(content: bytes, people: int, name: str) -> list[bytes]:
                 return [archive.read(members[MEMBER.format(number)]) for number in range(people)]
     except Exception as error:  # zip raises many kinds of errors on damaged bytes
         raise InvalidMotion(f"{name}: the motions of {people} people cannot be read", "generate it again") from error
-    raise InvalidMotion(f"{name}: there is not one motion for each of {people} people", "give one for each")
+    raise InvalidMotion(f"{name}: it does not have one motion for each of {people} people", "give a motion for each person")

@@ -21,7 +21,7 @@ def reader_of(name: str, start: bytes) -> Reader | None:
 def read_recording(reader: Reader, content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     """Returns the motion in ``content``. Raises only :class:`InvalidMotion`, whatever the content is."""
     if len(content) > LARGEST:
-        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
+        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too large for a take", "export a shorter take")
     try:
         return reader.read(content, name, settings)
     except (MimaFaceError, MemoryError):

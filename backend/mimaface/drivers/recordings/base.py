@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
+from mimaface.drivers.timecode import OPTION
 from mimaface.face.gaps import fill_gaps
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidMotion
@@ -98,5 +99,5 @@ def at_rate(frames: int, stated: float, settings: ReadingSettings, default: floa
     """
     rate = settings.timecode_rate or stated or default
     guessed = not settings.timecode_rate and not stated
-    note = f"the file has no frame rate: assumed {default:g} a second; if it plays too fast or slow, give it (--timecode-rate 30)"
+    note = f"the file has no frame rate: {default:g} frames a second are assumed; {OPTION} changes that"
     return np.arange(frames) / rate, [note] if guessed else []

@@ -35,11 +35,11 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     if not content.startswith(b"MATLAB 5.0"):
         raise InvalidMotion(f"{name}: a .mat of version 7.3 is not read", "save it with scipy.io.savemat, or in MATLAB with -v7")
     if len(content) > LARGEST:
-        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
+        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too large for a take", "export a shorter take")
     try:
         found = loadmat(io.BytesIO(content))
     except Exception as error:  # the parser raises many kinds of errors on malformed bytes
-        raise InvalidMotion(f"{name}: the .mat is damaged ({error})", "write it again") from error
+        raise InvalidMotion(f"{name}: the .mat is damaged ({error})", "export it again") from error
     warnings = ["its expressions are the Basel face's: only the engine Released shows them"]
     if "coeff_3dmm" in found:
         values = np.atleast_2d(np.asarray(found["coeff_3dmm"], float))
@@ -53,7 +53,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     else:
         raise InvalidMotion(f"{name}: neither coeff_3dmm nor exp and angle is in it", "use a .mat of SadTalker or Deep3DFaceRecon")
     if not np.isfinite(expression).all():
-        raise InvalidMotion(f"{name}: a coefficient is not a number", "write it again")
+        raise InvalidMotion(f"{name}: a coefficient is not a number", "export it again")
     time, notes = at_rate(len(angles), 0.0, settings, DEFAULT_RATE)
     face = np.ones(len(angles), bool)
     from scipy.spatial.transform import Rotation  # 0.3 s: only when one is read

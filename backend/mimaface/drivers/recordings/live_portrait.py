@@ -36,7 +36,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         raise InvalidMotion(f"{name}: not a motion template of LivePortrait", "use the .pkl that LivePortrait wrote beside its result")
     heads = np.array([_numbers(frame.get("R", frame.get("R_d"))).reshape(-1)[:9] for frame in motion if frame], float)
     if heads.shape != (len(motion), 9):
-        raise InvalidMotion(f"{name}: not every frame has its rotation R", "let LivePortrait write it again")
+        raise InvalidMotion(f"{name}: a frame lacks its rotation R", "export the template from LivePortrait again")
     turned = VISION_AXES @ heads.reshape(-1, 3, 3).transpose(0, 2, 1) @ VISION_AXES
     weights = np.zeros((len(motion), 52))
     warnings = ["its expressions are LivePortrait's own: head, lids and the opening of the mouth are read"]

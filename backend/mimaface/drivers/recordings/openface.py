@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.table import decoded
+from mimaface.drivers.timecode import OPTION
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
@@ -78,7 +79,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         gaze = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=2)
     time = column("timestamp") if "timestamp" in place else np.arange(len(values)) / (settings.timecode_rate or 30)
     if "timestamp" not in place and not settings.timecode_rate:
-        warnings.append("the file has no column timestamp: taken for 30 frames a second; if it plays too fast or slow, give it (--timecode-rate 25)")
+        warnings.append(f"the file has no column timestamp: 30 frames a second are assumed; {OPTION} changes that")
     face = column("success", 1.0) > 0
     return Recorded(time, face, weights if has_units else None, head, position, gaze, warnings).clip(name, "openface")
 
@@ -95,7 +96,7 @@ def _numbers(rows: Any, header: list[str], name: str) -> Array:
         except ValueError as error:
             raise InvalidMotion(f"{name}: line {rows.line_num}: {error}", "correct or delete the line") from error
     if not values:
-        raise InvalidMotion(f"{name}: the recording has no frames", "let OpenFace write it again")
+        raise InvalidMotion(f"{name}: the recording has no frames", "process the video with OpenFace again")
     return np.array(values)
 
 

@@ -48,7 +48,7 @@ class _DType:
 def read_plain(content: bytes, name: str) -> Any:
     """Returns the data of a pickle. Raises :class:`InvalidMotion` for code, objects, damaged and too large files."""
     if len(content) > LARGEST:
-        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too much for a take", "export a shorter take")
+        raise InvalidMotion(f"{name}: {len(content) >> 20} MB are too large for a take", "export a shorter take")
     machine = _Machine()
     try:
         for count, (step, argument, _) in enumerate(pickletools.genops(content)):

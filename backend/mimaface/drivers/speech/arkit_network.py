@@ -67,9 +67,10 @@ class ArkitNetwork:
             window[0, max(-begin, 0) : max(-begin, 0) + len(part)] = part
             (found,) = self._session.run([SHAPES], {SOUND: window})
             if found.shape != (1, FRAMES, len(BLENDSHAPE_NAMES)):
-                raise InvalidCheckpoint(f"{self._name}: it tells {found.shape}, not (1, {FRAMES}, 52)", "use wav2arkit_cpu.onnx of LAM-A2E")
+                problem = f"{self._name}: its output has the shape {found.shape}, not (1, {FRAMES}, 52)"
+                raise InvalidCheckpoint(problem, "use wav2arkit_cpu.onnx of LAM-A2E")
             if not np.isfinite(found).all():
-                raise NotFinite(f"{self._name} predicts what is no number", "download its weights again")
+                raise NotFinite(f"{self._name} predicts a value that is not a number", "download its weights again")
             ordered = np.zeros((min(KEPT, count - first), len(BLENDSHAPE_NAMES)), np.float32)
             ordered[:, COLUMNS] = np.clip(found[0, before : before + len(ordered)], 0, 1)
             for lid in LIDS:

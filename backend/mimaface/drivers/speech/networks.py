@@ -44,7 +44,7 @@ def network_steps(samples: Array, pieces: list[tuple[int, int]], reading: Readin
     """
     path = Path(reading.speech_model)
     if not path.exists():
-        raise InvalidInput(f"no speech model is at {shown(path)}", f"name {KNOWN}")
+        raise InvalidInput(f"no speech model lies at {shown(path)}", f"name {KNOWN}")
     spoken = fill_with_rest([Phone("E", begin / 100, end / 100) for begin, end in pieces], len(samples) / RATE)
     exported = [path] if path.suffix.lower() == ".onnx" else sorted(path.glob("*.onnx")) if path.is_dir() else []
     if exported:
@@ -52,7 +52,7 @@ def network_steps(samples: Array, pieces: list[tuple[int, int]], reading: Readin
     elif path.is_dir() or path.suffix.lower() in (".safetensors", ".pth", ".pt"):
         yield from _by_basel(path, samples, spoken, reading, progress)
     else:
-        raise InvalidInput(f"{shown(path.name)} is no speech model that is known", f"name {KNOWN}")
+        raise InvalidInput(f"{shown(path.name)} is not a known speech model", f"name {KNOWN}")
 
 
 def _by_arkit(path: Path, samples: Array, spoken: list[Phone], reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:

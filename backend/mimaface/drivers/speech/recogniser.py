@@ -32,7 +32,8 @@ def _decoder(**options: Any) -> Any:
     try:
         import pocketsphinx
     except ImportError as error:
-        raise NotInstalled("reading speech needs PocketSphinx", 'pip install "mimaface[audio]"; --language other does without') from error
+        hint = 'pip install "mimaface[audio]", or use --language other (Blender: Language), which does not need it'
+        raise NotInstalled("reading speech needs PocketSphinx", hint) from error
     if options.pop("phones", False):
         options["allphone"] = pocketsphinx.get_model_path("en-us/en-us-phone.lm.bin")
     return pocketsphinx.Decoder(lm=None, loglevel="FATAL", **options)

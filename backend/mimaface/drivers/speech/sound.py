@@ -56,7 +56,7 @@ def _decoded(path: Path) -> Iterator[tuple[int, Array]]:
 
     with opened(path, "a sound", HINT) as container:
         if not container.streams.audio:
-            raise InvalidInput(f"{path.name}: there is no sound in it", "use a file with a sound track, or leave the face to drive")
+            raise InvalidInput(f"{path.name}: it contains no sound", "use a file with a sound track, or let the face of the video drive")
         begin: float | None = None
         if pictures := moving_pictures(container):
             begin = float(next(container.decode(pictures[0])).time or 0.0)

@@ -44,7 +44,7 @@ def read_timings(text: str, name: str) -> tuple[list[Phone], float]:
         raise InvalidMotion(f"{name}: the times of phones cannot be read (the file is damaged)", hint) from error
     seconds = max([seconds, *(phone.end for phone in phones)])
     if not 0 < seconds <= LONGEST or any(not 0 <= phone.begin <= phone.end for phone in phones):
-        raise InvalidMotion(f"{name}: its times are not 0 to {LONGEST / 60:.0f} minutes", "check the file's times")
+        raise InvalidMotion(f"{name}: its times are outside 0 to {LONGEST / 60:.0f} minutes", "check the times in the file")
     return phones, seconds
 
 

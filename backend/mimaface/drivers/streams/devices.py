@@ -95,7 +95,7 @@ def _refusal(system: System, name: str, error: Any) -> InvalidInput:
     if error.errno in ABSENT:
         return _absent(system, name)
     if error.errno in DENIED:
-        return InvalidInput(f"webcam:{name}: this program may not look through the camera", system.allow)
+        return InvalidInput(f"webcam:{name}: this program is not allowed to use the camera", system.allow)
     if error.errno == errno.EBUSY:
         return InvalidInput(f"webcam:{name}: another program uses the camera", "end it, or its call, and try again")
     reason = error.strerror or error
