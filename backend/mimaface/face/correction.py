@@ -1,8 +1,8 @@
-"""What the fitted model misses of one face: an offset per vertex that puts its contours where the landmarks see them.
+"""An offset per vertex that corrects the fitted head of one face: its contours then lie on the landmarks.
 
-The fit explains a face by 80 + 52 numbers and stays a millimetre or two off; at the lips and lids that is the difference between
-teeth and lip. The offset is the smoothest field on the skin (thin plate on the mesh, so that upper and lower lip are apart) that
-moves every landmark of the model to its landmark in the picture, and the visible rims of mouth and eyes to theirs.
+A fit has 80 + 52 parameters and is off by a millimetre or two; at lips and lids that decides whether a pixel is tooth or lip. The
+offset is the smoothest field on the skin (a thin plate on the mesh surface, so upper and lower lip are independent) that moves every
+landmark of the model to its landmark in the picture, and the visible rims of mouth and eyes to theirs.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def correct(fit: FittedFace) -> Correction:
 
 @functools.cache
 def _teeth() -> Array:
-    """(V, 3): from where the head's teeth are to where a mouth's are."""
+    """Offset (V, 3) from the head model's teeth to the place of teeth in a usual mouth."""
     head = Head.load()
     result = np.zeros((len(head.vertices), 3))
     for name, place in (("teeth_upper", tuning.UPPER_TEETH_MOVED), ("teeth_lower", tuning.LOWER_TEETH_MOVED)):
@@ -129,7 +129,7 @@ def _teeth() -> Array:
 
 
 def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
-    """Where the model's landmarks lie on the mesh (K, V), how far they have to move (K, 3) in the camera frame, weights (K,)."""
+    """Returns the rows (K, V) of the model's landmarks on the mesh, the metres (K, 3) that each has to move, camera frame, and weights (K,)."""
     model = LandmarkModel.load()
     seen = fit.camera.project(model.points(fit.identity, fit.blendshapes) @ fit.rotation.T + fit.translation)
     away = fit.landmarks[model.index, :2] - seen[:, :2]
@@ -139,8 +139,8 @@ def landmark_rows(fit: FittedFace) -> tuple[csr_array, Array, Array]:
 
 
 def outline_rows(fit: FittedFace, still: Array) -> Constraint:
-    """The same for the points of the outline that a hand placed: each has the nearest place on the outline of the posed mesh ``still``
-    (V, 3), camera frame, which is another one in every pose."""
+    """Returns the constraint for points of the outline that were placed by hand. Each moves the nearest place on the outline of the posed
+    mesh ``still`` (V, 3), camera frame; that place depends on the pose."""
     outline, edge = [landmark for landmark in fit.placed if landmark in OUTLINE_LANDMARKS], _edge_of_face(still)
     if not outline or not len(edge):
         return csr_array((0, len(still))), np.zeros((0, 3)), np.zeros(0)
@@ -153,7 +153,7 @@ def outline_rows(fit: FittedFace, still: Array) -> Constraint:
 
 @functools.cache
 def _shut_lids() -> Constraint:
-    """Opposite landmarks of the lids are as far apart as the model has them, which knows how to shut: however large an eye was placed."""
+    """Returns the constraint that opposite landmarks of the lids keep the model's distance, so that lids still close where a hand enlarged an eye."""
     rows, row = landmarks_on_mesh()[0], {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}
     upper, lower = np.array([
         (row[a], row[b]) for rim in EYE_RIMS for a, b in zip(rim.upper[1:-1], rim.lower[1:-1]) if a in row and b in row
@@ -172,7 +172,7 @@ def _edge_of_face(still: Array) -> Array:
 
 
 def _solved(constraints: list[Constraint]) -> Array:
-    """The smooth field (V, 3) that several rows with targets and weights ask for."""
+    """Returns the smooth field (V, 3) that fits all ``constraints``."""
     rows, targets, weights = zip(*constraints)
     return solve_field(vstack(rows).tocsr(), np.concatenate(targets), np.concatenate(weights))
 
@@ -194,14 +194,14 @@ def _on_lids() -> Array:
 
 @functools.cache
 def _landmark_systems() -> tuple[FieldSystem, FieldSystem]:
-    """The fields that landmarks off the lids ask for, and all landmarks: factorised once for all faces."""
+    """Returns the systems for all landmarks but those of the lids, and for all landmarks; factorised once for all faces."""
     (rows, weights), off_lids = landmarks_on_mesh(), ~_on_lids()
     return FieldSystem.of(rows[off_lids], weights[off_lids]), FieldSystem.of(rows, weights)
 
 
 @functools.cache
 def lip_response() -> Array:
-    """(52,) metres by which each blendshape parts the lips, mean along the mouth, as the landmarker sees it: smiling lips stay apart."""
+    """Returns the metres (52,) by which each blendshape parts the lips of the landmark model, mean along the mouth."""
     model = LandmarkModel.load()
     upper, lower = _lip_pairs()
     parting = (model.blendshapes[:, upper, 1] - model.blendshapes[:, lower, 1]).mean(1)
@@ -218,7 +218,7 @@ def _lip_pairs() -> tuple[Array, Array]:
 
 
 def _closed_lips(values: Any) -> Any:
-    """Of landmarks (K, …), opposite ones on the lips' inner edges become their middle and what is between them."""
+    """Returns landmarks (K, …) in which opposite ones on the lips' inner edges are replaced by their mean and their difference."""
     upper, lower = _lip_pairs()
     turn = np.eye(values.shape[0])
     turn[upper, lower] = turn[upper, upper] = 0.5
@@ -228,7 +228,7 @@ def _closed_lips(values: Any) -> Any:
 
 @functools.cache
 def _closed_lips_system() -> FieldSystem:
-    """The field that leaves the lips as far apart as the model has them: factorised once for all faces."""
+    """Returns the system whose field keeps the model's distance between the lips; factorised once for all faces."""
     rows, weights = landmarks_on_mesh()
     weights = weights.copy()
     weights[_lip_pairs()[1]] = tuning.BETWEEN_WEIGHT
@@ -244,7 +244,7 @@ def _near_mouth() -> Array:
 
 
 def rim_rows(fit: FittedFace, still: Array, rim: Opening) -> tuple[csr_array, Array, Array]:
-    """The same for the visible rim of one opening of the posed mesh ``still`` (V, 3), camera frame.
+    """Returns the constraint for the visible rim of one opening of the posed mesh ``still`` (V, 3), camera frame.
 
     The picture is turned so that the corners are level; in every column the first and last pixel of the opening has skin beside it.
     """
@@ -290,7 +290,7 @@ def _skin_of_rims() -> Array:
 
 
 def _in_camera(pixels: Array, depth: Array, camera: Camera, largest: float = tuning.LARGEST) -> Array:
-    """Moves (K, 2) in pixels at ``depth`` (K,) → (K, 3) metres in the camera frame, parallel to the picture; wild ones are cut."""
+    """Moves (K, 2) in pixels at ``depth`` (K,) → (K, 3) metres in the camera frame, parallel to the picture, at most ``largest`` long."""
     moves = pixels * [1, -1] * (depth / camera.focal)[:, None]
     size = np.linalg.norm(moves, axis=1, keepdims=True)
     return np.concatenate([moves * np.minimum(1, largest / np.maximum(size, 1e-9)), np.zeros((len(moves), 1))], axis=1)

@@ -1,4 +1,4 @@
-"""Whether a portrait is a drawing in flat colours, which a head that is lit like a photographed one does not fit."""
+"""Detects drawings in flat colours, on which the shading of a photographed head would look wrong."""
 
 from __future__ import annotations
 

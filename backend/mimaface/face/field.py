@@ -1,6 +1,6 @@
-"""The smooth field on the skin that moves some of its points where they are to be, and the rest with them.
+"""A smooth field of offsets on the skin: it moves some points to their targets, and the skin between them along.
 
-It is a thin plate on the mesh, so that upper and lower lip are apart.
+It is a thin plate on the mesh surface, so upper and lower lip move independently of each other.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _skin_operators() -> tuple[Array, csr_array]:
 
 @dataclass(frozen=True, eq=False)
 class FieldSystem:
-    """The factorised equations of a smooth field: rows (K, V), which move it by their weights (K,), against its energy."""
+    """The factorised equations of a smooth field: least squares of its rows (K, V) with weights (K,), plus its bending energy."""
 
     weighted: csr_array
     factors: SuperLU

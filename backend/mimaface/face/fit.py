@@ -103,8 +103,8 @@ class LandmarkModel:
     @staticmethod
     @functools.lru_cache(4)
     def trusting(placed: tuple[int, ...]) -> LandmarkModel:
-        """The model in which ``placed`` landmarks count as a hand does: each by itself, and more than a network; what no head has is left
-        to the correction, and does not bend the rest."""
+        """Returns the model in which ``placed`` landmarks weigh more than those of the network and are robust one by one: what no head can
+        fit is left to the correction and does not distort the rest."""
         model = LandmarkModel.load()
         by_hand = np.sqrt(tuning.CORRELATION) / tuning.PLACED_NOISE
         weight = np.where(np.isin(model.index, placed), by_hand, model.weight)
@@ -128,8 +128,8 @@ class Estimate:
 
 
 def fit_portrait(image: Array, face: int = 0, points: Points | None = None) -> FittedFace:
-    """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8, with ``points`` where they are placed; to them alone, where no
-    such face is found under them. Raises :class:`NoFaceFound` or :class:`InvalidInput`."""
+    """Fit the ``face``-th largest face of an RGB picture (H, W, 3) uint8. ``points`` placed by hand replace its landmarks; where no face is
+    found under them, the head is fitted to them alone. Raises :class:`NoFaceFound` or :class:`InvalidInput`."""
     found = FaceLandmarker.load().faces(image, least=face + 1)
     camera = Camera.for_image(image.shape[1], image.shape[0])
     if points:
@@ -269,7 +269,7 @@ def linearise(
 
 
 def _believed(missed: Array, most: float) -> Array:
-    """(K, 1): weights of residuals ``missed`` (K, 2), less than 1 where they are longer than ``most``."""
+    """Returns the weights (K, 1) of residuals ``missed`` (K, 2) in pixels: below 1 where they are longer than ``most``."""
     return np.asarray(1 / (1 + (missed**2).sum(1, keepdims=True) / most**2))
 
 
@@ -279,7 +279,7 @@ def _mirror_pairs() -> list[tuple[int, int]]:
 
 
 def add_blendshape_prior(hessian: Array, gradient: Array, blendshapes: Array, prior: tuple[Array, Array] | None) -> None:
-    """Blendshapes are small, both sides act alike, and (when given) the frame before was like this one."""
+    """Add the prior in place: blendshapes are small, both sides alike, and, with ``prior``, near those of the frame before."""
     block = np.arange(6, 6 + len(blendshapes))
     hessian[block, block] += 1 / tuning.BLENDSHAPE_SPREAD**2
     gradient[6 : 6 + len(blendshapes)] += blendshapes / tuning.BLENDSHAPE_SPREAD**2

@@ -1,5 +1,4 @@
-"""Follow one face as its frames come: the identity from the first ones, pose and blendshapes of every frame at once, head poses aligned with
-the first of them."""
+"""Follows one face frame by frame, without later frames: the identity comes from the first ones; head poses are aligned with a reference frame."""
 
 from __future__ import annotations
 
@@ -88,7 +87,7 @@ class Follower:
         return self._reference.aligned(picture, estimate)
 
     def _look(self, image: Array) -> Landmarks | None:
-        """The face near where it was, else the largest one; small ones are not looked for, which takes long."""
+        """Returns the face near the last one, else the largest. Small faces are not searched, which would take long."""
         if self._found is not None:
             near = self._landmarker.follow(image, self._found.points)
             if near.presence >= tuning.MIN_PRESENCE:

@@ -23,7 +23,7 @@ from .networks import open_network, run_network
 Array = NDArray[Any]
 DETECTOR_SIDE, MESH_SIDE = 128, 256
 TILINGS = (1, 2, 4, 8)  # the whole picture, then ever smaller overlapping windows: finds small faces
-UPSIDE_DOWN = 2  # windows a side up to which faces are looked for that are upside down, too: the whole picture, and where none is found
+UPSIDE_DOWN = 2  # windows a side up to which upside-down faces are searched, too: in the whole picture, and where none is found
 ALWAYS = 4  # windows a side that are always looked through; finer ones cost 0.2 s, and only while too few faces have been found
 
 
@@ -199,7 +199,7 @@ def _shared(a: Array, b: Array) -> float:
 
 
 def _same(a: Array, b: Array) -> bool:
-    """Most of the smaller of two boxes (4,) lies in the other one."""
+    """Returns whether most of the smaller of two boxes (4,) lies in the other one."""
     return _shared(a, b) > tuning.SAME_FACE * float(min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])))
 
 

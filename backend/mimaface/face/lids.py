@@ -58,7 +58,7 @@ class ClosingLids:
         return ClosingLids(centres, past, np.array([place[2 * count, 1] for place in places]))
 
     def offset(self, shape: Array) -> Array:
-        """What to add to ``shape`` (V, 3), a posed mesh, so that its upper lids end where they meet the lower ones."""
+        """Returns the offset (V, 3) of ``shape`` (V, 3), a posed mesh, after which its upper lids end where they meet the lower ones."""
         result = np.zeros_like(shape)
         count = len(UPPER[0])
         for side in range(2):

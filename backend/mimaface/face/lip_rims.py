@@ -1,4 +1,4 @@
-"""Lips that open as far as the landmarks say: on the mesh, where several blendshapes act at once, their rims stay behind.
+"""Opens the lips as far as the landmarks of the pose do: on the mesh they open less where several blendshapes act at once.
 
 The tracker explains lips by landmarks that move as the network sees them. A blendshape's vertices move as the head's author thought;
 a broad smile leaves the upper lip up to 6 mm too low. So the visible rims, found on the mesh of every pose, are put where the

@@ -1,4 +1,4 @@
-"""Points that an artist places by hand on a photograph: their names, what is wrong with them, and the landmarks that follow them.
+"""Points that an artist places by hand on a photograph: their names, their checks, and the landmarks that follow them.
 
 A placed point is where it was placed; landmarks between points follow as a thin plate does (Bookstein 1989) that is laid out on an
 open mouth and open eyes, where no two contours touch.
@@ -52,9 +52,9 @@ OPENINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 GROUPS = {"the left eye": (".L", ("eye", "lid")), "the right eye": (".R", ("eye", "lid")), "the mouth": ("", ("mouth", "lip"))}
-LEAST = 8  # points on a picture in which no face is found: pose, size and proportions are known from fewer only by luck
-# of an opening's width: its upper edge may lie below its lower one, for lids and lips that are shut touch; and a point may lie before the one
-# before it, seen from the side. Higher: what is crossed is taken, and its lids tear
+LEAST = 8  # points on a picture in which no face is found: fewer do not determine pose, size and proportions
+# share of an opening's width by which its upper edge may lie below its lower one (shut lids and lips touch), and by which a point may lie
+# behind its neighbour (seen from the side). Higher: crossed edges are accepted, and their lids tear
 CROSSED, BACKWARD = 0.08, 0.15
 GUIDE = "their names are in docs/CONVENTIONS.md; “mimaface points” writes those of a picture to a file"
 
@@ -94,7 +94,7 @@ def in_middle(width: int, height: int) -> dict[str, tuple[float, float]]:
 
 
 def of_landmarks(landmarks: Array) -> dict[str, tuple[float, float]]:
-    """Where every point is, by landmarks (478, 2 or 3), pixels."""
+    """Returns the place of every point, u and v in pixels, from landmarks (478, 2 or 3)."""
     return {name: (float(landmarks[index, 0]), float(landmarks[index, 1])) for name, index in PLACES.items()}
 
 
@@ -119,8 +119,8 @@ def follow(points: Points, landmarks: Array | None) -> Array:
 
 
 def _with_thick_lips(points: Points) -> dict[str, tuple[float, float]]:
-    """The same points with lips that are no thinner than a fold of skin: where the outer edge lies on the inner one, as in a mouth that is
-    drawn as a line, it gives way."""
+    """Returns the points with lips of a least thickness: where the outer edge of a lip lies on the inner one, as in a mouth drawn as a line,
+    the outer edge is moved away."""
     result = dict(points)
     if not {"mouth.L", "mouth.R"} <= points.keys():
         return result
@@ -140,7 +140,7 @@ def _with_thick_lips(points: Points) -> dict[str, tuple[float, float]]:
 
 
 def lie_on(points: Points, landmarks: Array) -> bool:
-    """Whether the points are meant for this face, and not for another one that was not found."""
+    """Returns whether the points belong to this face, not to another one that was not detected."""
     index = [PLACES[name] for name in points]
     away = np.linalg.norm(np.array(list(points.values())) - landmarks[index, :2], axis=1)
     return bool(np.median(away) <= tuning.OTHER_FACE * np.ptp(landmarks[:468, :2], axis=0).max())

@@ -1,4 +1,4 @@
-"""From a ``MotionClip`` and a portrait's own pose to what the head does in every frame."""
+"""Poses of the head in every frame, from a ``MotionClip`` and the portrait's own pose."""
 
 from __future__ import annotations
 

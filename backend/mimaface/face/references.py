@@ -1,4 +1,4 @@
-"""Several photographs of one person: one identity fitted to all, and those that do not belong are left out by name."""
+"""Further photographs of one person: one identity is fitted to all; unusable ones are left out, with a warning that names them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .recognition import face_code
 from .track import shared_identity
 
 Array = NDArray[Any]
-MOST = 12  # references: each costs 0.5 s and some 30 MB at the start of a render, and time in every frame that it is near
-SMALLEST_FACE = 64.0  # pixels across: lids and lips of smaller faces are a few pixels, and blur what the portrait shows sharp
+MOST = 12  # references; each costs 0.5 s and about 30 MB at the start of a render, and time in every frame that is near to it
+SMALLEST_FACE = 64.0  # pixels across: lids and lips of smaller faces have a few pixels, and would blur a sharp portrait
 # distance of two face codes from which they are two people's, as its author says. Within six videos frames were 0.16 to 0.51 apart, faces of
 # different people 0.43 to 1.0. Higher: more strangers are taken; lower: the person in other light, or years later, is not
 SAME_PERSON = 0.6

@@ -1,4 +1,4 @@
-"""Teeth that an opening shows: on the mesh lower teeth stay behind the lower lip however far a jaw opens, which bares them on faces."""
+"""Places teeth for open mouths: on the mesh the lower teeth stay behind the lower lip however far the jaw opens; on people they show."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lips that meet where the photograph's meet: thin ones are thinner than any that the head knows, whose lips then lie over each other.
+"""Flattens lips of the mesh until they meet in the line of the photograph: very thin lips are outside of the head model's range.
 
-There the one in front shows what belongs to the other, and tears as they part. So each lip is flattened between its outer edge and the line
-where they meet.
+Without this the lips of the mesh lie over each other; the one in front shows pixels of the other, and tears as they part. Each lip is
+flattened between its outer edge and the line where they meet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tongue that comes out over the lower lip: the mesh's own blendshape pushes it straight on, through the lip, with the blunt tip it has inside.
+"""Moves the tongue out over the lower lip. The mesh's own blendshape would push it straight through the lip, with a blunt tip.
 
 Its vertices lie on a smooth surface, elliptical across and round at the tip, that is bent along a path: from the root over the lower
 teeth, over the lower lip of the very pose, and down in front of it. ``tongueOut`` says how far the tip has come along that path.

@@ -1,6 +1,6 @@
-"""What a photograph cuts off at its border: hair is rounded off, arms and shoulders go on, in colours mirrored at the border.
+"""Continues a person whom the photograph's border cuts off: hair is rounded off, arms and shoulders go on, with colours mirrored at the border.
 
-Nothing of it is seen until the person moves away from the border.
+It shows only when the person moves away from the border.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def rounded_off(border: Array, reach: int) -> Array:
 
 
 def _went_on(matte: Array, reach: int, neck: float, head_width: float) -> Array:
-    """The matte (H, reach) beyond the left border of ``matte`` (H, W): below the ``neck``, the outline goes on in its direction."""
+    """Returns the matte (H, reach) beyond the left border of ``matte`` (H, W): below row ``neck`` the outline goes straight on."""
     column = np.arange(matte.shape[0])
     inner = min(max(round(tuning.OUTLINE_AHEAD * head_width), 1), matte.shape[1] - 1)
     tops = [np.flatnonzero((matte[:, x] > 0.5) & (column > neck - head_width * tuning.NECK_SOFT)) for x in (0, inner)]

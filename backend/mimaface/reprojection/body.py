@@ -1,4 +1,4 @@
-"""The body follows the head: what hangs on the neck is carried along when the neck's base moves, the less the further away it is."""
+"""The body follows the head: its points move with the base of the neck, less with their distance from it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SOON = 0.01  # metres that the shoulders go until they are cut out of the photog
 
 
 class Body:
-    """How far the shoulders go with the head, and which part of that a point of the body goes along.
+    """How far the shoulders move with the head, and the share of that for each point of the body.
 
-    The neck takes a small motion alone; of a larger one it leaves more and more to the shoulders. Turns and tilts of the head are the
-    neck's alone. follows: from 0, the shoulders stay, to 1, they leave nothing to the neck when the head goes far.
+    A small translation of the head moves the neck alone; of a larger one the shoulders take a growing part. Rotations of the head never
+    move them. follows: 0, the shoulders stay, to 1, they take all of a large translation.
     """
 
     def __init__(self, fit: FittedFace, follows: float) -> None:
@@ -41,7 +41,7 @@ class Body:
         return float(smoothstep(0.0, SOON, np.array(self.follows * self._leaves(pose.translation - self._place))))
 
     def _leaves(self, moved: Array) -> float:
-        """Metres by which a head that has ``moved`` (3,) is further than the neck goes alone."""
+        """Returns the metres of a head's translation ``moved`` (3,) that exceed what the neck takes alone."""
         return max(float(np.linalg.norm(moved)) - tuning.NECK_ALONE, 0.0)
 
     def share(self, points: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Layers become a picture and its provenance, pixel by pixel."""
+"""Composes layers into a picture and its provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of whole eyes, completed from the visible pixels of the photograph, and the edges of closing lids."""
+"""Pictures of whole eyeballs, completed from the pixels that the photograph shows, and the edges of closing lids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of vertices that the photograph does not show: extended from visible neighbours, or painted in the photograph's light."""
+"""Colours of vertices that the photograph hides: extended from visible neighbours, or painted in the photograph's light."""
 
 from __future__ import annotations
 

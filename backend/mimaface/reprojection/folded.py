@@ -1,6 +1,6 @@
-"""Where the photograph shows what is like a hidden part of the head: on its other side, or, of hair, before the outline.
+"""Finds pixels for hidden parts of the head: those of the mirror side, or, for hair, those beside the outline.
 
-Hair at the outline goes on behind it, folded over, so that it keeps its strands and its grain.
+Hair is folded over at the outline and goes on behind it, so that it keeps its strands and its grain.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 def partners(
     image: Array, still: Array, place: Array, normals: Array, seen: Array, mirror_trust: Array, camera: Camera
 ) -> tuple[Array, Array]:  # fmt: skip
-    """Pixels (V, 3) that are like hidden vertices: u, v and metres of depth; and how far they are trusted (V,), 0 to 1.
+    """Returns a pixel for each hidden vertex (V, 3): u, v and metres of depth; and its trust (V,), 0 to 1.
 
     still (V, 3): metres, camera frame, with ``normals`` (V, 3), at ``place`` (V, 3) of the photograph ``image`` (H, W, 3) uint8, which shows
     them by ``seen`` (V,), and their mirror partners by ``mirror_trust`` (V,).

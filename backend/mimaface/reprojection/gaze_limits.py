@@ -1,4 +1,4 @@
-"""Gaze within what the lids leave open: an iris that is wholly behind a lid leaves a white eye, as nobody has."""
+"""Limits gaze to the opening of the lids, so that no iris is wholly behind a lid and the eye all white."""
 
 from __future__ import annotations
 

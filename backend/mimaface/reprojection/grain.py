@@ -1,4 +1,4 @@
-"""Grain of skin that the photograph hides: lids that close have the pores, noise or brushstrokes of the cheek below them."""
+"""Adds grain to skin that the photograph hides: closing lids get the pores, noise or brushstrokes of the cheek below them."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ def _detail(image: Array, skin: Array, size: float) -> Array:
     share = skin.astype(np.float32)
     around = gaussian_filter(bright * share, size) / np.maximum(gaussian_filter(share, size), 1e-3)
     detail = np.where(skin, bright / np.maximum(around, 1) - 1, 0)
-    usual = tuning.GRAIN_MOST * np.median(np.abs(detail[skin]))  # moles, rims of glasses and strands are no grain
+    usual = tuning.GRAIN_MOST * np.median(np.abs(detail[skin]))  # excludes moles, rims of glasses and strands
     return np.asarray(np.clip(detail, -usual, usual), np.float32)

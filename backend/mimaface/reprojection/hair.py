@@ -1,6 +1,6 @@
-"""Hair and hats: the model's bald head is grown to the outline of the person in the photograph.
+"""Hair and hats: the bald head model is extended to the outline of the person in the photograph.
 
-They become a shell around the skull that turns with it. Hair that hides an ear lies over the ear.
+Hair and hat form a shell around the skull and turn with it. Hair that hides an ear lies over the ear.
 """
 
 from __future__ import annotations

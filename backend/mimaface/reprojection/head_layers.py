@@ -1,4 +1,4 @@
-"""The posed head of one frame as two layers, some rows at a time: whole, where the sheet of the person leaves it in view, and its face."""
+"""Draws the posed head of one frame as two layers, strip by strip: the whole head, behind the person's sheet, and the face, before it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The colour of every pixel: the photograph looked up through the posed head, and what no photograph shows, painted.
+"""Compiled kernels for the colour of every pixel: sampled from the photograph through the posed head, or painted where no photograph shows it.
 
-Kernels only; :mod:`mimaface.reprojection.projection` and :mod:`mimaface.reprojection.eyes` prepare what they read.
+:mod:`mimaface.reprojection.projection` and :mod:`mimaface.reprojection.eyes` prepare their inputs.
 """
 
 from __future__ import annotations

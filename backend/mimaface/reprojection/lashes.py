@@ -1,4 +1,4 @@
-"""Lashes of closing eyes: as dark, and as long, as the photograph has them on open ones; and the skin of lids without them."""
+"""Lashes of closing eyes, as dark and as long as the photograph shows them on open ones; and skin of the lids without lashes."""
 
 from __future__ import annotations
 

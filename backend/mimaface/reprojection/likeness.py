@@ -1,4 +1,4 @@
-"""A reference in the portrait's light: its colours times what the skin that both show says, varying slowly over the head."""
+"""Matches a reference to the portrait's light by a smooth gain over the head, estimated on skin that both show."""
 
 from __future__ import annotations
 

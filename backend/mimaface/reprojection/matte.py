@@ -43,7 +43,7 @@ class PersonSegmenter:
         return PersonSegmenter()
 
     def __call__(self, image: Array) -> Array:
-        """How sure it is that a pixel of ``image`` (H, W, 3) uint8 is a person, 0 to 1: (256, 256) float32."""
+        """Returns the probability (256, 256) float32 that a pixel of ``image`` (H, W, 3) uint8 is a person."""
         small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
         with self._lock:
             return np.asarray(run_network(self._network, small[None].astype(np.float32) / 255)[0][0, ..., 0])
@@ -52,7 +52,7 @@ class PersonSegmenter:
 def person_matte(image: Array, face: Array) -> Array:
     """How much of each pixel of ``image`` (H, W, 3) uint8 is the person whose ``face`` (H, W) bool is there: (H, W) float32, 0 to 1.
 
-    Where the network does not even find the face – in masks, in drawings without a plain background – all of the picture is the person.
+    Where the network does not find the face (masks, drawings without a plain background), the whole picture is the person.
     """
     if not face.any():
         return np.ones(face.shape, np.float32)
@@ -77,7 +77,7 @@ def person_matte(image: Array, face: Array) -> Array:
 
 
 def _found(part: Array) -> Array:
-    """What the network says of a ``part`` (h, w, 3) uint8 of a picture, at its size: (h, w)."""
+    """Returns the network's probability (h, w) for a ``part`` (h, w, 3) uint8 of a picture, at the part's size."""
     return np.asarray(Image.fromarray(PersonSegmenter.load()(part)).resize(part.shape[1::-1], Image.Resampling.BILINEAR))
 
 

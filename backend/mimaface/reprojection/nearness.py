@@ -1,7 +1,7 @@
-"""How near photographs of a person are to a pose, region by region of the head, and the share that each has of a frame.
+"""Distances between photographs of a person and a pose, by region of the head, and the share that each photograph has of a frame.
 
 A photograph is near where its expression is within a millimetre or two and its view within a few degrees. Shares are smooth functions of
-the pose, so that motion never makes them jump, and 0 for what is far, so that a photograph changes nothing that it does not feed.
+the pose, so motion never makes them jump, and 0 for distant photographs, which then change nothing.
 """
 
 from __future__ import annotations

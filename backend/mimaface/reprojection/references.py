@@ -1,4 +1,4 @@
-"""Further photographs of the person, each shown where it is nearer to a frame's pose than the portrait is.
+"""Further photographs of the person: each replaces the portrait where it is nearer to a frame's pose.
 
 Each is projected on the same posed head as the portrait and mixed into it layer by layer, by the shares of
 :mod:`mimaface.reprojection.nearness`.

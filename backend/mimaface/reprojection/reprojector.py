@@ -1,6 +1,6 @@
-"""The proxy engine: the photographed head posed anew over the photograph, without a network that generates.
+"""The proxy engine: renders the photographed head in a new pose over the photograph, without a generative network.
 
-Four layers, from the back: the background, which stays; the posed head with its hair (:mod:`mimaface.reprojection.hair`), textured by
+It composes four layers, from the back: the background, which stays; the posed head with its hair (:mod:`mimaface.reprojection.hair`), textured by
 projection; the person as an elastic sheet (:mod:`mimaface.reprojection.person_warp`), torn where it would be stretched; and the middle of the posed
 face, which opens and closes, with what no photograph shows painted (:mod:`mimaface.reprojection.eyes`, :mod:`mimaface.reprojection.mouth`).
 """

@@ -1,6 +1,6 @@
-"""Where nothing moves a frame is the photograph: cutting the person out and pasting it back would change its outline.
+"""Keeps the photograph's own pixels where nothing moves: to cut the person out and paste it back would change its outline.
 
-So the outline does not jump when a take leaves the neutral pose, and a blink changes no hair.
+The outline then does not jump when a take leaves the neutral pose, and a blink changes no hair.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tone of a photograph: painted parts of a picture in black and white, sepia or another single tint have its tint.
+"""The tone of a photograph: in a black-and-white, sepia or otherwise tinted picture, painted parts get its tint.
 
 In such a picture brightness alone determines a colour. The distance of the person's colours from that curve measures how far the picture
 is in colour; painted colours keep their own hue by as much.

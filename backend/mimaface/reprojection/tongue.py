@@ -1,4 +1,4 @@
-"""A tongue that is out of the mouth: pink, round and lit, where inside it is as dark as the rest; and its shadow on lip and chin."""
+"""Colours of a tongue that is out of the mouth, lit and pink, and its shadow on lip and chin; inside the mouth it is dark."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The side of a head that turns into view: its sheet is less steep there, so that ears and hair are stretched evenly and not torn.
+"""Makes the sheet less steep on the side of the head that turns into view, so that ears and hair are stretched evenly, not torn.
 
-A photograph from the front shows the way from the cheek to the ear in a few pixels, and no fitted ear lies on the photographed one to a
-pixel. As steep as the head is there, a turn spreads pieces of the ear over the cheek.
+A frontal photograph shows the surface from cheek to ear in a few pixels, and the fitted ear never matches the photographed one to the
+pixel. On a sheet as steep as the head, a turn would spread pieces of the ear over the cheek.
 """
 
 from __future__ import annotations
