@@ -27,9 +27,9 @@ class ImportOptions:
             ("rest", "Zero", "As recorded"),
         ],
     )
-    gain: FloatProperty(name="Head Strength", description="Strength of all that the imported head does: 0 keeps it still", min=0, max=3, default=1)
+    gain: FloatProperty(name="Head Strength", description="Strength of the imported head motion; 0 keeps the head still", min=0, max=3, default=1)
     position: FloatProperty(
-        name="Position Strength", description="Strength of the head's way from its place, once more: 0 keeps it in its place", min=0, max=3, default=1
+        name="Position Strength", description="Strength of the head's change of place, on top of Head Strength; 0 keeps the head in its place", min=0, max=3, default=1
     )
     smoothing: FloatProperty(name="Smoothing", description="Smooth imported motion", min=0, max=1, default=0.0)
     swap: BoolProperty(name="Swap Left/Right", description="Exchange left and right of imported motion")
@@ -38,31 +38,31 @@ class ImportOptions:
         name="Exchange", description="Channels that were written into each other's place, such as head_yaw=head_roll; separate pairs by spaces"
     )
     timecode_rate: FloatProperty(
-        name="Timecode Rate", description="Frames a second that a take's time column counts; 0: what the file shows", min=0, max=1000, default=0
+        name="Timecode Rate", description="Frames per second that the time column of a take counts; 0: as detected in the file", min=0, max=1000, default=0
     )
     angles: EnumProperty(
         name="Angles",
         description="Unit of a take's head and eye angles",
-        items=[("auto", "Automatic", "What the numbers show"), ("degrees", "Degrees", ""), ("radians", "Radians", "")],
+        items=[("auto", "Automatic", "As detected from the numbers"), ("degrees", "Degrees", ""), ("radians", "Radians", "")],
     )
     values: EnumProperty(
         name="Values",
         description="Unit of a take's expression values",
-        items=[("auto", "Automatic", "What the numbers show"), ("percent", "Percent", "0 to 100"), ("shares", "Shares", "0 to 1")],
+        items=[("auto", "Automatic", "As detected from the numbers"), ("percent", "Percent", "0 to 100"), ("shares", "Shares", "0 to 1")],
     )
 
     sound: BoolProperty(name="Sound of Video", description="Drive the mouth by the sound of a video, and not by the face in it")
     language: EnumProperty(
         name="Language",
-        description="How speech is heard; import a TextGrid or Rhubarb's JSON for exact lips in other languages",
+        description="How speech is recognised; import a TextGrid or Rhubarb's JSON for exact lips in other languages",
         items=[
-            ("en", "English", "Its phones; with the words in a .txt of the same name beside the sound they are exact"),
-            ("other", "Other", "The shapes of vowels and hisses, whatever the language"),
+            ("en", "English", "By its phones, which are exact with the words in a .txt of the same name beside the sound"),
+            ("other", "Other", "By the sound of vowels and hisses, in any language"),
         ],
     )
     speech_model: StringProperty(
         name="Speech Model",
-        description="A network that hears speech in place of its phones: the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E",
+        description="A network that predicts the face from the sound, in place of phones: the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E",
         subtype="FILE_PATH",
     )
     accents: FloatProperty(name="Accents", description="Strength of blinks, brows and nods while speaking", min=0, max=2, default=1)

@@ -19,7 +19,7 @@ from .options import ImportOptions
 
 REGION_TEXTS = {
     "lips": n_("Lips, jaw and tongue"), "gaze": n_("Where the eyes look"), "lids": n_("Blinks, squints and wide eyes"),
-    "brows": n_("Both brows"), "cheeks": n_("Cheeks and nose"), "head": n_("How the head is turned, and where it is"),
+    "brows": n_("Both brows"), "cheeks": n_("Cheeks and nose"), "head": n_("Rotation and position of the head"),
 }  # fmt: skip
 
 
@@ -84,13 +84,13 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
             (
                 "released",
                 "Released",
-                "The authors' weights, once “mimaface models pull released” has installed them; wants a GPU",
+                "The authors' weights, once “mimaface models pull released” has installed them; slow without a GPU",
             ),
         ],
     )
     quality: EnumProperty(
         name="Quality",
-        description="In how many steps the model of Generated or Released is sampled",
+        description="Number of steps in which the model of Generated or Released is sampled",
         items=[
             ("draft", "Draft", "In few steps, or the posed photo alone: to judge the motion"),
             ("standard", "Standard", "As the model was made for"),
@@ -103,7 +103,7 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         name="Framing",
         items=[("photo", "Whole Photo", "The face pasted back into the photo"), ("face", "Face", "A square around the head")],
     )
-    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the person is see-through")
+    transparent: BoolProperty(name="Transparent", description="PNG with alpha: everything but the person is transparent")
     stream_kind: EnumProperty(
         name="Input", description="What sends the face", items=[(item.kind, item.label, item.setting) for item in SOURCES]
     )
@@ -122,11 +122,11 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         default=True,
     )
     body_follows: FloatProperty(
-        name="Body Follows", description="How far the shoulders go with a head that moves far: 0, they stay, to 1", default=BODY_FOLLOWS,
+        name="Body Follows", description="How far the shoulders follow a large movement of the head: 0, they stay, to 1", default=BODY_FOLLOWS,
         min=0.0, max=1.0, subtype="FACTOR",
     )  # fmt: skip
     only: EnumProperty(
-        name="Only", description="What the rig moves in takes and Live, the rest stays as it is in the photo or film; none chosen: all",
+        name="Only", description="Regions that the rig moves in takes and Live, the rest stays as in the photo or film; none chosen: all",
         items=[(name, name.capitalize(), REGION_TEXTS[name]) for name in REGIONS], options={"ENUM_FLAG"}, default=set(),
     )  # fmt: skip
 

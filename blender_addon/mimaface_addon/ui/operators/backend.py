@@ -53,7 +53,7 @@ class MIMAFACE_OT_copy_report(Operator):
 
 
 class MIMAFACE_OT_cancel_request(Operator):
-    """Stop waiting for this; nothing in the scene has changed yet"""
+    """Cancel this request; the scene has not changed yet"""
 
     bl_idname = "mimaface.cancel_request"
     bl_label = "Cancel"

@@ -70,7 +70,7 @@ class MIMAFACE_OT_stop_listening(Listening):
 
 
 class MIMAFACE_OT_set_neutral(Listening):
-    """The face as it is now is no motion: what follows is relative to it"""
+    """Use the face as it is now as the neutral, to which the motion is relative"""
 
     bl_idname = "mimaface.set_neutral"
     bl_label = "Set Neutral"
@@ -80,7 +80,7 @@ class MIMAFACE_OT_set_neutral(Listening):
 
 
 class MIMAFACE_OT_record(Listening):
-    """Record from the current frame on, until Stop; press Play beside it to act to the shot. An earlier take on the mocap layer is replaced"""
+    """Record from the current frame on, until Stop, and replace the earlier take on the mocap layer; press Play to act to the shot"""
 
     bl_idname = "mimaface.record"
     bl_label = "Record"

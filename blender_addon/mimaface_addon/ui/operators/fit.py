@@ -107,7 +107,7 @@ class MIMAFACE_OT_fit_to_points(Operator):
 
 
 class MIMAFACE_OT_cancel_fit(Operator):
-    """Take the points away; the head stays as it was"""
+    """Hide the points; the head stays as it was"""
 
     bl_idname = "mimaface.cancel_fit"
     bl_label = "Cancel Adjusting"
@@ -118,7 +118,7 @@ class MIMAFACE_OT_cancel_fit(Operator):
 
 
 class MIMAFACE_OT_clear_points(Operator):
-    """Fit the head to what is found in the photograph again, without placed points"""
+    """Fit the head to the detected points alone again"""
 
     bl_idname = "mimaface.clear_points"
     bl_label = "Remove Placed Points"

@@ -92,7 +92,7 @@ class MIMAFACE_OT_motion_imported(bpy.types.Operator):
 
 
 class MIMAFACE_OT_update_from_markers(Operator):
-    """Speak what the pose markers say that were moved, renamed, added or deleted, with this Delay: the mouth is keyed anew, and nothing else"""
+    """Key the mouth again from the viseme markers as they are now, with the Delay of this panel; head, brows and lids stay"""
 
     bl_idname = "mimaface.update_from_markers"
     bl_label = "Update from Markers"
@@ -143,13 +143,13 @@ def _without_markers(item: bpy.types.Object) -> str:
 
 
 class MIMAFACE_OT_reduce_keys(Operator):
-    """Take keys out of the mocap layer that it can do without: what it does changes by no more than the tolerance"""
+    """Delete keys of the mocap layer without which its motion changes by no more than the tolerance"""
 
     bl_idname = "mimaface.reduce_keys"
     bl_label = "Reduce Keys"
     bl_options = {"REGISTER", "UNDO"}
     tolerance: FloatProperty(
-        name="Tolerance", description="Largest change: 1 is a whole blendshape, a radian, or a tenth of a metre; more takes out more keys",
+        name="Tolerance", description="Largest change of the motion, where 1 is a whole blendshape, a radian or a tenth of a metre; more deletes more keys",
         min=0.0, max=0.2, default=0.01, step=0.1, precision=3,
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ _faceless: list[tuple[str, int]] = []  # at most one: path of the picture withou
 
 
 class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
-    """Choose a portrait photo and build the rig for it; or a film, whose face the rig acts anew"""
+    """Choose a portrait photo, or a film, and build the rig of its face"""
 
     bl_idname = "mimaface.load_portrait"
     bl_label = "Add Portrait Rig"
@@ -35,7 +35,7 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
     filter_glob: StringProperty(default=PORTRAITS, options={"HIDDEN"})
     face: IntProperty(name="Face", description="Which face of the picture: 0 is the largest", min=0, max=50)
     template: BoolProperty(
-        name="Place Points", description="Where no face is found, put the points of one into the middle of the picture, to be placed by hand",
+        name="Place Points", description="Where no face is found, put the points of a face into the middle of the picture, to place them by hand",
         options={"SKIP_SAVE"},
     )  # fmt: skip
 
@@ -135,7 +135,7 @@ class MIMAFACE_OT_pin(Operator):
 
 
 class MIMAFACE_OT_mesh_head(Operator):
-    """Show the fitted head as a mesh that one can look at from all sides, or hide it again; hidden, it costs nothing"""
+    """Show the fitted head as a mesh, to look at it from all sides, or hide it again"""
 
     bl_idname = "mimaface.mesh_head"
     bl_label = "Mesh Head"

@@ -170,7 +170,7 @@ class MIMAFACE_OT_resume(Operator):
 
 
 class MIMAFACE_OT_find_takes(Operator):
-    """List the takes that lie beside this file and that it does not know: of another file, or made before Blender ended unexpectedly"""
+    """List takes beside this file that it does not contain: those of another file, or made before Blender ended unexpectedly"""
 
     bl_idname = "mimaface.find_takes"
     bl_label = "Find Takes"
@@ -214,7 +214,7 @@ class MIMAFACE_OT_open_take_folder(Operator):
 
 
 class MIMAFACE_OT_remove_take(Operator):
-    """Take the active take and its strip out of this file; undo does not bring it back, Find Takes does while its frames are kept"""
+    """Remove the active take and its strip from this file; undo does not bring it back, Find Takes does if its frames are kept"""
 
     bl_idname = "mimaface.remove_take"
     bl_label = "Remove Take"
