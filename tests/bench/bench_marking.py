@@ -1,6 +1,6 @@
 """The watermark of shots by Projected: how faint it is, what it costs, and after what it is still read.
 
-Seven portraits, 384 pixels and smaller: photographs in colour and grey, one lying, one of two people, and a drawing; ten frames each.
+Seven portraits of 400 to 512 pixels: photographs in colour and grey, one lying, one of two people, and a drawing; ten frames each.
 A shot counts as read if its message comes back with its check right.
 
 python tests/bench/bench_marking.py [OUTPUT.json]
@@ -30,7 +30,7 @@ from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import face_box
 
 PORTRAITS = (COLLINS, HOPPER, *(CASES / name for name in ("grey.jpg", "lying.jpg", "two_near_far.jpg", "wide_gamut_a.jpg", "cartoon.png")))
-SETTINGS = RenderSettings(size=384)
+SETTINGS = RenderSettings(size=512)
 WAYS: dict[str, Callable[[list[Array]], list[Array]]] = {
     "as it is": lambda frames: frames,
     "H.264 at crf 28": filmed,

@@ -112,8 +112,8 @@ def frames_per_second(codes: Codes) -> tuple[int, str]:
     if largest >= 30 or span >= SURE_SECONDS:
         return known[0], ""
     return DEFAULT_RATE, (
-        f"the take is too short to say how many frames a second its timecode counts: taken as {DEFAULT_RATE}, as Live Link Face does; "
-        f"if it plays too fast, give the count ({OPTION} 30)"
+        f"the take is too short to say how many frames a second its timecode counts: {DEFAULT_RATE} are assumed, as in "
+        f"takes of Live Link Face; {OPTION} changes that"
     )
 
 
@@ -180,9 +180,9 @@ def _numbers(values: Array, title: str, rate: float) -> tuple[Array, list[str]]:
     named = _unit_in(title)
     unit = named or next(unit for unit, largest in UNITS if usual <= largest)
     if unit == "frame numbers" or (rate and not named and unit == "milliseconds"):
-        note = f"the time column counts frames: taken as {DEFAULT_RATE} a second; if it plays too fast, give the count ({OPTION} 30)"
+        note = f"the time column counts frames: {DEFAULT_RATE} a second are assumed; {OPTION} changes that"
         return values / (rate or DEFAULT_RATE), [] if rate else [note]
-    return values * SECONDS_OF[unit], [] if named or unit == "seconds" else [f"the time column was taken for {unit}"]
+    return values * SECONDS_OF[unit], [] if named or unit == "seconds" else [f"the time column was read as {unit}"]
 
 
 def _unit_in(title: str) -> str:

@@ -29,8 +29,9 @@ class ImportOptions:
     )
     gain: FloatProperty(name="Head Strength", description="Strength of the imported head motion; 0 keeps the head still", min=0, max=3, default=1)
     position: FloatProperty(
-        name="Position Strength", description="Strength of the head's change of place, on top of Head Strength; 0 keeps the head in its place", min=0, max=3, default=1
-    )
+        name="Position Strength", description="Strength of the head's change of place, on top of Head Strength; 0 keeps the head in its place",
+        min=0, max=3, default=1,
+    )  # fmt: skip
     smoothing: FloatProperty(name="Smoothing", description="Smooth imported motion", min=0, max=1, default=0.0)
     swap: BoolProperty(name="Swap Left/Right", description="Exchange left and right of imported motion")
     flip: EnumProperty(name="Flip", description="Channels that run the wrong way", items=FLIPS, options={"ENUM_FLAG"}, default=set())
@@ -38,8 +39,9 @@ class ImportOptions:
         name="Exchange", description="Channels that were written into each other's place, such as head_yaw=head_roll; separate pairs by spaces"
     )
     timecode_rate: FloatProperty(
-        name="Timecode Rate", description="Frames per second that the time column of a take counts; 0: as detected in the file", min=0, max=1000, default=0
-    )
+        name="Timecode Rate", description="Frames per second that the time column of a take counts; 0: as detected in the file",
+        min=0, max=1000, default=0,
+    )  # fmt: skip
     angles: EnumProperty(
         name="Angles",
         description="Unit of a take's head and eye angles",
@@ -62,7 +64,8 @@ class ImportOptions:
     )
     speech_model: StringProperty(
         name="Speech Model",
-        description="A network that predicts the face from the sound, in place of phones: the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E",
+        description="A network that predicts the face from the sound, in place of phones: "
+        "the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E",
         subtype="FILE_PATH",
     )
     accents: FloatProperty(name="Accents", description="Strength of blinks, brows and nods while speaking", min=0, max=2, default=1)

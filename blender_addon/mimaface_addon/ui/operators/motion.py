@@ -149,7 +149,8 @@ class MIMAFACE_OT_reduce_keys(Operator):
     bl_label = "Reduce Keys"
     bl_options = {"REGISTER", "UNDO"}
     tolerance: FloatProperty(
-        name="Tolerance", description="Largest change of the motion, where 1 is a whole blendshape, a radian or a tenth of a metre; more deletes more keys",
+        name="Tolerance",
+        description="Largest change of the motion, where 1 is a whole blendshape, a radian or a tenth of a metre; more deletes more keys",
         min=0.0, max=0.2, default=0.01, step=0.1, precision=3,
     )  # fmt: skip
 
