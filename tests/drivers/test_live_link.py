@@ -295,7 +295,7 @@ def test_degrees_and_percent_are_seen_and_said(name, yaw, word):
     assert degrees(clip)[:, 0].max() == pytest.approx(yaw, abs=0.01)
     assert clip.blendshapes[:, JAW].max() == pytest.approx({"degrees": 0.2, "percent": 1.0}[name], abs=1e-4)
     assert word in clip.meta["warnings"][0]
-    assert "say --" in clip.meta["warnings"][0]
+    assert "use --" in clip.meta["warnings"][0]
 
 
 def test_degrees_of_the_eyes_and_of_a_head_that_hardly_moves_are_seen():
