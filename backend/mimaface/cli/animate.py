@@ -199,5 +199,6 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
         warn(f"stopped; {f'{done} of {shot.frames} frames are in {parsed.output}' if kept else 'nothing was kept'}")
         return INTERRUPTED
     seconds = time.monotonic() - started
-    print(f"{parsed.output}: {done} frames in {seconds:.1f} s ({done / seconds:.1f} frames/s)")
+    count = "1 frame" if done == 1 else f"{done} frames"
+    print(f"{parsed.output}: {count} in {seconds:.1f} s ({done / seconds:.1f} frames/s)")
     return 0

@@ -1,4 +1,4 @@
-"""Frames in which no face was visible are filled from their neighbours."""
+"""Fills frames without a visible face from their neighbours."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
 
-# the columns of ``valid`` and the arrays that are nothing where they are false
+# columns of ``valid``, and the arrays without values where they are false
 OBSERVED = (("face", ("blendshapes", "expression_bfm")), ("head", ("head_quat", "head_pos")), ("gaze", ("gaze", "gaze_d3dfr")))
 
 
 def fill_gaps(motion: MotionClip) -> tuple[MotionClip, list[str]]:
-    """The motion with invisible frames filled, and a note for every kind of track; ``valid`` does not change.
+    """Returns the motion with frames without a face filled, and a note for each kind of track; ``valid`` does not change.
 
     Between visible frames as across holes (:func:`mimaface.protocol.motion.way_across`); at the ends the nearest visible frame is held.
     A kind of track without any visible frame stays as it is. Raises :class:`InvalidMotion` when no frame shows a face.

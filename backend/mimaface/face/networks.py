@@ -48,7 +48,7 @@ def run_network(interpreter: Any, values: Array) -> list[Array]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """LiteRT announces its delegate on the process's error stream, with no switch to turn that off."""
+    """Suppress LiteRT's message about its delegate on the process's error stream, which no option turns off."""
     sys.stderr.flush()
     standard_error, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -147,7 +147,7 @@ def lie_on(points: Points, landmarks: Array) -> bool:
 
 
 def _aligned(points: Points) -> Array:
-    """A generic face (478, 3) of the size, place and tilt of the points."""
+    """Returns a generic face (478, 3) with the size, place and tilt of the points."""
     missing = [
         words
         for words, (side, parts) in GROUPS.items()

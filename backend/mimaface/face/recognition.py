@@ -19,7 +19,7 @@ from .landmarks import crop_square
 
 Array = NDArray[Any]
 SIDE = 150
-MEAN = np.array([122.782, 117.001, 104.298], np.float32)  # RGB that is taken off
+MEAN = np.array([122.782, 117.001, 104.298], np.float32)  # RGB, subtracted
 # landmarks of the eyes' corners and the root of the nose, and where they are in an aligned face, in its sides
 CORNERS = (33, 133, 362, 263, 2)
 PLACES = (np.array([[0.1206, 0.2137], [0.3341, 0.2291], [0.6461, 0.2290], [0.8596, 0.2135], [0.4901, 0.6278]]) + 0.25) / 1.5
@@ -72,7 +72,7 @@ def _layer(values: Array, weights: dict[str, Array], name: str, step: int, borde
 
 @functools.cache
 def _weights() -> dict[str, Array]:
-    """The network's arrays: levels of 8 bits with the scale and the least value of each."""
+    """Returns the network's arrays, which are stored in 8 bits with a scale and a least value each."""
     with np.load(ASSETS / "face_recognition.npz", allow_pickle=False) as file:
         return {
             name: file[name].astype(np.float32) * file[f"{name}:scale"] + file[f"{name}:least"]

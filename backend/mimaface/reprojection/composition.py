@@ -66,8 +66,7 @@ def compose(  # house: compiled, so it takes the arrays of layers one by one
 
 @numba.njit(cache=True, nogil=True)
 def hindmost(picture: Array, provenance: Array, photograph: Array, behind: Array, invented: Array) -> None:
-    """Picture and provenance (h, w, 3) uint8 as :func:`compose` would have them without any layer before the hindmost, in place; the
-    provenance is left out where it has no pixels."""
+    """Write picture and provenance (h, w, 3) uint8 of the hindmost layer alone, in place; a provenance without pixels is not written."""
     height, width = invented.shape
     for y in range(height):
         for x in range(width):

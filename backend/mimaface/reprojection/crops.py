@@ -1,4 +1,4 @@
-"""Which part of a photograph is shown, at which size."""
+"""Windows: the part of a photograph that is shown, and its size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class CropWindow:
-    """Which part of the photograph is shown, at which size: corner (left, top) and scale in pixels, then width × height."""
+    """The part of the photograph that is shown, and its size: corner (left, top) and scale in pixels, then width × height."""
 
     left: float
     top: float

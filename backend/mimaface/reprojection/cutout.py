@@ -1,4 +1,4 @@
-"""The alpha of a frame: the person is opaque, or the photograph's own alpha decides."""
+"""The alpha of a frame: from the person's matte, or from the photograph's own alpha."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Cutout:
         return np.asarray(np.rint(255 * result).astype(np.uint8))
 
     def straight(self, picture: Array) -> Array:
-        """A frame (H, W, 4) uint8 with straight alpha: its colours without the backdrop."""
+        """Returns a frame (H, W, 4) uint8 with straight alpha: the backdrop is removed from its colours."""
         result = picture.copy()
         for rows in row_strips(len(picture)):
             alpha = picture[rows, :, 3:] / np.float32(255)
@@ -79,7 +79,7 @@ def within_alpha(matte: Array, alpha: Array) -> Array:
 
 
 def whole_person(image: Array, matte: Array) -> Array:
-    """``matte`` (H, W) of a person, which ends a few faces from the face, with the rest of the body in ``image``: (H, W) float32."""
+    """Returns the ``matte`` (H, W) float32 of a person, which ends a few face sizes from the face, extended by the rest of the body in ``image``."""
     rows, columns = np.nonzero(matte > tuning.CLEAR)
     near = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     found = Image.fromarray(PersonSegmenter.load()(image)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)

@@ -1,6 +1,6 @@
-"""The matte of a drawing in flat colours: its background is what has the colours of the picture's border and is connected to it.
+"""The matte of a drawing in flat colours: its background has the colours of the picture's border and is connected to it.
 
-Networks that find people in photographs find little of a drawing, or half of its hair.
+Networks that segment people in photographs find only parts of a drawing.
 """
 
 from __future__ import annotations
@@ -81,6 +81,6 @@ def _connected(places: Array, border: Array) -> Array:
 
 
 def _even(image: Array) -> Array:
-    """Where ``image`` (H, W, 3) uint8 changes as little from pixel to pixel as a drawn gradient does: (H, W) bool."""
+    """Returns (H, W) bool: pixels of ``image`` (H, W, 3) uint8 that differ from their neighbours no more than in a drawn gradient."""
     low, high = (change(image, (3, 3, 1)) for change in (minimum_filter, maximum_filter))
     return np.asarray((high - low).max(-1) <= 8)  # levels over 3 pixels

@@ -86,7 +86,7 @@ def _own_colours(region: Array, colours: Array, skin: Array, seen: Array, sure: 
 def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
     """RGB (3,), 0–255, of a white surface that faces the camera: the skin's colour over the head's albedo.
 
-    Dark skin and dim light look alike: a darker picture than usual is explained half by each.
+    Dark skin and dim light cannot be told apart: of a darkness beyond the usual, half is attributed to each.
     """
     face = sure & head.region("face")
     if not face.any():

@@ -113,7 +113,7 @@ def _hair_in(image: Array, place: Array, skin: Array, above_ears: Array, usual: 
 
 
 def _before_outline(hair: Array, place: Array, normals: Array, metre: float) -> tuple[Array, Array]:
-    """Metres, of ``metre`` pixels, that ``hair`` (H, W) goes on from each vertex (V,) in the direction (V, 2) away from the outline."""
+    """Returns the length (V,), in metres of ``metre`` pixels, of ``hair`` (H, W) from each vertex in its direction (V, 2) away from the outline."""
     inwards = normals[:, :2] * [-1, 1]  # rows go down
     inwards /= np.maximum(np.linalg.norm(inwards, axis=1, keepdims=True), 1e-9)
     away = np.arange(tuning.HAIR_STEP, tuning.FOLD_WIDEST, tuning.HAIR_STEP)

@@ -44,7 +44,7 @@ class GazeLimits:
 
 
 def _lids(shape: Array, centres: Array, gaze: Array) -> tuple[Array, Array]:
-    """Pitch of the lower and of the upper lid of each eye, in radians about its centre (2,), where it looks."""
+    """Returns the pitch (2,) of the lower and (2,) of the upper lid of each eye, in radians about its centre, at the yaw of its gaze."""
     tables = lid_tables(shape, centres)
     yaws = np.linspace(-LID_SPAN, LID_SPAN, LID_BINS)
     return lower_lids(shape, centres), np.array([np.interp(gaze[side, 0], yaws, tables[side]) for side in range(2)])

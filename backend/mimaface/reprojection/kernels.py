@@ -212,7 +212,7 @@ def paint_eye(
     lids: Array,
     tuning: KernelTuning,
 ) -> None:
-    """The eye's own picture at a direction from its centre, in the shadow of the upper lid."""
+    """Sample the eye's picture at a direction from its centre, darkened by the shadow of the upper lid."""
     dx = mix(surface, corners, shares, 0)
     dy = mix(surface, corners, shares, 1)
     dz = mix(surface, corners, shares, 2)
@@ -240,7 +240,7 @@ def paint_eye(
 def paint_tooth(
     colour: Array, surface: Array, corners: Corners, shares: Shares, gum_hue: Array, pixel: float, tuning: KernelTuning
 ) -> float:
-    """Crowns with gaps between them, rounded at their edge, gum above; lines thinner than a pixel are fainter, not thinner.
+    """Paint crowns with rounded edges, gaps between them, and gum above; lines thinner than a pixel get fainter instead of thinner.
 
     Returns the share of light that the cheeks leave.
     """
@@ -270,7 +270,7 @@ def paint_tooth(
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def between(opacity: Opacity, row: int, column: int) -> Any:
-    """One pixel of an opacity that is some way from one picture to another."""
+    """Returns one pixel of an opacity that lies between two pictures of it."""
     first, second, way = opacity
     if way == 0:
         return first[row, column]

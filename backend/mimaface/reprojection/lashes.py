@@ -35,7 +35,7 @@ class Lashes:
 
     @property
     def density(self) -> float:
-        """How much of the skin behind them they hide, 0 to 1: short ones are thin."""
+        """Share of the skin behind the lashes that they hide, 0 to 1; short lashes are thin."""
         return float(np.clip(self.length / tuning.LASHES_DENSE, 0, 1))
 
     def over(self, shape: Array, centres: Array, lids: Array, closed: Array) -> tuple[Array, Array]:
@@ -112,8 +112,8 @@ def lid_skin(seen: Array, sure: Array) -> Array:
 
 
 def darkest_around(image: Array, place: Array, row: Array, column: Array) -> Array:
-    """(V,) brightness of the darkest pixel of ``image`` (H, W, 3) near those at ``row`` and ``column`` (V,), of a head whose vertices are at
-    ``place`` (V, 3): lashes are thin."""
+    """Returns the brightness (V,) of the darkest pixel of ``image`` (H, W, 3) near ``row`` and ``column`` (V,), because lashes are thin;
+    ``place`` (V, 3): the head's vertices in it."""
     head = Head.load()
     apart = float(np.linalg.norm(np.diff([place[head.vertices_of(name), :2].mean(0) for name in ("eye_left", "eye_right")], axis=0)))
     size = 1 + 2 * round(tuning.LASH_SPREAD * apart)

@@ -1,4 +1,4 @@
-"""Skin of the eyelids that lies in folds in the photograph, and unfolds as eyes close."""
+"""Finds skin of the eyelids that is folded in the photograph and unfolds as the eyes close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of the inside of a mouth, and of the line between closed lips, where the photograph does not show them."""
+"""Colours of the inside of a mouth, and of the line between closed lips, that the photograph does not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The person as an elastic sheet that hair, neck and shoulders ride on, over a background that stays.
+"""The person as an elastic sheet with hair, neck and shoulders, over a still background.
 
 Averbuch-Elor et al. 2017, "Bringing Portraits to Life", with the depth of the head, so that both move alike, and cut out of the
 background, so that only the person moves.
@@ -35,8 +35,12 @@ Rows = tuple[int, int]  # the first, and the one after the last
 
 
 class Cut(NamedTuple):
-    """What of the person moves: its opacity (H', W') on the canvas and beyond, and ``inside`` (H, W) on the canvas; how much ``invented``
-    (H, W), 0 to 1, is behind it; the triangles (N, 3) that are drawn, which of them show something (N,), and their knots (P,)."""
+    """The moving part of the person.
+
+    opacity (H', W'): on the canvas and beyond; inside (H, W): the same on the canvas alone; invented (H, W): share of the background behind
+    it that the photograph does not show, 0 to 1; triangles (N, 3): those that are drawn; shows (N,) bool: those with visible pixels;
+    shown (P,): the knots of these.
+    """
 
     opacity: Array
     inside: Array
@@ -47,8 +51,9 @@ class Cut(NamedTuple):
 
 
 class Loosened(NamedTuple):
-    """What moves some ``way``, 0 to 1, from one cut to another, whose triangles are drawn. It is mixed where it is looked at, for a whole
-    picture of it is large."""
+    """A mixture of two cuts: the second has the share ``way``, 0 to 1, and its triangles are drawn. Opacities are mixed pixel by pixel when
+    they are read, because a whole picture of them is large.
+    """
 
     first: Cut
     second: Cut
@@ -59,7 +64,7 @@ class Loosened(NamedTuple):
         return self.first.opacity, self.second.opacity, self.way
 
     def invented(self, part: tuple[slice, slice]) -> Array:
-        """How much (h, w) of a part of the canvas is invented."""
+        """Returns ``invented`` (h, w) for a part of the canvas."""
         first, second = self.first.invented[part], self.second.invented[part]
         return first if self.way == 0 else np.asarray(first + self.way * (second - first))
 
@@ -93,7 +98,7 @@ class PersonWarp:
         *nearest, away = nearest_outside(~covered, rows, columns)
         *here, off = nearest_outside(~on_skin, rows, columns)
         silhouette, triangle, weights = np.empty(u.shape, np.float32), np.empty(u.shape, np.int32), np.empty((*u.shape, 3), np.float32)
-        for strip, raster in raster_strips(*still):  # once more: all of it would take several times as much memory as the photograph
+        for strip, raster in raster_strips(*still):  # drawn in strips: the whole would take several times the photograph's memory
             for found, values, (row, column) in (
                 (silhouette, raster.depth, nearest), (triangle, raster.triangle, here), (weights, raster.barycentric, here)
             ):  # fmt: skip
@@ -122,7 +127,7 @@ class PersonWarp:
         self._triangles = np.concatenate(halves).astype(np.int32)
         self._person, matte = person_beyond(projection, beyond, body.neck(camera), covered & (not projection.floats))
         behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width)
-        exact = np.rint if projection.drawn else np.trunc  # a flat colour is to stay the one that it is
+        exact = np.rint if projection.drawn else np.trunc  # keeps flat colours unchanged
         self.behind = np.concatenate([exact(behind(strip)).astype(np.uint8) for strip in row_strips(size[1])])
         self.fixed = self.loose = self._cut_out(projection, matte, self._follow)
         if body.follows > 0:
@@ -141,7 +146,7 @@ class PersonWarp:
         return smoothstep(0.0, tuning.WARP_BORDER * max(size), np.minimum.reduce(inside)) if inside else np.ones(self.knots.shape[:2])
 
     def _cut_out(self, projection: Projection, matte: Array, moves: Array) -> Cut:
-        """What of the person moves, by its ``matte`` (H', W') on the canvas and beyond and by how far each knot ``moves`` (R, C)."""
+        """Returns the moving part of the person, from its ``matte`` (H', W') on the canvas and beyond and the share ``moves`` (R, C) of each knot."""
         opacity, follow = np.empty_like(matte), np.empty_like(matte)
         for strip in row_strips(len(matte)):
             rows, columns = np.ogrid[strip, : matte.shape[1]]
@@ -158,7 +163,7 @@ class PersonWarp:
         return Cut(opacity, opacity[canvas], invented, *self._triangles_of(opacity, moves))
 
     def _triangles_of(self, opacity: Array, moves: Array) -> tuple[Array, Array, Array]:
-        """The triangles that show something of ``opacity`` (H', W') and those that could come before one, for they move; which show; their
+        """Returns the triangles with pixels of ``opacity`` (H', W') and those that may move before them; which have pixels; and their
         knots."""
         rows, columns = (
             np.minimum(np.arange(self.knots.shape[axis]) * self._step[1 - axis], limit - 1).astype(int)
@@ -171,14 +176,14 @@ class PersonWarp:
         return self._triangles[kept], shows[kept], np.unique(self._triangles[shows])
 
     def cut(self, loose: float) -> Loosened:
-        """What moves where the shoulders are ``loose``, from 0, they are part of the photograph behind the head, to 1, they are cut out of it."""
+        """Returns the moving part for ``loose`` shoulders: 0, they belong to the photograph behind the head, to 1, they are cut out of it."""
         if loose in (0, 1):
             cut = self.loose if loose else self.fixed
             return Loosened(cut, cut, np.float32(0))
         return Loosened(self.fixed, self.loose, np.float32(loose))
 
     def moved(self, pose: FacePose, change: Array) -> Array:
-        """The knots (K, 3) following the head: pixels of the canvas, and metres of depth.
+        """Returns the knots (K, 3) moved with the head: pixels of the canvas, and metres of depth.
 
         change (V, 3): how far the expression has moved each vertex, camera frame.
         """

@@ -31,9 +31,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What shading needs of one frame; see :func:`mimaface.reprojection.kernels.texture` for shapes. painted (V,): how far a vertex has
-    nothing of the photograph, because lids unfold or the mouth opens there; eyes (2, S, S, 3): the projection's, in the light that the lids
-    leave them; shadow (V,): share of the light that a tongue takes, without elements where none is out."""
+    """The inputs of shading one frame; for shapes see :func:`mimaface.reprojection.kernels.texture`.
+
+    painted (V,): share of a vertex that no pixel shows, because lids unfold or the mouth opens there; eyes (2, S, S, 3): pictures of the
+    eyes, shaded by the lids; shadow (V,): share of the light that a tongue takes, without elements where none is out.
+    """
 
     factors: Array
     fallback: Array
@@ -44,7 +46,7 @@ class Look:
     shadow: Array
 
     def opaque(self, follow: Array) -> Look:
-        """The head as a whole: opaque down to the neck, which does not turn with it; follow (V,): how far a vertex does."""
+        """Returns the look of the whole head, opaque down to the neck; follow (V,): share of the head's motion that a vertex follows."""
         factors = self.factors.copy()
         factors[:, OPACITY] = smoothstep(*tuning.TURNS, follow)
         factors[:, INNER] = 1.0

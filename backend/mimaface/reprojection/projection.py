@@ -44,7 +44,7 @@ TEETH_PARTS = ("teeth_upper", "teeth_lower")
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """All that is prepared once for a portrait; V vertices, N drawn triangles, source picture H × W.
+    """The data of a portrait that are computed once; V vertices, N drawn triangles, source picture H × W.
 
     image (H, W, 3) uint8: the photograph; matte (H, W) float32: how much of a pixel is the person, 0 to 1; person
     (H, W, 3) uint8: the person without the background; inner_person: its mouth, continued over the lips;
@@ -95,7 +95,7 @@ class Projection:
 
     @property
     def floats(self) -> bool:
-        """Whether it is a drawn head without a neck, which moves as a whole."""
+        """Returns whether this is a drawn head without a neck, which moves as a whole."""
         return bool(self.follow.min() == 1)
 
     @property
@@ -185,7 +185,7 @@ def turning(points: Array) -> Array:
 
 
 def _has_neck(matte: Array, fit: FittedFace, camera: Camera) -> bool:
-    """Whether the person of ``matte`` (H, W) goes on where a neck ends, or where the picture cuts that off."""
+    """Returns whether the person of ``matte`` (H, W) continues below the neck, or the picture ends above that."""
     across = np.linspace(-0.5, 0.5, 9)[:, None] * tuning.NECK_SEEN
     points = tuning.NECK_BASE + across * [1.0, 0.0, 0.0] - [0.0, tuning.NECK_SEEN, 0.0]
     place = camera.project(points @ fit.rotation.T + fit.translation)
@@ -229,7 +229,7 @@ def kinds_of_triangles(head: Head) -> Array:
 
 
 def _unit_of(head_width: float) -> float:
-    """Of the margins of a head that is so many pixels wide: one a pixel."""
+    """Returns the margin units per pixel for a head of this width in pixels."""
     return float(MARGIN_UNIT * min(tuning.MARGIN_HEAD / max(head_width, 1.0), 1.0))
 
 

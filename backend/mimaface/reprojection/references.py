@@ -130,7 +130,7 @@ class References:
 
 
 def detail(photograph: Photograph) -> float:
-    """How much the face differs from pixel to pixel against its brightness."""
+    """Returns the sharpness of the face: its mean difference from pixel to pixel, relative to its brightness."""
     projection = photograph.projection
     place = np.floor(projection.place[projection.head.region("face") & (projection.trust > 0.6), :2]).astype(int)
     height, width = projection.matte.shape
@@ -140,7 +140,7 @@ def detail(photograph: Photograph) -> float:
 
 
 def shown_of(photograph: Photograph) -> Array:
-    """(R,) how much of each region is seen, 0 to 1: the inside of a mouth as far as it is open."""
+    """Returns the visible share (R,) of each region, 0 to 1; that of the inside of the mouth grows with its opening."""
     projection = photograph.projection
     open_ = (projection.source.margin[..., MOUTH] > MARGIN_UNIT).sum() / projection.head_width**2
     result = np.ones(len(REGIONS))

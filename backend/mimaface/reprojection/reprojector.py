@@ -155,7 +155,7 @@ class Reprojector:
         return share
 
     def finished(self, picture: Array, transparent: bool) -> Array:
-        """A picture of :meth:`posed`, (H, W, 3 or 4) uint8, without what shines through its alpha."""
+        """Returns a picture of :meth:`posed`, (H, W, 3 or 4) uint8, with the colours behind its transparent pixels removed."""
         return picture if picture.shape[2] == 3 else self._cutout(transparent).straight(picture)
 
     def posed(self, pose: FacePose, transparent: bool = False) -> PosedFrame:
@@ -188,7 +188,7 @@ class Reprojector:
         return self._with_alpha(picture, loose, transparent, (cover, still)), provenance
 
     def _empty(self, cut: Loosened, with_provenance: bool) -> tuple[Array, Array]:
-        """A frame without what moves: the whole picture, and its provenance."""
+        """Returns the frame without its moving parts, and its provenance."""
         left, top, right, bottom = self.view
         small = self.image.shape[0] * self.image.shape[1] <= KEPT_EMPTY and cut.way == 0
         kind = cut.first is self._sheet.loose, with_provenance
@@ -225,7 +225,7 @@ class Reprojector:
         return np.dstack([picture, self._cutout(transparent).alpha(self._part, loose, moved)])
 
     def _cutout(self, transparent: bool) -> Cutout:
-        """What is see-through: beside the person, or where the photograph is. Made when it is first needed."""
+        """The transparency: beside the person, or of the photograph. Made when it is first needed."""
         if transparent not in self._cutouts:
             left, top, right, bottom = self.view
             view, halo = np.s_[top:bottom, left:right], tuning.HALO * self.projection.head_width

@@ -129,7 +129,7 @@ def blend_still(  # house: compiled, so it takes the arrays of the frame one by 
 
 
 def moving_share(only: str) -> Array | None:
-    """(V,) how far each vertex takes part in an expression of the regions ``only``, 0 to 1; None where the whole head does."""
+    """Returns the share (V,) of each vertex in expressions of the regions ``only``, 0 to 1; None if they are the whole head."""
     if not only:
         return None
     regions, head = regions_of(only), Head.load()
