@@ -113,6 +113,24 @@ def test_every_red_sentence_of_the_add_on_names_the_next_step():
     assert [item for item in without if "…" not in item[1].rpartition(", and ")[2]] == []
 
 
+def test_labels_and_tooltips_are_in_blenders_style():
+    """Its style guide: labels in title case, tooltips without a full stop."""
+    small, tips, labels = ("to", "of", "from", "at", "in", "and", "for"), [], []
+    for place, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and "_OT_" in node.name:
+                tips.append((place, ast.get_docstring(node) or "."))
+            elif isinstance(node, ast.keyword) and node.arg == "description":
+                tips.append((place, text_of(node.value)))
+            elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "bl_label":
+                labels.append((place, text_of(node.value)))
+            elif called(node).endswith("Property"):
+                labels += [(place, text_of(keyword.value)) for keyword in node.keywords if keyword.arg == "name"]
+    assert len(tips) > 60 and len(labels) > 60, "they are found at all"
+    assert [item for item in tips if item[1].endswith(".") or len(item[1]) > 160] == []
+    assert [item for item in labels if any(word[0].islower() and word not in small for word in item[1].split())] == []
+
+
 def filled() -> Iterator[tuple[str, set[str], set[str]]]:
     """Place, names in the sentence, and names that are filled in, of every sentence that is filled where it can be read which one it is."""
     for place, tree in sources():

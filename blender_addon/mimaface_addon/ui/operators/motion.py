@@ -25,7 +25,7 @@ from .base import Operator, Refused, writable_rig
 
 
 class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
-    """Key the selected portrait from a take, a .motion.npz, a video, a picture or speech: beside your own keys, in place of an earlier import"""
+    """Key the selected portrait from a take, video, picture or speech, on a layer beside your own keys; replaces an earlier import"""
 
     bl_idname = "mimaface.import_motion"
     bl_label = "Import Motion"
