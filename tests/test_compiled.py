@@ -32,7 +32,7 @@ ELSEWHERE = {
 }  # fmt: skip
 ENTRIES = (  # where what Python calls is looked up; the other kernels are called by these
     (photograph, "texture"), (rasterise, "_interpolate"), (camcorder, "shade"), (camcorder, "develop"), (people, "fractal_noise"),
-    (interpolation, "_enlarged"), (references, "mix_in"), (distances, "squared_depth"),
+    (interpolation, "_enlarged"), (interpolation, "_halve"), (person_warp, "stretched"), (references, "mix_in"), (distances, "squared_depth"),
     (photograph, "add_grain"), (reprojector, "hindmost"), (stillness, "spread"), (stillness, "blend_still"),
 )  # fmt: skip
 

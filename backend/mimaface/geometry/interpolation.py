@@ -9,8 +9,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .strips import row_strips
-
 Array = NDArray[Any]
 
 
@@ -73,17 +71,29 @@ def filling(image: Array, known: Array) -> Callable[[slice], Array]:
 def _halved(image: Array, known: Array) -> tuple[Array, Array]:
     """``image`` (H, W, C) at half its size (⌈H/2⌉, ⌈W/2⌉, C) float32: means of what is ``known`` (H, W); and where there is some (⌈H/2⌉, ⌈W/2⌉)."""
     height, width, channels = image.shape
-    coarse = np.empty(((height + 1) // 2, (width + 1) // 2, channels), np.float32)
-    some = np.empty(coarse.shape[:2], bool)
-    for rows in row_strips(height):
-        border = (0, (rows.stop - rows.start) % 2), (0, width % 2)
-        weights = np.pad(known[rows].astype(np.float32), border)
-        values = np.pad(image[rows] * known[rows, :, None].astype(np.float32), (*border, (0, 0)))
-        shape = (weights.shape[0] // 2, 2, weights.shape[1] // 2, 2)
-        total, half = weights.reshape(shape).sum((1, 3)), np.s_[rows.start // 2 : (rows.stop + 1) // 2]
-        coarse[half] = values.reshape(*shape, -1).sum((1, 3)) / np.maximum(total, 1e-6)[..., None]
-        some[half] = total > 0
+    coarse = np.zeros(((height + 1) // 2, (width + 1) // 2, channels), np.float32)
+    some = np.zeros(coarse.shape[:2], bool)
+    _halve(coarse, some, image, known)
     return coarse, some
+
+
+@numba.njit(cache=True, nogil=True)
+def _halve(coarse: Array, some: Array, image: Array, known: Array) -> None:
+    """Writes what :func:`_halved` returns to arrays of zeros."""
+    height, width, channels = image.shape
+    for y in range(coarse.shape[0]):
+        for x in range(coarse.shape[1]):
+            count = 0
+            for row in range(2 * y, min(2 * y + 2, height)):
+                for column in range(2 * x, min(2 * x + 2, width)):
+                    if known[row, column]:
+                        count += 1
+                        for c in range(channels):
+                            coarse[y, x, c] += np.float32(image[row, column, c])
+            some[y, x] = count > 0
+            if count > 1:
+                for c in range(channels):
+                    coarse[y, x, c] /= np.float32(count)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -112,6 +122,24 @@ def _enlarged(coarse: Array, image: Array, known: Array, start: int, stop: int) 
                 total = four * coarse[here, centre, c] + two * cross
                 total = total + coarse[above, left, c] + coarse[below, right, c]
                 result[row, x, c] = (total + coarse[above, right, c] + coarse[below, left, c]) / sixteen
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def stretched(grid: Array, step: tuple[float, float], first: int, rows: int, columns: int) -> Array:
+    """Returns ``rows`` of pixels from the ``first`` on (rows, columns) float32: a ``grid`` (R, C) float64 whose knots are ``step`` pixels apart
+    across and down, bilinear at the middles of pixels; the border repeats."""
+    result = np.empty((rows, columns), np.float32)
+    for row in range(rows):
+        v = min((first + row + 0.5) / step[1], grid.shape[0] - 1.0)
+        top = int(v)
+        bottom, fv = min(top + 1, grid.shape[0] - 1), v - top
+        for column in range(columns):
+            u = min((column + 0.5) / step[0], grid.shape[1] - 1.0)
+            left = int(u)
+            right, fu = min(left + 1, grid.shape[1] - 1), u - left
+            value = grid[top, left] * (1 - fv) * (1 - fu) + grid[top, right] * (1 - fv) * fu
+            result[row, column] = value + grid[bottom, left] * fv * (1 - fu) + grid[bottom, right] * fv * fu
     return result
 
 

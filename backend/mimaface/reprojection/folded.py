@@ -99,7 +99,8 @@ def usual_colours(colours: Array, hair: Array, skin: Array) -> tuple[Array, Arra
 
 def like_hair(colours: Array, usual: tuple[Array, Array]) -> Array:
     """(…) bool: whether ``colours`` (…, 3) are at least as near to the ``usual`` one of hair as to that of skin."""
-    return np.asarray(np.linalg.norm(colours - usual[0], axis=-1) <= np.linalg.norm(colours - usual[1], axis=-1))
+    hair, skin = ((colours - colour) ** 2 for colour in usual)  # summed by channels: a norm along so short an axis takes four times as long
+    return np.asarray(np.sqrt(hair[..., 0] + hair[..., 1] + hair[..., 2]) <= np.sqrt(skin[..., 0] + skin[..., 1] + skin[..., 2]))
 
 
 def _hair_in(image: Array, place: Array, skin: Array, above_ears: Array, usual: tuple[Array, Array]) -> tuple[Array, Array]:

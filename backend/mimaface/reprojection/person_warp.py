@@ -17,7 +17,7 @@ from mimaface.face.fit import FittedFace
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.distances import further_inside, nearest_outside
-from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.interpolation import smoothstep, stretched
 from mimaface.geometry.rasterise import raster_strips, rasterise
 from mimaface.geometry.strips import row_strips
 
@@ -149,9 +149,7 @@ class PersonWarp:
         """Returns the moving part of the person, from its ``matte`` (H', W') on the canvas and beyond and the share ``moves`` (R, C) of each knot."""
         opacity, follow = np.empty_like(matte), np.empty_like(matte)
         for strip in row_strips(len(matte)):
-            rows, columns = np.ogrid[strip, : matte.shape[1]]
-            places = np.broadcast_arrays((rows + 0.5) / self._step[1], (columns + 0.5) / self._step[0])
-            map_coordinates(moves, places, follow[strip], 1, mode="nearest")
+            follow[strip] = stretched(moves, self._step, strip.start, strip.stop - strip.start, matte.shape[1])
             opacity[strip] = matte[strip] * smoothstep(0.0, tuning.CUT_OUT, follow[strip])
         height, width = projection.matte.shape
         canvas = np.s_[self._beyond.top : self._beyond.top + height, self._beyond.left : self._beyond.left + width]

@@ -76,5 +76,5 @@ def _distances(image: Array, person: Array, curve: Array) -> Array:
         pixels = image[near][here].astype(np.float64)
         off[here] = pixels - curve[np.round(pixels @ BRIGHTNESS).astype(int)]
         off = np.abs(uniform_filter(off, (GRAIN, GRAIN, 0), mode="nearest"))
-        parts.append(off[inner].max(-1)[person[rows]])
+        parts.append(np.maximum(np.maximum(off[inner, :, 0], off[inner, :, 1]), off[inner, :, 2])[person[rows]])
     return np.concatenate(parts)
