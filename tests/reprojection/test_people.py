@@ -56,7 +56,7 @@ def test_eyes_that_look_aside_have_the_whites_they_had(sitter, shown, yaw):
     before, after = (whites(image, sitter.portrait.fit.landmarks) for image in (sitter.portrait.image, shown(gaze=(yaw, 0))))
     brightness = after.mean(1) / before.mean(1)
     assert ((brightness > 0.85) & (brightness < 1.25)).all(), brightness
-    assert (np.ptp(after, axis=1) < np.ptp(before, axis=1) + 5).all(), "no more colour"
+    assert (np.ptp(after, axis=1) < np.ptp(before, axis=1) + 8).all(), "no more colour than a warm light gives; skin has 60 more"
 
 
 def whites(image: np.ndarray, points: np.ndarray) -> np.ndarray:

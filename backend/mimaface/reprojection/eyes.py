@@ -150,13 +150,14 @@ def complete_eye(seen: Array, margin: Array, local: Array, iris: Array, light: A
 
 def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
     """RGB (3,) of the white: the median of the brighter of its visible pixels, within the limits that light and skin set."""
-    default = tuning.WHITE_OF_LIGHT * light.mean() * tuning.WHITE_HUE
+    hue = tuning.WHITE_HUE * np.sqrt(light / light.mean())
+    default = tuning.WHITE_OF_LIGHT * light.mean() * hue
     if where.sum() < tuning.WHITE_PIXELS:
         return np.asarray(default)
     pixels = seen[where]
     bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
     grey = bright.mean()
-    bright = tuning.WHITE_OWN_HUE * bright + (1 - tuning.WHITE_OWN_HUE) * grey * tuning.WHITE_HUE
+    bright = tuning.WHITE_OWN_HUE * bright + (1 - tuning.WHITE_OWN_HUE) * grey * hue
     pale = pixels[saturation(pixels) <= 0.5 * saturation(skin)].mean(1)  # dark skin has whites brighter than WHITE_HIGH
     high = max(tuning.WHITE_HIGH * skin.mean(), float(np.median(pale)) if len(pale) >= tuning.WHITE_PIXELS else 0.0)
     allowed = np.clip(grey, tuning.WHITE_LOW * skin.mean(), min(high, tuning.WHITE_MOST))
