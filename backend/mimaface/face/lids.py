@@ -27,7 +27,7 @@ Array = NDArray[Any]
 # landmarks of the upper lid from near the inner corner to near the outer one, and opposite ones of the lower lid; outer corners
 UPPER = ((398, 384, 385, 386, 387, 388, 466), (173, 157, 158, 159, 160, 161, 246))
 LOWER = ((382, 381, 380, 374, 373, 390, 249), (155, 154, 153, 145, 144, 163, 7))
-CORNERS = ((263,), (33,))
+CORNERS, INNER = ((263,), (33,)), ((362,), (133,))
 MEETS = 0.0005  # metres above the lower lid's edge where an upper lid stops. Higher: closed lids lie higher, and leave a slit
 LID_THICK = 0.001  # metres in front of the eyeball that a lid stays at least, if it was. Higher: fuller lids
 CORNER_SINKS = 0.001  # metres that the outer corner of an eye sinks in a blink. Higher: closed lids slant
@@ -102,6 +102,13 @@ def _chosen(side: int) -> list[int]:
 def lid_rows(side: int) -> csr_array:
     """(2K + 1, V) of the landmarks of one eye on the mesh."""
     return landmarks_on_mesh()[0][_chosen(side)]
+
+
+@functools.cache
+def lid_line_rows(side: int) -> csr_array:
+    """(K + 2, V) of the landmarks of one eye's upper lid, and its corners, on the mesh: from the inner to the outer one."""
+    row = {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}
+    return landmarks_on_mesh()[0][[row[landmark] for landmark in (*INNER[side], *UPPER[side], *CORNERS[side])]]
 
 
 @functools.cache

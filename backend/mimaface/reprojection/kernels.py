@@ -82,8 +82,8 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
     surface (V, 4): see ``fallback.surface_coordinates``;
     image (H, W, 3): the photograph; inner: its mouth continued over the lips; tuning: see there;
     eyes (2, S, S, 3) pictures of both eyes, turned by turns (2, 3, 3); lids (2, 33): pitch of the upper lid's edge by yaw;
-    dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; lash (5,): RGB of the
-    lashes, metres over which they fade above and below the lid line; pixel: metres at the head.
+    dark (3,): RGB deep in the mouth; gum (3,): against the colour of teeth; lash (6,): RGB of the lashes, metres over which
+    the line of their roots fades, and they below it, and how dense they are there, 0 to 1; pixel: metres at the head.
     """
     height, width = found.shape
     result = np.zeros((height, width, 5), np.float32)
@@ -136,8 +136,10 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                 lashes = mix(factors, corners, shares, LASH)
                 if lashes > 0:
                     away = mix(factors, corners, shares, LASH_AWAY)
-                    away /= lash[3] if away > 0 else lash[4]
-                    lashes *= np.exp(-away * away)
+                    bare = 1 - np.exp(-((away / lash[3]) ** 2))
+                    if away < 0:
+                        bare *= 1 - lash[5] * np.exp(-((away / lash[4]) ** 2))
+                    lashes *= 1 - bare
                     for channel in range(3):
                         colour[channel] += lashes * min(lash[channel] - colour[channel], 0.0)
             for channel in range(3):

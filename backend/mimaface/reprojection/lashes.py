@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter
 
 from mimaface.face.head import Head
+from mimaface.face.lids import lid_line_rows
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import adjacency
@@ -18,7 +19,6 @@ from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 
 from . import tuning
 from .eyes import around_eyes, upper_lid_edge
-from .kernels import LID_BINS, LID_SPAN
 
 Array = NDArray[Any]
 
@@ -35,46 +35,45 @@ class Lashes:
 
     @property
     def density(self) -> float:
-        """Share of the skin behind the lashes that they hide, 0 to 1; short lashes are thin."""
+        """Share of the skin behind the lashes, beyond their roots, that they hide, 0 to 1; short lashes are thin."""
         return float(np.clip(self.length / tuning.LASHES_DENSE, 0, 1))
 
-    def over(self, shape: Array, centres: Array, lids: Array, closed: Array) -> tuple[Array, Array]:
+    def over(self, shape: Array, centres: Array, closed: Array) -> tuple[Array, Array]:
         """Metres (V,) that skin lies above the lid line, and how much of the lashes lies on it, 0 to 1 (V,).
 
-        shape (V, 3): the posed mesh, head frame, metres; centres (2, 3) of its eyeballs; lids: see ``eyes.lid_tables``; closed (2,): how far
-        the lids have closed.
+        shape (V, 3): the posed mesh, head frame, metres; centres (2, 3) of its eyeballs; closed (2,): how far the lids have closed.
         """
         away, strength = np.zeros(len(shape)), np.zeros(len(shape))
-        yaws = np.linspace(-LID_SPAN, LID_SPAN, LID_BINS)
-        for side, (near, first, last) in enumerate(_beside_lids()):
-            if closed[side] <= 0:
-                continue
+        for side in np.flatnonzero(closed * self.length):
+            near = _beside_lids()[side]
             off = shape[near] - centres[side]
             flat = np.hypot(off[:, 0], off[:, 2])
-            yaw = np.arctan2(off[:, 0], off[:, 2])
-            away[near] = (np.arctan2(off[:, 1], flat) - np.interp(yaw, yaws, lids[side])) * np.hypot(flat, off[:, 1])
-            across = (yaw - first) / (last - first)
-            away[near] /= tuning.LASHES_INNER + (1 - tuning.LASHES_INNER) * smoothstep(0, tuning.LASHES_LONG, across)
+            across, line = _lid_line(lid_line_rows(side) @ shape - centres[side], off[:, 0])
+            away[near] = (np.arctan2(off[:, 1], flat) - line) * np.hypot(flat, off[:, 1])
+            shorter = tuning.LASHES_INNER + (1 - tuning.LASHES_INNER) * smoothstep(0, tuning.LASHES_LONG, across)
+            away[near] /= np.where(away[near] < 0, shorter, 1.0)
             ends = smoothstep(*tuning.LASHES_START, across) * (1 - smoothstep(*tuning.LASHES_END, across))
             lower = lower_lids_skin()[near]
             away[near[lower]] = np.minimum(away[near[lower]], 0)  # its rim rises behind the upper lid, in whose lashes' shadow it lies
             here = 1 - smoothstep(*tuning.LASHES_ZONE, np.abs(away[near]))  # next to vertices that have no place, none
-            strength[near] = self.density * closed[side] * ends * here * (off[:, 2] > 0)
+            strength[near] = closed[side] * ends * here * (off[:, 2] > 0)
         return away, strength
 
 
+def _lid_line(edge: Array, aside: Array) -> tuple[Array, Array]:
+    """Of places that lie ``aside`` (N,) metres of an eye's centre: the share of the eye's width from its inner corner, and the pitch in
+    radians of the line in which its lids meet; edge (K, 3): points of that line from the inner to the outer corner, off the centre."""
+    pitch = np.arctan2(edge[:, 1], np.hypot(edge[:, 0], edge[:, 2]))
+    across, places = ((each - edge[0, 0]) / (edge[-1, 0] - edge[0, 0]) for each in (aside, edge[:, 0]))
+    asked, known = (np.vander(2 * each - 1, tuning.LID_DEGREE + 1) for each in (np.clip(across, 0, 1), places))
+    return across, asked @ np.linalg.solve(known.T @ known, known.T @ pitch)
+
+
 @functools.cache
-def _beside_lids() -> list[tuple[Array, float, float]]:
-    """Of each eye: skin vertices around it, and the yaws, in radians about its centre, of its inner and its outer corner."""
+def _beside_lids() -> list[Array]:
+    """Skin vertices around each eye."""
     head = Head.load()
-    result = []
-    for side, edge in enumerate(upper_lid_edge()):
-        near = np.flatnonzero(around_eyes() & ((head.vertices[:, 0] > 0) == (side == 0)))
-        off = head.vertices[edge] - head.eye_centres[side]
-        yaw = np.arctan2(off[:, 0], off[:, 2])
-        inner, outer = (yaw.min(), yaw.max()) if side == 0 else (yaw.max(), yaw.min())
-        result.append((near, float(inner), float(outer)))
-    return result
+    return [np.flatnonzero(around_eyes() & ((head.vertices[:, 0] > 0) == (side == 0))) for side in range(2)]
 
 
 @functools.cache

@@ -75,8 +75,9 @@ class Photograph:
         self._lower_lids = lower_lids(self.still_head, self._eye_centres)
         at_rest = lid_tables(self.still_head, self._eye_centres)
         self._gap = at_rest[:, LID_BINS // 4 : -(LID_BINS // 4)].mean(1) - self._lower_lids
-        length = self.projection.lashes.length
-        self._lash = np.array([*self.projection.lashes.colour, *(a + b * length for a, b in (tuning.LASHES_ABOVE, tuning.LASHES_BELOW))])
+        lashes = self.projection.lashes
+        below = tuning.LASHES_BELOW[0] + tuning.LASHES_BELOW[1] * lashes.length
+        self._lash = np.array([*lashes.colour, tuning.LASH_LINE, below, lashes.density])
         self._side = (head.vertices[:, 0] <= 0).astype(int)
         place, partner = self.projection.place, self.projection.mirror_place
         self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
@@ -115,7 +116,7 @@ class Photograph:
         lids = lid_tables(shape, self._eye_centres)
         gap = lids[:, LID_BINS // 4 : -(LID_BINS // 4)].mean(1) - self._lower_lids
         closed = smoothstep(*tuning.LASHES_SEEN, 1 - gap / np.maximum(self._gap, 1e-3)) * smoothstep(*tuning.WAS_OPEN, self._gap)
-        lash_away, lash = projection.lashes.over(shape, self._eye_centres, lids, closed)
+        lash_away, lash = projection.lashes.over(shape, self._eye_centres, closed)
         behind = projection.lashes.darkened * closed[self._side]
         calm, mirror_trust = calm * (1 - behind), mirror_trust * (1 - behind)
         trust = projection.trust * (1 - np.maximum(unfolded, behind))
