@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from mimaface.face.correction import correct
 from mimaface.face.head import Head
-from mimaface.face.lip_curves import COLUMNS, LipCurves, rims
+from mimaface.face.lip_curves import COLUMNS, LipCurves, depth_of_rims, rims
 from mimaface.face.pose import FacePose
 from mimaface.face.teeth import _incisors, teeth_offset
-from mimaface.face.thin_lips import thinning
+from mimaface.face.thin_lips import NO_SEAM, seam_of, thinning
+from mimaface.geometry.interpolation import pixels_under
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.reprojection.reprojector import Reprojector
 
@@ -57,7 +59,7 @@ def test_a_pout_is_small_round_and_closed_beside_its_opening(renderer, monkeypat
     gaps = [each.upper - each.lower for each in (before, after)]
     assert gaps[1][MIDDLE] == pytest.approx(gaps[0][MIDDLE], abs=0.0008)
     near, far = np.abs(COLUMNS) < 0.4, np.abs(COLUMNS) > 0.65
-    assert gaps[0][near].min() < 0.5 * gaps[0][MIDDLE] and gaps[1][near].min() > 0.58 * gaps[1][MIDDLE], "a lozenge has become an ellipse"
+    assert gaps[0][near].min() < 0.53 * gaps[0][MIDDLE] and gaps[1][near].min() > 0.58 * gaps[1][MIDDLE], "a lozenge has become an ellipse"
     assert gaps[1][far].max() < 0 < gaps[0][far].min()
     assert np.diff(gaps[1][MIDDLE : MIDDLE + 6]).max() < 0, "it gets narrower towards its corner"
     assert max(sharpest_turn(each, after) for each in (after.upper, after.lower)) < 40
@@ -84,6 +86,35 @@ def test_thin_lips_meet_in_a_line():
     assert (after.lower - after.upper)[middle].max() < 0.002
     line = [0.5 * (each.upper + each.lower)[middle] for each in (before, after)]
     np.testing.assert_allclose(line[1], line[0], atol=0.0005)
+
+
+def mesh_of(portrait):
+    """The mesh in a photograph's expression, its lips not flattened, head frame, metres."""
+    fit = portrait.fit
+    return Head.load().posed(fit.identity, fit.blendshapes, fit.gaze) + correct(fit).at(fit.blendshapes)
+
+
+def test_closed_lips_meet_where_the_photograph_is_dark_between_them(hopper):
+    shape, fit, inner = mesh_of(hopper), hopper.fit, np.abs(COLUMNS) < 0.6
+    seam = seam_of(shape, fit, fit.camera, hopper.image)
+    assert seam.sure > 0.9
+    found, everywhere = rims(shape), np.linspace(0, len(COLUMNS) - 1, 800)
+    for up in (-0.0015, 0.0015):  # metres; a line that is drawn elsewhere
+        line = np.stack([found.middle + found.half * COLUMNS, seam.height + up, depth_of_rims(shape, found)], axis=1)
+        drawn = np.stack([np.interp(everywhere, np.arange(len(COLUMNS)), each) for each in line.T], axis=1)
+        row, column = pixels_under(fit.camera.project(drawn @ fit.rotation.T + fit.translation), *hopper.image.shape[:2])
+        painted = np.maximum(hopper.image, 120)
+        for thick in (-1, 0, 1):
+            painted[row + thick, column] = 20
+        again = seam_of(shape, fit, fit.camera, painted)
+        assert again.sure > 0.9
+        np.testing.assert_allclose(again.height[inner], seam.height[inner] + up, atol=0.0006)
+    met = rims(shape + thinning(shape, seam))
+    assert np.abs(0.5 * (met.upper + met.lower) - seam.height)[inner].max() < 0.0015, "metres"
+
+
+def test_an_open_mouth_has_no_line_between_its_lips(portrait):
+    assert seam_of(mesh_of(portrait), portrait.fit, portrait.fit.camera, portrait.image) is NO_SEAM
 
 
 def test_the_mesh_shows_both_thin_lips_of_a_photograph(renderer):

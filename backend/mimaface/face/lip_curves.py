@@ -108,6 +108,16 @@ def outer_edges(shape: Array, found: Rims) -> tuple[Array, Array]:
     return _highest(shape[mouth.upper], columns), -_highest(DOWN * shape[mouth.lower], columns)
 
 
+def depth_of_rims(shape: Array, found: Rims) -> Array:
+    """(K,) metres forward, head frame, of where the lips of ``shape`` (V, 3) meet at COLUMNS: the mean of both rims."""
+    mouth, columns = _mouth(), found.middle + found.half * COLUMNS
+    depths = []
+    for edges, rim in ((mouth.upper, found.upper), (mouth.lower, found.lower)):
+        heights = heights_across(shape[edges], columns)
+        depths.append(np.take_along_axis(heights_across(shape[edges][..., [0, 2, 1]], columns), np.abs(heights - rim).argmin(0)[None], 0)[0])
+    return np.asarray(0.5 * (depths[0] + depths[1]))
+
+
 def _highest(edges: Array, across: Array) -> Array:
     """(K,) of ``edges`` (E, 2, 3) at the places ``across`` (K,)."""
     return np.asarray(-heights_across(DOWN * edges, across).min(0))

@@ -15,7 +15,7 @@ from mimaface.face.correction import Correction, correct
 from mimaface.face.drawing import is_flat
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
-from mimaface.face.thin_lips import thinning
+from mimaface.face.thin_lips import seam_of, thinning
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.distances import squared_depth
 from mimaface.geometry.interpolation import pixels_under, smoothstep
@@ -46,6 +46,7 @@ TEETH_PARTS = ("teeth_upper", "teeth_lower")
 class Projection:
     """The data of a portrait that are computed once; V vertices, N drawn triangles, source picture H × W.
 
+    correction: of the head to the photograph; thinned (V, 3): what of it flattens the lips, see ``thin_lips``;
     image (H, W, 3) uint8: the photograph; matte (H, W) float32: how much of a pixel is the person, 0 to 1; person
     (H, W, 3) uint8: the person without the background; inner_person: its mouth, continued over the lips;
     kind (N,): SKIN, EYE, MOUTH or TEETH; part (N,): the head's own label;
@@ -62,6 +63,7 @@ class Projection:
     head: Head
     camera: Camera
     correction: Correction
+    thinned: Array
     image: Array
     matte: Array
     person: Array
@@ -115,7 +117,9 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     head = Head.load()
     triangles, kind = head.drawn_triangles(), kinds_of_triangles(head)
     correction = correct(fit)
-    thin = thinning(head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes))
+    shape = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
+    seam = seam_of(shape, fit, camera, image)
+    thin = thinning(shape, seam)
     correction = replace(correction, always=correction.always + thin)
     bald = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
     flat, drawn, matte, person = _person_in(image, bald, fit, camera, alpha)
@@ -135,7 +139,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     eyes = head.vertices_of(*EYE_PARTS)
     trust[eyes] = smoothstep(*tuning.EYE_FACING, facing[eyes])
     mouth = np.unique(triangles[(kind == MOUTH) | (kind == TEETH)])
-    trust[mouth] = np.where(head.region("lips")[mouth], trust[mouth], 1.0)
+    trust[mouth] = np.where(head.region("lips")[mouth], trust[mouth], 1.0 - seam.sure)  # closed lips show nothing of it
     seen = trust * _visibility(place, depth)
     neutral = head.vertices
     follow = np.ones(len(neutral)) if drawn and not _has_neck(matte, fit, camera) else turning(neutral)
@@ -158,7 +162,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     mirror_trust[np.concatenate([eyes, mouth])] = 0
     mirror_place, mirror_trust = partners(person, still, place, normals, seen, mirror_trust, camera)
     return Projection(
-        head, camera, correction, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
+        head, camera, correction, thin, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
         triangles, kind, head.triangle_part[head.drawn()], still, place, mirror_place, trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, drawn, tone.painted(pictures).astype(np.float32),
         tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, follow,

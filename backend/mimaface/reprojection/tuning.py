@@ -204,11 +204,15 @@ CAVITY = np.array([0.34, 0.115, 0.105])
 TONGUE = np.array([0.56, 0.29, 0.28])
 THROAT = np.array([0.17, 0.075, 0.065])
 GUM = np.array([0.74, 0.44, 0.42])  # against the colour of teeth
-TEETH_WARM = 0.4  # of the skin's colour in unseen teeth, which stand in the light of lips and cheeks. Higher: duller, redder
+# of the skin's colour in unseen teeth, which stand in the light of lips and cheeks; of four films' teeth 0.2 is nearest. Higher: duller, redder
+TEETH_WARM = 0.2
 LOWER_TEETH_SHADED = 0.9  # of the light on the upper teeth that reaches the lower ones. Higher: brighter
 MOUTH_CONTINUED = 4  # parts of the opening's width, of which it is continued by one over the lips, or by MOUTH_CONTINUED_LEAST pixels
 MOUTH_CONTINUED_LEAST = 8
 LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they close with is seen. Higher: a wider line [0]
+# of what lips are flattened so that they meet where the photograph's do, how much comes back as they part and roll out; of four films' mouths 0 and
+# 1 are 0.07 dB further. Higher: both rims lie lower
+ROLLED = 0.5
 LIPS_LINE = 0.45  # of the light is lost in it. Higher: darker [0]
 # metres: up to the first a photograph shows closed lips, from the second on their line and colour are painted. Higher: photographed longer
 LIPS_PARTED = 0.003, 0.006
@@ -316,7 +320,7 @@ class KernelTuning(NamedTuple):
     crown: float = 0.0098  # metres from the biting edge to the gum. Higher: longer teeth [0 dB, 41]
     crown_arch: float = 0.0022  # metres less between two teeth. Higher: gums in waves [0 dB, 4]
     gap: float = 0.0005  # metres between two teeth. Higher: darker lines [0.001 dB, 4]
-    gap_dark: float = 0.28  # of the light that is lost in it. Higher: darker lines
+    gap_dark: float = 0.16  # of the light that is lost in it. Higher: darker lines
     rounded: float = 0.0011  # metres that a tooth's corner is off its edge. Higher: rounder [0.004 dB, 8]
     edge_softness: float = 0.0004  # least metres over which its edge fades, and its gum. Higher: softer [0]
     gum_softness: float = 0.0008  # [0 dB, 1]
