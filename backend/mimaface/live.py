@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.streams import Recording, Sample, moves_from
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.settings import BODY_FOLLOWS
 from mimaface.reprojection.reprojector import Reprojector
-
-Array = NDArray[Any]
 
 
 class Puppet:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mimaface.geometry.similarity import Similarity
+from mimaface.protocol.arrays import Array
 
-Array = NDArray[Any]
 # eye centres (image left first), nose tip and mouth corners in the 256 × 256 crop of the reconstruction network
 FIVE_POINTS_256 = np.array(
     [[92.5892, 103.3926], [163.0636, 103.0028], [128.0504, 143.4732], [99.0986, 184.7310], [157.4598, 184.4082]]

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint
 
-Array = NDArray[Any]
 IDENTITY, EXPRESSION, ALBEDO, LIGHT = 80, 64, 80, 27  # coefficients of each kind
 # in the network's output order
 SIZES = {"identity": 80, "expression": 64, "albedo": 80, "rotation": 3, "light": 27, "translation": 3}

@@ -9,10 +9,8 @@ nearest point of skin with a similar normal.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import KDTree
 
@@ -20,11 +18,11 @@ from mimaface.face.fit import LandmarkModel, rotation_vector
 from mimaface.face.head import Head
 from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint
 
 from .bfm import BaselFace
 
-Array = NDArray[Any]
 # the inner 51 of the 68 key points (brows, nose, eyes, mouth, each from image left) as indices of the 478 landmarks
 FIRST_INNER = 17
 LANDMARKS_OF_INNER = (

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 
 from .align import applied, inverted
 
-Array = NDArray[Any]
 FEATHER = 0.12  # share of the square's side over which it fades into the photograph. Raised: softer edge, smaller face area
 BORDER_SHARPNESS = 24.0  # sharpness of the border between overlapping squares. Raised: harder border
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mimaface.face.fit import FittedFace, LandmarkModel
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.similarity import Similarity
+from mimaface.protocol.arrays import Array
 
 from .align import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE, applied, face_affine, inverted
 from .bfm import CAMERA_Z, CENTRE, FOCAL, row_rotation
 from .transfer import GazeAdapter, Transfer
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mimaface.geometry.rasterise import rasterise
+from mimaface.protocol.arrays import Array
 
 from .align import inverted
 from .bfm import CAMERA_Z, CENTRE, BaselFace, row_rotation, shade
 from .paste import draw
 
-Array = NDArray[Any]
 SIDE = 256  # pixels per side of the network's crop
 
 

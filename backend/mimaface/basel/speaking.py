@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 from torch import Tensor, nn
 
 from mimaface.model.checkpoint import load_weights, read_weights
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, NotFinite
 
-Array = NDArray[Any]
 Windows = Callable[[int, int], Array]  # windows (n, 80, 16) of frames in the interval [first, last)
 RATE = 25.0  # frames per second
 EXPRESSION, POSE = 64, 6

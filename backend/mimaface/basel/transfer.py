@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import lsq_linear
 
 from mimaface.face.head import ASSETS, Head
 from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.files import replacing
 
 from .bfm import EXPRESSION, BaselFace
 from .correspondence import correspond
 
-Array = NDArray[Any]
 log = logging.getLogger(__name__)
 VERSION = 1  # of the method; caches of other versions are ignored
 HEAD_FILE = ASSETS / "head.npz"

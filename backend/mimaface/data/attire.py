@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import vertex_normals
+from mimaface.protocol.arrays import Array
 
 from .noise import fractal_noise
 
-Array = NDArray[Any]
 HAIR, CLOTH, GLASS_FRAME = 1, 2, 3  # shading models of a piece
 COLLAR = -0.124  # metres below the eyes: border between the head's own neck and the body's
 NECK_LOW, NECK_HIGH = -0.150, -0.075  # metres: the neck twists between these; everything below the first stays with the body

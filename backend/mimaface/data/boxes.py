@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
-
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
 
 
 def head_box(vertices: Array, camera: Camera) -> Array:

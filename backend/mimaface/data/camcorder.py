@@ -5,14 +5,12 @@ Rasterised at twice the size and averaged for antialiasing; shaded in linear col
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.head import Head
 from mimaface.face.pose import FacePose
 from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.protocol.arrays import Array
 from mimaface.reprojection.tuning import IRIS_RADIUS
 
 from .attire import COLLAR, neck_follows
@@ -20,7 +18,6 @@ from .people import TEXTURE, Person
 from .shading import EYE, LASHES, MOUTH, SKIN, TEETH, Look, Scene, develop, shade
 from .studio import Studio
 
-Array = NDArray[Any]
 SUPERSAMPLING = 2  # samples per side of a pixel. Raised: softer edges, and slower by the square
 BY_PART = {
     "skin": SKIN,

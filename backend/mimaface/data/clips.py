@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import laplace
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import MotionClip
 from mimaface.reprojection.crops import CropWindow
 
-Array = NDArray[Any]
 SHARPNESS_SIDE = 96  # pixels to which a face is scaled before its sharpness is measured, for comparability
 FACE_LANDMARKS = 468  # landmarks of the face; the others are irises
 LARGEST_STEP = 0.25  # face heights between neighbouring frames. Larger steps are cuts, or another face

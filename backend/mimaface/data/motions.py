@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from mimaface.drivers.live_link import read_live_link_csv
 from mimaface.face.head import ASSETS
 from mimaface.face.pose import FacePose
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, quaternion_to_matrix
 
-Array = NDArray[Any]
 RATE = 24.0  # frames per second
 ANGLES = np.radians([22.0, 12.0, 9.0])  # radians, standard deviation of yaw, pitch, roll over people and shots
 LARGEST = np.radians([50.0, 30.0, 30.0])  # radians, limits of yaw, pitch, roll

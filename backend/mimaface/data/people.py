@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise
+from mimaface.protocol.arrays import Array
 
 from .attire import Attire, dress
 from .noise import fractal_noise
 
-Array = NDArray[Any]
 TEXTURE = 384  # texels per side of the skin texture
 SPREAD = 0.75  # standard deviation of identity coefficients. Real faces have 1; its tails look like caricatures
 SKIN_TONES = np.array(

@@ -8,10 +8,8 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.video import video_frames
 from mimaface.face.fit import fit_landmarks
@@ -21,6 +19,7 @@ from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.face.track import Tracker
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.threads import one_thread
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound, NotInstalled, Shortage
 from mimaface.reprojection.crops import cut_out
 from mimaface.reprojection.reprojector import Reprojector
@@ -29,7 +28,6 @@ from .boxes import head_box
 from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
 from .samples import Sample
 
-Array = NDArray[Any]
 GONE = "gone"  # reason for a listed file that cannot be opened: deleted, without permission, or on a disconnected disk
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 

@@ -13,13 +13,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import webdataset
-from numpy.typing import NDArray
 from PIL import Image
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.files import replacing
 
-Array = NDArray[Any]
 PICTURES = ("driven", "projected", "provenance", "albedo", "normals")  # per frame
 SOURCES = ("source", "source_normals")  # once per sample
 MAPS = ("provenance", "normals", "source_normals")  # stored losslessly, for their values are thresholded

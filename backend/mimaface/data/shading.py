@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+
+from mimaface.protocol.arrays import Array
 
 from .attire import CLOTH, GLASS_FRAME, HAIR
 from .noise import noise_at
 
-Array = NDArray[Any]
 Triple = tuple[float, float, float]
 SKIN, EYE, TEETH, MOUTH, LASHES = 10, 11, 12, 13, 14  # further shading models
 

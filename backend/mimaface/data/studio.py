@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from mimaface.face.renders import Light
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 
 from .attire import muted
 from .noise import fractal_noise
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

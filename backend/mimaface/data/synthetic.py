@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.fit import IRIS, FittedFace, LandmarkModel
 from mimaface.face.head import Head, gaze_rotation
@@ -23,6 +21,7 @@ from mimaface.face.pose import FacePose, motion_signals
 from mimaface.face.renders import render_albedo, render_normals
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import load_pictures
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 from mimaface.reprojection.reprojector import Reprojector
 
@@ -33,7 +32,6 @@ from .people import Person, random_person
 from .samples import Sample, write_shard
 from .studio import Studio, random_studio
 
-Array = NDArray[Any]
 # Standard deviations of the simulated fit error, so that training sees reprojections of the same quality as inference: identity
 # and blendshapes in their units, angles and gaze in radians.
 IDENTITY_ERROR, BLENDSHAPE_ERROR, ANGLE_ERROR, GAZE_ERROR = 0.25, 0.03, np.radians(1.0), np.radians(2.0)

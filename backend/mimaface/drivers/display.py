@@ -6,10 +6,10 @@ import struct
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 STRAIGHT = 0.02  # largest share by which a matrix may differ from turns of 90° and mirrors and still be one of them
 
 

@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.portrait import Portrait
 from mimaface.face.track import Tracker
 from mimaface.pictures import Picture, is_picture
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import MimaFaceError, NoFaceFound
 from mimaface.reprojection.crops import whole_picture
 
@@ -26,7 +25,6 @@ from .person import Person
 from .pictures import RATE, same_size
 from .video import clock, frame_count, video_frames
 
-Array = NDArray[Any]
 SMALL = 32, 18  # pixels of a frame by which shots are told apart: grain and small motions are averaged away
 # levels of 0–255 by which these change, on average, at a cut, and times that they changed before. Raised: a shot is fitted with the identity of
 # the one before; lowered: a wave of the hand begins a new one, whose identity differs a little

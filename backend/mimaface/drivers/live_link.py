@@ -12,13 +12,12 @@ import logging
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.gaps import fill_gaps
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import MotionClip
@@ -32,7 +31,6 @@ from .timecode import DEFAULT_RATE as TICKS
 from .timecode import OPTION, seconds_of
 from .units import as_shares, in_radians
 
-Array = NDArray[Any]
 log = logging.getLogger(__name__)
 COLUMNS = {name: name[0].upper() + name[1:] for name in BLENDSHAPE_NAMES}
 OPTIONAL_BLENDSHAPES = {"tongueOut"}  # some exports count 51

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.landmarks import FaceLandmarker, Landmarks
 from mimaface.face.recognition import face_code
 from mimaface.face.references import SAME_PERSON
+from mimaface.protocol.arrays import Array
 
-Array = NDArray[Any]
 # displacement since the last frame, in face widths, up to which a detected face is accepted without recognition. Higher: another person's
 # face is accepted after a loss; lower: more frames need a recognition, which takes 0.1 s
 SAME_PLACE = 0.5

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import SAME_MOMENT, SLOWEST, MotionClip
 
-Array = NDArray[Any]
 # frames per second of cameras, editors and drawn animation
 STANDARD = (
     5.0, 8.0, 10.0, 12.0, 12.5, 15.0, 20.0, 24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 48.0, 50.0, 60000 / 1001, 60.0, 90.0, 100.0,

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.smoothing import one_euro
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import OPTIONAL, MotionClip
 from mimaface.protocol.rotation import (
@@ -21,7 +21,6 @@ from mimaface.protocol.rotation import (
 )
 from mimaface.protocol.texts import shown
 
-Array = NDArray[Any]
 HEAD, GAZE = ("head_yaw", "head_pitch", "head_roll"), ("gaze_yaw", "gaze_pitch")
 PAIRED = tuple(name for name in BLENDSHAPE_NAMES if mirror_name(name) != name)
 FLIPS = (*HEAD, *GAZE, *PAIRED)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import laplace
 
 from mimaface.face import tuning
@@ -16,13 +14,13 @@ from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.references import MOST
 from mimaface.geometry.camera import Camera
 from mimaface.pictures import encode_png, is_picture
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.texts import shown
 from mimaface.reprojection.nearness import Nearness
 
 from .video import frame_count, video_frames
 
-Array = NDArray[Any]
 OF_A_VIDEO = 4  # pictures that a video gives. Higher: more of it is known, and a render starts later by 0.5 s each
 LOOKED_AT = 48  # frames of a video, evenly spread, from which they are chosen. Higher: rarer expressions are found, 0.1 s each
 SHARP = 0.7  # of the median detail of its face, below which a frame is blurred. Higher: fewer frames while the head moves

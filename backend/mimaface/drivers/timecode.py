@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.texts import shown
 
-Array = NDArray[Any]
 DAY, LONGEST_PAUSE = 86400.0, 3600.0  # seconds. A clock that steps back by at least their difference passed midnight
 DEFAULT_RATE = 60  # frames per second of Live Link Face's timecode, also in takes at 30: the default where a file is ambiguous
 # frames per second that a frame field may count

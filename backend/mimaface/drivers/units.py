@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 # radians. Larger angles are taken for degrees: no recorded head or eye turns so far
 LARGEST_HEAD_ANGLE, LARGEST_EYE_ANGLE = 1.75, 1.6
 # Median head speed in radians per second above which angles are degrees, and seconds that a take must last for this test. Talking

@@ -9,10 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from mimaface.face.track import Tracker
 from mimaface.pictures import converted_frame, frame_conversion
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
@@ -21,7 +20,6 @@ from mimaface.protocol.texts import shown_list
 from .containers import moving_pictures, opened
 from .display import shown_size, turn_of, turned, without_combs
 
-Array = NDArray[Any]
 HINT = "use a video file such as .mp4, .mov or .webm"
 MICROSECONDS = 1_000_000  # in which FFmpeg counts the length of a container
 CLOCKLESS = {"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1"}  # what FFmpeg calls pictures in a row, without times

@@ -16,19 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface import __version__
 from mimaface.data.samples import Sample
 from mimaface.engines.precision import best_device
 from mimaface.engines.torch_engine import TorchEngine
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.weights import checksums
 
 from .metrics import absent_metrics, descriptor, inter_clip_jump_with_placebo, motion_metrics, picture_metrics, read_face
 from .model_frames import autoencoder_generator, model_generator
 
-Array = NDArray[Any]
 Generator = Callable[[Sample], Array]  # a sample → generated frames (F, S, S, 3) uint8
 
 

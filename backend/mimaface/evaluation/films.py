@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import laplace
 
@@ -25,6 +24,7 @@ from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.portrait import Portrait
 from mimaface.face.recognition import face_code
 from mimaface.geometry.similarity import Similarity
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
@@ -32,7 +32,6 @@ from mimaface.protocol.settings import RenderSettings
 from .evaluate import over_frames, summary
 from .metrics import psnr_and_ssim
 
-Array = NDArray[Any]
 COPY = "source"  # the generator that returns the portrait for any motion
 RATE = 24.0  # frames per second assigned to the evaluated frames
 MARGIN = 0.15  # share of the face's width added to its landmarks' box on each side

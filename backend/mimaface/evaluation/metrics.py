@@ -16,15 +16,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from mimaface.face.fit import FittedFace, fit_portrait
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import NoFaceFound, NotInstalled
 from mimaface.protocol.rotation import matrix_to_head_angles
 
-Array = NDArray[Any]
 SMALLEST_BOX = 16  # pixels; SSIM's window needs 11
 ROUNDING_LEVEL = 0.05  # grey levels, about the rounding error of the mean of an 8 × 8 block
 DESCRIPTOR_SIDE = 512  # pixels to which pictures are enlarged for dlib

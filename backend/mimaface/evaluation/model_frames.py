@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mimaface.data.samples import SIGNALS, Sample
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.refiner import feathered, refined
+from mimaface.protocol.arrays import Array
 from mimaface.sampling.clips import Clip, ClipPlan
 from mimaface.sampling.conditions import Conditions, blanked
 from mimaface.sampling.images import as_images, as_pictures
 from mimaface.sampling.sampler import ClipInputs, generate_clips
 from mimaface.training.latents import conditions_of
-
-Array = NDArray[Any]
 
 
 def autoencoder_generator(engine: TorchEngine) -> Callable[[Sample], Array]:

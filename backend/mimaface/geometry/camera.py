@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 FOCAL_PER_SIDE = 1.6  # default focal length, a portrait lens: 58 mm on a 36 mm wide sensor
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
 
 
 def further_inside(region: Array, reach: float) -> Array:

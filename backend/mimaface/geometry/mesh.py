@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.linalg import spsolve
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 MEDIAN_WEIGHT = 1e-4  # weight of the median relative to a neighbour's 1; gives islands without known vertices a solution
 
 

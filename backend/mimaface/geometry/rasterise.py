@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+
+from mimaface.protocol.arrays import Array
 
 from .strips import row_strips
 
-Array = NDArray[Any]
 NEAR = 1e-3  # metres; triangles that reach closer to the camera are dropped
 CROSSING = 0.01  # pixels of tolerance where an edge crosses a row, far above rounding error
 ROUNDING = 4e-14  # bound on the relative float64 error of an edge function, per area of the triangle's box

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 STRIP = 256  # rows. More: more memory, and fewer rows that are worked on twice where a step looks around
 
 

@@ -5,13 +5,10 @@ A frame asks a dozen times, of some thousands each.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
 
 
 @numba.njit(cache=True, nogil=True)

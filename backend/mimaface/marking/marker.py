@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import MimaFaceError
 from mimaface.protocol.files import replacing
 from mimaface.protocol.settings import RenderSettings
@@ -16,8 +15,6 @@ from .consent import consent_of
 from .credentials import TOOL, Signer, Statement
 from .watermark import Watermark
 from .xmp import into_mp4, into_png, packet
-
-Array = NDArray[Any]
 
 
 def _beside(image: Array) -> tuple[Array, Array]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.pictures import ENDINGS, open_picture
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 
 from .consent import ANSWERS
@@ -18,7 +17,6 @@ from .credentials import Credentials, read_credentials
 from .watermark import Found, message_of, read_watermark
 from .xmp import source_type_of
 
-Array = NDArray[Any]
 SAMPLED_FRAMES = 5  # frames of a film, evenly spaced. Raised: finds weaker watermarks, and is slower
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from scipy import ndimage
 
 from mimaface.geometry.strips import STRIP, row_strips
+from mimaface.protocol.arrays import Array
 
 from .tuning import (
     BLUR,
@@ -38,7 +37,6 @@ from .tuning import (
     TILE,
 )  # fmt: skip
 
-Array = NDArray[Any]
 UNCHANGED = 128  # 8-bit value for a change of 0
 BITS = 32  # 16 of the message and 16 of its checksum
 

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.marking.marker import Marker
 from mimaface.pictures import encode_png, is_ours
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import DiskFull, InvalidInput, NotInstalled, NotWritable
 from mimaface.protocol.files import replacing, write_whole
 
 from .sound import Sound
 
-Array = NDArray[Any]
 # frames queued for writing, and bytes that they may take together, but for one. Raised: more memory; helps when frames take very unequal times
 QUEUED_FRAMES, QUEUED_BYTES = 2, 64e6
 BIT_RATE = 192_000  # bits per second of sound

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 RATES = (48000, 44100, 32000, 24000, 22050, 16000)  # samples per second that AAC in an MP4 supports everywhere
 SHORTEST_GAP = 0.05  # seconds. Longer gaps between timestamps become silence; shorter ones are rounding
 

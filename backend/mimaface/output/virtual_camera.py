@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.marking.marker import Marker
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NotInstalled, NotWritable
 
 from .sinks import exact_rate, on_black
 
-Array = NDArray[Any]
 ADDRESS = "virtualcam"  # as an output: virtualcam: or virtualcam:DEVICE
 DEVICES = {"linux": "v4l2"}  # FFmpeg's output device by system
 LOOPBACKS = Path("/sys/devices/virtual/video4linux")  # directory of cameras without hardware on Linux

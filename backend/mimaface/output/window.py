@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import NotInstalled
-
-Array = NDArray[Any]
 
 
 class Window:

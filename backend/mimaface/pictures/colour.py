@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import io
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
+
+from mimaface.protocol.arrays import Array
 
 from .profiles import ADOBE_RGB, SRGB, Encoding, encoding_of_code, matrix_profile
 
-Array = NDArray[Any]
 SRGB_TOLERANCE = 2  # levels of 255. A profile with smaller differences from sRGB counts as sRGB, and pixels are unchanged
 SRGB_GAMMA = 0.44, 0.47  # values of a PNG's gAMA chunk that writers use for sRGB
 WIDE = 9, 11, 12  # codes of primaries beyond sRGB's in videos: BT.2020 and P3; those of standard definition are too near to be heeded

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from mimaface.protocol.arrays import Array
 
 from .colour import grey_curve
 
-Array = NDArray[Any]
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 SENSOR_BITS = (8, 10, 12, 14, 16, 32)  # bit depths of cameras and scanners, also inside larger containers
 BITS, INTERPRETATION, LARGEST = 258, 262, 281  # TIFF tags: bits per sample, photometric interpretation, largest value

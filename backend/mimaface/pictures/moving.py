@@ -5,17 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidImage
 
 from .reading import LOCK, MATTE, file_content, has_several, opened, separated
 
-Array = NDArray[Any]
 ANIMATED = ("PNG", "WEBP", "AVIF")  # in other formats further pictures are pages
 USUAL = 0.1  # seconds of a frame without a duration, as in browsers
 

@@ -8,18 +8,16 @@ import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidImage, InvalidInput
 
 from .colour import in_srgb
 from .depth import DEEP, in_eight_bits, key_of_deep
 
-Array = NDArray[Any]
 LARGEST_SIDE, SMALLEST_SIDE = 8192, 64  # pixels: larger pictures are scaled down, smaller ones refused
 LARGEST_AREA = 220_000_000  # pixels a file may have: more than the 200 megapixels of a smartphone, and below 1 GB of memory
 LARGEST_FILE = 1 << 30  # bytes

@@ -5,17 +5,16 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mimaface.protocol.arrays import Array
 
 try:
     from isal import isal_zlib as deflate
 except ImportError:  # no wheel for this platform: four times slower, about the same size, the same pictures
     import zlib as deflate  # type: ignore[no-redef]
 
-Array = NDArray[Any]
 OURS = "MIMAFace Animator"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PERCEPTUAL = b"\0"  # rendering intent of the sRGB chunk

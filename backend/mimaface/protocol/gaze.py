@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .arkit import BLENDSHAPE_INDEX
+from .arrays import Array
 
-Array = NDArray[Any]
 # radians of eye rotation at eyeLook* = 1; larger values rotate further
 LOOK_YAW, LOOK_PITCH = math.radians(30.0), math.radians(25.0)
 # (eye, axis) in the order of ``MotionClip.gaze``: radians at 1, blendshape with positive sign, blendshape with negative sign

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .arkit import BLENDSHAPE_NAMES
+from .arrays import Array
 from .errors import InvalidInput, InvalidMotion, NotWritable
 from .files import write_whole
 from .motion_files import FIRST_NAMES, LARGEST_FILE, MAX_FRAMES, SCHEMA_VERSION, pack, unpack
@@ -25,7 +25,6 @@ from .rotation import (
 )
 from .texts import shown, shown_list
 
-Array = NDArray[Any]
 # Seconds, and multiples of the median step, that a step must exceed to be a hole with missing frames. Raised: short losses are
 # not reported.
 HOLE, HOLE_STEPS = 0.1, 2.5

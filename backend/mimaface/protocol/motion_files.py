@@ -9,13 +9,12 @@ import zipfile
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .arkit import BLENDSHAPE_NAMES
+from .arrays import Array
 from .errors import InvalidMotion
 from .texts import shown, some
 
-Array = NDArray[Any]
 SCHEMA_VERSION = 2
 FIRST_NAMES = {"actions": "blendshapes", "action_names": "blendshape_names"}  # names of these arrays in schema 1
 MAX_FRAMES = 200_000

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from .arkit import BLENDSHAPE_INDEX
+from .arrays import Array
 
-Array = NDArray[Any]
 # Lip opening of each blendshape at 1, averaged along the mouth, as a share of the 22 mm that mouthClose at 1 closes.
 PARTING = {
     "jawOpen": 0.965, "mouthUpperUpLeft": 0.14, "mouthUpperUpRight": 0.14, "mouthFunnel": 0.123, "mouthShrugUpper": 0.111,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Array
 from .rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 
-Array = NDArray[Any]
 # Deviation of the head from its median that counts as much as one full blendshape (a shut eye, an open jaw); twice the deviation
 # counts fourfold. Raised: the calmest face wins, wherever the head is. A glance aside is 20° and more, a talking head sways by
 # less than 8°.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
+from .arrays import Array
+
 # projected length of the line between the eyes below which the crown defines the tilt: a head turned by 80° and more
 PROFILE = 0.17
 

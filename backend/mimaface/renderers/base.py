@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+from typing import Protocol
 
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 from mimaface.sampling.clips import Memory
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

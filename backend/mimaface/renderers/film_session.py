@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.film import Film
 from mimaface.face.fit import FittedFace, lid_opening
 from mimaface.face.pose import FacePose, poses_for
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.pictures import Picture
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.regions import regions_of
@@ -26,7 +25,6 @@ from mimaface.sampling.clips import Memory
 from .ahead import made_ahead, threads
 from .base import Frame
 
-Array = NDArray[Any]
 WIDE_OPEN = 80  # percentile of a film's lid openings that counts as open. Higher: more frames count as half closed
 # share of that opening up to which the gaze of an eye is the film's own, and from which it is the motion's. Higher: gaze stays the film's
 # longer at a blink; lower: an iris that lids hide is painted

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.basel.transfer import GazeAdapter
 from mimaface.face.track import Tracker
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
 from mimaface.protocol.files import write_whole
 from mimaface.renderers.released_shot import net_input, net_output
 from mimaface.weights.convert import FaceNetworks
 from mimaface.weights.library import gaze_file
 
-Array = NDArray[Any]
 SIDE = 512  # pixels, side of the released model's input
 
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mimaface.engines import chosen_engine
@@ -26,6 +25,7 @@ from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.strips import same
 from mimaface.model.refiner import feather, feathered, refined
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import CropWindow, choose_window
@@ -38,7 +38,6 @@ from mimaface.sampling.sampler import ClipInputs, generate_clips, remember, resu
 from .ahead import threads
 from .base import Frame
 
-Array = NDArray[Any]
 # pixels of the generated window: displacement at which the blend from photograph to generated picture starts and ends. Higher start:
 # frames whose pose is nearly the photograph's stay the photograph; higher end: motion begins more gradually.
 MOVED = 0.01, 4.0

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
@@ -18,8 +17,6 @@ from mimaface.reprojection.reprojector import Reprojector
 
 from .ahead import made_ahead, threads
 from .base import Frame
-
-Array = NDArray[Any]
 
 
 def check_people(pictures: Sequence[str], settings: RenderSettings) -> None:

@@ -9,11 +9,10 @@ import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mimaface.basel.align import BOX_512, box_corners, face_affine, five_points, similarity
@@ -29,13 +28,13 @@ from mimaface.face.gaps import fill_gaps
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.model.vision import VisionTokens
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.sampling.clips import Clip, ClipPlan, Memory
 from mimaface.sampling.images import as_images, as_pictures
 from mimaface.sampling.sampler import ClipInputs, generate_clips, remember, resume_point
 
-Array = NDArray[Any]
 log = logging.getLogger(__name__)
 # RGB in [−1, 1] (N, 3, 256, 256), the crop of ``face_affine`` → (N, 261): the 257 coefficients, then 4 numbers of gaze
 Reconstruct = Callable[[Tensor], Tensor]

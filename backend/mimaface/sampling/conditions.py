@@ -6,18 +6,17 @@ Training, evaluation and inference all call :meth:`Conditions.of`, so that their
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from mimaface.model.config import MimaFaceConfig
+from mimaface.protocol.arrays import Array
 
 from .images import normals_condition, provenance_condition
 
-Array = NDArray[Any]
 Encode = Callable[[Tensor], Tensor]  # RGB in [−1, 1] (N, 3, S, S) → latents (N, C, h, w)
 FRAME_CONDITIONS = ("render", "normals")  # conditions per frame, by their names in ``MimaFaceConfig.conditions``
 PORTRAIT_CONDITIONS = ("source", "source_normals")  # conditions that all frames of a portrait share

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from mimaface.engines.finite import HINT
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import NotFinite
-
-Array = NDArray[Any]
 
 
 def as_images(pictures: Array) -> Tensor:

@@ -6,14 +6,13 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.face.head import Head
 from mimaface.face.portrait import Portrait
 from mimaface.pictures import encode_png
+from mimaface.protocol.arrays import Array
 
-Array = NDArray[Any]
 REFERENCE_SIZE = 2048  # pixels, longest side of a reference picture: sharp on a head that fills a screen. Higher: larger files
 
 

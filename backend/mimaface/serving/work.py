@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from mimaface.animation import check, steps
 from mimaface.drivers import Progress, ReadingSettings, motion_steps, spoken
 from mimaface.drivers.film import Film
@@ -26,6 +24,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.marking.consent import ANSWERS, keep_consent
 from mimaface.marking.watermark import Watermark
 from mimaface.pictures import encode_png, open_picture
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import (
     InvalidCheckpoint,
     InvalidImage,
@@ -52,7 +51,6 @@ from .mesh import head_mesh
 from .room import Patience
 from .store import Store
 
-Array = NDArray[Any]
 CACHED = 4
 # pixels, longest side of a preview. Higher: sharper than the window shows, and slower
 MOST_PREVIEW = 1024

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from mimaface.data.samples import SIGNALS, Sample, read_shards
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.files import replacing
 from mimaface.sampling.conditions import (
@@ -32,7 +32,6 @@ from mimaface.sampling.conditions import (
 from mimaface.sampling.images import as_images
 
 log = logging.getLogger(__name__)
-Array = NDArray[Any]
 ROW_FORMAT = b"2: maps are pooled at twice the latents' size first"  # cache version; increment when the row format changes
 
 

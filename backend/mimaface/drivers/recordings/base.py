@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.timecode import OPTION
 from mimaface.face.gaps import fill_gaps
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import MotionClip
@@ -20,7 +19,6 @@ from mimaface.protocol.motion_files import MAX_FRAMES
 from mimaface.protocol.rotation import matrix_to_quaternion
 from mimaface.protocol.texts import shown_list
 
-Array = NDArray[Any]
 # between axes of computer vision (y down, z away from the viewer) and docs/CONVENTIONS.md
 VISION_AXES = np.diag([1.0, -1.0, -1.0])
 

@@ -8,10 +8,8 @@ exists.
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.protocol.errors import InvalidMotion
@@ -19,7 +17,6 @@ from mimaface.protocol.motion import MotionClip
 
 from .base import Reader, Recorded, at_rate
 
-Array = NDArray[Any]
 DEFAULT_RATE = 25.0  # frames per second of both projects' videos
 EXPRESSION = 64
 LARGEST = 1 << 28  # bytes; 200,000 frames of 73 numbers take 117 MB

@@ -9,17 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 
 from .base import VISION_AXES, Reader, Recorded, at_rate
 from .plain_pickle import _Array, read_plain
 
-Array = NDArray[Any]
 DEFAULT_RATE = 25.0  # frames a second
 # Height-to-width ratios of an open eye, and of lips at jawOpen 1. Raised: open eyes come out half-closed; the mouth opens less.
 OPEN_EYE, OPEN_MOUTH = 0.35, 0.8

@@ -12,16 +12,15 @@ import re
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.streams.base import index_of
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 
 from .base import Reader, Recorded, at_rate
 
-Array = NDArray[Any]
 DEFAULT_RATE = 30.0  # frames per second of a webcam
 TIMES = {"timestampms": 1e-3, "timestamp": 1e-3, "timems": 1e-3, "time": 1.0, "seconds": 1.0}  # name → seconds
 

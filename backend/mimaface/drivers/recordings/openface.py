@@ -12,18 +12,17 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.table import decoded
 from mimaface.drivers.timecode import OPTION
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 
 from .base import VISION_AXES, Reader, Recorded
 
-Array = NDArray[Any]
 LARGEST_INTENSITY = 5.0  # largest intensity of an action unit
 # action unit → blendshapes and their share; ``*`` is both sides, for units have no sides
 ACTION_UNITS: dict[str, dict[str, float]] = {

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.streams.base import index_of
@@ -17,7 +16,6 @@ from mimaface.protocol.texts import some
 
 from .base import Reader, Recorded, at_rate
 
-Array = NDArray[Any]
 DEFAULT_RATE = 60.0  # frames per second of both programs
 
 

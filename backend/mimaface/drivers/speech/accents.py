@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 
 from .phones import REST, Phone
 
-Array = NDArray[Any]
 VOWELS = ("aa", "E", "I", "O", "U")
 LEVELS_PER_SECOND = 100  # loudness values per second
 # Decibels above the median vowel that raise its stress by one; so does, at half weight, a doubling of its length. English

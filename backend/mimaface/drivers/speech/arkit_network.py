@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, NotFinite, NotInstalled
 
 from .sound import RATE as HEARD
 
-Array = NDArray[Any]
 RATE = 30.0  # frames per second
 SOUND, SHAPES = "audio_waveform", "blendshapes"
 FRAMES, SAMPLES = 64, 34133  # of a window, as in training

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mimaface.protocol.arrays import Array
 
 from .phones import REST, Phone
 from .sound import RATE, STEP, level_of
@@ -15,7 +15,6 @@ from .spectrum import CLOSURE_DECIBELS, NEIGHBOUR_SECONDS, WINDOW, band_shares, 
 from .utterances import ABOVE_NOISE, NOISE_FLOOR, SURE_VOICE_RANGE, VOICE_RANGE
 from .visemes import mouth_motion
 
-Array = NDArray[Any]
 EVERY = 2 * STEP  # samples between two shapes: 20 ms
 FADING = 0.02  # decibels by which the loudest and the quietest heard approach each other at a step, 1 a second. Raised: another room or distance
 # is learned sooner, and a long vowel is taken for noise

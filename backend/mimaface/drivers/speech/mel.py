@@ -7,14 +7,13 @@ Published settings: 16 kHz, pre-emphasis 0.97, Hann windows of 800 samples every
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mimaface.protocol.arrays import Array
 
 from .sound import RATE
 
-Array = NDArray[Any]
 WINDOW, HOP, BANDS = 800, 200, 80
 LOWEST, HIGHEST = 55.0, 7600.0  # Hertz
 EMPHASIS = 0.97

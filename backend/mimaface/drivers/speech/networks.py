@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
@@ -28,7 +27,6 @@ from .mel import mel_spectrogram, mel_windows
 from .phones import Phone, fill_with_rest
 from .sound import RATE
 
-Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
 KNOWN = "SadTalker's checkpoints (a folder, or SadTalker_V0.0.2_256.safetensors) or wav2arkit_cpu.onnx of LAM-A2E"
 ORIGIN = {"format": "coefficients", "neutral": "auto"}  # of Basel expressions, whose rest is unknown

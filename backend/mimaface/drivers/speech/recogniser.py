@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 
 from .phones import Phone, phones_of
 from .sound import RATE, level_of
 from .transcript import transcript_words
 
-Array = NDArray[Any]
 FRAME_RATE = 100  # frames per second of the acoustic model
 # decibels below full scale to which the 95th percentile of loudness is scaled: the acoustic model expects close speech
 SPEECH_LEVEL = -20.0

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.containers import moving_pictures, opened
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion_files import MAX_FRAMES
 
-Array = NDArray[Any]
 RATE = 16000  # samples per second, as the acoustic model expects
 STEP = 160  # samples per loudness value: 10 ms, one frame of the acoustic model
 BLOCK = RATE  # samples per block

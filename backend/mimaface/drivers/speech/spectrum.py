@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+
+from mimaface.protocol.arrays import Array
 
 from .phones import REST, Phone
 from .sound import RATE, STEP, level_of
 
-Array = NDArray[Any]
 WINDOW = 512  # samples per spectrum: 32 ms
 # Hertz, edges of four bands: voice and closed vowels; open vowels; front vowels; sibilants
 BANDS = (150, 700, 1500, 3500, 8000)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 LEVELS_PER_SECOND = 100  # loudness values per second
 NOISE_FLOOR = -75.0  # decibels below full scale under which nothing is voice: the noise of 13 bits
 VOICE_RANGE = 32.0  # decibels below the 95th percentile that are still voice. Raised: breath and room noise count as voice

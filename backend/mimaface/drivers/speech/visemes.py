@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.mouth import PARTING
 
 from .phones import REST, Phone
 
-Array = NDArray[Any]
 JAW, LIPS, SEAL = 0, 1, 2  # articulators with dominance of their own: the jaw; lips and tongue; closure of the lips
 # By viseme: dominance of the jaw, dominance of the lips, and blendshapes at 1; a name without a side is both sides'. Vowels
 # dominate the jaw, rounded sounds the lips, and t, k or n neither, so the lips of their neighbours pass through them.

@@ -6,16 +6,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.drivers.columns import known_column
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
 
-Array = NDArray[Any]
 LARGEST_WEIGHT = 10.0  # largest plausible blendshape; packets with larger ones are rejected
 
 
