@@ -21,7 +21,7 @@ from mimaface.engines.onnx_engine import open_onnx
 from mimaface.engines.parity import differences, random_inputs
 from mimaface.engines.torch_engine import TorchEngine, load_model
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, NotInstalled, NotWritable
-from mimaface.protocol.files import put_folder
+from mimaface.protocol.files import put_folder, writable
 from mimaface.weights import checksums
 from mimaface.weights.convert import clear_abandoned
 
@@ -124,17 +124,14 @@ def write_export(target: Path, description: Exported, write: Callable[[Path], No
         raise NotWritable(f"{target} holds something else", "choose a new folder")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        clear_abandoned(target)
-        part.mkdir(parents=True)
-        write(part)
-        (part / exported.NAME).write_text(description.to_json(), encoding="utf-8")
-        checksums.write(part)
-        check(part)
-        put_folder(part, target)
-    except OSError as error:
-        raise NotWritable(
-            f"cannot write {target}: {error.strerror or error}", "choose another folder or free some space"
-        ) from error
+        with writable(target):
+            clear_abandoned(target)
+            part.mkdir(parents=True)
+            write(part)
+            (part / exported.NAME).write_text(description.to_json(), encoding="utf-8")
+            checksums.write(part)
+            check(part)
+            put_folder(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

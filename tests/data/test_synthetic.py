@@ -176,4 +176,4 @@ def test_the_command(tmp_path, capsys):
     (tmp_path / "file").touch()
     arguments[2] = str(tmp_path / "file" / "out")
     assert main(arguments) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot write to" in capsys.readouterr().err

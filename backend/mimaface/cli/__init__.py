@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from mimaface import __version__
-from mimaface.protocol.errors import MimaFaceError
+from mimaface.protocol.errors import InvalidInput, MimaFaceError
 from mimaface.shortage import shortage
 
 from . import (
@@ -54,11 +54,18 @@ def main(arguments: list[str] | None = None) -> int:
         warn("stopped")
         return INTERRUPTED
     except Exception as error:
-        short = shortage(error)
-        if short is None:
+        known = shortage(error) or _about_a_file(error)
+        if known is None:
             raise
-        warn(str(short))
+        warn(str(known))
         return USER_ERROR
+
+
+def _about_a_file(error: Exception) -> MimaFaceError | None:
+    """What the system says of a file or a folder that was named, such as one in which nothing may be written."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    return InvalidInput(f"{error.filename} cannot be used ({error.strerror})", "check its path, and that it may be read and written")
 
 
 def parser() -> argparse.ArgumentParser:

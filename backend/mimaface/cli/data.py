@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.files import writable
 
 from .terminal import Commands, counting_bar
 
@@ -53,7 +54,6 @@ def _share(text: str) -> tuple[int, int]:
 
 
 def _synthetic(parsed: argparse.Namespace) -> int:
-    from mimaface.data.guarding import writing
     from mimaface.data.synthetic import VIDEO, SyntheticConfig, make_shards
 
     if parsed.pictures is not None and not parsed.pictures.is_dir():
@@ -64,7 +64,7 @@ def _synthetic(parsed: argparse.Namespace) -> int:
     pictures = "" if parsed.pictures is None else str(parsed.pictures)
     config = SyntheticConfig(parsed.size, parsed.frames or start.frames, start.stride, pictures)
     per_shard = 64
-    with writing(parsed.folder), counting_bar() as bar:
+    with writable(parsed.folder), counting_bar() as bar:
         shards = make_shards(parsed.folder, parsed.seed, parsed.samples, config, per_shard, parsed.workers)
         count = sum(1 for _ in bar.track(shards, -(-parsed.samples // per_shard), description="shards"))
     print(f"{parsed.folder}: {parsed.samples} samples of {config.frames} frames in {count} shards")

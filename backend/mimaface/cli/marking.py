@@ -33,7 +33,7 @@ def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str
     from mimaface.marking.consent import NOT_STATED, keep_consent, was_asked
     from mimaface.marking.marker import Marker
     from mimaface.protocol.connection import default_folder
-    from mimaface.protocol.errors import NotWritable
+    from mimaface.protocol.errors import DiskFull, NotWritable
     from mimaface.reprojection.crops import face_box
 
     home = default_folder()
@@ -41,7 +41,7 @@ def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str
     if consent is not None:
         keep_consent(home, portrait.sha256, consent)
     elif not was_asked(home, portrait.sha256):
-        with contextlib.suppress(NotWritable):  # then the next run asks again
+        with contextlib.suppress(NotWritable, DiskFull):  # then the next run asks again
             keep_consent(home, portrait.sha256, NOT_STATED)
         warn(f"did the person in {name} agree? Answer once with --consent self, given or not-needed; until then frames contain “{NOT_STATED}”")
     marker = Marker(portrait.sha256, settings, home, face)

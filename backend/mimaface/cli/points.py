@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mimaface.protocol.errors import InvalidInput, NoFaceFound, NotWritable
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.errors import InvalidInput, NoFaceFound
+from mimaface.protocol.files import writable, write_whole
 from mimaface.protocol.texts import shown
 
 from .terminal import Commands, warn
@@ -45,10 +45,8 @@ def _points(parsed: argparse.Namespace) -> int:
         found = in_middle(width, height)
         warn(f"no face found in {parsed.portrait.name}: the points are of a generic face in its middle; place them on the face")
     lines = ",\n".join(f"  {json.dumps(name)}: [{u:.1f}, {v:.1f}]" for name, (u, v) in found.items())
-    try:
+    with writable(parsed.output):
         write_whole(parsed.output, f"{{\n{lines}\n}}\n".encode())
-    except OSError as error:
-        raise NotWritable(f"{parsed.output} cannot be written ({error.strerror})") from error
     print(
         f"{parsed.output}: {len(found)} points; correct the wrong ones, delete the right ones, then animate with --points"
     )

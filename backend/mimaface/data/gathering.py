@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from mimaface.protocol.errors import InvalidInput, OutOfResources
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.files import writable, write_whole
 
 from .executors import Executor, on_this_machine
-from .guarding import Unit, writing
+from .guarding import Unit
 from .recorded import GONE, Clip, Outcome, RecordedConfig, clips_in
 from .samples import read_members, write_members
 
@@ -64,7 +64,7 @@ class Group:
         """Writes the shard from all pieces and then its report, both atomically; without a kept clip there is no shard."""
         outcomes = [self.outcomes[unit.clip.key] for unit in self.units]
         kept = [unit.sample for unit, outcome in zip(self.units, outcomes) if not outcome.reason]
-        with writing(self.folder):
+        with writable(self.folder):
             if kept:
                 write_members(self.target, read_members(kept))
             _write_json(self.report, {**self.recipe, "outcomes": [asdict(outcome) for outcome in outcomes]})
@@ -145,7 +145,7 @@ def _summary(path: Path, outcomes: dict[str, Outcome]) -> dict[str, Any]:
         "rejected": dict(sorted(reasons.items())),
         "files": {name: f"{outcome.reason}: {outcome.detail}" for name, outcome in outcomes.items() if outcome.reason},
     }
-    with writing(path.parent):
+    with writable(path.parent):
         _write_json(path, report)
     return report
 

@@ -7,20 +7,17 @@ A clip is the unit of work of all executors. Its result is on disk before its an
 
 from __future__ import annotations
 
-import errno
 import json
 import multiprocessing
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
-from mimaface.protocol.errors import Cancelled, DiskFull, MimaFaceError, NotWritable, OutOfResources, error_from_wire
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.errors import Cancelled, MimaFaceError, OutOfResources, error_from_wire
+from mimaface.protocol.files import writable, write_whole
 
 from .recorded import GONE, Clip, Outcome, RecordedConfig, try_sample
 from .samples import is_whole, write_shard
@@ -83,17 +80,6 @@ class Answer:
         return cls(None, (error.code, error.message, error.hint))
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Context that converts ``OSError`` to :class:`DiskFull` or :class:`NotWritable`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"no space is left for {folder}", "free some; the run goes on where it was") from error
-        raise NotWritable(f"{folder} cannot be written ({error.strerror or error})", "choose another folder") from error
-
-
 def work(unit: Unit, config: RecordedConfig) -> Answer:
     """Makes the piece of a unit unless it exists."""
     try:
@@ -101,7 +87,7 @@ def work(unit: Unit, config: RecordedConfig) -> Answer:
         if earlier is not None:
             return Answer(earlier)
         outcome, sample = try_sample(unit.clip, config)
-        with writing(unit.piece.parent):
+        with writable(unit.piece.parent):
             if sample is not None:
                 write_shard(unit.sample, [sample])
             if outcome.reason != GONE:  # not permanent: the next run retries
@@ -154,7 +140,7 @@ class Guard:
                     break
             else:
                 outcome = Outcome(unit.clip.key, "crashed", f"the process that read it {how}, {TRIES} times")
-            with writing(unit.piece.parent):
+            with writable(unit.piece.parent):
                 unit.keep(outcome)
             return Answer(outcome)
         except Cancelled:

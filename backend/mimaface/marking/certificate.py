@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimaface.protocol.errors import InvalidInput, NotInstalled, NotWritable
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.files import writable, write_whole
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -44,7 +44,7 @@ def _create_folder(folder: Path) -> None:
     """Creates both files atomically; of several threads or processes at once, one pair wins."""
     pair = _generate()
     part = folder.with_name(f"{folder.name}.{secrets.token_hex(8)}.part")
-    try:
+    with writable(folder, "choose another MIMAFACE_HOME"):
         part.mkdir(mode=0o700, parents=True)
         write_whole(part / CHAIN, pair[0], private=True, durable=True)
         write_whole(part / KEY, pair[1], private=True, durable=True)
@@ -56,8 +56,6 @@ def _create_folder(folder: Path) -> None:
             shutil.rmtree(part)
             if not folder.is_dir():
                 raise
-    except OSError as error:
-        raise NotWritable(f"cannot write to {folder}: {error.strerror}", "choose another MIMAFACE_HOME") from error
 
 
 def _algorithm(pem: bytes) -> bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mimaface.protocol.errors import NotWritable
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.files import writable, write_whole
 
 NOT_STATED = "not stated"
 ANSWERS = {
@@ -28,15 +27,13 @@ def was_asked(home: Path, photograph: str) -> bool:
 
 
 def keep_consent(home: Path, photograph: str, answer: str) -> None:
-    """Stores an answer, one of ``ANSWERS`` or NOT_STATED. Raises :class:`NotWritable`."""
+    """Stores an answer, one of ``ANSWERS`` or NOT_STATED. Raises :class:`NotWritable` and :class:`DiskFull`."""
     stored = _stored(home)
     if stored.get(photograph) == answer:
         return
-    try:
+    with writable(home / NAME, "choose another MIMAFACE_HOME"):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(home / NAME, json.dumps(stored | {photograph: answer}, indent=1).encode(), private=True)
-    except OSError as error:
-        raise NotWritable(f"cannot write {home / NAME}: {error.strerror}", "choose another MIMAFACE_HOME") from error
 
 
 def _stored(home: Path) -> dict[str, str]:

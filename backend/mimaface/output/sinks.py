@@ -20,8 +20,8 @@ from PIL import Image
 from mimaface.marking.marker import Marker
 from mimaface.pictures import encode_png, is_ours
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.errors import DiskFull, InvalidInput, NotInstalled, NotWritable
-from mimaface.protocol.files import replacing, write_whole
+from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.files import replacing, writable, write_whole
 
 from .sound import Sound
 
@@ -57,7 +57,7 @@ class Folder:
         self._waiting.append(self._thread.submit(self._put, index, image, still, changed))
 
     def _put(self, index: int, image: Array, still: bool, changed: Array | None) -> None:
-        with _reported(self.path):
+        with writable(self.path):
             write_whole(self.path / f"{index:06d}.png", _png(image, self._marker, still, changed))
 
     def finish(self) -> None:
@@ -78,7 +78,7 @@ class OnePicture:
     def write(self, index: int, image: Array, still: bool = False, changed: Array | None = None) -> None:
         if index:
             raise InvalidInput(f"{self.path.name}: one picture cannot hold several frames", "use a folder or an .mp4 file")
-        with _reported(self.path):
+        with writable(self.path):
             write_whole(self.path, _png(image, self._marker, still, changed))
 
 
@@ -206,7 +206,7 @@ def open_sink(
     and signs each file last, before its final rename. In a folder only files written by MIMAFace are deleted. Raises
     :class:`InvalidInput` if the output exists, :class:`NotWritable` and :class:`DiskFull`.
     """
-    with _reported(path):
+    with writable(path):
         if is_folder(path):
             if re.fullmatch(r"\.[A-Za-z]\w{1,4}", path.suffix) and not path.is_dir():
                 raise InvalidInput(
@@ -257,18 +257,6 @@ def is_picture(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Returns whether an output is a folder of pictures."""
     return not is_film(path) and not is_picture(path)
-
-
-@contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        import errno
-
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"the disk of {path} is full", "free some space and run again") from error
-        raise NotWritable(f"cannot write to {path}: {error.strerror or error}", "choose another place") from error
 
 
 def contact_sheet(images: Iterable[Array], columns: int, width: int) -> Array:

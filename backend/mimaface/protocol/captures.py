@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from .connection import default_folder
-from .errors import NotWritable
+from .files import writable
 from .motion import MotionClip
 
 FOLDER = "captures"
@@ -19,11 +19,9 @@ def captures_folder(home: Path | None = None) -> Path:
 
 
 def keep(clip: MotionClip, folder: Path, name: str) -> Path:
-    """Write a take into the folder as a file that is named by the time and by what sent it. Raises :class:`NotWritable`."""
-    try:
+    """Write a take into the folder as a file that is named by the time and by what sent it. Raises :class:`NotWritable` and :class:`DiskFull`."""
+    with writable(folder, "make the folder around it writable"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritable(f"cannot make {folder}: {error.strerror}", "free some space, or make the folder around it writable") from error
     sender = re.sub(r"[^\w -]", "_", name)
     stem, count = f"{time.strftime('%Y-%m-%d %H.%M.%S')} {sender}", 1
     while (path := folder / f"{stem}{f' {count}' if count > 1 else ''}.motion.npz").exists():

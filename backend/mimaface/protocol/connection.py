@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from .errors import NotReachable, NotWritable
-from .files import write_whole
+from .errors import NotReachable
+from .files import writable, write_whole
 
 KEY_LENGTH = 40  # characters of a CURVE key in Z85
 LARGEST_FILE = 64 * 1024  # bytes; valid connection files are smaller
@@ -38,12 +38,10 @@ class Connection:
         return f"tcp://{host}:{self.port}"
 
     def write(self, path: Path) -> None:
-        """Writes the file atomically with mode 0600. Raises :class:`NotWritable`."""
-        try:
+        """Writes the file atomically with mode 0600. Raises :class:`NotWritable` and :class:`DiskFull`."""
+        with writable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps(asdict(self)).encode(), private=True)
-        except OSError as error:
-            raise NotWritable(f"cannot write the connection file {path}: {error.strerror}", "choose another folder") from error
 
     def withdraw(self, path: Path) -> None:
         """Removes the file unless another backend has replaced it."""

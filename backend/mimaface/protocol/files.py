@@ -1,13 +1,27 @@
-"""Atomic writing of files and folders."""
+"""Atomic writing of files and folders, and the error where that fails."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+from .errors import DiskFull, NotWritable
+
+
+@contextlib.contextmanager
+def writable(place: Path, hint: str = "choose another place") -> Iterator[None]:
+    """Context that turns an :class:`OSError` into :class:`DiskFull`, or into :class:`NotWritable` with ``hint``; both name ``place``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(f"the disk of {place} is full", "free some space and run it again") from error
+        raise NotWritable(f"cannot write to {place}: {error.strerror or error}", hint) from error
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ import numpy as np
 
 from .arkit import BLENDSHAPE_NAMES
 from .arrays import Array
-from .errors import InvalidInput, InvalidMotion, NotWritable
-from .files import write_whole
+from .errors import InvalidInput, InvalidMotion
+from .files import writable, write_whole
 from .motion_files import FIRST_NAMES, LARGEST_FILE, MAX_FRAMES, SCHEMA_VERSION, pack, unpack
 from .neutral import calmest_frame
 from .rotation import (
@@ -275,12 +275,10 @@ class MotionClip:
         return cls(**arrays, meta=meta)
 
     def save(self, path: Path | str) -> None:
-        """Writes ``.motion.npz`` atomically. Raises :class:`NotWritable`."""
+        """Writes ``.motion.npz`` atomically. Raises :class:`NotWritable` and :class:`DiskFull`."""
         target = Path(path)
-        try:
+        with writable(target):
             write_whole(target, self.to_bytes())
-        except OSError as error:
-            raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another folder") from error
 
     @classmethod
     def load(cls, path: Path | str) -> MotionClip:

@@ -13,8 +13,8 @@ import numpy as np
 from mimaface.basel.transfer import GazeAdapter
 from mimaface.face.track import Tracker
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
-from mimaface.protocol.files import write_whole
+from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.protocol.files import writable, write_whole
 from mimaface.renderers.released_shot import net_input, net_output
 from mimaface.weights.convert import FaceNetworks
 from mimaface.weights.library import gaze_file
@@ -44,14 +44,12 @@ def calibrate(networks: FaceNetworks, frames: Iterable[tuple[float, Array]], nam
 
 
 def save_calibration(adapter: GazeAdapter, name: str) -> None:
-    """Store the calibration for later renders. Raises :class:`NotWritable`."""
+    """Store the calibration for later renders. Raises :class:`NotWritable` and :class:`DiskFull`."""
     path = gaze_file()
     content = {"video": name, "matrix": adapter.matrix.tolist(), "offset": adapter.offset.tolist()}
-    try:
+    with writable(path, "choose another MIMAFACE_HOME"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
-    except OSError as error:
-        raise NotWritable(f"cannot write {path}: {error.strerror}", "choose another MIMAFACE_HOME") from error
 
 
 def load_calibration() -> GazeAdapter | None:

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from mimaface.protocol.errors import InvalidCheckpoint, NotWritable
+from mimaface.protocol.errors import InvalidCheckpoint
+from mimaface.protocol.files import writable
 
 NAME = "SHA256SUMS"
 REINSTALL_HINT = "install the model again"
@@ -29,12 +30,10 @@ def contents(folder: Path) -> list[str]:
 
 
 def write(folder: Path) -> None:
-    """Writes the list. Raises :class:`NotWritable`."""
+    """Writes the list. Raises :class:`NotWritable` and :class:`DiskFull`."""
     lines = [f"{digest(folder / name)}  {name}\n" for name in contents(folder)]
-    try:
+    with writable(folder / NAME):
         (folder / NAME).write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise NotWritable(f"cannot write {folder / NAME}: {error.strerror}", "choose another folder") from error
 
 
 def read(folder: Path) -> dict[str, str]:

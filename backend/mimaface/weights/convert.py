@@ -30,8 +30,8 @@ from mimaface.model.instances import RELEASED_SD15
 from mimaface.model.motion_unet import RELEASED_POSITIONS, from_animatediff, is_temporal, to_animatediff
 from mimaface.model.vision import vision_keys
 from mimaface.protocol.connection import process_exists
-from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, MimaFaceError, NotWritable
-from mimaface.protocol.files import put_folder
+from mimaface.protocol.errors import DiskFull, InvalidCheckpoint, InvalidInput, MimaFaceError
+from mimaface.protocol.files import put_folder, writable
 
 from . import checksums
 from .autoencoder_files import read_autoencoder
@@ -179,10 +179,8 @@ def convert(
         if _is_from(target, origin):
             return False
         raise InvalidInput(f"{target} holds something else", "add --overwrite to replace it")
-    try:
+    with writable(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritable(f"cannot write {target.parent}: {error.strerror}", "choose another folder") from error
     clear_abandoned(target)
     _check_space(target.parent, sources, dtype)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -191,7 +189,8 @@ def convert(
         checkpoint.write_json(part / ORIGIN, origin)
         report("checksums")
         checksums.write(part)
-        _put(part, target)
+        with writable(target):
+            put_folder(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return True
@@ -323,11 +322,3 @@ def _check_space(folder: Path, sources: Mapping[str, Path], dtype: torch.dtype |
         raise DiskFull(
             f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed", "free some or move MIMAFACE_HOME"
         )
-
-
-def _put(part: Path, target: Path) -> None:
-    """Renames the finished folder into place; an existing one is deleted afterwards."""
-    try:
-        put_folder(part, target)
-    except OSError as error:
-        raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another folder") from error

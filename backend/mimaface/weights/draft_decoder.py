@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, NotWritable
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+from mimaface.protocol.files import put_folder, writable
 
 from . import checksums
 
@@ -36,10 +37,8 @@ def install(source: Path, target: Path, overwrite: bool = False) -> bool:
         checkpoint.write_json(part / "config.json", config)
         checkpoint.write_weights(part / checkpoint.DIFFUSERS_WEIGHTS, weights)
         checksums.write(part)
-        shutil.rmtree(target, ignore_errors=True)
-        part.replace(target)
-    except OSError as error:
-        raise NotWritable(f"cannot write {target}: {error.strerror}", "choose another MIMAFACE_HOME") from error
+        with writable(target, "choose another MIMAFACE_HOME"):
+            put_folder(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return True

@@ -11,6 +11,7 @@ from typing import Any
 
 from mimaface.protocol.connection import default_folder
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, NotInstalled, NotReachable, NotWritable
+from mimaface.protocol.files import writable
 
 from . import checksums
 
@@ -23,7 +24,6 @@ DOWNLOADS = ".downloads"
 TIMEOUT_S = 10.0  # seconds until the hub counts as unreachable
 OFFLINE_HINT = "connect and repeat, what has arrived is kept; or download it elsewhere and run mimaface models convert FOLDER"
 Report = Callable[[str], None]  # receives one sentence per step of progress
-
 
 
 def ignore(sentence: str) -> None:
@@ -204,10 +204,8 @@ def download(repository: str, choose: Callable[[Sequence[str]], Sequence[str]], 
     siblings = {item.rfilename: item for item in info.siblings or ()}
     wanted = choose(list(siblings))
     report(f"fetching {page}, under its authors' licence")
-    try:
+    with writable(folder, "choose another MIMAFACE_HOME"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritable(f"cannot write {folder}: {error.strerror}", "choose another MIMAFACE_HOME") from error
     try:
         huggingface_hub.snapshot_download(repository, revision=info.sha, allow_patterns=list(wanted), local_dir=folder)
     except network as error:
