@@ -27,7 +27,7 @@ from mimaface.data.samples import (
 )
 from mimaface.data.synthetic import SyntheticConfig, make_sample
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
-from mimaface.sampling.images import normals_condition
+from mimaface.sampling.conditions import normals_condition
 
 
 def plain_sample(key: str = "a", frames: int = 2, size: int = 32, seed: int = 0) -> Sample:

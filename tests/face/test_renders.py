@@ -7,7 +7,7 @@ from mimaface.face.head import Head
 from mimaface.face.renders import render_normals
 from mimaface.geometry.camera import Camera
 from mimaface.protocol.rotation import head_angles_to_matrix
-from mimaface.sampling.images import normals_condition
+from mimaface.sampling.conditions import normals_condition
 
 CAMERA = Camera.for_image(96, 128)
 PLACE = np.array([0.0, 0.0, -0.6])

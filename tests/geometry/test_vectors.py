@@ -1,6 +1,6 @@
 import numpy as np
 
-from mimaface.geometry.vectors import bounds, distances
+from mimaface.geometry.distances import bounds, distances
 
 
 def test_distances_are_those_of_numpy_to_the_bit():

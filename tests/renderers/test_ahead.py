@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from mimaface.renderers.ahead import made_ahead, threads
+from mimaface.renderers.reprojected import made_ahead, threads
 
 
 def test_they_come_in_order_and_no_more_than_the_threads_are_ahead():

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from conftest import generated, nod
-from mimaface.engines.finite import finite
 from mimaface.engines.pool import EnginePool
+from mimaface.engines.precision import finite
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import NotFinite
 from mimaface.protocol.settings import RenderSettings
-from mimaface.sampling.images import as_pictures
+from mimaface.sampling.conditions import as_pictures
 from training_fixtures import models
 
 SMALL = RenderSettings(engine="demo", size=96, seed=4)

@@ -10,8 +10,7 @@ from PIL import Image
 
 import mimaface
 from conftest import CASES, motion_of
-from mimaface.drivers.film import Film
-from mimaface.drivers.film_fits import pack_film, unpack_film
+from mimaface.drivers.film import Film, pack_film, unpack_film
 from mimaface.protocol.errors import InvalidInput, NoFaceFound, UnknownJob
 from mimaface.protocol.settings import RenderSettings
 

@@ -12,8 +12,7 @@ from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.refiner import feathered, refined
 from mimaface.protocol.arrays import Array
 from mimaface.sampling.clips import Clip, ClipPlan
-from mimaface.sampling.conditions import Conditions, blanked
-from mimaface.sampling.images import as_images, as_pictures
+from mimaface.sampling.conditions import Conditions, as_images, as_pictures, blanked
 from mimaface.sampling.sampler import ClipInputs, generate_clips
 from mimaface.training.latents import conditions_of
 

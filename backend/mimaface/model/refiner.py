@@ -70,7 +70,7 @@ class Refiner(nn.Module):
 
           latents, render, source   latents to show, those of the reprojection and of the source (N, C, h, w)
           picture                   the reprojection, RGB in [−1, 1] (N, 3, S, S)
-          provenance                of the picture (N, 3, 2·h, 2·w), see :func:`mimaface.sampling.images.provenance_condition`
+          provenance                of the picture (N, 3, 2·h, 2·w), see :func:`mimaface.sampling.conditions.provenance_condition`
           normals, source_normals   of the head in the picture (N, 4, 2·h, 2·w) and in the source (N, 4, h, w); last channel: coverage
         """
         fine = self.begin(torch.cat([functional.pixel_unshuffle(picture, self.block), normals, provenance], 1))

@@ -22,8 +22,8 @@ from mimaface.reprojection.crops import cut_out, whole_picture
 from mimaface.reprojection.reprojector import Reprojector
 from mimaface.sampling.clips import Memory
 
-from .ahead import made_ahead, threads
 from .base import Frame
+from .reprojected import made_ahead, threads
 
 WIDE_OPEN = 80  # percentile of a film's lid openings that counts as open. Higher: more frames count as half closed
 # share of that opening up to which the gaze of an eye is the film's own, and from which it is the motion's. Higher: gaze stays the film's

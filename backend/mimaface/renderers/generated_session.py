@@ -17,8 +17,7 @@ from torch import Tensor
 
 from mimaface.engines import chosen_engine
 from mimaface.engines.base import Engine
-from mimaface.engines.finite import finite
-from mimaface.engines.precision import best_device
+from mimaface.engines.precision import best_device, finite
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, motion_signals, poses_for
 from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
@@ -31,12 +30,11 @@ from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import CropWindow, choose_window
 from mimaface.reprojection.reprojector import PosedFrame, Reprojector
 from mimaface.sampling.clips import Clip, ClipPlan, Memory
-from mimaface.sampling.conditions import Conditions, Encode, SourceConditions, is_reprojected
-from mimaface.sampling.images import as_images, as_pictures, resized
+from mimaface.sampling.conditions import Conditions, Encode, SourceConditions, as_images, as_pictures, is_reprojected, resized
 from mimaface.sampling.sampler import ClipInputs, generate_clips, remember, resume_point
 
-from .ahead import threads
 from .base import Frame
+from .reprojected import threads
 
 # pixels of the generated window: displacement at which the blend from photograph to generated picture starts and ends. Higher start:
 # frames whose pose is nearly the photograph's stay the photograph; higher end: motion begins more gradually.

@@ -15,8 +15,8 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.reprojector import Reprojector
 
-from .ahead import made_ahead, threads
 from .base import Frame
+from .reprojected import made_ahead, threads
 
 
 def check_people(pictures: Sequence[str], settings: RenderSettings) -> None:

@@ -23,7 +23,7 @@ from mimaface.basel.pose import Driving, SourceFace, drive
 from mimaface.basel.render import BaselRenderer
 from mimaface.basel.transfer import GazeAdapter, Transfer
 from mimaface.engines.base import Engine
-from mimaface.engines.finite import finite
+from mimaface.engines.precision import finite
 from mimaface.face.gaps import fill_gaps
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
@@ -32,7 +32,7 @@ from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.sampling.clips import Clip, ClipPlan, Memory
-from mimaface.sampling.images import as_images, as_pictures
+from mimaface.sampling.conditions import as_images, as_pictures
 from mimaface.sampling.sampler import ClipInputs, generate_clips, remember, resume_point
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from mimaface.geometry.distances import bounds
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
-from mimaface.geometry.vectors import bounds
 
 from . import tuning
 from .person_warp import Box, Rows

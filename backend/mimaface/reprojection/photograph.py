@@ -13,9 +13,9 @@ from mimaface.face.head import gaze_rotation
 from mimaface.face.lids import lower_lids
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.distances import distances
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.rasterise import Raster, vertex_normals
-from mimaface.geometry.vectors import distances
 
 from . import tuning
 from .eyes import lid_tables

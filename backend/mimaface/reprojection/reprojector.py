@@ -21,11 +21,11 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.face.teeth import teeth_offset
 from mimaface.face.tongue import opened_for_tongue, tongue_offset, tongue_out
+from mimaface.geometry.distances import distances
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.strips import row_strips
 from mimaface.geometry.threads import one_thread
-from mimaface.geometry.vectors import distances
 from mimaface.pictures import MATTE
 from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import BODY_FOLLOWS

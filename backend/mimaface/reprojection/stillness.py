@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from mimaface.face.head import Head
+from mimaface.geometry.distances import distances
 from mimaface.geometry.interpolation import smoothstep
-from mimaface.geometry.vectors import distances
 from mimaface.protocol.regions import regions_of
 
 from . import tuning

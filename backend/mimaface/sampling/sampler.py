@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mimaface.engines.base import Engine
-from mimaface.engines.finite import HINT, first_not_finite
+from mimaface.engines.precision import HINT, first_not_finite
 from mimaface.model.conditioning import Affinity, add_residual, affinity_from, stack_input
 from mimaface.model.config import MimaFaceConfig, SamplerConfig
 from mimaface.model.vision import VisionTokens

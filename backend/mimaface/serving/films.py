@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mimaface.drivers.archives import ZIP
-from mimaface.drivers.film import Film, film_digest, film_steps
-from mimaface.drivers.film_fits import pack_film, unpack_film
+from mimaface.drivers.film import Film, film_digest, film_steps, pack_film, unpack_film
 from mimaface.output.sound import has_sound
 from mimaface.protocol.errors import InvalidInput, UnknownJob
 from mimaface.protocol.people import apart

@@ -17,7 +17,7 @@ from mimaface.model.autoencoder import SmallAutoencoder
 from mimaface.model.family import MimaFaceModel
 from mimaface.pictures import load_pictures
 from mimaface.protocol.errors import InvalidInput
-from mimaface.sampling.images import as_images, rows_of_pictures
+from mimaface.sampling.conditions import as_images, rows_of_pictures
 
 from .config import Losses, TrainingConfig
 from .loop import Batch, item_generator

@@ -22,8 +22,7 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.model.motion_unet import is_temporal
 from mimaface.model.vision import VisionTokens
 from mimaface.sampling import schedule
-from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, blanked
-from mimaface.sampling.images import as_images, rows_of_pictures
+from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, as_images, blanked, rows_of_pictures
 from mimaface.sampling.sampler import sample_clips
 
 from .adversary import Adversary, adversarial_losses

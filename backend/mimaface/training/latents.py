@@ -27,9 +27,9 @@ from mimaface.sampling.conditions import (
     Conditions,
     Encode,
     SourceConditions,
+    as_images,
     is_reprojected,
 )
-from mimaface.sampling.images import as_images
 
 log = logging.getLogger(__name__)
 ROW_FORMAT = b"2: maps are pooled at twice the latents' size first"  # cache version; increment when the row format changes

@@ -16,8 +16,7 @@ from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.refiner import Refiner, refined
 from mimaface.protocol.errors import InvalidInput
-from mimaface.sampling.conditions import PORTRAIT_CONDITIONS
-from mimaface.sampling.images import as_images, rows_of_pictures
+from mimaface.sampling.conditions import PORTRAIT_CONDITIONS, as_images, rows_of_pictures
 from mimaface.sampling.sampler import sample_clips
 
 from .autoencoding import laplacian
