@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mimaface.optional import optional
 from mimaface.protocol.driver_files import SOUNDS, ends
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.errors import InvalidInput
 
 # formats of FFmpeg that are single pictures, lists of other files, or texts
 NO_VIDEOS = {"image2", "image2pipe", "concat", "hls", "dash", "sdp", "rtsp", "rtp", "sap", "imf", "tty", "lavfi", "bin", "xbin", "adf", "idf"}
@@ -20,10 +21,7 @@ def opened(path: Path, what: str, hint: str) -> Iterator[Any]:
 
     Raises :class:`InvalidInput` with ``hint`` for files that cannot be read, and :class:`NotInstalled` without PyAV.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise NotInstalled(f"reading {what} needs PyAV", 'pip install "mimaface[video]"') from error
+    av = optional("av", f"reading {what} needs PyAV", "video")
     readable = sorted(name for name in av.formats_available if name not in NO_VIDEOS and not name.endswith("_pipe"))
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(readable)}
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mimaface.protocol.errors import NotInstalled
+from mimaface.optional import optional
 
 from . import exported
 from .exported_engine import ExportedEngine, LoadedNetwork
@@ -20,10 +20,7 @@ class OnnxNetwork:
     def __init__(self, path: Path, provider: Provider = CPU, cache: Path | None = None) -> None:
         """cache: folder of the provider's compiled kernels. Raises the errors of ONNX Runtime, and :class:`RuntimeError` where it would
         silently use another provider."""
-        try:
-            import onnxruntime
-        except ImportError:
-            raise NotInstalled("ONNX Runtime is not installed", "pip install 'mimaface[onnx]'") from None
+        onnxruntime = optional("onnxruntime", "ONNX Runtime is not installed", "onnx")
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3
         settings.intra_op_num_threads = torch.get_num_threads()

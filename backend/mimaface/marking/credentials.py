@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mimaface import __version__
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.optional import optional
+from mimaface.protocol.errors import InvalidInput
 
 from .certificate import certificate
 
@@ -163,8 +164,4 @@ def _in_words(code: str) -> str:
 
 
 def _library() -> Any:
-    try:
-        import c2pa
-    except ImportError as error:
-        raise NotInstalled("content credentials need c2pa-python", 'pip install "mimaface[credentials]"') from error
-    return c2pa
+    return optional("c2pa", "content credentials need c2pa-python", "credentials")

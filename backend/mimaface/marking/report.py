@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mimaface.optional import optional
 from mimaface.pictures import ENDINGS, open_picture
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.errors import InvalidInput
 
 from .consent import ANSWERS
 from .credentials import Credentials, read_credentials
@@ -77,10 +78,7 @@ def _of_watermark(found: Found | None, credentials: Credentials | None) -> Findi
 
 
 def _pictures_of_film(path: Path) -> list[Array]:
-    try:
-        import av
-    except ImportError as error:
-        raise NotInstalled("reading video needs PyAV", 'pip install "mimaface[video]"') from error
+    av = optional("av", "reading video needs PyAV", "video")
     found = []
     try:
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:

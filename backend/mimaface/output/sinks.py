@@ -18,9 +18,10 @@ import numpy as np
 from PIL import Image
 
 from mimaface.marking.marker import Marker
+from mimaface.optional import optional
 from mimaface.pictures import encode_png, is_ours
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.files import replacing, writable, write_whole
 
 from .sound import Sound
@@ -118,11 +119,7 @@ class Mp4:
     """H.264 in yuv420p and BT.709, and AAC; odd sizes lose their last row or column, transparency becomes black."""
 
     def __init__(self, file: _Written, rate: Fraction, sound: Sound | None, marker: Marker | None = None, clock: Clock | None = None) -> None:
-        try:
-            import av
-        except ImportError as error:
-            raise NotInstalled("writing video needs PyAV", 'pip install "mimaface[video]"') from error
-        self._av = av
+        self._av = av = optional("av", "writing video needs PyAV", "video")
         self._container = av.open(file, "w", format="mp4")
         self._tick, self._marker, self._ticks = 1 / rate, marker, None if clock is None else clock.ticks
         self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "medium"})

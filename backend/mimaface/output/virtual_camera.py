@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mimaface.marking.marker import Marker
+from mimaface.optional import optional
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.errors import InvalidInput, NotInstalled, NotWritable
+from mimaface.protocol.errors import InvalidInput, NotWritable
 
 from .sinks import exact_rate, on_black
 
@@ -33,10 +34,7 @@ class VirtualCamera:
         """size: (height, width). Raises :class:`NotInstalled` without PyAV, and :class:`InvalidInput` if the camera does not
         exist.
         """
-        try:
-            import av
-        except ImportError as error:
-            raise NotInstalled("a virtual camera needs PyAV", 'pip install "mimaface[video]"') from error
+        av = optional("av", "a virtual camera needs PyAV", "video")
         if sys.platform not in DEVICES:
             raise InvalidInput(f"{address}: there is no virtual camera on {sys.platform} that could be fed", ELSEWHERE)
         self._av, self._marker, self._height, self._width = av, marker, size[0] // 2 * 2, size[1] // 2 * 2

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from mimaface.optional import optional
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.errors import InvalidCheckpoint, NotFinite, NotInstalled
+from mimaface.protocol.errors import InvalidCheckpoint, NotFinite
 
 from .sound import RATE as HEARD
 
@@ -33,10 +34,7 @@ class ArkitNetwork:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise NotInstalled("reading a speech model in ONNX needs ONNX Runtime", 'pip install "mimaface[onnx]"') from error
+        onnxruntime = optional("onnxruntime", "reading a speech model in ONNX needs ONNX Runtime", "onnx")
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 4  # errors are reported by this module
         try:

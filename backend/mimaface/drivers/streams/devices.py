@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.optional import optional
+from mimaface.protocol.errors import InvalidInput
 
 # tried in this order; cameras differ in their modes
 RATES: tuple[dict[str, str], ...] = ({"framerate": "30", "video_size": "640x480"}, {"framerate": "30"}, {})
@@ -45,10 +46,7 @@ def open_camera(name: str) -> Any:
     """Returns the container of a camera by its number, 0 for the first, or by its name. Raises :class:`InvalidInput` and
     :class:`NotInstalled`.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise NotInstalled("a webcam needs PyAV", 'pip install "mimaface[video]"') from error
+    av = optional("av", "a webcam needs PyAV", "video")
     system = SYSTEMS.get(sys.platform)
     if system is None:
         raise InvalidInput(f"webcam:{name}: webcams are not known on {sys.platform}", "use a phone, or record a video and animate with it")

@@ -10,7 +10,8 @@ from typing import Any
 
 from mimaface.drivers.speech.live_mouth import LiveMouth
 from mimaface.drivers.speech.sound import RATE
-from mimaface.protocol.errors import InvalidInput, MimaFaceError, NotInstalled
+from mimaface.optional import optional
+from mimaface.protocol.errors import InvalidInput, MimaFaceError
 
 from .base import Sample
 from .device_stream import DeviceStream
@@ -66,10 +67,7 @@ class Microphone(DeviceStream):
 
 def open_microphone(name: str) -> Any:
     """Returns the container of a microphone by its name, "" the usual one. Raises :class:`InvalidInput` and :class:`NotInstalled`."""
-    try:
-        import av
-    except ImportError as error:
-        raise NotInstalled("a microphone needs PyAV", 'pip install "mimaface[video]"') from error
+    av = optional("av", "a microphone needs PyAV", "video")
     if sys.platform not in DEVICES:
         raise InvalidInput(f"microphones are not known on {sys.platform}", "record the voice, and animate with the file")
     device, usual, named = DEVICES[sys.platform]

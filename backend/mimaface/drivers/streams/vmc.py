@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mimaface.optional import optional
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
-from mimaface.protocol.errors import NotInstalled
 from mimaface.protocol.rotation import quaternion_multiply
 
 from .base import Array, Sample, UnknownPacket, finite, index_of, plausible
@@ -32,11 +32,8 @@ class Vmc:
 
     def __init__(self) -> None:
         """Raises :class:`NotInstalled` without python-osc."""
-        try:
-            from pythonosc.osc_packet import OscPacket, ParseError
-        except ImportError as error:
-            raise NotInstalled("reading VMC needs python-osc", 'pip install "mimaface[streams]"') from error
-        self._packet, self._error = OscPacket, ParseError
+        osc = optional("pythonosc.osc_packet", "reading VMC needs python-osc", "streams")
+        self._packet, self._error = osc.OscPacket, osc.ParseError
         self._weights: dict[str, float] = {}
         self._bones: dict[str, Array] = {}
         self._seconds: float | None = None
