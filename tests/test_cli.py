@@ -14,6 +14,7 @@ from PIL import Image
 from conftest import CASES, COLLINS, nod
 from mimaface.cli import main
 from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.visemes import text_grid
 
 COMMAND = [sys.executable, "-m", "mimaface.cli"]
 
@@ -104,6 +105,13 @@ def test_a_home_that_cannot_be_written_stops_nobody_who_says_nothing_of_consent(
     assert len(list((tmp_path / "out").iterdir())) == 5 and "did the person" in capsys.readouterr().err
     assert command(*arguments, tmp_path / "again", "--consent", "self") == 2
     assert "choose another MIMAFACE_HOME" in capsys.readouterr().err
+
+
+def test_a_name_that_the_system_refuses_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "take.TextGrid").write_text(text_grid([("aa", 0.0, 1.0)], 1.0))
+    assert command("track", tmp_path / "take.TextGrid", "-o", tmp_path / f"{'n' * 300}.TextGrid") == 2
+    said = capsys.readouterr().err
+    assert "cannot be used (File name too long)" in said and len(said.splitlines()) == 1
 
 
 def test_warnings_of_a_take_are_said(tmp_path, capsys):

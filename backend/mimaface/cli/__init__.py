@@ -13,14 +13,12 @@ from mimaface.protocol.errors import InvalidInput, MimaFaceError
 from mimaface.shortage import shortage
 
 from . import (
-    ablate,
     animate,
     bench,
     data,
     doctor,
     evaluate,
     export,
-    golden,
     inspect,
     live,
     models,
@@ -33,7 +31,7 @@ from . import (
 from .terminal import INTERRUPTED, USER_ERROR, warn
 
 # in the order of --help
-GROUPS = (animate, points, track, record, live, inspect, serve, doctor, bench, models, data, train, evaluate, ablate, golden, export)
+GROUPS = (animate, points, track, record, live, inspect, serve, doctor, bench, models, data, train, evaluate, export)
 
 
 def main(arguments: list[str] | None = None) -> int:

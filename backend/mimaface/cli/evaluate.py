@@ -1,8 +1,9 @@
-"""``mimaface evaluate``: measures generators on held-out shards, or engines on films of people."""
+"""Measurements of models: ``mimaface evaluate`` on held-out shards or films, ``ablate`` of a model's parts, ``golden`` against reference values."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ FILMS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
 def add(commands: Commands) -> None:
-    """Add ``evaluate``."""
+    """Add ``evaluate``, ``ablate`` and ``golden``."""
     parser = commands.add_parser("evaluate", help="measure a model and its baselines on held-out shards or on films of people")
     films = "films: the first frame is the portrait, the others are the motion and the truth"
     parser.add_argument("data", type=Path, help=f"folder of shards that were never trained on, or of {films}")
@@ -29,6 +30,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--readme", type=Path, help="a Markdown file whose table of the evaluation or of films is replaced")
     parser.set_defaults(command=_evaluate)
+    _add_ablate(commands)
+    _add_golden(commands)
 
 
 def _evaluate(parsed: argparse.Namespace) -> int:
@@ -98,3 +101,62 @@ def _of_shards(parsed: argparse.Namespace, _: list[Path], bar: Any) -> tuple[lis
     clip = config.clip_length, config.overlap
     samples = islice(read_shards(shards), parsed.samples)
     return shards, evaluate(samples, generators, clip, lambda done: bar.update(task, completed=done))
+
+
+def _add_ablate(commands: Commands) -> None:
+    parser = commands.add_parser("ablate", help="train and measure the paper's ablations")
+    parser.add_argument(
+        "--model", required=True, help="folder to start from: after the autoencoder, or a whole model to train on"
+    )
+    parser.add_argument("--images", type=Path, required=True, help="shards of the image stage")
+    parser.add_argument("--videos", type=Path, required=True, help="shards of the video stage, of neighbouring frames")
+    parser.add_argument("--held-out", type=Path, required=True, help="shards of neighbouring frames, never trained on")
+    parser.add_argument("--recipe", type=Path, help="folder of image.json and video.json (default: those of the shipped model)")
+    parser.add_argument("--image-steps", type=int, default=600, help="steps of the image stage")
+    parser.add_argument("--video-steps", type=int, default=150, help="steps of the video stage")
+    parser.add_argument("--samples", type=int, default=16, help="number of people of the evaluation")
+    parser.add_argument(
+        "--variants", default="", help="only these, separated by commas, so that several machines share the work (default: all)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of the table, ablations.json")
+    parser.add_argument("--readme", type=Path, help="a Markdown file whose ablation table is replaced")
+    parser.set_defaults(command=_ablate)
+
+
+def _ablate(parsed: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from mimaface.evaluation.ablations import Ablation, ablate, choose_variants
+    from mimaface.evaluation.tables import replace_between, table
+    from mimaface.renderers.generated import SHIPPED
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    variants = choose_variants(list(filter(None, parsed.variants.split(","))))
+    folders = (parsed.images, parsed.videos, parsed.held_out, parsed.recipe or SHIPPED / "training")
+    ablation = Ablation(parsed.model, *folders, parsed.image_steps, parsed.video_steps, parsed.samples)
+    text = table(ablate(ablation, variants, parsed.out))
+    Console().print(Markdown(text))
+    if parsed.readme:
+        replace_between(parsed.readme, "ablations", text)
+    return 0
+
+
+def _add_golden(commands: Commands) -> None:
+    golden = commands.add_parser("golden", help="compare the networks with a folder of reference values")
+    golden.add_argument("folder", type=Path, help="the folder of .safetensors files and manifest.json")
+    golden.add_argument("--salt", default="", help="the text from which the reference weights were derived")
+    golden.set_defaults(command=_golden)
+
+
+def _golden(parsed: argparse.Namespace) -> int:
+    from mimaface.evaluation.golden_check import Golden
+
+    total = misses = 0
+    print(f"{'array':28} {'max |Δ|':>10} {'/ std':>10}")
+    for row in Golden(parsed.folder, parsed.salt).rows():
+        total, misses = total + 1, misses + (not row.ok)
+        numbers = f"{row.difference:10.2e} {row.relative:10.2e}" if not row.problem else f"{'–':>10} {'–':>10}"
+        print(f"{row.name:28} {numbers}  {row.words()}", flush=True)
+    print(f"{total - misses} of {total} arrays agree")
+    return 1 if misses else 0

@@ -11,7 +11,7 @@ from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.files import writable, write_whole
 from mimaface.protocol.texts import shown
 
-from .terminal import Commands, warn
+from .terminal import Commands, new_output, warn
 
 
 def add(commands: Commands) -> None:
@@ -33,8 +33,7 @@ def _points(parsed: argparse.Namespace) -> int:
 
     if parsed.output.suffix != ".json":
         raise InvalidInput(f"{parsed.output.name}: points are written to a .json file", "rename the output")
-    if parsed.output.exists() and not parsed.overwrite:
-        raise InvalidInput(f"{parsed.output} exists", "choose another name or add --overwrite")
+    new_output(parsed.output, parsed.overwrite)
     height, width = open_picture(parsed.portrait)[0].image.shape[:2]
     try:
         found = of_landmarks(Portrait.open(parsed.portrait, parsed.face).fit.landmarks)

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mimaface.protocol.errors import InvalidInput, InvalidMotion, MimaFaceError
+from mimaface.protocol.errors import InvalidMotion, MimaFaceError
 
-from .terminal import STREAM_ADDRESSES, Commands, stop_on_signals, warn
+from .terminal import STREAM_ADDRESSES, Commands, new_output, stop_on_signals, warn
 
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Input, Recording
@@ -31,10 +31,7 @@ def add(commands: Commands) -> None:
 def _record(parsed: argparse.Namespace) -> int:
     from mimaface.drivers.streams import Recording, open_stream
 
-    if parsed.output.exists() and not parsed.overwrite:
-        raise InvalidInput(f"{parsed.output} exists", "choose another name or add --overwrite")
-    if not parsed.output.parent.is_dir():
-        raise InvalidInput(f"{parsed.output.parent}: no such folder", "make it, or choose another place")
+    new_output(parsed.output, parsed.overwrite)
     recording, stop = Recording(), threading.Event()
     with open_stream(parsed.input) as receiver:
         stop_on_signals(stop)

@@ -7,7 +7,10 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from mimaface.protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,6 +24,14 @@ STREAM_ADDRESSES = "livelink://:11111, ifacialmocap://PHONE, vts://PHONE, meowfa
 def warn(words: str) -> None:
     """Print a warning or an assumption to stderr."""
     print(f"mimaface: {words}", file=sys.stderr)
+
+
+def new_output(path: Path, overwrite: bool) -> None:
+    """Raise :class:`InvalidInput` for a file that exists, without ``overwrite``, or whose folder does not."""
+    if path.exists() and not overwrite:
+        raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"{path.parent}: no such folder", "make it, or choose another place")
 
 
 def stop_on_signals(stop: threading.Event) -> None:

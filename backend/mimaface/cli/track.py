@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from mimaface.protocol.driver_files import ends
-from mimaface.protocol.errors import InvalidInput, NotWritable
+from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.files import write_whole
 from mimaface.protocol.visemes import text_grid, visemes_in
 
 from . import motion
-from .terminal import Commands
+from .terminal import Commands, new_output
 
 
 def add(commands: Commands) -> None:
@@ -28,10 +28,7 @@ def _track(parsed: argparse.Namespace) -> int:
     editable = ends(parsed.output.name, (".textgrid",))
     if not editable and not parsed.output.name.endswith(".motion.npz"):
         raise InvalidInput(f"{parsed.output.name}: motion files end in .motion.npz, visemes in .TextGrid", "rename the output")
-    if parsed.output.exists() and not parsed.overwrite:
-        raise InvalidInput(f"{parsed.output} exists", "choose another name or add --overwrite")
-    if not parsed.output.parent.is_dir():
-        raise NotWritable(f"the folder {parsed.output.parent} does not exist", "make it or choose another")
+    new_output(parsed.output, parsed.overwrite)
     clip = motion.open_motion(parsed, parsed.source)
     if editable:
         visemes = visemes_in(clip.meta)

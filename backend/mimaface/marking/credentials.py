@@ -12,11 +12,12 @@ import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mimaface import __version__
 from mimaface.optional import optional
 from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.files import Watched
 
 from .certificate import certificate
 
@@ -25,21 +26,6 @@ SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 STATEMENT = "org.mimaface.animation"  # label of the assertion for everything without a C2PA standard label
 # 3 KB and 3 ms per frame instead of 200
 SIGNING_SETTINGS = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
-
-
-class _Target:
-    """A file for the library that records the :class:`OSError` behind a failed write."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw, self.read, self.seek, self.tell, self.flush = raw, raw.read, raw.seek, raw.tell, raw.flush
-        self.failure: OSError | None = None
-
-    def write(self, content: bytes) -> int:
-        try:
-            return self._raw.write(content)
-        except OSError as error:
-            self.failure = error
-            raise
 
 
 @dataclass(frozen=True)
@@ -101,7 +87,7 @@ class Signer:
             digest = hashlib.file_digest(file, "sha256").digest()
             file.seek(0)
             with signed.open("w+b") as raw:
-                target = _Target(raw)
+                target = Watched(raw)
                 try:
                     self._sign("video/mp4", file, target, digest, statement)
                 except InvalidInput as error:

@@ -44,6 +44,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def public_fields(config: Mapping[str, Any], with_class: bool = False) -> dict[str, Any]:
+    """Returns a configuration without the private fields of diffusers and transformers, but for the name of the class ``with_class``."""
+    private = ("model_type", "architectures")
+    return {
+        key: value
+        for key, value in config.items()
+        if (with_class and key == "_class_name") or not (key.startswith("_") or key in private)
+    }
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON object atomically. Raises :class:`NotWritable`."""
     _replacing(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))

@@ -142,13 +142,8 @@ def _folder_of(checkpoint_folder: Path, part: str) -> Path:
 
 def load_config(folder: Path) -> MimaFaceConfig:
     """Returns the configuration of a checkpoint folder, without its weights. Raises :class:`InvalidCheckpoint`."""
-    parts = {}
-    for name in ("unet", "vae", "vision"):
-        values = checkpoint.read_json(folder / name / "config.json")
-        kept = ("_class_name",) if name == "vae" else ()
-        parts[name] = {
-            key: value
-            for key, value in values.items()
-            if key in kept or not (key.startswith("_") or key in ("model_type", "architectures"))
-        }
+    parts = {
+        name: checkpoint.public_fields(checkpoint.read_json(folder / name / "config.json"), name == "vae")
+        for name in ("unet", "vae", "vision")
+    }
     return MimaFaceConfig.from_json(checkpoint.read_json(folder / "config.json"), parts, str(folder))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from mimaface.optional import optional
 from mimaface.pictures import encode_png, is_ours
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
-from mimaface.protocol.files import replacing, writable, write_whole
+from mimaface.protocol.files import Watched, replacing, writable, write_whole
 
 from .sound import Sound
 
@@ -89,24 +88,6 @@ def _png(image: Array, marker: Marker | None, still: bool, changed: Array | None
     return marker.png(encode_png(image if still else marker.picture(image, changed)))
 
 
-class _Written:
-    """A file for PyAV that records the :class:`OSError` behind a failed write."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        self._raw, self.seek, self.tell = raw, raw.seek, raw.tell
-        self.failure: OSError | None = None
-
-    def write(self, content: bytes) -> int:
-        rest = memoryview(content)
-        try:
-            while rest:
-                rest = rest[self._raw.write(rest) :]
-        except OSError as error:
-            self.failure = error
-            raise
-        return len(content)
-
-
 @dataclass(frozen=True, eq=False)
 class Clock:
     """When each frame is shown: ``ticks`` (F,), so many times ``tick`` seconds from the first."""
@@ -118,7 +99,7 @@ class Clock:
 class Mp4:
     """H.264 in yuv420p and BT.709, and AAC; odd sizes lose their last row or column, transparency becomes black."""
 
-    def __init__(self, file: _Written, rate: Fraction, sound: Sound | None, marker: Marker | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, file: Watched, rate: Fraction, sound: Sound | None, marker: Marker | None = None, clock: Clock | None = None) -> None:
         self._av = av = optional("av", "writing video needs PyAV", "video")
         self._container = av.open(file, "w", format="mp4")
         self._tick, self._marker, self._ticks = 1 / rate, marker, None if clock is None else clock.ticks
@@ -229,7 +210,7 @@ def open_sink(
             return
         with replacing(path) as part:
             with part.open("w+b", buffering=0) as raw:
-                file = _Written(raw)
+                file = Watched(raw)
                 sink = Mp4(file, exact_rate(rate), sound, marker, clock)
                 try:
                     yield sink

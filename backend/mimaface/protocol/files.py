@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import threading
@@ -22,6 +23,24 @@ def writable(place: Path, hint: str = "choose another place") -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise DiskFull(f"the disk of {place} is full", "free some space and run it again") from error
         raise NotWritable(f"cannot write to {place}: {error.strerror or error}", hint) from error
+
+
+class Watched:
+    """A file for a library that hides why writing failed: ``failure`` is the :class:`OSError` behind it."""
+
+    def __init__(self, raw: io.FileIO | io.BufferedRandom) -> None:
+        self._raw, self.read, self.seek, self.tell, self.flush = raw, raw.read, raw.seek, raw.tell, raw.flush
+        self.failure: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[self._raw.write(rest) :]
+        except OSError as error:
+            self.failure = error
+            raise
+        return len(content)
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ class Listening:
                 raise
             yield {"name": stream.name, "port": stream.port, "where": stream.where}, ()
 
-        self._answer_later(CONTROL, identity, message, work, lambda found: found)
+        self._answer_later(CONTROL, identity, message, work)
 
     def _latest(self, identity: bytes, message: Message) -> None:
         self._outbox.reply(identity, message, *self._streams.of(identity).latest(message.fields.get("known", 0)))
@@ -64,11 +64,11 @@ class Listening:
             clip = self._streams.of(identity).finish()
             return {"frames": len(clip), "warnings": warnings_to_send(clip.meta["warnings"])}, (clip.to_bytes(),)
 
-        self._answer_later(CONTROL, identity, message, work, lambda found: found)
+        self._answer_later(CONTROL, identity, message, work)
 
     def _close(self, identity: bytes, message: Message) -> None:
         def work() -> tuple[dict[str, Any], tuple[()]]:
             self._streams.close(identity)
             return {}, ()
 
-        self._answer_later(CONTROL, identity, message, work, lambda found: found)
+        self._answer_later(CONTROL, identity, message, work)

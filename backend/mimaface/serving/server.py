@@ -194,7 +194,13 @@ class Server:
             self._guarded(action)
 
     def _answer_later(
-        self, kind: str, identity: bytes, message: Message, work: Callable[[], Any], answer: Callable[[Any], Answer], slot: str = ""
+        self,
+        kind: str,
+        identity: bytes,
+        message: Message,
+        work: Callable[[], Any],
+        answer: Callable[[Any], Answer] = lambda found: found,
+        slot: str = "",
     ) -> None:
         """Run ``work``, a function or a generator function, on a worker; ``answer`` turns its last value into the reply, on this thread."""
         self._open.check(identity, message)

@@ -34,7 +34,7 @@ class Tracking:
             for clip in self._work.track(Path(path), message.fields.get("options", {}), self._progress(identity, path)):
                 yield clip and (_fields_of(clip) | heard_in(Path(path), clip), (clip.to_bytes(),))
 
-        self._answer_later(TRACK, identity, message, work, lambda found: found)
+        self._answer_later(TRACK, identity, message, work)
 
     def _film(self, identity: bytes, message: Message) -> None:
         path = message.fields["path"]
@@ -43,7 +43,7 @@ class Tracking:
             for found in self._work.film(Path(path), message.fields.get("face", 0), self._progress(identity, path)):
                 yield found and (found[0] | {"warnings": warnings_to_send(found[0]["warnings"])}, (found[1],))
 
-        self._answer_later(TRACK, identity, message, work, lambda found: found)
+        self._answer_later(TRACK, identity, message, work)
 
     def _progress(self, identity: bytes, path: str) -> Callable[[str, int, int], None]:
         """What tells a client how far a file is read."""
@@ -59,7 +59,7 @@ class Tracking:
             clip = self._work.speech(message.parts[0], message.fields.get("options", {}))
             return _fields_of(clip), (clip.to_bytes(),)
 
-        self._answer_later(CONTROL, identity, message, work, lambda found: found)
+        self._answer_later(CONTROL, identity, message, work)
 
 
 def _fields_of(clip: MotionClip) -> dict[str, Any]:

@@ -27,8 +27,7 @@ def read_autoencoder(path: Path, default_config: Mapping[str, Any]) -> tuple[dic
     A single file has no configuration and gets ``default_config``. Raises :class:`InvalidCheckpoint`.
     """
     if path.is_dir():
-        found = checkpoint.read_json(path / "config.json")
-        config = {key: value for key, value in found.items() if key == "_class_name" or not key.startswith("_")}
+        config = checkpoint.public_fields(checkpoint.read_json(path / "config.json"), with_class=True)
         file = next((path / name for name in FOLDER_FILES if (path / name).is_file()), path / FOLDER_FILES[0])
         return config, autoencoder_keys(checkpoint.read_weights(file)), file
     weights = checkpoint.read_weights(path)

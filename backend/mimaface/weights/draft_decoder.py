@@ -79,8 +79,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], Any]:
     from mimaface.model import checkpoint
     from mimaface.model.autoencoder import build_autoencoder
 
-    found = checkpoint.read_json(folder / "config.json")
-    config = {key: value for key, value in found.items() if key == "_class_name" or not key.startswith("_")}
+    config = checkpoint.public_fields(checkpoint.read_json(folder / "config.json"), with_class=True)
     if config.get("_class_name") != CLASS:
         raise InvalidCheckpoint(f"{folder} holds a {config.get('_class_name')}, no {CLASS}", "name a folder of TAESD")
     weights = checkpoint.read_weights(folder / checkpoint.DIFFUSERS_WEIGHTS, torch.float32)

@@ -53,7 +53,7 @@ def start_paper(
     """
     config = base.but(
         unet=unet_configuration(stable_diffusion / "unet", motion, base.input_channels),
-        vae=_without_private(checkpoint.read_json(autoencoder / "config.json"), keep=("_class_name",)),
+        vae=checkpoint.public_fields(checkpoint.read_json(autoencoder / "config.json"), with_class=True),
         vision=vision_configuration(clip),
     )
     model = checkpoint.without_memory(lambda: MimaFaceModel(config))
@@ -90,7 +90,7 @@ def unet_configuration(folder: Path, motion: Path | None, input_channels: int) -
 def vision_configuration(folder: Path) -> dict[str, Any]:
     """Returns the vision encoder's configuration from a CLIP folder, of the whole model or of the encoder."""
     found = checkpoint.read_json(folder / "config.json")
-    complete = CLIPVisionConfig(**_without_private(found.get("vision_config", found), drop=("model_type", "architectures")))
+    complete = CLIPVisionConfig(**checkpoint.public_fields(found.get("vision_config", found)))
     return {field: getattr(complete, field) for field in CLIP_VIT_LARGE}
 
 
@@ -131,8 +131,3 @@ def _silent_motion(config: Mapping[str, Any], dtype: torch.dtype) -> dict[str, T
     )
     weights = from_animatediff(cast(torch.nn.Module, adapter).state_dict())
     return {key: (value * 0 if ".proj_out." in key else value).to(dtype) for key, value in weights.items()}
-
-
-def _without_private(values: Mapping[str, Any], keep: tuple[str, ...] = (), drop: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Returns a configuration without the private fields of diffusers and transformers."""
-    return {key: value for key, value in values.items() if key in keep or not (key.startswith("_") or key in drop)}

@@ -78,15 +78,20 @@ def _path(system: System, name: str) -> str:
 
 def cameras(system: System) -> list[str]:
     """Returns the names of the connected cameras, if the system reports them."""
-    import av.device
-
     if system.device == "v4l2":
         return sorted(str(path) for path in Path("/dev").glob("video*"))
+    return names_of(system.device, "video")
+
+
+def names_of(device: str, media: str) -> list[str]:
+    """Returns the names of the inputs of one of FFmpeg's devices, for "video" or "audio", if the system reports them."""
+    import av.device
+
     try:
-        found = av.device.enumerate_input_devices(system.device)
+        found = av.device.enumerate_input_devices(device)
     except (AttributeError, ValueError, OSError):  # an older PyAV, or a device without a list
         return []
-    return [item.description or item.name for item in found if not item.media_types or "video" in item.media_types]
+    return [item.description or item.name for item in found if not item.media_types or media in item.media_types]
 
 
 def _refusal(system: System, name: str, error: Any) -> InvalidInput:

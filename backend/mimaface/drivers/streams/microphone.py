@@ -15,6 +15,7 @@ from mimaface.protocol.errors import InvalidInput, MimaFaceError
 
 from .base import Sample
 from .device_stream import DeviceStream
+from .devices import names_of
 
 # by system: input device of FFmpeg, its names of the usual microphone (none: the first that is listed), and that of a named one
 DEVICES: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -73,7 +74,7 @@ def open_microphone(name: str) -> Any:
     device, usual, named = DEVICES[sys.platform]
     if device == "alsa" and Path(ALSA).exists():
         os.environ.setdefault("ALSA_CONFIG_PATH", ALSA)
-    there = microphones(device)
+    there = names_of(device, "audio")
     problem: OSError | None = None
     for path in [named.format(name)] if name else usual or [named.format(each) for each in there[:1]]:
         try:
@@ -85,14 +86,3 @@ def open_microphone(name: str) -> Any:
     known = f"use one of those that are there: {', '.join(there)}" if there else "plug one in, or record the voice and animate with the file"
     reason = (problem.strerror or problem) if problem else "there is none"
     raise InvalidInput(f"microphone:{name}: it cannot be opened ({reason})", known) from problem
-
-
-def microphones(device: str) -> list[str]:
-    """Returns the names of the microphones, if the system reports them."""
-    import av.device
-
-    try:
-        found = av.device.enumerate_input_devices(device)
-    except (AttributeError, ValueError, OSError):  # an older PyAV, or a device without a list
-        return []
-    return [item.description or item.name for item in found if not item.media_types or "audio" in item.media_types]
