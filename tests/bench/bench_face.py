@@ -18,10 +18,11 @@ from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.face.track import track_frames
-from mimaface.geometry.rasterise import rasterise, rasterise_reference
+from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.rotation import matrix_to_head_angles
 from mimaface.reprojection.reprojector import Reprojector
+from slow_rasterise import rasterise_reference
 
 
 def errors_on_renders(count: int = 60) -> dict[str, float]:

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mimaface.geometry.rasterise import rasterise, rasterise_reference, vertex_normals
+from mimaface.geometry.rasterise import rasterise, vertex_normals
+from slow_rasterise import rasterise_reference
 
 
 def scene(seed: int, on_grid: bool) -> tuple[np.ndarray, np.ndarray]:

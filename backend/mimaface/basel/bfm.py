@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint
 
-IDENTITY, EXPRESSION, ALBEDO, LIGHT = 80, 64, 80, 27  # coefficients of each kind
+IDENTITY, EXPRESSION, ALBEDO = 80, 64, 80  # coefficients of each kind
 # in the network's output order
 SIZES = {"identity": 80, "expression": 64, "albedo": 80, "rotation": 3, "light": 27, "translation": 3}
 SIDE, FOCAL, CAMERA_Z = 224, 1015.0 * 256 / 224, 10.0  # the network's crop is 256 wide
 CENTRE = 128.0
 AMBIENT = 0.8  # added to the constant term of the light
-DECIMETRE = 0.1  # metres
 FIELDS = ("meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "point_buf", "keypoints")
 
 
@@ -114,20 +113,8 @@ class BaselFace:
             np.asarray(arrays["keypoints"]).astype(np.int32).ravel() - 1,
         )  # fmt: skip
 
-    @property
-    def identity_size(self) -> int:
-        return IDENTITY
-
-    @property
-    def expression_size(self) -> int:
-        return EXPRESSION
-
-    def shape(self, identity: ArrayLike, expression: ArrayLike) -> Array:
-        """identity (…, 80), expression (…, 64) in standard deviations → vertices (…, V, 3), metres, head frame."""
-        return np.asarray(DECIMETRE * self.geometry(identity, expression))
-
     def geometry(self, identity: ArrayLike, expression: ArrayLike) -> Array:
-        """The same in the model's decimetres."""
+        """identity (…, 80), expression (…, 64) in standard deviations → vertices (…, V, 3), decimetres."""
         moved = np.tensordot(np.asarray(identity, np.float64), self.identity_basis, axes=1)
         return np.asarray(self.mean + moved + np.tensordot(np.asarray(expression, np.float64), self.expression_basis, axes=1))
 

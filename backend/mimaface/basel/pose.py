@@ -53,17 +53,6 @@ def to_apparent(rotation: ArrayLike, translation: ArrayLike, camera: Camera, can
     )
 
 
-def from_apparent(pose: Apparent, camera: Camera, canvas: ArrayLike, placed: Similarity) -> tuple[Array, Array]:
-    """Inverse of :func:`to_apparent`: returns rotation (…, 3, 3) and translation (…, 3) in metres."""
-    matrix = np.asarray(canvas, np.float64)
-    size, angle = _size_and_angle(matrix)
-    pixels = applied(inverted(matrix), pose.position[..., None, :])[..., 0, :]
-    origin = camera.unproject(pixels, camera.focal * placed.scale * size / pose.scale)
-    view = about_z(-angle) @ toward_viewer(origin)
-    turn = np.swapaxes(view, -1, -2) @ pose.rotation @ placed.rotation.T
-    return turn, origin - turn @ placed.offset
-
-
 def to_network(pose: Apparent, crop: ArrayLike) -> tuple[Array, Array]:
     """Returns the angles x, y, z (…, 3) in radians and translation (…, 3) that the network predicts for a pose; crop (…, 2, 3):
     canvas → 256².

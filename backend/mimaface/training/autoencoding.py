@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,7 +19,7 @@ from mimaface.protocol.errors import InvalidInput
 from mimaface.sampling.conditions import as_images, rows_of_pictures
 
 from .config import Losses, TrainingConfig
-from .loop import Batch, item_generator
+from .loop import Batch, Stage, item_generator
 
 CROP = 128  # pixels per side of a crop
 LEVELS = 3
@@ -55,7 +54,7 @@ def laplacian(images: Tensor) -> list[Tensor]:
     return bands
 
 
-class AutoencoderStage:
+class AutoencoderStage(Stage):
     """Trains ``vae``; measures its latents' statistics when the model is saved."""
 
     def __init__(
@@ -107,21 +106,12 @@ class AutoencoderStage:
             crop = np.clip(crop * gain, 0, 255)
         return np.ascontiguousarray(crop, np.uint8), f"{'photograph' if photograph else 'render'} {number}"
 
-    def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """This stage has no state."""
-
     def evaluate(self) -> tuple[dict[str, float], Any]:
         images = as_images(np.stack(self.held_out)).to(self.model.vae.latent_mean.device)
         with autocast(self.config.precision, images.device):
             result = torch.cat([self.model.vae.decode(self.model.vae.encode(x[None]).latents).sample for x in images]).float()
         error = (result.clamp(-1, 1) - images).square().mean((1, 2, 3)) / 4
         return {"psnr": float((-10 * error.log10()).mean())}, rows_of_pictures([images[:8].cpu(), result[:8].cpu()])
-
-    def extra_state(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """This stage has no state."""
 
     def save_model(self, folder: Path) -> None:
         """Saves the model with this autoencoder, its latents normalised to zero mean and unit deviation."""

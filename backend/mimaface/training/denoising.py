@@ -29,7 +29,7 @@ from .adversary import Adversary, adversarial_losses
 from .config import TrainingConfig
 from .identity import MemoryBank, augment, identity_loss
 from .latents import LatentStore
-from .loop import Batch, item_generator
+from .loop import Batch, Stage, item_generator
 
 SHEET_COLUMNS = 8  # pictures per row of the contact sheet
 
@@ -160,7 +160,7 @@ def freeze(model: MimaFaceModel, stage: str) -> None:
         weight.register_hook(lambda gradient: gradient * columns)
 
 
-class DenoisingStage:
+class DenoisingStage(Stage):
     """The paper's stage "image" or "video" on precomputed latents."""
 
     trainee: Denoising

@@ -23,6 +23,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from mimaface.engines.precision import mixed_precision
+from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint
 
 from . import checkpoints
@@ -42,18 +43,17 @@ class Batch:
 
 
 class Stage(Protocol):
-    """A training stage. ``trainee(tensors)`` returns {"loss": scalar, other losses, "remember": …}."""
+    """A training stage of a ``model``. ``trainee(tensors)`` returns {"loss": scalar, other losses, "remember": …}."""
 
-    @property
-    def trainee(self) -> nn.Module: ...
+    model: MimaFaceModel
+    trainee: nn.Module
 
     def batch(self, step: int, places: range) -> Batch:
         """Returns the items ``places`` of a step's global batch, on the CPU."""
         ...
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """Updates state for later steps, identically in every process."""
-        ...
+        """Updates state for later steps, identically in every process; without state does nothing."""
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
         """Returns numbers and a contact sheet (H, W, 3) uint8 for the current weights."""
@@ -61,15 +61,14 @@ class Stage(Protocol):
 
     def extra_state(self) -> dict[str, Tensor]:
         """Returns the state for a checkpoint."""
-        ...
+        return {}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
         """Restores the state from a checkpoint."""
-        ...
 
     def save_model(self, folder: Path) -> None:
         """Writes the finished model with the current weights."""
-        ...
+        self.model.save_pretrained(folder)
 
 
 def train(stage: Stage, config: TrainingConfig, output: Path, minutes: float | None = None) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,7 +21,7 @@ from mimaface.sampling.sampler import sample_clips
 from .autoencoding import laplacian
 from .config import Losses, TrainingConfig
 from .latents import LatentStore, conditioning_render, conditions_of, prepare, weights_digest
-from .loop import Batch, item_generator
+from .loop import Batch, Stage, item_generator
 
 SHEET_COLUMNS = 8  # pictures per row of the contact sheet
 
@@ -66,7 +65,7 @@ def _variation(values: Tensor) -> Tensor:
     return _charbonnier(values.diff(dim=-1), 0.01) + _charbonnier(values.diff(dim=-2), 0.01)
 
 
-class RefinerStage:
+class RefinerStage(Stage):
     """Trains ``refiner`` with all other networks frozen."""
 
     def __init__(self, model: MimaFaceModel, config: TrainingConfig, data: Path, held_out: Path) -> None:
@@ -94,9 +93,6 @@ class RefinerStage:
             names.append(self.data.names[index])
         return Batch({name: torch.cat([row[name] for row in rows]) for name in rows[0]}, names)
 
-    def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
-        """This stage has no state."""
-
     def evaluate(self) -> tuple[dict[str, float], Any]:
         """Returns PSNR of held-out frames and of their reprojections, and a sheet: reprojection, result, truth."""
         device = next(self.trainee.parameters()).device
@@ -109,15 +105,6 @@ class RefinerStage:
             rows.append(torch.cat([picture, result, truth]).cpu())
         before, after = torch.tensor(found).mean(0).tolist()
         return {"psnr_of_render": before, "psnr": after}, rows_of_pictures(list(torch.stack(rows[:SHEET_COLUMNS], 1)))
-
-    def extra_state(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """This stage has no state."""
-
-    def save_model(self, folder: Path) -> None:
-        self.model.save_pretrained(folder)
 
 
 def inputs_of(item: dict[str, Tensor]) -> dict[str, Tensor]:
