@@ -20,7 +20,7 @@ from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
-from mimaface.renderers.generated import Generated
+from mimaface.renderers.registry import Generated
 
 COLLINS = ASSETS / "portrait.png"
 HOPPER = Path(__file__).parent / "data" / "grace_hopper.jpg"

@@ -20,15 +20,15 @@ from mimaface.data.people import random_person
 from mimaface.data.studio import random_studio
 from mimaface.face import alignment
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.geometry import distances, interpolation, rasterise, vectors
+from mimaface.geometry import distances, interpolation, rasterise
 from mimaface.reprojection import composition, head_layers, kernels, person_warp, photograph, references, reprojector, stillness
 from mimaface.reprojection.reprojector import Reprojector
 
-# beside slow twins that are written otherwise: geometry/test_rasterise.py and test_vectors.py, reprojection/test_kernels.py and
+# beside slow twins that are written otherwise: geometry/test_rasterise.py and test_distances.py, reprojection/test_kernels.py and
 # test_head_layers.py, face/test_alignment.py
 ELSEWHERE = {
     rasterise._rasterise, rasterise._in_view, rasterise._weights, rasterise._normal_sums, kernels.lift, kernels.between, composition.compose,
-    vectors.distances, vectors.bounds, head_layers.where_parts_meet, head_layers.average_samples, person_warp.carry, alignment.compared,
+    distances.distances, distances.bounds, head_layers.where_parts_meet, head_layers.average_samples, person_warp.carry, alignment.compared,
 }  # fmt: skip
 ENTRIES = (  # where what Python calls is looked up; the other kernels are called by these
     (photograph, "texture"), (rasterise, "_interpolate"), (camcorder, "shade"), (camcorder, "develop"), (people, "fractal_noise"),

@@ -70,6 +70,6 @@ def test_the_shipped_model_runs_without_the_libraries_that_are_slow_to_load():
     """diffusers, transformers and torch's compiler take 5 s of a processor to import."""
     run(
         "import sys; sys.modules.update(dict.fromkeys(('diffusers', 'transformers', 'torch._dynamo')))\n"
-        "import torch; from mimaface.renderers.generated import SHIPPED; from mimaface.engines.torch_engine import TorchEngine\n"
+        "import torch; from mimaface.renderers.registry import SHIPPED; from mimaface.engines.torch_engine import TorchEngine\n"
         "TorchEngine.open(SHIPPED).encode_source(torch.zeros(1, 3, 256, 256))"
     )

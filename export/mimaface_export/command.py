@@ -8,7 +8,7 @@ from pathlib import Path
 from mimaface.engines import chosen_engine, exported
 from mimaface.engines.precision import best_device
 from mimaface.protocol.errors import InvalidCheckpoint
-from mimaface.renderers.generated import SHIPPED
+from mimaface.renderers.registry import SHIPPED
 from mimaface.weights import checksums, library
 
 from .onnx_folder import export_onnx

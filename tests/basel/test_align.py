@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from mimaface.basel.align import BOX_512, FIVE_POINTS_256, box_corners, box_similarity, face_affine, five_points, similarity
-from mimaface.basel.paste import draw
+from mimaface.basel.align import BOX_512, FIVE_POINTS_256, box_corners, box_similarity, draw, face_affine, five_points, similarity
 from mimaface.face.landmarks import FaceLandmarker
 
 GOLDEN = load_file(Path(__file__).parents[1] / "golden" / "alignment.safetensors")

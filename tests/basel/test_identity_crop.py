@@ -3,9 +3,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mimaface.basel.align import FIVE_POINTS_256, face_affine, five_points
-from mimaface.basel.identity_crop import identity_crop, on_canvas
-from mimaface.basel.paste import draw
+from mimaface.basel.align import FIVE_POINTS_256, draw, face_affine, five_points
+from mimaface.basel.curricularface import identity_crop, on_canvas
 from mimaface.protocol.errors import InvalidImage
 
 

@@ -24,7 +24,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.model.family import MimaFaceModel
 from mimaface.model.refiner import refined
 from mimaface.protocol.settings import RenderSettings
-from mimaface.renderers.generated import SHIPPED
+from mimaface.renderers.registry import SHIPPED
 from mimaface.training.config import TrainingConfig
 from mimaface.training.denoising import DenoisingStage, encoder_of
 from mimaface.training.latents import prepare_latents

@@ -29,8 +29,8 @@ from mimaface.face.portrait import Portrait
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
-from mimaface.renderers.generated import SHIPPED
 from mimaface.renderers.generated_session import GeneratedSession, open_engine
+from mimaface.renderers.registry import SHIPPED
 
 SECONDS, RATE, EVERY = 10, 24, 12
 SETTINGS = RenderSettings(engine="demo", size=384, framing="face")

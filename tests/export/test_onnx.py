@@ -31,8 +31,8 @@ from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput, NotWritable
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers import registry
-from mimaface.renderers.generated import SHIPPED, Generated
 from mimaface.renderers.generated_session import GeneratedSession
+from mimaface.renderers.registry import SHIPPED, Generated
 from mimaface.sampling.clips import Clip, ClipPlan
 from mimaface.sampling.sampler import ClipInputs, generate_clips
 from mimaface.serving.store import Store

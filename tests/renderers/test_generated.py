@@ -18,8 +18,8 @@ from mimaface.face.pose import poses_for
 from mimaface.model.config import Quality, SamplerConfig
 from mimaface.model.family import MimaFaceModel
 from mimaface.protocol.settings import QUALITIES, RenderSettings
-from mimaface.renderers.generated import SHIPPED
 from mimaface.renderers.generated_session import GeneratedSession, open_engine, window_in
+from mimaface.renderers.registry import SHIPPED
 from mimaface.renderers.reprojected import Reprojected
 from mimaface.reprojection.crops import choose_window
 from mimaface.reprojection.reprojector import Reprojector

@@ -9,9 +9,8 @@ from PIL import Image
 
 from basel_heads import made_up
 from conftest import HOPPER, motion_of, nod
-from mimaface.basel.align import applied, five_points, inverted, similarity
-from mimaface.basel.identity_crop import identity_crop
-from mimaface.basel.paste import draw, paste
+from mimaface.basel.align import applied, draw, five_points, inverted, paste, similarity
+from mimaface.basel.curricularface import identity_crop
 from mimaface.basel.pose import from_network
 from mimaface.basel.transfer import solve
 from mimaface.engines.torch_engine import TorchEngine

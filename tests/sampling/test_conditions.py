@@ -7,7 +7,7 @@ import torch
 from conftest import nod
 from mimaface.data.samples import Sample
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.evaluation import model_frames
+from mimaface.evaluation import evaluate
 from mimaface.face.pose import motion_signals, poses_for
 from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.model.family import MimaFaceModel
@@ -75,7 +75,7 @@ def test_training_evaluation_and_use_are_given_the_same_to_the_bit(engine, sessi
     names = [name for name, _ in engine.config.conditions]
     used = in_use(session, monkeypatch)
     trained = conditions_of(engine.encode_images, sample, engine.config).channels(names)
-    evaluated = given(monkeypatch, model_frames, lambda: model_frames.model_generator(engine)(sample))
+    evaluated = given(monkeypatch, evaluate, lambda: evaluate.model_generator(engine)(sample))
     assert set(used) == set(trained) == set(evaluated) == set(names)
     for name in names:
         assert torch.equal(used[name], trained[name]), name

@@ -12,7 +12,7 @@ import torch
 
 from mimaface.engines.precision import fast_dtype
 from mimaface.protocol.errors import InternalError, InvalidCheckpoint, InvalidInput
-from mimaface.renderers.generated import SHIPPED
+from mimaface.renderers.registry import SHIPPED
 from mimaface.training import checkpoints
 from mimaface.training.config import STAGES, Losses, TrainingConfig
 from mimaface.training.loop import train

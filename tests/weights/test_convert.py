@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from mimaface.basel.align import FIVE_POINTS_256
 from mimaface.basel.bfm import shade, split_coefficients
-from mimaface.basel.identity_crop import identity_crop
+from mimaface.basel.curricularface import identity_crop
 from mimaface.engines.torch_engine import TorchEngine
 from mimaface.evaluation.golden import fill_networks
 from mimaface.geometry.rasterise import rasterise

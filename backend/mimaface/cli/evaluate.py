@@ -91,7 +91,7 @@ def _of_shards(parsed: argparse.Namespace, _: list[Path], bar: Any) -> tuple[lis
     from mimaface.data.samples import read_shards, shards_in
     from mimaface.evaluation.evaluate import evaluate, generators_of
     from mimaface.model.family import load_config
-    from mimaface.renderers.generated import SHIPPED
+    from mimaface.renderers.registry import SHIPPED
 
     folder = parsed.model or SHIPPED
     shards = shards_in(parsed.data)
@@ -129,7 +129,7 @@ def _ablate(parsed: argparse.Namespace) -> int:
 
     from mimaface.evaluation.ablations import Ablation, ablate, choose_variants
     from mimaface.evaluation.tables import replace_between, table
-    from mimaface.renderers.generated import SHIPPED
+    from mimaface.renderers.registry import SHIPPED
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     variants = choose_variants(list(filter(None, parsed.variants.split(","))))

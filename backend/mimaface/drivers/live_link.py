@@ -24,12 +24,11 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from mimaface.protocol.texts import shown, shown_list, some
 
-from .columns import COUNT, POSES, known_column, time_column
+from .columns import COUNT, POSES, as_shares, in_radians, known_column, time_column
 from .reading import ReadingSettings
 from .table import Table, read_table
 from .timecode import DEFAULT_RATE as TICKS
 from .timecode import OPTION, seconds_of
-from .units import as_shares, in_radians
 
 log = logging.getLogger(__name__)
 COLUMNS = {name: name[0].upper() + name[1:] for name in BLENDSHAPE_NAMES}

@@ -97,8 +97,7 @@ def _measure(ablation: Ablation, variant: Variant, folder: Path) -> dict[str, An
     from mimaface.training.loop import train
     from mimaface.training.stages import make_stage, open_model
 
-    from .evaluate import evaluate
-    from .model_frames import model_generator
+    from .evaluate import evaluate, model_generator
 
     budgets = {"image": (ablation.image_steps, ablation.images), "video": (ablation.video_steps, ablation.videos)}
     start = ablation.model

@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from mimaface import __version__
-from mimaface.data.samples import Sample
+from mimaface.data.samples import SIGNALS, Sample
 from mimaface.engines.precision import best_device
 from mimaface.engines.torch_engine import TorchEngine
+from mimaface.model.refiner import feathered, refined
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
+from mimaface.sampling.clips import Clip, ClipPlan
+from mimaface.sampling.conditions import Conditions, as_images, as_pictures, blanked
+from mimaface.sampling.sampler import ClipInputs, generate_clips
+from mimaface.training.latents import conditions_of
 from mimaface.weights import checksums
 
 from .metrics import absent_metrics, descriptor, inter_clip_jump_with_placebo, motion_metrics, picture_metrics, read_face
-from .model_frames import autoencoder_generator, model_generator
 
 Generator = Callable[[Sample], Array]  # a sample → generated frames (F, S, S, 3) uint8
 
@@ -92,26 +98,12 @@ def evaluate(
     frames = count = 0
     for count, sample in enumerate(samples, 1):
         pictures = {name: generate(sample) for name, generate in generators.items()}
-        source = read_face(sample.source)
-        own = descriptor(sample.source, source) if with_descriptor and source is not None else None
-        rows: dict[str, list[dict[str, float]]] = {name: [] for name in generators}
-        for index in range(len(sample)):
-            frames += 1
-            faces = {name: read_face(made[index]) for name, made in pictures.items()}
-            truth = read_face(sample.driven[index])
-            for name, face in (("truth", truth), *faces.items()):
-                faceless[name] += int(face is None)
-            readable = truth is not None and all(face is not None for face in faces.values())
-            for name, made in pictures.items():
-                row = picture_metrics(made[index], sample.driven[index], sample.box[index])
-                face = faces[name]
-                if readable and truth is not None and face is not None:
-                    row |= motion_metrics(face, truth)
-                    if own is not None:
-                        row["csim@dlib"] = float(own @ descriptor(made[index], face))
-                rows[name].append(row)
-        for name, found in rows.items():
-            for metric, value in {**over_frames(found), **_jumps(pictures[name], sample, clip)}.items():
+        found = list(frame_metrics(sample, pictures, with_descriptor))
+        frames += len(found)
+        for name in (name for _, lost in found for name in lost):
+            faceless[name] += 1
+        for name, made in pictures.items():
+            for metric, value in {**over_frames([rows[name] for rows, _ in found]), **_jumps(made, sample, clip)}.items():
                 values[name].setdefault(metric, []).append(value)
         progress(count)
     if count == 0:
@@ -121,6 +113,26 @@ def evaluate(
         for name, found in values.items()
     }
     return {"samples": count, "frames": frames, "results": results, "frames_without_a_face": faceless, "absent": absent_metrics()}
+
+
+def frame_metrics(
+    sample: Sample, pictures: dict[str, Array], with_descriptor: bool
+) -> Iterator[tuple[dict[str, dict[str, float]], list[str]]]:
+    """Yields for each frame the metrics of each generator's picture, and who shows no face: generators, or "truth"."""
+    source = read_face(sample.source)
+    own = descriptor(sample.source, source) if with_descriptor and source is not None else None
+    for index, true_picture in enumerate(sample.driven):
+        truth = read_face(true_picture)
+        faces = {name: read_face(made[index]) for name, made in pictures.items()}
+        lost = [name for name, face in (("truth", truth), *faces.items()) if face is None]
+        rows = {name: picture_metrics(made[index], true_picture, sample.box[index]) for name, made in pictures.items()}
+        for name, face in faces.items():
+            if lost or truth is None or face is None:
+                continue
+            rows[name] |= motion_metrics(face, truth)
+            if own is not None:
+                rows[name]["csim@dlib"] = float(own @ descriptor(pictures[name][index], face))
+        yield rows, lost
 
 
 def over_frames(rows: list[dict[str, float]]) -> dict[str, float]:
@@ -161,3 +173,57 @@ def write_results(path: Path, results: dict[str, Any], command: str, shards: lis
         "machine": f"{platform.system()} {platform.machine()}",
     }
     path.write_text(json.dumps({**about, **results}, indent=1, allow_nan=False) + "\n")
+
+
+def autoencoder_generator(engine: TorchEngine) -> Callable[[Sample], Array]:
+    """Returns a generator that encodes and decodes the truth: the upper bound."""
+    return lambda sample: as_pictures(engine.decode_latents(engine.encode_images(as_images(sample.driven))))
+
+
+def model_generator(
+    engine: TorchEngine, steps: int | None = None, photo: bool = True, affinity: bool = True, without: tuple[str, ...] = ()
+) -> Callable[[Sample], Array]:
+    """Returns a generator of the model; non-consecutive frames are clips of their own. ``photo``: use its refiner, if any;
+    ``without`` as in ``TrainingConfig``.
+    """
+
+    def generate(sample: Sample) -> Array:
+        frame_conditions = conditions_of(engine.encode_images, sample, engine.config, engine.device)
+        latents = generate_latents(engine, sample, frame_conditions, steps, affinity, without)
+        if not photo or not engine.has_refiner:
+            return as_pictures(engine.decode_latents(latents))
+        side = frame_conditions.picture.shape[-1]
+        change = engine.refine(**frame_conditions.refiner_inputs(latents))
+        return as_pictures(refined(frame_conditions.picture, feathered(change, side), side))
+
+    return generate
+
+
+def generate_latents(
+    engine: TorchEngine,
+    sample: Sample,
+    frame_conditions: Conditions,
+    steps: int | None,
+    affinity: bool = True,
+    without: tuple[str, ...] = (),
+) -> Tensor:
+    """Returns latents (F, C, h, w) of a sample's frames for their conditions."""
+    tokens = engine.encode_source(as_images(sample.source[None]))
+    config = engine.config
+    conditions = frame_conditions.channels(dict(config.conditions))
+    if "render" in without:
+        conditions = blanked(conditions)
+    signals = {name: torch.from_numpy(sample.signals[name].copy()) for name in SIGNALS}
+    if "coefficients" in without:
+        signals = {name: torch.zeros_like(value) for name, value in signals.items()}
+    length = min(config.clip_length, len(sample)) if sample.rate else 1
+    overlap = config.overlap if affinity and length == config.clip_length and length > config.overlap else 0
+    plan = ClipPlan(len(sample), length, overlap)
+
+    def inputs(clip: Clip) -> ClipInputs:
+        frames = list(clip.frames)
+        spatial, driven = ({name: value[frames] for name, value in each.items()} for each in (conditions, signals))
+        return ClipInputs(spatial, driven)
+
+    made = [clip.new for clip in generate_clips(engine, plan, tokens, inputs, 0, steps=steps) if clip is not None]
+    return torch.cat(made)

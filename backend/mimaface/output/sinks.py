@@ -186,21 +186,8 @@ def open_sink(
     """
     with writable(path):
         if is_folder(path):
-            if re.fullmatch(r"\.[A-Za-z]\w{1,4}", path.suffix) and not path.is_dir():
-                raise InvalidInput(
-                    f"{path.name}: this kind of output is not known", "use a folder, an .mp4 file or, for one frame, a .png file"
-                )
-            if path.exists() and any(path.glob("*.png")) and not overwrite:
-                raise InvalidInput(f"{path} already holds frames", "choose another folder or add --overwrite")
-            for stale in path.glob("[0-9]" * 6 + ".png"):
-                if is_ours(stale):
-                    stale.unlink()
-            path.mkdir(parents=True, exist_ok=True)
-            frames = Folder(path, marker)
-            try:
-                yield frames
-            finally:  # frames finished before an error or interrupt remain
-                frames.finish()
+            with _open_folder(path, overwrite, marker) as folder:
+                yield folder
             return
         if path.is_dir() or (path.exists() and not overwrite):
             raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
@@ -209,17 +196,40 @@ def open_sink(
             yield OnePicture(path, marker)
             return
         with replacing(path) as part:
-            with part.open("w+b", buffering=0) as raw:
-                file = Watched(raw)
-                sink = Mp4(file, exact_rate(rate), sound, marker, clock)
-                try:
-                    yield sink
-                    sink.finish()
-                except BaseException as error:
-                    sink.abandon()
-                    raise (file.failure or error) from None
+            with _open_film(part, exact_rate(rate), sound, marker, clock) as film:
+                yield film
             if marker is not None:
                 marker.film(part)
+
+
+@contextmanager
+def _open_folder(path: Path, overwrite: bool, marker: Marker | None) -> Iterator[Folder]:
+    if re.fullmatch(r"\.[A-Za-z]\w{1,4}", path.suffix) and not path.is_dir():
+        raise InvalidInput(f"{path.name}: this kind of output is not known", "use a folder, an .mp4 file or, for one frame, a .png file")
+    if path.exists() and any(path.glob("*.png")) and not overwrite:
+        raise InvalidInput(f"{path} already holds frames", "choose another folder or add --overwrite")
+    for stale in path.glob("[0-9]" * 6 + ".png"):
+        if is_ours(stale):
+            stale.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+    folder = Folder(path, marker)
+    try:
+        yield folder
+    finally:  # frames finished before an error or interrupt remain
+        folder.finish()
+
+
+@contextmanager
+def _open_film(part: Path, rate: Fraction, sound: Sound | None, marker: Marker | None, clock: Clock | None) -> Iterator[Mp4]:
+    with part.open("w+b", buffering=0) as raw:
+        file = Watched(raw)
+        film = Mp4(file, rate, sound, marker, clock)
+        try:
+            yield film
+            film.finish()
+        except BaseException as error:
+            film.abandon()
+            raise (file.failure or error) from None
 
 
 def is_film(path: Path) -> bool:

@@ -1,8 +1,18 @@
 """Picture files: read upright in 8-bit sRGB, whatever their encoding, and written as tagged PNG."""
 
 from .colour import converted_frame, frame_conversion
-from .moving import moving_frames
-from .reading import ENDINGS, LARGEST_SIDE, MATTE, SMALLEST_SIDE, Picture, is_picture, load_picture, load_pictures, open_picture
+from .reading import (
+    ENDINGS,
+    LARGEST_SIDE,
+    MATTE,
+    SMALLEST_SIDE,
+    Picture,
+    is_picture,
+    load_picture,
+    load_pictures,
+    moving_frames,
+    open_picture,
+)
 from .writing import encode_png, is_ours
 
 __all__ = [

@@ -1,16 +1,106 @@
-"""The renderers by their names in settings, command line and Blender."""
+"""The renderers that users choose, by their names in settings, command line and Blender; what they need is loaded when they open a portrait."""
 
 from __future__ import annotations
 
 import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mimaface import __version__
+from mimaface.collector import uncollected
+from mimaface.engines import choosing
+from mimaface.engines.pool import EnginePool
+from mimaface.face.head import ASSETS
+from mimaface.face.portrait import Portrait
+from mimaface.model.config import qualities_in, quality_in
 from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.settings import RenderSettings
+from mimaface.shortage import TORCH, require
+from mimaface.weights import checksums, library
 
 from .base import Renderer
-from .generated import SHIPPED, Generated
-from .released import Released
-from .reprojected import Reprojected
+from .reprojected import Reprojected, ReprojectedSession
+
+if TYPE_CHECKING:
+    from .generated_session import GeneratedSession
+    from .released_session import ReleasedSession
+
+SHIPPED = ASSETS / "demo"  # the model that is installed with the product
+
+
+class Released:
+    """See :class:`mimaface.renderers.base.Renderer`."""
+
+    name = "released"
+
+    def state(self) -> str:
+        found = [model.state for model in library.installed() if model.name == library.RELEASED]
+        return found[0] if found else "not installed: mimaface models pull released"
+
+    def build(self) -> str:
+        folder = library.find(library.RELEASED).folder
+        parts = [checksums.fingerprint(folder)]
+        if library.gaze_file().exists():
+            parts.append(checksums.digest(library.gaze_file()))
+        if (decoder := library.draft_decoder_folder()) is not None:
+            parts.append(checksums.fingerprint(decoder))
+        return "\0".join([*parts, arithmetic_here(), *choosing.runtimes_here(folder)])
+
+    def networks(self) -> str:
+        return choosing.in_words(library.find(library.RELEASED).folder) if not self.state() else ""
+
+    def qualities(self) -> tuple[str, ...]:
+        return qualities_in(library.find(library.RELEASED).folder)
+
+    def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> ReleasedSession:
+        """Raises :class:`InvalidInput` for transparency."""
+        with uncollected():
+            from .released_session import ReleasedSession, open_released
+
+        if settings.transparent:
+            raise InvalidInput("the released model does not support transparency", "switch Transparent off")
+        return ReleasedSession(pool.get(library.find(library.RELEASED).folder, open_released), portrait, settings)
+
+
+class Generated:
+    """Renderer of a model folder that is conditioned on the reprojected photograph; see :class:`mimaface.renderers.base.Renderer`."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+
+    def state(self) -> str:
+        whole = (self.folder / "model_index.json").exists()
+        return "" if whole else f"the model is missing in {self.folder}: install MIMAFace again"
+
+    def build(self) -> str:
+        return "\0".join([checksums.fingerprint(self.folder), arithmetic_here(), *choosing.runtimes_here(self.folder)])
+
+    def networks(self) -> str:
+        return choosing.in_words(self.folder)
+
+    def qualities(self) -> tuple[str, ...]:
+        return qualities_in(self.folder)
+
+    def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> GeneratedSession | ReprojectedSession:
+        quality = quality_in(self.folder, settings.quality)
+        if quality is not None and quality.steps == 0:  # nothing is sampled, so no network is loaded
+            return ReprojectedSession(portrait, settings)
+        with uncollected():
+            from .generated_session import GeneratedSession, open_engine
+
+        return GeneratedSession(pool.get(self.folder, open_engine), portrait, settings)
+
+
+def arithmetic_here() -> str:
+    """Returns a text that names torch's arithmetic on this machine. Raises :class:`OutOfResources` without the memory to load torch."""
+    if "torch" not in sys.modules:
+        require(TORCH)
+    with uncollected():
+        from mimaface.engines.precision import arithmetic
+
+    return arithmetic()
+
 
 RENDERERS: dict[str, Renderer] = {renderer.name: renderer for renderer in (Generated("demo", SHIPPED), Reprojected(), Released())}
 

@@ -15,12 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mimaface.basel.align import BOX_512, box_corners, face_affine, five_points, similarity
-from mimaface.basel.bfm import BaselFace, split_coefficients
-from mimaface.basel.identity_crop import identity_crop
-from mimaface.basel.paste import draw, paste
+from mimaface.basel.align import BOX_512, box_corners, draw, face_affine, five_points, paste, similarity
+from mimaface.basel.bfm import BaselFace, BaselRenderer, split_coefficients
+from mimaface.basel.curricularface import identity_crop
 from mimaface.basel.pose import Driving, SourceFace, drive
-from mimaface.basel.render import BaselRenderer
 from mimaface.basel.transfer import GazeAdapter, Transfer
 from mimaface.engines.base import Engine
 from mimaface.engines.precision import finite

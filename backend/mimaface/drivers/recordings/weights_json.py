@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mimaface.drivers.columns import as_shares
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.streams.base import index_of
-from mimaface.drivers.units import as_shares
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.texts import some

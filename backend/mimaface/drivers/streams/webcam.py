@@ -52,14 +52,17 @@ class Webcam(DeviceStream):
                     for frame in container.decode(video=0):
                         if self._closing.is_set():
                             return
-                        came = time.monotonic()
-                        with self._changed:
-                            self.packets += 1
-                            self._frame = (came if frame.time is None else float(frame.time), came, frame)
-                            self._changed.notify_all()
+                        self._keep(frame)
                     return
                 except BlockingIOError:  # AVFoundation does not wait for a frame
                     self._closing.wait(PAUSE)
+
+    def _keep(self, frame: Any) -> None:
+        came = time.monotonic()
+        with self._changed:
+            self.packets += 1
+            self._frame = (came if frame.time is None else float(frame.time), came, frame)
+            self._changed.notify_all()
 
     def _follow(self) -> None:
         last = float("-inf")
