@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mimaface.protocol.driver_files import FILMS, ends
 from mimaface.protocol.errors import InvalidInput, NotInstalled
 
 from .terminal import Commands
 
 OF_SHARDS, OF_FILMS = "source,proxy,autoencoder,model", "source,proxy,demo"
-FILMS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
 def add(commands: Commands) -> None:
@@ -45,7 +45,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         raise NotInstalled(f"evaluation needs {error.name}", 'pip install "mimaface[evaluate]"') from error
     from mimaface.evaluation.tables import read_results, replace_between, table
 
-    films = sorted(path for path in parsed.data.glob("*") if path.suffix.lower() in FILMS)[: parsed.samples]
+    films = sorted(path for path in parsed.data.glob("*") if ends(path.name, FILMS))[: parsed.samples]
     parsed.generators = parsed.generators or (OF_FILMS if films else OF_SHARDS)
     with Progress(transient=True) as bar:
         files, results = (_of_films if films else _of_shards)(parsed, films, bar)

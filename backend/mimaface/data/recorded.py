@@ -20,6 +20,7 @@ from mimaface.face.track import Tracker
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arrays import Array
+from mimaface.protocol.driver_files import FILMS, ends
 from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound, NotInstalled, Shortage
 from mimaface.reprojection.crops import cut_out
 from mimaface.reprojection.reprojector import Reprojector
@@ -29,7 +30,6 @@ from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
 from .samples import Sample
 
 GONE = "gone"  # reason for a listed file that cannot be opened: deleted, without permission, or on a disconnected disk
-SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def clips_in(videos: Path) -> list[Clip]:
     """
     if not videos.is_dir():
         raise InvalidInput(f"{videos} is not a folder", "name the folder that holds the videos")
-    relative = sorted(path.relative_to(videos).as_posix() for path in videos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    relative = sorted(path.relative_to(videos).as_posix() for path in videos.rglob("*") if ends(path.name, FILMS))
     if not relative:
-        raise InvalidInput(f"{videos} holds no videos", f"files that end in {', '.join(SUFFIXES)} are read")
+        raise InvalidInput(f"{videos} holds no videos", f"files that end in {', '.join(FILMS)} are read")
     return [_clip(videos, name) for name in relative]
 
 

@@ -10,7 +10,7 @@ from . import bvh, captured_text, coefficients, live_portrait, mediapipe, openfa
 from .base import Reader
 
 READERS = (bvh.READER, openface.READER, captured_text.READER, mediapipe.READER, weights_json.READER, coefficients.READER, live_portrait.READER)
-LARGEST = 1 << 28  # bytes
+LARGEST = 1 << 28  # bytes; 200,000 frames of 73 numbers take 117 MB
 
 
 def reader_of(name: str, start: bytes) -> Reader | None:

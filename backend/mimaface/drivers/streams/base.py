@@ -55,6 +55,7 @@ class Decoder(Protocol):
     def greeting(self, port: int) -> bytes:
         """Returns the request, sent repeatedly to the smartphone, to send to ``port``; b"" for senders that are set up by their
         user."""
+        return b""
 
 
 class Input(Protocol):

@@ -8,14 +8,14 @@ import numpy as np
 
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 
-from .base import Sample, UnknownPacket, finite, plausible, quaternion_of
+from .base import Decoder, Sample, UnknownPacket, finite, plausible, quaternion_of
 
 VERSION = 6  # of the packet format
 LONGEST_NAME = 256  # bytes of a device or subject name
 VALUES = len(BLENDSHAPE_NAMES) + 9  # blendshapes in ARKit's order, then yaw, pitch, roll of head, left eye and right eye
 
 
-class LiveLinkFace:
+class LiveLinkFace(Decoder):
     """Packets, big-endian: u8 6; device and subject, each i32 length and bytes; i32 frame; f32 subframe; i32 rate numerator and
     denominator; u8 61; 61 × f32 weights and radians. A packet without a face ends after the rate. Eyes: yaw + right, pitch +
     down; head: yaw + left, pitch + up, roll + right shoulder.
@@ -29,10 +29,6 @@ class LiveLinkFace:
             return self._decode(packet)
         except (struct.error, UnicodeDecodeError, OverflowError) as error:
             raise UnknownPacket from error
-
-    def greeting(self, port: int) -> bytes:
-        """Returns b"": the user enters our address in the app."""
-        return b""
 
     def _decode(self, packet: bytes) -> Sample:
         if packet[:1] != bytes([VERSION]):

@@ -9,7 +9,7 @@ import numpy as np
 
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 
-from .base import Array, Sample, UnknownPacket, finite, plausible, quaternion_of
+from .base import Array, Decoder, Sample, UnknownPacket, finite, plausible, quaternion_of
 
 FACE_BYTES = 1785  # bytes of one face
 HEADER = struct.Struct("<diffffBf4f3f3f")  # time, id, size, openness right and left, found, error, quaternion, Euler, translation
@@ -24,7 +24,7 @@ FEATURE_GAINS = (
 )  # fmt: skip
 
 
-class OpenSeeFace:
+class OpenSeeFace(Decoder):
     """Packets, little-endian: 1785 bytes per face, of which the first face is read."""
 
     name, port, largest = "OpenSeeFace", 11573, 40 * FACE_BYTES
@@ -45,10 +45,6 @@ class OpenSeeFace:
         x, y, z = turn[4:7]
         yaw, pitch, roll = (math.radians(value) for value in (y, -_wrapped(x + 180), _wrapped(z - 90)))
         return Sample(seconds, plausible(weights), quaternion_of(yaw, pitch, roll), gaze=_gaze(packet))
-
-    def greeting(self, port: int) -> bytes:
-        """Returns b"": the user enters our address in the tracker."""
-        return b""
 
 
 def _wrapped(degrees: float) -> float:

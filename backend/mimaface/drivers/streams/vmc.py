@@ -11,7 +11,7 @@ from mimaface.optional import optional
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.rotation import quaternion_multiply
 
-from .base import Array, Sample, UnknownPacket, finite, index_of, plausible
+from .base import Array, Decoder, Sample, UnknownPacket, finite, index_of, plausible
 
 MOST_NAMES = 300  # blendshapes kept per sender at most; an avatar has about 60
 # vowels and lids of plain VRM avatars, for senders without the 52: upper-case name → (blendshape, share)
@@ -23,7 +23,7 @@ PRESETS = {
 }  # fmt: skip
 
 
-class Vmc:
+class Vmc(Decoder):
     """``/VMC/Ext/Blend/Val name weight`` … ``/VMC/Ext/Blend/Apply`` completes a sample; ``/VMC/Ext/Bone/Pos`` of Neck, Head and
     eyes rotates it. Unity's axes: left-handed, the avatar faces +z, its right is +x.
     """
@@ -56,10 +56,6 @@ class Vmc:
         if not known:
             raise UnknownPacket
         return sample
-
-    def greeting(self, port: int) -> bytes:
-        """Returns b"": the user enters our address in the sender."""
-        return b""
 
     def _take(self, address: str, values: list[Any], arrived: float) -> Sample | None:
         if address == "/VMC/Ext/Blend/Val":
