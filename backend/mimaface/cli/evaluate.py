@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mimaface.optional import imports
 from mimaface.protocol.driver_files import FILMS, ends
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.errors import InvalidInput
 
 from .terminal import Commands
 
@@ -39,10 +40,8 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from rich.markdown import Markdown
     from rich.progress import Progress
 
-    try:
+    with imports("evaluation", "evaluate"):
         from mimaface.evaluation.evaluate import write_results
-    except ImportError as error:
-        raise NotInstalled(f"evaluation needs {error.name}", 'pip install "mimaface[evaluate]"') from error
     from mimaface.evaluation.tables import read_results, replace_between, table
 
     films = sorted(path for path in parsed.data.glob("*") if ends(path.name, FILMS))[: parsed.samples]

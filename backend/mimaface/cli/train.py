@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mimaface.protocol.errors import NotInstalled
+from mimaface.optional import imports
 from mimaface.training.config import STAGES, TrainingConfig
 from mimaface.training.stages import FROM_SCRATCH, PAPER, PARTS, make_stage, open_model
 
@@ -61,12 +61,10 @@ def opened(parsed: argparse.Namespace) -> MimaFaceModel:
 
 
 def _train(parsed: argparse.Namespace) -> int:
-    try:
+    with imports("training", "train"):
         import torch
 
         from mimaface.training.loop import train
-    except ImportError as error:
-        raise NotInstalled(f"training needs {error.name}", 'pip install "mimaface[train]"') from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     values = {item.name: getattr(parsed, item.name) for item in fields(TrainingConfig) if item.name in parsed}
     values["without"] = tuple(filter(None, parsed.without.split(",")))

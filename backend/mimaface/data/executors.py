@@ -11,7 +11,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from mimaface.protocol.errors import NotInstalled, OutOfResources
+from mimaface.optional import imports
+from mimaface.protocol.errors import OutOfResources
 
 from .guarding import Answer, Guard, Unit
 from .recorded import Outcome, RecordedConfig
@@ -61,11 +62,9 @@ def _with_processes(workers: int, units: Sequence[Unit], config: RecordedConfig,
 
 def _with_ray(workers: int, units: Sequence[Unit], config: RecordedConfig, limit: float) -> Generator[Answer, None, None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disables Ray's usage reports
-    try:
+    with imports("--ray", "ray"):
         import ray
         import ray.data
-    except ImportError as error:
-        raise NotInstalled(f"--ray needs {error.name}", 'pip install "mimaface[ray]"') from error
     own = not ray.is_initialized()
     if own:
         ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimaface.optional import optional
+from mimaface.optional import imports
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.files import writable, write_whole
 
@@ -78,12 +78,11 @@ def _generate(new_key: Callable[[], Any] | None = None) -> tuple[bytes, bytes]:
     """Generates a chain of two certificates and the key of the first, in PEM, as section 14.5 of the C2PA specification requires;
     ``new_key`` defaults to Ed25519.
     """
-    optional("cryptography", "content credentials need cryptography", "credentials")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
+    with imports("signing of content credentials", "credentials"):
+        from cryptography import x509
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.x509.oid import ExtendedKeyUsageOID
     root, key = Ed25519PrivateKey.generate(), (new_key or Ed25519PrivateKey.generate)()
     name = f"self-made certificate {secrets.token_hex(4)}"  # part of every signed frame, so it contains no personal name
     mine, above = name, f"{name}, root"

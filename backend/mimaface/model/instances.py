@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mimaface.protocol.errors import InvalidInput
@@ -93,16 +94,11 @@ PAPER_SD15 = MimaFaceConfig(
 RELEASED_SD15 = PAPER_SD15.but(
     name="released-sd15",
     motion_space="bfm2009",
-    appearance=AppearanceConfig(
-        modulation="concat",
-        identity="curricularface",
-        context_per_frame=False,
-        signals=RELEASED_SIGNALS,
-        token_width=1024,
-        context_width=768,
+    appearance=replace(
+        PAPER_SD15.appearance, modulation="concat", identity="curricularface", context_per_frame=False, signals=RELEASED_SIGNALS,
         adapter_heads=1,
     ),
-)
+)  # fmt: skip
 
 # Shipped; trainable on two CPU cores with this repository's synthetic heads. 256² pictures have 32² × 16 latents (12 : 1).
 # Reprojection and source latents carry the picture, so spatial attention is limited to 8², where it is cheap and adds identity
@@ -114,16 +110,7 @@ DEMO = MimaFaceConfig(
     name="demo",
     image_size=256,
     motion_space="anny",
-    appearance=AppearanceConfig(
-        modulation="cross_attention",
-        identity="clip_class_token",
-        context_per_frame=True,
-        signals=ANNY_SIGNALS,
-        token_width=160,
-        context_width=160,
-        modulation_heads=4,
-        adapter_heads=4,
-    ),
+    appearance=replace(PAPER_SD15.appearance, token_width=160, context_width=160, modulation_heads=4, adapter_heads=4),
     conditions=(("render", 16), ("source", 16), ("normals", 4), ("source_normals", 4)),
     residual_of="render",
     clip_length=12,
