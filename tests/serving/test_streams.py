@@ -138,7 +138,7 @@ def test_an_app_in_another_mode_is_told_what_to_choose(shared):
 
 def test_a_stream_whose_opening_was_cancelled_is_closed(tmp_path):
     tasks = []
-    listening = Listening(None, lambda kind, identity, message, work, answer: tasks.append(work()), tmp_path)
+    listening = Listening(None, lambda kind, identity, message, work: tasks.append(work()), tmp_path)
     port = free_port()
     listening.handlers["stream.open"](b"one", Message("stream.open", {"input": f"livelink://127.0.0.1:{port}"}, (), 1))
     assert next(tasks[0]) is None and listening.any

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import rasterise, vertex_normals
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.points import OUTLINE
 
 from . import tuning
@@ -27,7 +27,6 @@ from .fit import FittedFace, LandmarkModel
 from .head import ASSETS, Head
 from .points import PLACES
 
-Array = NDArray[Any]
 Constraint = tuple[csr_array, Array, Array]  # rows (K, V), targets (K, 3) in metres, camera frame, weights (K,)
 # the forehead ends at the hair, not at an outline
 OUTLINE_LANDMARKS = tuple(PLACES[name] for name in OUTLINE if name != "forehead")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
+
 SIDE = 96  # pixels a side to which the face is scaled, so that grain and JPEG are averaged out
 ALIKE = 4  # levels in every channel that count as one colour. Higher: smooth photographs count as drawings
 # share of the face in one colour from which it is flat: drawings had 0.46 and more, photographs and paintings up to 0.12. Lower: photographs

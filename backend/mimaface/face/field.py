@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import SuperLU, splu
 
 from mimaface.geometry.mesh import adjacency
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .head import Head
-
-Array = NDArray[Any]
 
 
 @functools.cache

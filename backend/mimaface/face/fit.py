@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import NoFaceFound
 
 from . import tuning
@@ -24,7 +23,6 @@ from .head import ASSETS, Head
 from .landmarks import FaceLandmarker, Landmarks
 from .points import PLACES, Points, follow, lie_on
 
-Array = NDArray[Any]
 DEPTH_RANGE = 0.05, 50.0  # metres
 OPENINGS = (
     (13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (80, 88), (310, 318),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.smoothing import OneEuro
 from mimaface.geometry.threads import one_thread
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion
 
 from . import tuning
@@ -19,7 +18,6 @@ from .fit import Estimate, gaze_from_irises, lid_opening
 from .landmarks import FaceLandmarker, Landmarks
 from .track import next_estimate, shared_identity
 
-Array = NDArray[Any]
 # Faces from which the identity is made, and the least seconds between two. Raised: an identity nearer to the truth, as one turns one's head
 # meanwhile, and a longer wait until the face is followed (each face takes 0.1 to 0.25 s of one core beside the seconds)
 IDENTITY_FACES, IDENTITY_APART = 4, 0.15

@@ -6,15 +6,14 @@ import functools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint
 
-Array = NDArray[Any]
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 REQUIRED = (
     "vertices", "triangles", "triangle_part", "part_names", "vertex_region", "region_names", "identity_basis", "blendshapes",

@@ -10,17 +10,16 @@ import functools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .head import ASSETS
 from .networks import open_network, run_network
 
-Array = NDArray[Any]
 DETECTOR_SIDE, MESH_SIDE = 128, 256
 TILINGS = (1, 2, 4, 8)  # the whole picture, then ever smaller overlapping windows: finds small faces
 UPSIDE_DOWN = 2  # windows a side up to which upside-down faces are searched, too: in the whole picture, and where none is found

@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.similarity import Similarity
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 
 from . import tuning
 from .head import ASSETS
 
-Array = NDArray[Any]
 Points = Mapping[str, tuple[float, float]]  # name → (u, v) pixels of the picture
 # landmark under each point; .L and .R are the subject's left and right
 PLACES: dict[str, int] = {

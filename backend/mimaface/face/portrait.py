@@ -6,17 +6,13 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from mimaface.pictures import open_picture
+from mimaface.protocol.arrays import Array
 
 from .drawing import WARNING, is_flat
 from .fit import FittedFace, fit_portrait
 from .points import Points, checked
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.mouth import closed_no_further
 from mimaface.protocol.regions import blendshapes_of, regions_of
@@ -21,8 +20,6 @@ from mimaface.protocol.rotation import (
 )
 
 from .fit import FittedFace
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from mimaface.geometry.threads import one_thread
+from mimaface.protocol.arrays import Array
 
 from .head import ASSETS
 from .landmarks import crop_square
 
-Array = NDArray[Any]
 SIDE = 150
 MEAN = np.array([122.782, 117.001, 104.298], np.float32)  # RGB, subtracted
 # landmarks of the eyes' corners and the root of the nose, and where they are in an aligned face, in its sides

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.threads import one_thread
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
 
 from .fit import FittedFace, LandmarkModel, finish, gauss_newton_step, initial_estimate
@@ -19,7 +18,6 @@ from .portrait import Portrait
 from .recognition import face_code
 from .track import shared_identity
 
-Array = NDArray[Any]
 MOST = 12  # references; each costs 0.5 s and about 30 MB at the start of a render, and time in every frame that is near to it
 SMALLEST_FACE = 64.0  # pixels across: lids and lips of smaller faces have a few pixels, and would blur a sharp portrait
 # distance of two face codes from which they are two people's, as its author says. Within six videos frames were 0.16 to 0.51 apart, faces of

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.protocol.arrays import Array
 
 from .head import Head
 from .pose import FacePose
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
