@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from mimaface.face.head import Head
 from mimaface.face.lids import ClosingLids
@@ -62,11 +63,21 @@ def fallback_colours(
 def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
     """``colours`` (V, 3), in which hidden parts of the scalp have colours of visible parts of the scalp, of either side.
 
-    seen (V, 3): the picture at each vertex, valid where ``sure`` (V,); skin (N, 3): triangles.
+    seen (V, 3): the picture at each vertex, valid where ``sure`` (V,); skin (N, 3): triangles. Beside the ears their shadow is seen, and
+    their rim, which would be taken for hair.
     """
     mirror, scalp = head.mirror, head.region("scalp")
-    hair = sure & scalp & like_hair(seen, usual_colours(seen, sure & scalp, sure & head.region("face")))
+    away = sure & scalp & ~_near_ears()
+    hair = away & like_hair(seen, usual_colours(seen, away, sure & head.region("face")))
     return _own_colours(scalp, colours, skin, np.where(hair[:, None], seen, seen[mirror]), hair | hair[mirror])
+
+
+@functools.cache
+def _near_ears() -> Array:
+    """(V,) bool: vertices of the mean head that lie in the shadow of an ear."""
+    head = Head.load()
+    away, _ = cKDTree(head.vertices[head.region("ears")]).query(head.vertices)
+    return np.asarray(away < tuning.EAR_SHADOW)
 
 
 def _unshaded(seen: Array, sure: Array) -> Array:

@@ -46,7 +46,7 @@ def partners(
     above = scalp & (head.vertices[:, 1] > head.vertices[head.region("ears"), 1].max())
     depth, inside = _hair_in(image, place, skin, np.asarray(above[skin].all(1)), usual)
     wide, inwards = _before_outline(inside, place, normals, metre)
-    start, reach = outline[hidden], wide[outline[hidden]]
+    start, reach = outline[hidden], tuning.FOLD_WITHIN * wide[outline[hidden]]
     folded = place.copy()
     folded[hidden, :2] = place[start, :2] + (metre * reach * np.tanh(near[hidden] / reach))[:, None] * inwards[start]
     around = adjacency(hair, len(place))
@@ -58,7 +58,8 @@ def partners(
     used = np.zeros(len(place), bool)
     used[hidden] = (trust[hidden] < tuning.FOLD_MIRRORED) & np.isfinite(depth[pixel]) & inside[pixel] & (reach > tuning.FOLD_LEAST)
     used &= ~_jumps(folded / [metre, metre, 1], still, hair, used, sure) & ~_beside_hair(folded, hair[used[hair].all(1)], inside)
-    result[used], trust[used] = folded[used], 1.0
+    beside = ~used & (around @ used > 0) & (sure | (trust == 0))  # from their other side to a folded place there is anything on the way
+    result[used | beside], trust[used | beside] = folded[used | beside], (used | sure)[used | beside]
     return result, trust
 
 

@@ -92,6 +92,7 @@ SKIN_REACH = 0.12  # head widths beside the face over which its expression fades
 # metres of hair before the outline, at most, of which all is made that comes into view behind it, and without which no strands are seen.
 # Higher: less stretched, and less alike; fewer strands on short hair
 FOLD_WIDEST, FOLD_LEAST = 0.06, 0.006
+FOLD_WITHIN = 0.8  # of that hair's width that is folded over. Higher: less stretched, and nearer to the skin at the hairline
 FOLD_SMOOTHING = 4  # rounds over the mesh of what is folded over. Higher: straighter strands
 FOLD_MIRRORED = 0.5  # trust in the other side below which hair is folded over instead. Higher: less of the other side's hair
 # times as far in the photograph as on the head, from a vertex to the next, above which there are no strands. Higher: some are smeared
@@ -162,6 +163,7 @@ LASHES_INNER, LASHES_LONG = 0.4, 0.4  # of the lashes' length at the inner corne
 LASHES_DENSE = 0.0035  # metres long, from which lashes hide all of the skin behind them. Higher: fainter lash lines
 LASHES_SEEN = 0.3, 0.85  # share that lids have closed, between which their lashes hang over the lower ones. Higher: later
 WAS_OPEN = 0.03, 0.10  # radians that an eye was open in the photograph, between which that is painted. Higher: narrow eyes get less [0]
+EAR_SHADOW = 0.025  # metres about the ears in which no hair is looked for. Higher: the colour of the crown is behind the ears
 USUAL_LIGHT = 220.0  # 0–255 of a white surface in a usual exposure. Higher: dark pictures are taken for darker skin, and get whiter teeth
 LIGHT_HUE = 0.35  # share of the skin's hue against the albedo's that is taken for the light's. Higher: eyes and teeth of the skin's tint
 NO_LIGHT = np.array([230.0, 220.0, 210.0])  # levels of a white surface where no skin is seen [0]
