@@ -35,25 +35,31 @@ PARTED = 0.0005, 0.0030
 UNCLOSED = 0.1, 0.5  # of what parts the lips that mouthClose leaves, for the same. Higher: they part later
 # metres from the middle of the mouth: up to the first, skin moves with the lips, from the second on it is still. Higher: more of the face
 REACH = 0.032, 0.055
+# of what lips are flattened so that they meet where the photograph's do, how much comes back as they part and roll out; on open mouths of
+# five films 0 and 1 are 0.07 dB further. Higher: both rims lie lower
+ROLLED = 0.5
 LARGEST = 0.010  # metres that a rim is moved at most. Higher: wild poses are followed further
 
 
 @dataclass(frozen=True, eq=False)
 class LipRims:
-    """Of one photograph: its blendshapes (52,), and the heights of the rims in it (2R + 2,), head frame, metres."""
+    """Of one photograph: its blendshapes (52,), the heights of the rims in it (2R + 2,), head frame, metres, and how much higher they are (R,)
+    where the lips part."""
 
     fitted: Array
     at_rest: Array
+    rolled: Array
 
     @staticmethod
-    def of(shape: Array, fitted: Array) -> LipRims:
-        """shape (V, 3): the mesh in the photograph's expression ``fitted`` (52,), head frame, metres."""
-        rims = visible_rims(shape)
+    def of(shape: Array, fitted: Array, flattened: Array) -> LipRims:
+        """shape (V, 3): the mesh in the photograph's expression ``fitted`` (52,), head frame, metres; flattened (V, 3): what of it is so that its
+        lips meet where the photograph's do."""
+        rims, thick = visible_rims(shape), visible_rims(shape - flattened)
         count = len(UPPER)
-        middle = 0.5 * (rims[:count] + rims[count : 2 * count])
+        middle, middle_of_thick = (0.5 * (each[:count] + each[count : 2 * count]) for each in (rims, thick))
         half = np.maximum(rims[:count] - middle, 0.0)  # closed lips press on each other: they meet in the middle
         rims[:count], rims[count : 2 * count] = middle + half, middle - half
-        return LipRims(fitted, rims)
+        return LipRims(fitted, rims, ROLLED * (middle_of_thick - middle))
 
     def offset(self, shape: Array, blendshapes: Array) -> Array:
         """What to add to ``shape`` (V, 3), the mesh under ``blendshapes`` (52,), so that its lips are where its landmarks are."""
@@ -64,6 +70,7 @@ class LipRims:
         count = len(UPPER)
         more = wanted[:count] - wanted[count : 2 * count] - (self.at_rest[:count] - self.at_rest[count : 2 * count])
         apart = smoothstep(*PARTED, more) * smoothstep(*UNCLOSED, np.array(1 - self._closed(moved)))
+        missed[: 2 * count] += np.tile(apart * self.rolled, 2)
         middle = 0.5 * (missed[:count] + missed[count : 2 * count])
         missed[:count] = middle + apart * (missed[:count] - middle)
         missed[count : 2 * count] = middle + apart * (missed[count : 2 * count] - middle)

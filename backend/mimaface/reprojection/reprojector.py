@@ -99,7 +99,7 @@ class Reprojector:
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
         still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
-        self._rims = LipRims.of(still - tuning.ROLLED * self.projection.thinned, fit.blendshapes)
+        self._rims = LipRims.of(still, fit.blendshapes, self.projection.thinned)
         self._closing = ClosingLids.of(still, head.eye_centres_for(fit.identity))
         self._lids, self._curves = LidRims.of(still, fit), LipCurves(fit.blendshapes)
         self._gaze_limits = GazeLimits.of(still, head.eye_centres_for(fit.identity), fit.gaze)

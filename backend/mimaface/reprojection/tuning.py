@@ -212,9 +212,6 @@ LOWER_TEETH_SHADED = 0.9  # of the light on the upper teeth that reaches the low
 MOUTH_CONTINUED = 4  # parts of the opening's width, of which it is continued by one over the lips, or by MOUTH_CONTINUED_LEAST pixels
 MOUTH_CONTINUED_LEAST = 8
 LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they close with is seen. Higher: a wider line [0]
-# of what lips are flattened so that they meet where the photograph's do, how much comes back as they part and roll out; of four films' mouths 0 and
-# 1 are 0.07 dB further. Higher: both rims lie lower
-ROLLED = 0.5
 LIPS_LINE = 0.45  # of the light is lost in it. Higher: darker [0]
 # metres: up to the first a photograph shows closed lips, from the second on their line and colour are painted. Higher: photographed longer
 LIPS_PARTED = 0.003, 0.006
