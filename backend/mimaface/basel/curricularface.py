@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidImage
 
-from .align import Array, face_affine
+from .align import face_affine
 
 CANVAS, TOP, LEFT, CUT = 256, 0, 16, 224  # the canvas is resized to 256², then rows 0–224 and columns 16–240 are cropped
 

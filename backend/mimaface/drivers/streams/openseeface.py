@@ -8,8 +8,9 @@ import struct
 import numpy as np
 
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 
-from .base import Array, Decoder, Sample, UnknownPacket, finite, plausible, quaternion_of
+from .base import Decoder, Sample, UnknownPacket, finite, plausible, quaternion_of
 
 FACE_BYTES = 1785  # bytes of one face
 HEADER = struct.Struct("<diffffBf4f3f3f")  # time, id, size, openness right and left, found, error, quaternion, Euler, translation

@@ -9,9 +9,10 @@ import numpy as np
 
 from mimaface.optional import optional
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.rotation import quaternion_multiply
 
-from .base import Array, Decoder, Sample, UnknownPacket, finite, index_of, plausible
+from .base import Decoder, Sample, UnknownPacket, finite, index_of, plausible
 
 MOST_NAMES = 300  # blendshapes kept per sender at most; an avatar has about 60
 # vowels and lids of plain VRM avatars, for senders without the 52: upper-case name → (blendshape, share)
