@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 from conftest import motion_of
 from mimaface.face.pose import poses_for
@@ -35,6 +36,19 @@ def test_an_ear_that_turns_into_view_is_not_torn(each_portrait, angle):
     stretch = renderer._sheet._stretch(moved(renderer, pose))[ears(renderer)]
     assert stretch.max() < tuning.STRETCH_HIGH
     assert np.percentile(stretch, 90) < tuning.STRETCH_LOW  # less is kept of more: there the other layers show through
+
+
+@pytest.mark.parametrize("angle", [LARGE, -LARGE])
+def test_the_head_below_goes_with_the_sheet(each_portrait, angle):
+    """An ear is seen once: that of the fitted head lies about where the sheet shows it."""
+    renderer = Reprojector(each_portrait, 256, "face")
+    pose, projection, sheet = poses(each_portrait, angle)[0], renderer.projection, renderer._sheet
+    points, knots = renderer._places(renderer.pose_vertices(pose), pose)[:, :2], moved(renderer, pose)
+    seen = projection.head.region("ears") & (projection.trust > 0.5)
+    cells = ((projection.place[seen, :2] + sheet._corner) / sheet._step).T[::-1]
+    shown = np.stack([map_coordinates(knots[..., axis], cells, order=1, mode="nearest") for axis in (0, 1)], -1)
+    off = np.linalg.norm(points[seen] - shown, axis=1) / projection.head_width
+    assert off.mean() < 0.055  # 0.07 of Hopper's large ears where it stays as deep as the head
 
 
 def test_a_small_turn_is_as_deep_as_the_head(portrait):

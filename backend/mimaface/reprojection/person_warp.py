@@ -18,6 +18,7 @@ from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.distances import further_inside, nearest_outside
 from mimaface.geometry.interpolation import smoothstep, stretched
+from mimaface.geometry.mesh import harmonic_extension
 from mimaface.geometry.rasterise import raster_strips, rasterise
 from mimaface.geometry.strips import row_strips
 
@@ -138,6 +139,14 @@ class PersonWarp:
         place = projection.place[:, :2] + self._corner
         depth = map_coordinates(self._depth, (place / self._step).T[::-1], order=1, mode="nearest")
         return np.asarray((self.camera.unproject(projection.place[:, :2], depth) - projection.still) @ fit.rotation)
+
+    def sides(self, projection: Projection) -> TurnedSides:
+        """What comes nearer of the head's vertices (V,), as much as the sheet before them; what the photograph does not show goes along."""
+        place = ((projection.place[:, :2] + self._corner) / self._step).T[::-1]
+        nearer = np.stack([map_coordinates(axis, place, order=1, mode="nearest") for axis in np.moveaxis(self._sides.nearer, -1, 0)], -1)
+        vertices, skin = projection.head.vertices, projection.triangles[projection.kind == SKIN]
+        nearer = harmonic_extension(nearer, projection.trust > tuning.SURE_TRUST, skin)
+        return TurnedSides(nearer, np.clip(vertices[:, :2] / tuning.SIDE_AWAY, -1, 1), self._sides.viewed)
 
     def _held(self, size: Array) -> Array:
         """(R, C) 1 at knots that may move, falling to 0 at those borders of the canvas of ``size`` (2,) beyond which the photograph goes on."""

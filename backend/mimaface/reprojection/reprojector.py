@@ -96,6 +96,7 @@ class Reprojector:
         rows, columns = (np.flatnonzero(self._sheet.loose.invented.any(axis)) for axis in (1, 0))
         self._left_behind = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]] if len(rows) else np.zeros((0, 2)))
         self._relief = self._sheet.relief(self.projection, fit) * self.projection.follow[:, None] if self.projection.drawn else None
+        self._sides = self._sheet.sides(self.projection)
         self._seam = max(round(tuning.SEAM * self.projection.head_width), 1)  # pixels
         head = self.projection.head
         still = self._photograph.in_pose(FacePose(fit.blendshapes, np.eye(3), np.zeros(3), fit.gaze))
@@ -276,8 +277,11 @@ class Reprojector:
         return np.asarray(follow * moved + (1 - follow) * (self.projection.still + self._body.shift(pose))), pose
 
     def _places(self, posed: Array, pose: FacePose) -> Array:
-        """(V, 3) u, v, depth of vertices ``posed`` (V, 3) as they are drawn: on the sheet, if it is a drawing's, whose eyes and lips have no
-        depth of their own."""
+        """(V, 3) u, v, depth of vertices ``posed`` (V, 3) as they are drawn: with the sheet where a side turns into view, and on it, if it is
+        a drawing's, whose eyes and lips have no depth of their own."""
+        away = self._sides.away(pose)
+        if away is not None:
+            posed = posed + (self.projection.follow[:, None] * away) @ pose.rotation.T
         points = self.camera.project(posed)
         if self._relief is not None:
             points[:, :2] = self.camera.project(posed + self._relief @ pose.rotation.T)[:, :2]

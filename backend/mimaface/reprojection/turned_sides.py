@@ -45,11 +45,16 @@ class TurnedSides:
 
     def seen(self, place: Array, pose: FacePose) -> Array:
         """Where the knots (R, C, 3) of ``place``, metres in the head frame, are in ``pose``."""
+        away = self.away(pose)
+        return place if away is None else np.asarray(place + away)
+
+    def away(self, pose: FacePose) -> Array | None:
+        """Metres (R, C, 3), head frame, that the knots have come nearer in ``pose``; none where no side is so far turned into view."""
         turned = (_to_camera(pose.rotation, pose.translation) - self.viewed)[:2]
-        if np.linalg.norm(turned) * np.sqrt(2) <= tuning.SIDE_TURNED[0]:  # no side is so far turned into view
-            return place
+        if np.linalg.norm(turned) * np.sqrt(2) <= tuning.SIDE_TURNED[0]:
+            return None
         share = smoothstep(*tuning.SIDE_TURNED, self.aside @ turned)
-        return np.asarray(place + share[..., None] * self.nearer)
+        return np.asarray(share[..., None] * self.nearer)
 
 
 def less_steep(depth: Array, rise: Array) -> Array:
