@@ -14,7 +14,6 @@ from mimaface.protocol.driver_files import KINDS, SOUNDS, TIMINGS, ends
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
 from mimaface.protocol.texts import shown, shown_list
-from mimaface.shortage import shortage
 
 from .archives import ZIP, refuse_packed
 from .containers import is_sound
@@ -38,45 +37,43 @@ def motion_steps(
     reading: ReadingSettings | None = None,
 ) -> Iterator[MotionClip | None]:
     """Read ``path`` by its content: None after every frame of a video or picture of a folder, the retargeted motion last."""
+    reading = reading or ReadingSettings()
+    neutral = settings.neutral_frame if settings else None
     clip: MotionClip | None = None
     try:
-        neutral = settings.neutral_frame if settings else None
-        for clip in _read(path, progress or _untold, reading or ReadingSettings(), neutral):
+        if not path.is_file() and not path.is_dir():
+            what = "not a file" if path.exists() else "no such file"
+            raise InvalidInput(f"cannot read {shown(path)}: {what}", "check the path")
+        start = b"" if path.is_dir() else _beginning(path)
+        refuse_packed(path, start)
+        if path.is_dir():
+            from .pictures import folder_steps
+
+            for clip in folder_steps(path, reading.timecode_rate, progress or _untold, neutral):
+                if clip is None:
+                    yield None
+        elif is_picture(path.name, start):
+            from .pictures import picture_steps
+
+            for clip in picture_steps(path, progress or _untold, neutral):
+                if clip is None:
+                    yield None
+        elif is_timings(decoded(start, whole=False) or ""):
+            clip = _read_timings(path, reading)
+        elif (reader := reader_of(path.name, start)) is not None:
+            clip = read_recording(reader, path.read_bytes(), path.name, reading)
+        elif start.startswith(ZIP) or path.suffix.lower() == ".npz":
+            clip = MotionClip.load(path)
+        elif (text := decoded(start, whole=False)) is not None or path.suffix.lower() in TABLES:
+            clip = _read_table(path, text or "", reading)
+    except OSError as error:
+        raise InvalidMotion(f"cannot read {shown(path)}: {error.strerror}", "check the path") from error
+    if clip is None:
+        for clip in _heard_or_seen(path, progress or _untold, reading, neutral):
             if clip is None:
                 yield None
-    except OSError as error:
-        if shortage(error) is not None:
-            raise
-        raise InvalidMotion(f"cannot read {shown(path)}: {error.strerror}", "check the path") from error
     assert clip is not None
     yield retarget(_with_holes_said(clip), settings or RetargetSettings())
-
-
-def _read(path: Path, progress: Progress, reading: ReadingSettings, neutral: int | None) -> Iterator[MotionClip | None]:
-    """The steps of the reader that ``path`` needs by its content."""
-    if not path.is_file() and not path.is_dir():
-        what = "not a file" if path.exists() else "no such file"
-        raise InvalidInput(f"cannot read {shown(path)}: {what}", "check the path")
-    start = b"" if path.is_dir() else _beginning(path)
-    refuse_packed(path, start)
-    if path.is_dir():
-        from .pictures import folder_steps
-
-        return folder_steps(path, reading.timecode_rate, progress, neutral)
-    if is_picture(path.name, start):
-        from .pictures import picture_steps
-
-        return picture_steps(path, progress, neutral)
-    text = decoded(start, whole=False)
-    if is_timings(text or ""):
-        return iter([_read_timings(path, reading)])
-    if (reader := reader_of(path.name, start)) is not None:
-        return iter([read_recording(reader, path.read_bytes(), path.name, reading)])
-    if start.startswith(ZIP) or path.suffix.lower() == ".npz":
-        return iter([MotionClip.load(path)])
-    if text is not None or path.suffix.lower() in TABLES:
-        return iter([_read_table(path, text or "", reading)])
-    return _heard_or_seen(path, progress, reading, neutral)
 
 
 def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings, neutral: int | None) -> Iterator[MotionClip | None]:
