@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def fill_weights(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[str, torch.Tensor]:
-    """Returns float32 weights for each named shape of a *released* state dict, by the rule of shared/golden/README.md.
+    """Returns float32 weights for each named shape of a *released* state dict: normal, scaled by their kind of array.
 
     shapes: key → shape, floating-point tensors only (omit integer buffers); keys that end in ``pos_encoder.pe`` are skipped. Each
     key has its own generator, seeded with crc32(salt + key), so weights are independent of order and of other keys.

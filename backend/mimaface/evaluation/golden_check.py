@@ -92,7 +92,7 @@ class Golden:
 
     def __init__(self, folder: Path, salt: str = "") -> None:
         if not folder.is_dir():
-            raise InvalidInput(f"{folder} is not a folder", "point at a folder laid out like shared/golden")
+            raise InvalidInput(f"{folder} is not a folder", "name a folder with manifest.json and its .safetensors files")
         self.folder, self.salt = folder, salt
         self.shapes: dict[str, dict[str, tuple[int, ...]]] = {}
         path = folder / "manifest.json"

@@ -121,7 +121,7 @@ def _phone_finder(path: Path, reading: ReadingSettings) -> tuple[str, Callable[[
         return "", phones_by_spectrum
     from .recogniser import Recogniser
 
-    return f"{path.stem}.txt beside it, with the words that are said in English, makes the lips exact", Recogniser().phones
+    return f"{path.stem}.txt beside it, with the spoken English words, makes the lips exact", Recogniser().phones
 
 
 def _utterances(path: Path, pieces: list[tuple[int, int]]) -> Iterator[tuple[int, Array]]:
