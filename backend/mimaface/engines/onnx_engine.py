@@ -1,4 +1,4 @@
-"""Runs exported ONNX graphs with ONNX Runtime, by any of its providers (:mod:`mimaface.engines.runtimes`)."""
+"""Runs exported ONNX graphs with ONNX Runtime, by any of its providers (:mod:`mimaface.engines.providers`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mimaface.optional import optional
 
 from . import exported
 from .exported_engine import ExportedEngine, LoadedNetwork
-from .runtimes import CPU, Provider, plugged_in
+from .providers import CPU, Provider, plugged_in
 
 
 class OnnxNetwork:

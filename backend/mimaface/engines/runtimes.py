@@ -1,79 +1,21 @@
-"""What runs exported networks on this machine: ONNX Runtime by each of its providers, and TensorRT. Imports no torch."""
+"""The runtimes of exported networks on this machine: each export in the renderers' folder by each installed runtime."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.weights import checksums
 
-from . import exported
+from . import exported, providers
 
 if TYPE_CHECKING:
     from .exported_engine import ExportedEngine
-
-
-@dataclass(frozen=True)
-class Provider:
-    """One execution provider.
-
-    name     as ONNX Runtime calls it
-    memory   "cuda" where it reads torch tensors on a GPU without copies, else "cpu"
-    package  the module of the wheel that brings it as a plug-in; "" for those that are built in
-    options  of the provider; "{cache}" in a value becomes a folder that it may keep compiled networks in
-    """
-
-    name: str
-    memory: str
-    package: str = ""
-    options: tuple[tuple[str, str], ...] = ()
-
-
-# In the order in which they are tried; what is measured to be fastest is chosen, see mimaface.engines.choosing.
-PROVIDERS = (
-    Provider(
-        "NvTensorRTRTXExecutionProvider", "cuda", "onnxruntime_ep_nv_tensorrt_rtx", (("nv_runtime_cache_path", "{cache}"),)
-    ),
-    Provider("CUDAExecutionProvider", "cuda", options=(("use_tf32", "0"),)),  # TF32 rounds float32 to 10 bits
-    Provider("OpenVINOExecutionProvider", "cpu", "onnxruntime_ep_openvino"),
-    Provider("DmlExecutionProvider", "cpu"),
-    Provider("CoreMLExecutionProvider", "cpu"),
-    Provider("CPUExecutionProvider", "cpu"),
-)  # fmt: skip
-CPU = PROVIDERS[-1]
-
-
-def available_providers() -> list[Provider]:
-    """Returns the providers of the installed ONNX Runtime, best first; [] if it is not installed."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return []
-    import onnxruntime
-
-    built_in = onnxruntime.get_available_providers()
-    return [one for one in PROVIDERS if (plugged_in(one) if one.package and one.name not in built_in else one.name in built_in)]
-
-
-@functools.cache
-def plugged_in(provider: Provider) -> tuple[Any, ...]:
-    """Returns the devices of a plug-in provider, and register its library once; () if it is not installed or cannot be loaded."""
-    import onnxruntime
-
-    if importlib.util.find_spec(provider.package) is None:
-        return ()
-    try:
-        onnxruntime.register_execution_provider_library(
-            provider.name, importlib.import_module(provider.package).get_library_path()
-        )
-        return tuple(device for device in onnxruntime.get_ep_devices() if device.ep_name == provider.name)
-    except Exception:  # ONNX Runtime's errors have no common base
-        return ()
 
 
 @dataclass(frozen=True)
@@ -97,22 +39,21 @@ def runtimes(folder: Path) -> list[Runtime]:
         except InvalidCheckpoint:  # also a folder being written, or a runtime's cache
             continue
         if kind == "onnx":
-            found += [onnx_runtime(path, provider) for provider in available_providers()]
+            found += [onnx_runtime(path, provider) for provider in providers.available()]
         elif kind == "tensorrt" and importlib.util.find_spec(exported.read(path).made_with["library"]) is not None:
             found.append(tensorrt_runtime(path))
     return found
 
 
-def onnx_runtime(path: Path, provider: Provider) -> Runtime:
+def onnx_runtime(path: Path, provider: providers.Provider) -> Runtime:
     """Returns the runtime of an ONNX export by one provider."""
-    import onnxruntime
 
     def load(wanted: tuple[str, ...]) -> ExportedEngine:
         from .onnx_engine import open_onnx
 
         return open_onnx(path, provider, wanted)
 
-    return Runtime(f"{name_of(path)} {provider.name} of ONNX Runtime {onnxruntime.__version__}", load)
+    return Runtime(f"{name_of(path)} {provider.name} of ONNX Runtime {providers.version()}", load)
 
 
 def tensorrt_runtime(path: Path) -> Runtime:
