@@ -54,6 +54,7 @@ class Stage(Protocol):
 
     def after_step(self, accelerator: Accelerator, outputs: dict[str, Tensor], batch: Batch) -> None:
         """Updates state for later steps, identically in every process; without state does nothing."""
+        return
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
         """Returns numbers and a contact sheet (H, W, 3) uint8 for the current weights."""
@@ -65,6 +66,7 @@ class Stage(Protocol):
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
         """Restores the state from a checkpoint."""
+        return
 
     def save_model(self, folder: Path) -> None:
         """Writes the finished model with the current weights."""
