@@ -113,7 +113,8 @@ def light_of(image: Array, head: Head, place: Array, sure: Array) -> Array:
 @functools.cache
 def surface_coordinates() -> Array:
     """(V, 4) for painting. Eyeballs: direction from the centre and side (0 left, 1 right); teeth: metres along the arch from the
-    middle, metres from the biting edge, 1 for lower ones; upper lids: metres to their edge in a closed eye."""
+    middle, metres from the biting edge, 1 for lower ones; upper lids: metres to their edge in a closed eye;
+    skin around eyes: metres aside of their middle, the second."""
     head = Head.load()
     result = np.zeros((len(head.vertices), 4))
     result[:, 0] = 1.0
@@ -124,6 +125,8 @@ def surface_coordinates() -> Array:
         shut = head.vertices + closing
         shut = shut + lids.offset(shut)
         result[near, 0] = np.linalg.norm(shut[near, None] - shut[edge[side]][None], axis=2).min(1)
+        around = around_eyes() & ((head.vertices[:, 0] > 0) == (side == 0))
+        result[around, 1] = head.vertices[around, 0] - head.eye_centres[side, 0]
     for side, name in enumerate(("eye_left", "eye_right")):
         ball = head.vertices_of(name)
         away = head.vertices[ball] - head.eye_centres[side]

@@ -65,4 +65,4 @@ def _detail(image: Array, skin: Array, size: float) -> Array:
     around = gaussian_filter(bright * share, size) / np.maximum(gaussian_filter(share, size), 1e-3)
     detail = np.where(skin, bright / np.maximum(around, 1) - 1, 0)
     usual = tuning.GRAIN_MOST * np.median(np.abs(detail[skin]))  # excludes moles, rims of glasses and strands
-    return np.asarray(np.clip(detail, -usual, usual), np.float32)
+    return np.asarray(tuning.GRAIN_GAIN * np.clip(detail, -usual, usual), np.float32)

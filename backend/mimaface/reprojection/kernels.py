@@ -138,7 +138,9 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                     away = mix(factors, corners, shares, LASH_AWAY)
                     bare = 1 - np.exp(-((away / lash[3]) ** 2))
                     if away < 0:
-                        bare *= 1 - lash[5] * np.exp(-((away / lash[4]) ** 2))
+                        root = mix(surface, corners, shares, 1) / (1 - tuning.lashes_spread * away)
+                        reach = lash[4] * (1 + tuning.lashes_uneven * uneven(root / tuning.lashes_apart))
+                        bare *= 1 - lash[5] * np.exp(-((away / reach) ** 2))
                     lashes *= 1 - bare
                     for channel in range(3):
                         colour[channel] += lashes * min(lash[channel] - colour[channel], 0.0)
@@ -146,6 +148,16 @@ def texture(  # house: compiled, so it takes the arrays of Projection and Look o
                 result[y, x, channel] = colour[channel]
             result[y, x, 3] = opacity * max(1 - unknown, mix(factors, corners, shares, INNER))
     return result
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def uneven(place: float) -> float:
+    """A smooth line through −1 to 1 that are as good as random, one at each whole ``place``."""
+    left = np.floor(place)
+    first, second = np.sin(left * 12.9898) * 43758.5453, np.sin((left + 1) * 12.9898) * 43758.5453
+    first, second = first - np.floor(first), second - np.floor(second)
+    way = place - left
+    return 2 * (first + way * way * (3 - 2 * way) * (second - first)) - 1
 
 
 @numba.njit(cache=True, nogil=True)

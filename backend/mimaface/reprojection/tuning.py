@@ -244,6 +244,8 @@ UNFOLDED_SMOOTHING = 2  # rounds over the mesh, so that no triangle stands out. 
 # --- grain
 GRAIN_SIZE = 0.012  # head widths: what is finer is grain, what is coarser shape and light. Higher: wrinkles and spots of the cheek lie on lids
 GRAIN_BELOW = 0.036  # metres below the eye where the cheek's grain is taken. Lower: bags and lower lashes; higher: beards
+# of that strength on lids: two lookups between pixels, and the mean of four samples, leave 0.6 of what is as fine as pixels. Higher: noisier lids
+GRAIN_GAIN = 1.7
 GRAIN_MOST = 4.0  # of its median strength that it may have. Higher: moles and rims of glasses are seen on lids
 
 # --- photograph and reprojector
@@ -312,6 +314,12 @@ class KernelTuning(NamedTuple):
     hidden_from: float = 0.008  # metres behind the nearest surface up to which a point is seen. Higher: noses on cheeks behind them
     hidden_over: float = 0.008  # metres more over which it is less and less. Higher: softer edges of what is hidden
     lid_shadow: float = 0.5  # of the light that is lost on an eye at its upper lid. Higher: darker [0.029 dB, 25]
+    # metres between tufts of lashes at their roots; share by which some are longer and shorter: 0.3 takes 0.2 dB from shut eyes of four films,
+    # 0 a tenth of their sharpness; share of their distance from the eye's middle by which they spread, a metre of length. Higher: coarser; more
+    # ragged; more fanned
+    lashes_apart: float = 0.0009
+    lashes_uneven: float = 0.2
+    lashes_spread: float = 40.0
     lid_shadow_reach: float = 0.20  # radians down to where that ends. Higher: further [0.013 dB, 14]
     # metres along the arch from the middle to where each tooth ends: a fact of anatomy [0.004 dB, 29]
     upper_teeth: Array = np.array([0.0085, 0.0153, 0.0229, 0.0299, 0.0367, 0.0467, 0.0567])
