@@ -144,6 +144,21 @@ def test_the_background_stays_when_the_head_turns(each_portrait):
         assert untouched.mean() > 0.9  # the rest is where the head has moved to
 
 
+def test_a_filled_wall_has_the_grain_of_the_wall_but_not_what_hangs_on_it():
+    grain, hole = 7.0, np.s_[30:70, 60:130]
+    image = np.clip(np.random.default_rng(0).normal(128, grain, (96, 192, 1)).repeat(3, 2), 0, 255).astype(np.uint8)
+    matte = np.zeros(image.shape[:2], np.float32)
+    matte[hole] = 1
+    filled = background_behind(image, matte, 0.0, 2)(slice(0, 96))
+    assert 0.6 < filled[hole].std() / grain < 1.2 and abs(filled[hole].mean() - 128) < 3
+    np.testing.assert_array_equal(filled[matte == 0], image[matte == 0])
+    smooth = background_behind(image, matte, 0.0)(slice(0, 96))
+    image[:, 45:48] = 255
+    striped, blurred = (background_behind(image, matte, 0.0, fine)(slice(0, 96))[hole] for fine in (2, 0))
+    assert smooth[hole].std() < 0.3 * grain
+    assert np.abs((striped - blurred).mean(0)).max() < 4  # a stripe that comes back would be lighter in every row
+
+
 @pytest.mark.parametrize("scale", [1.0, 1.5])
 def test_stretch_is_measured_in_its_own_direction(portrait, scale):
     sheet: PersonWarp = Reprojector(portrait, 256, "face")._sheet

@@ -148,10 +148,42 @@ def person_colours(image: Array, matte: Array) -> Array:
     return result
 
 
-def background_behind(image: Array, matte: Array, reach: float) -> Callable[[slice], Array]:
+def background_behind(image: Array, matte: Array, reach: float, grain: int = 0) -> Callable[[slice], Array]:
     """A function that gives rows (h, W, 3) float32, 0 to 255, of the picture without the person: filled from pixels that are at least ``reach``
-    pixels away from the person, or from the left, right and top border of a picture without any."""
+    pixels away from the person, or from the left, right and top border of a picture without any; with what is finer than ``grain`` pixels, if
+    any, mirrored at the edge of what is seen, so that a wall or a canvas is not smooth where it is filled."""
     known = further_inside(matte <= tuning.CLEAR, reach)
     if not known.any():
         known[0], known[:, [0, -1]] = True, True
-    return filling(image, known)
+    filled = filling(image, known)
+    if not grain or known.all():
+        return filled
+
+    def grained(rows: slice) -> Array:
+        near, inner = with_around(rows, grain, len(image))
+        if known[rows].all() or not known[rows].any():
+            return filled(rows)
+        grey = image[near].mean(-1, dtype=np.float32)
+        fine = (grey - uniform_filter(grey, 2 * grain + 1, mode="nearest"))[inner]
+        rough = uniform_filter(np.abs(fine), 4 * grain + 1, mode="nearest")
+        usual = max(float(np.median(rough[known[rows]])), 1e-6)
+        fine *= 1 - smoothstep(*tuning.GRAIN_ROUGH, rough / usual)
+        return np.asarray(filled(rows) + _mirrored_beside(fine, known[rows], tuning.GRAIN_WIDTH * grain)[..., None])
+
+    return grained
+
+
+def _mirrored_beside(values: Array, known: Array, width: int) -> Array:
+    """``values`` (h, W) of the nearest ``known`` (h, W) pixels of a row, mirrored at their edge to and fro by ``width`` pixels; 0 where they are
+    known themselves, or that is not."""
+    place = np.broadcast_to(np.arange(known.shape[1], dtype=np.int32), known.shape)
+    before = np.maximum.accumulate(np.where(known, place, np.int32(-(2**20))), 1)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(known, place, np.int32(2**20)), 1), 1), 1)
+    left = place - before <= after - place
+    away = np.where(left, place - before, after - place) % (2 * width)
+    away = np.minimum(away, 2 * width - away)
+    source = np.where(left, before - away, after + away)
+    inside = ~known & (source >= 0) & (source < known.shape[1])
+    column = np.where(inside, source, 0)
+    inside &= np.take_along_axis(known, column, 1)
+    return np.where(inside, np.take_along_axis(values, column, 1), 0)

@@ -127,9 +127,10 @@ class PersonWarp:
         halves = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
         self._triangles = np.concatenate(halves).astype(np.int32)
         self._person, matte = person_beyond(projection, beyond, body.neck(camera), covered & (not projection.floats))
-        behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width)
+        grain = 0 if projection.drawn else max(round(tuning.FILLED_GRAIN * head_width), 1)
+        behind = background_behind(projection.image, projection.matte, tuning.HALO * head_width, grain)
         exact = np.rint if projection.drawn else np.trunc  # keeps flat colours unchanged
-        self.behind = np.concatenate([exact(behind(strip)).astype(np.uint8) for strip in row_strips(size[1])])
+        self.behind = np.concatenate([np.clip(exact(behind(strip)), 0, 255).astype(np.uint8) for strip in row_strips(size[1])])
         self.fixed = self.loose = self._cut_out(projection, matte, self._follow)
         if body.follows > 0:
             self.loose = self._cut_out(projection, matte, np.maximum(self._follow, self._carried))

@@ -42,6 +42,9 @@ TINGED_BAND = 0.008
 # levels of 0–255 by which a recoloured pixel may differ from the person beside it. Higher: more detail at the edge, more of the halo [+ 0.035 dB, 7]
 TINGED_DIFFERENCE = 32.0
 GUIDE_FLOOR = 1e-3  # variance of brightness, 0 to 1, below which a region has no edge to follow. Higher: a softer outline [+ 0.003 dB, 18]
+# of the filled background's grain: head widths that are finer; times its usual strength between which it is something that stands there;
+# times its size over which it is mirrored. Higher: stains are grain; edges are; it repeats later, and ends earlier before a border
+FILLED_GRAIN, GRAIN_ROUGH, GRAIN_WIDTH = 0.012, (1.1, 1.8), 24
 FAINT = 0.25  # least share of a pixel from which the person's own colour is solved. Higher: thin hair is coloured by its neighbours [+ 0.004 dB, 12]
 
 # --- drawn: a drawing's background
