@@ -135,7 +135,8 @@ def moving_share(only: str) -> Array | None:
     regions, head = regions_of(only), Head.load()
     up = head.vertices[:, 1]
     around_eyes = np.linalg.norm(head.vertices[:, None] - head.eye_centres_for(np.zeros(head.identity_size)), axis=2).min(1)
-    below, above = 1 - smoothstep(*tuning.LIPS_UP, up), smoothstep(*tuning.EYES_UP, up)
+    behind = np.maximum(head.vertices[head.region("lips"), 2].mean() - head.vertices[:, 2], 0)
+    below, above = 1 - smoothstep(*tuning.LIPS_UP, up + tuning.LIPS_BACK * behind), smoothstep(*tuning.EYES_UP, up)
     near = 1 - smoothstep(*tuning.LIDS_AROUND, around_eyes)
     shares = {
         "lips": below, "cheeks": 1 - above, "lids": near, "gaze": near, "brows": above,

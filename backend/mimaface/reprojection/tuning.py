@@ -59,6 +59,9 @@ TONE_PERCENTILE = 99.0  # of the pixels' distance from the tint: lips and eyes a
 # metres, head frame, up from the middle of the eyes: lips and jaw move what lies below the first wholly, above the second nothing: from the
 # nose's base to its tip. Higher: smiles reach the cheeks' top, and so do changed pixels
 LIPS_UP = -0.047, -0.032
+# by how much lower that border is for each metre behind the lips, as the jaw turns about its joint by the ear: so a bowed head, whose cheeks are
+# above its nose in the picture, moves nothing there up to 25° of pitch. Higher: the jaw's corner stays when the mouth opens
+LIPS_BACK = 0.25
 EYES_UP = -0.010, 0.005  # the same: cheeks and nose move what lies below, brows what lies above. Higher: cheeks reach up to the lids
 LIDS_AROUND = 0.028, 0.042  # metres around an eye's centre in which lids and gaze move. Higher: brows go along with a blink
 # share of taking part in a region's expressions up to which a pixel of the head is left alone, and from which it is not. Higher: a wider seam
