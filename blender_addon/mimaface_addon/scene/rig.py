@@ -194,6 +194,8 @@ def _add_properties(rig: bpy.types.Object) -> None:
         )
         rig.property_overridable_library_set(f'["{name}"]', not name.startswith("out_"))
 
+    for name in ("mocap_influence", *(f"out_{blendshape}" for blendshape in BLENDSHAPE_NAMES)):
+        rig[name] = rig.get(name, float(name == "mocap_influence"))  # first: most drivers read them, and Blender up to 4.x looks from the start
     for blendshape in BLENDSHAPE_NAMES:
         add(blendshape, -1.0, 2.0, CLOSED if blendshape == "mouthClose" else ADDED)
         add(f"mocap_{blendshape}", -2.0, 2.0, n_("Written by mocap imports"))
