@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from mimaface.drivers.film import Film
 from mimaface.engines.pool import EnginePool
+from mimaface.face.likeness import neutral_for
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.motion import MotionClip
@@ -42,7 +43,8 @@ def steps(
     renderer = usable(settings.engine)
     yield None
     if not isinstance(portrait, (Portrait, Film)):
-        yield from PeopleSession(portrait, settings).shot([motion] if isinstance(motion, MotionClip) else motion, start)
+        motions = [motion] if isinstance(motion, MotionClip) else motion
+        yield from PeopleSession(portrait, settings).shot([*map(_from_portrait, portrait, motions), *motions[len(portrait) :]], start)
         return
     if not isinstance(motion, MotionClip):
         raise InvalidInput("one portrait or film takes one motion", "give several portraits of one picture for several motions")
@@ -50,7 +52,13 @@ def steps(
         FilmSession(portrait, settings) if isinstance(portrait, Film) else renderer.open(portrait, settings, pool or EnginePool())
     )
     yield None
-    yield from session.shot(motion, start, {} if memory is None else memory)
+    yield from session.shot(motion if isinstance(portrait, Film) else _from_portrait(portrait, motion), start, {} if memory is None else memory)
+
+
+def _from_portrait(portrait: Portrait, motion: MotionClip) -> MotionClip:
+    """Returns a motion whose neutral "auto" has become the frame that shows the portrait, if one does."""
+    frame = neutral_for(portrait.fit.landmarks, motion) if motion.meta["neutral"] == "auto" else None
+    return motion if frame is None else motion.but(meta={**motion.meta, "neutral": frame})
 
 
 def animate(

@@ -13,7 +13,12 @@ import pytest
 from PIL import Image
 
 from blender_runs import FIRST, VERSIONS, in_blender
-from conftest import CASES, HOPPER
+from conftest import CASES, COLLINS, HOPPER
+from mimaface.drivers import open_motion
+from mimaface.face.portrait import Portrait
+from mimaface.face.pose import away_from
+from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
 pytestmark = pytest.mark.blender
 
@@ -50,6 +55,7 @@ def films(tmp_path_factory) -> Path:
     (work / "voice.TextGrid").write_text(head + intervals)
     pages = [Image.open(HOPPER).convert("RGB").resize((256, 300)), Image.new("RGB", (256, 300))]
     pages[0].save(work / "two_pages.tif", save_all=True, append_images=pages[1:])
+    Image.open(COLLINS).convert("RGB").resize((256, 256)).save(work / "other.png")
     return work
 
 
@@ -101,6 +107,20 @@ def test_how_a_take_is_read_can_be_chosen(said_once):
     assert found["shares"] == pytest.approx(100, rel=1e-3)
     assert found["exchanged"] == pytest.approx([0, 1], abs=1e-3)
     assert found["flip"] == ["mouthLeft"] and found["sounds"] == len(said_once["video"]["sounds"]), "a take has no sound"
+
+
+def test_absolute_motion_and_pictures_take_the_place_of_the_photographs_pose(said_once, films):
+    """As on the command line; the keys are away from the photograph, to which a rig adds them."""
+    found, fit = said_once["absolute"], Portrait.open(films / "two_pages.tif").fit
+    for name, path in (("take", "percent.csv"), ("picture", "other.png")):
+        clip = away_from(fit, open_motion(films / path).at_rate(24))
+        yaw = matrix_to_head_angles(quaternion_to_matrix(clip.head_quat))[:, 0]
+        expected = {"jawOpen": clip.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]], "yaw": yaw, "gaze_left_yaw": clip.gaze[:, 0, 0]}
+        for channel, values in expected.items():
+            np.testing.assert_allclose(found[name][channel], values, atol=1e-4, err_msg=f"{name} {channel}")
+    picture = open_motion(films / "other.png")
+    assert found["added"]["jawOpen"] == pytest.approx(picture.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]].tolist(), abs=1e-4), "if asked for"
+    assert found["healed"] and not found["error"], "a backend that has lost the photograph is given it"
 
 
 def test_a_take_with_3000_more_columns_is_imported_and_what_is_said_of_them_is_short(said_once):

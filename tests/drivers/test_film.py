@@ -10,6 +10,7 @@ import mimaface
 from conftest import COLLINS, HOPPER, motion_of
 from mimaface.cli import main
 from mimaface.drivers.film import Film, is_film, runs
+from mimaface.drivers.film_pictures import FilmPictures
 from mimaface.drivers.video import video_frames
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.pictures import load_picture
@@ -187,3 +188,26 @@ def test_runs_of_frames_in_words():
     assert runs([4]) == "frame 4"
     assert runs([1, 2, 3, 7]) == "frames 1–3, 7"
     assert runs(list(range(0, 40, 2))) == "frames 0, 2, 4, 6, 8, 10 and 14 more runs"
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".mkv", "mpeg4"), (".mp4", "mpeg4"), (".ts", "mpeg2video")])
+def test_frames_in_any_order_are_those_of_the_film_in_order(tmp_path, ending, codec):
+    """Key frames are ten apart; a container that cannot be searched is read from its beginning."""
+    import av
+
+    path = tmp_path / f"film{ending}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"g": "10", "bf": "2", "sc_threshold": "1000000000"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(60):
+            picture = np.full((48, 64, 3), 40, np.uint8)
+            picture[:, number : number + 5] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    frames = list(video_frames(path))
+    film = Film(path, np.array([seconds for seconds, _ in frames]), Fraction(25), Fraction(1, 25), (48, 64), {}, "")
+    pictures = FilmPictures(film)
+    for number in (0, 1, 5, 45, 44, 44, 46, 12, 59, 3):
+        np.testing.assert_array_equal(pictures.at(number).image, frames[number][1], err_msg=f"frame {number}")
+    count = len(list(video_frames(path, float(film.times[45]))))
+    assert count == 60 if ending == ".ts" else 15 <= count <= 25, "from the key frame before it"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import motion_of
-from mimaface.face.pose import poses_for
+from mimaface.face.pose import away_from, poses_for
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.rotation import (
     head_angles_to_matrix,
@@ -42,6 +42,19 @@ def test_absolute_motion_is_taken_as_recorded(portrait):
     np.testing.assert_allclose(np.degrees(matrix_to_head_angles(pose.rotation)), (12, 4, -6), atol=1e-6)
     np.testing.assert_allclose(pose.translation, portrait.fit.translation)
     np.testing.assert_allclose(pose.blendshapes, clip.blendshapes[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("tilt", [0, 40])
+def test_absolute_motion_away_from_the_portrait_is_the_same(portrait, tilt):
+    """For a rig, whose channels are added to the portrait."""
+    fit = replace(portrait.fit, rotation=tilted(tilt) @ portrait.fit.rotation)
+    clip = motion_of({"angles": (12, 4, -6), "jawOpen": 0.5, "gaze": (7, -2)}, {"angles": (-20, 0, 9)})
+    clip = clip.but(head_pos=np.array([[0.03, -0.1, -0.7], [np.nan] * 3]), meta={"neutral": "auto"})
+    away = away_from(fit, clip)
+    assert away.neutral_frame() is None
+    for expected, pose in zip(poses_for(fit, clip, absolute=True), poses_for(fit, away)):
+        for name in ("blendshapes", "rotation", "translation", "gaze"):
+            np.testing.assert_allclose(getattr(pose, name), getattr(expected, name), atol=1e-6)
 
 
 def test_positions_move_the_head_where_they_are_known(portrait):

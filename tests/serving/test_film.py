@@ -12,6 +12,7 @@ import mimaface
 from conftest import CASES, motion_of
 from mimaface.drivers.film import Film, pack_film, unpack_film
 from mimaface.protocol.errors import InvalidInput, NoFaceFound, UnknownJob
+from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 
 from .conftest import collect, receive, video
@@ -70,6 +71,31 @@ def test_a_film_is_a_job_that_goes_on_to_the_same_frames(backend, film, path, tm
     other = client.call("job.submit", fields | {"settings": SETTINGS | {"size": 96}}, [MOTION.to_bytes()]).fields["job"]
     ended = receive(client, other)[1]
     assert ended.kind == "failed" and "is not what it was when it was followed" in ended.fields["message"]
+
+
+def test_a_preview_shows_the_film_where_the_player_stands(shared, film, path, tmp_path):
+    """Forwards, backwards and beyond its ends: to the byte what a job makes of that frame; and the sentence where the film is gone."""
+    source = Path(shutil.copy(path, tmp_path / "film.mkv"))
+    client = shared.client()
+    identity = client.call("film.open", {"path": str(source)}).fields["film"]
+    pose = MOTION.resampled(MOTION.time[[1]]).but(meta={"neutral": "rest"})
+    held = pose.resampled(np.array([0.0, 1.0]))
+    expected = [frame.image for frame in mimaface.animate(film, held, RenderSettings(size=128, only="lips"))]
+
+    def shown(number: int, motion) -> np.ndarray:
+        fields = {"portrait": identity, "slot": "a", "generation": 1, "settings": SETTINGS, "frame": number}
+        reply = client.call("preview", fields, [motion.to_bytes()])
+        return np.frombuffer(reply.parts[0], np.uint8).reshape(reply.fields["height"], reply.fields["width"], 3)
+
+    for number, frame in ((2, 2), (3, 3), (1, 1), (1, 1), (-5, 0), (99, 3)):
+        np.testing.assert_array_equal(shown(number, pose), expected[frame])
+    assert not np.array_equal(shown(2, MotionClip.at_rest(np.zeros(1))), expected[2])
+    source.unlink()
+    with pytest.raises(UnknownJob, match="is not there any more"):
+        shown(0, pose)
+    Path(shutil.copy(path, tmp_path / "moved.mkv"))
+    assert client.call("film.open", {"path": str(tmp_path / "moved.mkv")}).fields["film"] == identity
+    np.testing.assert_array_equal(shown(0, pose), expected[0])
 
 
 def test_what_a_film_cannot_be_is_said(shared, path):

@@ -120,6 +120,8 @@ def test_errors_come_back_as_themselves(shared):
         ("track", {"path": "/absent.csv"}, [], InvalidInput),
         ("track", {"path": __file__}, [], InvalidInput),
         ("track", {"path": str(COLLINS), "options": {"smoothing": 7}}, [], InvalidInput),
+        ("track", {"path": str(COLLINS), "options": {"absolute": True}}, [], InvalidInput),
+        ("track", {"path": str(COLLINS), "portrait": "0-0"}, [], UnknownJob),
         ("preview", {"portrait": portrait, "slot": "a", "generation": 1}, [b"x"], InvalidInput),
         ("speech", {}, [b"\xff"], InvalidMotion),
         ("speech", {}, [b"not phones"], InvalidMotion),

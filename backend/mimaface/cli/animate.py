@@ -19,6 +19,7 @@ from .terminal import INTERRUPTED, Commands, counting_bar, stop_on_signals, warn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mimaface.face.portrait import Portrait
     from mimaface.output.sound import Sound
     from mimaface.protocol.motion import MotionClip
     from mimaface.renderers.base import Frame
@@ -95,7 +96,8 @@ def _animate(parsed: argparse.Namespace) -> int:
     acted_anew = is_film(parsed.portrait)
     if acted_anew:
         film.check(parsed)
-    clip = motion.open_motion(parsed, parsed.motion)
+    portrait = None if acted_anew else _portrait(parsed)
+    clip = motion.open_motion(parsed, parsed.motion, portrait and portrait.fit)
     absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture has a pose, but no neutral
     settings = RenderSettings(
         parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark,
@@ -104,26 +106,32 @@ def _animate(parsed: argparse.Namespace) -> int:
     check(clip, settings)
     if settings.engine == "proxy" and settings.quality != STANDARD:
         warn(f"--quality {settings.quality} has no effect: the engine proxy samples no model")
-    shot = film.open_shot(parsed, clip) if acted_anew else _photograph(parsed, clip)
+    shot = film.open_shot(parsed, clip) if portrait is None else _photograph(parsed, portrait, clip)
     return _write(parsed, shot, settings)
 
 
-def _photograph(parsed: argparse.Namespace, clip: MotionClip) -> film.Shot:
-    """Returns the shot of a photograph at the output's rate; print warnings about losses."""
-    from mimaface.drivers import sound_file
+def _portrait(parsed: argparse.Namespace) -> Portrait:
+    """Returns the photograph, fitted; print warnings about it."""
     from mimaface.drivers.stills import reference_pictures
     from mimaface.face.portrait import Portrait
     from mimaface.output.sinks import is_film
 
-    clip, rate = _at_output_rate(clip, parsed)
-    is_video = is_film(parsed.output)
-    sound = _sound(sound_file(parsed.motion), clip, rate, is_video)
     placed = points.read(parsed.points) if parsed.points else None
     portrait = Portrait.open(parsed.portrait, parsed.face, reference_pictures(parsed.reference), placed)
     for warning in portrait.warnings:
         warn(warning)
-    if portrait.alpha is not None and is_video:
+    if portrait.alpha is not None and is_film(parsed.output):
         warn(f"{parsed.portrait.name}: transparent parts are black in an .mp4 file; a folder of PNG files keeps them transparent")
+    return portrait
+
+
+def _photograph(parsed: argparse.Namespace, portrait: Portrait, clip: MotionClip) -> film.Shot:
+    """Returns the shot of a photograph at the output's rate; print warnings about losses."""
+    from mimaface.drivers import sound_file
+    from mimaface.output.sinks import is_film
+
+    clip, rate = _at_output_rate(clip, parsed)
+    sound = _sound(sound_file(parsed.motion), clip, rate, is_film(parsed.output))
     if not parsed.also:
         return film.Shot(portrait, clip, len(clip), rate, sound)
     portraits, motions = film.people(parsed, portrait, clip, rate)

@@ -90,13 +90,13 @@ def people(parsed: argparse.Namespace, portrait: Portrait, first: MotionClip, ra
         if int(number) in faces:
             raise InvalidInput(f"--also {text}: face {number} has a motion already", "give each face one; 0 is the largest")
         faces.append(int(number))
-        clip = motion.open_motion(parsed, Path(name))
+        portraits.append(Portrait.open(parsed.portrait, int(number)))
+        clip = motion.open_motion(parsed, Path(name), portraits[-1].fit)
         if "picture" in (clip.meta.get("format"), first.meta.get("format")):
             raise InvalidInput("a picture drives one person alone", "use motions, or animate one person after the other")
         if has_sound(Path(name)):
             warn(f"{Path(name).name}: its sound is left out; the film has that of {parsed.motion.name}, if any")
         motions.append(clip.at_rate(rate))
-        portraits.append(Portrait.open(parsed.portrait, int(number)))
     return portraits, motions
 
 

@@ -12,13 +12,17 @@ from .terminal import warn
 
 if TYPE_CHECKING:
     from mimaface.drivers import RetargetSettings
+    from mimaface.face.fit import FittedFace
     from mimaface.protocol.motion import MotionClip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that change how motion is read and retargeted."""
     motion = parser.add_argument_group("how the motion is read")
-    motion.add_argument("--neutral", default="", help='the frame that counts as neutral: "rest", "auto" or a frame number')
+    motion.add_argument(
+        "--neutral", default="",
+        help='the frame that counts as neutral: "rest", a frame number, or "auto": the one that shows the portrait, without one the calmest',
+    )  # fmt: skip
     motion.add_argument(
         "--gain", action="append", default=[], metavar="NAME=FACTOR",
         help="multiply a blendshape, head, position or gaze by a factor; repeatable",
@@ -59,8 +63,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
-    """Returns the retargeted motion of a file, read under a progress bar; print its warnings. Raises as :func:`drivers.open_motion`."""
+def open_motion(parsed: argparse.Namespace, path: Path, fit: FittedFace | None = None) -> MotionClip:
+    """Returns the retargeted motion of a file, read under a progress bar; print its warnings. ``fit``: of the portrait that it moves.
+
+    Raises as :func:`drivers.open_motion`."""
     from rich.progress import Progress
 
     from mimaface import drivers
@@ -76,7 +82,7 @@ def open_motion(parsed: argparse.Namespace, path: Path) -> MotionClip:
         def counted(stage: str, done: int, total: int) -> None:
             bar.update(task, description=f"{stage} {path.name}", completed=done, total=total or None)
 
-        motion = drivers.open_motion(path, _retargeting(parsed), counted, reading)
+        motion = drivers.open_motion(path, _retargeting(parsed), counted, reading, fit)
     for warning in motion.meta.get("warnings", []):
         warn(f"{path.name}: {warning}")
     return motion

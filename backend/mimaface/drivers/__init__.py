@@ -5,11 +5,15 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mimaface.face.likeness import neutral_for
 from mimaface.pictures import is_picture
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.driver_files import KINDS, SOUNDS, TIMINGS, ends
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
@@ -24,6 +28,9 @@ from .retarget import RetargetSettings, retarget
 from .speech.timings import is_timings
 from .table import LARGEST_FILE, decoded
 
+if TYPE_CHECKING:
+    from mimaface.face.fit import FittedFace
+
 __all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget", "sound_file", "spoken"]
 
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
@@ -35,10 +42,15 @@ def motion_steps(
     settings: RetargetSettings | None = None,
     progress: Progress | None = None,
     reading: ReadingSettings | None = None,
+    fit: FittedFace | None = None,
 ) -> Iterator[MotionClip | None]:
-    """Read ``path`` by its content: None after every frame of a video or picture of a folder, the retargeted motion last."""
-    reading = reading or ReadingSettings()
-    neutral = settings.neutral_frame if settings else None
+    """Read ``path`` by its content: None after every frame of a video or picture of a folder, the retargeted motion last.
+
+    fit: of the portrait that the motion will move. A neutral "auto" then is the frame that shows it, if one does: see
+    :mod:`mimaface.face.likeness`.
+    """
+    reading, settings = reading or ReadingSettings(), settings or RetargetSettings()
+    neutral = fit.landmarks if fit is not None and settings.neutral in ("", "auto") else settings.neutral_frame
     clip: MotionClip | None = None
     try:
         if not path.is_file() and not path.is_dir():
@@ -73,10 +85,12 @@ def motion_steps(
             if clip is None:
                 yield None
     assert clip is not None
-    yield retarget(_with_holes_said(clip), settings or RetargetSettings())
+    if fit is not None and (settings.neutral or clip.meta["neutral"]) == "auto" and (frame := neutral_for(fit.landmarks, clip)) is not None:
+        settings = replace(settings, neutral=frame)
+    yield retarget(_with_holes_said(clip), settings)
 
 
-def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings, neutral: int | None) -> Iterator[MotionClip | None]:
+def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings, neutral: int | Array | None) -> Iterator[MotionClip | None]:
     """Speech where a file has no pictures or its sound is asked for, else the face of a video."""
     if reading.sound or is_sound(path):
         from .speech import speech_steps
@@ -107,9 +121,10 @@ def open_motion(
     settings: RetargetSettings | None = None,
     progress: Progress | None = None,
     reading: ReadingSettings | None = None,
+    fit: FittedFace | None = None,
 ) -> MotionClip:
     """:func:`motion_steps` at one go. Raises :class:`InvalidMotion` or :class:`InvalidInput`."""
-    *_, clip = motion_steps(Path(path), settings, progress, reading)
+    *_, clip = motion_steps(Path(path), settings, progress, reading, fit)
     assert clip is not None
     return clip
 

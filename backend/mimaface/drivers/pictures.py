@@ -10,6 +10,7 @@ import numpy as np
 from mimaface.face.fit import fit_portrait
 from mimaface.face.track import Tracker
 from mimaface.pictures import Picture, moving_frames, open_picture
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import matrix_to_quaternion
@@ -22,7 +23,7 @@ RATE = 25.0  # frames per second of a folder of pictures, which does not say it;
 
 
 def picture_steps(
-    path: Path, progress: Callable[[str, int, int], None], neutral: int | None = None
+    path: Path, progress: Callable[[str, int, int], None], neutral: int | Array | None = None
 ) -> Iterator[MotionClip | None]:
     """Yields the pose of a picture; of an animated one, as of a video, None after every frame and the motion last. Raises as both."""
     tracker, count = Tracker(), 0
@@ -57,7 +58,7 @@ def picture_motion(path: Path) -> MotionClip:
 
 
 def folder_steps(
-    path: Path, rate: float, progress: Callable[[str, int, int], None], neutral: int | None = None
+    path: Path, rate: float, progress: Callable[[str, int, int], None], neutral: int | Array | None = None
 ) -> Iterator[MotionClip | None]:
     """Track the face through the pictures of a folder, at ``rate`` frames per second (0: ``RATE``).
 

@@ -23,6 +23,7 @@ from .display import shown_size, turn_of, turned, without_combs
 HINT = "use a video file such as .mp4, .mov or .webm"
 MICROSECONDS = 1_000_000  # in which FFmpeg counts the length of a container
 CLOCKLESS = {"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1"}  # what FFmpeg calls pictures in a row, without times
+SEARCHABLE = {"mp4", "matroska"}  # containers with one clock and an index, by FFmpeg's names; in others a time may be found twice
 SET_BACK = 0.1  # seconds by which a frame's time may be before the last one's and only be wrong, so that it is left out
 CUT = 0.1, 0.25  # share and seconds of a film that may be missing at its end without a word; encoders count their last frames differently
 MOST_PIXELS = 8192 * 8192  # of a frame, as of a portrait
@@ -65,9 +66,10 @@ def clock(path: Path) -> tuple[Fraction, Fraction]:
         return rate, Fraction(stream.time_base or 1 / rate)
 
 
-def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
+def video_frames(path: Path, since: float = 0.0) -> Iterator[tuple[float, Array]]:
     """Seconds from the first frame and sRGB (H, W, 3) uint8 as the file says it is to be shown, a frame at a time, all of one size.
 
+    since: seconds before which frames may be left out, where the container can be searched.
     Raises :class:`InvalidInput` for what is not a video or too large and :class:`NotInstalled` without PyAV.
     """
     with _opened(path) as (container, stream):
@@ -79,7 +81,7 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
         stream.thread_type = "AUTO"
         shape = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
         size: tuple[int, int] | None = None
-        start, before, last, count = None, 0.0, -1.0, 0
+        start, before, last, count = _sought(container, stream, since), 0.0, -1.0, 0
         for frame in container.decode(stream):
             seconds = float(frame.time) if frame.time is not None else count / float(stream.average_rate or 25)
             start = seconds if start is None else start
@@ -102,8 +104,18 @@ def video_frames(path: Path) -> Iterator[tuple[float, Array]]:
             raise InvalidInput(f"{path.name}: the video has no frames", HINT)
 
 
+def _sought(container: Any, stream: Any, since: float) -> float | None:
+    """Go to the last key frame up to ``since`` seconds from the first frame, and return the first frame's time; else stay, and return None."""
+    if since <= 0 or not SEARCHABLE & set(container.format.name.split(",")):
+        return None
+    first = next(iter(container.decode(stream)), None)
+    start = None if first is None or first.time is None else float(first.time)
+    container.seek(round((0.0 if start is None else start + since) / stream.time_base), stream=stream)
+    return start
+
+
 def track_steps(
-    path: Path, progress: Callable[[str, int, int], None], neutral: int | None = None
+    path: Path, progress: Callable[[str, int, int], None], neutral: int | Array | None = None
 ) -> Iterator[MotionClip | None]:
     """Follow the face through a video: None after every frame, the motion last.
 

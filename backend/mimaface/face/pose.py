@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.motion import OPTIONAL, MotionClip
 from mimaface.protocol.mouth import closed_no_further
 from mimaface.protocol.regions import blendshapes_of, regions_of
 from mimaface.protocol.rotation import (
     matrix_to_head_angles,
     matrix_to_quaternion,
+    quaternion_conjugate,
     quaternion_multiply,
     quaternion_to_matrix,
     tilt_of,
@@ -65,6 +66,19 @@ def poses_for(fit: FittedFace, motion: MotionClip, absolute: bool = False, only:
         rotation, places = np.broadcast_to(fit.rotation, rotation.shape), np.broadcast_to(fit.translation, places.shape)
     blendshapes = closed_no_further(blendshapes, fit.blendshapes)
     return [FacePose(*values) for values in zip(blendshapes, rotation, places, gaze)]
+
+
+def away_from(fit: FittedFace, motion: MotionClip) -> MotionClip:
+    """Returns absolute motion as motion away from the portrait, with neutral "rest": :func:`poses_for` gives the same poses of it."""
+    source = matrix_to_quaternion(fit.rotation)
+    tilt = tilt_of(source)
+    turned = turned_frame(quaternion_conjugate(tilt), quaternion_multiply(motion.head_quat, quaternion_conjugate(source)))
+    known = np.isfinite(motion.head_pos).all(axis=1, keepdims=True)
+    places = np.where(known, (motion.head_pos - fit.translation) @ quaternion_to_matrix(tilt), 0.0)
+    return motion.but(
+        blendshapes=motion.blendshapes - fit.blendshapes, head_quat=turned, head_pos=places, gaze=motion.gaze - fit.gaze,
+        meta={**motion.meta, "neutral": "rest"}, **dict.fromkeys(OPTIONAL),
+    )  # fmt: skip
 
 
 def motion_signals(poses: list[FacePose], fit: FittedFace) -> dict[str, Array]:

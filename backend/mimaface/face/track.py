@@ -32,6 +32,7 @@ from .fit import (
     linearise,
 )
 from .landmarks import FaceLandmarker, Landmarks
+from .likeness import neutral_for
 
 Array = NDArray[Any]
 Finder = Callable[[Array], Landmarks | None]  # the face to follow in a picture (H, W, 3) uint8
@@ -79,10 +80,11 @@ class Tracker:
         """Landmarks (478, 3) of the frame that was added last, None where no face was seen in it."""
         return None if self._last is None else self._last.points
 
-    def finish(self, name: str = "video", neutral: int | None = None) -> Iterator[MotionClip | None]:
+    def finish(self, name: str = "video", neutral: int | Array | None = None) -> Iterator[MotionClip | None]:
         """Solve: None after every frame, the motion last. Raises :class:`NoFaceFound` when no frame shows a face.
 
-        Heads are aligned with the frame ``neutral``, which the motion will be relative to; None, and where it shows no face: the calmest.
+        Heads are aligned with the frame ``neutral``, which the motion will be relative to, or with the one that shows these landmarks
+        (478, 3) of the portrait that it will move; None, and where it is not seen: the calmest.
         """
         seen = [frame for frame, found in enumerate(self._found) if found is not None]
         if not seen:
@@ -124,9 +126,13 @@ class Tracker:
             before, last = estimate, frame
             yield frame, estimate
 
-    def _reference(self, camera: Camera, estimates: dict[int, Estimate], neutral: int | None) -> Reference | None:
+    def _reference(self, camera: Camera, estimates: dict[int, Estimate], neutral: int | Array | None) -> Reference | None:
         """The frame to align with; None where its head is not in the picture."""
-        frame = neutral if neutral in estimates else self._clip("", camera, estimates).but(meta={"neutral": "auto"}).neutral_frame()
+        frame = neutral if type(neutral) is int and neutral in estimates else None
+        if frame is None:
+            clip = self._clip("", camera, estimates)
+            frame = neutral_for(neutral, clip) if isinstance(neutral, np.ndarray) else None
+            frame = clip.but(meta={"neutral": "auto"}).neutral_frame() if frame is None else frame
         picture = None if frame is None else self._pictures[frame]
         return None if frame is None or picture is None else Reference(picture, camera, estimates[frame])
 

@@ -13,7 +13,7 @@ from .arrays import Array
 from .errors import InvalidInput, InvalidMotion
 from .files import writable, write_whole
 from .motion_files import FIRST_NAMES, LARGEST_FILE, MAX_FRAMES, SCHEMA_VERSION, pack, unpack
-from .neutral import calmest_frame
+from .neutral import unrest
 from .rotation import (
     continuous_quaternions,
     quaternion_conjugate,
@@ -169,13 +169,17 @@ class MotionClip:
         if neutral == "rest":
             return None
         if neutral == "auto":
-            return calmest_frame(self.blendshapes, self.head_quat, self.head_pos, self.gaze, self.valid)
+            return int(np.argmin(self.unrest()))
         if type(neutral) is int and 0 <= neutral < len(self):
             return neutral
         raise InvalidMotion(
             f"the neutral frame {str(neutral)[:20]} is not in the clip of {len(self)} frames",
             f"use rest, auto or 0 to {len(self) - 1}",
         )
+
+    def unrest(self) -> Array:
+        """(T,) how far each frame is from calm: see :func:`.neutral.unrest`."""
+        return unrest(self.blendshapes, self.head_quat, self.head_pos, self.gaze, self.valid)
 
     def relative(self) -> MotionClip:
         """Returns the motion relative to its neutral, with neutral "rest": the difference that is added to a portrait's own pose.

@@ -15,20 +15,20 @@ GAZE_DEVIATION = np.deg2rad(8.0)  # radians, mean of both eyes; saccades are 10Â
 POSITION_DEVIATION = 0.04  # metres; leaning is 0.05 and more
 
 
-def calmest_frame(blendshapes: Array, head_quat: Array, head_pos: Array, gaze: Array, valid: Array) -> int:
-    """Returns the valid frame with weak blendshapes whose head and gaze are near the take's medians; arrays as in
-    ``MotionClip``."""
+def unrest(blendshapes: Array, head_quat: Array, head_pos: Array, gaze: Array, valid: Array) -> Array:
+    """(T,) how far each frame is from calm: the strength of its blendshapes, and how far head and gaze are from the take's medians, inf for
+    frames that were not seen; arrays as in ``MotionClip``."""
     seen = valid[:, 0] if valid[:, 0].any() else np.ones(len(valid), bool)
-    unrest = np.abs(blendshapes).sum(1).astype(np.float64)
+    result = np.abs(blendshapes).sum(1).astype(np.float64)
     turned = seen & valid[:, 1] if (seen & valid[:, 1]).any() else seen
     angles = matrix_to_head_angles(quaternion_to_matrix(head_quat))
     usual = matrix_to_quaternion(head_angles_to_matrix(np.median(angles[turned], axis=0)))
-    unrest += np.square(2 * np.arccos(np.minimum(np.abs(head_quat @ usual), 1.0)) / HEAD_DEVIATION)
+    result += np.square(2 * np.arccos(np.minimum(np.abs(head_quat @ usual), 1.0)) / HEAD_DEVIATION)
     looking = seen & valid[:, 2] if (seen & valid[:, 2]).any() else seen
     aside = np.linalg.norm(gaze.mean(1) - np.median(gaze[looking].mean(1), axis=0), axis=1)
-    unrest += np.square(aside / GAZE_DEVIATION)
+    result += np.square(aside / GAZE_DEVIATION)
     known = np.isfinite(head_pos).all(1)
     if (seen & known).any():
         leant = np.linalg.norm(head_pos - np.median(head_pos[seen & known], axis=0), axis=1)
-        unrest += np.where(known, np.square(leant / POSITION_DEVIATION), 0.0)
-    return int(np.argmin(np.where(seen, unrest, np.inf)))
+        result += np.where(known, np.square(leant / POSITION_DEVIATION), 0.0)
+    return np.where(seen, result, np.inf)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 
 from mimaface.drivers.film import Film
+from mimaface.drivers.film_pictures import FilmPictures
 from mimaface.face.fit import FittedFace, lid_opening
+from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.pictures import Picture
@@ -44,25 +46,44 @@ class FilmSession:
         self._open = np.percentile([lid_opening(fit.landmarks) for fit in film.fits.values()], WIDE_OPEN, axis=0)
         # where the head stays, so does the body, and its shoulders need not be prepared
         self._body_follows = settings.body_follows if "head" in regions_of(settings.only) else 0.0
+        self._pictures = FilmPictures(film)
+        self._last: tuple[int, Reprojector] | None = None  # of the frame that was drawn last by :meth:`still`
 
     def shot(self, motion: MotionClip, start: int, memory: Memory) -> Iterator[Frame | None]:
         """Yields the film's frames from ``start`` on, at its times; the motion begins with the film and holds its last pose."""
         clip = at_times(motion, self._film.times, self._settings.absolute)
         height, width = self._film.size
         given = ((index, picture) for index, picture in enumerate(self._film.frames()) if index >= start)
-        frames = made_ahead(lambda each: self._frame(*each, clip), given, threads(height * width))
+        frames = made_ahead(lambda each: self._frame(*each, _one(clip, each[0]), self._reprojector), given, threads(height * width))
         with closing(frames):
             yield from frames
 
-    def _frame(self, index: int, picture: Picture, clip: MotionClip) -> Frame:
+    def still(self, index: int, motion: MotionClip) -> Frame:
+        """Returns the frame of number ``index``, or the film's end that is nearer to it, under the first pose of a motion. The frame that
+        was asked for last is the quickest, then those after it. Raises as :meth:`FilmPictures.at`; for one thread at a time."""
+        index = min(max(index, 0), len(self._film) - 1)
+        first = _one(motion if self._settings.absolute else motion.relative(), 0)
+        return self._frame(index, self._pictures.at(index), first, self._kept)
+
+    def _frame(self, index: int, picture: Picture, clip: MotionClip, prepared: Callable[[int, Portrait], Reprojector]) -> Frame:
+        """Returns a frame under a motion of one pose."""
         portrait, settings = self._film.portrait(index, picture), self._settings
         if portrait is not None:
-            pose = poses_for(portrait.fit, _one(clip, index), settings.absolute, settings.only)[0]
+            pose = poses_for(portrait.fit, clip, settings.absolute, settings.only)[0]
             pose = replace(pose, gaze=self._seen_gaze(pose, portrait.fit))
             if _moves(pose, portrait.fit):
-                drawn, share = Reprojector(portrait, settings.size, "photo", self._body_follows, settings.only).retouched(pose)
+                drawn, share = prepared(index, portrait).retouched(pose)
                 return Frame(index, drawn, not share.any(), share > 0.5)
         return Frame(index, _shown(picture, settings.size), True)
+
+    def _reprojector(self, index: int, portrait: Portrait) -> Reprojector:
+        return Reprojector(portrait, self._settings.size, "photo", self._body_follows, self._settings.only)
+
+    def _kept(self, index: int, portrait: Portrait) -> Reprojector:
+        """The reprojector of a frame, which is prepared once while the same frame is drawn."""
+        if self._last is None or self._last[0] != index:
+            self._last = index, self._reprojector(index, portrait)
+        return self._last[1]
 
     def _seen_gaze(self, pose: FacePose, fit: FittedFace) -> Array:
         """Returns the gaze (2, 2) of a pose, nearer to the frame's own the more the film's lids hide an eye, whose iris is not visible."""

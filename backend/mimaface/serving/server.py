@@ -269,7 +269,7 @@ class Server:
             return {"generation": fields["generation"], "width": width, "height": height}, (image.tobytes(),)
 
         kind = PREVIEW if settings.engine == "proxy" else GENERATED
-        work = partial(self._work.preview, fields["portrait"], settings, message.parts[0])
+        work = partial(self._work.preview, fields["portrait"], settings, message.parts[0], fields.get("frame", 0))
         self._answer_later(kind, identity, message, work, answer, fields["slot"])
 
     def _submit(self, identity: bytes, message: Message) -> None:

@@ -31,7 +31,8 @@ class Tracking:
         path = message.fields["path"]
 
         def work() -> Iterator[Any]:
-            for clip in self._work.track(Path(path), message.fields.get("options", {}), self._progress(identity, path)):
+            options, portrait = message.fields.get("options", {}), message.fields.get("portrait", "")
+            for clip in self._work.track(Path(path), options, self._progress(identity, path), portrait):
                 yield clip and (_fields_of(clip) | heard_in(Path(path), clip), (clip.to_bytes(),))
 
         self._answer_later(TRACK, identity, message, work)
@@ -56,7 +57,7 @@ class Tracking:
 
     def _speech(self, identity: bytes, message: Message) -> None:
         def work() -> tuple[dict[str, Any], tuple[bytes]]:
-            clip = self._work.speech(message.parts[0], message.fields.get("options", {}))
+            clip = self._work.speech(message.parts[0], message.fields.get("options", {}), message.fields.get("portrait", ""))
             return _fields_of(clip), (clip.to_bytes(),)
 
         self._answer_later(CONTROL, identity, message, work)

@@ -19,8 +19,10 @@ from mimaface.drivers.film import Film
 from mimaface.drivers.retarget import RetargetSettings
 from mimaface.drivers.stills import reference_pictures
 from mimaface.engines.pool import EnginePool
+from mimaface.face.fit import FittedFace
 from mimaface.face.points import in_middle, of_landmarks
 from mimaface.face.portrait import Portrait
+from mimaface.face.pose import away_from
 from mimaface.marking.consent import ANSWERS, keep_consent
 from mimaface.marking.watermark import Watermark
 from mimaface.pictures import encode_png, open_picture
@@ -64,7 +66,7 @@ class Work:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._portraits: OrderedDict[str, Portrait] = OrderedDict()
-        self._sessions: OrderedDict[tuple[str, RenderSettings], Session | PeopleSession] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, RenderSettings], Session | PeopleSession | FilmSession] = OrderedDict()
         self._films = Films(store)
         self._pool = EnginePool()
         self._lock = threading.Lock()  # of the caches
@@ -146,21 +148,24 @@ class Work:
         found = [self.portrait(each) for each in apart(identity)]
         return found[0] if len(found) == 1 else found
 
-    def preview(self, identity: str, settings: RenderSettings, motion: bytes) -> Iterator[Array | None]:
-        """Yields the first frame of a motion as a take would show it, at most ``MOST_PREVIEW`` pixels wide; None after every step before."""
+    def preview(self, identity: str, settings: RenderSettings, motion: bytes, frame: int = 0) -> Iterator[Array | None]:
+        """Yields the first frame of a motion as a take would show it, at most ``MOST_PREVIEW`` pixels wide; None after every step before.
+        ``frame``: of a film, the number of the frame that the motion moves."""
         clips = [clip.resampled(clip.time[:1]) if len(clip) > 1 else clip for clip in motions_in(motion, identity, "the preview's motion")]
         with enough_memory(self.forget):
             session = yield from self._session(identity, settings)
-            for frame in session.shot(clips, 0) if isinstance(session, PeopleSession) else session.shot(clips[0], 0, {}):
-                yield None if frame is None else frame.image
+            if isinstance(session, FilmSession):
+                yield session.still(frame, clips[0]).image
+                return
+            for made in session.shot(clips, 0) if isinstance(session, PeopleSession) else session.shot(clips[0], 0, {}):
+                yield None if made is None else made.image
 
-    def _session(self, identity: str, settings: RenderSettings) -> Generator[None, None, Session | PeopleSession]:
-        """Returns the cached session of a portrait and settings; yields a step where it is opened."""
+    def _session(self, identity: str, settings: RenderSettings) -> Generator[None, None, Session | PeopleSession | FilmSession]:
+        """Returns the cached session of a portrait or film and settings; yields a step where it is opened."""
         people = self.source(identity)
-        if isinstance(people, Film):
-            raise InvalidInput("a preview shows a photograph", "ask for one of the film's portrait")
         portrait = people[0] if isinstance(people, list) else people
-        size = min(settings.size or max(portrait.image.shape[:2]), MOST_PREVIEW)
+        largest = max(portrait.size if isinstance(portrait, Film) else portrait.image.shape[:2])
+        size = min(settings.size or largest, MOST_PREVIEW)
         settings = replace(settings, size=size)
         key = identity, settings
         with self._lock:
@@ -168,7 +173,11 @@ class Work:
         new = found is None
         if found is None:
             usable = registry.usable(settings.engine)
-            found = PeopleSession(people, settings) if isinstance(people, list) else usable.open(people, settings, self._pool)
+            if isinstance(people, Film):
+                yield from self._films.unchanged(people)
+                found = FilmSession(people, settings)
+            else:
+                found = PeopleSession(people, settings) if isinstance(people, list) else usable.open(people, settings, self._pool)
         with self._lock:  # before the step: if the preview is cancelled there, the next one finds the session
             self._sessions[key] = found
             self._sessions.move_to_end(key)
@@ -178,17 +187,27 @@ class Work:
             yield None
         return found
 
-    def track(self, path: Path, options: dict[str, Any], progress: Progress) -> Iterator[MotionClip | None]:
-        """Read a mocap file or track the face of a video; yields None after every frame, the motion last."""
+    def track(self, path: Path, options: dict[str, Any], progress: Progress, portrait: str = "") -> Iterator[MotionClip | None]:
+        """Read a mocap file or track the face of a video; yields None after every frame, the motion last, as :func:`_moving` has it.
+
+        ``portrait``: id of the portrait that it will move, "" for none.
+        """
         retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
         with enough_memory(self.forget), readable(InvalidMotion, path.name):
-            yield from motion_steps(path, retargeting, progress, reading)
+            fit = self._fit_for(portrait, options)
+            for clip in motion_steps(path, retargeting, progress, reading, fit):
+                yield clip and _moving(fit, clip, options)
 
-    def speech(self, content: bytes, options: dict[str, Any]) -> MotionClip:
-        """Returns the motion of the visemes in a TextGrid, with the ``options`` of :meth:`track`."""
+    def speech(self, content: bytes, options: dict[str, Any], portrait: str = "") -> MotionClip:
+        """Returns the motion of the visemes in a TextGrid, with ``options`` and ``portrait`` of :meth:`track`."""
         retargeting, reading = RetargetSettings.from_wire(options), ReadingSettings.from_wire(options)
         with enough_memory(self.forget), readable(InvalidMotion, "the visemes"):
-            return spoken(content.decode(), retargeting, reading)
+            return _moving(self._fit_for(portrait, options), spoken(content.decode(), retargeting, reading), options)
+
+    def _fit_for(self, portrait: str, options: dict[str, Any]) -> FittedFace | None:
+        if not portrait and options.get("absolute") is True:
+            raise InvalidInput("absolute motion takes the place of a portrait's own pose, and none was named", "select a portrait rig")
+        return self.portrait(portrait).fit if portrait else None
 
     def film(self, path: Path, face: int, progress: Progress) -> Iterator[tuple[dict[str, Any], bytes] | None]:
         """Tracks a face through a film; yields None after every step, then the fields of ``film.open.reply`` and the mesh of its first portrait."""
@@ -201,6 +220,9 @@ class Work:
                     yield None
                     continue
                 fields, still = step
+                with self._lock:  # the film may have been elsewhere
+                    for key in [key for key in self._sessions if key[0] == fields["film"]]:
+                        del self._sessions[key]
                 portrait, mesh = self.fit(still, face, [])
                 yield portrait | fields | {"warnings": [*portrait["warnings"], *fields["warnings"]]}, mesh
 
@@ -301,6 +323,12 @@ class Work:
             self._films.forget()
             self._sessions.clear()
         self._pool.clear()
+
+
+def _moving(fit: FittedFace | None, clip: MotionClip, options: dict[str, Any]) -> MotionClip:
+    """Returns a motion as the option "absolute" asks for it, away from the portrait of this ``fit``; so is a picture whose neutral is not "rest"."""
+    replaces = options.get("absolute") is True or (clip.meta.get("format") == "picture" and options.get("neutral") != "rest")
+    return away_from(fit, clip) if fit is not None and replaces else clip
 
 
 def same_build(job: Job) -> None:

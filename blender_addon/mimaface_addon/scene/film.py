@@ -32,6 +32,10 @@ class Film:
     def last(self) -> int:
         return self.start + self.frames - 1
 
+    def shown(self, frame: int) -> int:
+        """The number of the film's frame, from 0, that a frame of the scene shows: before the film its first, after it its last."""
+        return min(max(frame - self.start, 0), self.frames - 1)
+
 
 def of(item: bpy.types.Object) -> Film | None:
     """The film of a rig, None for that of a photograph."""
@@ -40,6 +44,12 @@ def of(item: bpy.types.Object) -> Film | None:
 
 def remember(item: bpy.types.Object, film: Film) -> None:
     item[TAG] = json.dumps(asdict(film))
+
+
+def source(item: bpy.types.Object) -> str:
+    """The backend's id of what a rig moves: a film, or a portrait."""
+    film = of(item)
+    return str(item.get("mimaface_portrait", "")) if film is None else film.identity
 
 
 def named(identity: str) -> Film | None:

@@ -21,7 +21,7 @@ from ..core.previews import PROJECTED, Picture, Pose, Previews
 from ..core.words import rpt_
 from ..protocol.client import Client
 from ..protocol.people import together
-from ..scene import photo, portraits, posing
+from ..scene import film, photo, portraits, posing
 from ..scene.settings import settings_of
 from ..session import running, session
 from .capture import driven
@@ -90,29 +90,32 @@ def follow(depsgraph: bpy.types.Depsgraph) -> None:
         return
     runtime = session()
     started, before = time.perf_counter(), live.values if rig.name == live.rig else np.zeros(0)
-    posed = [person.evaluated_get(depsgraph) for person in together_with(rig)]
+    shot = film.of(rig)
+    posed = [person.evaluated_get(depsgraph) for person in (together_with(rig) if shot is None else [rig])]
     if any("out_jawOpen" not in person for person in posed):
         return
-    portrait = together(person["mimaface_portrait"] for person in posed)
+    portrait = together(film.source(person) for person in posed)
     live.rig, live.values = rig.name, np.stack([posing.values_of(person) for person in posed]).round(5)
     same = np.array_equal(live.values, before)
     frame = bpy.context.scene.frame_current_final
+    moved = not same or (shot is not None and frame != live.frame)
     live.frame, live.by_hand = frame, frame == live.frame and (live.by_hand or (len(before) > 0 and not same))
-    if runtime.backend.state == "stopped" and not runtime.backend.began and len(before) and not same:
-        runtime.ensure_backend()  # it starts with the first movement, not with a file that has a portrait
+    if runtime.backend.state == "stopped" and not runtime.backend.began and len(before) and moved:
+        runtime.ensure_backend()  # it starts with the first movement, also of a film, not with a file that has a portrait
     client = ready_client()
     if client is None:
         live.key = ()
         return
     settings = settings_of(bpy.context.scene)
-    engine, body = PROJECTED if len(posed) > 1 else settings.engine, settings.body_follows
+    engine, body = PROJECTED if len(posed) > 1 or shot is not None else settings.engine, settings.body_follows
+    number = 0 if shot is None else shot.shown(bpy.context.scene.frame_current)
     fine, only = live.fine, ",".join(sorted(settings.only))
-    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, body, only, id(client)
+    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, body, only, number, id(client)
     if key == live.key and same:
         return
     live.key = key
     motions = [posing.motion_of(live.values[[index]]) for index in range(len(posed))]
-    pose = Pose(portrait, motions, min(fine, MOVING), str(key[1]), fine, time.monotonic(), body_follows=body, only=only)
+    pose = Pose(portrait, motions, min(fine, MOVING), str(key[1]), fine, time.monotonic(), body_follows=body, only=only, frame=number)
     live.previews.show(client, pose)
     live.main_thread_seconds.append(time.perf_counter() - started)
 

@@ -13,7 +13,7 @@ import bpy
 from mathutils import Matrix, Vector
 
 from ..protocol.people import apart
-from ..scene import compat, portraits, strips
+from ..scene import compat, film, portraits, strips
 from .capture import driven
 from .live import guarded, live, switched_on
 from .live_view import badge, draw_between, seen, texture_of, write
@@ -64,7 +64,7 @@ def _draw(rig: bpy.types.Object, corners: list[tuple[float, float]]) -> None:
     places = [Vector((*view.view_to_region(*corner, clip=False), 0)) for corner in corners]
     seen(math.ceil(max((places[1] - places[0]).length, (places[3] - places[0]).length)))
     write(badge(), places[3].x, places[3].y)
-    if live.picture is None or rig.get("mimaface_portrait") not in apart(live.picture.portrait):
+    if live.picture is None or film.source(rig) not in apart(live.picture.portrait):
         return
     draw_between(places, texture_of(live.picture))
 

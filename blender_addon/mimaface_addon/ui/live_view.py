@@ -18,7 +18,7 @@ from mathutils import Vector
 from ..core.previews import PROJECTED, UNANSWERED, Picture
 from ..core.words import n_
 from ..protocol.people import apart
-from ..scene import compat, points, portraits
+from ..scene import compat, film, points, portraits
 from ..session import session
 from .live import guarded, live, switched_on
 
@@ -50,7 +50,7 @@ def badge() -> str:
 def _shown() -> bpy.types.Object | None:
     """Returns the photograph's plane if this view shows it and no points are being placed on it, else None."""
     rig = portraits.current(bpy.context) if switched_on() else None
-    if rig is None or points.wire(rig) is not None or (live.picture is not None and rig.get("mimaface_portrait") not in apart(live.picture.portrait)):
+    if rig is None or points.wire(rig) is not None or (live.picture is not None and film.source(rig) not in apart(live.picture.portrait)):
         return None
     return next((part for part in portraits.part_of(rig, "photo") if part.visible_get()), None)
 

@@ -23,8 +23,9 @@ class ImportOptions:
         name="Neutral",
         description="What imported motion is relative to",
         items=[
-            ("auto", "Calmest Frame", "A frame with little expression, the head where it usually is"),
-            ("rest", "Zero", "As recorded"),
+            ("auto", "Automatic", "The frame that looks like the photograph; without one, a calm one with the head where it usually is"),
+            ("rest", "Zero", "As recorded, added to the photograph's own pose and expression"),
+            ("none", "None (Absolute)", "As recorded, in place of the photograph's own pose and expression"),
         ],
     )
     gain: FloatProperty(name="Head Strength", description="Strength of the imported head motion; 0 keeps the head still", min=0, max=3, default=1)
@@ -100,7 +101,8 @@ def draw(layout: bpy.types.UILayout, data: Any) -> None:
 def to_wire(data: Any) -> dict[str, Any]:
     """Returns the options of the request ``track`` from the operator or the scene's settings."""
     return {
-        "neutral": data.neutral, "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,
+        "neutral": "" if data.neutral == "none" else data.neutral, "absolute": data.neutral == "none",
+        "gains": {"head": data.gain, "position": data.position}, "smoothing": data.smoothing, "swap": data.swap,
         "flip": sorted(data.flip), "exchange": data.exchange.split(), "timecode_rate": data.timecode_rate,
         "angles": "" if data.angles == "auto" else data.angles, "values": "" if data.values == "auto" else data.values, "sound": data.sound,
         "language": data.language, "speech_model": bpy.path.abspath(data.speech_model), "accents": data.accents, "delay": data.delay,

@@ -72,6 +72,28 @@ def reading() -> dict:
     return said | {"flip": wire["flip"], "sounds": len(strips("SOUND"))}
 
 
+def absolute() -> dict:
+    """In place of the photograph's own pose; a picture always is; and with a backend that has lost the photograph."""
+    settings, runtime, said = bpy.context.scene.mimaface, drive.part("session").session(), {}
+    settings.neutral = "none"
+    drive.import_motion(drive.WORK / "percent.csv")
+    said["take"] = curves()
+    settings.neutral = "auto"
+    drive.import_motion(drive.WORK / "other.png")
+    said["picture"] = curves()
+    settings.neutral = "rest"
+    drive.import_motion(drive.WORK / "other.png")
+    said["added"] = curves()
+    runtime.backend.stop()
+    drive.pump(lambda: runtime.backend.state == "stopped", what="the backend's end")
+    for path in (drive.WORK / "home" / "portraits").iterdir():
+        path.unlink()
+    settings.neutral = "none"
+    drive.import_motion(drive.WORK / "percent.csv")
+    settings.neutral = "auto"
+    return said | {"healed": curves() == said["take"], "error": runtime.last_error}
+
+
 def steps() -> dict:
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end, scene.frame_step = 1, 9, 4
@@ -190,7 +212,7 @@ def main() -> dict:
     drive.load_portrait(drive.WORK / "two_pages.tif")
     said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
     wanted = os.environ.get("MIMAFACE_CASES", "").split()
-    said |= {case.__name__: case() for case in (video, reading, watching, steps, speech, visemes) if not wanted or case.__name__ in wanted}
+    said |= {case.__name__: case() for case in (video, reading, watching, absolute, steps, speech, visemes) if not wanted or case.__name__ in wanted}
     drive.part("session").session().backend.stop()
     return said
 

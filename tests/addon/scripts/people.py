@@ -29,6 +29,16 @@ def load(face: int) -> bpy.types.Object:
     return settings.rig
 
 
+def live():
+    """The picture of Live in this frame."""
+    part = drive.part("ui.live")
+    part.follow(bpy.context.evaluated_depsgraph_get())
+    previews = part.live.previews
+    drive.pump(lambda: previews._picture is not None or previews.problem, what="a preview")
+    assert not previews.problem, previews.problem
+    return previews.take()
+
+
 def planes(rigs: list[bpy.types.Object]) -> float:
     """The largest distance between the corners of the rigs' photographs."""
     portraits = drive.part("scene.portraits")
@@ -52,12 +62,8 @@ def main() -> dict:
     drive.key(far, "jawOpen", {1: 0.0, 2: 0.0, 3: 0.8})
     take, folder = drive.generate(name="both"), drive.part("scene.takes").take_folder
     said |= {"both": str(folder(take)), "portrait": drive.part("core.delivery").read_manifest(folder(take))["portrait"]}
-    live = drive.part("ui.live").live
     scene.frame_set(3)
-    drive.part("ui.live").follow(bpy.context.evaluated_depsgraph_get())
-    drive.pump(lambda: live.previews._picture is not None or live.previews.problem, what="a preview")
-    picture = live.previews.take()
-    said["live"] = [live.previews.problem, picture.portrait == said["portrait"]]
+    said["live"] = [live().portrait == said["portrait"]]
     for path in (drive.WORK / "home" / "portraits").iterdir():
         path.unlink()  # the backend has lost its photographs
     drive.key(near, "jawLeft", {1: 0.0, 3: 0.2})
@@ -92,6 +98,9 @@ def film() -> dict:
     settings.transparent, scene.frame_start = False, 3
     take = drive.generate(name="film")
     said |= {"folder": str(drive.part("scene.takes").take_folder(take)), "start": take.start, "frames": take.frames}
+    for frame in (4, 2, 9):
+        scene.frame_set(frame)
+        np.save(drive.WORK / f"live_{frame}.npy", live().pixels[::-1])
     for path in (drive.WORK / "home" / "portraits").iterdir():
         path.unlink()
     (drive.WORK / "far" / "film.mkv").rename(drive.WORK / "film.mkv")  # beside the .blend

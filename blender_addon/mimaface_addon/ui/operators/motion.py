@@ -2,13 +2,17 @@
 """From a mocap take, a video or speech to curves."""
 
 # annotations are evaluated: Blender reads the properties from them
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import FloatProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
+from ... import sending
 from ...core.activity import Activity
+from ...core.asking import Problem
 from ...core.visemes import REST, timed
 from ...core.words import n_, rpt_
 from ...protocol.codec import Message
@@ -16,7 +20,7 @@ from ...protocol.driver_files import PATTERNS
 from ...protocol.motion import MotionClip
 from ...protocol.texts import shown
 from ...protocol.visemes import VISEMES, text_grid
-from ...scene import bake, reduction, speech, strips
+from ...scene import bake, film, reduction, speech, strips
 from ...scene.driving import find, key_of
 from ...scene.settings import settings_of
 from ...session import session
@@ -54,7 +58,17 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
         wanted = options.to_wire(self) | {"rate": bake.frames_per_second(context.scene)}
         if path.suffix.lower() == ".npz":
             del wanted["neutral"]
-        label, runtime = self.bl_label, session()
+        portrait = _moved(item, wanted)
+        label, runtime, activity = self.bl_label, session(), Activity(n_("Reading {name}"), path.name, str(path), identity)
+
+        def ask(failed: Callable[[Problem], None]) -> None:
+            runtime.ask("track", {"path": str(path), "options": wanted, "portrait": portrait}, [], done, failed, activity)
+
+        def failed(problem: Problem) -> None:
+            if problem.code == sending.UNKNOWN and portrait:  # the backend has lost the photograph, or never had it
+                sending.send_photo(runtime, portrait, lambda: ask(runtime.fail), runtime.fail)
+            else:
+                runtime.fail(problem)
 
         def done(message: Message) -> None:
             target: bpy.types.Object | None = find(identity)
@@ -76,8 +90,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             runtime.notice = f"{path.name}: {'; '.join(notes)}"
             runtime.steps.push(label, "motion_imported")
 
-        activity = Activity(n_("Reading {name}"), path.name, str(path), identity)
-        runtime.ask("track", {"path": str(path), "options": wanted}, [], done, runtime.fail, activity)
+        ask(failed)
 
 
 class MIMAFACE_OT_motion_imported(bpy.types.Operator):
@@ -129,7 +142,18 @@ class MIMAFACE_OT_update_from_markers(Operator):
 
         content = text_grid(timed(now.visemes, now.start, rate), now.seconds).encode()
         wanted = options.to_wire(settings_of(context.scene)) | {"rate": rate}
-        runtime.ask("speech", {"options": wanted}, [content], done, runtime.fail, Activity(n_("Speaking {name}"), name, name, identity))
+        fields = {"options": wanted, "portrait": _moved(item, wanted)}
+        runtime.ask("speech", fields, [content], done, runtime.fail, Activity(n_("Speaking {name}"), name, name, identity))
+
+
+def _moved(item: bpy.types.Object, wanted: dict[str, Any]) -> str:
+    """Returns the portrait that a motion with these options will move, "" for a film, each of whose frames has a pose of its own."""
+    if film.of(item) is None:
+        return str(item.get("mimaface_portrait", ""))
+    if wanted["absolute"]:
+        sentence = rpt_("{name} acts a film anew, whose face has another pose in every frame: choose another Neutral than None (Absolute)")
+        raise Refused(sentence.format(name=item.name))
+    return ""
 
 
 def _without_markers(item: bpy.types.Object) -> str:
