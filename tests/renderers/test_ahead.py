@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from mimaface.renderers.reprojected import made_ahead, threads
+from mimaface.renderers.reprojected import Ahead, made_ahead, threads
 
 
 def test_they_come_in_order_and_no_more_than_the_threads_are_ahead():
@@ -45,3 +45,18 @@ def test_closed_it_waits_for_nothing():
 def test_very_large_frames_are_drawn_fewer_at_a_time(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     assert [threads(side * side) for side in (512, 1024, 4096, 16384)] == [16, 16, 2, 1]
+
+
+def test_of_a_clip_to_come_no_more_are_held_than_memory_allows():
+    begun = []
+    ahead = Ahead(lambda number: begun.append(number) or 10 * number, 1, 5)
+    ahead.need([0, 1, 2, 2])  # a clip past the shot's end repeats its last frame
+    ahead.prepare(range(3, 9))
+    assert [ahead.take(number) for number in range(5)] == [0, 10, 20, 30, 40]
+    assert begun == [0, 1, 2, 3, 4]
+    ahead.finish(0)
+    ahead.prepare(range(3, 9))
+    assert ahead.take(5) == 50 and begun == [0, 1, 2, 3, 4, 5], "none twice"
+    ahead.need(range(6, 9))  # their turn has come, whatever is held
+    assert [ahead.take(number) for number in (6, 7, 8)] == [60, 70, 80]
+    ahead.close()

@@ -5,8 +5,7 @@ The reprojected photograph of each pose is both the spatial condition and the fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +33,7 @@ from mimaface.sampling.conditions import Conditions, Encode, SourceConditions, a
 from mimaface.sampling.sampler import ClipInputs, generate_clips, remember, resume_point
 
 from .base import Frame
-from .reprojected import threads
+from .reprojected import HELD, Ahead, threads
 
 # pixels of the generated window: displacement at which the blend from photograph to generated picture starts and ends. Higher start:
 # frames whose pose is nearly the photograph's stay the photograph; higher end: motion begins more gradually.
@@ -67,6 +66,10 @@ class ConditionedFrame(NamedTuple):
 
     drawn: DrawnFrame
     conditions: Conditions
+
+    def finished(self) -> ConditionedFrame:
+        """What the next clip needs of it, without the picture."""
+        return self._replace(drawn=self.drawn._replace(picture=self.drawn.picture[:0].copy()))
 
 
 class GeneratedSession:
@@ -106,20 +109,22 @@ class GeneratedSession:
         plan = ClipPlan(len(poses), config.clip_length, config.overlap)
         first, previous = resume_point(plan, start, memory)
         ready: dict[int, ConditionedFrame] = {}
-        drawing: dict[int, Future[DrawnFrame]] = {}  # drawn on other threads, up to a clip ahead of the networks
-        height, width = self.renderer.image.shape[:2]
-        pool = ThreadPoolExecutor(threads(height * width), "draw")
+        picture = self.renderer.image
+        drawing = Ahead(lambda index: self._drawn(poses[index]), threads(picture[..., 0].size), int(HELD / picture.nbytes))
+
+        def after(clip: Clip) -> Iterable[int]:
+            """Frames of the next clip that are drawn while the networks are busy with this one."""
+            return plan[clip.index + 1].new if clip.index + 1 < len(plan) else ()
 
         def inputs(clip: Clip) -> ClipInputs:
             for index in sorted(set(ready) - set(clip.frames)):
                 del ready[index]
-            ahead = plan[clip.index + 1].frames if clip.index + 1 < len(plan) else ()
-            for index in (*clip.frames, *ahead):
-                if index not in ready and index not in drawing:
-                    drawing[index] = pool.submit(self._drawn, poses[index])
+                drawing.finish(index)
+            drawing.need(index for index in clip.frames if index not in ready)
+            drawing.prepare(after(clip))
             for index in clip.frames:
                 if index not in ready:
-                    ready[index] = self._conditioned(drawing.pop(index).result(), index)
+                    ready[index] = self._conditioned(drawing.take(index), index)
             shown = Conditions.joined([ready[index].conditions for index in clip.frames])
             signals = motion_signals([poses[index] for index in clip.frames], self.fit)
             moved = distances([ready[index].drawn.places for index in clip.frames])
@@ -140,8 +145,11 @@ class GeneratedSession:
                     if index >= start:
                         picture = self._finished(ready[index], latents, index)
                         yield Frame(index, picture, same(picture, self.renderer.image))
+                    ready[index] = ready[index].finished()
+                    drawing.finish(index)
+                    drawing.prepare(after(done.clip))
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # without waiting, so that a cancelled job ends at once
+            drawing.close()
 
     def _drawn(self, pose: FacePose) -> DrawnFrame:
         posed: PosedFrame = self.renderer.posed(pose, self.settings.transparent)

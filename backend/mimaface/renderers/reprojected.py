@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from mimaface.engines.pool import EnginePool
 from mimaface.face.portrait import Portrait
@@ -25,6 +25,7 @@ Made = TypeVar("Made")
 # bytes of memory per pixel of the output that drawing takes, and bytes of all frames drawn at the same time. Higher MOST: large frames use
 # more cores and more memory; of 4096² pixels two are drawn at a time
 EACH, MOST = 30, 1.1e9
+HELD = 6e8  # bytes of pictures that are drawn and wait for networks: eleven of 4096². Higher: networks wait less for large ones, in more memory
 
 
 def threads(pixels: int) -> int:
@@ -86,3 +87,37 @@ class ReprojectedSession:
         with closing(pictures):
             for index, picture in enumerate(pictures, start):
                 yield Frame(index, picture, same(picture, self._renderer.image))
+
+
+class Ahead(Generic[Made]):
+    """Frames made by number on ``count`` threads, before they are taken; of those that nobody waits for yet, at most ``most`` are held."""
+
+    def __init__(self, make: Callable[[int], Made], count: int, most: int) -> None:
+        self._make, self._most = make, most
+        self._pool = ThreadPoolExecutor(count, "draw")
+        self._made: dict[int, Future[Made]] = {}
+        self._held: set[int] = set()  # made or being made, and not finished
+
+    def need(self, frames: Iterable[int]) -> None:
+        """Starts to make frames, whatever is held."""
+        for index in frames:
+            if index not in self._held:
+                self._held.add(index)
+                self._made[index] = self._pool.submit(self._make, index)
+
+    def prepare(self, frames: Iterable[int]) -> None:
+        """Starts to make as many of the first ``frames`` as may be held."""
+        waiting = [index for index in frames if index not in self._held]
+        self.need(waiting[: max(self._most - len(self._held), 0)])
+
+    def take(self, index: int) -> Made:
+        """Returns a frame, when it is made."""
+        return self._made.pop(index).result()
+
+    def finish(self, index: int) -> None:
+        """Forgets a frame that was taken, whose memory is free from here on."""
+        self._held.discard(index)
+
+    def close(self) -> None:
+        """Ends without waiting for the threads, so that a cancelled job ends at once."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
