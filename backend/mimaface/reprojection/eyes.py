@@ -155,7 +155,7 @@ def white_of_eye(seen: Array, where: Array, light: Array, skin: Array) -> Array:
     if where.sum() < tuning.WHITE_PIXELS:
         return np.asarray(default)
     pixels = seen[where]
-    bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
+    bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), tuning.WHITE_PERCENTILE)], axis=0)
     grey = bright.mean()
     bright = tuning.WHITE_OWN_HUE * bright + (1 - tuning.WHITE_OWN_HUE) * grey * hue
     pale = pixels[saturation(pixels) <= 0.5 * saturation(skin)].mean(1)  # dark skin has whites brighter than WHITE_HIGH
