@@ -7,7 +7,6 @@ from conftest import render_head
 from mimaface.face.fit import (
     Estimate,
     LandmarkModel,
-    bounded_solve,
     fit_landmarks,
     gauss_newton_step,
     gaze_from_irises,
@@ -17,6 +16,7 @@ from mimaface.face.fit import (
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.face.networks import CHECKSUMS
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.least_squares import bounded_solve, rotation_vector
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
@@ -62,7 +62,6 @@ def test_derivatives_agree_with_differences():
     for axis in range(3):
         small = np.zeros(3)
         small[axis] = step
-        from mimaface.face.fit import rotation_vector
 
         turned = moved(rotation=rotation_vector(small) @ start.rotation)
         np.testing.assert_allclose((turned - residual) / step, pose[:, axis], atol=1e-2)

@@ -14,8 +14,9 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import KDTree
 
-from mimaface.face.fit import LandmarkModel, rotation_vector
+from mimaface.face.fit import LandmarkModel
 from mimaface.face.head import Head
+from mimaface.geometry.least_squares import rotation_vector
 from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arrays import Array

@@ -1,9 +1,11 @@
-"""Head pose from the brightness of the skin: a frame is aligned with a reference frame of the same face, near its landmarks' pose.
+"""Head pose and blendshapes from the brightness of the skin: a frame is aligned with a reference frame of the same face, near its landmarks'
+estimate.
 
 Landmarks of a network slide over the skin by a few millimetres, which turns the head by degrees. The skin itself does not: points of the
 posed head keep their brightness from frame to frame (Lucas and Kanade 1981; directly on a surface: Engel et al. 2018), up to a gain and
 an offset. Gauss–Newton from coarse to fine, robust to what is occluded or has changed (Geman and McClure 1985), with the landmarks'
-pose as a Gaussian prior.
+pose as a Gaussian prior. Blendshapes follow in the same way under the pose that was found (Thies et al. 2016), near the landmarks' own; lips
+and lids stay as far apart as the landmarks have them.
 """
 
 from __future__ import annotations
@@ -22,16 +24,20 @@ from scipy.ndimage import gaussian_filter
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import sample_into
+from mimaface.geometry.least_squares import bounded_solve, rotation_vector
 from mimaface.geometry.rasterise import vertex_normals
+from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 
 from . import tuning
-from .fit import Estimate, rotation_vector
+from .fit import Estimate, LandmarkModel
 from .head import Head
 
 Array = NDArray[Any]
 REGIONS = ("face", "brows", "lids", "lips", "ears")
 # Standard deviations of the prior: three of the rotation (radians) and of the translation (metres), then gain and offset (levels of 0–255)
 PRIOR = np.array([*tuning.ALIGNED_TURN, *tuning.ALIGNED_MOVE, 0.3, 30.0])
+# Blendshapes that skin shows: not the eyes' directions, and not the tongue
+SHOWN = np.array([not name.startswith(("eyeLook", "tongue")) for name in BLENDSHAPE_NAMES])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,50 +97,95 @@ class Reference:
         head, rows = Head.load(), _rows()
         self._neutral = head.shape(estimate.identity, np.zeros(head.expression_size))[rows].astype(np.float64)
         normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows].astype(np.float64)
-        self._shape = self._neutral + np.tensordot(estimate.blendshapes, _basis(), axes=1)
+        self._basis = _basis()
+        self._shape = self._moved(estimate)
         layers = list(picture.layers(camera, estimate))
         shown = picture.shows(self._shape, normals, camera, estimate, layers[0])[2] > tuning.ALIGNED_FACING
-        self._kept, self._normals, self._neutral, self._shape = shown, normals[shown], self._neutral[shown], self._shape[shown]
+        self._basis, self._normals, self._neutral, self._shape = self._basis[:, shown], normals[shown], self._neutral[shown], self._shape[shown]
+        self._moves = np.ascontiguousarray(self._basis[SHOWN].transpose(1, 2, 0))  # (K, 3, blendshapes)
         self._brightness = [picture.shows(self._shape, self._normals, camera, estimate, each)[0] for each in layers]
 
     def aligned(self, picture: HeadPicture, estimate: Estimate) -> Estimate:
-        """``estimate`` of another frame, which ``picture`` shows, with rotation and translation aligned with the reference."""
-        moved = self._neutral + np.tensordot(estimate.blendshapes, _basis()[:, self._kept], axes=1)
+        """``estimate`` of another frame, which ``picture`` shows, with rotation, translation and blendshapes aligned with the reference."""
+        moved = self._moved(estimate)
         # what the expression has moved is known less well
         trust = 1 / (1 + np.square(np.linalg.norm(moved - self._shape, axis=1) / tuning.ALIGNED_STILL))
         away = np.zeros(len(PRIOR))  # of the landmarks' pose, and of the reference's light
         for layers, brightness in zip(picture.layers(self._camera, estimate), self._brightness):
             for _ in range(tuning.ALIGNED_ROUNDS):
-                step = self._step(picture, layers, brightness, moved, trust, estimate, away)
-                if step is None:
+                seen = self._seen(picture, layers, brightness, moved, estimate, away[6:])
+                if seen is None:
                     return estimate
+                hessian, gradient = seen.equations(seen.slopes, trust, tuning.ALIGNED_INDEPENDENT)
+                step = np.linalg.solve(hessian + np.diag(PRIOR**-2), -(gradient + away / PRIOR**2))
                 away = away + step
                 estimate = replace(
                     estimate, rotation=rotation_vector(step[:3]) @ estimate.rotation, translation=estimate.translation + step[3:6]
                 )
                 if np.abs(step[:6] / PRIOR[:6]).max() < tuning.ALIGNED_LEAST:
                     break
+        return self._expressed(picture, layers, estimate, away[6:])
+
+    def _expressed(self, picture: HeadPicture, layers: Array, estimate: Estimate, light: Array) -> Estimate:
+        """``estimate`` with blendshapes aligned, too; ``light`` (2,): gain and offset against the reference."""
+        start = estimate.blendshapes[SHOWN]
+        near = np.diag(np.full(len(start), tuning.EXPRESSED**-2)) + _openings(estimate.rotation)
+        for _ in range(tuning.EXPRESSED_ROUNDS):
+            seen = self._seen(picture, layers, self._brightness[-1], self._moved(estimate), estimate, light)
+            if seen is None:
+                return estimate
+            by_point = seen.slopes[:, 3:] @ estimate.rotation
+            hessian, gradient = seen.equations((by_point[:, None] @ self._moves[seen.points])[:, 0], None, tuning.EXPRESSED_INDEPENDENT)
+            now, last = estimate.blendshapes[SHOWN], len(start)
+            hessian[:last, :last] += near
+            gradient[:last] += near @ (now - start)
+            hessian[last:, last:] += np.diag(PRIOR[6:] ** -2)
+            gradient[last:] += light / PRIOR[6:] ** 2
+            free = np.full(2, np.inf)
+            step = bounded_solve(hessian, -gradient, np.append(-now, -free), np.append(1 - now, free))
+            light, blendshapes = light + step[last:], estimate.blendshapes.copy()
+            blendshapes[SHOWN] = np.clip(now + step[:last], 0, 1)
+            estimate = replace(estimate, blendshapes=blendshapes)
         return estimate
 
-    def _step(
-        self, picture: HeadPicture, layers: Array, brightness: Array, moved: Array, trust: Array, estimate: Estimate, away: Array
-    ) -> Array | None:
-        """The Gauss–Newton step (8,) of pose, gain and offset; None where too little of the head is seen."""
+    def _moved(self, estimate: Estimate) -> Array:
+        """The reference's points (K, 3), head frame, with the blendshapes of ``estimate``."""
+        return np.asarray(self._neutral + np.tensordot(estimate.blendshapes, self._basis, axes=1))
+
+    def _seen(
+        self, picture: HeadPicture, layers: Array, brightness: Array, moved: Array, estimate: Estimate, light: Array
+    ) -> Seen | None:
+        """What the picture shows of the points ``moved``; None where it shows too few of them."""
         now, slopes, facing = picture.shows(moved, self._normals, self._camera, estimate, layers)
-        good = facing > tuning.ALIGNED_FACING
-        if good.sum() < tuning.ALIGNED_POINTS:
+        good = np.flatnonzero(facing > tuning.ALIGNED_FACING)
+        if len(good) < tuning.ALIGNED_POINTS:
             return None
-        now, slopes, facing, expected = now[good], slopes[good], facing[good], brightness[good]
-        light = np.stack([expected - expected.mean(), np.ones_like(expected)], axis=1)
-        jacobian = np.concatenate([slopes, -light], axis=1)
-        missed = now - expected - light @ away[6:]
+        expected = brightness[good]
+        by_light = np.stack([expected - expected.mean(), np.ones_like(expected)], axis=1)
+        return Seen(good, now[good] - expected - by_light @ light, slopes[good], -by_light, facing[good])
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Of the reference's ``points`` (S,), what a frame shows: how much brighter than expected they are, ``missed`` (S,), ``slopes`` (S, 6) of that
+    by the pose and ``by_light`` (S, 2) by gain and offset, and the cosines ``facing`` (S,) of :func:`compared`."""
+
+    points: Array
+    missed: Array
+    slopes: Array
+    by_light: Array
+    facing: Array
+
+    def equations(self, jacobian: Array, trust: Array | None, independent: float) -> tuple[Array, Array]:
+        """Hessian and gradient of unknowns, by which the points' brightness has ``jacobian`` (S, U), and of the light after them; ``trust``: weights
+        of all of the reference's points, else 1; ``independent``: how many of them count."""
         # standard deviation, 1.4826 medians of a normal distribution
-        noise = max(1.4826 * float(np.median(np.abs(missed))), tuning.ALIGNED_NOISE)
-        weight = trust[good] * np.minimum(1, 2 * facing) / (1 + np.square(missed / (2 * noise)))
-        weight *= tuning.ALIGNED_INDEPENDENT / (len(now) * noise**2)
-        weighted = jacobian * weight[:, None]
-        hessian = weighted.T @ jacobian + np.diag(PRIOR**-2)
-        return np.asarray(np.linalg.solve(hessian, -(weighted.T @ missed + away / PRIOR**2)))
+        noise = max(1.4826 * float(np.median(np.abs(self.missed))), tuning.ALIGNED_NOISE)
+        weight = np.minimum(1, 2 * self.facing) / (1 + np.square(self.missed / (2 * noise)))
+        weight *= independent / (len(self.missed) * noise**2) * (1 if trust is None else trust[self.points])
+        whole = np.concatenate([jacobian, self.by_light], axis=1)
+        weighted = whole * weight[:, None]
+        return weighted.T @ whole, weighted.T @ self.missed
 
 
 @numba.njit(cache=True, nogil=True)
@@ -183,3 +234,17 @@ def _rows() -> Array:
 def _basis() -> Array:
     """(52, K, 3) float64: what the blendshapes do to :func:`_rows`."""
     return Head.load().blendshapes[:, _rows()].astype(np.float64)
+
+
+@functools.cache
+def _parted() -> Array:
+    """(blendshapes, P, 3) float64, head frame: how the blendshapes :data:`SHOWN` part lips and lids at the model's P pairs of landmarks."""
+    model = LandmarkModel.load()
+    upper, lower = model.pairs.T
+    return np.asarray((model.blendshapes[:, upper] - model.blendshapes[:, lower])[SHOWN])
+
+
+def _openings(rotation: Array) -> Array:
+    """Hessian (blendshapes, blendshapes) of the distances between lips and lids, as a camera sees them, ``tuning.OPENING_NOISE`` apart."""
+    apart = (_parted() @ rotation.T)[..., :2].reshape(len(_parted()), -1) / tuning.OPENING_NOISE
+    return np.asarray(apart @ apart.T)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.least_squares import bounded_solve, rotation_vector
 from mimaface.geometry.similarity import Similarity
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES, mirror_name
@@ -290,34 +291,6 @@ def add_blendshape_prior(hessian: Array, gradient: Array, blendshapes: Array, pr
     if prior is not None:
         hessian[block, block] += 1 / prior[1] ** 2
         gradient[6 : 6 + len(blendshapes)] += (blendshapes - prior[0]) / prior[1] ** 2
-
-
-def bounded_solve(matrix: Array, right: Array, low: Array, high: Array) -> Array:
-    """Minimise ½ xᵀ·matrix·x − rightᵀ·x within low ≤ x ≤ high by a primal active set; the answer is always within bounds."""
-    fixed = np.zeros(len(right), bool)
-    solution = np.zeros(len(right))
-    for _ in range(12):
-        free = ~fixed
-        rest = right[free] - matrix[np.ix_(free, fixed)] @ solution[fixed]
-        solution[free] = np.linalg.solve(matrix[np.ix_(free, free)], rest)
-        outside = free & ((solution < low - 1e-12) | (solution > high + 1e-12))
-        solution = np.clip(solution, low, high)
-        slope = matrix @ solution - right
-        release = fixed & (((solution <= low) & (slope < -1e-9)) | ((solution >= high) & (slope > 1e-9)))
-        if not outside.any() and not release.any():
-            break
-        fixed = (fixed | outside) & ~release
-    return solution
-
-
-def rotation_vector(vector: Array) -> Array:
-    """Rotation (3, 3) by ``vector`` (3,) radians about its own direction (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
 def gaze_from_irises(points: Array, camera: Camera, estimate: Estimate) -> Array:

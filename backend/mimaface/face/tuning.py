@@ -94,3 +94,7 @@ ALIGNED_NOISE = 2.0  # levels of 0–255 of brightness at least. Higher: nearer 
 ALIGNED_INDEPENDENT = 10.0
 # standard deviations of the landmarks' pose: pitch, yaw, roll in radians; x, y, z in metres. Higher: further from it
 ALIGNED_TURN, ALIGNED_MOVE = (0.05, 0.05, 0.03), (0.004, 0.004, 0.015)
+# standard deviation of a blendshape from what the landmarks have. Higher: expressions nearer to the skin, and to its shadows
+EXPRESSED = 0.2
+EXPRESSED_ROUNDS = 4  # Higher: slower
+EXPRESSED_INDEPENDENT = 60.0  # points that count, as above; expressions are told by less of the face than poses. Higher: further from the landmarks
