@@ -20,7 +20,7 @@ from mimaface.data.people import random_person
 from mimaface.data.studio import random_studio
 from mimaface.face import alignment
 from mimaface.face.pose import FacePose, poses_for
-from mimaface.geometry import distances, interpolation, rasterise
+from mimaface.geometry import distances, interpolation, least_squares, rasterise
 from mimaface.reprojection import composition, head_layers, kernels, person_warp, photograph, references, reprojector, stillness
 from mimaface.reprojection.reprojector import Reprojector
 
@@ -29,6 +29,7 @@ from mimaface.reprojection.reprojector import Reprojector
 ELSEWHERE = {
     rasterise._rasterise, rasterise._in_view, rasterise._weights, rasterise._normal_sums, kernels.lift, kernels.between, composition.compose,
     distances.distances, distances.bounds, head_layers.where_parts_meet, head_layers.average_samples, person_warp.carry, alignment.compared,
+    least_squares.bounded_solve,
 }  # fmt: skip
 ENTRIES = (  # where what Python calls is looked up; the other kernels are called by these
     (photograph, "texture"), (rasterise, "_interpolate"), (camcorder, "shade"), (camcorder, "develop"), (people, "fractal_noise"),

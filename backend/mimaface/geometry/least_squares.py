@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 from mimaface.protocol.arrays import Array
 
 
+@numba.njit(cache=True, nogil=True)
 def bounded_solve(matrix: Array, right: Array, low: Array, high: Array) -> Array:
-    """Minimise ½ xᵀ·matrix·x − rightᵀ·x within low ≤ x ≤ high by a primal active set; the answer is always within bounds."""
-    fixed = np.zeros(len(right), bool)
-    solution = np.zeros(len(right))
+    """Minimise ½ xᵀ·matrix·x − rightᵀ·x within low ≤ x ≤ high by a primal active set; the answer (N,) is always within bounds."""
+    count = len(right)
+    fixed, solution = np.zeros(count, np.bool_), np.zeros(count)
     for _ in range(12):
-        free = ~fixed
-        rest = right[free] - matrix[np.ix_(free, fixed)] @ solution[fixed]
-        solution[free] = np.linalg.solve(matrix[np.ix_(free, free)], rest)
-        outside = free & ((solution < low - 1e-12) | (solution > high + 1e-12))
-        solution = np.clip(solution, low, high)
+        free = np.flatnonzero(~fixed)
+        inner, rest = np.empty((len(free), len(free))), right[free]
+        for row, at in enumerate(free):
+            for column in range(count):
+                if fixed[column]:
+                    rest[row] -= matrix[at, column] * solution[column]
+            for column, other in enumerate(free):
+                inner[row, column] = matrix[at, other]
+        solution[free] = np.linalg.solve(inner, rest)
+        changed = False
+        for index in range(count):
+            if not fixed[index] and not low[index] - 1e-12 <= solution[index] <= high[index] + 1e-12:
+                fixed[index] = changed = True
+        solution = np.minimum(np.maximum(solution, low), high)
         slope = matrix @ solution - right
-        release = fixed & (((solution <= low) & (slope < -1e-9)) | ((solution >= high) & (slope > 1e-9)))
-        if not outside.any() and not release.any():
+        for index in range(count):
+            downhill = (solution[index] <= low[index] and slope[index] < -1e-9) or (solution[index] >= high[index] and slope[index] > 1e-9)
+            if fixed[index] and downhill:
+                fixed[index], changed = False, True
+        if not changed:
             break
-        fixed = (fixed | outside) & ~release
     return solution
 
 
