@@ -25,7 +25,7 @@ from mimaface.reprojection import composition, head_layers, kernels, person_warp
 from mimaface.reprojection.reprojector import Reprojector
 
 # beside slow twins that are written otherwise: geometry/test_rasterise.py and test_distances.py, reprojection/test_kernels.py and
-# test_head_layers.py, face/test_alignment.py
+# test_head_layers.py, face/test_alignment.py and test_fit.py
 ELSEWHERE = {
     rasterise._rasterise, rasterise._in_view, rasterise._weights, rasterise._normal_sums, kernels.lift, kernels.between, composition.compose,
     distances.distances, distances.bounds, head_layers.where_parts_meet, head_layers.average_samples, person_warp.carry, alignment.compared,

@@ -12,12 +12,11 @@ pixel moved by 2 levels or more. [0]: acts in other cases only, such as hats, he
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from mimaface.protocol.arrays import Array
 
 # --- crops
 # face heights from the face's middle that may move with the head. Lower: long hair stays behind; higher: more pixels a frame [+ 0]
@@ -37,8 +36,7 @@ SURE_PERSON = 0.025  # of that square's width inside the person's outline, from 
 # the network's answer, 0 to 1, between which a pixel turns from background to person. Higher: a tighter outline [+ 0.137 dB, 170]
 EDGE_LOW, EDGE_HIGH = 0.15, 0.85
 OPAQUE, CLEAR = 0.97, 0.03  # shares of a pixel: all person above the first, all background below the second [+ 0.002 dB, 89]
-# of the picture's longer side inside the outline that the background may tinge. Higher: more of the person's edge is recoloured [+ 0.037 dB, 158]
-TINGED_BAND = 0.008
+TINGED_BAND = 0.008  # of the picture's longer side inside the outline that the background may tinge. Higher: more is recoloured [+ 0.037 dB, 158]
 # levels of 0–255 by which a recoloured pixel may differ from the person beside it. Higher: more detail at the edge, more of the halo [+ 0.035 dB, 7]
 TINGED_DIFFERENCE = 32.0
 GUIDE_FLOOR = 1e-3  # variance of brightness, 0 to 1, below which a region has no edge to follow. Higher: a softer outline [+ 0.003 dB, 18]
@@ -177,8 +175,7 @@ NO_SKIN = np.array([170.0, 130.0, 115.0])  # levels of skin where none is seen [
 
 # --- eyes
 IRIS_RADIUS = 0.0059  # metres: a fact of anatomy, the same in everyone within 4 %
-# metres down in a blink, and off the eyeball between the other two, of vertices that are a lid's edge. Chosen for the mesh
-LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022
+LASH_TRAVEL, LASH_NEAR, LASH_FAR = 0.002, 0.0003, 0.0022  # metres down in a blink, and off the eyeball, of vertices of a lid's edge: this mesh's
 LID_DEGREE = 4  # of a lid's edge, its pitch as a function of yaw. Higher: follows the mesh's corners
 LID_REACH = 0.026  # metres around an eye's centre that a blink unfolds. Higher: more of the brow is drawn anew
 OPENING_MARGIN = 0.7  # pixels of the margin inside an opening from where on a pixel shows nothing else. Higher: fewer, surer pixels [0]
@@ -322,12 +319,10 @@ class KernelTuning(NamedTuple):
     hidden_from: float = 0.008  # metres behind the nearest surface up to which a point is seen. Higher: noses on cheeks behind them
     hidden_over: float = 0.008  # metres more over which it is less and less. Higher: softer edges of what is hidden
     lid_shadow: float = 0.5  # of the light that is lost on an eye at its upper lid. Higher: darker [0.029 dB, 25]
-    # metres between tufts of lashes at their roots; share by which some are longer and shorter: 0.3 takes 0.2 dB from shut eyes of four films,
-    # 0 a tenth of their sharpness; share of their distance from the eye's middle by which they spread, a metre of length. Higher: coarser; more
-    # ragged; more fanned
-    lashes_apart: float = 0.0009
+    lashes_apart: float = 0.0009  # metres between tufts of lashes at their roots. Higher: coarser
+    # share by which some are longer and shorter: 0.3 takes 0.2 dB from shut eyes of four films, 0 a tenth of their sharpness. Higher: more ragged
     lashes_uneven: float = 0.2
-    lashes_spread: float = 40.0
+    lashes_spread: float = 40.0  # share of their distance from the eye's middle by which they spread, a metre of length. Higher: more fanned
     lid_shadow_reach: float = 0.20  # radians down to where that ends. Higher: further [0.013 dB, 14]
     # metres along the arch from the middle to where each tooth ends: a fact of anatomy [0.004 dB, 29]
     upper_teeth: Array = np.array([0.0085, 0.0153, 0.0229, 0.0299, 0.0367, 0.0467, 0.0567])
