@@ -176,5 +176,6 @@ def test_heads_are_aligned_with_the_neutral_that_was_picked(film_of_turns):
     for neutral in (0, 3):
         np.testing.assert_allclose(poses[neutral][neutral], plain[neutral], atol=1e-3)
     assert np.abs(poses[0][3] - plain[3]).max() > 1e-3
+    np.testing.assert_array_equal(list(tracker.finish("turns", tracker._points(3)))[-1].head_quat, poses[3], "the one that shows the portrait")
     tracker._found[0] = tracker._pictures[0] = None
     assert np.isfinite(list(tracker.finish("turns", 0))[-1].head_quat).all()
