@@ -97,7 +97,7 @@ def _animate(parsed: argparse.Namespace) -> int:
     if acted_anew:
         film.check(parsed)
     portrait = None if acted_anew else _portrait(parsed)
-    clip = motion.open_motion(parsed, parsed.motion, portrait and portrait.fit)
+    clip = motion.open_motion(parsed, parsed.motion, portrait.fit if portrait else None)
     absolute = parsed.absolute or clip.meta.get("format") == "picture"  # a picture has a pose, but no neutral
     settings = RenderSettings(
         parsed.engine, parsed.size, parsed.framing, parsed.transparent, absolute, parsed.seed, parsed.face, not parsed.no_watermark,

@@ -23,18 +23,13 @@ def bounded_solve(matrix: Array, right: Array, low: Array, high: Array) -> Array
             for column, other in enumerate(free):
                 inner[row, column] = matrix[at, other]
         solution[free] = np.linalg.solve(inner, rest)
-        changed = False
-        for index in range(count):
-            if not fixed[index] and not low[index] - 1e-12 <= solution[index] <= high[index] + 1e-12:
-                fixed[index] = changed = True
+        outside = ~fixed & ((solution < low - 1e-12) | (solution > high + 1e-12))
         solution = np.minimum(np.maximum(solution, low), high)
         slope = matrix @ solution - right
-        for index in range(count):
-            downhill = (solution[index] <= low[index] and slope[index] < -1e-9) or (solution[index] >= high[index] and slope[index] > 1e-9)
-            if fixed[index] and downhill:
-                fixed[index], changed = False, True
-        if not changed:
+        released = fixed & (((solution <= low) & (slope < -1e-9)) | ((solution >= high) & (slope > 1e-9)))
+        if not outside.any() and not released.any():
             break
+        fixed = (fixed | outside) & ~released
     return solution
 
 

@@ -157,7 +157,8 @@ def uneven(place: float) -> float:
     first, second = np.sin(left * 12.9898) * 43758.5453, np.sin((left + 1) * 12.9898) * 43758.5453
     first, second = first - np.floor(first), second - np.floor(second)
     way = place - left
-    return 2 * (first + way * way * (3 - 2 * way) * (second - first)) - 1
+    between: float = 2 * (first + way * way * (3 - 2 * way) * (second - first)) - 1
+    return between
 
 
 @numba.njit(cache=True, nogil=True)
