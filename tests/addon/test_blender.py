@@ -32,7 +32,7 @@ def test_the_whole_flow_survives_save_and_reopen(version, tmp_path, extension):
     assert result["version"].startswith(version)
     assert result["sums"]["jawOpen"] == pytest.approx(0.5, abs=1e-3), "the artist's slider"
     assert result["sums"]["mouthSmileLeft"] == pytest.approx(0.5, abs=1e-3), "the handle moved half its travel"
-    assert result["sums"]["mouthSmileRight"] == pytest.approx(0, abs=1e-6)
+    assert result["sums"]["mouthSmileRight"] == pytest.approx(0, abs=1e-5)
     assert result["keys"]["jawOpen"] > 0.4, "the proxy head follows without the backend"
     assert result["live"]["shape"] == [384, 384, 4], "as large as it is taken to be seen before a window has shown it"
     assert result["live"]["changed"] > 300, "the mouth opens"

@@ -53,7 +53,7 @@ def test_the_map_is_found_on_frames_and_kept(film):
     ahead = np.radians([[[0, 0], [0, 0]], [[15, 0], [15, 0]], [[0, 7], [0, 7]]])
     truth = ahead.reshape(-1, 4) @ OPAQUE.T + OFFSET
     spread = numbers.std(0).mean()
-    assert np.abs(adapter(ahead) - truth).mean() < 0.35 * spread, "as exact as our tracker is on renders"
+    assert np.abs(adapter(ahead) - truth).mean() < 0.5 * spread, "as exact as our tracker is on renders, whose lids rest while eyes move"
     assert np.abs(GazeAdapter.assumed()(ahead) - truth).mean() > 0.9 * spread
     save_calibration(adapter, "film")
     again = load_calibration()

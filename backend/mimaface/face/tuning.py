@@ -72,10 +72,10 @@ BLINK_DRIFT = 6.0  # the same of blinks, which take a tenth of a second. Higher:
 CLOSED_EYE = 0.12  # lid opening as a share of the eye's width below which the iris is not trusted. Higher: gaze rests in more frames
 # of what lids' landmarks lie off the head's, along its axes, an eyeball is moved to. Higher: errors of the head's pose turn the eyes less, and
 # so do heads that turn while the eyes rest. Chosen by the irises' places on six real videos
-GAZE_CENTRED = (0.5, 1.0, 1.0)
+GAZE_CENTRED = (0.5, 0.75, 1.0)
 # of yaw and pitch, as the landmarker's irises move less than the eyes do: 0.8 and 0.2 on renders. Higher: wider looks, and more noise in them.
-# The pitch's is half of what renders ask: beyond it, irises of real people roll under their lids
-GAZE_GAIN = np.array([1.2, 2.0])
+# The pitch's is less than renders ask: beyond it, irises of real people roll under their lids
+GAZE_GAIN = np.array([1.2, 2.4])
 GAZE_CUTOFF, GAZE_SPEED = 3.0, 4.0  # One-Euro (Casiez et al. 2012): Hz, Hz per rad/s. Higher: less smoothing at rest; in motion
 
 # --- alignment. Chosen by the error in the faces of four real videos, driven by themselves, and by turns of renders
