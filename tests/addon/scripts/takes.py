@@ -579,7 +579,7 @@ class Drawn:
 
     row = column
 
-    def label(self, text: str = "", icon: str = "NONE") -> None:
+    def label(self, text: str = "", icon: str = "NONE", **_) -> None:
         self.texts.append([text, icon])
 
     def prop(self, data, name: str, **_) -> None:
