@@ -89,7 +89,7 @@ def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, 
     assert green(without[mouth]) == 0 and green(both[mouth]) > 100
     for lids in ((33, 133, 159, 145), (362, 263, 386, 374)):
         eye = box_around(known, lids, 2)
-        assert (both[eye] != without[eye]).any(-1).mean() < 0.01
+        assert (both[eye] != without[eye]).any(-1).mean() < 0.015
         assert np.abs(both[eye].astype(int) - without[eye]).max() <= 8
         within = box_around(known, lids, -2)
         assert np.abs(both[within].astype(int) - without[within]).max() <= 1, "between the lids' landmarks nothing changes but by rounding"
