@@ -66,7 +66,7 @@ def play(tmp_path_factory, extension, films):
     @functools.cache
     def of(version: str) -> dict:
         work = shutil.copytree(films, tmp_path_factory.mktemp("driving"), dirs_exist_ok=True)
-        cases = "" if version == FIRST else "video steps visemes"
+        cases = "" if version == FIRST else "video fbx steps visemes"
         result = in_blender(version, "driving.py", work, extension, MIMAFACE_CASES=cases)
         assert result["version"].startswith(version)
         return result
@@ -121,6 +121,20 @@ def test_absolute_motion_and_pictures_take_the_place_of_the_photographs_pose(sai
     picture = open_motion(films / "other.png")
     assert found["added"]["jawOpen"] == pytest.approx(picture.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]].tolist(), abs=1e-4), "if asked for"
     assert found["healed"] and not found["error"], "a backend that has lost the photograph is given it"
+
+
+def test_an_fbx_turns_the_head_against_its_trunk_whatever_its_bones_and_axes(said):
+    """Of a second at 30 frames a second, keyed at 24: neck and head turn 30° to the left and 12° up; the trunk's 25° do not count."""
+    found = said["fbx"]
+    for kind in ("plain", "biped", "slanted"):
+        assert len(found[kind]["yaw"]) == 25 and max(found[kind]["jawOpen"]) == 0, kind
+        ends = [np.degrees(found[kind][name][place]) for place in (0, -1) for name in ("yaw", "pitch", "roll")]
+        np.testing.assert_allclose(ends, [0, 0, 0, 30, 12, 0], atol=0.05, err_msg=kind)
+        assert found[kind]["clean"], "nothing of the file stays"
+        assert f"{kind}.fbx: 25 keys on" in found[kind]["notice"] and "the face stays as it is" in found[kind]["notice"]
+    np.testing.assert_allclose(np.degrees(found["swapped"]), [-30, 12], atol=0.05)
+    assert "damaged.fbx: " in found["damaged.fbx"] and "other.fbx: " in found["other.fbx"]
+    assert found["rate"] == 24 and found["scene"] and found["after"]
 
 
 def test_a_take_with_3000_more_columns_is_imported_and_what_is_said_of_them_is_short(said_once):

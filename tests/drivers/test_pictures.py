@@ -118,6 +118,8 @@ def test_a_moving_png_may_begin_with_a_picture_that_is_not_of_it(tmp_path):
     ("name", "content", "words"),
     [
         ("take.csv.gz", gzip.compress(b"Timecode", mtime=0), "a packed file – unpack it"),
+        ("take.fbx", b"Kaydara FBX Binary  \x00\x1a\x00", "an FBX, which Blender's importer reads – choose it in Blender's Import Motion"),
+        ("old.fbx", b"; FBX 6.1.0 project file", "an FBX, which Blender's importer reads"),
         ("take.zip", {"take/a.csv": "Timecode"}, "an archive – unpack it"),
         ("take.xlsx", {"[Content_Types].xml": "", "xl/workbook.xml": ""}, "a spreadsheet – save it as CSV"),
         ("take.csv", {"mimetype": "", "content.xml": ""}, "a spreadsheet – save it as CSV"),

@@ -155,6 +155,20 @@ def test_bvh(tmp_path, order, neck):
     assert len(cut) == 1 and any("incomplete" in words for words in cut.meta["warnings"])
 
 
+def test_bvh_of_a_figure_that_stands_along_other_axes(tmp_path):
+    """As Blender writes them: z is up, and the figure looks against y; its trunk turns, too, and bones beside the chain do not count."""
+    joint = "JOINT {0}\n{{\nOFFSET {1}\nCHANNELS 3 Xrotation Yrotation Zrotation\n{2}}}\n"
+    head = joint.format("head", "0 0 10", joint.format("HeadAim", "0 0 5", "End Site\n{\nOFFSET 0 0 1\n}\n"))
+    arms = "".join(joint.format(f"arm_{side}", f"{place} 0 40", "End Site\n{\nOFFSET 0 0 1\n}\n") for side, place in (("l", 20), ("r", -20)))
+    text = "HIERARCHY\n" + joint.replace("JOINT", "ROOT").format("hips", "0 0 90", arms + joint.format("neck", "0 0 50", head))
+    # hips, both arms, neck 10° and head 20° to the subject's left, head 12° up, and its helper
+    row = "0 0 30  0 0 0  0 0 0  0 0 10  -12 0 20  0 0 70"
+    clip = motion(tmp_path, "walk.bvh", f"{text}MOTION\nFrames: 1\nFrame Time: 0.05\n{row}\n")
+    turned = Rotation.from_euler("YXY", [10, -12, 20], degrees=True).as_matrix()
+    np.testing.assert_allclose(quaternion_to_matrix(clip.head_quat)[0], turned, atol=1e-6)
+    assert not any("sides" in words for words in clip.meta["warnings"])
+
+
 def test_coefficients(tmp_path):
     values = np.zeros((3, 73))
     values[:, 5], values[1, 64:67], values[2, 64:67] = 0.7, (0.1, 0.0, 0.0), (0.0, 0.2, 0.0)

@@ -62,7 +62,7 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: r
         problem = rpt_("{name} shows its rest position only").format(name=rig.name)
         raise InvalidInput(problem, rpt_("switch it to Pose Position in the armature's properties, then generate"))
     rate = frames_per_second(context.scene) / frames.step
-    with _alone(context.scene, rig) as stage:
+    with alone(context.scene, rig) as stage:
         values = []
         for frame in frames:
             stage.frame_set(frame)
@@ -71,7 +71,7 @@ def scene_to_motion(context: bpy.types.Context, rig: bpy.types.Object, frames: r
 
 
 @contextlib.contextmanager
-def _alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.Scene]:
+def alone(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[bpy.types.Scene]:
     """Returns a temporary scene at ``scene``'s rate that contains only the rig, visible. No window shows it, so it changes no value."""
     stage = bpy.data.scenes.new("MIMAFace bake")
     for name in ("fps", "fps_base", "frame_map_old", "frame_map_new"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "blender_addon"))
 import bpy
+import mathutils
 import numpy as np
 
 import drive
@@ -92,6 +93,69 @@ def absolute() -> dict:
     drive.import_motion(drive.WORK / "percent.csv")
     settings.neutral = "auto"
     return said | {"healed": curves() == said["take"], "error": runtime.last_error}
+
+
+def skeleton(names: list[str]) -> bpy.types.Object:
+    """A figure that turns trunk, neck and head over a second at 30 frames/s, in a scene of its own; it looks against y."""
+    scene = bpy.data.scenes.new("skeleton")
+    scene.render.fps, scene.frame_start, scene.frame_end = 30, 1, 31
+    rig = bpy.data.objects.new("skeleton", bpy.data.armatures.new("skeleton"))
+    scene.collection.objects.link(rig)
+    bpy.context.window.scene = scene
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    places = [(0, 0, 1), (0, 0.02, 1.2), (0, 0.02, 1.5), (0, -0.01, 1.6), (0.2, 0, 1.45), (-0.2, 0, 1.45)]
+    for name, place, parent, roll in zip(names, places, (None, 0, 1, 2, 1, 1), (0, 0.7, -0.3, 1.1, 0.2, -0.2)):
+        bone = rig.data.edit_bones.new(name)
+        bone.head, bone.tail, bone.roll = place, np.add(place, (0.02, 0, 0.1)), roll
+        bone.parent = None if parent is None else rig.data.edit_bones[names[parent]]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    for frame, share in ((1, 0), (31, 1)):
+        for name, angles in zip(names[1:4], ((0, 0, 25), (0, 0, 10), (-12, 0, 20))):
+            bone = rig.pose.bones[name]
+            rest = bone.bone.matrix_local.to_quaternion()
+            bone.rotation_quaternion = rest.inverted() @ mathutils.Euler(np.radians(angles) * share).to_quaternion() @ rest
+            bone.keyframe_insert("rotation_quaternion", frame=frame)
+    return rig
+
+
+def fbx() -> dict:
+    """Files of Blender's own exporter, with bones of other programs' names, other axes and other scales."""
+    runtime, shot, said = drive.part("session").session(), bpy.context.scene, {}
+    shot.mimaface.neutral = "rest"
+
+    def blocks() -> dict[str, list[str]]:
+        lists = [item.identifier for item in bpy.data.bl_rna.properties if item.type == "COLLECTION"]
+        return {name: sorted(block.name for block in getattr(bpy.data, name)) for name in lists if name != "actions"}
+
+    kinds = {
+        "plain": (["Hips", "Spine2", "Neck", "Head", "LeftArm", "RightArm"], "Y", "-Z", 1, 0),
+        "biped": (["Bip01 Pelvis", "Bip01 Spine", "Bip01 Neck", "Bip01 Head", "Bip01 L UpperArm", "Bip01 R UpperArm"], "Z", "X", 100, 0),
+        "slanted": (["root", "spine_03", "neck_01", "head", "arm_l", "arm_r"], "Z", "-Y", 0.01, 40),
+    }
+    for kind, (names, up, forward, scale, turn) in kinds.items():
+        rig = skeleton(names)
+        rig.scale, rig.rotation_euler = (scale,) * 3, (0, 0, np.radians(turn))
+        path = drive.WORK / f"{kind}.fbx"
+        bpy.ops.export_scene.fbx(filepath=str(path), axis_up=up, axis_forward=forward, object_types={"ARMATURE"})
+        bpy.context.window.scene = shot
+        bpy.data.batch_remove([rig, rig.data, rig.users_scene[0]])
+        before = blocks()
+        drive.import_motion(path)
+        found = curves()
+        said[kind] = {name: found[name] for name in ("yaw", "pitch", "roll", "jawOpen")} | {"clean": blocks() == before, "notice": runtime.notice}
+    shot.mimaface.swap = True
+    drive.import_motion(path)
+    said["swapped"] = [curves()[name][-1] for name in ("yaw", "pitch")]
+    shot.mimaface.swap = False
+    for name, content in (("damaged.fbx", path.read_bytes()[:3000]), ("other.fbx", b"no FBX")):
+        (drive.WORK / name).write_bytes(content)
+        try:
+            bpy.ops.mimaface.import_motion(filepath=str(drive.WORK / name))
+        except RuntimeError as error:
+            said[name] = str(error)
+    shot.mimaface.neutral = "auto"
+    return said | {"rate": shot.render.fps, "scene": bpy.context.scene == shot, "after": blocks() == before}
 
 
 def steps() -> dict:
@@ -212,7 +276,8 @@ def main() -> dict:
     drive.load_portrait(drive.WORK / "two_pages.tif")
     said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
     wanted = os.environ.get("MIMAFACE_CASES", "").split()
-    said |= {case.__name__: case() for case in (video, reading, watching, absolute, steps, speech, visemes) if not wanted or case.__name__ in wanted}
+    cases = (video, reading, watching, absolute, fbx, steps, speech, visemes)
+    said |= {case.__name__: case() for case in cases if not wanted or case.__name__ in wanted}
     drive.part("session").session().backend.stop()
     return said
 

@@ -16,11 +16,11 @@ from ...core.asking import Problem
 from ...core.visemes import REST, timed
 from ...core.words import n_, rpt_
 from ...protocol.codec import Message
-from ...protocol.driver_files import PATTERNS
+from ...protocol.driver_files import PATTERNS, SCENES, ends
 from ...protocol.motion import MotionClip
 from ...protocol.texts import shown
 from ...protocol.visemes import VISEMES, text_grid
-from ...scene import bake, film, reduction, speech, strips
+from ...scene import bake, fbx, film, reduction, speech, strips
 from ...scene.driving import find, key_of
 from ...scene.settings import settings_of
 from ...session import session
@@ -61,8 +61,10 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
         portrait = _moved(item, wanted)
         label, runtime, activity = self.bl_label, session(), Activity(n_("Reading {name}"), path.name, str(path), identity)
 
+        read = path if not ends(path.name, SCENES) else _head_file(path)
+
         def ask(failed: Callable[[Problem], None]) -> None:
-            runtime.ask("track", {"path": str(path), "options": wanted, "portrait": portrait}, [], done, failed, activity)
+            runtime.ask("track", {"path": str(read), "options": wanted, "portrait": portrait}, [], done, failed, activity)
 
         def failed(problem: Problem) -> None:
             if problem.code == sending.UNKNOWN and portrait:  # the backend has lost the photograph, or never had it
@@ -144,6 +146,15 @@ class MIMAFACE_OT_update_from_markers(Operator):
         wanted = options.to_wire(settings_of(context.scene)) | {"rate": rate}
         fields = {"options": wanted, "portrait": _moved(item, wanted)}
         runtime.ask("speech", fields, [content], done, runtime.fail, Activity(n_("Speaking {name}"), name, name, identity))
+
+
+def _head_file(path: Path) -> Path:
+    """Returns a motion file with the head of an .fbx, in the folder of this Blender's temporary files. Raises as :func:`fbx.head_of`."""
+    with session().threads_held():
+        motion = fbx.head_of(path)
+    file = Path(bpy.app.tempdir) / f"{path.stem}.motion.npz"
+    motion.save(file)
+    return file
 
 
 def _moved(item: bpy.types.Object, wanted: dict[str, Any]) -> str:
