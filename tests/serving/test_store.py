@@ -337,9 +337,13 @@ def test_a_job_s_name_covers_threads_and_type_where_bytes_depend_on_them(monkeyp
     finally:
         torch.set_num_threads(threads)
     assert registry.build("demo") == before["demo"]
-    monkeypatch.setattr("mimaface.engines.precision._cpu_computes_bfloat16", lambda: True)
-    sys.modules["mimaface.engines.precision"].fast_dtype.cache_clear()
-    assert registry.build("demo") != before["demo"]
+    builds = {}
+    for computes in (False, True):  # whatever this processor does
+        monkeypatch.setattr("mimaface.engines.precision._cpu_computes_bfloat16", lambda computes=computes: computes)
+        sys.modules["mimaface.engines.precision"].fast_dtype.cache_clear()
+        builds[computes] = registry.build("demo")
+    assert builds[False] != builds[True]
+    assert before["demo"] in builds.values()
     monkeypatch.undo()
     sys.modules["mimaface.engines.precision"].fast_dtype.cache_clear()
 

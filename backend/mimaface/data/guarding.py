@@ -87,6 +87,8 @@ def work(unit: Unit, config: RecordedConfig) -> Answer:
         if earlier is not None:
             return Answer(earlier)
         outcome, sample = try_sample(unit.clip, config)
+        if (parent := multiprocessing.parent_process()) is not None and not parent.is_alive():
+            return Answer(outcome)  # of a run that was killed: the next one may have completed the shard, and removed its pieces
         with writable(unit.piece.parent):
             if sample is not None:
                 write_shard(unit.sample, [sample])
