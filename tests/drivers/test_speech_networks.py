@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import shutil
 import wave
 from pathlib import Path
 
@@ -18,8 +20,8 @@ from basel_heads import made_up
 from mimaface.basel.speaking import ExpressionFromSound, PoseFromSound, SpeakingNetworks
 from mimaface.cli import main
 from mimaface.drivers import ReadingSettings, open_motion
-from mimaface.drivers.speech.arkit_network import ArkitNetwork
 from mimaface.drivers.speech.mel import mel_spectrogram, mel_windows
+from mimaface.drivers.speech.networks import open_network
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, MimaFaceError
 from mimaface.protocol.motion import MotionClip
@@ -180,7 +182,7 @@ def test_with_a_basel_face_beside_them_they_are_blendshapes(published, voice, tm
 
 def test_arkit_columns_are_bound_by_name_and_frames_are_in_time(exported, voice):
     path, samples = voice
-    shapes = np.concatenate(list(ArkitNetwork(exported).shapes(samples)))
+    shapes = np.concatenate(list(open_network(exported).shapes(samples)))
     assert len(shapes) == 60
     loud = np.array([np.abs(samples[round(k * 533.33) : round((k + 1) * 533.33)]).max() for k in range(60)])
     for name in ("jawOpen", "tongueOut", "browDownLeft"):
@@ -192,6 +194,81 @@ def test_arkit_columns_are_bound_by_name_and_frames_are_in_time(exported, voice)
     assert clip.blendshapes[:20, BLENDSHAPE_INDEX["jawOpen"]].max() == 0
     assert clip.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]].max() > 0.1
     assert clip.blendshapes[:, BLENDSHAPE_INDEX["eyeBlinkLeft"]].max() == 1, "lids shut at the pause after speech"
+
+
+SURFACE = ["jawOpen", "mouthPucker", "mouthSmileLeft", "browInnerUp", "eyeBlinkLeft"]
+
+
+@pytest.fixture(scope="module")
+def actor(tmp_path_factory):
+    """Audio2Face-3D's files for a face of 40 vertices: its components are ARKit's blendshapes, mixed, and the network mixes them back from
+    loudness and emotion: coefficients are jawOpen = loudness, mouthPucker = 1.5 × it, mouthSmileLeft = −it, browInnerUp = emotion 3."""
+    folder, random = tmp_path_factory.mktemp("mark"), np.random.default_rng(4)
+    moves, mix = random.normal(size=(5, 40, 3)), random.normal(size=(5, 5))
+    neutral, offset = random.normal(size=(40, 3)), 0.02
+    names = ["neutral", *SURFACE]
+    np.savez(folder / "bs_skin.npz", neutral=neutral, poseNames=np.array(names, "S32"), frontalMask=np.arange(30, dtype=np.int32),
+             **{name: move.astype(np.float32) for name, move in zip(SURFACE, moves)})  # fmt: skip
+    shapes = np.tensordot(mix, moves, 1).astype(np.float32)
+    shapes[:, 30:] = 1e6  # behind the face, which is not to count
+    np.savez(folder / "model_data.npz", shapes_matrix_skin=shapes, shapes_mean_skin=neutral + offset * moves[0])
+    feelings = np.zeros((6, 4), np.float32)
+    feelings[2:5, 3] = 0.3, 0.4, 0.5
+    np.savez(folder / "implicit_emo_db.npz", emo_db=feelings, emo_spec_names=np.array(["joy", "g2a_neutral", "pain"], "S32"),
+             emo_spec_start=np.array([0, 2, 5]))  # fmt: skip
+    (folder / "network_info.json").write_text(json.dumps({
+        "id": {"type": "regression", "actor": "mark", "version": "2.3"},
+        "params": {"implicit_emotion_len": 4, "explicit_emotions": ["anger", "joy"], "num_shapes_skin": 5, "num_shapes_tongue": 2},
+        "audio_params": {"buffer_len": 8320, "buffer_ofs": 4160, "samplerate": 16000},
+    }))  # fmt: skip
+    back = np.linalg.inv(mix).astype(np.float32)  # weights of blendshapes → coefficients
+    gains = np.zeros((8, 7), np.float32)
+    gains[0, :5], gains[1 + 3, :5], gains[7, 5:] = np.array([1, 1.5, -1, 0, 1]) @ back, back[3], 9
+    values = {
+        "starts": np.array([4160 - 266]), "ends": np.array([4160 + 266]), "axis": np.array([2]), "gains": gains,
+        "one": np.ones((1, 1, 1), np.float32),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Abs", ["input"], ["abs"]), helper.make_node("Slice", ["abs", "starts", "ends", "axis"], ["middle"]),
+        helper.make_node("ReduceMax", ["middle", "axis"], ["loud"], keepdims=1), helper.make_node("Mul", ["loud", "one"], ["last"]),
+        helper.make_node("Concat", ["loud", "emotion", "last"], ["all"], axis=2), helper.make_node("MatMul", ["all", "gains"], ["result"]),
+    ]  # fmt: skip
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1, size]) for name, size in (("input", 8320), ("emotion", 6))]
+    outputs = [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["N", 1, 7])]
+    graph = helper.make_graph(nodes, "face", inputs, outputs, [numpy_helper.from_array(value, name) for name, value in values.items()])
+    save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), folder / "network.onnx")
+    return folder
+
+
+def test_a_surface_of_audio2face_is_bounded_blendshapes_in_time(actor, voice):
+    """The mean of its skin counts, what lies behind the face does not, and the neutral recording's mean is the emotion."""
+    path, samples = voice
+    shapes = np.concatenate(list(open_network(actor / "network.onnx").shapes(samples)))
+    assert len(shapes) == 60
+    loud = np.array([np.abs(np.pad(samples, 266)[round(k * 533.33) : round(k * 533.33) + 532]).max() for k in range(60)])
+    found = {name: shapes[:, BLENDSHAPE_INDEX[name]] for name in SURFACE}
+    wanted = {"jawOpen": loud + 0.02, "mouthPucker": np.minimum(1.5 * loud, 1), "mouthSmileLeft": 0 * loud, "browInnerUp": 0 * loud + 0.4}
+    free = loud > 0.02  # with a bound in force, the others make up for what it keeps back
+    for name in ("jawOpen", "mouthPucker", "browInnerUp"):
+        assert np.abs(found[name] - wanted[name])[~free].max() < 0.02, name
+    assert np.corrcoef(found["jawOpen"], wanted["jawOpen"])[0, 1] > 0.98 and found["mouthSmileLeft"].max() < 0.02
+    assert shapes.min() >= 0 and shapes.max() <= 1 and found["eyeBlinkLeft"].max() == 0
+    for given in (actor, actor / "network.onnx"):
+        clip = open_motion(path, reading=heard_by(given))
+        assert len(clip) == 60 and clip.blendshapes[:, BLENDSHAPE_INDEX["eyeBlinkLeft"]].max() == 1, "lids shut at the pause after speech"
+
+
+@pytest.mark.parametrize("name", ["network_info.json", "model_data.npz", "bs_skin.npz"])
+def test_files_that_audio2face_lacks_are_said(actor, voice, tmp_path, name):
+    folder = tmp_path / "mark"
+    shutil.copytree(actor, folder)
+    for content in (None, b"{}", (actor / name).read_bytes()[:200]):
+        (folder / name).unlink()
+        if content is not None:
+            (folder / name).write_bytes(content)
+        with pytest.raises(InvalidCheckpoint, match="files beside it are not those of Audio2Face-3D"):
+            open_motion(voice[0], reading=heard_by(folder))
+        (folder / name).touch()
 
 
 def test_the_command(exported, voice, tmp_path):

@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     speech.add_argument(
         "--speech-model", type=Path, metavar="PATH",
-        help="a network that hears speech: the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E (default: phones)",
+        help="a network that hears speech: SadTalker's folder of checkpoints, or the .onnx of LAM-A2E or Audio2Face-3D (default: phones)",
     )  # fmt: skip
     speech.add_argument(
         "--language", default="en", help="en, or other: mouth shapes by the spectrum, for every other language (default: en)"

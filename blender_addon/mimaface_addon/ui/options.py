@@ -66,7 +66,7 @@ class ImportOptions:
     speech_model: StringProperty(
         name="Speech Model",
         description="A network that predicts the face from the sound, in place of phones: "
-        "the folder of SadTalker's checkpoints, or wav2arkit_cpu.onnx of LAM-A2E",
+        "SadTalker's folder of checkpoints, or the .onnx of LAM-A2E or Audio2Face-3D",
         subtype="FILE_PATH",
     )
     accents: FloatProperty(name="Accents", description="Strength of blinks, brows and nods while speaking", min=0, max=2, default=1)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from mimaface.optional import optional
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, NotFinite
@@ -29,27 +28,10 @@ LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
 class ArkitNetwork:
-    """Runs the network on the CPU. Raises :class:`InvalidCheckpoint` for another file and :class:`NotInstalled` without ONNX
-    Runtime.
-    """
+    """Runs the network of a session of ONNX Runtime."""
 
-    def __init__(self, path: Path) -> None:
-        onnxruntime = optional("onnxruntime", "reading a speech model in ONNX needs ONNX Runtime", "onnx")
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 4  # errors are reported by this module
-        try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime raises its own kinds of errors for unusable files
-            words = str(error).splitlines()[0]
-            hint = "download it again, with the .onnx.data beside it"
-            raise InvalidCheckpoint(f"{path.name}: not a readable ONNX model ({words})", hint) from error
-        inputs, outputs = ([each.name for each in ends()] for ends in (self._session.get_inputs, self._session.get_outputs))
-        if inputs != [SOUND] or outputs != [SHAPES]:
-            raise InvalidCheckpoint(
-                f"{path.name}: a model with the inputs {', '.join(inputs)} and the outputs {', '.join(outputs)} is not known",
-                f"use wav2arkit_cpu.onnx of LAM-A2E, which has {SOUND} and {SHAPES}",
-            )
-        self._name = path.name
+    def __init__(self, session: Any, path: Path) -> None:
+        self._session, self._name = session, path.name
 
     def shapes(self, samples: Array) -> Iterator[Array]:
         """Samples (N,) in [−1, 1] at 16 kHz → blendshapes (n, 52), 0–1, of consecutive frames, N / 16000 · 30 in total, in

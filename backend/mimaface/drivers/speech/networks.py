@@ -1,6 +1,7 @@
-"""Speech by a network with the user's own weights: SadTalker (``basel/speaking.py``) or LAM-A2E (``arkit_network.py``).
+"""Speech by a network with the user's own weights: SadTalker (``basel/speaking.py``), LAM-A2E (``arkit_network.py``) or
+Audio2Face-3D (``audio2face.py``).
 
-Channels that it does not predict are as without it: blinks at pauses, and with LAM-A2E head turns by phrase.
+Channels that it does not predict are as without it: blinks at pauses, and with the latter two head turns by phrase.
 """
 
 from __future__ import annotations
@@ -8,27 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from mimaface.drivers.reading import ReadingSettings
+from mimaface.optional import optional
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.errors import InvalidInput, NotInstalled
+from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput, NotInstalled
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
 from mimaface.protocol.texts import shown
 
 from .accents import accent_motion
 from .arkit_network import RATE as ARKIT_RATE
-from .arkit_network import ArkitNetwork
+from .arkit_network import SHAPES, SOUND, ArkitNetwork
+from .audio2face import INPUTS, OUTPUTS, Audio2FaceNetwork
 from .mel import mel_spectrogram, mel_windows
 from .phones import Phone, fill_with_rest
 from .sound import RATE
 
 Progress = Callable[[str, int, int], None]
-KNOWN = "SadTalker's checkpoints (a folder, or SadTalker_V0.0.2_256.safetensors) or wav2arkit_cpu.onnx of LAM-A2E"
+KNOWN = (
+    "SadTalker's checkpoints (a folder, or SadTalker_V0.0.2_256.safetensors), wav2arkit_cpu.onnx of LAM-A2E, or network.onnx of Audio2Face-3D v2.3"
+)
 ORIGIN = {"format": "coefficients", "neutral": "auto"}  # of Basel expressions, whose rest is unknown
 FACE = "BFM09_model_info.mat"
 UNSHOWN = f"its expressions are the Basel face's: only the engine Released shows them; with {FACE} beside the weights every engine does"
@@ -53,9 +59,31 @@ def network_steps(samples: Array, pieces: list[tuple[int, int]], reading: Readin
         raise InvalidInput(f"{shown(path.name)} is not a known speech model", f"name {KNOWN}")
 
 
+def open_network(path: Path) -> ArkitNetwork | Audio2FaceNetwork:
+    """Returns the network in an ONNX file, on the CPU, recognised by its inputs and outputs. Raises :class:`InvalidCheckpoint` for another
+    file, and :class:`NotInstalled` without ONNX Runtime.
+    """
+    onnxruntime = optional("onnxruntime", "reading a speech model in ONNX needs ONNX Runtime", "onnx")
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4  # errors are reported by this module
+    try:
+        session: Any = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime raises its own kinds of errors for unusable files
+        words = str(error).splitlines()[0]
+        hint = "download it again, with the .onnx.data beside it"
+        raise InvalidCheckpoint(f"{path.name}: not a readable ONNX model ({words})", hint) from error
+    inputs, outputs = ([each.name for each in ends()] for ends in (session.get_inputs, session.get_outputs))
+    if (inputs, outputs) == ([SOUND], [SHAPES]):
+        return ArkitNetwork(session, path)
+    if (inputs, outputs) == (INPUTS, OUTPUTS):
+        return Audio2FaceNetwork(session, path)
+    problem = f"{path.name}: a model with the inputs {', '.join(inputs)} and the outputs {', '.join(outputs)} is not known"
+    raise InvalidCheckpoint(problem, f"name {KNOWN}")
+
+
 def _by_arkit(path: Path, samples: Array, spoken: list[Phone], reading: ReadingSettings, progress: Progress) -> Iterator[MotionClip | None]:
     parts, done, total = list[Array](), 0, int(len(samples) / RATE * ARKIT_RATE)
-    for part in ArkitNetwork(path).shapes(samples):
+    for part in open_network(path).shapes(samples):
         parts.append(part)
         done += len(part)
         progress("hearing", min(done, total), total)
