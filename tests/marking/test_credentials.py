@@ -99,6 +99,21 @@ def test_a_file_that_was_saved_anew_lacks_its_credentials_and_keeps_its_watermar
     assert lines[2].startswith("   watermark            found, of a photograph whose SHA-256 begins with a8ca")
 
 
+@pytest.mark.parametrize("output, width", [("shot", 137), ("shot.mp4", 136)])
+def test_a_picture_too_small_for_its_watermark_is_said(tmp_path, home, capsys, monkeypatch, output, width):
+    """By the command that writes it, and by the one that looks for it; of a larger one nothing is said."""
+    monkeypatch.setenv("MIMAFACE_HOME", str(home))
+    motion_of({"jawOpen": 0.2}, {"jawOpen": 0.4}).save(tmp_path / "take.motion.npz")
+    for size, small in ((160, True), (448, False)):
+        assert main(["animate", str(HOPPER), str(tmp_path / "take.motion.npz"), "-o", str(tmp_path / output), "--size", str(size), "--overwrite",
+                     "--consent", "not-needed", "--absolute"]) == 0  # fmt: skip
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert (f" × {size} pixels are too small for their watermark to be found: choose a larger --size" in last) == small, last
+        path = tmp_path / output / "000000.png" if output == "shot" else tmp_path / output
+        fine, words = told(path)["watermark"]
+        assert fine != small and (f"in so small a picture ({width} × {size} pixels); from 320 on" in words) == small, words
+
+
 def test_no_watermark_is_never_silent(tmp_path, photo, home):
     path = written(tmp_path / "shot.png", photo, home, 1, watermark=False)
     np.testing.assert_array_equal(np.asarray(Image.open(path)), photo)

@@ -208,5 +208,6 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
         return INTERRUPTED
     seconds = time.monotonic() - started
     count = "1 frame" if done == 1 else f"{done} frames"
-    print(f"{parsed.output}: {count} in {seconds:.1f} s ({done / seconds:.1f} frames/s)")
+    lacking = f"; {marker.unfound}: choose a larger --size" if marker.unfound else ""
+    print(f"{parsed.output}: {count} in {seconds:.1f} s ({done / seconds:.1f} frames/s){lacking}")
     return 0

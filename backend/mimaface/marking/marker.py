@@ -22,11 +22,15 @@ def _beside(image: Array) -> tuple[Array, Array]:
     return np.maximum(image, 1) - np.uint8(1), np.minimum(image, 254) + np.uint8(1)
 
 
+MOST_CHECKED = 5  # frames of a shot in which the watermark is looked for until it is found, at 20 ms each
+
+
 class Marker:
     """Marks pictures and files. ``picture`` is deterministic; ``png`` and ``film`` come last, because a signature covers the
     whole file.
 
-    If signing is not possible, the other marks are still applied and ``problem`` contains the reason. Thread-safe.
+    If signing is not possible, the other marks are still applied and ``problem`` contains the reason. ``unfound`` is "" or a sentence that
+    the watermark was found in none of the first frames as they were marked, because they are small. Thread-safe.
     """
 
     def __init__(self, source: str, settings: RenderSettings, home: Path, face: Array | None = None) -> None:
@@ -35,7 +39,8 @@ class Marker:
         """
         wholly = settings.engine != "proxy" and settings.framing == "face"
         self.statement = Statement(source, settings.engine, wholly, consent_of(home, source), settings.watermark)
-        self.problem = ""
+        self.problem = self.unfound = ""
+        self._to_check = MOST_CHECKED
         self._signer: Signer | None = None
         self._watermark = Watermark.of(source, face) if settings.watermark else None
         self._xmp = packet(self.statement.source_type, TOOL)
@@ -52,7 +57,14 @@ class Marker:
         if self._watermark is None:
             return image
         marked = self._watermark.mark(image)
-        return marked if changed is None else np.where(changed[..., None], marked, np.clip(marked, *_beside(image)))
+        if changed is not None:
+            marked = np.where(changed[..., None], marked, np.clip(marked, *_beside(image)))
+        if self._to_check > 0:
+            height, width = marked.shape[:2]
+            found = self._watermark.is_found_in(marked)
+            self._to_check = 0 if found else self._to_check - 1
+            self.unfound = "" if found else f"frames of {width} × {height} pixels are too small for their watermark to be found"
+        return marked
 
     def png(self, content: bytes) -> bytes:
         """Returns a finished PNG file with XMP and credentials."""

@@ -15,7 +15,7 @@ from mimaface.protocol.errors import InvalidInput
 
 from .consent import ANSWERS
 from .credentials import Credentials, read_credentials
-from .watermark import Found, message_of, read_watermark
+from .watermark import SMALL, Found, message_of, read_watermark
 from .xmp import source_type_of
 
 SAMPLED_FRAMES = 5  # frames of a film, evenly spaced. Raised: finds weaker watermarks, and is slower
@@ -41,7 +41,7 @@ def inspect(path: Path) -> Iterator[Finding]:
     yield from _of_credentials(credentials)
     named = source_type_of(path)
     yield Finding("XMP", bool(named), named.rpartition("/")[2] or "missing: the file was made elsewhere, or saved anew since")
-    yield _of_watermark(read_watermark(pictures), credentials)
+    yield _of_watermark(read_watermark(pictures), credentials, pictures[0].shape[:2])
 
 
 def _of_credentials(found: Credentials | None) -> Iterator[Finding]:
@@ -62,11 +62,13 @@ def _of_credentials(found: Credentials | None) -> Iterator[Finding]:
     yield Finding("consent", consent in ANSWERS, ANSWERS.get(consent, f"{consent}: nobody said whether the person agreed"))
 
 
-def _of_watermark(found: Found | None, credentials: Credentials | None) -> Finding:
+def _of_watermark(found: Found | None, credentials: Credentials | None, size: tuple[int, ...]) -> Finding:
     statement = credentials.statement if credentials is not None else {}
     if found is None:
         meant = statement.get("watermark") is False
         lost = "not found: there is none, or it was lost; a frame at rest, which is the photograph itself, has none"
+        if max(size) < SMALL:
+            lost = f"not found, as is usual in so small a picture ({size[1]} × {size[0]} pixels); from {SMALL} on it is found"
         return Finding("watermark", False, "none, as its credentials say (--no-watermark)" if meant else lost)
     words = f"found, of a photograph whose SHA-256 begins with {found.message:04x}"
     if found.size != 1:
