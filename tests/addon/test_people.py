@@ -11,8 +11,13 @@ from PIL import Image
 
 from blender_runs import FIRST, in_blender
 from conftest import CASES, COLLINS
+from mimaface.animation import animate
+from mimaface.drivers import open_motion
+from mimaface.drivers.film import Film
 from mimaface.drivers.video import video_frames
+from mimaface.face.head import ASSETS
 from mimaface.face.portrait import Portrait
+from mimaface.protocol.settings import RenderSettings
 from serving.conftest import video
 
 pytestmark = pytest.mark.blender
@@ -73,8 +78,25 @@ def test_a_film_is_acted_anew_where_the_artist_says(said):
         rows = np.flatnonzero(away.max(1) > 1)
         assert away.max() > 40 and rows.min() > nose, "the lips open; the brows, which are keyed too, stay, and the cheeks of the bowed head"
     for number, index in ((4, 3), (2, 1), (9, 3)):
-        live = np.load(Path(found["folder"]).parents[1] / f"live_{number}.npy")
-        # within a level of 255: a pose of Live is rounded
-        linear = np.where(frames[index] <= 10, frames[index] / 255 / 12.92, ((frames[index] / 255 + 0.055) / 1.055) ** 2.4)
-        np.testing.assert_allclose(live[..., :3], linear, atol=1e-2, err_msg=f"Live shows the take's picture of frame {number}")
+        shows_the_takes(found, f"live_{number}.npy", frames[index])
     assert found["healed"] == "done", "followed again where it lies now"
+
+
+def shows_the_takes(found, name, frame):
+    """Within a level of 255: a pose of Live is rounded."""
+    live = np.load(Path(found["folder"]).parents[1] / name)
+    linear = np.where(frame <= 10, frame / 255 / 12.92, ((frame / 255 + 0.055) / 1.055) ** 2.4)
+    np.testing.assert_allclose(live[..., :3], linear, atol=1e-2, err_msg=f"{name} is the take's picture")
+
+
+def test_a_film_is_acted_anew_as_recorded_as_on_the_command_line(said):
+    """Neutral None keys a take as it was recorded and has it replace the film's own lips; another neutral adds it again."""
+    found = said["film"]
+    assert found["none is absolute"] and not found["auto is absolute"]
+    frames = [np.asarray(Image.open(path).convert("RGB")).astype(int) for path in sorted(Path(found["absolute"]).glob("*.png"))]
+    film = Film.open(Path(found["folder"]).parents[1] / "kept.mkv")
+    told = animate(film, open_motion(ASSETS / "take.csv").at_rate(25), RenderSettings(size=256, only="lips", absolute=True, watermark=False))
+    for index, frame in enumerate(told):
+        away = np.abs(frames[index] - frame.image[..., :3])
+        assert away.mean() < 0.05 and (away.max(-1) > 8).mean() < 1e-3, f"frame {index}: keys are in single precision"
+    shows_the_takes(found, "live_absolute.npy", frames[2])

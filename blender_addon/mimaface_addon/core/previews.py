@@ -35,7 +35,7 @@ class Pose:
     """A pose to show.
 
     motions: one frame of each person in the portrait's id; size: pixels of the longer side while the hand moves; engine, fine: engine and
-    size once it rests; moved: monotonic seconds of the last movement; body_follows, only: as in ``RenderSettings``; frame: of a film.
+    size once it rests; moved: monotonic seconds of the last movement; body_follows, only, absolute: as in ``RenderSettings``; frame: of a film.
     """
 
     portrait: str
@@ -47,6 +47,7 @@ class Pose:
     generation: int = 0
     body_follows: float = BODY_FOLLOWS
     only: str = ""
+    absolute: bool = False
     frame: int = 0
 
     @property
@@ -181,7 +182,7 @@ class Previews:
 
 def _request(client: Client, pose: Pose, fine: bool) -> Request:
     engine, size = (pose.engine, pose.fine) if fine else (PROJECTED, pose.size)
-    settings = {"engine": engine, "size": size, "body_follows": pose.body_follows, "only": pose.only}
+    settings = {"engine": engine, "size": size, "body_follows": pose.body_follows, "only": pose.only, "absolute": pose.absolute}
     fields = {"portrait": pose.portrait, "slot": SLOT, "generation": pose.generation, "settings": settings, "frame": pose.frame}
     return client.request("preview", fields, [pack_motions([motion.to_bytes() for motion in pose.motions])], timeout=TIMEOUT)
 

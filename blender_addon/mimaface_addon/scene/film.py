@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from ..core.words import rpt_
 from ..protocol.errors import InvalidInput
+from ..protocol.motion import MotionClip
 from . import bake
 
 TAG = "mimaface_film"  # of a rig: :class:`Film` as JSON
@@ -62,6 +64,11 @@ def find(film: Film) -> Path | None:
     """Where a film lies now: where it was, or beside the .blend."""
     places = [Path(film.path), Path(bpy.path.abspath("//")) / Path(film.path.replace("\\", "/")).name]
     return next((path for path in places if path.is_file()), None)
+
+
+def acted(motion: MotionClip, absolute: bool) -> MotionClip:
+    """Returns a rig's motion as its film takes it: if ``absolute``, the head's place is the film's own."""
+    return motion.but(head_pos=np.full((len(motion), 3), np.nan)) if absolute else motion
 
 
 def frames_of(scene: bpy.types.Scene, film: Film) -> range:

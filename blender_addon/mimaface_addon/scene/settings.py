@@ -47,6 +47,7 @@ class Settings(Protocol):
     watermark: bool
     body_follows: float
     only: set[str]
+    absolute: bool
 
 
 def settings_of(scene: bpy.types.Scene) -> Settings:

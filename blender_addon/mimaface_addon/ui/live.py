@@ -110,12 +110,14 @@ def follow(depsgraph: bpy.types.Depsgraph) -> None:
     engine, body = PROJECTED if len(posed) > 1 or shot is not None else settings.engine, settings.body_follows
     number = 0 if shot is None else shot.shown(bpy.context.scene.frame_current)
     fine, only = live.fine, ",".join(sorted(settings.only))
-    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, body, only, number, id(client)
+    absolute = shot is not None and settings.absolute
+    key = portrait, PROJECTED if engine in runtime.requests.lacking else engine, fine, body, only, absolute, number, id(client)
     if key == live.key and same:
         return
     live.key = key
-    motions = [posing.motion_of(live.values[[index]]) for index in range(len(posed))]
-    pose = Pose(portrait, motions, min(fine, MOVING), str(key[1]), fine, time.monotonic(), body_follows=body, only=only, frame=number)
+    motions = [film.acted(posing.motion_of(live.values[[index]]), absolute) for index in range(len(posed))]
+    moving, now = min(fine, MOVING), time.monotonic()
+    pose = Pose(portrait, motions, moving, str(key[1]), fine, now, body_follows=body, only=only, absolute=absolute, frame=number)
     live.previews.show(client, pose)
     live.main_thread_seconds.append(time.perf_counter() - started)
 

@@ -221,7 +221,12 @@ def _draw_range(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> range:
 
 def _draw_film(layout: bpy.types.UILayout, scene: bpy.types.Scene, shot: film.Film) -> None:
     """Which frames of the scene are the film's, and what is to be set first."""
-    text = iface_("All of the film, frames {start} to {end}: the rig's motion is added to it")
+    settings = settings_of(scene)
+    layout.prop(settings, "absolute")
+    if settings.absolute:
+        text = iface_("All of the film, frames {start} to {end}: the rig's motion replaces its own")
+    else:
+        text = iface_("All of the film, frames {start} to {end}: the rig's motion is added to it")
     wrapped(layout, text.format(start=shot.start, end=shot.last), "FILE_MOVIE")
     rate = bake.frames_per_second(scene)
     if abs(rate - shot.rate) > film.SAME_RATE:

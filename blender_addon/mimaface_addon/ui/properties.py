@@ -129,6 +129,10 @@ class MimaFaceScene(ImportOptions, bpy.types.PropertyGroup):
         name="Only", description="Regions that the rig moves in takes and Live, the rest stays as in the photo or film; none chosen: all",
         items=[(name, name.capitalize(), REGION_TEXTS[name]) for name in REGIONS], options={"ENUM_FLAG"}, default=set(),
     )  # fmt: skip
+    absolute: BoolProperty(
+        name="Absolute", description="The rig's motion replaces that of the film's face in the regions of Only, and is not added to it; "
+        "the head's place stays the film's",
+    )  # fmt: skip
 
 
 CLASSES = (MimaFaceTake, MimaFaceScene)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -105,7 +106,16 @@ def film() -> dict:
         path.unlink()
     (drive.WORK / "far" / "film.mkv").rename(drive.WORK / "film.mkv")  # beside the .blend
     drive.key(rig, "jawLeft", {3: 0.3})
-    return said | {"healed": drive.generate(name="film again").state}
+    said["healed"] = drive.generate(name="film again").state
+    drive.fresh_take(rig)
+    for neutral in ("auto", "none"):
+        settings.neutral = neutral
+        drive.import_motion(Path(os.environ["MIMAFACE_TAKE"]))
+        said[f"{neutral} is absolute"] = settings.absolute
+    said["absolute"] = str(drive.part("scene.takes").take_folder(drive.generate(name="film anew")))
+    scene.frame_set(3)
+    np.save(drive.WORK / "live_absolute.npy", live().pixels[::-1])
+    return said
 
 
 drive.run(main)

@@ -58,6 +58,7 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
         wanted = options.to_wire(self) | {"rate": bake.frames_per_second(context.scene)}
         if path.suffix.lower() == ".npz":
             del wanted["neutral"]
+        replaces = wanted["absolute"]
         portrait = _moved(item, wanted)
         label, runtime, activity = self.bl_label, session(), Activity(n_("Reading {name}"), path.name, str(path), identity)
 
@@ -79,6 +80,9 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
                 runtime.fail(rpt_("{name} was read, but the rig is gone: select a portrait rig and import it again").format(name=path.name))
                 return
             motion = MotionClip.from_bytes(message.parts[0], path.name)
+            if film.of(target) is not None:  # else the keys are away from the photograph
+                is_pose = motion.meta.get("format") == "picture" and wanted.get("neutral") != "rest"  # it has no neutral
+                settings_of(scene).absolute = replaces or is_pose
             made = bake.motion_to_curves(scene, target, motion, path.stem, start)
             scene.frame_end = max(made.last, scene.frame_end)  # never shorter, because the artist sets the range
             keyed = rpt_("{keys} keys on {channels} channels, to frame {end}")
@@ -158,12 +162,13 @@ def _head_file(path: Path) -> Path:
 
 
 def _moved(item: bpy.types.Object, wanted: dict[str, Any]) -> str:
-    """Returns the portrait that a motion with these options will move, "" for a film, each of whose frames has a pose of its own."""
+    """Returns the portrait that a motion with these options will move, "" for a film, each of whose frames has a pose of its own: absolute
+    motion then is keyed as recorded, and takes are made with Absolute.
+    """
     if film.of(item) is None:
         return str(item.get("mimaface_portrait", ""))
     if wanted["absolute"]:
-        sentence = rpt_("{name} acts a film anew, whose face has another pose in every frame: choose another Neutral than None (Absolute)")
-        raise Refused(sentence.format(name=item.name))
+        wanted |= {"absolute": False, "neutral": "rest"}
     return ""
 
 

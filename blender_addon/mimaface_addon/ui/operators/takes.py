@@ -40,7 +40,8 @@ class MIMAFACE_OT_generate(Operator):
         if shot is not None:
             refuse_unfit(settings, rpt_("{name} acts a film anew, which takes {setting}: choose that"), name=item.name)
         frames = bake.shot_frames(context.scene) if shot is None else film.frames_of(context.scene, shot)
-        start, motions = frames[0], [bake.scene_to_motion(context, each, frames) for each in people]
+        absolute = shot is not None and settings.absolute
+        start, motions = frames[0], [film.acted(bake.scene_to_motion(context, each, frames), absolute) for each in people]
         folder, name = folder_of_new_take(scene, self.name or item.name.removesuffix(" rig"), numbered=not self.name)
         identity = uuid.uuid4().hex
         manifest = {
@@ -50,7 +51,7 @@ class MIMAFACE_OT_generate(Operator):
             "settings": {
                 "engine": settings.engine, "quality": settings.quality, "size": settings.size, "framing": settings.framing,
                 "transparent": settings.transparent, "watermark": settings.watermark, "body_follows": settings.body_follows,
-                "only": ",".join(sorted(settings.only)),
+                "only": ",".join(sorted(settings.only)), "absolute": absolute,
             },
             "consent": consent_of(people),
         }  # fmt: skip
