@@ -5,6 +5,7 @@ golden/speech.json.
 import json
 import re
 import shutil
+import struct
 import tracemalloc
 import wave
 from fractions import Fraction
@@ -196,6 +197,27 @@ def test_the_sound_of_files_of_all_kinds_is_the_same(tmp_path):
         assert min(lag, 2 * size - lag) <= 0.03 * RATE, f"{name} is late by {lag} samples"
 
 
+def test_channels_that_cancel_offsets_and_broken_samples_leave_the_voice(tmp_path):
+    voice = samples()[: 2 * RATE].astype(np.float32)
+    broken = voice.copy()
+    broken[[9000, 9001, 20000]] = np.nan, np.inf, -np.inf
+    for channels in ((voice, -voice), (0 * voice, voice), (voice, voice), (voice + 0.2,), (broken,)):
+        read = np.concatenate(list(blocks(wave_of(tmp_path / "a.wav", channels))))
+        likeness = np.abs(np.corrcoef(read, voice)[0, 1])
+        assert likeness > 0.99 and abs(read.mean()) < 0.005 and np.isfinite(read).all()
+    quiet = write(tmp_path / "b.wav", 0 * voice)
+    assert not np.concatenate(list(blocks(quiet))).any(), "silence is digital silence"
+
+
+def wave_of(path, channels):
+    """Writes channels (N,) as 32-bit floats."""
+    data = np.stack(channels, 1).astype("<f4").tobytes()
+    form = struct.pack("<HHIIHH", 3, len(channels), RATE, 4 * len(channels) * RATE, 4 * len(channels), 32)
+    body = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body)
+    return path
+
+
 def test_a_long_sound_takes_no_more_memory_than_a_block(tmp_path):
     path = write(tmp_path / "long.wav", np.tile(samples(), 5))
     tracemalloc.start()
@@ -299,6 +321,7 @@ def test_cues_of_rhubarb_are_a_driver(tmp_path):
         (lambda: content["mouthCues"][0].update(value="Q"), "no mouth shape 'Q'"),
         (lambda: content["mouthCues"][0].update(value="X", start=-1), "minutes"),
         (lambda: content["mouthCues"][0].update(start="soon"), "damaged"),
+        (lambda: content["mouthCues"].clear(), "it contains no speech"),
     ):
         damage()
         path.write_text(json.dumps(content))

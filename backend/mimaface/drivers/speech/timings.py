@@ -42,6 +42,8 @@ def read_timings(text: str, name: str) -> tuple[list[Phone], float]:
     except (ValueError, KeyError, TypeError, StopIteration, RuntimeError, RecursionError) as error:
         hint = CUES_HINT if text.lstrip().startswith("{") else GRID_HINT
         raise InvalidMotion(f"{name}: the times of phones cannot be read (the file is damaged)", hint) from error
+    if not phones:
+        raise InvalidMotion(f"{name}: it contains no speech", "export the times of phones again, or choose another file")
     seconds = max([seconds, *(phone.end for phone in phones)])
     if not 0 < seconds <= LONGEST or any(not 0 <= phone.begin <= phone.end for phone in phones):
         raise InvalidMotion(f"{name}: its times are outside 0 to {LONGEST / 60:.0f} minutes", "check the times in the file")
