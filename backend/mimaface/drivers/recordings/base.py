@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -89,6 +91,18 @@ class Recorded:
         )  # fmt: skip
         clip, bridged = fill_gaps(clip)
         return clip.but(meta={**clip.meta, "warnings": shown_list([*warnings, *bridged])})
+
+
+def json_of(content: bytes, name: str) -> Any:
+    """Returns the value of a JSON file, or the list of those of JSON Lines, one on each. Raises :class:`InvalidMotion` with ``name``."""
+    text = content.decode("utf-8-sig", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        try:
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        except (ValueError, RecursionError):
+            raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "export the recording again") from error
 
 
 def at_rate(frames: int, stated: float, settings: ReadingSettings, default: float) -> tuple[Array, list[str]]:

@@ -47,6 +47,9 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     if len(rows) != int(frames[1]):
         warnings.append(f"the file has {len(rows)} frames but declares {frames[1]}")
     values = np.array(rows, float).reshape(len(rows), width)
+    if not np.isfinite(values).all():
+        frame = int(np.argmin(np.isfinite(values).all(axis=1)))
+        raise InvalidMotion(f"{name}: frame {frame}: a value is not a number", "export the .bvh again")
     from scipy.spatial.transform import Rotation  # 0.3 s: only when one is read
 
     turned = Rotation.identity(len(rows))

@@ -22,13 +22,13 @@ EXPRESSION = 64
 
 
 def _recognises(name: str, start: bytes) -> bool:
-    return start.startswith(b"MATLAB 5.0 MAT-file") or (name.lower().endswith(".mat") and start.startswith((b"MATLAB 7.3", b"\x89HDF")))
+    return start.startswith(b"MATLAB 5.0 MAT-file") or name.lower().endswith(".mat")  # version 4 has no signature
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     from scipy.io import loadmat
 
-    if not content.startswith(b"MATLAB 5.0"):
+    if content.startswith((b"MATLAB 7.3", b"\x89HDF")):
         raise InvalidMotion(f"{name}: a .mat of version 7.3 is not read", "save it with scipy.io.savemat, or in MATLAB with -v7")
     found = loadmat(io.BytesIO(content))
     warnings = ["its expressions are the Basel face's: only the engine Released shows them"]

@@ -25,7 +25,7 @@ OPEN_EYE, OPEN_MOUTH = 0.35, 0.8
 
 
 def _recognises(name: str, start: bytes) -> bool:
-    return start[:1] == b"\x80" and (name.lower().endswith((".pkl", ".pickle")) or b"output_fps" in start)
+    return name.lower().endswith((".pkl", ".pickle")) or (start[:1] == b"\x80" and b"output_fps" in start)
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:

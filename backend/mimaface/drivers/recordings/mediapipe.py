@@ -7,7 +7,6 @@ with ``rows``).
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -19,7 +18,7 @@ from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 
-from .base import Reader, Recorded, at_rate
+from .base import Reader, Recorded, at_rate, json_of
 
 DEFAULT_RATE = 30.0  # frames per second of a webcam
 TIMES = {"timestampms": 1e-3, "timestamp": 1e-3, "timems": 1e-3, "time": 1.0, "seconds": 1.0}  # name → seconds
@@ -30,10 +29,7 @@ def _recognises(name: str, start: bytes) -> bool:
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
-    try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "write the results again") from error
+    parsed = json_of(content, name)
     frames = parsed if isinstance(parsed, list) else _frames(parsed)
     rates = [parsed[key] for key in ("fps", "frame_rate", "frameRate") if isinstance(parsed, dict) and isinstance(parsed.get(key), (int, float))]
     weights, heads, face = np.zeros((len(frames), 52)), np.tile(np.eye(4), (len(frames), 1, 1)), np.zeros(len(frames), bool)

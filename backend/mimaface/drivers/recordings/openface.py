@@ -44,7 +44,7 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         raise InvalidMotion(f"{name}: not a text file", "choose the .csv that OpenFace wrote")
     rows = csv.reader(io.StringIO(text))
     header = [title.strip() for title in next(rows)]
-    values = _numbers(rows, header, name)
+    values, warnings = _numbers(rows, header, name)
     place = {title: index for index, title in enumerate(header)}
     missing = [title for title in ("pose_Rx", "pose_Ry", "pose_Rz") if title not in place]
     if missing:
@@ -53,11 +53,11 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     def column(title: str, otherwise: float = 0.0) -> Array:
         return values[:, place[title]] if title in place else np.full(len(values), otherwise)
 
-    warnings = []
-    if len(set(column("face_id"))) > 1:
-        kept = column("face_id") == column("face_id")[0]
-        warnings.append("several faces are in the file: the first was taken")
-        values = values[kept]
+    faces = column("face_id")
+    if len(set(faces)) > 1:
+        taken = max(dict.fromkeys(faces), key=lambda face: column("success", 1.0)[faces == face].sum())
+        warnings.append(f"several faces are in the file: that seen most often was taken, number {taken:g}")
+        values = values[faces == taken]
     from scipy.spatial.transform import Rotation  # 0.3 s: only when one is read
 
     turned = Rotation.from_euler("XYZ", np.stack([column(f"pose_R{axis}") for axis in "xyz"], axis=1)).as_matrix()
@@ -83,20 +83,22 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     return Recorded(time, face, weights if has_units else None, head, position, gaze, warnings).clip(name, "openface")
 
 
-def _numbers(rows: Any, header: list[str], name: str) -> Array:
-    values = []
+def _numbers(rows: Any, header: list[str], name: str) -> tuple[Array, list[str]]:
+    """Returns the rows' numbers (T, columns), and warnings."""
+    values, warnings = [], list[str]()
     for cells in rows:
         if not cells:
             continue
         if len(cells) < len(header):
-            break  # the last line of a truncated file
+            warnings.append(f"line {rows.line_num} and what follows is incomplete and was left out: the file may have been cut off")
+            break
         try:
             values.append([float(cell) for cell in cells[: len(header)]])
         except ValueError as error:
             raise InvalidMotion(f"{name}: line {rows.line_num}: {error}", "correct or delete the line") from error
     if not values:
         raise InvalidMotion(f"{name}: the recording has no frames", "process the video with OpenFace again")
-    return np.array(values)
+    return np.array(values), warnings
 
 
 READER = Reader("OpenFace 2", _recognises, _read)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.texts import some
 
-from .base import Reader, Recorded, at_rate
+from .base import Reader, Recorded, at_rate, json_of
 
 DEFAULT_RATE = 60.0  # frames per second of both programs
 
@@ -28,19 +27,14 @@ def _recognises(name: str, start: bytes) -> bool:
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
-    text = content.decode("utf-8-sig", "replace")
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        try:
-            parsed = [json.loads(line) for line in text.splitlines() if line.strip()]  # JSON Lines: one frame per line
-        except (ValueError, RecursionError) as error:
-            raise InvalidMotion(f"{name}: the JSON cannot be read ({error})", "export the recording again") from error
+    parsed = json_of(content, name)
     if isinstance(parsed, dict) and "weightMat" in parsed:
         names, values, times = [str(title) for title in parsed["facsNames"]], parsed["weightMat"], None
         rate = float(parsed.get("exportFps") or 0)
     else:
         names, values, times, rate = _read_rokoko(parsed if isinstance(parsed, list) else parsed.get("frames", [parsed]), name)
+    if not len(values):
+        raise InvalidMotion(f"{name}: the recording has no frames", "export the recording again")
     weights, face = np.zeros((len(values), 52)), np.array([row is not None for row in values], bool)
     columns = [(index, place) for index, title in enumerate(names) if (place := index_of(title)) >= 0]
     if not columns:
