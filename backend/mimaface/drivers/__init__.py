@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from mimaface.protocol.texts import shown, shown_list
 from .archives import ZIP, refuse_packed
 from .containers import is_sound
 from .live_link import read_live_link_csv
-from .reading import ReadingSettings
+from .reading import Progress, ReadingSettings
 from .recordings import read_recording, reader_of
 from .retarget import RetargetSettings, retarget
 from .speech.timings import is_timings
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget", "sound_file", "spoken"]
 
 TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
-Progress = Callable[[str, int, int], None]  # told what :func:`.video.track_steps` says
 
 
 def motion_steps(

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import mimetypes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +27,7 @@ from mimaface.reprojection.crops import whole_picture
 from .folders import in_order, places
 from .person import Person
 from .pictures import RATE, same_size
+from .reading import Progress
 from .video import clock, frame_count, video_frames
 
 SMALL = 32, 18  # pixels of a frame by which shots are told apart: grain and small motions are averaged away
@@ -55,12 +56,10 @@ class Film:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def open(
-        cls, path: Path | str, face: int = 0, rate: float = 0.0, progress: Callable[[str, int, int], None] = lambda *_: None
-    ) -> Film:
+    def open(cls, path: Path | str, face: int = 0, rate: float = 0.0, progress: Progress = lambda *_: None) -> Film:
         """Track the ``face``-th largest face, from 0, through a video or a folder of pictures.
 
-        rate: pictures a second of a folder, 25 unless it is given; ``progress`` as :func:`mimaface.drivers.video.track_steps` has it.
+        rate: pictures a second of a folder, 25 unless it is given; ``progress`` is told the stages "reading" and "following".
         Raises :class:`InvalidInput`, :class:`InvalidImage` or :class:`NoFaceFound`.
         """
         *_, film = film_steps(Path(path), face, rate, progress)
@@ -87,7 +86,7 @@ class Film:
         return None if fit is None else Portrait(picture.image, fit, self.sha256, picture.alpha)
 
 
-def film_steps(source: Path, face: int, rate: float, progress: Callable[[str, int, int], None]) -> Iterator[Film | None]:
+def film_steps(source: Path, face: int, rate: float, progress: Progress) -> Iterator[Film | None]:
     """:meth:`Film.open` in steps: None after every frame, the film last."""
     frames_a_second, tick = _folder_clock(rate) if source.is_dir() else clock(source)
     shots, person, total = _Shots(), Person(face), 0 if source.is_dir() else frame_count(source)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mimaface.face.fit import fit_portrait
-from mimaface.face.track import Tracker
 from mimaface.pictures import Picture, moving_frames, open_picture
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
@@ -17,27 +17,21 @@ from mimaface.protocol.rotation import matrix_to_quaternion
 from mimaface.protocol.texts import shown_list
 
 from .folders import in_order, places
+from .following import follow_steps
+from .reading import Progress
 from .timecode import OPTION
 
 RATE = 25.0  # frames per second of a folder of pictures, which does not say it; ``ReadingSettings.timecode_rate`` does
 
 
-def picture_steps(
-    path: Path, progress: Callable[[str, int, int], None], neutral: int | Array | None = None
-) -> Iterator[MotionClip | None]:
+def picture_steps(path: Path, progress: Progress, neutral: int | Array | None = None) -> Iterator[MotionClip | None]:
     """Yields the pose of a picture; of an animated one, as of a video, None after every frame and the motion last. Raises as both."""
-    tracker, count = Tracker(), 0
-    for count, (seconds, image) in enumerate(moving_frames(path), 1):
-        tracker.add(seconds, image)
-        progress("reading", count, 0)
-        yield None
-    if count == 0:
+    frames = moving_frames(path)
+    first = next(frames, None)
+    if first is None:
         yield picture_motion(path)
-        return
-    for done, clip in enumerate(tracker.finish(path.name, neutral)):
-        if clip is None:
-            progress(*tracker.stage(done))
-        yield clip
+    else:
+        yield from follow_steps(itertools.chain([first], frames), path.name, 0, progress, neutral, [])
 
 
 def picture_motion(path: Path) -> MotionClip:
@@ -57,35 +51,23 @@ def picture_motion(path: Path) -> MotionClip:
     )  # fmt: skip
 
 
-def folder_steps(
-    path: Path, rate: float, progress: Callable[[str, int, int], None], neutral: int | Array | None = None
-) -> Iterator[MotionClip | None]:
-    """Track the face through the pictures of a folder, at ``rate`` frames per second (0: ``RATE``).
+def folder_steps(path: Path, rate: float, progress: Progress, neutral: int | Array | None = None) -> Iterator[MotionClip | None]:
+    """Follow the face through the pictures of a folder, at ``rate`` frames per second (0: ``RATE``); see :func:`follow_steps`.
 
-    None after every picture, the motion last. Raises :class:`InvalidInput`, :class:`InvalidImage` and :class:`NoFaceFound`.
+    Raises :class:`InvalidInput`, :class:`InvalidImage` and :class:`NoFaceFound`.
     """
     paths = in_order(path)
     place, notes = places(paths)
-    tracker = Tracker()
-    for index, picture in enumerate(same_size(paths)):
-        notes += picture.warnings
-        tracker.add(place[index] / (rate or RATE), picture.image)
-        progress("reading", index + 1, len(paths))
-        yield None
-    if tracker.faces == 0:
-        raise NoFaceFound(
-            f"{path.name}: no face found in any of its pictures",
-            "crop closer, or use pictures in which the whole face is visible",
-        )
-    if not rate and len(paths) > 1:
-        notes.append(f"{RATE:g} pictures a second are assumed; {OPTION} changes that")
-    for done, clip in enumerate(tracker.finish(path.name, neutral)):
-        if clip is None:
-            progress(*tracker.stage(done))
-            yield None
-        else:
-            warnings = shown_list([*notes, *clip.meta["warnings"]])
-            yield clip.but(meta={**clip.meta, "format": "pictures", "warnings": warnings})
+
+    def frames() -> Iterator[tuple[float, Array]]:
+        for index, picture in zip(place, same_size(paths)):
+            notes.extend(picture.warnings)
+            yield index / (rate or RATE), picture.image
+        if not rate and len(paths) > 1:
+            notes.append(f"{RATE:g} pictures a second are assumed; {OPTION} changes that")
+
+    for clip in follow_steps(frames(), path.name, len(paths), progress, neutral, notes):
+        yield clip and clip.but(meta={**clip.meta, "format": "pictures"})
 
 
 def same_size(paths: list[Path]) -> Iterator[Picture]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,6 +10,7 @@ from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import FASTEST, SLOWEST
 from mimaface.protocol.texts import shown
 
+Progress = Callable[[str, int, int], None]  # told the stage, the frames done and how many there are; 0 where nobody knows
 LONGEST_DELAY = 10.0  # seconds either way: more is another take
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mimaface.face.track import Tracker
 from mimaface.pictures import converted_frame, frame_conversion
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
-from mimaface.protocol.texts import shown_list
 
 from .containers import moving_pictures, opened
 from .display import shown_size, turn_of, turned, without_combs
+from .following import follow_steps
+from .reading import Progress
 
 HINT = "use a video file such as .mp4, .mov or .webm"
 MICROSECONDS = 1_000_000  # in which FFmpeg counts the length of a container
@@ -114,26 +114,18 @@ def _sought(container: Any, stream: Any, since: float) -> float | None:
     return start
 
 
-def track_steps(
-    path: Path, progress: Callable[[str, int, int], None], neutral: int | Array | None = None
-) -> Iterator[MotionClip | None]:
-    """Follow the face through a video: None after every frame, the motion last.
+def track_steps(path: Path, progress: Progress, neutral: int | Array | None = None) -> Iterator[MotionClip | None]:
+    """Follow the face through a video; see :func:`follow_steps`."""
+    notes: list[str] = []
 
-    ``progress`` is told the stage, "reading", "following" and then "aligning", the frames done and how many there are; 0 where nobody knows.
-    ``neutral``: as :meth:`Tracker.finish` has it.
-    """
-    tracker, total, seconds, done = Tracker(), frame_count(path), 0.0, 0
-    for done, (seconds, image) in enumerate(video_frames(path), 1):
-        tracker.add(seconds, image)
-        progress("reading", done, total if done <= total else 0)
-        yield None
-    notes = _notes(path, seconds * done / max(done - 1, 1))
-    for done, clip in enumerate(tracker.finish(path.name, neutral)):
-        if clip is None:
-            progress(*tracker.stage(done))
-        else:
-            clip = clip.but(meta={**clip.meta, "warnings": shown_list([*notes, *clip.meta["warnings"]])})
-        yield clip
+    def frames() -> Iterator[tuple[float, Array]]:
+        seconds, count = 0.0, 0
+        for seconds, image in video_frames(path):
+            count += 1
+            yield seconds, image
+        notes.extend(_notes(path, seconds * count / max(count - 1, 1)))
+
+    return follow_steps(frames(), path.name, frame_count(path), progress, neutral, notes)
 
 
 def _notes(path: Path, lasted: float) -> list[str]:

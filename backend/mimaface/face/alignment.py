@@ -14,11 +14,9 @@ import functools
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -27,12 +25,12 @@ from mimaface.geometry.interpolation import sample_into
 from mimaface.geometry.least_squares import bounded_solve, rotation_vector
 from mimaface.geometry.rasterise import vertex_normals
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .fit import Estimate, LandmarkModel
 from .head import Head
 
-Array = NDArray[Any]
 REGIONS = ("face", "brows", "lids", "lips", "ears")
 # Standard deviations of the prior: three of the rotation (radians) and of the translation (metres), then gain and offset (levels of 0–255)
 PRIOR = np.array([*tuning.ALIGNED_TURN, *tuning.ALIGNED_MOVE, 0.3, 30.0])

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from .correction import field_answers, landmarks_on_mesh
 from .fit import FittedFace, LandmarkModel
 from .head import Head
 
-Array = NDArray[Any]
 # landmarks of the upper lid from near the inner corner to near the outer one, and opposite ones of the lower lid; outer corners
 UPPER = ((398, 384, 385, 386, 387, 388, 466), (173, 157, 158, 159, 160, 161, 246))
 LOWER = ((382, 381, 380, 374, 373, 390, 249), (155, 154, 153, 145, 144, 163, 7))

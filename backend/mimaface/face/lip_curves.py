@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from .correction import landmarks_on_mesh
 from .fit import LandmarkModel
 from .head import Head
 from .lip_rims import heights_across
 
-Array = NDArray[Any]
 DOWN = np.array([1.0, -1.0, 1.0])  # turns a head upside down
 COLUMNS = np.linspace(-0.96, 0.96, 17)  # of half the mouth's width, at which rims are looked at. More: finer, slower
 # the arch (1 - |t|^FULL)^ROUND of inner lips over t, -1 to 1 from corner to corner: fitted by eye to the landmarks of open mouths in six

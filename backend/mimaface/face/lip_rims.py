@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.mouth import PARTING
 
 from .correction import field_answers, landmarks_on_mesh
 from .fit import LandmarkModel
 from .head import Head
 
-Array = NDArray[Any]
 # landmarks of the lips' inner edges, upper and lower, from the subject's right to the left; the corners are not among them
 UPPER, LOWER = (80, 81, 82, 13, 312, 311, 310), (88, 178, 87, 14, 317, 402, 318)
 CORNERS = (61, 291)

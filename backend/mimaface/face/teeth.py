@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from .head import Head
 from .lip_curves import rims
 
-Array = NDArray[Any]
 WIDE = 0.5, 0.9  # of jawOpen more than in the photograph, between which a jaw bares lower teeth. Higher: later
 SMILES = 0.25, 0.70  # of mouthSmile, mean of both sides, more than in the photograph, between which a smile does. Higher: later
 # metres of them above the lower lip: lips of a wide mouth cover most. A tracker takes lips that a smile parts for an open jaw; on six

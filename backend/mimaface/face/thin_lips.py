@@ -7,19 +7,18 @@ between its outer edge and the line where they meet: that dark line, where the p
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under, smoothstep
+from mimaface.protocol.arrays import Array
 
 from .fit import FittedFace
 from .lip_curves import COLUMNS, depth_of_rims, follow_columns, outer_edges, rims
 
-Array = NDArray[Any]
 # metres that lips lie over each other, at the median, between which they are flattened: full lips that touch do by 2 to 3 mm. Higher: fewer are
 OVERLAPS = 0.0032, 0.0045
 LEFT = 0.0008  # metres of it that are left. Higher: a softer line between closed lips, and less of it at the right lip

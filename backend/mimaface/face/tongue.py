@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from .correction import lip_response
 from .head import Head
 from .lip_rims import LOWER_LIP, UPPER_LIP
 
-Array = NDArray[Any]
 TONGUE_OUT, JAW_OPEN = BLENDSHAPE_INDEX["tongueOut"], BLENDSHAPE_INDEX["jawOpen"]
 TIP, ROOT = 0.008, 0.044  # metres behind the tip of the mesh: where its round end begins, and where it no longer moves
 # metres behind the tip of some of the mesh's rings; half of their width, height of their middle, half of their thickness: measured on it

@@ -4,15 +4,14 @@ the calmest frame."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.smoothing import one_euro
 from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import NoFaceFound
 from mimaface.protocol.motion import BRIDGE, MotionClip, way_across
 from mimaface.protocol.rotation import continuous_quaternions, matrix_to_quaternion, slerp
@@ -34,7 +33,6 @@ from .fit import (
 from .landmarks import FaceLandmarker, Landmarks
 from .likeness import neutral_for
 
-Array = NDArray[Any]
 Finder = Callable[[Array], Landmarks | None]  # the face to follow in a picture (H, W, 3) uint8
 
 
@@ -89,7 +87,7 @@ class Tracker:
         seen = [frame for frame, found in enumerate(self._found) if found is not None]
         if not seen:
             raise NoFaceFound(
-                f"{name}: no face found in any of {len(self._found)} frames", "use a video in which the whole face is visible"
+                f"{name}: no face found in any of {len(self._found)} frames", "use frames in which the whole face is visible"
             )
         with one_thread():
             estimates: dict[int, Estimate] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from mimaface.protocol.texts import shown
 
 from .contents import parts_of
 from .mesh import reference_picture
+from .recent import Recent
 from .store import Store
 
 CACHED = 2  # films whose fits are kept in memory: 12 kB a frame
@@ -26,7 +26,7 @@ class Films:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._cached: OrderedDict[str, Film] = OrderedDict()
+        self._cached: Recent[str, Film] = Recent(CACHED)
 
     def follow(self, path: Path, face: int, progress: Any) -> Iterator[tuple[dict[str, Any], bytes] | None]:
         """Follow a face through the film at ``path``: None after every step, then fields of ``film.open.reply``, and the first frame with that
@@ -38,7 +38,7 @@ class Films:
         assert film is not None
         identity = f"{film.sha256}-{face}-{self._store.put_portrait(pack_film(film))}"
         self._store.put_path(film.sha256, path.absolute())
-        self._cached.pop(identity, None)  # it may have been elsewhere
+        self._cached.drop(lambda name: name == identity)  # it may have been elsewhere
         first = min(film.fits)
         still = next(picture for index, picture in enumerate(film.frames()) if index == first)
         fields = {
@@ -49,7 +49,7 @@ class Films:
 
     def film(self, identity: str) -> Film | None:
         """The film of an id as :meth:`follow` gives out; None for that of a photograph. Raises :class:`InvalidInput` for an id that is none."""
-        found = self._cached.get(identity)
+        found = self._cached.find(identity)
         if found is not None:
             return found
         people = apart(identity)
@@ -58,9 +58,7 @@ class Films:
         if not kept.startswith(ZIP):
             return None
         found = unpack_film(kept, self._store.path(name))
-        self._cached[identity] = found
-        while len(self._cached) > CACHED:
-            self._cached.popitem(last=False)
+        self._cached.keep(identity, found)
         return found
 
     def unchanged(self, film: Film) -> Iterator[None]:
@@ -73,4 +71,4 @@ class Films:
 
     def forget(self) -> None:
         """Free memory."""
-        self._cached.clear()
+        self._cached.drop()

@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +48,7 @@ from .contents import motions_in, parts_of, picture_of, readable
 from .films import Films
 from .jobs import Job
 from .mesh import head_mesh
+from .recent import Recent
 from .room import Patience
 from .store import Store
 
@@ -65,11 +64,10 @@ class Work:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._portraits: OrderedDict[str, Portrait] = OrderedDict()
-        self._sessions: OrderedDict[tuple[str, RenderSettings], Session | PeopleSession | FilmSession] = OrderedDict()
+        self._portraits: Recent[str, Portrait] = Recent(CACHED)
+        self._sessions: Recent[tuple[str, RenderSettings], Session | PeopleSession | FilmSession] = Recent(CACHED)
         self._films = Films(store)
         self._pool = EnginePool()
-        self._lock = threading.Lock()  # of the caches
 
     def capabilities(self) -> list[dict[str, Any]]:
         return [
@@ -79,13 +77,12 @@ class Work:
 
     def portrait(self, identity: str) -> Portrait:
         """Returns the fitted portrait of an id of :meth:`fit`: ``<sha256>-<face>``, with ``-<sha256>`` of its references and points."""
-        with self._lock:
-            found = self._portraits.get(identity)
+        found = self._portraits.find(identity)
         if found is None:
             name, face, listed = parts_of(identity)
             references, points = self._further(listed)
             found = Portrait.open(self.store.portrait(name), face, references, points)
-        self._cache_portrait(identity, found)
+            self._portraits.keep(identity, found)
         return found
 
     def _further(self, listed: str) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
@@ -93,13 +90,6 @@ class Work:
         kept = json.loads(self.store.portrait(listed)) if listed else []
         names, points = (kept["references"], kept["points"]) if isinstance(kept, dict) else (kept, {})
         return [(name, self.store.portrait(digest)) for name, digest in names], points
-
-    def _cache_portrait(self, identity: str, portrait: Portrait) -> None:
-        with self._lock:
-            self._portraits[identity] = portrait
-            self._portraits.move_to_end(identity)
-            while len(self._portraits) > CACHED:
-                self._portraits.popitem(last=False)
 
     def fit(
         self, content: bytes, face: int, references: list[Any], points: dict[str, Any] | None = None, template: bool = False
@@ -121,7 +111,7 @@ class Work:
                 height, width = open_picture(content)[0].image.shape[:2]
                 portrait = Portrait.open(content, face, given, in_middle(width, height))
         identity = f"{self.store.put_portrait(content)}-{face}{self._put_further(portrait, given)}"
-        self._cache_portrait(identity, portrait)
+        self._portraits.keep(identity, portrait)
         fit = portrait.fit
         fields = {
             "portrait": identity, "width": portrait.image.shape[1], "height": portrait.image.shape[0], "error": fit.error,
@@ -168,9 +158,7 @@ class Work:
         size = min(settings.size or largest, MOST_PREVIEW)
         settings = replace(settings, size=size)
         key = identity, settings
-        with self._lock:
-            found = self._sessions.get(key)
-        new = found is None
+        found = self._sessions.find(key)
         if found is None:
             usable = registry.usable(settings.engine)
             if isinstance(people, Film):
@@ -178,12 +166,7 @@ class Work:
                 found = FilmSession(people, settings)
             else:
                 found = PeopleSession(people, settings) if isinstance(people, list) else usable.open(people, settings, self._pool)
-        with self._lock:  # before the step: if the preview is cancelled there, the next one finds the session
-            self._sessions[key] = found
-            self._sessions.move_to_end(key)
-            while len(self._sessions) > CACHED:
-                self._sessions.popitem(last=False)
-        if new:
+            self._sessions.keep(key, found)  # before the step: if the preview is cancelled there, the next one finds the session
             yield None
         return found
 
@@ -216,15 +199,13 @@ class Work:
         with enough_memory(self.forget), readable(InvalidImage, path.name):
             require(WORK)
             for step in self._films.follow(path, face, progress):
-                if step is None:
-                    yield None
-                    continue
-                fields, still = step
-                with self._lock:  # the film may have been elsewhere
-                    for key in [key for key in self._sessions if key[0] == fields["film"]]:
-                        del self._sessions[key]
-                portrait, mesh = self.fit(still, face, [])
-                yield portrait | fields | {"warnings": [*portrait["warnings"], *fields["warnings"]]}, mesh
+                yield step and self._film_reply(face, *step)
+
+    def _film_reply(self, face: int, fields: dict[str, Any], still: bytes) -> tuple[dict[str, Any], bytes]:
+        """Returns the parts of ``film.open.reply`` from a film's ``fields`` and its first frame with the face."""
+        self._sessions.drop(lambda key: key[0] == fields["film"])  # the film may have been elsewhere
+        portrait, mesh = self.fit(still, face, [])
+        return portrait | fields | {"warnings": [*portrait["warnings"], *fields["warnings"]]}, mesh
 
     def submit(self, portrait: str, settings: RenderSettings, name: str, motion: bytes, consent: str = "") -> Job:
         """Check and add a job; errors of its settings and motion are raised here. ``consent``: one of ``ANSWERS``, stored with the
@@ -318,10 +299,9 @@ class Work:
 
     def forget(self) -> None:
         """Free the memory of the caches."""
-        with self._lock:
-            self._portraits.clear()
-            self._films.forget()
-            self._sessions.clear()
+        self._portraits.drop()
+        self._films.forget()
+        self._sessions.drop()
         self._pool.clear()
 
 

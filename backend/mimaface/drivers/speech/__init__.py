@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mimaface.drivers.reading import ReadingSettings
+from mimaface.drivers.reading import Progress, ReadingSettings
 from mimaface.drivers.table import LARGEST_FILE, decoded
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
@@ -27,7 +27,6 @@ from .visemes import mouth_motion
 
 __all__ = ["phones_motion", "speech_motion", "speech_steps", "timed_motion"]
 
-Progress = Callable[[str, int, int], None]
 FPS = 25.0  # default frame rate in frames per second of a motion made from sound
 # decibels of standard deviation. Flatter utterances are tones or noise and are dropped; syllables vary by 6 and more
 FLAT_LEVEL_DECIBELS = 2.0

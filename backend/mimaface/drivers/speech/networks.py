@@ -6,7 +6,7 @@ Channels that it does not predict are as without it: blinks at pauses, and with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from mimaface.drivers.reading import ReadingSettings
+from mimaface.drivers.reading import Progress, ReadingSettings
 from mimaface.optional import optional
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.arrays import Array
@@ -31,7 +31,6 @@ from .mel import mel_spectrogram, mel_windows
 from .phones import Phone, fill_with_rest
 from .sound import RATE
 
-Progress = Callable[[str, int, int], None]
 KNOWN = (
     "SadTalker's checkpoints (a folder, or SadTalker_V0.0.2_256.safetensors), wav2arkit_cpu.onnx of LAM-A2E, or network.onnx of Audio2Face-3D v2.3"
 )
