@@ -27,6 +27,7 @@ def test_the_address_is_as_the_command_line_has_it():
     with pytest.raises(InvalidInput, match="address of the smartphone is missing"):
         source.address(" ", 0)
     assert SOURCES[0].address("", 0) == "livelink://"
+    assert source.address("fe80::1%en0", 77) == "vts://[fe80::1%en0]:77" and source.address("[::1]", 0) == "vts://[::1]"
     webcam = next(item for item in SOURCES if item.kind == WEBCAM)
     found = [webcam.address(*place) for place in (("", 0), ("", 2), (" Integrated Camera ", 0))]
     assert found == ["webcam:0", "webcam:2", "webcam:Integrated Camera"]

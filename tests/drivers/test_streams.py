@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from conftest import motion_of
 from mimaface.cli import main
-from mimaface.drivers.streams import KINDS, Receiver, Recording, open_stream
+from mimaface.drivers.streams import KINDS, Receiver, Recording, Sample, newest_of, open_stream
 from mimaface.drivers.streams.base import UnknownPacket
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
@@ -406,3 +406,86 @@ def test_a_take_is_kept_however_its_program_is_ended(tmp_path, take, ending):
         os.close(master)
         assert code == 0
     assert len(MotionClip.load(output)) >= 1
+
+
+@pytest.fixture
+def six() -> None:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as made:
+            made.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+
+
+@pytest.mark.parametrize("place", ["", "[::1]"])
+def test_senders_by_ipv6_are_heard(take, six, place):
+    with open_stream(f"livelink://{place}:{free_port()}") as receiver, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        sender.sendto(live_link(take, 3)[0], ("::1", receiver.port))
+        (sample,) = receiver.poll(1.0)
+        np.testing.assert_allclose(sample.blendshapes, take.blendshapes[3], atol=1e-6)
+        send(receiver.port, live_link(take, 4))
+        assert receiver.poll(0.1) == [] and receiver.ignored == (not place), "where both are heard, by IPv4 it is another sender"
+
+
+def test_a_smartphone_with_an_ipv6_address_is_asked(take, six, monkeypatch):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as smartphone:
+        smartphone.bind(("::1", 0))
+        smartphone.settimeout(5)
+        monkeypatch.setattr(KINDS["vts"], "port", smartphone.getsockname()[1])
+        with open_stream("vts://[::1]") as receiver:
+            receiver.poll(0.0)
+            assert json.loads(smartphone.recvfrom(2000)[0])["ports"] == [receiver.port]
+            smartphone.sendto(vts(take, 3)[0], ("::1", receiver.port))
+            assert len(receiver.poll(1.0)) == 1 and receiver.tracking
+
+
+def test_two_smartphones_behind_one_address_do_not_mix(take, monkeypatch):
+    others = [packet.replace(b"device-1", b"device-2") for index in range(30) for packet in live_link(take, index)]
+    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+        send(receiver.port, [packet for index in range(10) for packet in (live_link(take, index)[0], others[index + 10])])
+        assert [sample.device for sample in receiver.poll(1.0)] == ["device-1"] * 10 and receiver.ignored == 10
+        monkeypatch.setattr(receiver, "_heard", time.monotonic() - 3.0)
+        send(receiver.port, others[:1])
+        assert [sample.device for sample in receiver.poll(1.0)] == ["device-2"], "the first is silent"
+
+
+@pytest.mark.parametrize(("rate", "first"), [(30, 2510), (30, 5020), (24, 5020), (60, 900_000)])
+def test_a_clock_that_is_set_to_another_rate_or_time_goes_on_with_the_take(take, rate, first):
+    def packet(index: int) -> bytes:
+        now = (first + index - 20, 0.25, rate, 1) if index >= 20 else (5000 + index, 0.25, 60, 1)
+        return live_link(take, index)[0].replace(struct.pack(">ifii", 5000 + index, 0.25, 60, 1), struct.pack(">ifii", *now))
+
+    clip, _ = recorded("livelink", [[packet(index)] for index in range(30)])
+    steps = np.diff(clip.time)
+    np.testing.assert_allclose(steps[:19], 1 / 60, atol=1e-3)
+    assert 0 < steps[19] < 0.05
+    np.testing.assert_allclose(steps[20:], 1 / rate, atol=1e-3)
+    np.testing.assert_allclose(clip.blendshapes, take.blendshapes, atol=1e-4)
+
+
+def test_a_pause_of_the_sender_is_as_long_in_the_take():
+    recording = Recording()
+    for seconds, arrived in ((0.0, 10.0), (1.0, 11.0), (9.0, 19.0), (0.1, 21.0)):  # the last after the app was started again
+        recording.add(Sample(seconds, np.zeros(52, np.float32), arrived=arrived))
+    np.testing.assert_allclose(recording.finish("pause").time, [0, 1, 9, 11])
+
+
+def test_an_overtaken_packet_is_recorded_in_its_place_and_not_shown():
+    def sample(seconds: float, arrived: float) -> Sample:
+        return Sample(seconds, np.zeros(52, np.float32), arrived=arrived)
+
+    newest = sample(5.0, 1.0)
+    assert newest_of([sample(4.98, 1.001), Sample(5.1)], newest) is newest
+    for later in (sample(5.02, 1.001), sample(5.0, 1.001), sample(3.0, 1.001), sample(4.98, 1.2)):
+        assert newest_of([later], newest) is later, "also of a clock that was set back"
+
+
+def test_another_avatar_of_vmc_takes_the_place_of_the_one_before(take):
+    decoder, plain = KINDS["vmc"](), bundle(osc("/VMC/Ext/Blend/Val", "Blink", 1.0), osc("/VMC/Ext/Blend/Apply"))
+    (sample,) = filter(None, [decoder.decode(packet, 0.0) for packet in vmc(take, 9)])
+    assert sample.head_quat is not None and sample.gaze is not None
+    kept = decoder.decode(plain, 1.0)
+    np.testing.assert_allclose(kept.blendshapes, take.blendshapes[9], atol=1e-6, err_msg="what a lost packet held stays for a moment")
+    other = decoder.decode(plain, 3.0)
+    assert other.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]] == 1 and np.count_nonzero(other.blendshapes) == 2
+    assert other.head_quat is None and other.gaze is None

@@ -146,3 +146,13 @@ def test_a_stream_whose_opening_was_cancelled_is_closed(tmp_path):
     assert not listening.any
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", port))
+
+
+def test_what_newer_packets_have_overtaken_is_not_shown(shared):
+    with listening(shared) as (client, port):
+        send(port, live_link(TAKE, 0))
+        heard(client, 1)
+        send(port, [*live_link(TAKE, 21), *live_link(TAKE, 20)])
+        wait_for(lambda: client.call("stream.latest").fields["packets"] == 3, 5, "both came")
+        found = client.call("stream.latest")
+        assert MotionClip.from_bytes(found.parts[0]).blendshapes[0, JAW] == pytest.approx(0.42, abs=1e-4)

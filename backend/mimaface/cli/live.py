@@ -106,19 +106,22 @@ def _window(stack: contextlib.ExitStack, parsed: argparse.Namespace) -> Window |
 
 def _run(puppet: Puppet, receiver: Input, window: Window | None, sink: FrameSink | None, seconds: float) -> int:
     """Show the newest sample until the window is closed, Escape, Ctrl-C or the end of ``seconds``; return the number of pictures."""
+    from mimaface.drivers.streams import newest_of
+
     stop = threading.Event()
     stop_on_signals(stop)
     picture, newest, shown, written = puppet.picture(), None, 0, 0
     started, delay = time.monotonic(), 0.0
     for now in _ticks(started, seconds, stop, window):
         try:
-            samples = [sample for sample in receiver.poll(WAIT) if sample.blendshapes is not None]  # without a face, the last pose stays
+            samples = receiver.poll(WAIT)
         except MimaFaceError as error:  # the camera was disconnected: keep the film written so far
             warn(str(error))
             break
         fresh: Any = None
-        if samples:
-            newest, arrived = samples[-1], time.monotonic()
+        before, newest = newest, newest_of(samples, newest)  # without a face, the last pose stays
+        if newest is not before:
+            arrived = time.monotonic()
             picture = fresh = puppet.picture(newest)
             shown, delay = shown + 1, receiver.delay + time.monotonic() - arrived
         if window is not None:

@@ -122,7 +122,7 @@ class Stream:
             for sample in samples:
                 if self._recording is not None and not self._recording.add(sample):
                     self._full = True
-                if sample.blendshapes is not None:  # without a face, the sample before stays
+                if sample.blendshapes is not None and not sample.overtaken(self._newest):  # without a face, the sample before stays
                     self._newest, self._came, self._number = sample, now - self._receiver.delay, self._number + 1
                     self._neutral = self._neutral or sample
             self._counts.append((now, self._receiver.packets))

@@ -53,7 +53,8 @@ class Source:
             return f"{self.kind}:{host.strip() or ('' if self.is_microphone else port)}"
         if self.phone == "must" and not host.strip():
             raise InvalidInput(rpt_("the address of the smartphone is missing"), rpt_("enter the address that its app shows"))
-        return f"{self.kind}://{host.strip()}" + (f":{port}" if port else "")
+        host = host.strip()
+        return f"{self.kind}://" + (f"[{host}]" if ":" in host and "[" not in host else host) + (f":{port}" if port else "")
 
 
 SOURCES = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mimaface.protocol.errors import InvalidInput
 
-from .base import Decoder, Input, Sample
+from .base import Decoder, Input, Sample, newest_of
 from .ifacialmocap import IFacialMocap
 from .live_link import LiveLinkFace
 from .openseeface import OpenSeeFace
@@ -16,7 +16,7 @@ from .recording import Recording, moves_from
 from .vmc import Vmc
 from .vtube_studio import VTubeStudio
 
-__all__ = ["KINDS", "MICROPHONE", "WEBCAM", "Input", "Receiver", "Recording", "Sample", "moves_from", "open_stream"]
+__all__ = ["KINDS", "MICROPHONE", "WEBCAM", "Input", "Receiver", "Recording", "Sample", "moves_from", "newest_of", "open_stream"]
 
 KINDS: dict[str, Callable[[], Decoder]] = {
     "livelink": LiveLinkFace, "ifacialmocap": IFacialMocap, "vts": VTubeStudio, "meowface": lambda: VTubeStudio(eyes=False), "vmc": Vmc,
@@ -25,7 +25,7 @@ KINDS: dict[str, Callable[[], Decoder]] = {
 MICROPHONE = "microphone"  # followed by its name, or nothing
 WEBCAM = "webcam"  # followed by the camera's number or name
 ON_REQUEST = ("vts", "meowface")  # smartphone apps that send only on request
-ADDRESS = re.compile(r"([a-z]+):(?://)?(\[[0-9a-f:]+\]|[^:/\[\]\s]*)(?::(\d{1,5}))?/?")
+ADDRESS = re.compile(r"([a-z]+):(?://)?(\[[^/\[\]\s]+\]|[^:/\[\]\s]*)(?::(\d{1,5}))?/?")
 
 
 def open_stream(address: str) -> Input:

@@ -16,6 +16,7 @@ from mimaface.protocol.arrays import Array
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_quaternion
 
 LARGEST_WEIGHT = 10.0  # largest plausible blendshape; packets with larger ones are rejected
+LATE = 0.05  # seconds, of both clocks, within which packets overtake each other. Higher: a clock that is set back stops the face longer
 
 
 class UnknownPacket(Exception):
@@ -32,6 +33,8 @@ class Sample:
       head_pos (3,)         metres, camera frame; None if not sent
       gaze (2, 2)           radians, [left eye, right eye] × [yaw, pitch], head frame; None if not sent
       timecode              hours:minutes:seconds:frames of the sender, or ""
+      arrived               monotonic seconds at which its packet was read; NaN where unknown
+      device                the sender's own name, where several may send from one address
     """
 
     seconds: float
@@ -40,6 +43,12 @@ class Sample:
     head_pos: Array | None = None
     gaze: Array | None = None
     timecode: str = ""
+    arrived: float = math.nan
+    device: str = ""
+
+    def overtaken(self, newest: Sample | None) -> bool:
+        """Whether ``newest``, received shortly before, is newer by the sender's clock."""
+        return newest is not None and 0 < newest.seconds - self.seconds < LATE and self.arrived - newest.arrived < LATE
 
 
 class Decoder(Protocol):
@@ -93,6 +102,14 @@ class Input(Protocol):
 
     def __exit__(self, *_: object) -> None:
         """Stops receiving."""
+
+
+def newest_of(samples: Iterable[Sample], before: Sample | None) -> Sample | None:
+    """Returns the newest sample with a face; ``before``, the newest so far, where none is newer."""
+    for sample in samples:
+        if sample.blendshapes is not None and not sample.overtaken(before):
+            before = sample
+    return before
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,8 @@ import select
 import socket
 import time
 from collections import deque
+from dataclasses import replace
+from typing import Any
 
 from mimaface.protocol.errors import InvalidInput
 
@@ -16,6 +18,8 @@ SENDER_TIMEOUT = 2.0  # seconds of silence after which packets of another sender
 LARGEST_RATE = 500  # packets decoded per second at most; a smartphone sends 60. Raised: a flood takes more processor time
 REQUEST_INTERVAL = 1.0  # seconds between requests to a smartphone, whose subscription expires
 BUFFER = 1 << 20  # bytes of the socket's receive buffer
+
+Place = tuple[int, Any]  # family of an address, and the address as the system has it
 
 
 class Receiver:
@@ -32,16 +36,13 @@ class Receiver:
         self.note = ""  # hint for the user from the last unknown packet
         self._greeted = self._heard = self._seen = float("-inf")
         self._sender: str | None = None
+        self._device = ""  # of the sender's samples
         self._budget, self._counted = float(LARGEST_RATE), time.monotonic()
         wanted = decoder.port if port is None else port
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            self._peer = socket.gethostbyname(peer) if peer else ""
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-            self._socket.setblocking(False)
-            self._socket.bind((host, wanted))
-        except (OSError, OverflowError) as error:
-            self._socket.close()
+            self._peer = _places(peer, decoder.port)[0] if peer else None
+            self._socket = _bound(host, wanted, self._peer)
+        except (OSError, OverflowError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InvalidInput(
                 f"cannot listen for {decoder.name} at {host or '*'}:{wanted}: {reason}",
@@ -89,10 +90,14 @@ class Receiver:
                 self.ignored += 1
                 self.note = str(error) or self.note
                 continue
-            self._sender, self._heard, self.note = sender, arrived, ""
+            device = self._device if sample is None else sample.device
+            if sender == self._sender and device != self._device and arrived - self._heard <= SENDER_TIMEOUT:
+                self.ignored += 1
+                continue
+            self._sender, self._device, self._heard, self.note = sender, device, arrived, ""
             self.packets += 1
             if sample is not None:
-                samples.append(sample)
+                samples.append(replace(sample, arrived=arrived))
                 self._seen = arrived if sample.blendshapes is not None else self._seen
         return samples
 
@@ -101,7 +106,7 @@ class Receiver:
         if self._peer and now - self._greeted >= REQUEST_INTERVAL:
             self._greeted = now
             try:
-                self._socket.sendto(self.decoder.greeting(self.port), (self._peer, self.decoder.port))
+                self._socket.sendto(self.decoder.greeting(self.port), self._peer[1])
             except OSError:  # network temporarily unavailable: the request is repeated
                 return
 
@@ -112,7 +117,7 @@ class Receiver:
         found: deque[tuple[bytes, str]] = deque(maxlen=max(int(self._budget), 1))
         for _ in range(2 * LARGEST_RATE):  # bounds one call during a flood
             try:
-                packet, (sender, _) = self._socket.recvfrom(self.decoder.largest + 1)
+                packet, (sender, *_) = self._socket.recvfrom(self.decoder.largest + 1)
             except BlockingIOError:
                 break
             except OSError:  # reply of the system to a request that reached no peer
@@ -127,5 +132,30 @@ class Receiver:
 
     def _is_ours(self, sender: str, now: float) -> bool:
         if self._peer:
-            return sender == self._peer
+            return sender == str(self._peer[1][0])
         return self._sender in (None, sender) or now - self._heard > SENDER_TIMEOUT
+
+
+def _places(host: str, port: int) -> list[Place]:
+    """Returns the addresses of a host, those of IPv4 first. Raises :class:`OSError` where there is none."""
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM)
+    return sorted(((family, address) for family, _, _, _, address in found), key=lambda place: place[0] != socket.AF_INET)
+
+
+def _bound(host: str, port: int, peer: Place | None) -> socket.socket:
+    """Returns a socket at a local address; of "" at all of them, of IPv4 and IPv6 alike unless ``peer`` says which."""
+    both = not host and peer is None and socket.has_dualstack_ipv6()
+    family, address = (socket.AF_INET6 if both else socket.AF_INET if peer is None else peer[0]), (host, port)
+    if host:
+        family, address = next((place for place in _places(host, port) if peer is None or place[0] == peer[0]), (family, (host, port)))
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if both:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        made.setblocking(False)
+        made.bind(address)
+    except (OSError, OverflowError):
+        made.close()
+        raise
+    return made

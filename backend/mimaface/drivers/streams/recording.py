@@ -15,10 +15,11 @@ from mimaface.protocol.texts import shown_list
 
 from .base import Sample
 
-# Seconds that timestamps may step back, as packets overtake each other. After a larger step the clock was reset (midnight, a
-# restarted app) and the take continues one frame later. Raised: the part after a reset is sorted into the part before it.
+# Seconds that timestamps may step back, as packets overtake each other, or ahead of the time that has passed. After a larger step the clock
+# was set (midnight, a restarted app, another rate or timecode) and the take continues as much later as has passed. Raised: the part after a
+# reset is sorted into the part before it, or a hole as long is between them.
 REORDER_SECONDS = 2.0
-FRAME = 1 / 60  # seconds between the frames before and after a clock reset
+FRAME = 1 / 60  # seconds, at least, between the frames before and after a clock reset
 
 
 class Recording:
@@ -26,7 +27,7 @@ class Recording:
 
     def __init__(self) -> None:
         self._frames: dict[float, Sample] = {}
-        self._latest, self._shift = float("-inf"), 0.0
+        self._latest, self._shift, self._arrived = float("-inf"), 0.0, float("nan")
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -35,11 +36,13 @@ class Recording:
         """Adds a sample; returns False once the take has ``MAX_FRAMES``."""
         if len(self._frames) >= MAX_FRAMES:
             return False
-        seconds = sample.seconds + self._shift
-        if seconds < self._latest - REORDER_SECONDS:
-            self._shift += self._latest + FRAME - seconds
-            seconds = self._latest + FRAME
-        self._latest = max(self._latest, seconds)
+        seconds, waited = sample.seconds + self._shift, sample.arrived - self._arrived  # NaN for the first, or where it is unknown
+        ahead = seconds - self._latest
+        if ahead < -REORDER_SECONDS or ahead > waited + REORDER_SECONDS:
+            later = self._latest + max(FRAME, waited)
+            self._shift += later - seconds
+            seconds = later
+        self._latest, self._arrived = max(self._latest, seconds), sample.arrived
         self._frames.setdefault(seconds, sample)
         return True
 
