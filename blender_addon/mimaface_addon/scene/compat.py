@@ -68,9 +68,16 @@ def ensure_action(owner: bpy.types.Object, name: str) -> bpy.types.Action:
 
 
 def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, group: str) -> bpy.types.FCurve:
-    """Returns the curve of ``path`` in ``action`` without keys; create it in ``group`` if it is missing. Slots and layers exist since 4.4."""
+    """Returns the curve of ``path`` in ``action`` without keys; create it in ``group`` if it is missing.
+
+    Slots and layers exist since 4.4, a function that sets the group since 5.0.
+    """
     if hasattr(action, "fcurve_ensure_for_datablock"):
-        curve = action.fcurve_ensure_for_datablock(owner, path, group_name=group)
+        grouped = "group_name" in action.bl_rna.functions["fcurve_ensure_for_datablock"].parameters
+        curve = action.fcurve_ensure_for_datablock(owner, path, **cast(Any, {"group_name": group} if grouped else {}))
+        if not grouped:
+            (bag,) = _bags(owner.animation_data)
+            curve.group = bag.groups.get(group) or bag.groups.new(group)
         curve.keyframe_points.clear()
         return curve
     curves: Any = action.fcurves  # type: ignore[attr-defined]
@@ -89,8 +96,12 @@ def fcurves_of(owner: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
         return {}
     if not hasattr(action, "layers") or not hasattr(data, "action_slot"):
         return {curve.data_path: curve for curve in action.fcurves}
-    bags = [bag for layer in action.layers for strip in layer.strips if (bag := strip.channelbag(data.action_slot)) is not None]
-    return {curve.data_path: curve for bag in bags for curve in bag.fcurves}
+    return {curve.data_path: curve for bag in _bags(data) for curve in bag.fcurves}
+
+
+def _bags(data: Any) -> list[Any]:
+    """Returns the bags of curves of an object's slot; its action has one layer with one strip, until Blender allows more."""
+    return [bag for layer in data.action.layers for strip in layer.strips if (bag := strip.channelbag(data.action_slot)) is not None]
 
 
 def level(layout: bpy.types.UILayout, name: str, share: float) -> None:
