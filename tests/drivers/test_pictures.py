@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import COLLINS, HOPPER
+from conftest import CASES, COLLINS, HOPPER
 from mimaface.animation import animate
 from mimaface.cli import main
 from mimaface.drivers import ReadingSettings, RetargetSettings, open_motion
 from mimaface.drivers.folders import in_order, places
+from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.marking.watermark import Watermark
 from mimaface.pictures import moving_frames
@@ -28,6 +29,12 @@ def test_a_picture_is_one_pose_and_its_own_portrait_stays_as_it_is(hopper):
     np.testing.assert_allclose(pose.gaze, hopper.fit.gaze, atol=1e-6)
     np.testing.assert_array_equal(pose.translation, hopper.fit.translation)
     assert open_motion(HOPPER, RetargetSettings("auto")).meta["neutral"] == "rest", "away from itself it would be no pose at all"
+
+
+def test_of_several_faces_the_largest_drives_which_is_said():
+    clip = open_motion(CASES / "two_near_far.jpg")
+    assert clip.meta["warnings"] == ["2 faces are in it: the largest drives"]
+    np.testing.assert_allclose(clip.blendshapes[0], Portrait.open(CASES / "two_near_far.jpg").fit.blendshapes, atol=1e-6)
 
 
 def test_a_picture_drives_as_the_same_pose_in_a_motion_file(tmp_path, portrait):

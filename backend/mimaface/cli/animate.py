@@ -185,6 +185,7 @@ def _about_time(seconds: float, frames: int, height: int, width: int) -> str:
 
 def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings) -> int:
     from mimaface.animation import animate
+    from mimaface.face.portrait import Portrait
     from mimaface.output.sinks import is_folder, is_picture, open_sink
 
     if is_picture(parsed.output) and shot.frames > 1:
@@ -208,6 +209,10 @@ def _write(parsed: argparse.Namespace, shot: film.Shot, settings: RenderSettings
         return INTERRUPTED
     seconds = time.monotonic() - started
     count = "1 frame" if done == 1 else f"{done} frames"
-    lacking = f"; {marker.unfound}: choose a larger --size" if marker.unfound else ""
+    lacking = ""
+    if marker.unfound:
+        source = shot.marked.image.shape if isinstance(shot.marked, Portrait) else shot.marked.size
+        larger = max(source[:2]) > settings.size
+        lacking = f"; {marker.unfound}{': choose a larger --size' if larger else ', as is their source'}"
     print(f"{parsed.output}: {count} in {seconds:.1f} s ({done / seconds:.1f} frames/s){lacking}")
     return 0

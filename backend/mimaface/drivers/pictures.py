@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mimaface.face.fit import fit_portrait
+from mimaface.face.fit import fit_landmarks
+from mimaface.face.landmarks import FaceLandmarker
+from mimaface.geometry.camera import Camera
 from mimaface.pictures import Picture, moving_frames, open_picture
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
@@ -40,14 +42,16 @@ def picture_motion(path: Path) -> MotionClip:
     Raises :class:`InvalidImage` and :class:`NoFaceFound`.
     """
     picture, _ = open_picture(path)
-    try:
-        fit = fit_portrait(picture.image)
-    except NoFaceFound as error:
-        raise NoFaceFound(f"{path.name}: {error.message}", error.hint) from None
+    found = FaceLandmarker.load().faces(picture.image)
+    if not found:
+        raise NoFaceFound(f"{path.name}: no face found in the picture", "use a sharp one in which the whole face is visible")
+    notes = [*picture.warnings, *([f"{len(found)} faces are in it: the largest drives"] if len(found) > 1 else [])]
+    height, width = picture.image.shape[:2]
+    fit = fit_landmarks(found[0].points, Camera.for_image(width, height), found[0].presence)
     sure = np.full((1, 3), fit.confidence)
     return MotionClip.at_rest(np.zeros(1)).but(
         blendshapes=fit.blendshapes[None], head_quat=matrix_to_quaternion(fit.rotation[None]), gaze=fit.gaze[None], confidence=sure,
-        meta={"source": path.name, "format": "picture", "warnings": shown_list(picture.warnings)},
+        meta={"source": path.name, "format": "picture", "warnings": shown_list(notes)},
     )  # fmt: skip
 
 
