@@ -55,7 +55,7 @@ def aligned(portrait, turned, image):
     here, there, _ = turned
     reference = Reference(HeadPicture.of(portrait.image, portrait.fit.landmarks), portrait.fit.camera, here)
     off = Estimate(WRONG @ there.rotation, there.translation + np.array([0.002, -0.001, 0.004]), there.identity, there.blendshapes)
-    return reference.aligned(HeadPicture.of(image, portrait.fit.landmarks), off), off
+    return reference.aligned(HeadPicture.of(image, portrait.fit.landmarks), portrait.fit.camera, off), off
 
 
 def test_a_wrong_pose_of_landmarks_is_put_right(portrait, turned):
@@ -78,7 +78,7 @@ def test_expressions_of_renders_are_nearer_to_the_truth_than_landmarks_have_them
         image = renderer.render(pose)
         points = FaceLandmarker.load().faces(image)[0].points
         before = next_estimate(points, fit.camera, fit.identity, None, 0)
-        after = reference.aligned(HeadPicture.of(image, points), before)
+        after = reference.aligned(HeadPicture.of(image, points), portrait.fit.camera, before)
         places = [
             fit.camera.project(head.shape(fit.identity, each.blendshapes)[lips] @ each.rotation.T + each.translation)[:, :2]
             for each in (pose, before, after)
@@ -107,7 +107,7 @@ def test_a_head_outside_the_picture_keeps_the_pose_of_its_landmarks(portrait, tu
     assert HeadPicture.of(image, portrait.fit.landmarks + np.array([5000, 0, 0])) is None
     reference = Reference(HeadPicture.of(portrait.image, portrait.fit.landmarks), portrait.fit.camera, here)
     away = Estimate(there.rotation, there.translation + np.array([1.0, 0, 0]), there.identity, there.blendshapes)
-    assert reference.aligned(HeadPicture.of(image, portrait.fit.landmarks), away) is away
+    assert reference.aligned(HeadPicture.of(image, portrait.fit.landmarks), portrait.fit.camera, away) is away
 
 
 def test_a_head_picture_shows_the_pixels_of_the_frame(portrait):

@@ -91,7 +91,6 @@ class Reference:
     """One frame of a face, which others are aligned with."""
 
     def __init__(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> None:
-        self._camera = camera
         head, rows = Head.load(), _rows()
         self._neutral = head.shape(estimate.identity, np.zeros(head.expression_size))[rows].astype(np.float64)
         normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows].astype(np.float64)
@@ -103,15 +102,16 @@ class Reference:
         self._moves = np.ascontiguousarray(self._basis[SHOWN].transpose(1, 2, 0))  # (K, 3, blendshapes)
         self._brightness = [picture.shows(self._shape, self._normals, camera, estimate, each)[0] for each in layers]
 
-    def aligned(self, picture: HeadPicture, estimate: Estimate) -> Estimate:
-        """``estimate`` of another frame, which ``picture`` shows, with rotation, translation and blendshapes aligned with the reference."""
+    def aligned(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> Estimate:
+        """``estimate`` of another frame or photograph, taken by ``camera``, which ``picture`` shows, with rotation, translation and
+        blendshapes aligned with the reference."""
         moved = self._moved(estimate)
         # what the expression has moved is known less well
         trust = 1 / (1 + np.square(np.linalg.norm(moved - self._shape, axis=1) / tuning.ALIGNED_STILL))
         away = np.zeros(len(PRIOR))  # of the landmarks' pose, and of the reference's light
-        for layers, brightness in zip(picture.layers(self._camera, estimate), self._brightness):
+        for layers, brightness in zip(picture.layers(camera, estimate), self._brightness):
             for _ in range(tuning.ALIGNED_ROUNDS):
-                seen = self._seen(picture, layers, brightness, moved, estimate, away[6:])
+                seen = self._seen(picture, camera, layers, brightness, moved, estimate, away[6:])
                 if seen is None:
                     return estimate
                 hessian, gradient = seen.equations(seen.slopes, trust, tuning.ALIGNED_INDEPENDENT)
@@ -122,14 +122,14 @@ class Reference:
                 )
                 if np.abs(step[:6] / PRIOR[:6]).max() < tuning.ALIGNED_LEAST:
                     break
-        return self._expressed(picture, layers, estimate, away[6:])
+        return self._expressed(picture, camera, layers, estimate, away[6:])
 
-    def _expressed(self, picture: HeadPicture, layers: Array, estimate: Estimate, light: Array) -> Estimate:
+    def _expressed(self, picture: HeadPicture, camera: Camera, layers: Array, estimate: Estimate, light: Array) -> Estimate:
         """``estimate`` with blendshapes aligned, too; ``light`` (2,): gain and offset against the reference."""
         start = estimate.blendshapes[SHOWN]
         near = np.diag(np.full(len(start), tuning.EXPRESSED**-2)) + _openings(estimate.rotation)
         for _ in range(tuning.EXPRESSED_ROUNDS):
-            seen = self._seen(picture, layers, self._brightness[-1], self._moved(estimate), estimate, light)
+            seen = self._seen(picture, camera, layers, self._brightness[-1], self._moved(estimate), estimate, light)
             if seen is None:
                 return estimate
             by_point = seen.slopes[:, 3:] @ estimate.rotation
@@ -151,10 +151,10 @@ class Reference:
         return np.asarray(self._neutral + np.tensordot(estimate.blendshapes, self._basis, axes=1))
 
     def _seen(
-        self, picture: HeadPicture, layers: Array, brightness: Array, moved: Array, estimate: Estimate, light: Array
+        self, picture: HeadPicture, camera: Camera, layers: Array, brightness: Array, moved: Array, estimate: Estimate, light: Array
     ) -> Seen | None:
         """What the picture shows of the points ``moved``; None where it shows too few of them."""
-        now, slopes, facing = picture.shows(moved, self._normals, self._camera, estimate, layers)
+        now, slopes, facing = picture.shows(moved, self._normals, camera, estimate, layers)
         good = np.flatnonzero(facing > tuning.ALIGNED_FACING)
         if len(good) < tuning.ALIGNED_POINTS:
             return None

@@ -82,7 +82,7 @@ class Follower:
             return estimate
         if self._reference is None:
             self._reference = Reference(picture, camera, estimate)
-        return self._reference.aligned(picture, estimate)
+        return self._reference.aligned(picture, camera, estimate)
 
     def _look(self, image: Array) -> Landmarks | None:
         """Returns the face near the last one, else the largest. Small faces are not searched, which would take long."""

@@ -1,4 +1,5 @@
-"""Further photographs of one person: one identity is fitted to all; unusable ones are left out, with a warning that names them."""
+"""Further photographs of one person: one identity is fitted to all, and the heads are aligned with the portrait's by their skin; unusable
+ones are left out, with a warning that names them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from mimaface.geometry.threads import one_thread
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidImage, InvalidInput, NoFaceFound
 
-from .fit import FittedFace, LandmarkModel, finish, gauss_newton_step, initial_estimate
+from .alignment import HeadPicture, Reference
+from .fit import Estimate, FittedFace, LandmarkModel, finish, gauss_newton_step, initial_estimate
 from .landmarks import FaceLandmarker
 from .portrait import Portrait
 from .recognition import face_code
@@ -52,7 +54,7 @@ def with_references(portrait: Portrait, sources: Iterable[tuple[str, Path | str 
             kept.append(picture)
     if not kept:
         return replace(portrait, warnings=tuple(said))
-    own, *others = _of_one_person([portrait.fit, *(picture.fit for picture in kept)])
+    own, *others = _of_one_person([portrait, *kept])
     references = tuple(replace(picture, fit=fit) for picture, fit in zip(kept, others))
     return replace(portrait, fit=own, references=references, warnings=tuple(said))
 
@@ -74,15 +76,24 @@ def _best_face(portrait: Array, source: Path | str | bytes) -> tuple[Portrait, s
     return picture, "" if apart[nearest] < SAME_PERSON else "it shows somebody else"
 
 
-def _of_one_person(fits: list[FittedFace]) -> list[FittedFace]:
-    """The same faces with the identity that explains all of them best."""
+def _of_one_person(pictures: list[Portrait]) -> list[FittedFace]:
+    """The fits of the same faces with the identity that explains all of them best, their poses and blendshapes aligned with the first."""
+    fits = [picture.fit for picture in pictures]
     with one_thread():
         identity = shared_identity([(fit.landmarks, fit.camera) for fit in fits], fits[0].placed)
-        result = []
-        for fit in fits:
-            estimate = initial_estimate(fit.landmarks, fit.camera, identity)
-            for _ in range(ROUNDS):
-                model = LandmarkModel.trusting(fit.placed)
-                estimate = gauss_newton_step(fit.landmarks, fit.camera, estimate, free_identity=False, model=model)
-            result.append(finish(fit.landmarks, fit.camera, estimate, fit.confidence, fit.placed))
+        first, *others = [_estimate(fit, identity) for fit in fits]
+        shown, *heads = [HeadPicture.of(picture.image, picture.fit.landmarks) for picture in pictures]
+        if shown is not None:
+            reference = Reference(shown, fits[0].camera, first)
+            for index, (fit, head) in enumerate(zip(fits[1:], heads)):
+                if head is not None:
+                    others[index] = reference.aligned(head, fit.camera, others[index])
+        return [finish(fit.landmarks, fit.camera, each, fit.confidence, fit.placed) for fit, each in zip(fits, [first, *others])]
+
+
+def _estimate(fit: FittedFace, identity: Array) -> Estimate:
+    """Pose and blendshapes of a fit under another identity."""
+    result = initial_estimate(fit.landmarks, fit.camera, identity)
+    for _ in range(ROUNDS):
+        result = gauss_newton_step(fit.landmarks, fit.camera, result, free_identity=False, model=LandmarkModel.trusting(fit.placed))
     return result

@@ -99,7 +99,7 @@ class Tracker:
             reference = self._reference(camera, estimates, neutral)
             for frame, picture in enumerate(self._pictures):
                 if picture is not None and reference is not None:
-                    estimates[frame] = reference.aligned(picture, estimates[frame])
+                    estimates[frame] = reference.aligned(picture, camera, estimates[frame])
                     yield None
             yield self._clip(name, camera, estimates)
 
