@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,3 +26,35 @@ def with_around(rows: slice, reach: int, height: int) -> tuple[slice, slice]:
 def same(one: Array, other: Array) -> bool:
     """Returns whether two pictures (H, W, …) are equal; where they differ early, it does not look further."""
     return one.shape == other.shape and all(np.array_equal(one[rows], other[rows]) for rows in row_strips(len(one)))
+
+
+class Changed(NamedTuple):
+    """What of a picture differs from another one: ``pixels`` (h, w, C), whose first one is at ``top``, ``left`` of the picture."""
+
+    top: int
+    left: int
+    pixels: Array
+
+    @classmethod
+    def of(cls, picture: Array, other: Array) -> Changed:
+        """The smallest box of a picture (H, W, C) outside of which it equals ``other``; all of it if that has other channels."""
+        if picture.shape != other.shape:
+            return cls(0, 0, picture)
+        rows, columns = np.zeros(picture.shape[0], bool), np.zeros(picture.shape[1], bool)
+        for strip in row_strips(len(picture)):
+            differs = (picture[strip] != other[strip]).any(axis=2)
+            rows[strip] = differs.any(axis=1)
+            columns |= differs.any(axis=0)
+        (down, along) = (np.flatnonzero(each) for each in (rows, columns))
+        if not len(down):
+            return cls(0, 0, picture[:0, :0].copy())
+        return cls(down[0], along[0], picture[down[0] : down[-1] + 1, along[0] : along[-1] + 1].copy())
+
+    def on(self, other: Array) -> Array:
+        """Returns the picture again, from the same ``other``."""
+        if self.pixels.shape[2] != other.shape[2]:
+            return self.pixels.copy()
+        result = other.copy()
+        height, width = self.pixels.shape[:2]
+        result[self.top : self.top + height, self.left : self.left + width] = self.pixels
+        return result

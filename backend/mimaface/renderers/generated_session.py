@@ -21,7 +21,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, motion_signals, poses_for
 from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.geometry.interpolation import smoothstep
-from mimaface.geometry.strips import same
+from mimaface.geometry.strips import Changed, same
 from mimaface.model.refiner import feather, feathered, refined
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import MotionClip
@@ -48,12 +48,12 @@ def open_engine(folder: Path) -> Engine:
 class DrawnFrame(NamedTuple):
     """A pose drawn without networks.
 
-    picture (H, W, 3 or 4) uint8: the whole frame; provenance (W, W, 3) uint8: of the generated window. At the networks' size: normals
-    (S, S, 3) uint8 of the head; albedo (S, S, 3) uint8, the plain render for models that are conditioned on it; places (V, 2) of the
-    vertices in pixels. away: 0 to 1, how far the pose is from the photograph's.
+    picture: what of the frame (H, W, 3 or 4) uint8 is not as in the photograph; provenance (W, W, 3) uint8: of the generated window. At the
+    networks' size: normals (S, S, 3) uint8 of the head; albedo (S, S, 3) uint8, the plain render for models that are conditioned on it;
+    places (V, 2) of the vertices in pixels. away: 0 to 1, how far the pose is from the photograph's.
     """
 
-    picture: Array
+    picture: Changed
     provenance: Array
     normals: Array
     albedo: Array | None
@@ -62,14 +62,16 @@ class DrawnFrame(NamedTuple):
 
 
 class ConditionedFrame(NamedTuple):
-    """A drawn frame and its ``conditions`` with N = 1."""
+    """What a clip needs of a frame: ``picture``, ``places`` and ``away`` of its :class:`DrawnFrame`, and its ``conditions`` with N = 1."""
 
-    drawn: DrawnFrame
+    picture: Changed
+    places: Array
+    away: float
     conditions: Conditions
 
     def finished(self) -> ConditionedFrame:
         """What the next clip needs of it, without the picture."""
-        return self._replace(drawn=self.drawn._replace(picture=self.drawn.picture[:0].copy()))
+        return self._replace(picture=Changed(0, 0, self.picture.pixels[:0, :0].copy()))
 
 
 class GeneratedSession:
@@ -127,7 +129,7 @@ class GeneratedSession:
                     ready[index] = self._conditioned(drawing.take(index), index)
             shown = Conditions.joined([ready[index].conditions for index in clip.frames])
             signals = motion_signals([poses[index] for index in clip.frames], self.fit)
-            moved = distances([ready[index].drawn.places for index in clip.frames])
+            moved = distances([ready[index].places for index in clip.frames])
             conditions = shown.channels(dict(config.conditions))
             return ClipInputs(conditions, {name: torch.from_numpy(value) for name, value in signals.items()}, moved)
 
@@ -159,20 +161,23 @@ class GeneratedSession:
         provenance = posed.provenance[top : top + side, left : left + side].copy()  # frees the memory of the rest
         plain = not is_reprojected(self.engine.config)
         albedo = render_albedo(self.fit.identity, pose, self.camera, PLAIN_LIGHT) if plain else None
-        return DrawnFrame(posed.picture, provenance, render_normals(posed.vertices, self.camera), albedo, places, away)
+        picture = Changed.of(posed.picture, self.renderer.image)
+        return DrawnFrame(picture, provenance, render_normals(posed.vertices, self.camera), albedo, places, away)
 
     def _conditioned(self, drawn: DrawnFrame, index: int) -> ConditionedFrame:
-        shown = self._small(self._window(drawn.picture)) if drawn.albedo is None else as_images(drawn.albedo[None])
+        if drawn.albedo is None:
+            shown = self._small(self._window(drawn.picture.on(self.renderer.image)))
+        else:
+            shown = as_images(drawn.albedo[None])
         shown = shown.to(self.engine.device)
         encode = self._encoder(f"frame {index}")
         conditions = Conditions.of(encode, shown, drawn.normals[None], drawn.provenance[None], self.source)
-        return ConditionedFrame(drawn, conditions)
+        return ConditionedFrame(drawn.picture, drawn.places, drawn.away, conditions)
 
     def _finished(self, frame: ConditionedFrame, latents: Tensor, index: int) -> Array:
         """Returns the drawn picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
-        window = self._window(frame.drawn.picture)
-        face = self._decoded(frame, latents[None].to(frame.conditions.latents), window, index)
-        result = frame.drawn.picture.copy()
+        result = frame.picture.on(self.renderer.image)
+        face = self._decoded(frame, latents[None].to(frame.conditions.latents), self._window(result), index)
         left, top, side = self.place
         result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
         return self.renderer.finished(result, self.settings.transparent)
@@ -181,7 +186,7 @@ class GeneratedSession:
         """Returns the picture of latents (1, C, h, w), blended into the reprojected photograph ``window`` (1, 3, W, W).
 
         It equals ``window`` at its border, and everywhere while the pose is the photograph's."""
-        engine, away, where = self.engine, frame.drawn.away, f"the decoder gave, for frame {index},"
+        engine, away, where = self.engine, frame.away, f"the decoder gave, for frame {index},"
         if engine.has_refiner:
             change = finite(lambda: engine.refine(**frame.conditions.refiner_inputs(latents)), where)
             return self._toned(window, refined(window, feathered(change, self.size, away), self.size))
