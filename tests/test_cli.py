@@ -1,6 +1,7 @@
 """The command itself; as a process of its own where that shows more."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conftest import CASES, COLLINS, nod
 from mimaface.cli import main
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.visemes import text_grid
+from mimaface.renderers import registry
 
 COMMAND = [sys.executable, "-m", "mimaface.cli"]
 
@@ -164,7 +166,14 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_half_files(tmp_path):
 def test_doctor_finds_everything_here(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path))
     assert command("doctor") == 0
-    assert "engine proxy" in capsys.readouterr().out
+    states = dict(re.findall(r"│ ([\w ]+?) +│ +(ok|no|–) ", capsys.readouterr().out))
+    assert [states[f"engine {name}"] for name in ("proxy", "demo", "released")] == ["ok", "ok", "–"], "nobody has installed Released"
+
+
+def test_doctor_does_not_call_a_broken_engine_fine(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(registry.RENDERERS["demo"], "folder", tmp_path)
+    assert command("doctor") == 1
+    assert re.search(r"engine demo +│ no +│ the model is missing", capsys.readouterr().out)
 
 
 def test_version_and_help():

@@ -20,8 +20,11 @@ EXTRAS = {
 ENOUGH_DISK = 2e9
 
 
-def findings() -> Iterator[tuple[str, bool, str]]:
-    """(what, is it fine, in words) for everything that is looked at. Optional parts that are absent are fine."""
+Finding = tuple[str, bool | None, str]
+
+
+def findings() -> Iterator[Finding]:
+    """(what, is it fine, in words) for everything that is looked at; None for optional parts that are absent."""
     yield "MIMAFace", True, __version__
     yield "Python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     for name in PACKAGES:
@@ -29,7 +32,7 @@ def findings() -> Iterator[tuple[str, bool, str]]:
         yield name, version is not None, version or f"missing: pip install {name}"
     for name, extra in EXTRAS.items():
         version = _version(name)
-        yield name, True, version or f'not installed (optional: pip install "mimaface[{extra}]")'
+        yield name, True if version else None, version or f'not installed (optional: pip install "mimaface[{extra}]")'
     yield from _networks()
     yield "GPU", True, _gpu()
     yield from _engines()
@@ -37,7 +40,7 @@ def findings() -> Iterator[tuple[str, bool, str]]:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     yield "disk", free > ENOUGH_DISK, f"{free / 1e9:.1f} GB free for {folder}"
-    yield "backend", True, _backend(folder / "connection.json")
+    yield _backend(folder / "connection.json")
 
 
 def _version(name: str) -> str | None:
@@ -47,7 +50,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _networks() -> Iterator[tuple[str, bool, str]]:
+def _networks() -> Iterator[Finding]:
     try:
         from mimaface.face.fit import LandmarkModel
         from mimaface.face.landmarks import FaceLandmarker
@@ -75,19 +78,20 @@ def _gpu() -> str:
     return "none that torch can use; everything runs on the CPU"
 
 
-def _engines() -> Iterator[tuple[str, bool, str]]:
+def _engines() -> Iterator[Finding]:
     try:
-        from mimaface.renderers.registry import RENDERERS, states
+        from mimaface.renderers.registry import NOT_INSTALLED, RENDERERS, states
     except ImportError as error:
         yield "engines", False, f"cannot be loaded: {error}"
         return
     for name, reason in states().items():
         networks = RENDERERS[name].networks()
-        yield f"engine {name}", True, reason or (f"works, {networks}" if networks else "works")
+        works = None if reason.startswith(NOT_INSTALLED) else not reason
+        yield f"engine {name}", works, reason or (f"works, {networks}" if networks else "works")
 
 
-def _backend(path: Path) -> str:
+def _backend(path: Path) -> Finding:
     try:
-        return f"running at {Connection.read(path).endpoint}"
+        return "backend", True, f"running at {Connection.read(path).endpoint}"
     except MimaFaceError as error:
-        return f"not running ({error.message})"
+        return "backend", None, f"not running ({error.message})"

@@ -23,7 +23,7 @@ def _doctor(parsed: argparse.Namespace) -> int:
     table = Table("what", "", "state")
     fine = True
     for what, good, words in findings():
-        fine &= good
-        table.add_row(what, "[green]ok[/]" if good else "[red]no[/]", escape(words))
+        fine &= good is not False
+        table.add_row(what, {True: "[green]ok[/]", False: "[red]no[/]", None: "–"}[good], escape(words))
     Console().print(table)
     return 0 if fine else 1

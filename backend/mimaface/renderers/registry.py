@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .generated_session import GeneratedSession
     from .released_session import ReleasedSession
 
+NOT_INSTALLED = "not installed"  # how a state begins of what nobody has installed, so that nothing is wrong
 SHIPPED = ASSETS / "demo"  # the model that is installed with the product
 
 
@@ -36,7 +37,7 @@ class Released:
 
     def state(self) -> str:
         found = [model.state for model in library.installed() if model.name == library.RELEASED]
-        return found[0] if found else "not installed: mimaface models pull released"
+        return found[0] if found else f"{NOT_INSTALLED}: mimaface models pull released"
 
     def build(self) -> str:
         folder = library.find(library.RELEASED).folder
