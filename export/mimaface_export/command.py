@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mimaface.engines import chosen_engine, exported
+from mimaface.engines import choosing, chosen_engine, exported
 from mimaface.engines.precision import best_device
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.renderers.registry import SHIPPED
@@ -44,9 +44,9 @@ def tensorrt(parsed: argparse.Namespace) -> int:
 
 def choose(checkpoint: Path) -> None:
     """Measures all runtimes on this machine and reports the one selected for each network."""
-    choice = chosen_engine.measure(checkpoint, best_device(), report=print)
-    for network in choice.measured:
-        print(f"{network} is run by {choice.best(network)}")
+    for measured in chosen_engine.measure(checkpoint, best_device()):
+        print(measured)
+    print(choosing.in_words(checkpoint))
 
 
 def checkpoint_of(name: str) -> Path:

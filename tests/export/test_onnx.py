@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ pytest.importorskip("onnxruntime")
 from conftest import COLLINS, nod
 from mimaface.cli import main
 from mimaface.engines import choosing, chosen_engine, exported
+from mimaface.engines.base import Engine
 from mimaface.engines.choosing import NAME, TORCH, Choice, Measured, chosen, in_words, read_choice, write_choice
 from mimaface.engines.exported import CONTEXT, DENOISE, ENCODE
 from mimaface.engines.onnx_engine import OnnxNetwork, open_onnx
@@ -35,6 +38,8 @@ from mimaface.renderers.generated_session import GeneratedSession
 from mimaface.renderers.registry import SHIPPED, Generated
 from mimaface.sampling.clips import Clip, ClipPlan
 from mimaface.sampling.sampler import ClipInputs, generate_clips
+from mimaface.serving.renders import Renders
+from mimaface.serving.scheduler import Scheduler
 from mimaface.serving.store import Store
 from mimaface.serving.work import Work
 from mimaface_export import onnx_folder
@@ -137,10 +142,11 @@ def test_the_faster_one_runs_a_network_unless_it_is_wrong_or_hardly_faster() -> 
 
 def test_a_take_is_named_after_what_runs_its_networks(here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = Generated("tiny", checkpoint).build()
+    assert not choosing.is_outdated(checkpoint) and list(Generated("tiny", checkpoint).measure()) == []
     assert "denoise by onnx-float32@" in before and set(chosen(checkpoint)) == set(exported.NETWORKS)
     monkeypatch.setattr(choosing, "here", lambda: "another machine")
     assert "onnx" not in Generated("tiny", checkpoint).build()
-    assert "repeat mimaface export" in in_words(checkpoint)
+    assert choosing.is_outdated(checkpoint) and "after a take" in in_words(checkpoint)
     (here / NAME).unlink()
     assert in_words(checkpoint) == ""
 
@@ -192,6 +198,43 @@ def test_a_job_whose_runtime_fails_keeps_its_frames_and_the_next_is_whole(
     assert again.id != job.id and [step[0] for step in work.render(again) if step is not None] == list(range(6))
     assert [store.frame(job.id, index)[1] for index, _ in made] == [digest for _, digest in made], "those of the first stay"
     store.close()
+
+
+def test_a_backend_measures_after_a_take_what_was_not_measured_here(
+    here: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch makes that take, the progress is told meanwhile, once per backend; what was chosen makes the next take."""
+    monkeypatch.setitem(registry.RENDERERS, "demo", Generated("demo", checkpoint))
+    write_choice(here, replace(read_choice(here), here="another machine"))
+    store, scheduler, todo = Store(tmp_path / "store"), Scheduler(), SimpleQueue()
+    work = Work(store)
+    renders = Renders(store, work, scheduler, todo.put)
+    told = []
+
+    def measured(engine: Engine, *_: object) -> float:
+        told.append(renders.measuring.get("demo", ""))
+        return 2.0 if isinstance(engine, TorchEngine) else 1.0
+
+    monkeypatch.setattr(chosen_engine, "seconds", measured)
+    identity, settings = f"{store.put_portrait(COLLINS.read_bytes())}-0", RenderSettings(engine="demo", size=64)
+
+    def take(frames: int) -> str:
+        job = work.submit(identity, settings, "nod", nod(frames).to_bytes())
+        by = "onnx" if chosen(checkpoint) else "torch"
+        renders.start(b"client", job)
+        while job.id in renders or choosing.is_outdated(checkpoint) or renders.measuring:
+            with contextlib.suppress(Empty):
+                todo.get(timeout=0.05)()
+        assert store.job(job.id).state == "done"
+        return by
+
+    try:
+        assert [take(2), take(3)] == ["torch", "onnx"]
+    finally:
+        scheduler.stop()
+        store.close()
+    assert len(told) == 2 * len(exported.NETWORKS), "measured once"
+    assert "encode_images by onnx-float32@" in " ".join(told)
 
 
 def test_a_lack_of_memory_withdraws_nothing(here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

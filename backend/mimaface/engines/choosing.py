@@ -110,6 +110,18 @@ def exports_of(checkpoint: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def is_outdated(checkpoint: Path) -> bool:
+    """Returns whether a checkpoint folder has exports, of which a runtime that is installed was not measured on this device with these
+    versions."""
+    folder = exports_of(checkpoint)
+    if folder is None:
+        return False
+    choice, usable = read_choice(folder), {one.name for one in runtimes(folder)}
+    if choice is None or choice.here != here():
+        return bool(usable)
+    return any(not usable <= {one.runtime for one in every} for every in choice.measured.values())
+
+
 def in_words(checkpoint: Path) -> str:
     """Returns a sentence about the runtimes of a checkpoint folder's networks and their errors; "" if nothing was exported. Loads no torch."""
     folder = exports_of(checkpoint)
@@ -117,7 +129,10 @@ def in_words(checkpoint: Path) -> str:
     if folder is None or choice is None:
         return ""
     if "torch" in sys.modules and choice.here != here():
-        return "networks by torch; exports were measured with another device or version: repeat mimaface export"
+        return (
+            "networks by torch; exports were measured with another device or version: "
+            "the backend measures them after a take, and mimaface export at once"
+        )
     usable = {one.name for one in runtimes(folder)}
     by: dict[str, list[str]] = {}
     for network in choice.measured:

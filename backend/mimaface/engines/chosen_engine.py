@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,8 +28,11 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-def measure(checkpoint: Path, device: torch.device, report: Callable[[str], None]) -> Choice:
-    """Run every network of a checkpoint folder by every installed runtime, compare it with torch in float32, and store the results."""
+def measure(checkpoint: Path, device: torch.device) -> Iterator[str]:
+    """Run every network of a checkpoint folder by every installed runtime, compare it with torch in float32, and at last store the results.
+
+    Yields a sentence after each network and runtime. Nothing is stored if it is closed before the end.
+    """
     folder = exports_folder(checksums.fingerprint(checkpoint))
     reference, usual = TorchEngine.open(checkpoint, device, torch.float32), TorchEngine.open(checkpoint, device)
     clip = reference.config.clip_length
@@ -37,27 +41,21 @@ def measure(checkpoint: Path, device: torch.device, report: Callable[[str], None
         for seed, count in enumerate((*COUNTS, (1, clip)))
     ]
 
-    def tried(name: str, engine: Engine, network: str) -> Measured:
+    def tried(name: str, opened: Callable[[], Engine], network: str) -> Measured:
         try:
+            engine = opened()
             worst = max(difference(engine, reference, network, inputs) for inputs in tests)
             return Measured(name, worst, 1000 * seconds(engine, network, tests[-1]))
         except Exception as error:  # the runtimes' errors have no common base
             return Measured(name, failed=f"{type(error).__name__}: {error}"[:200])
 
-    measured = {network: [tried(TORCH, usual, network)] for network in networks_of(reference)}
-    for runtime in runtimes(folder):
-        for network, rows in measured.items():
-            try:
-                row = tried(runtime.name, runtime.open((network,)), network)
-            except Exception as error:
-                row = Measured(runtime.name, failed=f"{type(error).__name__}: {error}"[:200])
-            report(
-                f"{network} by {row.runtime}: " + (row.failed or f"{row.milliseconds:.1f} ms, differs by {row.difference:.1e}")
-            )
-            rows.append(row)
-    choice = Choice(here(), {network: tuple(rows) for network, rows in measured.items()}, {})
-    write_choice(folder, choice)
-    return choice
+    measured: dict[str, list[Measured]] = {network: [] for network in networks_of(reference)}
+    for network, rows in measured.items():
+        for name, opened in [(TORCH, lambda: usual), *((one.name, partial(one.open, (network,))) for one in runtimes(folder))]:
+            rows.append(tried(name, opened, network))
+            row = rows[-1]
+            yield f"{network} by {name}: " + (row.failed or f"{row.milliseconds:.1f} ms, differs by {row.difference:.1e}")
+    write_choice(folder, Choice(here(), {network: tuple(rows) for network, rows in measured.items()}, {}))
 
 
 def open_engine(checkpoint: Path, device: torch.device) -> Engine:

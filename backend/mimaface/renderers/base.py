@@ -53,6 +53,9 @@ class Renderer(Protocol):
     def networks(self) -> str:
         """Returns the name of what runs its networks on this machine; "" without networks, or where they were never exported. Fast."""
 
+    def measure(self) -> Iterator[str]:
+        """Measure what may run its networks, if that was not done on this machine with these versions; yields a sentence after every step."""
+
     def qualities(self) -> tuple[str, ...]:
         """Those of :data:`mimaface.protocol.settings.QUALITIES` that differ here, from fast to slow."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,9 @@ class Released:
     def networks(self) -> str:
         return choosing.in_words(library.find(library.RELEASED).folder) if not self.state() else ""
 
+    def measure(self) -> Iterator[str]:
+        return iter(()) if self.state() else measured(library.find(library.RELEASED).folder)
+
     def qualities(self) -> tuple[str, ...]:
         return qualities_in(library.find(library.RELEASED).folder)
 
@@ -80,6 +84,9 @@ class Generated:
     def networks(self) -> str:
         return choosing.in_words(self.folder)
 
+    def measure(self) -> Iterator[str]:
+        return measured(self.folder)
+
     def qualities(self) -> tuple[str, ...]:
         return qualities_in(self.folder)
 
@@ -101,6 +108,15 @@ def arithmetic_here() -> str:
         from mimaface.engines.precision import arithmetic
 
     return arithmetic()
+
+
+def measured(checkpoint: Path) -> Iterator[str]:
+    """Measures the runtimes of a checkpoint folder's networks where that is outdated; see :meth:`mimaface.renderers.base.Renderer.measure`."""
+    if choosing.is_outdated(checkpoint):
+        from mimaface.engines import chosen_engine
+        from mimaface.engines.precision import best_device
+
+        yield from chosen_engine.measure(checkpoint, best_device())
 
 
 RENDERERS: dict[str, Renderer] = {renderer.name: renderer for renderer in (Generated("demo", SHIPPED), Reprojected(), Released())}

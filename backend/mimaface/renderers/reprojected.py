@@ -25,7 +25,7 @@ Made = TypeVar("Made")
 # bytes of memory per pixel of the output that drawing takes, and bytes of all frames drawn at the same time. Higher MOST: large frames use
 # more cores and more memory; of 4096² pixels two are drawn at a time
 EACH, MOST = 30, 1.1e9
-HELD = 6e8  # bytes of pictures that are drawn and wait for networks: eleven of 4096². Higher: networks wait less for large ones, in more memory
+HELD = 6e8  # bytes of pictures that are drawn and wait for networks, if kept whole: eleven of 4096². Higher: networks wait less, in more memory
 
 
 def threads(pixels: int) -> int:
@@ -63,6 +63,9 @@ class Reprojected:
 
     def networks(self) -> str:
         return ""
+
+    def measure(self) -> Iterator[str]:
+        return iter(())
 
     def qualities(self) -> tuple[str, ...]:
         return (STANDARD,)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from mimaface.protocol.errors import DiskFull, InternalError, MimaFaceError, Shortage
+from mimaface.renderers.registry import RENDERERS
 from mimaface.shortage import shortage
 
 from .jobs import ACTIVE, Job
@@ -28,6 +29,8 @@ class Renders:
         self._tasks: dict[str, Task] = {}
         self._prepared: set[str] = set()  # jobs whose engine is ready
         self._room = Room(store.root)
+        self._measured: set[str] = set()  # engines, once each
+        self.measuring: dict[str, str] = {}  # engine → the newest sentence of its measurement, while that goes on
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
@@ -91,7 +94,9 @@ class Renders:
         self._prepared.discard(job)
         if error is None:
             self._room.forget(job)
-            self.start(SERVER, self._store.finish(job))
+            finished = self._store.finish(job)
+            self.start(SERVER, finished)
+            self._measure(finished.settings.engine)
             return
         known = as_known(error)
         if isinstance(known, Shortage):
@@ -101,6 +106,27 @@ class Renders:
         else:
             self._room.forget(job)
             self._store.set_state(job, "failed", known.code, known.message, known.hint)
+
+    def _measure(self, engine: str) -> None:
+        """Queue the measurement of what may run an engine's networks, after its first take; takes that come meanwhile are made in turn with it."""
+        if engine in self._measured:
+            return
+        self._measured.add(engine)
+
+        def run() -> Iterator[None]:
+            for words in RENDERERS[engine].measure():
+                log.info("%s: %s", engine, words)
+                self.measuring[engine] = f"other runtimes are being measured ({words})"
+                yield None
+            if self.measuring.pop(engine, ""):
+                self._work.forget()  # so that the next preview is made as the next take is
+
+        def ended(error: BaseException | None) -> None:
+            self.measuring.pop(engine, None)
+            if error is not None:
+                log.warning("the runtimes of %s could not be measured: %s", engine, as_known(error))
+
+        self._scheduler.add(Task(RENDER, SERVER, run, ended))
 
 
 def as_known(error: BaseException) -> MimaFaceError:

@@ -250,7 +250,10 @@ class Server:
         self._outbox.reply(identity, message, {"version": version, "build": __version__, "credit": CREDIT})
 
     def _capabilities(self, identity: bytes, message: Message) -> None:
-        self._outbox.reply(identity, message, {"engines": self._work.capabilities()})
+        engines = self._work.capabilities()
+        for engine in engines:
+            engine["networks"] = "; ".join(filter(None, (engine["networks"], self._renders.measuring.get(engine["name"]))))
+        self._outbox.reply(identity, message, {"engines": engines})
 
     def _fit(self, identity: bytes, message: Message) -> None:
         def answer(found: tuple[dict[str, Any], bytes]) -> Answer:
