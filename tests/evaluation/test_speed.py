@@ -2,13 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from mimaface.cli import main
+from mimaface.drivers import open_motion
 from mimaface.engines.mock import MockEngine
-from mimaface.evaluation.speed import FIGURES, Shot, TimedEngine, measured
+from mimaface.evaluation.speed import FIGURES, Shot, TimedEngine, beginning, measured, one_pose
 from mimaface.face.head import ASSETS
+from mimaface.face.pose import poses_for
 from mimaface.model.config import qualities_in
 from mimaface.model.instances import PAPER_SD15
 from mimaface.protocol.errors import InternalError
@@ -46,6 +49,14 @@ def test_bench_writes_its_figures_and_compares_with_earlier_ones(tmp_path, capsy
     rows = [str(cell) for column in _table(_read(now), _read(then), "").columns[1:] for cell in column.cells]
     assert len(rows) == len(found)
     assert all(row.endswith("(2.00 x)") for row in rows if not row.startswith("0.0"))
+
+
+def test_the_one_pose_is_not_at_rest(portrait):
+    """A frame that is relative to itself moves nothing, so a renderer would return the photograph."""
+    motion = beginning(open_motion(ASSETS / "take.csv"), 24)
+    (pose,) = poses_for(portrait.fit, one_pose(motion))
+    angles = np.degrees(np.arccos((np.trace(pose.rotation @ portrait.fit.rotation.T) - 1) / 2))
+    assert angles > 1 or np.abs(pose.blendshapes - portrait.fit.blendshapes).max() > 0.1
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"engines": 3}', '{"engines": {"proxy": {"draw_ms": "fast"}}}'])

@@ -174,9 +174,15 @@ def _shot_figures(render: Callable[[MotionClip], int], motion: MotionClip, engin
         figures |= {f"{name}_ms": 1000 * seconds / count for name, seconds in engine.seconds.items() if name != "encode_source"}
         figures |= {"evaluations": engine.evaluations / count, "outside_networks": 1 - sum(engine.seconds.values()) / whole}
         figures["copies"] = copies(lambda: render(motion), engine.device.type) / count
-    still = beginning(motion, 1)
-    figures["one_pose_ms"] = median_ms(lambda: render(still), REPETITIONS, 1)
+    pose = one_pose(motion)
+    figures["one_pose_ms"] = median_ms(lambda: render(pose), REPETITIONS, 1)
     return figures
+
+
+def one_pose(motion: MotionClip) -> MotionClip:
+    """Returns the middle frame of a motion, alone, as a preview asks for it: relative to rest, as relative to itself nothing would move."""
+    middle = motion.resampled(motion.time[len(motion) // 2 :][:1])
+    return middle.but(meta={**middle.meta, "neutral": "rest"})
 
 
 def _part_figures(portrait: Any, motion: MotionClip, settings: RenderSettings, picture: Any) -> dict[str, float]:
