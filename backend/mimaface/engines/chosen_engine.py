@@ -51,7 +51,9 @@ def measure(checkpoint: Path, device: torch.device) -> Iterator[str]:
 
     measured: dict[str, list[Measured]] = {network: [] for network in networks_of(reference)}
     for network, rows in measured.items():
-        for name, opened in [(TORCH, lambda: usual), *((one.name, partial(one.open, (network,))) for one in runtimes(folder))]:
+        by: dict[str, Callable[[], Engine]] = {TORCH: lambda: usual}
+        by |= {one.name: partial(one.open, (network,)) for one in runtimes(folder)}
+        for name, opened in by.items():
             rows.append(tried(name, opened, network))
             row = rows[-1]
             yield f"{network} by {name}: " + (row.failed or f"{row.milliseconds:.1f} ms, differs by {row.difference:.1e}")

@@ -165,8 +165,7 @@ class GeneratedSession:
         return DrawnFrame(picture, provenance, render_normals(posed.vertices, self.camera), albedo, places, away)
 
     def _conditioned(self, drawn: DrawnFrame, index: int) -> ConditionedFrame:
-        plain = drawn.albedo is not None
-        shown = as_images(drawn.albedo[None]) if plain else self._small(self._window(drawn.picture.on(self.renderer.image)))
+        shown = self._small(self._window(drawn.picture.on(self.renderer.image))) if drawn.albedo is None else as_images(drawn.albedo[None])
         shown = shown.to(self.engine.device)
         encode = self._encoder(f"frame {index}")
         conditions = Conditions.of(encode, shown, drawn.normals[None], drawn.provenance[None], self.source)
