@@ -286,8 +286,8 @@ NEAR_MOVED = np.array([0.0030, 0.0010, 0.0006, 0.0006, 0.0006, 0.0006, 0.0009, 0
 NEAR_TURNED = np.array([0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.07, 0.09, 0.09])
 NEAR_LOOKED = np.array([np.inf, np.inf, 0.12, 0.12, 0.04, 0.04, np.inf, np.inf, np.inf])
 NEAR_POWER = 4.0  # of the ratio of far distances, by which shares fall. Higher: less is mixed half-way between two photographs, in less time
-# units that the portrait is before the others, and each before the next: what is alike is not mixed. Higher: sharper, later to change
-PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
+# units that the portrait is before the others, most in irises, and each before the next: what is alike is not mixed. Higher: sharper, later to change
+PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 1.0, 0.5, 0.5])
 IN_ORDER = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 2.0, 2.0])
 SHARE_LEAST = 0.06  # of the largest share, below which a photograph has none. Higher: fewer photographs are mixed
 QUALITY_LEAST = 0.01  # of a photograph, 0 to 1: what shows next to nothing is used where all else is far [0]
