@@ -137,25 +137,28 @@ class Lane:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                while not self._tasks and not self._stop:
-                    self._condition.wait()
-                ended = [task for task in self._tasks if task.cancelled or task.replaced or self._stop]
-                self._tasks = [task for task in self._tasks if task not in ended]
-                self._forget()
-                if not ended and self._tasks:
-                    self._current = min(self._tasks, key=lambda task: (RANKS[task.kind], self._used[task.client], task.used))
-                    self._step_started = time.monotonic()
-                task = self._current
-            for other in ended:  # outside the lock: closing may wait for a pool of threads
-                _close(other)
-                if other.replaced and not other.cancelled:
-                    _report(other, Replaced("a newer preview has replaced this one"))
-            if self._stop:
-                return
-            if task is not None:
-                self._step(task)
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """Run one step, or end what is to end; False once the lane has stopped. Locals end with it, so that no ended task is kept."""
+        with self._condition:
+            while not self._tasks and not self._stop:
+                self._condition.wait()
+            ended = [task for task in self._tasks if task.cancelled or task.replaced or self._stop]
+            self._tasks = [task for task in self._tasks if task not in ended]
+            self._forget()
+            if not ended and self._tasks:
+                self._current = min(self._tasks, key=lambda task: (RANKS[task.kind], self._used[task.client], task.used))
+                self._step_started = time.monotonic()
+            task = self._current
+        for other in ended:  # outside the lock: closing may wait for a pool of threads
+            _close(other)
+            if other.replaced and not other.cancelled:
+                _report(other, Replaced("a newer preview has replaced this one"))
+        if task is not None and not self._stop:
+            self._step(task)
+        return not self._stop
 
     def _forget(self) -> None:
         """Delete the used time of clients without tasks in this lane."""
@@ -163,7 +166,7 @@ class Lane:
         self._used = {client: used for client, used in self._used.items() if client in clients}
 
     def _step(self, task: Task) -> None:
-        ended, error = False, None
+        ended, errors = False, list[Exception]()
         try:
             if task.generator is None:
                 task.generator = task.start()
@@ -171,7 +174,8 @@ class Lane:
         except StopIteration:
             ended = True
         except Exception as failure:
-            ended, error = True, failure
+            ended = True
+            errors.append(failure)
         with self._condition:
             seconds = time.monotonic() - self._step_started
             self.steps += 1
@@ -181,7 +185,7 @@ class Lane:
             if ended:
                 self._tasks.remove(task)
         if ended and not task.cancelled:
-            _report(task, error)
+            _report(task, errors.pop() if errors else None)  # this frame, which its traceback refers to, does not refer to it
 
 
 def _close(task: Task) -> None:
