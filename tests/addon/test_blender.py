@@ -105,6 +105,7 @@ def test_mistakes_are_sentences_and_nothing_stays_dead(tmp_path, extension):
     expected = {
         "generate without rig": "no portrait rig", "motion without rig": "no portrait rig", "resume without take": "no take",
         "cancel without take": "no take", "absent portrait": "not a file", "text as portrait": "not a picture", "no such face": "face 7",
+        "huge portrait": "huge.tif is larger than 256 MB: save the photo as JPEG or PNG",
         "missing column": "line 1: column JawOpen is missing", "text as take": "not a picture that can be read",
         "folder that cannot be made": "mimaface", "copy report": "",
     }  # fmt: skip

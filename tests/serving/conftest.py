@@ -8,15 +8,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import zmq
 from PIL import Image
 
 from conftest import COLLINS
 from mimaface.protocol.client import Client
+from mimaface.protocol.codec import Codec, Message
+from mimaface.protocol.connection import Connection
 from mimaface.protocol.motion import MotionClip
 
 
@@ -75,6 +80,29 @@ class Backend:
                 self.kill()
                 raise
         self.process.stderr.close()
+
+
+@contextmanager
+def raw(file: Path, room: int = 1000) -> Iterator[zmq.Socket]:
+    """A DEALER with the right key that has said hello."""
+    connection = Connection.read(file)
+    context = zmq.Context()
+    dealer = context.socket(zmq.DEALER)
+    dealer.setsockopt(zmq.LINGER, 0)
+    dealer.setsockopt(zmq.SNDHWM, room)
+    dealer.setsockopt(zmq.RCVHWM, room)
+    dealer.curve_serverkey = connection.server_key.encode()
+    dealer.curve_publickey = connection.client_key.encode()
+    dealer.curve_secretkey = connection.client_secret.encode()
+    dealer.connect(connection.endpoint)
+    dealer.send_multipart(Codec.encode(Message("hello", {"versions": [1], "name": "raw"}, (), 1)))
+    try:
+        assert dealer.poll(5000)
+        dealer.recv_multipart()
+        yield dealer
+    finally:
+        dealer.close(0)
+        context.term()
 
 
 def wait_for(condition, seconds: float, what: str) -> None:

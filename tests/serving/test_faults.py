@@ -12,7 +12,6 @@ import threading
 import time
 import zipfile
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,30 +35,7 @@ from mimaface.protocol.errors import (
 )
 from mimaface.serving.strangers import Strangers
 
-from .conftest import Backend, fit, receive, serve, submit, video, wait_for
-
-
-@contextmanager
-def raw(file: Path, room: int = 1000):
-    """A DEALER with the right key that has said hello."""
-    connection = Connection.read(file)
-    context = zmq.Context()
-    dealer = context.socket(zmq.DEALER)
-    dealer.setsockopt(zmq.LINGER, 0)
-    dealer.setsockopt(zmq.SNDHWM, room)
-    dealer.setsockopt(zmq.RCVHWM, room)
-    dealer.curve_serverkey = connection.server_key.encode()
-    dealer.curve_publickey = connection.client_key.encode()
-    dealer.curve_secretkey = connection.client_secret.encode()
-    dealer.connect(connection.endpoint)
-    dealer.send_multipart(Codec.encode(Message("hello", {"versions": [1], "name": "raw"}, (), 1)))
-    try:
-        assert dealer.poll(5000)
-        dealer.recv_multipart()
-        yield dealer
-    finally:
-        dealer.close(0)
-        context.term()
+from .conftest import Backend, fit, raw, receive, serve, submit, video, wait_for
 
 
 def motion_file(path: Path, names=BLENDSHAPE_NAMES, meta="{}") -> Path:

@@ -14,7 +14,7 @@ from .messages import check_fields
 
 MAX_CONTROL = 256 * 1024  # bytes of the first part
 MAX_PARTS = 4  # the control part and up to three raw ones
-MAX_PART = 256 * 1024 * 1024
+MAX_PART = 256 * 1024 * 1024  # bytes of each raw part
 MAX_ITEMS, MAX_TEXT, MAX_DEPTH = 4096, 64 * 1024, 8  # fields or items, characters, levels of nesting
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1  # range of msgpack integers
 
@@ -36,6 +36,7 @@ class Codec:
     @staticmethod
     def encode(message: Message) -> list[bytes]:
         check_fields(message.kind, message.fields, len(message.parts))
+        _check_parts(message.parts)
         _check_values(message.fields, 0)
         try:
             control = msgpack.packb([message.kind, message.number, message.fields], use_bin_type=True)
@@ -51,8 +52,7 @@ class Codec:
             raise InvalidMessage(f"a message has 1 to {MAX_PARTS} parts, this one has {len(frames)}")
         if len(frames[0]) > MAX_CONTROL:
             raise InvalidMessage(f"the control part has {len(frames[0])} bytes, the limit is {MAX_CONTROL}")
-        if any(len(part) > MAX_PART for part in frames[1:]):
-            raise InvalidMessage(f"a part is larger than {MAX_PART} bytes")
+        _check_parts(frames[1:])
         try:
             content = msgpack.unpackb(
                 bytes(frames[0]), raw=False, strict_map_key=True, object_pairs_hook=_no_duplicates, ext_hook=_no_extension,
@@ -70,6 +70,15 @@ class Codec:
         _check_values(fields, 0)
         check_fields(kind, fields, len(frames) - 1)
         return Message(kind, fields, tuple(bytes(part) for part in frames[1:]), number)
+
+
+def _check_parts(parts: Sequence[bytes | memoryview]) -> None:
+    largest = max(map(len, parts), default=0)
+    if largest > MAX_PART:
+        raise InvalidMessage(
+            f"{largest / 2**20:.0f} MB are too large for one message: the limit is {MAX_PART >> 20} MB",
+            "save the picture as JPEG or PNG, or use a shorter take",
+        )
 
 
 def _no_duplicates(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:

@@ -9,14 +9,19 @@ from pathlib import Path
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
+from mimaface.protocol.codec import MAX_PART
 from mimaface.protocol.connection import Connection
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.messages import CREDIT, VERSION
 
 log = logging.getLogger(__name__)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MAX_MESSAGE = 256 * 1024 * 1024
-HEARTBEAT, LOST_AFTER = 250, 1000  # milliseconds
+# Bytes of a part beyond which a connection is ended unanswered; parts between the codec's limit and this one are answered with an error.
+# Higher: more memory for one client.
+MAX_MESSAGE = 2 * MAX_PART
+# Milliseconds. A client's sign of life waits behind the part that it is sending, and 256 MB took 2 s on two busy cores. LOST_AFTER higher:
+# a client that hangs is noticed later; one that ends is noticed at once.
+HEARTBEAT, LOST_AFTER = 250, 10_000
 
 
 class AllowList:

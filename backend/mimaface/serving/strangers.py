@@ -1,4 +1,5 @@
-"""Limits the connections that have not proved a known key, each of which takes a file handle: the oldest are ended."""
+"""Limits the connections that have not proved a known key: how many there are, as each takes a file handle, and what each sends, as ZeroMQ keeps
+a message that has begun until it is complete."""
 
 from __future__ import annotations
 
@@ -20,6 +21,10 @@ WANTED_HANDLES, LEAST_HANDLES = 65_536, 48
 # connections that have not proved a known key. A real client proves it within milliseconds, so its connection is never among the oldest.
 # Higher: of 1024 handles too few are left for a job
 MOST_STRANGERS = 256
+# Bytes that a connection may send before it has proved a known key, a handshake and a greeting take 2 kB, and milliseconds between two looks at it.
+# One that exceeds them at two looks is ended: in between our own may have sent its greeting. Higher: a stranger takes more memory.
+MOST_BYTES, LOOK_EVERY = 64 * 1024, 30
+BYTES_RECEIVED = slice(128, 136)  # of Linux's ``tcp_info``
 WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_MONITOR_STOPPED
 WARN_EVERY = 60.0  # seconds between two warnings in the log
 
@@ -31,6 +36,7 @@ class Strangers:
         self.most = min(MOST_STRANGERS, handles() // 4)
         self._accepted: dict[int, object] = {}  # the other end of every connection, by its handle, oldest first
         self._proved: dict[int, object] = {}
+        self._talkative: set[object] = set()  # other ends that had sent too much at the last look
         self._warned = -WARN_EVERY
         self._monitor = socket.get_monitor_socket(WATCHED)
         self._thread = threading.Thread(target=self._run, name="mimaface-strangers", daemon=True)
@@ -47,6 +53,9 @@ class Strangers:
     def _run(self) -> None:
         while True:
             try:
+                if self._monitor.poll(LOOK_EVERY if self._strangers() else None) == 0:
+                    self._end_talkative()
+                    continue
                 content, _ = self._monitor.recv_multipart()
             except zmq.ZMQError:  # the context ends
                 break
@@ -62,9 +71,20 @@ class Strangers:
                 self._accepted.pop(handle, None)
         self._monitor.close(0)
 
+    def _strangers(self) -> list[int]:
+        """Returns the handles of the connections that have not proved a known key, oldest first."""
+        return [handle for handle, end in self._accepted.items() if end is None or self._proved.get(handle) != end]
+
+    def _end_talkative(self) -> None:
+        """End the strangers that have sent more than ``MOST_BYTES`` now and at the last look."""
+        sent = [(handle, self._accepted[handle]) for handle in self._strangers() if bytes_from(handle) > MOST_BYTES]
+        for handle, end in sent:
+            if end in self._talkative and other_end(handle) == end:
+                shut(handle)
+        self._talkative = {end for _, end in sent}
+
     def _end_oldest(self) -> None:
-        known = [handle for handle, end in self._accepted.items() if end is not None and self._proved.get(handle) == end]
-        strangers = [handle for handle in self._accepted if handle not in known]
+        strangers = self._strangers()
         for handle in strangers[: -self.most]:
             end = self._accepted.pop(handle)
             if end is not None and other_end(handle) == end:
@@ -84,6 +104,22 @@ def other_end(handle: int) -> object:
         return borrowed.getpeername()
     except OSError:
         return None
+    finally:
+        borrowed.detach()
+
+
+def bytes_from(handle: int) -> int:
+    """Returns the bytes that have come over a TCP connection; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        borrowed = sockets.socket(fileno=handle)
+    except OSError:
+        return 0
+    try:
+        return int.from_bytes(borrowed.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, BYTES_RECEIVED.stop)[BYTES_RECEIVED], sys.byteorder)
+    except OSError:
+        return 0
     finally:
         borrowed.detach()
 

@@ -43,6 +43,10 @@ def main() -> dict:
     text = drive.WORK / "notes.jpg"
     text.write_text("not a picture")
     attempt("text as portrait", ops.load_portrait, filepath=str(text))
+    huge = drive.WORK / "huge.tif"
+    with huge.open("wb") as file:
+        file.truncate((256 << 20) + 1)  # without content, so that it takes no room on the disk
+    attempt("huge portrait", ops.load_portrait, filepath=str(huge))
     attempt("no such face", ops.load_portrait, filepath=os.environ["MIMAFACE_PORTRAIT"], face=7)
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     broken = drive.WORK / "broken.csv"

@@ -14,7 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 from ...core.activity import Activity
 from ...core.asking import Problem
 from ...core.words import n_, rpt_
-from ...protocol.codec import Message
+from ...protocol.codec import MAX_PART, Message
 from ...protocol.driver_files import VIDEOS, ends
 from ...protocol.errors import NoFaceFound
 from ...scene import bake, compat, film, photo, points, portraits, strips
@@ -44,6 +44,9 @@ class MIMAFACE_OT_load_portrait(Operator, ImportHelper):  # type: ignore[misc]
         if not path.is_file():
             raise Refused(rpt_("{path} is not a file: choose a photo or a film").format(path=path))
         is_film = ends(path.name, VIDEOS)
+        if not is_film and path.stat().st_size > MAX_PART:
+            sentence = rpt_("{path} is larger than {most} MB: save the photo as JPEG or PNG")
+            raise Refused(sentence.format(path=path, most=MAX_PART >> 20))
         content = b"" if is_film else path.read_bytes()
         label, face, key, runtime = self.bl_label, self.face, compat.scene_key(context.scene), session()
         file, _faceless[:] = runtime.file_number, []
