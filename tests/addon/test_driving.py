@@ -66,7 +66,7 @@ def play(tmp_path_factory, extension, films):
     @functools.cache
     def of(version: str) -> dict:
         work = shutil.copytree(films, tmp_path_factory.mktemp("driving"), dirs_exist_ok=True)
-        cases = "" if version == FIRST else "video fbx steps visemes"
+        cases = "" if version == FIRST else "video fbx posing steps visemes"
         result = in_blender(version, "driving.py", work, extension, MIMAFACE_CASES=cases)
         assert result["version"].startswith(version)
         return result
@@ -135,6 +135,15 @@ def test_an_fbx_turns_the_head_against_its_trunk_whatever_its_bones_and_axes(sai
     np.testing.assert_allclose(np.degrees(found["swapped"]), [-30, 12], atol=0.05)
     assert "damaged.fbx: " in found["damaged.fbx"] and "other.fbx: " in found["other.fbx"]
     assert found["rate"] == 24 and found["scene"] and found["after"]
+
+
+def test_a_photo_is_a_pose_at_the_current_frame(said):
+    found = said["posing"]
+    assert "1 keys on 62 channels, to frame 60" in found["notice"]
+    assert found["counts"] == [found["length"] + 2] and found["kept"], "two poses more, and the take's own keys"
+    for name, value in found["whole"].items():
+        assert found["after"][name] == pytest.approx(value, abs=1e-6), "the pose that Import Motion keys at the first frame"
+    assert "percent.csv is no picture: use Import Motion" in found["refused"]
 
 
 def test_a_take_with_3000_more_columns_is_imported_and_what_is_said_of_them_is_short(said_once):

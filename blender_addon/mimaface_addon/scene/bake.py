@@ -118,6 +118,17 @@ def motion_to_curves(
     return made if punch_in else replace(made, visemes=speech.put(action, clip, start, rate))
 
 
+def pose_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, name: str, frame: int) -> Imported:
+    """Key the first pose of a motion on the mocap layer at ``frame``; all other keys stay."""
+    layer = layer_of(motion.at_rate(frames_per_second(scene)).relative())
+    compat.ensure_action(rig, name)
+    for group, item, values in layer:
+        rig[item] = float(values[0])
+        rig.keyframe_insert(f'["{item}"]', frame=frame, group=group)
+    rig.update_tag()
+    return Imported(1, len(layer), frame)
+
+
 def mouth_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, start: int) -> Imported:
     """Key the mouth of the mocap layer from frame ``start`` on, as :func:`motion_to_curves` does; all else stays, also before and after."""
     clip = motion.at_rate(frames_per_second(scene)).relative()

@@ -162,6 +162,7 @@ def draw_mocap(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     item = portraits.current(context)
     options.draw(layout, settings_of(context.scene))
     layout.operator("mimaface.import_motion", icon="ANIM")
+    layout.operator("mimaface.pose_from_photo", icon="IMAGE_DATA")
     if item is not None:
         if speech.of(speech.action_of(item)) is not None:
             layout.operator("mimaface.update_from_markers", icon="MARKER_HLT")

@@ -158,6 +158,28 @@ def fbx() -> dict:
     return said | {"rate": shot.render.fps, "scene": bpy.context.scene == shot, "after": blocks() == before}
 
 
+def posing() -> dict:
+    """Photographs as poses at the current frame, one after the other; what is keyed elsewhere stays."""
+    scene, runtime = bpy.context.scene, drive.part("session").session()
+    drive.import_motion(drive.WORK / "other.png")
+    whole = {name: values[0] for name, values in curves().items()}
+    drive.import_motion(drive.WORK / "percent.csv")
+    before = curves()
+    said = {"whole": whole, "length": len(before["jawOpen"])}
+    for frame in (40, 60):
+        scene.frame_set(frame)
+        assert bpy.ops.mimaface.pose_from_photo(filepath=str(drive.WORK / "other.png")) == {"FINISHED"}, runtime.last_error
+        drive.pump(lambda: not runtime.busy, what="pose from photo")
+    said |= {"notice": runtime.notice, "after": {name: values[-1] for name, values in curves().items()}}
+    said |= {"counts": sorted({len(values) for values in curves().values()}), "kept": all(curves()[name][:-2] == before[name] for name in before)}
+    try:
+        bpy.ops.mimaface.pose_from_photo(filepath=str(drive.WORK / "percent.csv"))
+    except RuntimeError as error:
+        said["refused"] = str(error)
+    scene.frame_set(1)
+    return said
+
+
 def steps() -> dict:
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end, scene.frame_step = 1, 9, 4
@@ -276,7 +298,7 @@ def main() -> dict:
     drive.load_portrait(drive.WORK / "two_pages.tif")
     said = {"version": bpy.app.version_string, "portrait": drive.part("session").session().notice}
     wanted = os.environ.get("MIMAFACE_CASES", "").split()
-    cases = (video, reading, watching, absolute, fbx, steps, speech, visemes)
+    cases = (video, reading, watching, absolute, fbx, posing, steps, speech, visemes)
     said |= {case.__name__: case() for case in cases if not wanted or case.__name__ in wanted}
     drive.part("session").session().backend.stop()
     return said

@@ -16,7 +16,7 @@ from ...core.asking import Problem
 from ...core.visemes import REST, timed
 from ...core.words import n_, rpt_
 from ...protocol.codec import Message
-from ...protocol.driver_files import PATTERNS, SCENES, ends
+from ...protocol.driver_files import PATTERNS, PICTURES, SCENES, ends
 from ...protocol.motion import MotionClip
 from ...protocol.texts import shown
 from ...protocol.visemes import VISEMES, text_grid
@@ -28,13 +28,10 @@ from .. import options
 from .base import Operator, Refused, writable_rig
 
 
-class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
-    """Key the selected portrait from a take, video, picture or speech, on a layer beside your own keys; replaces an earlier import"""
+class Import(options.ImportOptions, Operator, ImportHelper):
+    """Base of operators that key the mocap layer from a file. posing: only at the current frame, from a picture."""
 
-    bl_idname = "mimaface.import_motion"
-    bl_label = "Import Motion"
-    bl_options = {"REGISTER", "UNDO"}
-    filter_glob: StringProperty(default=PATTERNS, options={"HIDDEN"})
+    posing = False
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         for name in options.NAMES:
@@ -54,12 +51,16 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
                 setattr(settings, name, getattr(self, name))
             else:
                 setattr(self, name, getattr(settings, name))
-        identity, scene_name, start = key_of(item), context.scene.name, context.scene.frame_start
+        if self.posing and not ends(path.name, PICTURES):
+            raise Refused(rpt_("{name} is no picture: use Import Motion").format(name=path.name))
+        identity, scene_name = key_of(item), context.scene.name
+        start = context.scene.frame_current if self.posing else context.scene.frame_start
         wanted = options.to_wire(self) | {"rate": bake.frames_per_second(context.scene)}
         if path.suffix.lower() == ".npz":
             del wanted["neutral"]
         replaces = wanted["absolute"]
         portrait = _moved(item, wanted)
+        posing = self.posing  # the operator itself is gone when the answer is there
         label, runtime, activity = self.bl_label, session(), Activity(n_("Reading {name}"), path.name, str(path), identity)
 
         read = path if not ends(path.name, SCENES) else _head_file(path)
@@ -83,7 +84,8 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             if film.of(target) is not None:  # else the keys are away from the photograph
                 is_pose = motion.meta.get("format") == "picture" and wanted.get("neutral") != "rest"  # it has no neutral
                 settings_of(scene).absolute = replaces or is_pose
-            made = bake.motion_to_curves(scene, target, motion, path.stem, start)
+            key = bake.pose_to_curves if posing else bake.motion_to_curves
+            made = key(scene, target, motion, path.stem, start)
             scene.frame_end = max(made.last, scene.frame_end)  # never shorter, because the artist sets the range
             keyed = rpt_("{keys} keys on {channels} channels, to frame {end}")
             notes = [keyed.format(keys=made.keys, channels=made.channels, end=made.last)]
@@ -97,6 +99,25 @@ class MIMAFACE_OT_import_motion(options.ImportOptions, Operator, ImportHelper):
             runtime.steps.push(label, "motion_imported")
 
         ask(failed)
+
+
+class MIMAFACE_OT_import_motion(Import):
+    """Key the selected portrait from a take, video, picture or speech, on a layer beside your own keys; replaces an earlier import"""
+
+    bl_idname = "mimaface.import_motion"
+    bl_label = "Import Motion"
+    bl_options = {"REGISTER", "UNDO"}
+    filter_glob: StringProperty(default=PATTERNS, options={"HIDDEN"})
+
+
+class MIMAFACE_OT_pose_from_photo(Import):
+    """Key the pose of the face in another photo at the current frame, on the layer of Import Motion; its other keys stay"""
+
+    bl_idname = "mimaface.pose_from_photo"
+    bl_label = "Pose from Photo"
+    bl_options = {"REGISTER", "UNDO"}
+    filter_glob: StringProperty(default=";".join(f"*{ending}" for ending in PICTURES), options={"HIDDEN"})
+    posing = True
 
 
 class MIMAFACE_OT_motion_imported(bpy.types.Operator):
@@ -203,4 +224,6 @@ class MIMAFACE_OT_reduce_keys(Operator):
         session().notice = left.format(name=item.name, after=after, before=before)
 
 
-CLASSES = (MIMAFACE_OT_import_motion, MIMAFACE_OT_motion_imported, MIMAFACE_OT_update_from_markers, MIMAFACE_OT_reduce_keys)
+CLASSES = (
+    MIMAFACE_OT_import_motion, MIMAFACE_OT_pose_from_photo, MIMAFACE_OT_motion_imported, MIMAFACE_OT_update_from_markers, MIMAFACE_OT_reduce_keys,
+)  # fmt: skip
