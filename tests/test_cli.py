@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from conftest import CASES, COLLINS, nod
 from mimaface.cli import main
+from mimaface.cli.terminal import stop_on_signals
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.visemes import text_grid
 from mimaface.renderers import registry
@@ -127,6 +129,20 @@ def test_a_folder_has_one_picture_for_every_frame_of_the_rate(tmp_path, capsys):
     assert command("animate", COLLINS, tmp_path / "uneven.motion.npz", "-o", tmp_path / "out", "--engine", "proxy", "--size", 64) == 0
     assert len(list((tmp_path / "out").iterdir())) == 24
     assert "24 are made, at 24 a second" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="it stands for the signal of Ctrl-Break, which only Windows has")
+def test_ctrl_break_of_windows_stops_as_ctrl_c_does(monkeypatch):
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    before, stop = [signal.getsignal(number) for number in numbers], threading.Event()
+    try:
+        stop_on_signals(stop)
+        signal.raise_signal(signal.SIGUSR1)
+        assert stop.wait(1)
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
 
 
 def test_a_quality_of_an_engine_without_a_model_is_said_to_change_nothing(tmp_path, capsys, motion):
