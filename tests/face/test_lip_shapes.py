@@ -7,7 +7,7 @@ from mimaface.face.correction import correct
 from mimaface.face.head import Head
 from mimaface.face.lip_curves import COLUMNS, LipCurves, depth_of_rims, rims
 from mimaface.face.pose import FacePose
-from mimaface.face.teeth import _incisors, teeth_offset
+from mimaface.face.teeth import incisors, teeth_offset
 from mimaface.face.thin_lips import NO_SEAM, seam_of, thinning
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
@@ -125,7 +125,7 @@ def test_the_mesh_shows_both_thin_lips_of_a_photograph(renderer):
 @pytest.mark.parametrize("values, least, most", [({"jawOpen": 0.95}, 0.0025, 0.0045), (LAUGH, 0.003, 0.008)], ids=["wide", "laugh"])
 def test_lower_teeth_are_bared(renderer, values, least, most):
     shape = acting(renderer, **values)[0]
-    upper, lower = _incisors()
+    upper, lower = incisors()
     assert least < shape[lower, 1].max() - rims(shape).lower[MIDDLE] < most
     assert shape[lower, 1].max() < shape[upper, 1].min() + 0.0021, "they end where upper teeth begin"
 
@@ -133,7 +133,7 @@ def test_lower_teeth_are_bared(renderer, values, least, most):
 def test_a_smile_with_closed_teeth_shows_teeth_and_no_gums_or_hole(renderer):
     sides = {f"mouth{name}{side}": value for name, value in (("Smile", 0.9), ("UpperUp", 0.5), ("LowerDown", 0.4)) for side in ("Left", "Right")}
     shape = acting(renderer, **sides)[0]
-    found, edge = rims(shape), shape[_incisors()[0], 1].min()
+    found, edge = rims(shape), shape[incisors()[0], 1].min()
     window = found.upper[MIDDLE], found.lower[MIDDLE]
     assert window[0] - window[1] > 0.003
     assert -0.0005 < window[1] - edge < 0.0035, "the lip lies at the teeth's edges, 8 mm above them before"

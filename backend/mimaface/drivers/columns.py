@@ -93,10 +93,10 @@ def in_radians(head: Array, eyes: Array, time: Array, wanted: str) -> tuple[Arra
     moves = np.linalg.norm(np.diff(head[seen], axis=0), axis=1)
     long = seen.sum() > 2 and np.ptp(time[seen]) >= SHORTEST_TAKE
     fast = bool(long and np.median(moves / np.maximum(np.diff(time[seen]), 1e-3)) > LARGEST_HEAD_SPEED)
-    turned = wanted == "degrees" or (wanted == "" and (_largest(head) > LARGEST_HEAD_ANGLE or fast))
-    aside = wanted == "degrees" or (wanted == "" and _largest(eyes) > LARGEST_EYE_ANGLE)
+    turned = wanted == "degrees" or (wanted == "" and (largest_of(head) > LARGEST_HEAD_ANGLE or fast))
+    aside = wanted == "degrees" or (wanted == "" and largest_of(eyes) > LARGEST_EYE_ANGLE)
     notes = []
-    for what, yes, largest in (("head angles", turned, _largest(head)), ("eye angles", aside, _largest(eyes))):
+    for what, yes, largest in (("head angles", turned, largest_of(head)), ("eye angles", aside, largest_of(eyes))):
         if yes and not wanted:
             notes.append(f"the {what} go up to {largest:.3g}: read as degrees; if they are radians, use --angles radians (Blender: Angles)")
     return (np.deg2rad(head) if turned else head), (np.deg2rad(eyes) if aside else eyes), notes
@@ -114,5 +114,6 @@ def as_shares(blendshapes: Array, wanted: str) -> tuple[Array, list[str]]:
     return blendshapes, []
 
 
-def _largest(values: Array) -> float:
+def largest_of(values: Array) -> float:
+    """Returns the largest magnitude among finite values, 0 without any."""
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -24,7 +24,7 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from mimaface.protocol.texts import shown, shown_list, some
 
-from .columns import COUNT, POSES, as_shares, in_radians, known_column, time_column
+from .columns import COUNT, POSES, as_shares, in_radians, known_column, largest_of, time_column
 from .reading import ReadingSettings
 from .table import Table, read_table
 from .timecode import DEFAULT_RATE as TICKS
@@ -66,7 +66,7 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
     angles = values[:, len(BLENDSHAPE_NAMES) :]
     head, eyes, notes = in_radians(angles[:, :3], angles[:, 3:].reshape(-1, 2, 2), time, settings.angles)
     warnings += notes
-    has_head, has_eyes = bool(_largest(head) > 0), bool(_largest(eyes) > 0)
+    has_head, has_eyes = largest_of(head) > 0, largest_of(eyes) > 0
     if not has_head:
         warnings.append("the head columns are empty or missing: the head stays still")
     turned = face & np.isfinite(head).all(axis=1) & has_head
@@ -298,7 +298,3 @@ def _rising(time: Array, rows: Rows, name: str) -> tuple[Array, Array, list[str]
     if not fresh.all():
         notes.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")
     return time[fresh] - time[0], np.flatnonzero(fresh), notes
-
-
-def _largest(values: Array) -> float:
-    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.mesh import single_edges
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.arrays import Array
 
@@ -158,8 +159,7 @@ def _mouth() -> _Mouth:
     place, lips = head.vertices, head.region("lips")
     down = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1]
     below = down < np.interp(np.abs(place[:, 0]), PARTS_AT, PARTS)
-    skin = head.triangles[head.part("skin")]
-    edges = np.unique(np.sort(np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]]), axis=1), axis=0)
+    edges = single_edges(head.triangles[head.part("skin")])
     upper, lower = (edges[(lips & side)[edges].all(1)] for side in (~below, below))
     line = place[lips].mean(0)
     row = {int(landmark): k for k, landmark in enumerate(LandmarkModel.load().index)}

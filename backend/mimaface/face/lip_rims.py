@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.geometry.mesh import single_edges
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.mouth import PARTING
@@ -113,8 +114,7 @@ def _rim_rows() -> tuple[csr_array, Array, Array]:
     head = Head.load()
     rows = landmarks_on_mesh()[0][_chosen()]
     down, lips = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1], head.region("lips")
-    skin = head.triangles[head.part("skin")]
-    edges = np.unique(np.sort(np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]]), axis=1), axis=0)
+    edges = single_edges(head.triangles[head.part("skin")])
     upper, lower = lips & (down > UPPER_LIP), lips & (down < LOWER_LIP)
     return rows, edges[upper[edges].all(1)], edges[lower[edges].all(1)]
 

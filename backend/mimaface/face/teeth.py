@@ -39,7 +39,7 @@ def teeth_offset(shape: Array, blendshapes: Array, fitted: Array) -> Array:
     rim, lip = found.upper[0], found.lower[0]
     if not np.isfinite(rim - lip):  # of a mesh that is folded across
         return result
-    upper, lower = _incisors()
+    upper, lower = incisors()
     top, edge = shape[lower, 1].max(), shape[upper, 1].min()
     covered = smoothstep(*SMILES, smiles) * smoothstep(*SMILE_OPEN, rim - lip)
     raised = covered * np.clip(lip - COVERED - edge, 0, RAISED)
@@ -51,7 +51,7 @@ def teeth_offset(shape: Array, blendshapes: Array, fitted: Array) -> Array:
 
 
 @functools.cache
-def _incisors() -> tuple[Array, Array]:
+def incisors() -> tuple[Array, Array]:
     """Vertices of the upper and of the lower incisors."""
     head = Head.load()
     front = np.flatnonzero((np.abs(head.vertices[:, 0]) < 0.006) & (head.vertices[:, 2] > 0.09))

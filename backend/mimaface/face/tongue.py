@@ -18,6 +18,7 @@ from mimaface.protocol.arrays import Array
 from .correction import lip_response
 from .head import Head
 from .lip_rims import LOWER_LIP, UPPER_LIP
+from .teeth import incisors
 
 TONGUE_OUT, JAW_OPEN = BLENDSHAPE_INDEX["tongueOut"], BLENDSHAPE_INDEX["jawOpen"]
 TIP, ROOT = 0.008, 0.044  # metres behind the tip of the mesh: where its round end begins, and where it no longer moves
@@ -181,6 +182,4 @@ def _middle_of_mouth() -> tuple[Array, Array, Array, Array]:
     head = Head.load()
     down = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1]
     lips = head.region("lips") & (np.abs(head.vertices[:, 0]) < 0.003)
-    front = np.flatnonzero((np.abs(head.vertices[:, 0]) < 0.006) & (head.vertices[:, 2] > 0.09))
-    above, below = (np.intersect1d(head.vertices_of(name), front) for name in ("teeth_upper", "teeth_lower"))
-    return np.flatnonzero(lips & (down > UPPER_LIP)), np.flatnonzero(lips & (down < LOWER_LIP)), above, below
+    return np.flatnonzero(lips & (down > UPPER_LIP)), np.flatnonzero(lips & (down < LOWER_LIP)), *incisors()

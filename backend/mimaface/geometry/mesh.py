@@ -19,6 +19,12 @@ def edges(triangles: Array) -> tuple[Array, Array]:
     return pairs[:, 0], pairs[:, 1]
 
 
+def single_edges(triangles: Array) -> Array:
+    """Returns each edge of ``triangles`` (N, 3) once: both ends (E, 2), the lower first."""
+    first, second = edges(triangles)
+    return np.unique(np.stack([first, second], axis=1)[first < second], axis=0)
+
+
 def adjacency(triangles: Array, count: int) -> csr_array:
     """Returns a matrix (count, count): 1 where two of ``count`` vertices share an edge of ``triangles`` (N, 3), else 0."""
     first, second = edges(triangles)

@@ -285,16 +285,16 @@ class DenoisingStage(Stage):
 
 
 @torch.no_grad()
-def pixel_weight(model: MimaFaceModel, store: LatentStore, pictures: int = 4, step: float = 0.5) -> Tensor:
-    """Returns weights (C,) of sum 1: the mean square error in decoded pictures from noise of deviation ``step`` in one
-    channel."""
+def pixel_weight(model: MimaFaceModel, store: LatentStore) -> Tensor:
+    """Returns weights (C,) of sum 1: the mean square error in decoded pictures from noise of deviation 0.5 in one channel,
+    over four samples."""
     draw = torch.Generator().manual_seed(0)
-    clean = torch.cat([store.item(index % len(store), [0])["driven"] for index in range(pictures)])
+    clean = torch.cat([store.item(index % len(store), [0])["driven"] for index in range(4)])
     exact = model.decode_latents(clean)
     change = []
     for channel in range(clean.shape[1]):
         moved = clean.clone()
-        moved[:, channel] += step * torch.randn(moved[:, channel].shape, generator=draw)
+        moved[:, channel] += 0.5 * torch.randn(moved[:, channel].shape, generator=draw)
         change.append((model.decode_latents(moved) - exact).square().mean())
     weight = torch.stack(change)
     return weight / weight.sum()
