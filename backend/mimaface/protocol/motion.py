@@ -13,9 +13,11 @@ from .arrays import Array
 from .errors import InvalidInput, InvalidMotion
 from .files import writable, write_whole
 from .motion_files import FIRST_NAMES, LARGEST_FILE, MAX_FRAMES, SCHEMA_VERSION, pack, unpack
-from .neutral import unrest
 from .rotation import (
     continuous_quaternions,
+    head_angles_to_matrix,
+    matrix_to_head_angles,
+    matrix_to_quaternion,
     quaternion_conjugate,
     quaternion_multiply,
     quaternion_to_matrix,
@@ -37,6 +39,12 @@ SLOWEST, FASTEST = 1.0, 960.0  # frames per second at which a motion can be resa
 # Share of a frame interval within which frames are reused instead of resampled, also for the last frame. Container clocks round
 # to 0.03 of a frame. Raised: frames are shown earlier or later than recorded.
 SAME_MOMENT = 0.05
+# Deviation of the head from its median that counts as much as one full blendshape (a shut eye, an open jaw); twice the deviation
+# counts fourfold. Raised: the calmest face wins, wherever the head is. A glance aside is 20° and more, a talking head sways by
+# less than 8°.
+HEAD_DEVIATION = np.deg2rad(8.0)  # radians of the head's rotation
+GAZE_DEVIATION = np.deg2rad(8.0)  # radians, mean of both eyes; saccades are 10° and more
+POSITION_DEVIATION = 0.04  # metres; leaning is 0.05 and more
 
 
 def _bounded_meta(meta: dict[str, Any]) -> dict[str, Any]:
@@ -178,8 +186,22 @@ class MotionClip:
         )
 
     def unrest(self) -> Array:
-        """(T,) how far each frame is from calm: see :func:`.neutral.unrest`."""
-        return unrest(self.blendshapes, self.head_quat, self.head_pos, self.gaze, self.valid)
+        """(T,) how far each frame is from calm: the strength of its blendshapes, and how far head and gaze are from the take's medians,
+        inf for frames that were not seen."""
+        seen = self.valid[:, 0] if self.valid[:, 0].any() else np.ones(len(self), bool)
+        result = np.abs(self.blendshapes).sum(1).astype(np.float64)
+        turned = seen & self.valid[:, 1] if (seen & self.valid[:, 1]).any() else seen
+        angles = matrix_to_head_angles(quaternion_to_matrix(self.head_quat))
+        usual = matrix_to_quaternion(head_angles_to_matrix(np.median(angles[turned], axis=0)))
+        result += np.square(2 * np.arccos(np.minimum(np.abs(self.head_quat @ usual), 1.0)) / HEAD_DEVIATION)
+        looking = seen & self.valid[:, 2] if (seen & self.valid[:, 2]).any() else seen
+        aside = np.linalg.norm(self.gaze.mean(1) - np.median(self.gaze[looking].mean(1), axis=0), axis=1)
+        result += np.square(aside / GAZE_DEVIATION)
+        known = np.isfinite(self.head_pos).all(1)
+        if (seen & known).any():
+            leant = np.linalg.norm(self.head_pos - np.median(self.head_pos[seen & known], axis=0), axis=1)
+            result += np.where(known, np.square(leant / POSITION_DEVIATION), 0.0)
+        return np.where(seen, result, np.inf)
 
     def relative(self) -> MotionClip:
         """Returns the motion relative to its neutral, with neutral "rest": the difference that is added to a portrait's own pose.

@@ -5,19 +5,17 @@ It shows only when the person moves away from the border.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .kernels import Continued
 from .projection import Projection
-
-Array = NDArray[Any]
 
 
 class Beyond(NamedTuple):

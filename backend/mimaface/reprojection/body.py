@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 
-Array = NDArray[Any]
 SOON = 0.01  # metres that the shoulders go until they are cut out of the photograph
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mimaface.face.portrait import Portrait
+from mimaface.protocol.arrays import Array
 
 from . import tuning
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,13 @@ Networks that segment people in photographs find only parts of a drawing.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label, maximum_filter, minimum_filter
+
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 
-Array = NDArray[Any]
 BESIDE_FACE = 0.1  # share of the fitted face that may lie beside the drawn one. Higher: faces with open outlines count as background
 OF_BORDER = 0.6  # least share of the border's upper half that is background. Higher: more drawings are cut out as photographs are
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.fit import FittedFace, iris_direction
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .kernels import EYE, EYE_REACH, LID_BINS, LID_SPAN, MARGIN_UNIT
 
-Array = NDArray[Any]
 EYE_SIDE = 128  # pixels of an eye picture
 
 

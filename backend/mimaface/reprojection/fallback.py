@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from mimaface.face.head import Head
@@ -14,6 +12,7 @@ from mimaface.face.lids import ClosingLids
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import harmonic_extension
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .eyes import around_eyes, lash_colour, upper_lid_edge
@@ -21,8 +20,6 @@ from .folded import like_hair, usual_colours
 from .kernels import MARGIN_UNIT, SKIN, TEETH
 from .lashes import darkened, darkest_around, lid_skin
 from .mouth import mouth_colours
-
-Array = NDArray[Any]
 
 
 def fallback_colours(

@@ -5,10 +5,7 @@ Hair is folded over at the outline and goes on behind it, so that it keeps its s
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 
 from mimaface.face.head import Head
@@ -16,10 +13,9 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.geometry.mesh import adjacency, edges
 from mimaface.geometry.rasterise import raster_strips
+from mimaface.protocol.arrays import Array
 
 from . import tuning
-
-Array = NDArray[Any]
 
 
 def partners(

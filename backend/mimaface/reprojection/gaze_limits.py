@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.lids import lower_lids
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .eyes import lid_tables
 from .kernels import LID_BINS, LID_SPAN
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from mimaface.face.correction import Correction
@@ -15,12 +13,11 @@ from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .eyes import around_eyes
 from .kernels import SKIN
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,7 @@ Hair and hat form a shell around the skull and turn with it. Hair that hides an 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
@@ -16,10 +13,9 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.geometry.mesh import edges, harmonic_extension
 from mimaface.geometry.rasterise import raster_strips, vertex_normals
+from mimaface.protocol.arrays import Array
 
 from . import tuning
-
-Array = NDArray[Any]
 
 
 def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, matte: Array) -> Array:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.distances import bounds
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .person_warp import Box, Rows
@@ -21,7 +20,6 @@ from .photograph import Look
 from .projection import Projection
 from .references import Shown
 
-Array = NDArray[Any]
 # raster, look, references, width of a pixel in pixels of the picture → colour, opacity and the share that no pixel shows (h, w, 5)
 Shade = Callable[[Raster, Look, list[Shown], float], Array]
 STRIP = 1 << 20  # pixels that are drawn at a time. More: 0.2 kB a pixel and thread more memory, and fewer rows are drawn twice

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.geometry.interpolation import bilinear, sample_into
+from mimaface.protocol.arrays import Array
 
 from .tuning import KernelTuning
 
-Array = NDArray[Any]
 Corners: TypeAlias = tuple[int, int, int]
 Shares: TypeAlias = tuple[float, float, float]
 Opacity: TypeAlias = tuple[Array, Array, np.float32]  # from, to (H, W) float32, and how far, 0 to 1

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter
 
 from mimaface.face.head import Head
@@ -16,11 +14,10 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import adjacency
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .eyes import around_eyes, upper_lid_edge
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .eyes import around_eyes
 from .kernels import SKIN
 from .projection import Projection
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import fill_holes
 from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .projection import Projection
-
-Array = NDArray[Any]
 
 
 def in_light_of(portrait: Projection, image: Array, shape: Array, place: Array, camera: Camera) -> Array:

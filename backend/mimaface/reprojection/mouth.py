@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from mimaface.face.head import Head
 from mimaface.geometry.interpolation import fill_holes, smoothstep
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .kernels import MARGIN_UNIT, TEETH, Window
-
-Array = NDArray[Any]
 
 
 def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array, skin_colour: Array) -> tuple[Array, Array]:

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.face.pose import FacePose
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .kernels import MOUTH
 from .projection import kinds_of_triangles
 
-Array = NDArray[Any]
 REGIONS = ("inside", "lips", "lid_left", "lid_right", "iris_left", "iris_right", "front", "left", "right")
 
 

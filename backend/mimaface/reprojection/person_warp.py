@@ -6,11 +6,10 @@ background, so that only the person moves.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
 from mimaface.face.fit import FittedFace
@@ -21,6 +20,7 @@ from mimaface.geometry.interpolation import smoothstep, stretched
 from mimaface.geometry.mesh import harmonic_extension
 from mimaface.geometry.rasterise import raster_strips, rasterise
 from mimaface.geometry.strips import row_strips
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .beyond import Beyond, person_beyond
@@ -30,7 +30,6 @@ from .matte import background_behind
 from .projection import Projection, turning
 from .turned_sides import TurnedSides
 
-Array = NDArray[Any]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 Rows = tuple[int, int]  # the first, and the one after the last
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import gaze_rotation
@@ -16,6 +14,7 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.distances import distances
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.rasterise import Raster, vertex_normals
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .eyes import lid_tables
@@ -25,8 +24,6 @@ from .lids import Lids, around_closing_eyes
 from .mouth import lips_shadow
 from .projection import Projection, project_portrait, turning
 from .tongue import light_tongue, tongue_pink, tongue_shadow
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,8 @@ A visible vertex has its own pixel, a hidden one that of its mirror partner, or 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.correction import Correction, correct
 from mimaface.face.drawing import is_flat
@@ -21,6 +19,7 @@ from mimaface.geometry.distances import squared_depth
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.rasterise import covered_by, raster_strips, vertex_normals
 from mimaface.geometry.strips import row_strips
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .cutout import within_alpha
@@ -36,7 +35,6 @@ from .matte import person_colours, person_matte
 from .mouth import continue_mouth
 from .tone import Tone, tone_of
 
-Array = NDArray[Any]
 EYE_PARTS = ("eye_left", "eye_right")
 MOUTH_PARTS = ("tongue", "mouth_inside")
 TEETH_PARTS = ("teeth_upper", "teeth_lower")

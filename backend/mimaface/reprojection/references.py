@@ -7,11 +7,9 @@ Each is projected on the same posed head as the portrait and mixed into it layer
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import laplace
 
 from mimaface.face.portrait import Portrait
@@ -19,6 +17,7 @@ from mimaface.face.pose import FacePose
 from mimaface.face.tongue import tongue_out
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.rasterise import Raster
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .beyond import Beyond
@@ -29,8 +28,6 @@ from .likeness import in_light_of
 from .nearness import REGIONS, Nearness, shares
 from .person_warp import Box, PersonWarp, Rows
 from .photograph import Look, Photograph
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,9 @@ face, which opens and closes, with what no photograph shows painted (:mod:`mimaf
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.lids import ClosingLids, LidRims
@@ -27,6 +26,7 @@ from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.strips import row_strips
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import BODY_FOLLOWS
 
@@ -45,7 +45,6 @@ from .photograph import Look, Photograph
 from .references import References, Shown
 from .stillness import Stillness, moving_share
 
-Array = NDArray[Any]
 KEPT_EMPTY = 1 << 20  # pixels up to which a frame without the person is kept, which saves a millisecond at 512². More: 6 bytes a pixel
 
 

@@ -5,21 +5,17 @@ The outline then does not jump when a take leaves the neutral pose, and a blink 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from mimaface.face.head import Head
 from mimaface.geometry.distances import distances
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 from mimaface.protocol.regions import regions_of
 
 from . import tuning
-
-Array = NDArray[Any]
 
 
 class Stillness:

@@ -7,18 +7,16 @@ is in colour; painted colours keep their own hue by as much.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.strips import row_strips, with_around
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 
-Array = NDArray[Any]
 LEVELS = 32  # steps of brightness whose usual colour is found
 GRAIN = 5  # pixels, side of the square over which colours are averaged, so that grain and compression do not count as colour
 # levels by which most pixels are off the tint, from a photograph of one tint to one in colour: six tinted prints were off by 0 to 6, 16

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.head import Head
 from mimaface.face.tongue import OVER_LIP, TongueSurface
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import vertex_normals
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .tone import Tone
-
-Array = NDArray[Any]
 
 
 def tongue_pink(fallback: Array, tone: Tone) -> Array:

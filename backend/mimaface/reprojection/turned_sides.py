@@ -7,19 +7,16 @@ pixel. On a sheet as steep as the head, a turn would spread pieces of the ear ov
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arrays import Array
 
 from . import tuning
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
