@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from blender_runs import ROOT, in_blender, in_window
-from conftest import COLLINS
+from conftest import COLLINS, HOPPER
 from drivers.test_streams import jaw_packets
 
 pytestmark = pytest.mark.blender
@@ -112,6 +112,21 @@ def test_nothing_of_it_stays_when_the_add_on_is_switched_off_amid_a_preview(seen
     assert (off["handlers"], off["timers"], off["drawing"], off["texture"]) == (0, False, 0, False) and seen["drawing"] == 4
     assert seen["started by itself"] == "stopped", "a file with a portrait starts no backend, its first movement does"
     assert seen["on again"]["handlers"] == seen["counts on"]["handlers"] > 0
+
+
+def test_portraits_that_go_in_the_middle_of_a_preview_or_a_stream_leave_nothing_behind(tmp_path, monkeypatch):
+    """See ``scripts/window_parting.py``."""
+    (tmp_path / "port").write_text(str(jaw_packets(tmp_path)))
+    monkeypatch.setenv("MIMAFACE_OTHER", str(HOPPER))
+    in_window("window_parting.py", tmp_path, "800x600")
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert said["mistakes"] == [] and said["awaited"] == [True] * 3, "it was in the middle each time"
+    assert said["shown"] == {"second": True, "first": True, "other": True}, "the selected portrait's picture"
+    assert said["nobody"] == [0, True, True, False] and said["back"] == 2
+    assert said["renamed"] == pytest.approx(0, abs=1e-5), "a stream is taken off a rig that was renamed meanwhile"
+    assert said["without a rig"] == [0, True, None], "and listens on"
+    assert said["empty"] == said["one"] | {"listens": False, "picture": True}, "no thread and no handler more than at first"
+    assert said["off"] == {"threads": 0, "handlers": 0}
 
 
 def test_a_picture_is_drawn_in_its_own_colours_by_the_newest_blender(tmp_path, extension):

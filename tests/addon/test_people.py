@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender_runs import FIRST, in_blender
+from blender_runs import VERSIONS, in_blender
 from conftest import CASES, COLLINS
 from mimaface.animation import animate
 from mimaface.drivers import open_motion
@@ -23,14 +23,14 @@ from serving.conftest import video
 pytestmark = pytest.mark.blender
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory, extension) -> dict:
+@pytest.fixture(scope="module", params=VERSIONS)
+def said(request, tmp_path_factory, extension) -> dict:
     work = tmp_path_factory.mktemp("people")
     shutil.copy(CASES / "two_near_far.jpg", work / "pair.jpg")
     (work / "far").mkdir()
     shutil.copy(video(work / "film.mkv", 4), work / "kept.mkv")
     (work / "film.mkv").rename(work / "far" / "film.mkv")
-    return in_blender(FIRST, "people.py", work, extension)
+    return in_blender(request.param, "people.py", work, extension)
 
 
 def test_the_second_rig_stands_on_the_same_photograph(said):

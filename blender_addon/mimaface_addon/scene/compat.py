@@ -73,7 +73,7 @@ def empty_fcurve(owner: bpy.types.Object, action: bpy.types.Action, path: str, g
     Slots and layers exist since 4.4, a function that sets the group since 5.0.
     """
     if hasattr(action, "fcurve_ensure_for_datablock"):
-        grouped = "group_name" in action.bl_rna.functions["fcurve_ensure_for_datablock"].parameters
+        grouped = "group_name" in cast(Any, action.bl_rna).functions["fcurve_ensure_for_datablock"].parameters
         curve = action.fcurve_ensure_for_datablock(owner, path, **cast(Any, {"group_name": group} if grouped else {}))
         if not grouped:
             (bag,) = _bags(owner.animation_data)
@@ -101,7 +101,8 @@ def fcurves_of(owner: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
 
 def _bags(data: Any) -> list[Any]:
     """Returns the bags of curves of an object's slot; its action has one layer with one strip, until Blender allows more."""
-    return [bag for layer in data.action.layers for strip in layer.strips if (bag := strip.channelbag(data.action_slot)) is not None]
+    bags = (strip.channelbag(data.action_slot) for layer in data.action.layers for strip in layer.strips)
+    return [bag for bag in bags if bag is not None]
 
 
 def level(layout: bpy.types.UILayout, name: str, share: float) -> None:

@@ -10,6 +10,7 @@ import bpy
 
 from ..protocol.motion import MotionClip
 from . import bake, compat
+from .rig import IDENTITY
 
 Key = tuple[str, str]  # name of an object, and the file that it is linked from, "" for local ones
 
@@ -28,18 +29,21 @@ class Driven:
 
     def __init__(self) -> None:
         self.key: Key | None = None  # of the moved rig
+        self._identity: str | None = None  # its, whatever its name
         self._before: dict[Key, dict[str, float]] = {}  # earlier values of every rig that was moved since the file was opened
 
     def drive(self, rig: bpy.types.Object, clip: MotionClip, mouth_only: bool = False) -> None:
         """Set the mocap layer, or only its mouth, to the first frame of a relative motion (neutral "rest")."""
         key = key_of(rig)
         if self.key not in (None, key):
+            if rig.get(IDENTITY) == self._identity and key not in self._before and find(self.key) is None:  # renamed
+                self._before[key] = self._before[self.key]
             self.release()
         layer = [channel for channel in bake.layer_of(clip) if channel[1] in rig]
         if key not in self._before:
             self._before[key] = {name: rig[name] for _, name, _ in layer}
         values = {name: float(channel[0]) for _, name, channel in (bake.mouth_of(layer) if mouth_only else layer)}
-        self.key = key
+        self.key, self._identity = key, rig.get(IDENTITY)
         for name, value in values.items():
             if rig[name] != value:
                 rig[name] = value
