@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,6 +21,7 @@ from mimaface.cli.terminal import stop_on_signals
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.visemes import text_grid
 from mimaface.renderers import registry
+from mimaface.serving.tracking import heard_in
 
 COMMAND = [sys.executable, "-m", "mimaface.cli"]
 
@@ -129,6 +132,17 @@ def test_a_folder_has_one_picture_for_every_frame_of_the_rate(tmp_path, capsys):
     assert command("animate", COLLINS, tmp_path / "uneven.motion.npz", "-o", tmp_path / "out", "--engine", "proxy", "--size", 64) == 0
     assert len(list((tmp_path / "out").iterdir())) == 24
     assert "24 are made, at 24 a second" in capsys.readouterr().err
+
+
+def test_a_take_has_the_sound_of_the_video_beside_it(tmp_path, motion):
+    """As Live Link Face records both under one name."""
+    shutil.copy(CASES / "pose.csv", tmp_path / "take.csv")
+    for name, sounds in (("silent.mp4", 0), ("heard.mp4", 1)):
+        assert command("animate", COLLINS, tmp_path / "take.csv", "-o", tmp_path / name, "--size", 64) == 0
+        with av.open(str(tmp_path / name)) as film:
+            assert len(film.streams.audio) == sounds
+        shutil.copy(CASES.parent / "golden" / "speech.ogg", tmp_path / "take.mov")
+    assert heard_in(tmp_path / "take.csv", MotionClip.load(motion)) == {"sound": True, "sound_path": str(tmp_path / "take.mov")}
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="it stands for the signal of Ctrl-Break, which only Windows has")

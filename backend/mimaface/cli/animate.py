@@ -153,8 +153,10 @@ def _at_output_rate(clip: MotionClip, parsed: argparse.Namespace) -> tuple[Motio
 def _sound(source: Path, clip: MotionClip, rate: float, is_video: bool) -> Sound | None:
     """Returns the sound of the motion's file for an .mp4 file; None, with a warning, for a folder of pictures."""
     from mimaface.output.sound import Sound, has_sound
+    from mimaface.protocol.driver_files import FILMS, ends
 
-    if clip.meta.get("format") in SILENT or not has_sound(source):  # has_sound imports PyAV, which takes 0.1 s
+    silent = clip.meta.get("format") in SILENT and not ends(source.name, FILMS)
+    if silent or not has_sound(source):  # has_sound imports PyAV, which takes 0.1 s
         return None
     if is_video:
         return Sound(source, float(clip.time[0]), len(clip) / rate)

@@ -14,7 +14,7 @@ import numpy as np
 from mimaface.face.likeness import neutral_for
 from mimaface.pictures import is_picture
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.driver_files import KINDS, SOUNDS, TIMINGS, ends
+from mimaface.protocol.driver_files import FILMS, KINDS, SOUNDS, TIMINGS, ends
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import BRIDGE, MotionClip
 from mimaface.protocol.texts import shown, shown_list
@@ -108,10 +108,11 @@ def spoken(text: str, settings: RetargetSettings, reading: ReadingSettings) -> M
 
 
 def sound_file(path: Path) -> Path:
-    """The file whose sound belongs to a motion that was read from ``path``: beside the times of phones the sound of that name, if any."""
-    if not ends(path.name, TIMINGS):
-        return path
-    beside = (path.with_suffix(ending) for ending in SOUNDS)
+    """The file whose sound belongs to a motion that was read from ``path``: beside the times of phones the sound of that name, and beside a
+    table the video of that name, as Live Link Face records one with each take; else ``path``.
+    """
+    endings = SOUNDS if ends(path.name, TIMINGS) else FILMS if ends(path.name, TABLES) else ()
+    beside = (path.with_suffix(ending) for ending in endings)
     return next((found for found in beside if found.is_file()), path)
 
 

@@ -70,5 +70,5 @@ def _fields_of(clip: MotionClip) -> dict[str, Any]:
 def heard_in(path: Path, motion: MotionClip) -> dict[str, Any]:
     """Returns {"sound": whether ``path``, from which ``motion`` was read, has a sound}, with "sound_path" if that is another file."""
     sound = sound_file(path)
-    heard = motion.meta.get("format") in ("video", "sound", "phones", "coefficients") and has_sound(sound)
+    heard = (motion.meta.get("format") in ("video", "sound", "phones", "coefficients") or sound != path) and has_sound(sound)
     return {"sound": heard, "sound_path": str(sound)} if heard and sound != path else {"sound": heard}
