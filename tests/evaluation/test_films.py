@@ -20,7 +20,7 @@ def folder(portrait, tmp_path_factory) -> Path:
     """A film of 16 frames in which the mouth opens and the head turns repeatedly."""
     phases = np.linspace(0, 4 * np.pi, 16)
     motion = motion_of(*[{"angles": (8 * np.sin(p), 0, 0), "jawOpen": 0.4 - 0.4 * np.cos(p), "gaze": (10 * np.sin(p), 0)} for p in phases])
-    renderer, folder = Reprojector(portrait, 256), tmp_path_factory.mktemp("films")
+    renderer, folder = Reprojector(portrait, 256, "face"), tmp_path_factory.mktemp("films")
     with open_sink(folder / "talk.mp4", 24.0, overwrite=True) as sink:
         for index, pose in enumerate(poses_for(portrait.fit, motion)):
             sink.write(index, renderer.render(pose))
@@ -31,7 +31,7 @@ def test_the_engine_that_made_a_film_comes_near_it(folder, tmp_path, capsys):
     readme, out = tmp_path / "README.md", tmp_path / "films.json"
     readme.write_text("<!-- films -->\nold\n<!-- /films -->\n")
     command = ["evaluate", str(folder), "--generators", "source,proxy", "--frames", "8", "--out", str(out), "--readme", str(readme)]
-    assert main(command) == 0
+    assert main([*command, "--references", "2"]) == 0
     found = json.loads(out.read_text())
     proxy, source = ({name: value["mean"] for name, value in found["results"][who].items()} for who in ("proxy", "source"))
     assert proxy["psnr@face"] > source["psnr@face"] + 3 and proxy["ssim@face"] > source["ssim@face"]
@@ -40,6 +40,9 @@ def test_the_engine_that_made_a_film_comes_near_it(folder, tmp_path, capsys):
     assert proxy["psnr@mouth-open"] > source["psnr@mouth-open"] + 2
     assert proxy["csim@dlib"] > 0.95 and source["csim@dlib"] == pytest.approx(1)
     assert (found["samples"], found["frames"], found["frames_without_a_face"]["truth"]) == (1, 8, 0)
+    assert list(found["results"]) == ["source", "proxy", "proxy, 2 references"], "a copy of the portrait has none"
+    more = found["results"]["proxy, 2 references"]["psnr@mouth-open"]["mean"]
+    assert abs(more - proxy["psnr@mouth-open"]) > 0.2, "an open mouth of the film is taken from it"
     assert f"{proxy['psnr@face']:.2f}" in readme.read_text() and "old" not in readme.read_text()
 
 

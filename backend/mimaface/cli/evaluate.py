@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--samples", type=int, default=64, help="number of people or films at most")
     parser.add_argument("--sampling-steps", type=int, help="denoising steps, for shards (default: the model's)")
     parser.add_argument("--frames", type=int, default=24, help="measured frames of each film's second half (default: %(default)s)")
-    parser.add_argument("--references", type=int, default=0, help="frames of each film's first half that are references of the portrait")
+    parser.add_argument("--references", type=int, default=0, help="also measure with this many frames of each film's first half as references")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--readme", type=Path, help="a Markdown file whose table of the evaluation or of films is replaced")
     parser.set_defaults(command=_evaluate)

@@ -117,11 +117,10 @@ def most_different(motion: MotionClip, before: int, count: int) -> list[int]:
     return chosen[1:]
 
 
-def generate(film: Film, engine: str) -> list[Array]:
-    """Returns the film's evaluated frames by a renderer, or the portrait for each."""
+def generate(film: Film, portrait: Portrait, engine: str) -> list[Array]:
+    """Returns the film's evaluated frames by a renderer, from its opened ``portrait``, or a copy of it for each."""
     if engine == COPY:
         return [film.portrait] * len(film.truth)
-    portrait = Portrait.open(as_png(film.portrait), references=[as_png(each) for each in film.references])
     size = max(film.portrait.shape[:2])
     return [frame.image for frame in animate(portrait, film.motion, RenderSettings(engine=engine, size=size))][1:]
 
@@ -135,30 +134,40 @@ def as_png(picture: Array) -> bytes:
 def evaluate_films(
     paths: Sequence[Path], engines: Sequence[str], frames: int, references: int, progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Returns each metric of each renderer over films, in the format of :func:`mimaface.evaluation.evaluate.evaluate`.
+    """Returns each metric of each renderer over films, in the format of :func:`mimaface.evaluation.evaluate.evaluate`: from the portrait
+    alone, and also with its ``references`` where there are some.
 
     Raises :class:`InvalidInput` for a film without a face in its first frame.
     """
-    values: dict[str, dict[str, list[float]]] = {engine: {} for engine in engines}
-    faceless, count = dict.fromkeys(("truth", *engines), 0), 0
+    rows = {engine: (0, engine) for engine in engines}
+    if references:
+        rows |= {f"{engine}, {references} references": (references, engine) for engine in engines if engine != COPY}
+    values: dict[str, dict[str, list[float]]] = {row: {} for row in rows}
+    faceless, count = dict.fromkeys(("truth", *rows), 0), 0
+    absent: dict[str, str] = {}
     for done, path in enumerate(paths, 1):
         film = read_film(path, frames, references)
         rest = FaceMeasures.of(film.portrait)
         if rest is None:
             raise InvalidInput(f"{path.name}: no face in its first frame", "cut the film so that it begins with a face")
+        portraits = {0: Portrait.open(as_png(film.portrait))}
+        if references:
+            portraits[references] = Portrait.open(as_png(film.portrait), references=[as_png(each) for each in film.references])
+            if left_out := portraits[references].warnings[len(portraits[0].warnings) :]:
+                absent[path.name] = "; ".join(left_out)
         truths = [FaceMeasures.of(picture) for picture in film.truth]
         count += len(truths)
         faceless["truth"] += sum(true is None for true in truths)
-        for engine in engines:
-            found, lost = film_metrics(generate(film, engine), film, truths, rest)
-            faceless[engine] += lost
+        for row, (number, engine) in rows.items():
+            found, lost = film_metrics(generate(film, portraits[number], engine), film, truths, rest)
+            faceless[row] += lost
             for metric, value in found.items():
-                values[engine].setdefault(metric, []).append(value)
+                values[row].setdefault(metric, []).append(value)
         progress(done)
     results = {
-        engine: {metric: vars(summary(numbers)) for metric, numbers in found.items()} for engine, found in values.items()
+        row: {metric: vars(summary(numbers)) for metric, numbers in found.items()} for row, found in values.items()
     }
-    return {"samples": len(paths), "frames": count, "results": results, "frames_without_a_face": faceless, "absent": {}}
+    return {"samples": len(paths), "frames": count, "results": results, "frames_without_a_face": faceless, "absent": absent}
 
 
 def film_metrics(pictures: list[Array], film: Film, truths: list[FaceMeasures | None], rest: FaceMeasures) -> tuple[dict[str, float], int]:
