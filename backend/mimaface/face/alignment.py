@@ -5,7 +5,8 @@ Landmarks of a network slide over the skin by a few millimetres, which turns the
 posed head keep their brightness from frame to frame (Lucas and Kanade 1981; directly on a surface: Engel et al. 2018), up to a gain and
 an offset. Gauss–Newton from coarse to fine, robust to what is occluded or has changed (Geman and McClure 1985), with the landmarks'
 pose as a Gaussian prior. Blendshapes follow in the same way under the pose that was found (Thies et al. 2016), near the landmarks' own; lips
-and lids stay as far apart as the landmarks have them.
+and lids stay as far apart as the landmarks have them, and lips and brows near where they are in the picture, for skin around an open mouth
+looks different and tells less.
 """
 
 from __future__ import annotations
@@ -36,17 +37,25 @@ REGIONS = ("face", "brows", "lids", "lips", "ears")
 PRIOR = np.array([*tuning.ALIGNED_TURN, *tuning.ALIGNED_MOVE, 0.3, 30.0])
 # Blendshapes that skin shows: not the eyes' directions, and not the tongue
 SHOWN = np.array([not name.startswith(("eyeLook", "tongue")) for name in BLENDSHAPE_NAMES])
+# landmarks of the lips' outer and inner edges, and of the brows: expressions move them furthest
+LIPS = (
+    0, 13, 14, 17, 37, 39, 40, 61, 78, 80, 81, 82, 84, 87, 88, 91, 95, 146, 178, 181, 185, 191, 267, 269, 270, 291, 308, 310, 311, 312, 314, 317,
+    318, 321, 324, 375, 402, 405, 409, 415,
+)  # fmt: skip
+BROWS = (46, 52, 53, 55, 63, 65, 66, 70, 105, 107, 276, 282, 283, 285, 293, 295, 296, 300, 334, 336)
 
 
 @dataclass(frozen=True, eq=False)
 class HeadPicture:
     """The head of one frame: a small grey picture ``jpeg`` of width × height ``size`` (2,), at most ``tuning.ALIGNED_SIDE`` a side, which shows the
-    frame's pixels from ``corner`` (2,) on, enlarged by ``scale`` (2,) along u and v. It takes about 5 kB."""
+    frame's pixels from ``corner`` (2,) on, enlarged by ``scale`` (2,) along u and v; and landmarks ``held`` (L, 2), see :func:`_held_rows`, in
+    pixels of the frame. It takes about 5 kB."""
 
     jpeg: bytes
     size: Array
     corner: Array
     scale: Array
+    held: Array
 
     @classmethod
     def of(cls, image: Array, points: Array) -> HeadPicture | None:
@@ -63,7 +72,8 @@ class HeadPicture:
         small = Image.fromarray(crop).convert("L").resize((int(shown[0]), int(shown[1])), Image.Resampling.BOX)
         file = io.BytesIO()
         small.save(file, "JPEG", quality=tuning.ALIGNED_QUALITY)
-        return cls(file.getvalue(), shown, corner.astype(float), shown / size)
+        held = points[LandmarkModel.load().index[_held_rows()[0]], :2].copy()
+        return cls(file.getvalue(), shown, corner.astype(float), shown / size, held)
 
     def brightness(self) -> Array:
         """(h, w) float32, 0–255."""
@@ -82,6 +92,11 @@ class HeadPicture:
         centre = np.array(camera.centre) - self.corner
         return compared(shape, normals, estimate.rotation, estimate.translation, camera.focal, centre, self.scale, layers)
 
+    def missed(self, camera: Camera, estimate: Estimate) -> Array:
+        """(L, 3) metres, camera frame, from the held landmarks that an ``estimate`` has to the picture's, at the same depth."""
+        placed = LandmarkModel.load().points(estimate.identity, estimate.blendshapes)[_held_rows()[0]] @ estimate.rotation.T + estimate.translation
+        return np.asarray(camera.unproject(self.held, -placed[:, 2]) - placed)
+
     def millimetre(self, camera: Camera, estimate: Estimate) -> float:
         """Pixels of this picture that a millimetre of the head takes."""
         return float(camera.focal / -estimate.translation[2] * self.scale.mean() / 1000)
@@ -91,6 +106,7 @@ class Reference:
     """One frame of a face, which others are aligned with."""
 
     def __init__(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> None:
+        self._rotation, self._missed = estimate.rotation, picture.missed(camera, estimate) @ estimate.rotation
         head, rows = Head.load(), _rows()
         self._neutral = head.shape(estimate.identity, np.zeros(head.expression_size))[rows].astype(np.float64)
         normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows].astype(np.float64)
@@ -127,7 +143,9 @@ class Reference:
     def _expressed(self, picture: HeadPicture, camera: Camera, layers: Array, estimate: Estimate, light: Array) -> Estimate:
         """``estimate`` with blendshapes aligned, too; ``light`` (2,): gain and offset against the reference."""
         start = estimate.blendshapes[SHOWN]
-        near = np.diag(np.full(len(start), tuning.EXPRESSED**-2)) + _openings(estimate.rotation)
+        moves, wanted = self._held(picture, camera, estimate)
+        near = np.diag(np.full(len(start), tuning.EXPRESSED**-2)) + _openings(estimate.rotation) + moves @ moves.T
+        pulled = moves @ wanted
         for _ in range(tuning.EXPRESSED_ROUNDS):
             seen = self._seen(picture, camera, layers, self._brightness[-1], self._moved(estimate), estimate, light)
             if seen is None:
@@ -136,7 +154,7 @@ class Reference:
             hessian, gradient = seen.equations((by_point[:, None] @ self._moves[seen.points])[:, 0], None, tuning.EXPRESSED_INDEPENDENT)
             now, last = estimate.blendshapes[SHOWN], len(start)
             hessian[:last, :last] += near
-            gradient[:last] += near @ (now - start)
+            gradient[:last] += near @ (now - start) - pulled
             hessian[last:, last:] += np.diag(PRIOR[6:] ** -2)
             gradient[last:] += light / PRIOR[6:] ** 2
             free = np.full(2, np.inf)
@@ -145,6 +163,15 @@ class Reference:
             blendshapes[SHOWN] = np.clip(now + step[:last], 0, 1)
             estimate = replace(estimate, blendshapes=blendshapes)
         return estimate
+
+    def _held(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> tuple[Array, Array]:
+        """By how much blendshapes move landmarks of lips and brows in the picture (blendshapes, 2L), and how far those are to move to be as far
+        from the picture's as they are in the reference (2L,), both in standard deviations."""
+        turned = np.linalg.norm(estimate.rotation - self._rotation) / np.sqrt(2)  # twice the sine of half the angle
+        noise = np.hypot(_held_rows()[1], tuning.HELD_TURNED * turned) * np.sqrt(tuning.CORRELATION)
+        moves = (_held_moves() @ estimate.rotation.T)[..., :2] / noise[:, None]
+        off = (picture.missed(camera, estimate) - self._missed @ estimate.rotation.T)[:, :2]
+        return moves.reshape(len(moves), -1), (tuning.HELD * off / noise[:, None]).ravel()
 
     def _moved(self, estimate: Estimate) -> Array:
         """The reference's points (K, 3), head frame, with the blendshapes of ``estimate``."""
@@ -246,3 +273,17 @@ def _openings(rotation: Array) -> Array:
     """Hessian (blendshapes, blendshapes) of the distances between lips and lids, as a camera sees them, ``tuning.OPENING_NOISE`` apart."""
     apart = (_parted() @ rotation.T)[..., :2].reshape(len(_parted()), -1) / tuning.OPENING_NOISE
     return np.asarray(apart @ apart.T)
+
+
+@functools.cache
+def _held_rows() -> tuple[Array, Array]:
+    """Rows (L,) of the model's landmarks of lips and brows, and the standard deviation (L,) of each, metres."""
+    index = LandmarkModel.load().index
+    lips, brows = (np.flatnonzero(np.isin(index, landmarks)) for landmarks in (LIPS, BROWS))
+    return np.concatenate([lips, brows]), np.repeat([tuning.LIPS_HELD, tuning.BROWS_HELD], [len(lips), len(brows)])
+
+
+@functools.cache
+def _held_moves() -> Array:
+    """(blendshapes, L, 3) float64, head frame: what the blendshapes :data:`SHOWN` do to the landmarks of :func:`_held_rows`."""
+    return np.ascontiguousarray(LandmarkModel.load().blendshapes[SHOWN][:, _held_rows()[0]])

@@ -98,3 +98,10 @@ ALIGNED_TURN, ALIGNED_MOVE = (0.05, 0.05, 0.03), (0.004, 0.004, 0.015)
 EXPRESSED = 0.2
 EXPRESSED_ROUNDS = 4  # Higher: slower
 EXPRESSED_INDEPENDENT = 60.0  # points that count, as above; expressions are told by less of the face than poses. Higher: further from the landmarks
+# metres: standard deviations of where landmarks have lips and brows. Higher: they are where the skin has them, too near to the reference's
+# where a mouth opens
+LIPS_HELD, BROWS_HELD = 0.0010, 0.0014
+# of the way from where the landmarks' estimate has them under the aligned pose to that place. Higher: lips are further apart; at 1 shut
+# mouths of six films were 0.17 dB worse than at 0.7
+HELD = 0.7
+HELD_TURNED = 0.005  # metres that those deviations grow by for a radian's turn, as landmarks slide. Higher: skin places lips of turned heads

@@ -330,7 +330,7 @@ class KernelTuning(NamedTuple):
     crown: float = 0.0098  # metres from the biting edge to the gum. Higher: longer teeth [0 dB, 41]
     crown_arch: float = 0.0022  # metres less between two teeth. Higher: gums in waves [0 dB, 4]
     gap: float = 0.0005  # metres between two teeth. Higher: darker lines [0.001 dB, 4]
-    gap_dark: float = 0.16  # of the light that is lost in it. Higher: darker lines
+    gap_dark: float = 0.06  # of the light that is lost in it; lines that misfit cost more than none. Higher: darker lines
     rounded: float = 0.0011  # metres that a tooth's corner is off its edge. Higher: rounder [0.004 dB, 8]
     edge_softness: float = 0.0004  # least metres over which its edge fades, and its gum. Higher: softer [0]
     gum_softness: float = 0.0008  # [0 dB, 1]
