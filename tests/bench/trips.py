@@ -1,4 +1,4 @@
-"""The files of ``mimaface`` whose functions run between ``animate()`` and its first frame, in the order of their first calls.
+"""The files of ``mimaface`` whose functions run between ``animate()`` and its first frame that moves, in the order of their first calls.
 
 python tests/bench/trips.py [proxy | demo | released]
 
@@ -20,7 +20,7 @@ PACKAGE = Path(mimaface.__file__).parent
 
 
 def files_of(engine: str) -> list[str]:
-    """Files below the package whose functions run for a first frame of 512 pixels by this engine."""
+    """Files below the package whose functions run up to the first frame that moves, of 512 pixels by this engine."""
     assets = PACKAGE / "assets"
     portrait, motion = mimaface.Portrait.open(assets / "portrait.png"), mimaface.open_motion(assets / "take.csv")
     found: dict[str, None] = {}
@@ -33,7 +33,7 @@ def files_of(engine: str) -> list[str]:
     threading.setprofile(note)
     sys.setprofile(note)
     try:
-        next(iter(mimaface.animate(portrait, motion, mimaface.RenderSettings(engine=engine, size=512))))
+        next(frame for frame in mimaface.animate(portrait, motion, mimaface.RenderSettings(engine=engine, size=512)) if not frame.still)
     finally:
         sys.setprofile(None)
         threading.setprofile(None)

@@ -26,6 +26,7 @@ from mimaface.engines.torch_engine import TorchEngine
 from mimaface.model.refiner import feathered, refined
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.files import write_whole
 from mimaface.sampling.clips import Clip, ClipPlan
 from mimaface.sampling.conditions import Conditions, as_images, as_pictures, blanked
 from mimaface.sampling.sampler import ClipInputs, generate_clips
@@ -172,7 +173,7 @@ def write_results(path: Path, results: dict[str, Any], command: str, shards: lis
         "versions": {"mimaface": __version__, **{name: version(name) for name in ("torch", "torchmetrics", "numpy")}},
         "machine": f"{platform.system()} {platform.machine()}",
     }
-    path.write_text(json.dumps({**about, **results}, indent=1, allow_nan=False) + "\n")
+    write_whole(path, (json.dumps({**about, **results}, indent=1, allow_nan=False) + "\n").encode())
 
 
 def autoencoder_generator(engine: TorchEngine) -> Callable[[Sample], Array]:

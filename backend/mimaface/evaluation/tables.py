@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mimaface.protocol.errors import InvalidInput
+from mimaface.protocol.files import write_whole
 
 METRICS = {
     "psnr@face": ("PSNR face ↑", 2), "ssim@face": ("SSIM face ↑", 3), "landmarks": ("Landmarks ↓", 3), "r-lips": ("r lips ↑", 3),
@@ -49,4 +50,4 @@ def replace_between(path: Path, name: str, text: str) -> None:
         raise InvalidInput(f"{path} lacks the markers of the table", f"add a line {begin} and a line {end}")
     before, rest = content.split(begin)
     after = rest.split(end)[1]
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+    write_whole(path, f"{before}{begin}\n{text}\n{end}{after}".encode())

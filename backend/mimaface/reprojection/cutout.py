@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_fill_holes, label
 
 from mimaface.geometry.distances import further_inside
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.strips import row_strips
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 from .matte import PersonSegmenter
 
-Array = NDArray[Any]
 Backdrop: TypeAlias = Callable[[slice], Array] | float
 
 

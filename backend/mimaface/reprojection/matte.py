@@ -10,10 +10,8 @@ import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_fill_holes, label, uniform_filter
 
@@ -22,10 +20,10 @@ from mimaface.face.networks import open_network, run_network
 from mimaface.geometry.distances import further_inside, squared_depth
 from mimaface.geometry.interpolation import filling, smoothstep
 from mimaface.geometry.strips import row_strips, with_around
+from mimaface.protocol.arrays import Array
 
 from . import tuning
 
-Array = NDArray[Any]
 SIDE = 256  # pixels a side that the network sees
 
 

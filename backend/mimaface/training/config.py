@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
+from mimaface.protocol.files import write_whole
 
 STAGES = ("autoencoder", "image", "video", "refiner", "distill")
 PRECISIONS = ("auto", "no", "bf16", "fp16")
@@ -121,7 +122,7 @@ class TrainingConfig:
         return self.learning_rate * min(rise, fall)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        write_whole(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> TrainingConfig:
