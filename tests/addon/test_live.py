@@ -42,6 +42,7 @@ def difference(seen: dict, first: str, second: str) -> float:
 
 def test_a_dragged_handle_moves_the_photograph(seen):
     assert seen["mode"] == "POSE", "the first handle can be dragged at once"
+    assert seen["badge"] == seen["offered"] and "Projected" in seen["badge"], "which one made the picture"
     assert seen["jaw while dragging"] == seen["jaw"] > 0.5 and seen["jaw undone"] == pytest.approx(0, abs=1e-5), "one drag is one undo step"
     assert difference(seen, "before", "during") > 8, "the mouth is open while the button is down"
     assert difference(seen, "during", "after") < 1

@@ -24,6 +24,7 @@ from .live import guarded, live, switched_on
 
 IN_FRONT = 0.002  # share of the photograph's height by which the picture is drawn in front of it
 LINE = (1.0, 1.0, 1.0, 1.0)  # RGBA of the wipe's edge
+NAMES = {PROJECTED: n_("Projected"), "demo": n_("Generated"), "released": n_("Released")}  # of engines, as the panel offers them
 BADGE = 12.0  # points, size of the badge's text
 _drawing: list[Any] = []
 
@@ -43,8 +44,7 @@ def badge() -> str:
         return iface_("Live: {problem}").format(problem=live.previews.problem)
     if live.picture is None:
         return ""
-    name = n_("Projected") if live.picture.engine == PROJECTED else n_("Generated")
-    return f"{iface_(name)} · {1000 * live.picture.delay:.0f} ms"
+    return f"{iface_(NAMES[live.picture.engine])} · {1000 * live.picture.delay:.0f} ms"
 
 
 def _shown() -> bpy.types.Object | None:

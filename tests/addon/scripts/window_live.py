@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -76,7 +77,13 @@ step(0.2)(settled)
 
 @step(0.5)
 def before():
-    said["badge"] = part("ui.live_view").badge()
+    view, shown = part("ui.live_view"), live().picture
+    said["badge"] = []
+    for engine, *_ in bpy.context.scene.mimaface.bl_rna.properties["engine"].enum_items.items():
+        live().picture = replace(shown, engine=engine)
+        said["badge"].append(view.badge().rpartition(" · ")[0])
+    said["offered"] = [item.name for item in bpy.context.scene.mimaface.bl_rna.properties["engine"].enum_items]
+    live().picture = shown
     said["mode"], said["undo"] = bpy.context.mode, bpy.context.window_manager.mimaface_live
     said["photo"] = [list(corner) for corner in part("scene.portraits").corners(part("scene.portraits").part_of(rig(), "photo")[0])]
     said["cursor"] = list(bpy.context.scene.cursor.location)
