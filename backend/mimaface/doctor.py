@@ -54,8 +54,7 @@ def _networks() -> Iterator[Finding]:
     try:
         from mimaface.face.fit import LandmarkModel
         from mimaface.face.landmarks import FaceLandmarker
-        from mimaface.face.networks import CHECKSUMS
-        from mimaface.reprojection.matte import PersonSegmenter
+        from mimaface.face.networks import CHECKSUMS, PersonSegmenter
 
         LandmarkModel.load()
         FaceLandmarker.load()

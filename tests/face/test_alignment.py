@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
 
 from conftest import HOPPER, motion_of
+from mimaface.face import alignment
 from mimaface.face.alignment import LIPS, HeadPicture, Reference, compared
 from mimaface.face.fit import Estimate, LandmarkModel
 from mimaface.face.head import Head
@@ -64,6 +66,32 @@ def test_a_wrong_pose_of_landmarks_is_put_right(portrait, turned):
     assert apart(off, there, portrait.fit.camera) > 2
     assert apart(found, there, portrait.fit.camera) < apart(off, there, portrait.fit.camera) / 3
     assert found.identity is off.identity
+
+
+def test_hair_beside_a_face_shows_how_far_the_head_has_turned(portrait, turned, monkeypatch):
+    """The face is painted over; its pose is wrong by a turn about its front, which skin would hardly tell from none."""
+    here, there, image = turned
+    points, front = portrait.fit.landmarks, np.array([0, -0.03, 0.1])
+    (left, top), (right, bottom) = points[:, :2].min(0).astype(int), points[:, :2].max(0).astype(int)
+    plain = [portrait.image.copy(), image.copy()]
+    for each in plain:
+        each[top:bottom, left:right] = 128
+    pictures = [HeadPicture.of(each, points) for each in plain]
+
+    def left_of(off):
+        found = Reference(pictures[0], portrait.fit.camera, here).aligned(pictures[1], off)
+        return np.degrees(Rotation.from_matrix(found.rotation @ there.rotation.T).as_rotvec()[1])
+
+    without, with_hair = [], []
+    for degrees in (3, -3):
+        wrong = rotation_vector(np.radians([0, degrees, 0])) @ there.rotation
+        off = Estimate(wrong, there.translation + (there.rotation - wrong) @ front, there.identity, there.blendshapes)
+        with monkeypatch.context() as bald:
+            bald.setattr(alignment, "hair_beside", lambda *_: np.zeros((0, 3)))
+            without.append(left_of(off))
+        with_hair.append(left_of(off))
+    assert np.ptp(with_hair) < 0.6 * np.ptp(without), "where it began matters less"
+    assert np.abs(with_hair).sum() < 0.7 * np.abs(without).sum()
 
 
 def test_expressions_of_renders_are_nearer_to_the_truth_than_landmarks_have_them():

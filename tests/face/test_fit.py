@@ -14,13 +14,12 @@ from mimaface.face.fit import (
     linearise,
 )
 from mimaface.face.landmarks import FaceLandmarker
-from mimaface.face.networks import CHECKSUMS
+from mimaface.face.networks import CHECKSUMS, PersonSegmenter
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.least_squares import bounded_solve, rotation_vector
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.errors import InvalidCheckpoint
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
-from mimaface.reprojection.matte import PersonSegmenter
 
 
 def measured(**values):

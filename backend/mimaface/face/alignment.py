@@ -4,9 +4,10 @@ estimate.
 Landmarks of a network slide over the skin by a few millimetres, which turns the head by degrees. The skin itself does not: points of the
 posed head keep their brightness from frame to frame (Lucas and Kanade 1981; directly on a surface: Engel et al. 2018), up to a gain and
 an offset. Gauss–Newton from coarse to fine, robust to what is occluded or has changed (Geman and McClure 1985), with the landmarks'
-pose as a Gaussian prior. Blendshapes follow in the same way under the pose that was found (Thies et al. 2016), near the landmarks' own; lips
-and lids stay as far apart as the landmarks have them, and lips and brows near where they are in the picture, for skin around an open mouth
-looks different and tells less.
+pose as a Gaussian prior. Hair beside the face, out to the person's outline, is compared, too: it lies deeper, so that a turn is not taken
+for a move. Blendshapes follow in the same way under the pose that was found (Thies et al. 2016), near the landmarks' own; lips and lids stay
+as far apart as the landmarks have them, and lips and brows near where they are in the picture, for skin around an open mouth looks different
+and tells less.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numba
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import sample_into
@@ -31,6 +33,7 @@ from mimaface.protocol.arrays import Array
 from . import tuning
 from .fit import Estimate, LandmarkModel
 from .head import Head
+from .networks import SIDE, PersonSegmenter
 
 REGIONS = ("face", "brows", "lids", "lips", "ears")
 # Standard deviations of the prior: three of the rotation (radians) and of the translation (metres), then gain and offset (levels of 0–255)
@@ -108,9 +111,11 @@ class Reference:
     def __init__(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> None:
         self._rotation, self._missed = estimate.rotation, picture.missed(camera, estimate) @ estimate.rotation
         head, rows = Head.load(), _rows()
-        self._neutral = head.shape(estimate.identity, np.zeros(head.expression_size))[rows].astype(np.float64)
-        normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows].astype(np.float64)
-        self._basis = _basis()
+        beside = hair_beside(picture, camera, estimate)
+        self._neutral = np.concatenate([head.shape(estimate.identity, np.zeros(head.expression_size))[rows], beside])
+        normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows]
+        normals = np.concatenate([normals, np.broadcast_to(_to_camera(estimate), beside.shape)])
+        self._basis = np.concatenate([_basis(), np.zeros((head.expression_size, *beside.shape))], axis=1)
         self._shape = self._moved(estimate)
         layers = list(picture.layers(camera, estimate))
         shown = picture.shows(self._shape, normals, camera, estimate, layers[0])[2] > tuning.ALIGNED_FACING
@@ -188,6 +193,29 @@ class Reference:
         expected = brightness[good]
         by_light = np.stack([expected - expected.mean(), np.ones_like(expected)], axis=1)
         return Seen(good, now[good] - expected - by_light @ light, slopes[good], -by_light, facing[good])
+
+
+def hair_beside(picture: HeadPicture, camera: Camera, estimate: Estimate) -> Array:
+    """Points (P, 3), head frame, of the person beside the bald head and above its chin, as ``picture`` shows them: at the depth of the skull's
+    middle, where an outline stays as the head turns."""
+    head, away = Head.load(), -float(estimate.translation[2])
+    skin = head.shape(estimate.identity, estimate.blendshapes)[np.unique(head.skin_triangles())]
+    place = camera.project(skin @ estimate.rotation.T + estimate.translation)[:, :2]
+    metre = camera.focal / away
+    axes = [np.arange(low, low + size, tuning.HAIR_EVERY * metre) for low, size in zip(picture.corner, picture.size / picture.scale)]
+    pixels = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    points = (camera.unproject(pixels, away) - estimate.translation) @ estimate.rotation
+    far = cKDTree(place).query(pixels)[0] / metre
+    column, row = ((pixels - picture.corner) * picture.scale / picture.size * SIDE).astype(int).T
+    grey = np.repeat(picture.brightness().astype(np.uint8)[..., None], 3, axis=2)
+    person = PersonSegmenter.load()(grey)[row, column] > tuning.HAIR_PERSON
+    low, high = tuning.HAIR_BESIDE
+    return np.asarray(points[person & (low < far) & (far < high) & (points[:, 1] > tuning.HAIR_DOWN)])
+
+
+def _to_camera(estimate: Estimate) -> Array:
+    """(3,) unit vector, head frame, from a head to the camera."""
+    return np.asarray(-estimate.translation @ estimate.rotation / np.linalg.norm(estimate.translation))
 
 
 @dataclass(frozen=True, eq=False)

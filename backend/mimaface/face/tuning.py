@@ -94,6 +94,10 @@ ALIGNED_NOISE = 2.0  # levels of 0–255 of brightness at least. Higher: nearer 
 ALIGNED_INDEPENDENT = 10.0
 # standard deviations of the landmarks' pose: pitch, yaw, roll in radians; x, y, z in metres. Higher: further from it
 ALIGNED_TURN, ALIGNED_MOVE = (0.05, 0.05, 0.03), (0.004, 0.004, 0.015)
+# hair beside the head, by the face's PSNR on six videos: metres between its points, and of these from the bald head, the least and the most; metres
+# above the eyes' middle of the lowest; the network's answer, 0 to 1, from which a point is the person. Higher: faster, noisier; fewer that
+# the head hides; more of long hair, which turns less; fewer chins and collars; fewer strands
+HAIR_EVERY, HAIR_BESIDE, HAIR_DOWN, HAIR_PERSON = 0.004, (0.008, 0.040), -0.090, 0.1
 # standard deviation of a blendshape from what the landmarks have. Higher: expressions nearer to the skin, and to its shadows
 EXPRESSED = 0.2
 EXPRESSED_ROUNDS = 4  # Higher: slower

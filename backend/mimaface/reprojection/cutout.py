@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_fill_holes, label
 
+from mimaface.face.networks import PersonSegmenter
 from mimaface.geometry.distances import further_inside
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.strips import row_strips
 from mimaface.protocol.arrays import Array
 
 from . import tuning
-from .matte import PersonSegmenter
 
 Backdrop: TypeAlias = Callable[[slice], Array] | float
 

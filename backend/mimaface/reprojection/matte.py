@@ -6,45 +6,19 @@ edges by a guided filter (He, Sun, Tang 2010, "Guided Image Filtering").
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_fill_holes, label, uniform_filter
 
-from mimaface.face.head import ASSETS
-from mimaface.face.networks import open_network, run_network
+from mimaface.face.networks import SIDE, PersonSegmenter
 from mimaface.geometry.distances import further_inside, squared_depth
 from mimaface.geometry.interpolation import filling, smoothstep
 from mimaface.geometry.strips import row_strips, with_around
 from mimaface.protocol.arrays import Array
 
 from . import tuning
-
-SIDE = 256  # pixels a side that the network sees
-
-
-class PersonSegmenter:
-    """The network. Safe from several threads: one call runs at a time."""
-
-    def __init__(self, folder: Path = ASSETS) -> None:
-        self._lock = threading.Lock()
-        self._network = open_network(folder / "person.tflite")
-
-    @staticmethod
-    @functools.cache
-    def load() -> PersonSegmenter:
-        """The shared instance. Raises :class:`InvalidCheckpoint` when the network is missing or damaged."""
-        return PersonSegmenter()
-
-    def __call__(self, image: Array) -> Array:
-        """Returns the probability (256, 256) float32 that a pixel of ``image`` (H, W, 3) uint8 is a person."""
-        small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-        with self._lock:
-            return np.asarray(run_network(self._network, small[None].astype(np.float32) / 255)[0][0, ..., 0])
 
 
 def person_matte(image: Array, face: Array) -> Array:
