@@ -79,7 +79,7 @@ def test_hair_beside_a_face_shows_how_far_the_head_has_turned(portrait, turned, 
     pictures = [HeadPicture.of(each, points) for each in plain]
 
     def left_of(off):
-        found = Reference(pictures[0], portrait.fit.camera, here).aligned(pictures[1], off)
+        found = Reference(pictures[0], portrait.fit.camera, here).aligned(pictures[1], portrait.fit.camera, off)
         return np.degrees(Rotation.from_matrix(found.rotation @ there.rotation.T).as_rotvec()[1])
 
     without, with_hair = [], []

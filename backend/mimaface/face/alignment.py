@@ -108,10 +108,11 @@ class HeadPicture:
 class Reference:
     """One frame of a face, which others are aligned with."""
 
-    def __init__(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> None:
+    def __init__(self, picture: HeadPicture, camera: Camera, estimate: Estimate, with_hair: bool = True) -> None:
+        """with_hair: whether the others show the hair as it is here, as frames of one video do, not photographs of several days."""
         self._rotation, self._missed = estimate.rotation, picture.missed(camera, estimate) @ estimate.rotation
         head, rows = Head.load(), _rows()
-        beside = hair_beside(picture, camera, estimate)
+        beside = hair_beside(picture, camera, estimate) if with_hair else np.zeros((0, 3))
         self._neutral = np.concatenate([head.shape(estimate.identity, np.zeros(head.expression_size))[rows], beside])
         normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows]
         normals = np.concatenate([normals, np.broadcast_to(_to_camera(estimate), beside.shape)])
@@ -120,6 +121,7 @@ class Reference:
         layers = list(picture.layers(camera, estimate))
         shown = picture.shows(self._shape, normals, camera, estimate, layers[0])[2] > tuning.ALIGNED_FACING
         self._basis, self._normals, self._neutral, self._shape = self._basis[:, shown], normals[shown], self._neutral[shown], self._shape[shown]
+        self._skin = int(shown[: len(rows)].sum())  # of the points: the others are hair
         self._moves = np.ascontiguousarray(self._basis[SHOWN].transpose(1, 2, 0))  # (K, 3, blendshapes)
         self._brightness = [picture.shows(self._shape, self._normals, camera, estimate, each)[0] for each in layers]
 
@@ -152,7 +154,7 @@ class Reference:
         near = np.diag(np.full(len(start), tuning.EXPRESSED**-2)) + _openings(estimate.rotation) + moves @ moves.T
         pulled = moves @ wanted
         for _ in range(tuning.EXPRESSED_ROUNDS):
-            seen = self._seen(picture, camera, layers, self._brightness[-1], self._moved(estimate), estimate, light)
+            seen = self._seen(picture, camera, layers, self._brightness[-1], self._moved(estimate)[: self._skin], estimate, light)
             if seen is None:
                 return estimate
             by_point = seen.slopes[:, 3:] @ estimate.rotation
@@ -185,8 +187,8 @@ class Reference:
     def _seen(
         self, picture: HeadPicture, camera: Camera, layers: Array, brightness: Array, moved: Array, estimate: Estimate, light: Array
     ) -> Seen | None:
-        """What the picture shows of the points ``moved``; None where it shows too few of them."""
-        now, slopes, facing = picture.shows(moved, self._normals, camera, estimate, layers)
+        """What the picture shows of the points ``moved``, all or the first; None where it shows too few of them."""
+        now, slopes, facing = picture.shows(moved, self._normals[: len(moved)], camera, estimate, layers)
         good = np.flatnonzero(facing > tuning.ALIGNED_FACING)
         if len(good) < tuning.ALIGNED_POINTS:
             return None

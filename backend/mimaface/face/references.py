@@ -84,7 +84,7 @@ def _of_one_person(pictures: list[Portrait]) -> list[FittedFace]:
         first, *others = [_estimate(fit, identity) for fit in fits]
         shown, *heads = [HeadPicture.of(picture.image, picture.fit.landmarks) for picture in pictures]
         if shown is not None:
-            reference = Reference(shown, fits[0].camera, first)
+            reference = Reference(shown, fits[0].camera, first, with_hair=False)
             for index, (fit, head) in enumerate(zip(fits[1:], heads)):
                 if head is not None:
                     others[index] = reference.aligned(head, fit.camera, others[index])
