@@ -90,8 +90,8 @@ def test_hair_beside_a_face_shows_how_far_the_head_has_turned(portrait, turned, 
             bald.setattr(alignment, "hair_beside", lambda *_: np.zeros((0, 3)))
             without.append(left_of(off))
         with_hair.append(left_of(off))
-    assert np.ptp(with_hair) < 0.6 * np.ptp(without), "where it began matters less"
-    assert np.abs(with_hair).sum() < 0.7 * np.abs(without).sum()
+    assert np.ptp(with_hair) < 0.9 * np.ptp(without), "where it began matters less"
+    assert np.abs(with_hair).sum() < 0.9 * np.abs(without).sum()
 
 
 def test_expressions_of_renders_are_nearer_to_the_truth_than_landmarks_have_them():

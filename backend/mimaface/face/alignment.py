@@ -4,10 +4,10 @@ estimate.
 Landmarks of a network slide over the skin by a few millimetres, which turns the head by degrees. The skin itself does not: points of the
 posed head keep their brightness from frame to frame (Lucas and Kanade 1981; directly on a surface: Engel et al. 2018), up to a gain and
 an offset. Gauss–Newton from coarse to fine, robust to what is occluded or has changed (Geman and McClure 1985), with the landmarks'
-pose as a Gaussian prior. Hair beside the face, out to the person's outline, is compared, too: it lies deeper, so that a turn is not taken
-for a move. Blendshapes follow in the same way under the pose that was found (Thies et al. 2016), near the landmarks' own; lips and lids stay
-as far apart as the landmarks have them, and lips and brows near where they are in the picture, for skin around an open mouth looks different
-and tells less.
+pose as a Gaussian prior. Blendshapes follow in the same way under the pose that was found (Thies et al. 2016), near the landmarks' own; lips
+and lids stay as far apart as the landmarks have them, and lips and brows near where they are in the picture, for skin around an open mouth
+looks different and tells less. At last the head is turned aside by the hair beside the face, too: it lies deeper, so that a turn is not taken
+for a move.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from .networks import SIDE, PersonSegmenter
 REGIONS = ("face", "brows", "lids", "lips", "ears")
 # Standard deviations of the prior: three of the rotation (radians) and of the translation (metres), then gain and offset (levels of 0–255)
 PRIOR = np.array([*tuning.ALIGNED_TURN, *tuning.ALIGNED_MOVE, 0.3, 30.0])
+# What hair is asked for: turning aside, moving aside, and the light. Nods by hair came nearer to outlines, and farther from open mouths
+TURN = np.array([1, 3, 6, 7])
 # Blendshapes that skin shows: not the eyes' directions, and not the tongue
 SHOWN = np.array([not name.startswith(("eyeLook", "tongue")) for name in BLENDSHAPE_NAMES])
 # landmarks of the lips' outer and inner edges, and of the brows: expressions move them furthest
@@ -128,24 +130,35 @@ class Reference:
     def aligned(self, picture: HeadPicture, camera: Camera, estimate: Estimate) -> Estimate:
         """``estimate`` of another frame or photograph, taken by ``camera``, which ``picture`` shows, with rotation, translation and
         blendshapes aligned with the reference."""
-        moved = self._moved(estimate)
+        layers = list(picture.layers(camera, estimate))
+        estimate, away = self._posed(picture, camera, layers, estimate, np.zeros(len(PRIOR)))
+        estimate = self._expressed(picture, camera, layers[-1], estimate, away[6:])
+        return self._posed(picture, camera, layers, estimate, away, with_hair=True)[0]
+
+    def _posed(
+        self, picture: HeadPicture, camera: Camera, every: list[Array], estimate: Estimate, away: Array, with_hair: bool = False
+    ) -> tuple[Estimate, Array]:
+        """``estimate`` with rotation and translation aligned by the skin, or its turn by skin and hair; and how far it is then ``away`` (8,) from the
+        landmarks' pose and the reference's light."""
+        count, free = (len(self._shape), TURN) if with_hair else (self._skin, np.arange(len(PRIOR)))
+        moved = self._moved(estimate)[:count]
         # what the expression has moved is known less well
-        trust = 1 / (1 + np.square(np.linalg.norm(moved - self._shape, axis=1) / tuning.ALIGNED_STILL))
-        away = np.zeros(len(PRIOR))  # of the landmarks' pose, and of the reference's light
-        for layers, brightness in zip(picture.layers(camera, estimate), self._brightness):
+        trust = 1 / (1 + np.square(np.linalg.norm(moved - self._shape[:count], axis=1) / tuning.ALIGNED_STILL))
+        for layers, brightness in zip(every, self._brightness):
             for _ in range(tuning.ALIGNED_ROUNDS):
                 seen = self._seen(picture, camera, layers, brightness, moved, estimate, away[6:])
                 if seen is None:
-                    return estimate
+                    return estimate, away
                 hessian, gradient = seen.equations(seen.slopes, trust, tuning.ALIGNED_INDEPENDENT)
-                step = np.linalg.solve(hessian + np.diag(PRIOR**-2), -(gradient + away / PRIOR**2))
+                step = np.zeros(len(PRIOR))
+                step[free] = np.linalg.solve((hessian + np.diag(PRIOR**-2))[np.ix_(free, free)], -(gradient + away / PRIOR**2)[free])
                 away = away + step
                 estimate = replace(
                     estimate, rotation=rotation_vector(step[:3]) @ estimate.rotation, translation=estimate.translation + step[3:6]
                 )
                 if np.abs(step[:6] / PRIOR[:6]).max() < tuning.ALIGNED_LEAST:
                     break
-        return self._expressed(picture, camera, layers, estimate, away[6:])
+        return estimate, away
 
     def _expressed(self, picture: HeadPicture, camera: Camera, layers: Array, estimate: Estimate, light: Array) -> Estimate:
         """``estimate`` with blendshapes aligned, too; ``light`` (2,): gain and offset against the reference."""
