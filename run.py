@@ -28,6 +28,7 @@ BLENDERS = {  # by version: the Python that its wheel is for, and its packages
     "5.0": ("3.11", ("bpy==5.0.1", "numpy==1.26.4")),
     "5.2": ("3.13", ("bpy==5.2.3", "numpy==2.2.6")),
     "4.2": ("3.11", ("bpy==4.2.23", "numpy==1.26.4")),
+    "4.5": ("3.11", ("bpy==4.5.15", "numpy==1.26.4")),
 }
 PREFIXES = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/Library/Frameworks/Python.framework/Versions/{version}/bin")
 UV = "uv==0.13.9"

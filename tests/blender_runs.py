@@ -26,7 +26,7 @@ def blender_python(version: str) -> Path:
     return Path(os.environ.get(f"MIMAFACE_BLENDER_{version.replace('.', '')}", ROOT / f".venv-blender-{version}" / program))
 
 
-VERSIONS = ("5.0", "4.2", "5.2", *(["4.5"] if blender_python("4.5").exists() else []))  # run.py installs the first three
+VERSIONS = ("5.0", "4.2", "5.2", "4.5")
 FIRST = next((version for version in VERSIONS if blender_python(version).exists()), VERSIONS[0])  # for what is the same in all
 
 

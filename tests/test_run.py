@@ -85,11 +85,11 @@ def test_a_python_is_found_wherever_it_lies_and_only_if_it_runs(machine, place):
 @pytest.mark.parametrize(
     ("here", "others", "first", "all_of_them"),
     [
-        ((3, 11), [], "5.0", ["5.0", "4.2"]),
+        ((3, 11), [], "5.0", ["5.0", "4.2", "4.5"]),
         ((3, 13), [], "5.2", ["5.2"]),
         ((3, 12), [], "5.0", ["5.0"]),  # its Python is fetched
         ((3, 12), ["3.13"], "5.2", ["5.2"]),
-        ((3, 13), ["3.11"], "5.2", ["5.2", "5.0", "4.2"]),
+        ((3, 13), ["3.11"], "5.2", ["5.2", "5.0", "4.2", "4.5"]),
     ],
 )
 def test_blender_is_the_one_that_fits_the_python_that_is_there(machine, monkeypatch, here, others, first, all_of_them):
