@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -198,8 +199,9 @@ def test_a_folder_that_cannot_be_written_is_said_so(library, tmp_path):
 
 
 def test_a_reader_that_does_not_start_is_no_clips_fault(library, tmp_path, monkeypatch):
-    monkeypatch.setattr(guarding, "START", 0.0)
-    with pytest.raises(OutOfResources, match="does not start: it is not ready after 0 s"):
+    monkeypatch.setattr(guarding, "START", 0.01)
+    monkeypatch.setattr(Connection, "poll", lambda self, timeout: False)  # a fast machine starts it within any time
+    with pytest.raises(OutOfResources, match=r"does not start: it is not ready after 0\.01 s"):
         make_shards(library, tmp_path, CONFIG)
     assert not list(tmp_path.rglob("*.json")), "nothing is set aside for it"
 
