@@ -1,7 +1,7 @@
 """The watermark of shots by Projected: how faint it is, what it costs, and after what it is still read.
 
 Seven portraits of 400 to 512 pixels: photographs in colour and grey, one lying, one of two people, and a drawing; ten frames each.
-A shot counts as read if its message comes back with its check right.
+A shot counts as read if its message comes back with its check right. Bits are those of the sum of its frames, at the size that is known here.
 
 python tests/bench/bench_marking.py [OUTPUT.json]
 """
@@ -24,7 +24,7 @@ from marking.degraded import Array, cut, filmed, halved
 from mimaface.animation import animate
 from mimaface.face.portrait import Portrait
 from mimaface.marking.marker import Marker
-from mimaface.marking.watermark import Watermark, message_of, read_watermark
+from mimaface.marking.watermark import Watermark, bits_of, decoded_bits, folded, message_of, patterns, read_watermark
 from mimaface.pictures.writing import encode_png
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import face_box
@@ -45,9 +45,16 @@ def decibels(frame: Array, marked: Array) -> float:
     return float(10 * np.log10(255**2 / np.mean((marked.astype(float) - frame) ** 2)))
 
 
+def share_of_bits(frames: list[Array], way: str, message: int) -> float:
+    """The share of the message's 32 bits that come back right; half of them would by chance."""
+    size = 0.5 if "half" in way else 1.0
+    bits, _ = decoded_bits(np.sum([folded(frame, size) for frame in frames], axis=0), np.conj(np.fft.fft2(patterns())))
+    return float((bits == bits_of(message)).mean())
+
+
 def main() -> None:
     motion = motion_of(*[{"angles": (2.0 * i, -1.0 * i, 0), "jawOpen": 0.06 * i, "mouthSmileLeft": 0.05 * i} for i in range(1, 11)])
-    read, unmarked, faint = dict.fromkeys(WAYS, 0), 0, []
+    read, bits, unmarked, faint = dict.fromkeys(WAYS, 0), dict.fromkeys(WAYS, 0.0), 0, []
     for path in PORTRAITS:
         portrait = Portrait.open(path)
         box = face_box(portrait, SETTINGS.size, SETTINGS.framing)
@@ -57,8 +64,10 @@ def main() -> None:
         faint += [decibels(*pair) for pair in zip(frames, marked)]
         unmarked += read_watermark(frames) is not None
         for way, change in WAYS.items():
-            found = read_watermark(change(marked))
-            read[way] += found is not None and found.message == message_of(portrait.sha256)
+            changed, message = change(marked), message_of(portrait.sha256)
+            found = read_watermark(changed)
+            read[way] += found is not None and found.message == message
+            bits[way] += 100 * share_of_bits(changed, way, message) / len(PORTRAITS)
     with tempfile.TemporaryDirectory() as home:
         marker, content = Marker(portrait.sha256, SETTINGS, Path(home)), encode_png(marked[-1])
         signing = median_ms(lambda: marker.png(content))
@@ -66,6 +75,7 @@ def main() -> None:
     for _ in range(20):
         watermark.mark(frames[-1])
     figures: dict[str, float | int | str] = {f"shots read: {way}": count for way, count in read.items()}
+    figures |= {f"bits right, %: {way}": share for way, share in bits.items()}
     report("marking", {
         "shots": len(PORTRAITS), **figures, "shots read: unmarked": unmarked, "least PSNR of a frame, dB": min(faint),
         "marking, CPU ms a picture": (time.process_time() - begin) / 20 * 1000, "signing, ms a picture": signing,

@@ -104,7 +104,7 @@ class Watermark:
 
     def is_found_in(self, image: Array) -> bool:
         """Returns whether a marked picture, as it is, is large and plain enough for its watermark to be read."""
-        found = _decoded(_folded(image, 1.0), np.conj(np.fft.fft2(patterns())), 1.0)
+        found = _decoded(folded(image, 1.0), np.conj(np.fft.fft2(patterns())), 1.0)
         return found is not None and found.message == self._message
 
     def _marked(self, image: Array, rows: slice, level: Array) -> Array:
@@ -134,8 +134,8 @@ def read_watermark(pictures: Iterable[Array]) -> Found | None:
     spectra = np.conj(np.fft.fft2(shapes))
     best: Found | None = None
     for size in SIZES:
-        folded = [_folded(picture, size) for picture in taken]
-        for tile in folded if len(folded) == 1 else [*folded, np.sum(folded, axis=0)]:
+        tiles = [folded(picture, size) for picture in taken]
+        for tile in tiles if len(tiles) == 1 else [*tiles, np.sum(tiles, axis=0)]:
             found = _decoded(tile, spectra, size)
             if found is not None and (best is None or found.sureness > best.sureness):
                 best = found
@@ -210,7 +210,7 @@ def _share_of(height: int, width: int, face: Array | None) -> tuple[tuple[slice,
     return around, np.asarray(1 - spared * inside, np.float32)
 
 
-def _folded(picture: Array, size: float) -> Array:
+def folded(picture: Array, size: float) -> Array:
     """Returns the sum (TILE, TILE) of all tiles of a picture's centre, rescaled to the size at which it was marked."""
     height, width = picture.shape[:2]
     top, left = max((height - MOST_READ) // 2, 0), max((width - MOST_READ) // 2, 0)
@@ -227,8 +227,15 @@ def _folded(picture: Array, size: float) -> Array:
 
 
 def _decoded(tile: Array, spectra: Array, size: float) -> Found | None:
-    """Returns the message of a folded picture at the offset of best correlation; None below ``SURE`` or when the checksum
-    fails."""
+    """Returns the message of a folded picture; None below ``SURE`` or when the checksum fails."""
+    bits, sureness = decoded_bits(tile, spectra)
+    word = sum(1 << number for number, bit in enumerate(bits) if bit)
+    message, check = word >> 16, word & 0xFFFF
+    return Found(message, sureness, size) if sureness >= SURE and check == _checksum(message) else None
+
+
+def decoded_bits(tile: Array, spectra: Array) -> tuple[Array, float]:
+    """Returns the bits (BITS,) of a folded picture at the offset of best correlation, right or wrong, and their sureness."""
     spectrum = np.fft.fft2(tile) * _band()
     rings = np.rint(_radius()).astype(int)
     power = np.bincount(rings.ravel(), np.abs(spectrum.ravel()) ** 2) / np.maximum(np.bincount(rings.ravel(), _band().ravel()), 1)
@@ -238,6 +245,4 @@ def _decoded(tile: Array, spectra: Array, size: float) -> Found | None:
     sureness = float((energy.max() - np.median(energy)) / (energy.std() + 1e-9))
     place = np.unravel_index(int(energy.argmax()), energy.shape)
     read = fits[:, place[0], place[1]]
-    word = sum(1 << number for number, value in enumerate(read[1:] * np.sign(read[0])) if value > 0)
-    message, check = word >> 16, word & 0xFFFF
-    return Found(message, sureness, size) if sureness >= SURE and check == _checksum(message) else None
+    return np.asarray(read[1:] * np.sign(read[0]) > 0), sureness
