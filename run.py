@@ -120,8 +120,7 @@ def install_blender(version: str) -> None:
 
 def has_python(version: str) -> bool:
     """Whether this machine has the Python that a Blender needs, in its environment or anywhere else."""
-    wanted = BLENDERS[version][:1]
-    return usable(blender_folder(version), wanted) or find_python(wanted) is not None
+    return usable(blender_folder(version), BLENDERS[version][:1]) or find_python(BLENDERS[version][:1]) is not None
 
 
 def blender_folder(version: str) -> Path:

@@ -104,6 +104,15 @@ def test_a_terminal_that_lacks_letters_gets_question_marks(tmp_path):
     assert (tmp_path / "\u4e2d.motion.npz").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX shells")
+def test_nobody_reads_on():
+    """As with ``| head``, which leaves after its lines: there was a traceback."""
+    with subprocess.Popen([sys.executable, "-m", "mimaface.cli", "inspect", COLLINS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
+
+
 def test_a_home_that_cannot_be_written_stops_nobody_who_says_nothing_of_consent(tmp_path, motion, monkeypatch, capsys):
     (tmp_path / "home").write_text("a file")
     monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path / "home"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -28,14 +29,15 @@ from . import (
     track,
     train,
 )
-from .terminal import INTERRUPTED, USER_ERROR, warn
+from .terminal import INTERRUPTED, UNREAD, USER_ERROR, warn
 
 # in the order of --help
 GROUPS = (animate, points, track, record, live, inspect, serve, doctor, bench, models, data, train, evaluate, export)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 success, 1 a check failed, 2 an error with a message, 130 interrupted by Ctrl-C."""
+    """Run one command and return its exit code: 0 success, 1 a check failed, 2 an error with a message, 130 interrupted by Ctrl-C,
+    141 nobody reads the output any more, as after ``| head``."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # letters that the terminal's encoding lacks become "?"
@@ -44,7 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its warnings about damaged tags contain no next step
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
-        return command(parsed)
+        code = command(parsed)
+        print(end="", flush=True)
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
+        return UNREAD
     except MimaFaceError as error:
         warn(str(error))
         return USER_ERROR
