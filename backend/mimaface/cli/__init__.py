@@ -6,6 +6,7 @@ import argparse
 import io
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -49,9 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
         code = command(parsed)
         print(end="", flush=True)
         return code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes as it ends
-        return UNREAD
     except MimaFaceError as error:
         warn(str(error))
         return USER_ERROR
@@ -59,11 +57,23 @@ def main(arguments: list[str] | None = None) -> int:
         warn("stopped")
         return INTERRUPTED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and hasattr(select, "poll") and _is_unread():  # not a pipe to another process, which is a fault
+            return UNREAD
         known = shortage(error) or _about_a_file(error)
         if known is None:
             raise
         warn(str(known))
         return USER_ERROR
+
+
+def _is_unread() -> bool:
+    """Returns whether nobody reads the output any more, which then goes nowhere, also what Python writes as it ends."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    unread = any(event & select.POLLERR for _, event in watch.poll(0))
+    if unread:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return unread
 
 
 def _about_a_file(error: Exception) -> MimaFaceError | None:
