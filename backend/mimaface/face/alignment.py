@@ -138,8 +138,8 @@ class Reference:
     def _posed(
         self, picture: HeadPicture, camera: Camera, every: list[Array], estimate: Estimate, away: Array, with_hair: bool = False
     ) -> tuple[Estimate, Array]:
-        """``estimate`` with rotation and translation aligned by the skin, or its turn by skin and hair; and how far it is then ``away`` (8,) from the
-        landmarks' pose and the reference's light."""
+        """``estimate`` with rotation and translation aligned by the skin, or its turn by skin and hair, from the coarsest of ``every`` layer (h, w,
+        3) to the finest; and how far it is then ``away`` (8,) from the landmarks' pose and the reference's light, in the units of ``PRIOR``."""
         count, free = (len(self._shape), TURN) if with_hair else (self._skin, np.arange(len(PRIOR)))
         moved = self._moved(estimate)[:count]
         # what the expression has moved is known less well
