@@ -82,7 +82,8 @@ def test_a_virtual_camera_is_fed_where_there_is_one(tmp_path, phone, monkeypatch
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")
 def test_the_window_shows_the_portrait_moving(tmp_path, phone):
     reading, writing = os.pipe()
-    screen = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "400x400x24"]
+    # without -noreset the server starts over, and refuses who comes, whenever its last program leaves
+    screen = ["Xvfb", "-noreset", "-displayfd", str(writing), "-screen", "0", "400x400x24"]
     with subprocess.Popen(screen, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
         try:
             os.close(writing)
