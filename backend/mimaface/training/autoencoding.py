@@ -21,8 +21,8 @@ from mimaface.sampling.conditions import as_images, rows_of_pictures
 from .config import Losses, TrainingConfig
 from .loop import Batch, Stage, item_generator
 
-CROP = 128  # pixels per side of a crop
-LEVELS = 3
+CROP = 128  # pixels per side of a crop. Higher: more context in a step, and fewer crops a second
+LEVELS = 3  # bands of the loss, the coarsest of 8 pixels, a latent pixel's width. Higher: the loss also weighs broad shading
 
 
 class Autoencoding(nn.Module):
@@ -71,6 +71,8 @@ class AutoencoderStage(Stage):
             for picture in (sample.source, *sample.driven[::2], sample.projected[0])
         ]
         self.photographs = load_pictures(photographs) if photographs else []
+        for kind, pictures in (("render", self.rendered), ("photograph", self.photographs)):
+            _check_sizes(kind, pictures)
         self.held_out = [sample.driven[0] for sample in read_shards(shards_in(held_out))][:16]
 
     def batch(self, step: int, places: range) -> Batch:
@@ -107,6 +109,7 @@ class AutoencoderStage(Stage):
         return np.ascontiguousarray(crop, np.uint8), f"{'photograph' if photograph else 'render'} {number}"
 
     def evaluate(self) -> tuple[dict[str, float], Any]:
+        """Returns the PSNR of held-out pictures in dB, and a sheet of them above their reconstructions."""
         images = as_images(np.stack(self.held_out)).to(self.model.vae.latent_mean.device)
         with autocast(self.config.precision, images.device):
             result = torch.cat([self.model.vae.decode(self.model.vae.encode(x[None]).latents).sample for x in images]).float()
@@ -121,3 +124,11 @@ class AutoencoderStage(Stage):
             mean, std = raw.mean((0, 2, 3)), raw.std((0, 2, 3))
             vae.set_statistics(vae.latent_mean + vae.latent_std * mean, vae.latent_std * std)
         self.model.save_pretrained(folder)
+
+
+def _check_sizes(kind: str, pictures: list[np.ndarray]) -> None:
+    for number, picture in enumerate(pictures):
+        height, width = picture.shape[:2]
+        if min(height, width) < CROP:
+            hint = f"the autoencoder is trained on crops: use {CROP} on each side or more"
+            raise InvalidInput(f"{kind} {number} has {width} × {height} pixels", hint)
