@@ -104,7 +104,7 @@ def test_repeated_timecodes_and_a_cut_last_line_are_survived():
         (take([]), "no frames"),
         (take([{}], [name for name in HEADER if name != "JawOpen"]), "line 1: column JawOpen is missing"),
         (take([{}, {"MouthFunnel": "abc"}]), "line 3: column MouthFunnel: 'abc'"),
-        (take([{}, {"JawOpen": "nan"}]), "line 3: column JawOpen"),
+        (take([{}, {"JawOpen": "inf"}]), "line 3: column JawOpen"),
         (take([{"Timecode": "noon"}]), "line 2: column Timecode"),
         (take([{}, {}]).replace(b"\n01:02:03:00", b"\n01:02:03", 1), "line 2"),
         (b"a,b,c\n1,2,3\n", "column"),
@@ -348,6 +348,7 @@ def test_rows_without_a_face_are_bridged_and_said():
         lambda cells: [cells[0], "52", *["null"] * (len(cells) - 2)],
         lambda cells: [cells[0], "52", *["-nan(ind)", "1.#QNAN", "#N/A"] * 20, "#DIV/0!"],
         lambda cells: [*cells[:6], "", *cells[7:]],
+        lambda cells: [*cells[:6], "nan", *cells[7:]],
         lambda cells: cells[:20],
     ],
 )
@@ -376,6 +377,39 @@ def test_two_takes_in_one_file_follow_each_other():
     np.testing.assert_allclose(np.diff(clip.time), 1 / 30, atol=1e-9)
     np.testing.assert_allclose(clip.blendshapes[90:, JAW], np.linspace(0, 0.5, 90), atol=1e-5)
     assert any("2 takes" in text for text in clip.meta["warnings"])
+
+
+def hour(index):
+    return f"{(3599 * 60 + index) // 3600 % 60:02d}:{(3599 * 60 + index) // 60 % 60:02d}:{index % 60:02d}"
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        hour,  # MM:SS:FF over an hour
+        lambda index: f"{(46799 * 60 + index) // 216000 % 12 or 12:02d}:{(46799 * 60 + index) // 3600 % 60:02d}:"
+        f"{(46799 * 60 + index) // 60 % 60:02d}:{index % 60:02d}",  # twelve hours without am and pm
+        lambda index: f"{(86399 + index / 60) % 86400:.5f}",  # seconds of a day
+        lambda index: str(int(2**32 - 1000 + index * 1000 / 60) % 2**32),  # milliseconds of 32 bits
+        lambda index: f"{index % 60 / 60:.5f}",  # set back twice
+        lambda index: f"{100 + index / 60 - (index >= 75):.5f}",  # by a second
+    ],
+)
+def test_a_clock_that_is_set_back_goes_on(clock):
+    """What came after it was left out, up to half of a take, or the whole take was refused."""
+    clip = read_live_link_csv(take([{"Timecode": clock(index), "JawOpen": index / 200} for index in range(150)]), "a.csv")
+    np.testing.assert_allclose(clip.time, np.arange(150) / 60, atol=2e-3)
+    np.testing.assert_allclose(clip.blendshapes[:, JAW], np.arange(150) / 200, atol=1e-6)
+    assert any("the clock is set back at line" in words for words in clip.meta["warnings"])
+
+
+@pytest.mark.parametrize("nothing", ["", "nan", "null"])
+def test_a_column_without_any_value_is_as_good_as_none(nothing):
+    """Such a take had no face at all."""
+    clip = read_live_link_csv(take([{"TongueOut": nothing, "CheekPuff": nothing, "JawOpen": 0.4, "HeadYaw": 0.1 * i} for i in range(5)]), "a.csv")
+    assert clip.valid[:, 0].all() and "no values, so 0 is used: column CheekPuff, TongueOut" in clip.meta["warnings"]
+    np.testing.assert_allclose(clip.blendshapes[:, JAW], 0.4)
+    assert clip.blendshapes[:, BLENDSHAPE_INDEX["tongueOut"]].max() == 0
 
 
 def test_a_header_or_a_row_without_a_time_after_the_last_row_takes_no_row():

@@ -249,6 +249,152 @@ def test_plain_data_is_what_was_pickled(value, protocol):
     np.testing.assert_equal(found, value)
 
 
+def landmarker(times, score=lambda index: index / 100):
+    """Results of the landmarker at the times that are given as they are to be written: {name: value} of every frame."""
+    return [{**when, "faceBlendshapes": [{"categories": [{"categoryName": "jawOpen", "score": score(index)}]}]} for index, when in enumerate(times)]
+
+
+@pytest.mark.parametrize(
+    ("title", "unit"),
+    [
+        ("timestampMs", 1e3), ("timestamp", 1e3), ("timestamp", 1.0), ("time", 1.0), ("time", 1e3), ("timestamp_us", 1e6), ("timestamp", 1e6),
+        ("t", 1.0),
+    ],
+)
+@pytest.mark.parametrize(("rate", "origin"), [(25, 0.0), (2, 0.0), (25, 1.7e9)])
+def test_the_landmarkers_times_are_in_any_unit(tmp_path, title, unit, rate, origin):
+    """A second was taken for a millisecond, and a millisecond for a second."""
+    times = [{title: (origin + index / rate) * unit} for index in range(1, 40)]
+    clip = motion(tmp_path, "results.json", json.dumps(landmarker(times)))
+    np.testing.assert_allclose(clip.time, np.arange(39) / rate, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda index: f"2024-05-{1 + index // 25:02d}T{'00:00:00' if index > 24 else '23:59:59'}.{index % 25 * 40:03d}Z",
+        lambda index: f"{index * 0.04:.2f}",
+    ],
+)
+def test_the_landmarkers_times_may_be_texts(tmp_path, written):
+    clip = motion(tmp_path, "results.json", json.dumps(landmarker([{"timestamp": written(index)} for index in range(50)])))
+    np.testing.assert_allclose(clip.time, np.arange(50) / 25, atol=1e-6)
+
+
+def openface(separator=", ", decimal=".", rows=30, cells=lambda index, values: values):
+    header = OPENFACE.strip().split(", ")
+    lines = [separator.join(header)]
+    for index in range(rows):
+        head, units = ["0", "0", "700", "0.1", "0", "0"], ["0.5", "2.5", "0", "0"]
+        values = [str(index + 1), "0", f"{index / 25:.3f}", "0.98", "1", *["0.0", "0.0", "-1.0"] * 2, *head, *units]
+        lines.append(separator.join(value.replace(".", decimal) for value in cells(index, values)))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        openface(";"), openface(";", ","), openface("\t"), "# made by a tool\n" + openface(), openface().encode("utf-16"),
+        openface(rows=15) + "\n".join(openface().split("\n")[0:1] + openface().split("\n")[16:]),
+    ],
+)  # fmt: skip
+def test_openface_that_a_spreadsheet_saved_is_read(tmp_path, content):
+    clip = motion(tmp_path, "shot.csv", content)
+    np.testing.assert_allclose(clip.time, np.arange(30) / 25, atol=1e-6)
+    np.testing.assert_allclose(weight(clip, "jawOpen"), 0.5)
+    np.testing.assert_allclose(angles(clip)[:, 1], -np.degrees(0.1), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("lost", "tracks"),
+    [
+        (lambda values: [*values[:4], "0", *["-nan(ind)"] * 6, *values[11:]], [False, False, False]),
+        (lambda values: [*values[:4], "0", *[""] * (len(values) - 5)], [False, False, False]),
+        (lambda values: [*values[:5], *["nan"] * 6, *values[11:]], [True, True, False]),
+        (lambda values: [*values[:14], "1.#QNAN", *values[15:]], [True, False, False]),
+    ],
+)
+def test_openface_without_a_value_is_bridged(tmp_path, lost, tracks):
+    """As the program for Windows writes a gaze that it does not know; the file was refused."""
+    clip = motion(tmp_path, "shot.csv", openface(cells=lambda index, values: lost(values) if index == 20 else values))
+    assert clip.valid[20].tolist() == tracks and clip.valid[[*range(20), *range(21, 30)]].all()
+    np.testing.assert_allclose(angles(clip)[20, 1], -np.degrees(0.1), atol=1e-3)
+    with pytest.raises(InvalidMotion, match="line 22: column AU12_r: 'much' is not a number"):
+        motion(tmp_path, "shot.csv", openface(cells=lambda index, values: values if index != 20 else [*values[:17], "much", *values[18:]]))
+
+
+def test_units_of_recordings_are_seen_and_can_be_said(tmp_path):
+    turned = openface(cells=lambda index, values: [*values[:14], f"{index:.1f}", *values[15:]])
+    assert angles(motion(tmp_path, "shot.csv", turned))[:, 1].min() == pytest.approx(-29, abs=1e-3)
+    percent = landmarker([{"time": index / 25} for index in range(30)], score=lambda index: 40)
+    np.testing.assert_allclose(weight(motion(tmp_path, "a.json", json.dumps(percent)), "jawOpen"), 0.4, atol=1e-6)
+    for scale, reading in ((100, None), (1, None), (1, ReadingSettings(values="shares")), (100, ReadingSettings(values="percent"))):
+        frames = [{"fps": 30, "scene": {"actors": [{"face": {"jawOpen": 0.4 * scale, "eyeBlinkLeft": 0.9 * scale}}]}} for _ in range(3)]
+        np.testing.assert_allclose(weight(motion(tmp_path, "r.json", json.dumps(frames), reading), "jawOpen"), 0.4, atol=1e-6)
+
+
+@pytest.mark.parametrize("stated", [-5, 0, 1e9, float("inf"), float("nan"), None])
+def test_a_rate_that_cannot_be_is_none(tmp_path, stated):
+    """All frames but the first were left out, or a take lasted a millionth of a second."""
+    told = {"exportFps": stated, "facsNames": ["jawOpen"], "weightMat": [[0.1 * i] for i in range(6)]}
+    clip = motion(tmp_path, "voice.json", json.dumps(told))
+    np.testing.assert_allclose(clip.time, np.arange(6) / 60, atol=1e-9)
+    assert "no frame rate" in clip.meta["warnings"][0]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_weight_without_a_value_is_bridged(tmp_path, missing):
+    told = {"exportFps": 30, "facsNames": ["jawOpen", "eyeBlinkLeft"], "weightMat": [[0.1 * i, 0] for i in range(6)]}
+    told["weightMat"][3] = [missing, 0]
+    clip = motion(tmp_path, "voice.json", json.dumps(told))
+    assert clip.valid[:, 0].tolist() == [True, True, True, False, True, True]
+    assert weight(clip, "jawOpen")[3] == pytest.approx(0.3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace(" ", "\t").replace("Frame\tTime", "Frame Time"),
+        lambda text: text.replace("MOTION", "Motion").replace("Hips", "MOTION_Hips"),
+        lambda text: text.replace("0.05", "0,05").replace("10.5", "10,5"),
+        lambda text: text.encode("utf-16"),
+        str.lower,
+    ],
+)
+def test_bvh_as_other_writers_have_it(tmp_path, written):
+    text = BVH.format(order="Yrotation Xrotation Zrotation", neck="Neck") + "0 90 0 0 0 0 0 0 0 0 0 0\n0 90 0 0 0 0 10.5 0 0 10.5 0 0\n"
+    clip = motion(tmp_path, "walk.bvh", written(text))
+    np.testing.assert_allclose(angles(clip), [[0, 0, 0], [21, 0, 0]], atol=1e-5)
+    np.testing.assert_allclose(clip.time, [0, 0.05])
+
+
+def test_recordings_in_utf_16_are_known(tmp_path):
+    frames = landmarker([{"time": index / 25} for index in range(5)])
+    for name, text in (("a.json", json.dumps(frames)), ("b.json", json.dumps({"facsNames": ["jawOpen"], "weightMat": [[0.0]] * 5, "exportFps": 25}))):
+        for encoding in ("utf-16", "utf-8-sig", "utf-32"):
+            np.testing.assert_allclose(motion(tmp_path, name, text.encode(encoding)).time, np.arange(5) / 25, atol=1e-9)
+
+
+def test_a_recording_whose_last_line_was_cut_off_is_read_up_to_there(tmp_path):
+    frames = "\n".join(map(json.dumps, landmarker([{"time": index / 25} for index in range(5)])))
+    packets = "\n".join(packet(index) for index in range(5))
+    for name, text in (("a.jsonl", frames), ("a.txt", packets)):
+        assert len(motion(tmp_path, name, text)) == 5
+        cut = motion(tmp_path, name, text[:-30])
+        assert len(cut) == 4 and any("may have been cut off" in words for words in cut.meta["warnings"])
+    with pytest.raises(InvalidMotion, match="JSON cannot be read"):
+        motion(tmp_path, "a.jsonl", "\n".join(line if index != 2 else line[:-1] for index, line in enumerate(frames.splitlines())))
+
+
+def test_a_recording_whose_clock_is_set_back_goes_on(tmp_path):
+    clip = motion(tmp_path, "a.json", json.dumps(landmarker([{"time": index % 30 / 25} for index in range(60)])))
+    np.testing.assert_allclose(clip.time, np.arange(60) / 25, atol=1e-9)
+    assert any("the clock is set back at frame 30" in words for words in clip.meta["warnings"])
+    with pytest.raises(InvalidMotion, match="frame 1: the timecode stands still"):
+        motion(tmp_path, "a.json", json.dumps(landmarker([{"time": 3.5}] * 9)))
+
+
 CONTENTS = [("a.csv", OPENFACE.encode() + b"1, 0, 0, 1, 1" + b", 0.1" * 16), ("a.txt", packet(5).encode()),
             ("a.json", b'{"facsNames": ["jawOpen"], "weightMat": [[1]]}'),
             ("a.json", b'[{"face_blendshapes": [[{"category_name": "jawOpen", "score": 1}]]}]'), ("a.pkl", pickle.dumps(template(1))),

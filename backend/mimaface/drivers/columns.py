@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -18,6 +19,8 @@ TIME_NAMES = (
 )  # fmt: skip
 TIME_WORDS = {"time", "timestamp", "timecode", "elapsed", "clock", "t", "ts", "pts", "frame"}  # last word of other headers of time columns
 LENGTHS = {"delta", "exposure", "processing", "render", "latency"}  # with these before it, it is no time of a row
+# what writers put into a cell that has no value
+EMPTY = re.compile(r"(|null|none|na|n/a|-|[-+]?(1\.#)?[qs]?(nan|ind)(\(.*\))?|#[a-z/0-9]+[!?]?)", re.IGNORECASE)
 UNIT_WORDS = {"deg", "degrees", "degree", "rad", "radians", "percent", "value", "weight", "values", "s", "ms", "sec", "seconds", "us", "ns"}
 
 
@@ -73,6 +76,18 @@ def time_column(headers: list[str]) -> int | None:
         if words and words[-1] in TIME_WORDS and not LENGTHS.intersection(words):
             return index
     return None
+
+
+def number_of(text: str) -> float | None:
+    """A cell's number, NaN when it is empty, None when it is neither; a decimal comma is one, ``%`` and ``°`` are heeded."""
+    if EMPTY.fullmatch(text):
+        return float("nan")
+    plain = text.replace("\N{MINUS SIGN}", "-")
+    try:
+        value = float(plain.rstrip(" %°") if "." in text else plain.rstrip(" %°").replace(",", "."))
+    except ValueError:
+        return None
+    return value / 100 if text.endswith("%") else math.radians(value) if text.endswith("°") else value
 
 
 # radians. Larger angles are taken for degrees: no recorded head or eye turns so far

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import math
 import re
 from dataclasses import dataclass
 
@@ -24,19 +23,16 @@ from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from mimaface.protocol.texts import shown, shown_list, some
 
-from .columns import COUNT, POSES, as_shares, in_radians, known_column, largest_of, time_column
+from .columns import COUNT, POSES, as_shares, in_radians, known_column, largest_of, number_of, time_column
 from .reading import ReadingSettings
 from .table import Table, read_table
 from .timecode import DEFAULT_RATE as TICKS
-from .timecode import OPTION, seconds_of
+from .timecode import OPTION, rising, seconds_of
 
 log = logging.getLogger(__name__)
 COLUMNS = {name: name[0].upper() + name[1:] for name in BLENDSHAPE_NAMES}
 OPTIONAL_BLENDSHAPES = {"tongueOut"}  # some exports count 51
-# what writers put into a cell that has no value
-EMPTY = re.compile(r"(|null|none|na|n/a|-|[-+]?(1\.#)?[qs]?(nan|ind)(\(.*\))?|#[a-z/0-9]+[!?]?)", re.IGNORECASE)
 EYES = [pose for pose in POSES[3:] if not pose.endswith("Roll")]  # the rolls of eyes are not needed
-MOST_SET_BACK = 2  # times that a clock may be set back in a take; where it falls more often, the rows are in another order
 FEWEST_KNOWN = 10  # names of blendshapes that make a row a header; rows of numbers have none
 
 
@@ -58,7 +54,7 @@ def read_live_link_csv(content: bytes, name: str, settings: ReadingSettings = Re
         title = table.header[layout.time]
         time, notes = seconds_of(rows.times, rows.lines, name, title, settings.timecode_rate)
         warnings += notes
-    time, kept, notes = _rising(time, rows, name)
+    time, kept, notes = rising(time, [f"line {line}" for line in rows.lines], name, rows.fresh)
     warnings += notes
     values, face = rows.values[kept], rows.face[kept]
     blendshapes, notes = as_shares(values[:, : len(BLENDSHAPE_NAMES)], settings.values)
@@ -179,7 +175,6 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
     lines: list[int] = []
     times: list[str] = []
     values: list[Array] = []
-    faces: list[bool] = []
     fresh: list[bool] = []
     headers = untimed = short = longer = 0
     again = False
@@ -206,7 +201,6 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
         lines.append(line)
         times.append(when)
         values.append(np.full(len(layout.wanted), np.nan) if row is None else row)
-        faces.append(row is not None and bool(np.isfinite(row[: len(BLENDSHAPE_NAMES)]).all()))
         fresh.append(again)
         again = False
     notes = [f"{headers} repeated headers were left out"] if headers else []
@@ -217,7 +211,7 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
     if cut:
         notes.append("the last line is incomplete and was left out: the file may have been cut off")
         short -= partly
-        for items in (lines, times, values, faces, fresh):
+        for items in (lines, times, values, fresh):
             items.pop()
     if not lines:
         what = "whole frame" if cut else "frames"
@@ -229,7 +223,20 @@ def _read_rows(table: Table, layout: Layout, name: str) -> Rows:
         )
     if short:
         notes.append(f"{short} lines are incomplete and were left out")
-    return Rows(lines, times, np.array(values), np.array(faces), np.array(fresh), notes)
+    numbers = np.array(values)
+    face, empty = _faces(numbers[:, : len(BLENDSHAPE_NAMES)])
+    if empty:
+        notes.append(f"no values, so 0 is used: column {some(empty)}")
+    return Rows(lines, times, numbers, face, np.array(fresh), notes)
+
+
+def _faces(shapes: Array) -> tuple[Array, list[str]]:
+    """Whether each row (T,) has all its blendshapes (T, 52); and the columns that have none in the whole take, in which 0 is put."""
+    known = np.isfinite(shapes)
+    tracked = known.any(axis=1)
+    empty = ~known.any(axis=0) & tracked.any()
+    shapes[np.ix_(tracked, empty)] = 0.0
+    return np.asarray(np.isfinite(shapes).all(axis=1)), [COLUMNS[BLENDSHAPE_NAMES[index]] for index in np.flatnonzero(empty)]
 
 
 def _is_remark(cells: list[str], layout: Layout) -> bool:
@@ -238,22 +245,17 @@ def _is_remark(cells: list[str], layout: Layout) -> bool:
         return True
     if layout.time is None or layout.time >= len(cells) or re.search(r"\d", cells[layout.time]):
         return False
-    return any(_number(cells[index]) is None for index in layout.wanted if 0 <= index < len(cells))
+    return any(number_of(cells[index]) is None for index in layout.wanted if 0 <= index < len(cells))
 
 
 def _row(cells: list[str], layout: Layout, line: int, name: str) -> Array:
-    """The wanted values of a row: 0 where there is no column, NaN in empty cells and, if all blendshapes are, where a cell says nan."""
+    """The wanted values of a row: 0 where there is no column, NaN in cells without a value."""
     try:
         row = np.array([float(cells[index]) if index >= 0 else 0.0 for index in layout.wanted])
-        empty = False
     except ValueError:
-        numbers = [_number(cells[index]) if index >= 0 else 0.0 for index in layout.wanted]
+        numbers = [number_of(cells[index]) if index >= 0 else 0.0 for index in layout.wanted]
         row = np.array([np.inf if number is None else number for number in numbers])
-        empty = True
     odd = np.isinf(row)
-    blendshapes = row[: len(BLENDSHAPE_NAMES)]
-    if not empty and not np.isnan(blendshapes).all():
-        odd[: len(BLENDSHAPE_NAMES)] |= np.isnan(blendshapes)
     if odd.any():
         index = layout.wanted[int(np.argmax(odd))]
         title = [*COLUMNS.values(), *POSES[:3], *EYES][int(np.argmax(odd))]
@@ -261,40 +263,3 @@ def _row(cells: list[str], layout: Layout, line: int, name: str) -> Array:
             f"{name}: line {line}: column {title}: {shown(cells[index], 20)!r} is not a number", "correct or delete the line"
         )
     return row
-
-
-def _number(text: str) -> float | None:
-    """A cell's number, NaN when it is empty, None when it is neither; a decimal comma is one, ``%`` and ``°`` are heeded."""
-    if EMPTY.fullmatch(text):
-        return float("nan")
-    plain = text.replace("\N{MINUS SIGN}", "-")
-    try:
-        value = float(plain.rstrip(" %°") if "." in text else plain.rstrip(" %°").replace(",", "."))
-    except ValueError:
-        return None
-    return value / 100 if text.endswith("%") else math.radians(value) if text.endswith("°") else value
-
-
-def _rising(time: Array, rows: Rows, name: str) -> tuple[Array, Array, list[str]]:
-    """Times from 0 on that rise, the rows that are kept (K,), and notes; a second take in the same file follows the first."""
-    notes = []
-    steps = np.diff(time)
-    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1 / TICKS
-    again = np.flatnonzero(rows.fresh[1:] & (steps <= 0)) + 1
-    for index in again:
-        time[index:] += time[index - 1] + usual - time[index]
-    if len(again):
-        notes.append(f"{len(again) + 1} takes are in the file: read one after the other")
-    if (np.diff(time) < 0).sum() > MOST_SET_BACK and len(np.unique(time)) == len(time):
-        order = np.argsort(time)
-        return time[order] - time[order[0]], order, [*notes, "the rows were not in the order of their times, and have been sorted"]
-    fresh = np.concatenate([[True], np.diff(np.maximum.accumulate(time)) > 0])
-    if fresh.sum() < 0.5 * len(fresh):
-        line = rows.lines[int(np.argmin(fresh))]
-        raise InvalidMotion(
-            f"{name}: line {line}: the timecode stands still or jumps back",
-            f"export the take again, or delete that column: {TICKS} rows a second are then assumed, or what {OPTION} is",
-        )
-    if not fresh.all():
-        notes.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")
-    return time[fresh] - time[0], np.flatnonzero(fresh), notes

@@ -14,7 +14,7 @@ import numpy as np
 
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
-from mimaface.protocol.texts import shown
+from mimaface.protocol.texts import shown, some
 
 DAY, LONGEST_PAUSE = 86400.0, 3600.0  # seconds. A clock that steps back by at least their difference passed midnight
 DEFAULT_RATE = 60  # frames per second of Live Link Face's timecode, also in takes at 30: the default where a file is ambiguous
@@ -30,6 +30,9 @@ OPTION = "--timecode-rate (Blender: Timecode Rate)"
 UNITS = (
     ("days", 2e-5), ("seconds", 0.3), ("frame numbers", 4.5), ("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", math.inf),
 )  # fmt: skip
+# Times that a clock may be set back in a take, or the share of its frames if that is more; where it falls more often, they are in another order
+MOST_SET_BACK, SHARE_SET_BACK = 2, 0.02
+SET_BACK = 0.1, 2.5  # seconds, or usual steps if that is more, by which a clock that falls was set back; by less, one frame's time is wrong
 UNIT = "(s|sec|seconds|ms|us|µs|ns)"  # behind a number
 DATE = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T .]+|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\.? +|\d{8}T)(?=\d\d?:?\d\d)"
 SECONDS_OF = {"days": DAY, "seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
@@ -80,6 +83,39 @@ def seconds_of(
         return _over_midnight(frames / exact, (DAY * count - labels * 1296) / exact), []
     second = count / exact
     return _over_midnight((codes.whole + codes.field / count) * second, DAY * second), [note] if note else []
+
+
+def rising(time: Array, places: list[str], name: str, begins: Array | None = None) -> tuple[Array, Array, list[str]]:
+    """Returns times from 0 on that rise, the frames that are kept (K,), and notes, from times (T,) in the order of the file.
+
+    What follows a clock that was set back (over an hour, by a restart) goes on where it was, as a second take in the same file does, which
+    ``begins`` (T,) marks. places: such as "line 2", of each frame. Raises :class:`InvalidMotion` for a clock that stands still.
+    """
+    notes = []
+    steps = np.diff(time)
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1 / DEFAULT_RATE
+    takes = (steps <= 0) & (False if begins is None else begins[1:])
+    back = (steps < -max(SET_BACK[0], SET_BACK[1] * usual)) & ~takes
+    few = ((steps < 0) & ~takes).sum() <= max(MOST_SET_BACK, SHARE_SET_BACK * len(time))
+    if not few and not takes.any() and len(np.unique(time)) == len(time):
+        order = np.argsort(time)
+        return time[order] - time[order[0]], order, ["the frames were not in the order of their times, and have been sorted"]
+    later = np.concatenate([[0.0], np.where(takes | (back & few), usual - steps, 0.0)])
+    time = time + np.cumsum(later)
+    if takes.any():
+        notes.append(f"{takes.sum() + 1} takes are in the file: read one after the other")
+    if few and back.any():
+        where = some([places[index + 1] for index in np.flatnonzero(back)])
+        notes.append(f"the clock is set back at {where}: what follows goes on where it was")
+    fresh = np.concatenate([[True], np.diff(np.maximum.accumulate(time)) > 0])
+    if fresh.sum() < 0.5 * len(fresh):
+        raise InvalidMotion(
+            f"{name}: {places[int(np.argmin(fresh))]}: the timecode stands still or jumps back",
+            f"export the take again, or delete its times and give its rate with {OPTION}",
+        )
+    if not fresh.all():
+        notes.append(f"{int((~fresh).sum())} frames with a repeated timecode were left out")
+    return time[fresh] - time[0], np.flatnonzero(fresh), notes
 
 
 def frames_per_second(codes: Codes) -> tuple[int, str]:
@@ -177,6 +213,8 @@ def _numbers(values: Array, title: str, rate: float) -> tuple[Array, list[str]]:
     usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1.0
     named = _unit_in(title)
     unit = named or next(unit for unit, largest in UNITS if usual <= largest)
+    if unit == "frame numbers" and not named and (values % 1).any():
+        unit = "seconds"
     if unit == "frame numbers" or (rate and not named and unit == "milliseconds"):
         note = f"the time column counts frames: {DEFAULT_RATE} a second are assumed; {OPTION} changes that"
         return values / (rate or DEFAULT_RATE), [] if rate else [note]

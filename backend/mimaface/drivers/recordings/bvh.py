@@ -22,10 +22,11 @@ def _recognises(name: str, start: bytes) -> bool:
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
-    text = decoded(content) or ""
-    structure, found, motion = text.partition("MOTION")
-    frames = re.match(r"\s*Frames:\s*(\d+)\s+Frame Time:\s*([0-9.eE+-]+)\s*\n", motion)
-    if not found or frames is None:
+    text = (decoded(content) or "").replace("\r", "\n")
+    structure, motion = (*re.split(r"(?im)^\s*MOTION\s*$", text, maxsplit=1), "")[:2]
+    motion = motion.replace(",", ".")
+    frames = re.match(r"(?i)\s*Frames:\s*(\d+)\s+Frame\s+Time:\s*([0-9.e+-]+)\s*\n", motion)
+    if frames is None:
         raise InvalidMotion(f"{name}: the part MOTION with Frames and Frame Time is missing", "export the .bvh again")
     step = float(frames[2])
     if not 0 < step < 10:
@@ -73,7 +74,7 @@ def _joints(structure: str) -> Iterator[tuple[Bone, list[str]]]:
         if kind in ("ROOT", "JOINT"):
             title = " ".join(words[1:])
         elif kind == "OFFSET":
-            place = np.array(words[1:4], float) + (open_joints[-2][1] if len(open_joints) > 1 else 0)
+            place = np.array([word.replace(",", ".") for word in words[1:4]], float) + (open_joints[-2][1] if len(open_joints) > 1 else 0)
         elif kind == "CHANNELS":
             parent = open_joints[-2][0] if len(open_joints) > 1 else -1
             open_joints[-1] = (count, place)

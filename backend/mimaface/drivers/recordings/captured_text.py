@@ -31,9 +31,9 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     if text is None:
         raise InvalidMotion(f"{name}: not a text file", "choose the .txt that the app wrote")
     decoder, samples, other, rate = IFacialMocap(), list[Sample](), 0, 0.0
-    for line in text.splitlines():
-        if not line.strip():
-            continue
+    lines = [line for line in text.splitlines() if line.strip()]
+    cut = len(lines) > 1 and not text.endswith("\n") and lines[-1].count("|") < lines[-2].count("|")
+    for line in lines[:-1] if cut else lines:
         try:
             sample = decoder.decode(line.strip().encode("ascii", "replace"), 0.0)
         except UnknownPacket:
@@ -43,6 +43,8 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         if sample is not None:
             samples.append(sample)
     time, warnings = at_rate(len(samples), rate, settings, DEFAULT_RATE)
+    if cut:
+        warnings.append("the last line is incomplete and was left out: the file may have been cut off")
     if other:
         warnings.append(f"{other} lines are no frames of iFacialMocap, and were left out")
     recording = Recording()

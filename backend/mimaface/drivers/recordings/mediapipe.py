@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from mimaface.drivers.columns import as_shares
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.streams.base import index_of
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 
-from .base import Reader, Recorded, at_rate, json_of
+from .base import Reader, Recorded, at_rate, json_of, stated_times
 
 DEFAULT_RATE = 30.0  # frames per second of a webcam
-TIMES = {"timestampms": 1e-3, "timestamp": 1e-3, "timems": 1e-3, "time": 1.0, "seconds": 1.0}  # name → seconds
+TIMES = ("timestampms", "timestampus", "timestampns", "timestamp", "timems", "time", "seconds", "t")  # names of a frame's time
 
 
 def _recognises(name: str, start: bytes) -> bool:
@@ -29,15 +30,16 @@ def _recognises(name: str, start: bytes) -> bool:
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
-    parsed = json_of(content, name)
+    parsed, notes = json_of(content, name)
     frames = parsed if isinstance(parsed, list) else _frames(parsed)
     rates = [parsed[key] for key in ("fps", "frame_rate", "frameRate") if isinstance(parsed, dict) and isinstance(parsed.get(key), (int, float))]
     weights, heads, face = np.zeros((len(frames), 52)), np.tile(np.eye(4), (len(frames), 1, 1)), np.zeros(len(frames), bool)
-    times, with_head, unknown = [], True, set()
+    times, titles, with_head, unknown = [], dict[str, str](), True, set()
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict):
             raise InvalidMotion(f"{name}: frame {index} is not a result of the landmarker", "write the results again")
-        times.append(next((float(when) * unit for key, unit in TIMES.items() if isinstance(when := _value(frame, key), (int, float))), np.nan))
+        titles = titles or {re.sub("[^a-z]", "", key.lower()): key for key in frame}
+        times.append(_value(frame, *TIMES))
         pairs = _blendshapes(frame)
         face[index] = bool(pairs)
         for shape, score in pairs:
@@ -51,9 +53,11 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
             heads[index] = matrix
         elif pairs:
             with_head = False
-    time, warnings = at_rate(len(frames), next((float(rate) for rate in rates), 0.0), settings, DEFAULT_RATE)
-    if not np.isnan(times).any():
-        time, warnings = np.array(times), []
+    title = next((titles[key] for key in TIMES if key in titles), "")
+    rate = next((float(rate) for rate in rates), 0.0)
+    time, warnings = stated_times(times, title, name, settings) or at_rate(len(frames), rate, settings, DEFAULT_RATE)
+    weights, large = as_shares(weights, settings.values)
+    warnings = [*notes, *warnings, *large]
     if unknown:
         warnings.append(f"not known and left out: {', '.join(sorted(unknown)[:5])}")
     if not with_head:

@@ -7,21 +7,19 @@ subject's right.
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import Any
-
 import numpy as np
 
+from mimaface.drivers.columns import in_radians, number_of
 from mimaface.drivers.reading import ReadingSettings
-from mimaface.drivers.table import decoded
+from mimaface.drivers.table import HEADER_WITHIN, Table, decoded, read_table
 from mimaface.drivers.timecode import OPTION
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
+from mimaface.protocol.texts import shown
 
-from .base import VISION_AXES, Reader, Recorded
+from .base import VISION_AXES, Reader, Recorded, stated_times
 
 LARGEST_INTENSITY = 5.0  # largest intensity of an action unit
 # action unit → blendshapes and their share; ``*`` is both sides, for units have no sides
@@ -34,17 +32,18 @@ ACTION_UNITS: dict[str, dict[str, float]] = {
 
 
 def _recognises(name: str, start: bytes) -> bool:
-    head = (decoded(start, whole=False) or "").partition("\n")[0]
-    return "pose_Rx" in head and ("AU01_r" in head or "gaze_0_x" in head)
+    head = (decoded(start, whole=False) or "").split("\n", HEADER_WITHIN)[:HEADER_WITHIN]
+    return any("pose_Rx" in line and ("AU01_r" in line or "gaze_0_x" in line) for line in head)
+
+
+def _is_header(cells: list[str]) -> bool:
+    return "pose_Rx" in cells
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
-    text = decoded(content)
-    if text is None:
-        raise InvalidMotion(f"{name}: not a text file", "choose the .csv that OpenFace wrote")
-    rows = csv.reader(io.StringIO(text))
-    header = [title.strip() for title in next(rows)]
-    values, warnings = _numbers(rows, header, name)
+    table = read_table(content, name, _is_header)
+    header = table.header
+    values, warnings = _numbers(table, name)
     place = {title: index for index, title in enumerate(header)}
     missing = [title for title in ("pose_Rx", "pose_Ry", "pose_Rz") if title not in place]
     if missing:
@@ -60,7 +59,19 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         values = values[faces == taken]
     from scipy.spatial.transform import Rotation  # 0.3 s: only when one is read
 
-    turned = Rotation.from_euler("XYZ", np.stack([column(f"pose_R{axis}") for axis in "xyz"], axis=1)).as_matrix()
+    time, notes = np.arange(len(values)) / (settings.timecode_rate or 30), list[str]()
+    if "timestamp" in place:
+        stated = stated_times(column("timestamp").tolist(), "timestamp (s)", name, settings)
+        if stated is None:
+            raise InvalidMotion(f"{name}: a timestamp is not a number", "correct or delete its line")
+        time, notes = stated
+    elif not settings.timecode_rate:
+        notes = [f"the file has no column timestamp: 30 frames a second are assumed; {OPTION} changes that"]
+    angles, _, large = in_radians(
+        np.stack([column(f"pose_R{axis}") for axis in "xyz"], axis=1), np.zeros((len(values), 2, 2)), time, settings.angles
+    )
+    warnings += [*notes, *large]
+    turned = Rotation.from_euler("XYZ", angles).as_matrix()
     head = VISION_AXES @ turned @ VISION_AXES
     position = np.stack([column(f"pose_T{axis}", np.nan) for axis in "xyz"], axis=1) / 1000 @ VISION_AXES
     weights = np.zeros((len(values), len(BLENDSHAPE_NAMES)))
@@ -76,29 +87,28 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         sight = np.stack([np.stack([column(f"gaze_{eye}_{axis}") for axis in "xyz"], axis=1) for eye in (1, 0)], axis=1) @ VISION_AXES
         x, y, z = np.moveaxis(np.einsum("tij,tei->tej", head, sight), 2, 0)
         gaze = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=2)
-    time = column("timestamp") if "timestamp" in place else np.arange(len(values)) / (settings.timecode_rate or 30)
-    if "timestamp" not in place and not settings.timecode_rate:
-        warnings.append(f"the file has no column timestamp: 30 frames a second are assumed; {OPTION} changes that")
     face = column("success", 1.0) > 0
     return Recorded(time, face, weights if has_units else None, head, position, gaze, warnings).clip(name, "openface")
 
 
-def _numbers(rows: Any, header: list[str], name: str) -> tuple[Array, list[str]]:
-    """Returns the rows' numbers (T, columns), and warnings."""
-    values, warnings = [], list[str]()
-    for cells in rows:
-        if not cells:
+def _numbers(table: Table, name: str) -> tuple[Array, list[str]]:
+    """Returns the rows' numbers (T, columns), NaN in cells without a value, and warnings."""
+    width, values, warnings = len(table.header), [], list[str]()
+    for line, cells in table.rows:
+        if _is_header(cells):
             continue
-        if len(cells) < len(header):
-            warnings.append(f"line {rows.line_num} and what follows is incomplete and was left out: the file may have been cut off")
+        if len(cells) < width:
+            warnings.append(f"line {line} and what follows is incomplete and was left out: the file may have been cut off")
             break
-        try:
-            values.append([float(cell) for cell in cells[: len(header)]])
-        except ValueError as error:
-            raise InvalidMotion(f"{name}: line {rows.line_num}: {error}", "correct or delete the line") from error
+        row = [number_of(cell) for cell in cells[:width]]
+        if None in row:
+            odd = row.index(None)
+            words = f"column {shown(table.header[odd], 40)}: {shown(cells[odd], 20)!r} is not a number"
+            raise InvalidMotion(f"{name}: line {line}: {words}", "correct or delete the line")
+        values.append(row)
     if not values:
         raise InvalidMotion(f"{name}: the recording has no frames", "process the video with OpenFace again")
-    return np.array(values), warnings
+    return np.array(values, float), warnings
 
 
 READER = Reader("OpenFace 2", _recognises, _read)

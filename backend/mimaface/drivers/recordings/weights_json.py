@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from mimaface.drivers.columns import as_shares
+from mimaface.drivers.columns import LARGEST_SHARE, as_shares
 from mimaface.drivers.reading import ReadingSettings
 from mimaface.drivers.streams.base import index_of
 from mimaface.protocol.errors import InvalidMotion
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.texts import some
 
-from .base import Reader, Recorded, at_rate, json_of
+from .base import Reader, Recorded, at_rate, json_of, stated_times
 
 DEFAULT_RATE = 60.0  # frames per second of both programs
 
@@ -27,12 +27,15 @@ def _recognises(name: str, start: bytes) -> bool:
 
 
 def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
-    parsed = json_of(content, name)
+    parsed, cut = json_of(content, name)
+    wanted, times = settings.values, list[Any]()
     if isinstance(parsed, dict) and "weightMat" in parsed:
-        names, values, times = [str(title) for title in parsed["facsNames"]], parsed["weightMat"], None
+        names, values = [str(title) for title in parsed["facsNames"]], parsed["weightMat"]
         rate = float(parsed.get("exportFps") or 0)
     else:
         names, values, times, rate = _read_rokoko(parsed if isinstance(parsed, list) else parsed.get("frames", [parsed]), name)
+        strongest = max((abs(value) for row in values if row is not None for value in row), default=0.0)
+        wanted = wanted or ("percent" if strongest > LARGEST_SHARE else "shares")
     if not len(values):
         raise InvalidMotion(f"{name}: the recording has no frames", "export the recording again")
     weights, face = np.zeros((len(values), 52)), np.array([row is not None for row in values], bool)
@@ -43,11 +46,11 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
         if given is not None and len(given) != len(names):
             raise InvalidMotion(f"{name}: a frame has {len(given)} values for {len(names)} names", "export the recording again")
         for index, place in columns if given is not None else ():
-            row[place] = float(given[index])
-    weights, notes = as_shares(weights, settings.values)
-    time, warnings = at_rate(len(values), rate, settings, DEFAULT_RATE)
-    if times is not None and not settings.timecode_rate:
-        time, warnings = np.array(times), []
+            row[place] = np.nan if given[index] is None else float(given[index])
+    weights, notes = as_shares(weights, wanted)
+    stated = None if settings.timecode_rate else stated_times(times, "timestamp (s)", name, settings)
+    time, warnings = stated or at_rate(len(values), rate, settings, DEFAULT_RATE)
+    warnings = [*cut, *warnings]
     unknown = [title for title in names if index_of(title) < 0]
     if unknown:
         warnings.append(f"not known and left out: {some(unknown)}")
@@ -55,12 +58,11 @@ def _read(content: bytes, name: str, settings: ReadingSettings) -> MotionClip:
     return Recorded(time, face, weights, None, None, None, [*warnings, *notes]).clip(name, "weights_json")
 
 
-def _read_rokoko(frames: list[Any], name: str) -> tuple[list[str], list[list[float] | None], list[float] | None, float]:
-    """Returns names, values (None without a face), seconds if every frame has them, and the rate, of the first actor with a
-    face."""
+def _read_rokoko(frames: list[Any], name: str) -> tuple[list[str], list[list[float] | None], list[Any], float]:
+    """Returns names, values (None without a face), each frame's time as written, and the rate, of the first actor with a face."""
     names: list[str] = []
     values: list[list[float] | None] = []
-    times: list[float] = []
+    times: list[Any] = []
     for index, frame in enumerate(frames):
         if not isinstance(frame, dict) or not isinstance(frame.get("scene"), dict):
             raise InvalidMotion(f"{name}: frame {index} has no scene as Rokoko writes it", "export the recording again")
@@ -68,11 +70,10 @@ def _read_rokoko(frames: list[Any], name: str) -> tuple[list[str], list[list[flo
         found = next((actor["face"] for actor in scene.get("actors", []) if isinstance(actor.get("face"), dict)), None)
         shapes = {key: value for key, value in (found or {}).items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
         names = names or list(shapes)
-        values.append([float(shapes.get(title, 0.0)) / 100 for title in names] if shapes else None)
-        if isinstance(scene.get("timestamp"), (int, float)):
-            times.append(float(scene["timestamp"]))
+        values.append([float(shapes.get(title, 0.0)) for title in names] if shapes else None)
+        times.append(scene.get("timestamp"))
     rate = next((float(frame["fps"]) for frame in frames if isinstance(frame.get("fps"), (int, float))), 0.0)
-    return names, [row if row is None or len(row) == len(names) else None for row in values], times if len(times) == len(frames) else None, rate
+    return names, [row if row is None or len(row) == len(names) else None for row in values], times, rate
 
 
 READER = Reader("Audio2Face, Faceit or Rokoko JSON", _recognises, _read)
