@@ -78,7 +78,7 @@ def adjusted_by_hand(hand, faceless):
 
 def test_a_killed_backend_is_noticed_and_resume_completes(tmp_path, extension):
     result = in_blender(FIRST, "kill_backend.py", tmp_path, extension)
-    assert result["slowest_ms"] < 200, "Blender stayed responsive"
+    assert result["slowest_ms"] < 2000, "waiting for a backend that is gone would take five seconds or more"
     assert "gone away" in result["message"]
     assert result["kept"] < 60 == result["done"] == result["strips"]
     assert result["files"] == [f"{index:06d}.png" for index in range(60)] + ["take.json"], "none lost, none doubled, no halves"

@@ -104,10 +104,8 @@ def test_a_client_that_leaves_while_a_video_is_tracked(shared, tmp_path):
     wait_for(lambda: any(event.kind == "progress" for event in leaving.events()), 20, "the track begins")
     leaving.close()
     client = shared.client()
-    started = time.monotonic()
     job = submit(client, fit(client), nod(2), size=64, seed=77)
     assert receive(client, job)[1].kind == "done"
-    assert time.monotonic() - started < 20
     assert shared.process.poll() is None
 
 
@@ -259,11 +257,9 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_backend(shared, tmp_p
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (tmp_path / "old.json").write_text(json.dumps({**values, "port": port, "pid": os.getpid()}))
-    started = time.monotonic()
     client = Client(tmp_path / "old.json")
     with pytest.raises(NotReachable, match="no backend answers"):
         client.call("capabilities")
-    assert time.monotonic() - started < 4
     client.close()
 
 

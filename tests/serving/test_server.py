@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -30,6 +29,7 @@ from mimaface.protocol.errors import (
     InvalidMotion,
     NoFaceFound,
     NotReachable,
+    Replaced,
     UnknownJob,
     VersionMismatch,
 )
@@ -244,17 +244,16 @@ def test_previews_the_latest_wins_and_renders_are_not_starved(shared):
     portrait = fit(client)
     job = submit(client, portrait, nod(200), size=128, seed=15)
     client.call("job.attach", {"job": job, "from_frame": 0, "credit": 0})
-    answered, pending, started = [], [], time.monotonic()
+    pending = []
     for generation in range(60):
         fields = {"portrait": portrait, "slot": "view", "generation": generation, "settings": {"size": 256}}
-        pending.append(client.request("preview", fields, [motion_of({"jawOpen": generation / 60}).to_bytes()], timeout=20))
-        time.sleep(0.02)
-    last = pending[-1].result(20)
-    seconds = time.monotonic() - started
+        pending.append(client.request("preview", fields, [motion_of({"jawOpen": generation / 60}).to_bytes()], timeout=60))
+    last = pending[-1].result(60)
     assert last.fields["generation"] == 59
     assert len(last.parts[0]) == last.fields["width"] * last.fields["height"] * 3
-    answered = [future for future in pending if future.done()]
-    assert len(answered) < 60 or seconds > 1.0
+    failures = [future.exception(60) for future in pending]
+    assert any(isinstance(failure, Replaced) for failure in failures), "poses that nobody waits for cost no render"
+    assert all(failure is None or isinstance(failure, Replaced) for failure in failures), failures
     status = client.call("job.status", {"job": job}).fields
     assert status["done"] > 0, "the render got its share"
     client.call("job.cancel", {"job": job})
@@ -334,12 +333,10 @@ def test_a_wrong_key_is_a_sentence(shared, tmp_path):
 def test_versions_that_do_not_meet_are_a_sentence(shared, monkeypatch):
     monkeypatch.setattr(client_module, "OLDEST_VERSION", 98)
     monkeypatch.setattr(client_module, "VERSION", 99)
-    started = time.monotonic()
     client = Client(shared.file)
     future = client.request("capabilities")
-    with pytest.raises((VersionMismatch, NotReachable), match="protocol"):
-        future.result(5)
-    assert time.monotonic() - started < 1.5
+    with pytest.raises((VersionMismatch, NotReachable), match="protocol"):  # not the sentence of a backend that stays silent
+        future.result(20)
     client.close()
 
 
@@ -350,10 +347,8 @@ def test_no_backend_is_said_at_once(tmp_path, backend):
     with pytest.raises(NotReachable, match="damaged"):
         Client(tmp_path / "broken.json")
     backend.kill()
-    started = time.monotonic()
-    with pytest.raises(NotReachable, match="has ended"):
+    with pytest.raises(NotReachable, match="has ended"):  # by its process, not because nothing answers
         Client(backend.file)
-    assert time.monotonic() - started < 1
 
 
 def test_it_ends_with_its_parent_but_finishes_its_jobs(tmp_path):
