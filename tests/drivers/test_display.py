@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from conftest import CASES
 from mimaface.drivers import open_motion
-from mimaface.drivers.video import video_frames
+from mimaface.drivers.video import video_frames, video_pictures
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.rotation import matrix_to_head_angles, quaternion_to_matrix
 
@@ -110,6 +111,46 @@ def test_ranges_and_matrices_of_colours_are_heeded(tmp_path, full, space):
     np.testing.assert_allclose(next(video_frames(tmp_path / "a.mp4"))[1][32, 32], (200, 80, 40), atol=4)
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "primaries", "matrix"),
+    [(1280, 32, 2, 1), (32, 578, 2, 1), (720, 32, 2, 5), (64, 64, 2, 5), (64, 64, 1, 1), (1280, 32, 6, 5)],
+)
+def test_a_film_that_tells_no_matrix_has_the_one_that_players_take(tmp_path, width, height, primaries, matrix):
+    """Large films without tags, as screen recorders and editors write them, had other colours than in any player, up to 27 levels."""
+    with av.open(str(tmp_path / "a.mp4"), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p"
+        stream.codec_context.color_primaries = primaries
+        frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), (200, 80, 40), np.uint8), format="rgb24")
+        frame = frame.reformat(format="yuv444p", dst_colorspace=matrix, dst_color_range=1)
+        frame.colorspace = 2
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    np.testing.assert_allclose(next(video_frames(tmp_path / "a.mp4"))[1][16, 16], (200, 80, 40), atol=4)
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "pixels"),
+    [
+        ("mov", "prores_ks", "yuva444p10le"), ("mov", "qtrle", "argb"), ("mov", "png", "rgba"), ("mkv", "ffv1", "yuva420p"),
+        ("webm", "libvpx-vp9", "yuva420p"),
+    ],
+)
+def test_a_film_s_alpha_is_kept(tmp_path, ending, codec, pixels):
+    """What is see-through was shown in whatever colour lies there."""
+    image = np.dstack([quarters(), np.full((64, 96), 255, np.uint8)])
+    image[:, 72:, 3] = 0
+    path = tmp_path / f"a.{ending}"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pixels
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgba")))
+        output.mux(stream.encode())
+    ((_, picture),) = video_pictures(path)
+    np.testing.assert_array_equal(picture.alpha[:, [8, 60, 84]], np.broadcast_to([255, 255, 0], (64, 3)))
+    np.testing.assert_allclose(picture.image[16, [16, 60, 84]], [RED, GREEN, GREY], atol=6)
+
+
 def perceptual(light):
     """The PQ signal of linear light, 1 is a white of 203 cd/m² (SMPTE ST 2084, ITU-R BT.2408)."""
     power = (light * 203 / 10000) ** 0.1593017578125
@@ -192,16 +233,20 @@ def test_huge_frames_are_refused_before_they_are_decoded(tmp_path):
         open_motion(tmp_path / "bomb.gif")
 
 
-def test_interlaced_frames_have_no_combs(tmp_path):
+@pytest.mark.parametrize(("shape", "size"), [(1, (96, 64)), (Fraction(10, 11), (96, 70)), (Fraction(16, 15), (102, 64))])
+def test_interlaced_frames_have_no_combs(tmp_path, shape, size):
+    """Films of NTSC had them, as their pixels are narrow and their lines were stretched first."""
     image = np.zeros((64, 96, 3), np.uint8)
     image[::2, :48], image[1::2, 48:] = 255, 255  # what moved between the two fields
     with av.open(str(tmp_path / "a.mts"), "w", format="mpegts") as output:
         stream = output.add_stream("libx264", rate=25, options={"crf": "1", "x264-params": "interlaced=1"})
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = shape
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         output.mux(stream.encode(frame))
         output.mux(stream.encode())
     shown = next(video_frames(tmp_path / "a.mts"))[1].astype(int)
+    assert shown.shape[1::-1] == size
     assert np.abs(np.diff(shown[:, :, 0], axis=0)).max() < 60
     assert shown[:, :40].mean() > 200
     assert shown[:, 56:].mean() < 50

@@ -13,11 +13,12 @@ from mimaface.drivers.film import Film, is_film, runs
 from mimaface.drivers.film_pictures import FilmPictures
 from mimaface.drivers.video import video_frames
 from mimaface.face.landmarks import FaceLandmarker
-from mimaface.pictures import load_picture
+from mimaface.pictures import Picture, load_picture, over_matte
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.regions import REGIONS, blendshapes_of, regions_of
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.film_session import _shown
 
 TICKS = (0, 40, 80, 200, 240)  # milliseconds of the film's frames: one is late
 SIDE = 192
@@ -182,6 +183,15 @@ def test_a_film_without_a_face(tmp_path, pictures):
     Image.fromarray(pictures[0]).save(tmp_path / "c.png")
     with pytest.raises(NoFaceFound, match="face 1 was asked for, but at most one face is in a frame"):
         Film.open(tmp_path, face=1)
+
+
+def test_a_still_frame_with_an_alpha_has_its_own_colours():
+    """The grey behind what is half see-through was left in its colours, while frames that moved had none."""
+    image, alpha = np.full((64, 64, 3), (200, 60, 20), np.uint8), np.full((64, 64), 255, np.uint8)
+    alpha[:, 30:40], alpha[:, 40:] = 128, 0
+    found = _shown(Picture(over_matte(image.copy(), alpha), alpha, ()), 64)
+    np.testing.assert_array_equal(found[..., 3], alpha)
+    np.testing.assert_allclose(found[:, :40, :3], image[:, :40], atol=1)
 
 
 def test_runs_of_frames_in_words():

@@ -1,4 +1,5 @@
 import re
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -135,6 +136,22 @@ def test_recordings_one_after_the_other_in_a_file_follow_each_other(tmp_path):
     assert len(found) in (23, 24), "FFmpeg drops the frame that it held back where the size changes"
     np.testing.assert_allclose([seconds for seconds, _ in found], np.arange(len(found)) / 25, atol=1e-4)
     assert {image.shape for _, image in found} == {(64, 64, 3)}
+
+
+def test_a_film_whose_clock_begins_below_zero_begins_at_its_first_frame(tmp_path):
+    """Its frames were as late as that is long, twice, as after a recording that had ended."""
+    with av.open(str(tmp_path / "a.ts"), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width = stream.height = 64
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 25)
+        for index, picture in enumerate(greys(12)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 2**33 // 3600 - 38 + index, Fraction(1, 25)  # 90000 a second in 33 bits: it begins anew soon
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with av.open(str(tmp_path / "a.ts")) as container:
+        assert next(container.decode(video=0)).time < -0.1
+    np.testing.assert_allclose([seconds for seconds, _ in video_frames(tmp_path / "a.ts")], np.arange(12) / 25, atol=1e-3)
 
 
 def test_of_several_picture_tracks_the_largest_is_followed(tmp_path):

@@ -1,4 +1,4 @@
-"""How a decoded frame is to be shown: what a video's container and stream say about turning, mirroring, stretching and interlacing."""
+"""How a decoded frame is to be shown: what a video's container and stream say about colours, turning, mirroring, stretching, interlacing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,37 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mimaface.pictures import Picture, converted_frame, frame_conversion, over_matte
 from mimaface.protocol.arrays import Array
 
+UNKNOWN = 2  # code of ITU-T H.273 for a matrix, primaries or a curve that the file does not tell
+MATRICES = {1: 1, 5: 5, 6: 6, 9: 9, 10: 9}  # primaries → the matrix that goes with them, as codes
+BT709, BT601 = 1, 6
+# Width and height in pixels from which a film that does not tell its matrix is in BT.709, as players have it; smaller ones are in BT.601
+HIGH_DEFINITION = 1280, 577
 STRAIGHT = 0.02  # largest share by which a matrix may differ from turns of 90° and mirrors and still be one of them
+
+
+def shown(frame: Any, size: tuple[int, int]) -> Picture:
+    """The picture of a decoded frame, ``size`` (width, height) before it is turned."""
+    if int(frame.colorspace) == UNKNOWN and not frame.format.is_rgb:
+        high = frame.width >= HIGH_DEFINITION[0] or frame.height >= HIGH_DEFINITION[1]
+        frame.colorspace = MATRICES.get(int(frame.color_primaries), BT709 if high else BT601)
+    opaque = not any(part.is_alpha for part in frame.format.components)
+    kind = "rgb24" if opaque else "rgba"
+    if frame.interlaced_frame:
+        whole = Image.fromarray(without_combs(frame.to_ndarray(format=kind)))
+        image = np.array(whole if whole.size == size else whole.resize(size, Image.Resampling.BICUBIC))
+    else:
+        image = frame.to_ndarray(format=kind, width=size[0], height=size[1])
+    turn, alpha = turn_of(frame), None
+    if not opaque:
+        image, alpha = np.array(image[..., :3]), image[..., 3]
+    if conversion := frame_conversion(int(frame.color_primaries), int(frame.color_trc)):
+        image = converted_frame(image, conversion)
+    if alpha is None or alpha.min() == 255 or alpha.max() == 0:  # all of it see-through: its colours are shown, as those of a picture
+        return Picture(turned(image, turn), None, ())
+    return Picture(turned(over_matte(np.array(image), alpha), turn), turned(alpha[..., None], turn)[..., 0], ())
 
 
 def turn_of(frame: Any) -> Array:

@@ -28,7 +28,7 @@ from .folders import in_order, places
 from .person import Person
 from .pictures import RATE, same_size
 from .reading import Progress
-from .video import clock, frame_count, video_frames
+from .video import clock, frame_count, video_pictures
 
 SMALL = 32, 18  # pixels of a frame by which shots are told apart: grain and small motions are averaged away
 # levels of 0–255 by which these change, on average, at a cut, and times that they changed before. Raised: a shot is fitted with the identity of
@@ -159,8 +159,7 @@ def read(path: Path, rate: float) -> Iterator[tuple[float, Picture]]:
         for place, picture in zip(places(paths)[0], same_size(paths), strict=True):
             yield place / rate, picture
         return
-    for seconds, image in video_frames(path):
-        yield seconds, Picture(image, None, ())
+    yield from video_pictures(path)
 
 
 def runs(frames: list[int]) -> str:

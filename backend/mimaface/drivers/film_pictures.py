@@ -12,7 +12,7 @@ from mimaface.protocol.texts import shown
 
 from .film import Film
 from .folders import in_order
-from .video import video_frames
+from .video import video_pictures
 
 # Frames up to which a later one is reached by decoding those between. Raised: jumps forward take longer; lowered: a player that leaves out
 # frames looks for the last key frame each time, which may be 250 frames back
@@ -57,5 +57,5 @@ class FilmPictures:
         yield from frames
 
     def _numbered(self, since: float) -> Iterator[tuple[int, Picture]]:
-        for seconds, image in video_frames(self._film.path, since):
-            yield int(np.abs(self._film.times - seconds).argmin()), Picture(image, None, ())
+        for seconds, picture in video_pictures(self._film.path, since):
+            yield int(np.abs(self._film.times - seconds).argmin()), picture

@@ -9,14 +9,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mimaface.pictures import converted_frame, frame_conversion
+from mimaface.pictures import Picture
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
 
 from .containers import moving_pictures, opened
-from .display import shown_size, turn_of, turned, without_combs
+from .display import shown, shown_size
 from .following import follow_steps
 from .reading import Progress
 
@@ -26,6 +26,7 @@ CLOCKLESS = {"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1"}  # what 
 SEARCHABLE = {"mp4", "matroska"}  # containers with one clock and an index, by FFmpeg's names; in others a time may be found twice
 SET_BACK = 0.1  # seconds by which a frame's time may be before the last one's and only be wrong, so that it is left out
 CUT = 0.1, 0.25  # share and seconds of a film that may be missing at its end without a word; encoders count their last frames differently
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # by the decoder that ignores alpha
 MOST_PIXELS = 8192 * 8192  # of a frame, as of a portrait
 
 
@@ -45,7 +46,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 def frame_count(path: Path) -> int:
     """How many frames a video has by its header or, where that does not count them, by its duration and rate; 0: it does not tell.
 
-    Raises as :func:`video_frames`.
+    Raises as :func:`video_pictures`.
     """
     with _opened(path) as (container, stream):
         count = stream.frames
@@ -59,7 +60,7 @@ def frame_count(path: Path) -> int:
 def clock(path: Path) -> tuple[Fraction, Fraction]:
     """Frames a second by a video's header, 25 where it does not tell, and the seconds of which its times are multiples.
 
-    Raises as :func:`video_frames`.
+    Raises as :func:`video_pictures`.
     """
     with _opened(path) as (_, stream):
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
@@ -67,7 +68,13 @@ def clock(path: Path) -> tuple[Fraction, Fraction]:
 
 
 def video_frames(path: Path, since: float = 0.0) -> Iterator[tuple[float, Array]]:
-    """Seconds from the first frame and sRGB (H, W, 3) uint8 as the file says it is to be shown, a frame at a time, all of one size.
+    """Seconds from the first frame and sRGB (H, W, 3) uint8 of each picture of :func:`video_pictures`."""
+    for seconds, picture in video_pictures(path, since):
+        yield seconds, picture.image
+
+
+def video_pictures(path: Path, since: float = 0.0) -> Iterator[tuple[float, Picture]]:
+    """Seconds from the first frame and the picture as the file says it is to be shown, a frame at a time, all of one size.
 
     since: seconds before which frames may be left out, where the container can be searched.
     Raises :class:`InvalidInput` for what is not a video or too large and :class:`NotInstalled` without PyAV.
@@ -81,11 +88,12 @@ def video_frames(path: Path, since: float = 0.0) -> Iterator[tuple[float, Array]
         stream.thread_type = "AUTO"
         shape = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
         size: tuple[int, int] | None = None
-        start, before, last, count = _sought(container, stream, since), 0.0, -1.0, 0
-        for frame in container.decode(stream):
+        start, last, count = _sought(container, stream, since), -1.0, 0
+        before: float | None = None
+        for frame in _decoded(container, stream):
             seconds = float(frame.time) if frame.time is not None else count / float(stream.average_rate or 25)
             start = seconds if start is None else start
-            if seconds < before - SET_BACK:  # recordings one after the other, each with a clock of its own
+            if before is not None and seconds < before - SET_BACK:  # recordings one after the other, each with a clock of its own
                 start += seconds - before - 1 / float(stream.average_rate or 25)
             before = seconds
             count += 1
@@ -95,13 +103,22 @@ def video_frames(path: Path, since: float = 0.0) -> Iterator[tuple[float, Array]
                 raise InvalidInput(f"{path.name}: more than {MAX_FRAMES} frames", "cut the video into shorter ones")
             last = seconds - start
             size = size or shown_size(frame.width, frame.height, shape)
-            image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-            if conversion := frame_conversion(int(frame.color_primaries), int(frame.color_trc)):
-                image = converted_frame(image, conversion)
-            image = without_combs(image) if frame.interlaced_frame and size[1] == frame.height else image
-            yield last, turned(image, turn_of(frame))
+            yield last, shown(frame, size)
         if count == 0:
             raise InvalidInput(f"{path.name}: the video has no frames", HINT)
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Yields a track's frames; of VP8 and VP9 with an alpha by the decoder that reads it, where PyAV has it."""
+    import av
+
+    other = ALPHA_DECODERS.get(stream.codec_context.name, "")
+    if stream.metadata.get("alpha_mode") != "1" or other not in av.codecs_available:
+        yield from container.decode(stream)
+        return
+    decoder: Any = av.CodecContext.create(other, "r")
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
 
 
 def _sought(container: Any, stream: Any, since: float) -> float | None:

@@ -12,11 +12,12 @@ from .reading import (
     load_pictures,
     moving_frames,
     open_picture,
+    over_matte,
 )
 from .writing import encode_png, is_ours
 
 __all__ = [
     "ENDINGS", "LARGEST_SIDE", "MATTE", "SMALLEST_SIDE", "Picture", "converted_frame", "encode_png",
     "frame_conversion", "is_ours", "is_picture", "load_picture", "load_pictures",
-    "moving_frames", "open_picture",
+    "moving_frames", "open_picture", "over_matte",
 ]  # fmt: skip

@@ -176,11 +176,16 @@ def _converted(picture: Image.Image, content: bytes, name: str) -> Picture:
         return Picture(image, None, tuple(notes))
     if opacity.max() == 0:
         return Picture(image, None, (*notes, f"{name}: all of it is see-through: its colours are shown without their alpha"))
-    share = opacity.astype(np.uint16)[..., None]
+    return Picture(over_matte(image, opacity), opacity, tuple(notes))
+
+
+def over_matte(image: Array, alpha: Array) -> Array:
+    """Composites a picture (H, W, 3) uint8 of straight ``alpha`` (H, W) uint8 over MATTE, in place."""
+    share = alpha.astype(np.uint16)[..., None]
     for rows in range(0, len(image), 256):  # strips limit memory
         part, by = image[rows : rows + 256], share[rows : rows + 256]
         part[:] = (part * by + np.array(MATTE, np.uint16) * (255 - by) + 127) // 255
-    return Picture(image, opacity, tuple(notes))
+    return image
 
 
 def has_several(picture: Image.Image) -> bool:

@@ -14,13 +14,14 @@ from mimaface.face.fit import FittedFace, lid_opening
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
 from mimaface.geometry.interpolation import smoothstep
-from mimaface.pictures import Picture
+from mimaface.pictures import MATTE, Picture
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import cut_out, whole_picture
+from mimaface.reprojection.cutout import straight
 from mimaface.reprojection.reprojector import Reprojector
 from mimaface.sampling.clips import Memory
 
@@ -114,4 +115,4 @@ def _shown(picture: Picture, size: int) -> Array:
     height, width = picture.image.shape[:2]
     window = whole_picture(width, height, size)
     image = cut_out(picture.image, window)
-    return image if picture.alpha is None else np.dstack([image, cut_out(picture.alpha, window)])
+    return image if picture.alpha is None else straight(np.dstack([image, cut_out(picture.alpha, window)]), float(MATTE[0]))

@@ -55,14 +55,19 @@ class Cutout:
         return np.asarray(np.rint(255 * result).astype(np.uint8))
 
     def straight(self, picture: Array) -> Array:
-        """Returns a frame (H, W, 4) uint8 with straight alpha: the backdrop is removed from its colours."""
-        result = picture.copy()
-        for rows in row_strips(len(picture)):
-            alpha = picture[rows, :, 3:] / np.float32(255)
-            behind = self.backdrop if isinstance(self.backdrop, float) else self.backdrop(rows)
-            colours = (picture[rows, :, :3] - (1 - alpha) * behind) / np.maximum(alpha, 1 / 255)
-            result[rows, :, :3] = np.rint(np.clip(np.where(alpha > 0, colours, 0), 0, 255)).astype(np.uint8)
-        return result
+        """Returns a frame (H, W, 4) uint8 with straight alpha."""
+        return straight(picture, self.backdrop)
+
+
+def straight(picture: Array, backdrop: Backdrop) -> Array:
+    """Returns a picture (H, W, 4) uint8 over a backdrop with straight alpha: the backdrop is removed from its colours."""
+    result = picture.copy()
+    for rows in row_strips(len(picture)):
+        alpha = picture[rows, :, 3:] / np.float32(255)
+        behind = backdrop if isinstance(backdrop, float) else backdrop(rows)
+        colours = (picture[rows, :, :3] - (1 - alpha) * behind) / np.maximum(alpha, 1 / 255)
+        result[rows, :, :3] = np.rint(np.clip(np.where(alpha > 0, colours, 0), 0, 255)).astype(np.uint8)
+    return result
 
 
 def within_alpha(matte: Array, alpha: Array) -> Array:
