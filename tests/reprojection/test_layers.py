@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from conftest import motion_of
 from mimaface.data.camcorder import Camcorder
@@ -13,8 +14,10 @@ from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.face.pose import FacePose, poses_for
 from mimaface.geometry.camera import Camera
+from mimaface.geometry.interpolation import pixels_under
+from mimaface.geometry.mesh import harmonic_extension
 from mimaface.geometry.rasterise import rasterise, vertex_normals
-from mimaface.reprojection.hair import hair_offset
+from mimaface.reprojection.hair import ears_offset, hair_offset
 from mimaface.reprojection.head_layers import seams
 from mimaface.reprojection.matte import background_behind, person_colours, person_matte
 from mimaface.reprojection.person_warp import PersonWarp
@@ -66,6 +69,27 @@ def test_ears_are_hidden_when_they_look_like_hair(hidden):
     offset = hair_offset(fit, fit.camera, bald, painted(fit, bald, hair), covered(fit, grown).astype(np.float32))
     moved = np.linalg.norm(offset[head.region("ears")], axis=1)
     assert moved.mean() > 0.01 if hidden else moved.max() == 0
+
+
+def test_ears_lie_as_close_as_the_photograph_shows_them():
+    head, fit = Head.load(), bald_fit()
+    bald, ears = head.posed(fit.identity, fit.blendshapes, fit.gaze), head.region("ears")
+    without = np.where(ears[:, None], harmonic_extension(bald, ~ears, head.skin_triangles()), bald)
+
+    def beside(shape: np.ndarray, matte: np.ndarray) -> float:
+        """Millimetres by which ears lie beside the person, at the mean."""
+        row, column = pixels_under(fit.camera.project(shape @ fit.rotation.T + fit.translation)[ears], SIDE, SIDE)
+        return float(distance_transform_edt(matte < 0.5)[row, column].mean() * -fit.translation[2] / fit.camera.focal * 1000)
+
+    for closer in (0.5, 1.0):
+        matte = covered(fit, bald + closer * (without - bald)).astype(np.float32)
+        offset = ears_offset(fit, fit.camera, bald, matte)
+        assert beside(bald, matte) > 2 and beside(bald + offset, matte) < 0.35
+        assert np.abs(offset[~ears]).max() == 0
+    own = covered(fit, bald).astype(np.float32)
+    assert np.linalg.norm(ears_offset(fit, fit.camera, bald, own), axis=1).max() < 0.0018  # metres, a pixel
+    for level in (0, 1):  # nobody is found, and a person who fills the picture
+        assert np.abs(ears_offset(fit, fit.camera, bald, np.full((SIDE, SIDE), level, np.float32))).max() == 0
 
 
 def test_a_person_who_fills_the_picture_has_no_shell():

@@ -1,4 +1,4 @@
-"""Hair and hats: the bald head model is extended to the outline of the person in the photograph.
+"""The head model meets the outline of the person in the photograph: it is extended to hair and hats, and its ears lie as close as they do there.
 
 Hair and hat form a shell around the skull and turn with it. Hair that hides an ear lies over the ear.
 """
@@ -6,12 +6,13 @@ Hair and hat form a shell around the skull and turn with it. Hair that hides an 
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under
-from mimaface.geometry.mesh import edges, harmonic_extension
+from mimaface.geometry.mesh import adjacency, edges, harmonic_extension
 from mimaface.geometry.rasterise import raster_strips, vertex_normals
 from mimaface.protocol.arrays import Array
 
@@ -42,6 +43,29 @@ def hair_offset(fit: FittedFace, camera: Camera, shape: Array, image: Array, mat
         around = np.bincount(first, thick[second], len(thick)) / neighbours
         thick = np.where(hair, 0.5 * (thick + around), 0.0)
     return np.asarray(smooth - shape + np.clip(np.minimum(thick, limit), 0, tuning.HAIR_THICKEST)[:, None] * normals)
+
+
+def ears_offset(fit: FittedFace, camera: Camera, shape: Array, matte: Array) -> Array:
+    """How far (V, 3) the ears of ``shape`` (V, 3), metres in the head frame, move so that none lies beside the person of ``matte`` (H, W), as
+    ``camera`` sees it: ears of the model that are larger than the photographed ones, or stand off further, would come out behind them."""
+    head, result = Head.load(), np.zeros_like(shape)
+    ears = np.flatnonzero(head.region("ears"))
+    around = adjacency(head.skin_triangles(), len(shape))[ears]
+    pixel = -float(fit.translation[2]) / camera.focal
+    first = camera.project(shape[ears] @ fit.rotation.T + fit.translation)
+    (top, bottom), (left, right) = pixels_under(np.stack([first.min(0), first.max(0)]), *matte.shape)
+    person = matte[top : bottom + 1, left : right + 1] > 0.5
+    if not person.any():
+        return result
+    nearest = distance_transform_edt(~person, return_distances=False, return_indices=True)[::-1]  # (2, h, w): columns and rows
+    for _ in range(tuning.EAR_ROUNDS):
+        place = camera.project((shape + result)[ears] @ fit.rotation.T + fit.translation)
+        row, column = pixels_under(place[:, :2] - [left, top], *person.shape)
+        off = pixel * (nearest[:, row, column].T - np.stack([column, row], axis=1))
+        result[ears] += off * [1, -1] @ fit.rotation[:2]
+        for _ in range(tuning.EAR_SMOOTHING):
+            result[ears] = around @ result / around.sum(1)[:, None]
+    return result
 
 
 def _way_out(fit: FittedFace, camera: Camera, shape: Array, normals: Array, matte: Array) -> Array:

@@ -28,7 +28,7 @@ from .eyes import eye_pictures
 from .fallback import fallback_colours
 from .folded import partners
 from .grain import Grain
-from .hair import hair_offset
+from .hair import ears_offset, hair_offset
 from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH, Source, Window
 from .lashes import Lashes, lash_length, of_lashes
 from .matte import person_colours, person_matte
@@ -122,6 +122,7 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     bald = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
     flat, drawn, matte, person = _person_in(image, bald, fit, camera, alpha)
     offset = hair_offset(fit, camera, bald, image, matte)
+    offset = offset + ears_offset(fit, camera, bald + offset, matte)
     correction = replace(correction, always=correction.always + offset)
     still = (bald + offset) @ fit.rotation.T + fit.translation
     place = camera.project(still)

@@ -72,6 +72,7 @@ CHANGED_BY = 0.05, 0.4
 HAIR_THICKEST, HAIR_STEP = 0.09, 0.0015  # metres of hair that are looked for, and the steps. Higher: a larger hat; coarser [thickest: 0]
 # cosine between surface and line of sight, either way, up to which a point lies on the outline. Higher: more points, less exact ones
 SILHOUETTE_COSINE = 0.2
+EAR_ROUNDS, EAR_SMOOTHING = 6, 2  # in which ears are moved to the person, and of smoothing after each. Higher: closer; smoother
 HAIR_SMOOTHING = 8  # rounds over the mesh. Higher: a rounder shell of hair
 
 # --- person_warp
