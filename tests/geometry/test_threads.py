@@ -18,16 +18,16 @@ def test_the_first_inside_limits_and_the_last_to_leave_lifts():
     def other():
         with one_thread():
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
     worker = threading.Thread(target=other)
     with one_thread():
         worker.start()
-        assert entered.wait(10)
+        assert entered.wait(60)
         assert blas_threads() == {1}
     assert blas_threads() == {1}, "the other thread is still inside"
     leave.set()
-    worker.join(10)
+    worker.join(60)
     assert blas_threads() == before
 
 

@@ -24,7 +24,7 @@ class Worker:
                 return
             if value == 100:  # a long step without a point
                 self.busy.set()
-                self.go_on.wait(10)
+                self.go_on.wait(60)
             self.sum += value
 
 
@@ -38,7 +38,7 @@ def test_work_given_to_a_held_thread_is_done_afterwards():
             worker.thread.join(0.005)
             assert worker.sum == before, "it stands still"
     worker.work.put(-1)
-    worker.thread.join(5)
+    worker.thread.join(60)
     assert worker.sum == 20, "nothing is lost"
 
 
@@ -46,12 +46,12 @@ def test_a_thread_amid_something_long_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(pause, "HOLD_TIMEOUT", 0.01)
     worker = Worker()
     worker.work.put(100)
-    assert worker.busy.wait(5)
+    assert worker.busy.wait(60)
     with worker.pause.hold(lambda: worker.work.put(0)) as still:
         assert not still
     worker.go_on.set()
     with worker.pause.hold(lambda: worker.work.put(0)):
         pass
     worker.work.put(-1)
-    worker.thread.join(5)
+    worker.thread.join(60)
     assert worker.sum == 100 and not worker.thread.is_alive(), "an answer that came too late holds nobody later"

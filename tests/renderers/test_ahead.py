@@ -13,7 +13,7 @@ def test_they_come_in_order_and_no_more_than_the_threads_are_ahead():
     def make(number):
         begun.append(number)
         if number == 0:
-            assert second.wait(10), "another thread is at the next meanwhile"
+            assert second.wait(60), "another thread is at the next meanwhile"
         second.set()
         return 10 * number
 

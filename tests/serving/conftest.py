@@ -24,6 +24,8 @@ from mimaface.protocol.codec import Codec, Message
 from mimaface.protocol.connection import Connection
 from mimaface.protocol.motion import MotionClip
 
+PATIENCE = 60.0  # seconds, of a machine as slow as may be
+
 
 def serve(root: Path, *arguments: str, file: Path | None = None) -> list[str]:
     """The command of a backend on one root folder."""
@@ -47,7 +49,7 @@ class Backend:
         command = serve(self.root, *self.arguments)
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=self._limit if self.handles else None)
         try:
-            wait_for(lambda: self.file.exists() or self.process.poll() is not None, 60, "the backend starts")
+            wait_for(lambda: self.file.exists() or self.process.poll() is not None, "the backend starts")
         except AssertionError:
             self.kill()  # else it goes on taking a core from all later tests
             raise
@@ -61,7 +63,7 @@ class Backend:
     def client(self, name: str = "test") -> Client:
         client = Client(self.file, name)
         self.clients.append(client)
-        wait_for(lambda: client.state != "connecting", 10, "the client connects")
+        wait_for(lambda: client.state != "connecting", "the client connects")
         assert client.state == "ready", client.problem
         return client
 
@@ -105,10 +107,10 @@ def raw(file: Path, room: int = 1000) -> Iterator[zmq.Socket]:
         context.term()
 
 
-def wait_for(condition, seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(condition, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for: {what}"
         time.sleep(0.01)
 
 

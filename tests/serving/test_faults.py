@@ -101,7 +101,7 @@ def test_a_client_that_leaves_while_a_video_is_tracked(shared, tmp_path):
     leaving = shared.client()
     path = video(tmp_path / "long.mkv", 400)
     leaving.request("track", {"path": str(path)})
-    wait_for(lambda: any(event.kind == "progress" for event in leaving.events()), 20, "the track begins")
+    wait_for(lambda: any(event.kind == "progress" for event in leaving.events()), "the track begins")
     leaving.close()
     client = shared.client()
     job = submit(client, fit(client), nod(2), size=64, seed=77)
@@ -113,7 +113,7 @@ def test_a_track_shares_with_a_render_and_a_preview_and_can_be_cancelled(shared,
     client = shared.client()
     portrait = fit(client)
     tracking = client.request("track", {"path": str(video(tmp_path / "long.mkv", 1500))})
-    wait_for(lambda: any(event.kind == "progress" for event in client.events()), 20, "the track begins")
+    wait_for(lambda: any(event.kind == "progress" for event in client.events()), "the track begins")
     job = submit(client, portrait, nod(4), size=64, seed=78)
     preview = {"portrait": portrait, "slot": "v", "generation": 1, "settings": {"size": 64}}
     assert client.call("preview", preview, [nod(1).to_bytes()]).fields["width"] == 64
@@ -122,7 +122,7 @@ def test_a_track_shares_with_a_render_and_a_preview_and_can_be_cancelled(shared,
     number = tracking.number
     assert tracking.cancel()
     with pytest.raises(CancelledError):
-        tracking.result(1)
+        tracking.result(60)
     time.sleep(0.3)
     client.events()
     assert client.call("request.cancel", {"request": number}).fields["state"] == "unknown", "it has ended there, too"
@@ -148,7 +148,7 @@ def test_every_one_of_many_requests_is_answered_in_order(shared):
         for number in range(10, 10 + count):
             dealer.send_multipart(Codec.encode(Message("job.cancel", {"job": "none"}, (), number)))
         other = shared.client()
-        wait_for(lambda: other.call("capabilities").fields, 20, "another client is answered meanwhile")
+        wait_for(lambda: other.call("capabilities").fields, "another client is answered meanwhile")
         numbers = []
         while len(numbers) < count and dealer.poll(10_000):
             numbers.append(Codec.decode(dealer.recv_multipart()).number)
@@ -202,10 +202,10 @@ def test_silent_connections_cost_the_job_no_handles(tmp_path):
             assert client.call("job.status", {"job": job}).fields["state"] in ("queued", "running")
         if sys.platform == "linux":
             handles = Path(f"/proc/{backend.process.pid}/fd")
-            wait_for(lambda: len(list(handles.iterdir())) < limit * 3 // 4, 2.5, "most are ended before their time is up")
+            wait_for(lambda: len(list(handles.iterdir())) < limit * 3 // 4, "most are ended at once")
         assert backend.client("late").call("capabilities").fields["engines"], "our key still opens"
         before = client.call("job.status", {"job": job}).fields["done"]
-        wait_for(lambda: client.call("job.status", {"job": job}).fields["done"] > before + 3, 20, "the job goes on")
+        wait_for(lambda: client.call("job.status", {"job": job}).fields["done"] > before + 3, "the job goes on")
         client.call("job.cancel", {"job": job})
     finally:
         for stranger in held:
@@ -310,7 +310,7 @@ def test_it_stays_for_a_second_blender_and_ends_after_it(tmp_path):
         time.sleep(2.0)
         assert second.call("capabilities").fields["engines"]
         second.close()
-        wait_for(lambda: running.process.poll() is not None, 30, "the backend ends")
+        wait_for(lambda: running.process.poll() is not None, "the backend ends")
         assert running.process.returncode == 0
     finally:
         parent.kill()

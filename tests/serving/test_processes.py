@@ -47,7 +47,7 @@ def test_of_two_starts_at_one_moment_one_wins_and_goes_on_with_the_job(backend):
     backend.file.unlink()
     both = [start(backend.root), start(backend.root)]
     try:
-        wait_for(lambda: any(process.poll() is not None for process in both), 60, "one gives up")
+        wait_for(lambda: any(process.poll() is not None for process in both), "one gives up")
         loser, winner = sorted(both, key=lambda process: process.poll() is None)
         assert str(winner.pid) in refused(loser)
         assert Connection.read(backend.file).pid == winner.pid
@@ -104,7 +104,7 @@ def test_a_job_that_kills_the_backend_twice_waits_and_others_go_on(backend):
     portrait = fit(client)
     poison = submit(client, portrait, nod(4), size=4096)
     for _ in range(2):
-        wait_for(partial(is_running, client, poison), 60, "it is begun")
+        wait_for(partial(is_running, client, poison), "it is begun")
         backend.kill()
         backend.start()
         client = backend.client()

@@ -82,16 +82,16 @@ def test_a_job_that_waits_is_cancelled_and_an_orderly_end_does_not_wait(disk):
     receive(client, jobs[0], limit=3)
     filler = fill(running.root, 65536)
     for job in jobs:
-        wait_for(partial(is_in, client, job, "paused"), 30, "both pause")
+        wait_for(partial(is_in, client, job, "paused"), "both pause")
     assert collect(client, jobs[0])[1].fields["code"] == "disk_full"
     assert client.call("job.cancel", {"job": jobs[0]}).fields["state"] == "cancelled"
     assert collect(client, jobs[0])[1].fields["code"] == "cancelled"
     before = state(client, jobs[1])["done"]
     filler.unlink()
-    wait_for(lambda: state(client, jobs[1])["done"] > before, 60, "the other one goes on")
+    wait_for(lambda: state(client, jobs[1])["done"] > before, "the other one goes on")
     assert state(client, jobs[0])["state"] == "cancelled"
     fill(running.root, 65536)
-    wait_for(partial(is_in, client, jobs[1], "paused"), 30, "it pauses again")
+    wait_for(partial(is_in, client, jobs[1], "paused"), "it pauses again")
     client.call("shutdown")
     assert running.process.wait(20) == 0
 
@@ -101,14 +101,14 @@ def test_a_backend_that_is_started_again_goes_on_with_it_unasked(disk):
     job = submit(client, portrait, nod(60), size=128)
     receive(client, job, limit=3)
     filler = fill(running.root, 65536)
-    wait_for(partial(is_in, client, job, "paused"), 30, "it pauses")
+    wait_for(partial(is_in, client, job, "paused"), "it pauses")
     running.kill()
     running.start()
     client = running.client()
     told = state(client, job)
     assert (told["state"], told["hint"]) == ("paused", f"free some space: {BY_ITSELF}")
     filler.unlink()
-    wait_for(partial(is_in, client, job, "done"), 60, "it goes on though no client is attached")
+    wait_for(partial(is_in, client, job, "done"), "it goes on though no client is attached")
     assert len(receive(client, job)[0]) == 60
 
 

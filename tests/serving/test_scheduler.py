@@ -23,7 +23,7 @@ class Journal:
     def task(self, name, kind, count, seconds=0.004, client=b"a", slot="", fails=False) -> Task:
         def start():
             for _ in range(count):
-                self.gate.wait(5)
+                self.gate.wait(60)
                 started = time.monotonic()
                 time.sleep(seconds)
                 self.seconds[name] += time.monotonic() - started
@@ -143,14 +143,14 @@ def test_a_preview_that_is_complete_is_not_thrown_away(journal):
 
     def start():
         begun.set()
-        journal.gate.wait(5)
+        journal.gate.wait(60)
         yield None
 
     def once():
         return iter(list(start())[:0])  # all of its work in one step, as the server's previews
 
     journal.scheduler.add(Task(PREVIEW, b"a", once, lambda error: journal.ended.__setitem__("at work", error), "s"))
-    assert begun.wait(5)
+    assert begun.wait(60)
     journal.task("newer", PREVIEW, 1, slot="s")
     journal.gate.set()
     journal.wait("at work", "newer")
@@ -171,7 +171,7 @@ def test_a_preview_does_not_wait_for_a_long_step(journal):
     journal.task("render", RENDER, 1)  # its only step lasts until the gate opens
     done = threading.Event()
     journal.scheduler.add(Task(PREVIEW, b"a", lambda: iter(()), lambda error: done.set(), "s"))
-    assert done.wait(5)
+    assert done.wait(60)
     assert "render" not in journal.ended
 
 
@@ -201,17 +201,17 @@ def test_a_cancelled_task_that_takes_long_to_end_holds_nobody_up(journal):
                 yield None
         finally:
             closing.set()
-            end.wait(10)
+            end.wait(60)
 
     task = Task(RENDER, b"a", start, lambda error: None)
     journal.scheduler.add(task)
     while not journal.scheduler.steps:
         time.sleep(0.001)
     journal.scheduler.cancel(task)
-    assert closing.wait(5)
+    assert closing.wait(60)
     added = threading.Thread(target=journal.task, args=("other", RENDER, 1), daemon=True)
     added.start()
-    added.join(2)
+    added.join(20)
     assert not added.is_alive(), "adding waits for no pool"
     end.set()
     journal.gate.set()

@@ -32,7 +32,7 @@ def listening(backend):
 def heard(client, number: int):
     """The newest sample, once there were so many."""
     found = []
-    wait_for(lambda: found.append(client.call("stream.latest")) or found[-1].fields["number"] >= number, 5, "the packets are decoded")
+    wait_for(lambda: found.append(client.call("stream.latest")) or found[-1].fields["number"] >= number, "the packets are decoded")
     return found[-1]
 
 
@@ -50,7 +50,7 @@ def test_the_newest_sample_is_told_relative_to_the_neutral(shared):
         clip = MotionClip.from_bytes(newest.parts[0])
         assert clip.blendshapes[0, JAW] == pytest.approx(0.4, abs=1e-4) and clip.meta["neutral"] == "rest"
         assert newest.fields["tracking"] and newest.fields["rate"] > 0 and newest.fields["age"] < 2
-        wait_for(lambda: client.call("stream.latest").fields["ignored"] == 1, 5, "garbage is counted")
+        wait_for(lambda: client.call("stream.latest").fields["ignored"] == 1, "garbage is counted")
         assert client.call("stream.latest", {"known": 2}).parts == (b"",), "nothing is sent twice"
         client.call("stream.neutral")
         again = MotionClip.from_bytes(client.call("stream.latest").parts[0])
@@ -97,7 +97,7 @@ def test_a_take_is_kept_however_it_ends(tmp_path, shared, ending):
         backend.process.terminate()
     else:
         client.call(f"stream.{ending}", {"input": f"vmc://127.0.0.1:{free_port()}"} if ending == "open" else {})
-    wait_for(lambda: set(kept.glob("*.npz")) - before, 10, "the take is kept")
+    wait_for(lambda: set(kept.glob("*.npz")) - before, "the take is kept")
     if backend is not shared:
         backend.close()
     (path,) = set(kept.glob("*.npz")) - before
@@ -126,13 +126,13 @@ def test_a_port_belongs_to_one_and_is_free_when_its_client_has_left(shared):
                 return False
             return True
 
-    wait_for(is_free, 5, "the stream is closed")
+    wait_for(is_free, "the stream is closed")
 
 
 def test_an_app_in_another_mode_is_told_what_to_choose(shared):
     with listening(shared) as (client, port):
         send(port, [b"\x01\x00\x05\x00Actor" + b"\0" * 60])
-        wait_for(lambda: client.call("stream.latest").fields["ignored"], 5, "the packet is seen")
+        wait_for(lambda: client.call("stream.latest").fields["ignored"], "the packet is seen")
         assert "choose Live Link (ARKit)" in client.call("stream.latest").fields["note"]
 
 
@@ -153,6 +153,6 @@ def test_what_newer_packets_have_overtaken_is_not_shown(shared):
         send(port, live_link(TAKE, 0))
         heard(client, 1)
         send(port, [*live_link(TAKE, 21), *live_link(TAKE, 20)])
-        wait_for(lambda: client.call("stream.latest").fields["packets"] == 3, 5, "both came")
+        wait_for(lambda: client.call("stream.latest").fields["packets"] == 3, "both came")
         found = client.call("stream.latest")
         assert MotionClip.from_bytes(found.parts[0]).blendshapes[0, JAW] == pytest.approx(0.42, abs=1e-4)
