@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from mimaface.drivers.film import Film
 from mimaface.engines.pool import EnginePool
-from mimaface.face.likeness import neutral_for
 from mimaface.face.portrait import Portrait
+from mimaface.face.pose import neutral_for
 from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings

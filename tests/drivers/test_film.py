@@ -14,9 +14,9 @@ from mimaface.drivers.film_pictures import FilmPictures
 from mimaface.drivers.video import video_frames
 from mimaface.face.landmarks import FaceLandmarker
 from mimaface.pictures import Picture, load_picture, over_matte
+from mimaface.protocol.arkit import REGIONS, blendshapes_of, regions_of
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.motion import MotionClip
-from mimaface.protocol.regions import REGIONS, blendshapes_of, regions_of
 from mimaface.protocol.settings import RenderSettings
 from mimaface.renderers.film_session import _shown
 

@@ -25,8 +25,8 @@ from mimaface.drivers.speech.sound import RATE, blocks
 from mimaface.drivers.speech.visemes import SHAPES, mouth_motion
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.protocol.blendshapes import PARTING
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
-from mimaface.protocol.mouth import PARTING
 from mimaface.protocol.visemes import VISEMES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

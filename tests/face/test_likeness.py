@@ -6,7 +6,7 @@ import pytest
 import mimaface
 from conftest import motion_of
 from mimaface.drivers import RetargetSettings, open_motion
-from mimaface.face.likeness import neutral_for
+from mimaface.face.pose import neutral_for
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
 

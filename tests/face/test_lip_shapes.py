@@ -6,8 +6,8 @@ import pytest
 from mimaface.face.correction import correct
 from mimaface.face.head import Head
 from mimaface.face.lip_curves import COLUMNS, LipCurves, depth_of_rims, rims
+from mimaface.face.mouth import incisors, teeth_offset
 from mimaface.face.pose import FacePose
-from mimaface.face.teeth import incisors, teeth_offset
 from mimaface.face.thin_lips import NO_SEAM, seam_of, thinning
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES

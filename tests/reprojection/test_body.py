@@ -8,8 +8,7 @@ import pytest
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
 from mimaface.reprojection import tuning
-from mimaface.reprojection.beyond import Beyond, mirrored, person_beyond, rounded_off
-from mimaface.reprojection.body import Body
+from mimaface.reprojection.body import Beyond, Body, mirrored, person_beyond, rounded_off
 from mimaface.reprojection.reprojector import Reprojector
 
 SIZE = 160

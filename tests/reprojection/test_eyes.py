@@ -7,8 +7,7 @@ import pytest
 
 from mimaface.face.head import Head
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
-from mimaface.reprojection.eyes import saturation, white_of_eye
-from mimaface.reprojection.gaze_limits import GazeLimits
+from mimaface.reprojection.eyes import GazeLimits, saturation, white_of_eye
 from mimaface.reprojection.kernels import SKIN
 from mimaface.reprojection.reprojector import Reprojector
 from mimaface.reprojection.tuning import WHITE_HIGH, WHITE_LOW

@@ -16,7 +16,7 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.geometry.rasterise import rasterise
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
-from mimaface.protocol.mouth import PARTING
+from mimaface.protocol.blendshapes import PARTING
 from mimaface.reprojection.kernels import MOUTH
 from mimaface.reprojection.reprojector import Reprojector
 

@@ -14,7 +14,7 @@ from mimaface.face.pose import poses_for
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import InvalidInput
 from mimaface.reprojection import head_layers
-from mimaface.reprojection.nearness import Nearness, shares
+from mimaface.reprojection.references import Nearness, shares
 from mimaface.reprojection.reprojector import Reprojector
 
 SIDE = 288

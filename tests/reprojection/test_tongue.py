@@ -7,8 +7,8 @@ from scipy.spatial import ConvexHull
 from conftest import motion_of
 from mimaface.face.head import Head
 from mimaface.face.lip_curves import COLUMNS, rims
+from mimaface.face.mouth import JAW_OPEN, TONGUE_OUT, opened_for_tongue, tongue_offset
 from mimaface.face.pose import poses_for
-from mimaface.face.tongue import JAW_OPEN, TONGUE_OUT, opened_for_tongue, tongue_offset
 from mimaface.geometry.rasterise import rasterise
 from mimaface.reprojection.reprojector import Reprojector
 

@@ -7,8 +7,8 @@ from scipy.ndimage import map_coordinates
 from conftest import motion_of
 from mimaface.face.pose import poses_for
 from mimaface.reprojection import tuning
+from mimaface.reprojection.folded import less_steep
 from mimaface.reprojection.reprojector import Reprojector
-from mimaface.reprojection.turned_sides import less_steep
 
 SMALL, LARGE = 6.0, 25.0
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimaface.collector import uncollected
+from mimaface.protocol.arkit import REGIONS
 from mimaface.protocol.errors import Cancelled, InvalidInput
-from mimaface.protocol.regions import REGIONS
 from mimaface.protocol.settings import BODY_FOLLOWS, QUALITIES, STANDARD, RenderSettings
 
 from . import film, marking, motion, points

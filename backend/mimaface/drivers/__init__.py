@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimaface.face.likeness import neutral_for
+from mimaface.face.pose import neutral_for
 from mimaface.pictures import is_picture
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.driver_files import FILMS, KINDS, SOUNDS, TIMINGS, ends
@@ -46,7 +46,7 @@ def motion_steps(
     """Read ``path`` by its content: None after every frame of a video or picture of a folder, the retargeted motion last.
 
     fit: of the portrait that the motion will move. A neutral "auto" then is the frame that shows it, if one does: see
-    :mod:`mimaface.face.likeness`.
+    :mod:`mimaface.face.pose`.
     """
     reading, settings = reading or ReadingSettings(), settings or RetargetSettings()
     neutral = fit.landmarks if fit is not None and settings.neutral in ("", "auto") else settings.neutral_frame

@@ -17,8 +17,8 @@ import numpy as np
 from mimaface.face.gaps import fill_gaps
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.arrays import Array
+from mimaface.protocol.blendshapes import gaze_from_blendshapes
 from mimaface.protocol.errors import InvalidMotion
-from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles, matrix_to_quaternion, quaternion_to_matrix
 from mimaface.protocol.texts import shown, shown_list, some

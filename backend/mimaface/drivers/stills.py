@@ -17,7 +17,7 @@ from mimaface.pictures import encode_png, is_picture
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput, NoFaceFound
 from mimaface.protocol.texts import shown
-from mimaface.reprojection.nearness import Nearness
+from mimaface.reprojection.references import Nearness
 
 from .video import frame_count, video_frames
 

@@ -17,7 +17,7 @@ from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.mesh import single_edges
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.mouth import PARTING
+from mimaface.protocol.blendshapes import PARTING
 
 from .correction import field_answers, landmarks_on_mesh
 from .fit import LandmarkModel

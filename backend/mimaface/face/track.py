@@ -31,7 +31,7 @@ from .fit import (
     linearise,
 )
 from .landmarks import FaceLandmarker, Landmarks
-from .likeness import neutral_for
+from .pose import neutral_for
 
 Finder = Callable[[Array], Landmarks | None]  # the face to follow in a picture (H, W, 3) uint8
 

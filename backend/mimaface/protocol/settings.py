@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from .arkit import regions_of
 from .errors import InvalidInput
-from .regions import regions_of
 
 STANDARD = "standard"
 DRAFT = "draft"
@@ -28,7 +28,7 @@ class RenderSettings:
       watermark   embeds an imperceptible provenance watermark; off only for intermediate work
       quality     one of ``QUALITIES``: the sampling steps, for renderers with a model
       body_follows  how far the shoulders follow a head that moves far, 0 (not at all) to 1; not with "released"
-      only        regions of :data:`mimaface.protocol.regions.REGIONS`, separated by commas, that the motion moves; the rest stays as it
+      only        regions of :data:`mimaface.protocol.arkit.REGIONS`, separated by commas, that the motion moves; the rest stays as it
                   is in the picture; "" = all
     """
 

@@ -15,10 +15,10 @@ from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose, poses_for
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.pictures import MATTE, Picture
+from mimaface.protocol.arkit import regions_of
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import MotionClip
-from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import RenderSettings
 from mimaface.reprojection.crops import cut_out, whole_picture
 from mimaface.reprojection.cutout import straight

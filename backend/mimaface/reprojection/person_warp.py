@@ -23,12 +23,11 @@ from mimaface.geometry.strips import row_strips
 from mimaface.protocol.arrays import Array
 
 from . import tuning
-from .beyond import Beyond, person_beyond
-from .body import Body
+from .body import Beyond, Body, person_beyond
+from .folded import TurnedSides
 from .kernels import SKIN, Opacity, lift
 from .matte import background_behind
 from .projection import Projection, turning
-from .turned_sides import TurnedSides
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 Rows = tuple[int, int]  # the first, and the one after the last
@@ -75,7 +74,7 @@ class PersonWarp:
     On the head a knot lies on it; beside it, it sinks from the silhouette to the plane through the middle of the skull, in which the body is.
     knots (R, C, 2): pixels of the canvas at rest; behind (H, W, 3) uint8: the photograph without the person; fixed, loose: what moves
     without and with its shoulders. There are knots ``beyond`` its borders, too, where the person goes on: see
-    :mod:`mimaface.reprojection.beyond`.
+    :mod:`mimaface.reprojection.body`.
     """
 
     def __init__(self, projection: Projection, fit: FittedFace, body: Body, beyond: Beyond) -> None:

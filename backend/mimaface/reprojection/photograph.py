@@ -1,4 +1,5 @@
-"""One photograph of the person, projected on the head: the colour of every point of a posed head."""
+"""One photograph of the person, projected on the head: the colour of every point of a posed head; and skin of the lids that is folded in it, and
+unfolds as the eyes close."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mimaface.face.fit import FittedFace
-from mimaface.face.head import gaze_rotation
+from mimaface.face.head import Head, gaze_rotation
 from mimaface.face.lids import lower_lids
 from mimaface.face.pose import FacePose
 from mimaface.geometry.camera import Camera
@@ -17,13 +18,11 @@ from mimaface.geometry.rasterise import Raster, vertex_normals
 from mimaface.protocol.arrays import Array
 
 from . import tuning
-from .eyes import lid_tables
+from .eyes import around_eyes, lid_tables
 from .fallback import surface_coordinates
 from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SHADE, SKIN, add_grain, texture
-from .lids import Lids, around_closing_eyes
-from .mouth import lips_shadow
+from .mouth import light_tongue, lips_shadow, tongue_pink, tongue_shadow
 from .projection import Projection, project_portrait, turning
-from .tongue import light_tongue, tongue_pink, tongue_shadow
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,3 +164,43 @@ def solid_vertices(projection: Projection, kind: Array) -> Array:
     follow = smoothstep(*tuning.SOLID_FOLLOW, turning(head.vertices))
     solid = np.where(head.region("scalp", "ears"), 0.0, front * projection.above_chin * follow)
     return np.asarray(np.where(kind == SKIN, solid, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Lids:
+    """Skin around the eyes that lies in folds: triangles (T, 3) and the area (T,) that each shows in the photograph, m²."""
+
+    triangles: Array
+    shown: Array
+    count: Array
+
+    @staticmethod
+    def around(projection: Projection) -> Lids:
+        """Of the source view of a portrait."""
+        near = around_eyes()
+        triangles = projection.triangles[projection.kind == SKIN]
+        triangles = triangles[near[triangles].all(1)]
+        a, b, c = (projection.place[triangles[:, corner]] for corner in range(3))
+        flat = np.abs((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
+        shown = flat * (a[:, 2] / projection.camera.focal) ** 2
+        return Lids(triangles, shown, np.maximum(np.bincount(triangles.ravel(), minlength=len(near)), 1))
+
+    def unfolded(self, posed: Array) -> Array:
+        """(V,) 1 where skin has unfolded from a fold that the photograph hides, 0 where the skin is as in the photograph."""
+        a, b, c = (posed[self.triangles[:, corner]] for corner in range(3))
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        stretched = smoothstep(*tuning.UNFOLDED, area / np.maximum(self.shown, 1e-9))
+        for _ in range(tuning.UNFOLDED_SMOOTHING):
+            total = np.bincount(self.triangles.ravel(), np.repeat(stretched, 3), len(posed)) / self.count
+            stretched = total[self.triangles].mean(1)
+        return np.asarray(total)
+
+
+def around_closing_eyes(moved: Array) -> Array:
+    """(V,) 1 on the skin around an eye most of whose lids have ``moved`` (V,) by as much as LIDS_MOVED, 0 where they have not."""
+    head = Head.load()
+    result = np.zeros(len(moved))
+    for side in (head.vertices[:, 0] > 0, head.vertices[:, 0] <= 0):
+        most = np.percentile(moved[head.region("lids") & side], tuning.LIDS_PERCENTILE)
+        result[around_eyes() & side] = smoothstep(*tuning.LIDS_MOVED, most)
+    return result

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mimaface.face.correction import Correction, correct
-from mimaface.face.drawing import is_flat
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
+from mimaface.face.portrait import is_flat
 from mimaface.face.thin_lips import seam_of, thinning
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.distances import squared_depth
@@ -25,9 +25,8 @@ from . import tuning
 from .cutout import within_alpha
 from .drawn import drawn_matte, drawn_person
 from .eyes import eye_pictures
-from .fallback import fallback_colours
+from .fallback import Grain, fallback_colours
 from .folded import partners
-from .grain import Grain
 from .hair import ears_offset, hair_offset
 from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH, Source, Window
 from .lashes import Lashes, lash_length, of_lashes

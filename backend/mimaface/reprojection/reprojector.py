@@ -16,27 +16,25 @@ from scipy.ndimage import distance_transform_edt
 from mimaface.face.lids import ClosingLids, LidRims
 from mimaface.face.lip_curves import LipCurves
 from mimaface.face.lip_rims import LipRims
+from mimaface.face.mouth import opened_for_tongue, teeth_offset, tongue_offset, tongue_out
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
-from mimaface.face.teeth import teeth_offset
-from mimaface.face.tongue import opened_for_tongue, tongue_offset, tongue_out
 from mimaface.geometry.distances import distances
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster, rasterise
 from mimaface.geometry.strips import row_strips
 from mimaface.geometry.threads import one_thread
 from mimaface.pictures import MATTE
+from mimaface.protocol.arkit import regions_of
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.regions import regions_of
 from mimaface.protocol.settings import BODY_FOLLOWS
 
 from . import tuning
-from .beyond import Beyond
-from .body import Body
+from .body import Beyond, Body
 from .composition import compose, hindmost
 from .crops import CropWindow, choose_canvas, choose_window, cut_out
 from .cutout import Backdrop, Cutout, whole_person
-from .gaze_limits import GazeLimits, turn_eyes
+from .eyes import GazeLimits, turn_eyes
 from .head_layers import HeadLayers, around, strips, widened
 from .kernels import MOUTH
 from .matte import background_behind

@@ -12,8 +12,8 @@ from scipy.ndimage import maximum_filter
 from mimaface.face.head import Head
 from mimaface.geometry.distances import distances
 from mimaface.geometry.interpolation import smoothstep
+from mimaface.protocol.arkit import regions_of
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.regions import regions_of
 
 from . import tuning
 

@@ -103,7 +103,7 @@ FOLD_MIRRORED = 0.5  # trust in the other side below which hair is folded over i
 # times as far in the photograph as on the head, from a vertex to the next, above which there are no strands. Higher: some are smeared
 FOLD_FURTHER = 2.0
 
-# --- turned_sides
+# --- folded: sides that turn into view
 # metres deeper for each aside, at most, where a side turns into view. Higher: ears are longer, in the end torn. By eye, at 25°, of ears, hair
 # and hats; 1.5 costs a filmed face up to 0.6 dB at 16°, this 0.06
 STEEPEST_SIDE = 2.2
@@ -119,7 +119,7 @@ NECK_ALONE = 0.02
 # metres beyond it that the head moves, of which the neck takes half; of more it takes less, of less more. Higher: stiffer shoulders, a longer neck
 NECK_TAKES = 0.05
 
-# --- beyond: what the photograph's border cuts off
+# --- body: what the photograph's border cuts off
 BEYOND = 0.16  # metres that the person goes on beyond the photograph's border. Lower: gaps at the border when the person moves far
 ROUNDED = 0.6  # height of hair beyond the border against half its width there. Higher: taller hair [0]
 NECK_SOFT = 0.1  # head widths about the neck's base over which hair turns to shoulders. Higher: softer [0]
@@ -238,7 +238,7 @@ TONGUE_SHADOW, TONGUE_SHADOW_REACH = 0.38, 0.0065  # of the light is lost below 
 TONGUE_STANDS_OFF = 0.004  # metres before the lips from which on its whole shadow is seen. Higher: fainter while it comes out [0]
 TONGUE_CASTS = np.array([0.0, -0.005, -0.006])  # metres from it to its shadow, head frame. Longer: more on the chin, less beside it
 
-# --- lids
+# --- photograph: lids
 # metres that the lids of a drawing have moved, between which the drawn eye goes. Higher: the eye's outline stays on a closed lid [0]
 LIDS_MOVED = 0.0015, 0.004
 LIDS_PERCENTILE = 75  # of the lids' vertices that have. Higher: the drawn eye goes earlier [0 dB, 120]
@@ -247,7 +247,7 @@ LIDS_PERCENTILE = 75  # of the lids' vertices that have. Higher: the drawn eye g
 UNFOLDED = 1.8, 3.5
 UNFOLDED_SMOOTHING = 2  # rounds over the mesh, so that no triangle stands out. Higher: softer [0.001 dB, 12]
 
-# --- grain
+# --- fallback: grain on lids
 GRAIN_SIZE = 0.012  # head widths: what is finer is grain, what is coarser shape and light. Higher: wrinkles and spots of the cheek lie on lids
 GRAIN_BELOW = 0.036  # metres below the eye where the cheek's grain is taken. Lower: bags and lower lashes; higher: beards
 # of that strength on lids: two lookups between pixels, and the mean of four samples, leave 0.6 of what is as fine as pixels. Higher: noisier lids

@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from ..protocol.arkit import BLENDSHAPE_NAMES
-from ..protocol.mouth import PARTING, PRESSED
+from ..protocol.blendshapes import PARTING, PRESSED
 from .gazing import HEAD
 from .rig import EYES, PART, to_blender
 

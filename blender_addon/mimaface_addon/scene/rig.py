@@ -18,7 +18,7 @@ from mathutils import Matrix, Vector
 
 from ..core.words import n_
 from ..protocol.arkit import BLENDSHAPE_NAMES
-from ..protocol.gaze import LOOKS
+from ..protocol.blendshapes import LOOKS
 from . import compat, gazing, handles
 from .gazing import GAZE, HEAD
 from .handles import DEFAULT_TRAVEL, HANDLES, MOVES, RADIUS, TRAVEL

@@ -9,7 +9,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatPrope
 from ..core.capture import SOURCES
 from ..core.delivery import note
 from ..core.words import n_
-from ..protocol.regions import REGIONS
+from ..protocol.arkit import REGIONS
 from ..protocol.settings import BODY_FOLLOWS
 from ..scene import strips
 from ..scene.rig import is_rig

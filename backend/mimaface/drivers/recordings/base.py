@@ -14,8 +14,8 @@ from mimaface.drivers.timecode import OPTION, rising, seconds_of
 from mimaface.face.gaps import fill_gaps
 from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 from mimaface.protocol.arrays import Array
+from mimaface.protocol.blendshapes import gaze_from_blendshapes
 from mimaface.protocol.errors import InvalidMotion
-from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import FASTEST, SLOWEST, MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
 from mimaface.protocol.rotation import matrix_to_quaternion

@@ -6,7 +6,7 @@ import numpy as np
 
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.arrays import Array
-from mimaface.protocol.mouth import PARTING
+from mimaface.protocol.blendshapes import PARTING
 
 from .phones import REST, Phone
 

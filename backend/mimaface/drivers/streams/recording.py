@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mimaface.face.gaps import fill_gaps
+from mimaface.protocol.blendshapes import gaze_from_blendshapes
 from mimaface.protocol.errors import InvalidMotion
-from mimaface.protocol.gaze import gaze_from_blendshapes
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.motion_files import MAX_FRAMES
 from mimaface.protocol.texts import shown_list

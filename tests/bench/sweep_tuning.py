@@ -1,0 +1,238 @@
+"""How much each number of ``face/tuning.py`` and ``reprojection/tuning.py`` matters: the PSNR of faces in films with it 20 % lower and higher.
+
+python tests/bench/sweep_tuning.py FILMS RESULTS.json [--page PAGE.md]
+
+FILMS is a folder of videos of one person each. The first frame is the portrait, the video drives it, and four frames of its second half are
+the truth, as in ``mimaface evaluate``. Motions are tracked once, with the numbers as they are; portraits are fitted anew only for those of
+``face/tuning.py``. All numbers of a name are changed together, whole numbers by one at least. RESULTS.json gets each constant as soon as
+it is measured, and a run continues with those that are missing in it. One process; about 20 minutes for six films on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gc
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mimaface.animation import animate
+from mimaface.evaluation.films import MARGIN, FaceMeasures, Film, as_png, box, read_film
+from mimaface.evaluation.metrics import psnr_and_ssim
+from mimaface.face import networks
+from mimaface.face import tuning as of_faces
+from mimaface.face.portrait import Portrait
+from mimaface.protocol.settings import RenderSettings
+from mimaface.reprojection import tuning as of_reprojection
+
+FACTORS = 0.8, 1.2
+FRAMES, REFERENCES = 4, 2
+SIZE = 288  # pixels of the longer side at which frames are drawn and compared: a third of the time of 512
+VIDEOS = ".mp4", ".mov", ".webm", ".mkv"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A film with what it is compared with: its true frames at SIZE and their faces' places; ``references`` of its portrait."""
+
+    film: Film
+    truths: list[np.ndarray[Any, Any]]
+    faces: list[tuple[slice, slice] | None]
+    references: int
+    portrait: Portrait
+
+    @classmethod
+    def of(cls, film: Film, references: int) -> Case:
+        scale = SIZE / max(film.portrait.shape[:2])
+        size = round(film.portrait.shape[1] * scale), round(film.portrait.shape[0] * scale)
+        truths = [np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BOX)) for each in film.truth]
+        found = [FaceMeasures.of(each) for each in film.truth]
+        faces = [None if each is None else box(each.points * scale, MARGIN) for each in found]
+        return cls(film, truths, faces, references, opened(film, references))
+
+    def pictures(self, fitted: bool) -> list[np.ndarray[Any, Any]]:
+        """The film's frames with the tuning as it is now, from the portrait as it was ``fitted``, or fitted anew."""
+        portrait = self.portrait if fitted else opened(self.film, self.references)
+        return [each.image for each in animate(portrait, self.film.motion, RenderSettings(engine="proxy", size=SIZE))][1:]
+
+    def psnr(self, pictures: list[np.ndarray[Any, Any]]) -> float:
+        """PSNR in dB of the faces, the mean of the frames that have one."""
+        values = [
+            psnr_and_ssim(picture[face], truth[face], "")["psnr"]
+            for picture, truth, face in zip(pictures, self.truths, self.faces)
+            if face is not None
+        ]
+        return float(np.mean(values))
+
+
+def opened(film: Film, references: int) -> Portrait:
+    return Portrait.open(as_png(film.portrait), references=[as_png(each) for each in film.references[:references]])
+
+
+def constants(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """Each constant of a tuning with its section, in the order of the file; ``KERNELS.crown`` for a field of the kernels' tuple."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    headings = {number: line[6:].split(":")[0].split(".")[0] for number, line in enumerate(text.splitlines(), 1) if line.startswith("# --- ")}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign):
+            section = headings[max(number for number in headings if number < node.lineno)]
+            names = [each.id for each in ast.walk(node.targets[0]) if isinstance(each, ast.Name)]
+            yield from ((name, section) for name in names if name not in ("SAMPLE_MARGINS", "KERNELS"))
+    if hasattr(module, "KERNELS"):
+        yield from ((f"KERNELS.{field}", "kernels") for field in module.KERNELS._fields)
+
+
+def bound_at_import(module: ModuleType) -> set[str]:
+    """Constants that other modules read once, when they are imported, so that they cannot be changed in a process."""
+    found: set[str] = set()
+    for path in Path(str(module.__file__)).parent.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inside = {id(each) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for part in node.body for each in ast.walk(part)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tuning" and id(node) not in inside:
+                found.add(node.attr)
+            if isinstance(node, ast.ImportFrom) and node.module == "tuning":
+                found |= {each.name for each in node.names}
+    return found
+
+
+def scaled(value: Any, factor: float) -> Any:
+    """A number, or all numbers of a tuple or an array, by a factor."""
+    if isinstance(value, tuple):
+        return tuple(scaled(each, factor) for each in value)
+    if isinstance(value, int):
+        return round(value * factor) if round(value * factor) != value else value + (1 if factor > 1 else -1)
+    return value * factor
+
+
+def put(module: ModuleType, name: str, change: Callable[[Any], Any]) -> Callable[[], None]:
+    """Changes a constant; returns what restores it."""
+    whole = name.split(".")[0]
+    old = getattr(module, whole)
+    new = old._replace(**{name[8:]: change(getattr(old, name[8:]))}) if "." in name else change(old)
+    setattr(module, whole, new)
+    forget(module)
+
+    def restore() -> None:
+        setattr(module, whole, old)
+        forget(module)
+
+    return restore
+
+
+def forget(module: ModuleType) -> None:
+    """Empties the caches that hold what was computed with a tuning's numbers: those of its package."""
+    package = module.__name__.rpartition(".")[0] + "."
+    for each in gc.get_objects():
+        if type(each).__name__ == "_lru_cache_wrapper" and each.__module__.startswith(package) and each.__module__ != networks.__name__:
+            each.cache_clear()
+
+
+def names_read(module: ModuleType, run: Callable[[], object]) -> set[str]:
+    """The constants of a tuning that ``run`` reads."""
+    found: set[str] = set()
+
+    class Recording(ModuleType):
+        def __getattribute__(self, name: str) -> Any:
+            found.add(name)
+            return super().__getattribute__(name)
+
+    forget(module)
+    module.__class__ = Recording
+    run()
+    module.__class__ = ModuleType
+    return found
+
+
+def sweep(cases: dict[str, list[Case]], results: dict[str, Any], save: Callable[[], None]) -> None:
+    """Measures each constant that ``results`` lack, in the first kind of case that reads it: portraits alone, or with references."""
+    plain = {kind: [case.pictures(False) for case in each] for kind, each in cases.items()}
+    rest = {kind: [case.psnr(pictures) for case, pictures in zip(cases[kind], plain[kind])] for kind in cases}
+    print("unchanged:", {kind: [round(value, 2) for value in values] for kind, values in rest.items()}, flush=True)
+    for module, folder in ((of_reprojection, "reprojection"), (of_faces, "face")):
+        read = {kind: names_read(module, lambda each=each: each[0].pictures(False)) for kind, each in cases.items()}  # type: ignore[misc]
+        bound = bound_at_import(module)
+        for name, section in constants(module):
+            if f"{folder}.{name}" in results:
+                continue
+            kind = next((kind for kind in cases if name.split(".")[0] in read[kind]), "")
+            row: dict[str, Any] = {"section": section, "case": "bound at import" if name in bound else kind or "not read"}
+            if row["case"] == kind:
+                row["changes"] = [changed(module, name, factor, cases[kind], plain[kind], rest[kind]) for factor in FACTORS]
+            results[f"{folder}.{name}"] = row
+            save()
+            print(f"{folder}.{name:24}", *cells(row), flush=True)
+
+
+def changed(
+    module: ModuleType, name: str, factor: float, cases: list[Case], plain: list[list[np.ndarray[Any, Any]]], rest: list[float]
+) -> dict[str, Any]:
+    """PSNR of each case less that at ``rest``, and the largest change of a pixel from the ``plain`` pictures, in levels of 0–255."""
+    restore = put(module, name, lambda value: scaled(value, factor))
+    psnr, levels = [], 0
+    try:
+        for case, before, usual in zip(cases, plain, rest):
+            pictures = case.pictures(module is of_reprojection)
+            psnr.append(case.psnr(pictures) - usual)
+            levels = max(levels, *(int(np.abs(one.astype(int) - two).max()) for one, two in zip(pictures, before)))
+    except Exception as error:  # a percentile above 100, say: the row says so
+        return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        restore()
+    return {"psnr": psnr, "levels": levels}
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """The mean change in dB and the furthest of a film, lower and higher; levels; films."""
+    if "changes" not in row:
+        return ["", "", "", row["case"]]
+    texts = []
+    for change in row["changes"]:
+        values = change.get("psnr")
+        texts.append("fails" if values is None else f"{np.mean(values):+.3f} ({max(values, key=abs):+.3f})")
+    count = max(len(change.get("psnr", ())) for change in row["changes"])
+    return [*texts, str(max(change.get("levels", 0) for change in row["changes"])), f"{count} {row['case']}"]
+
+
+def page(results: dict[str, Any]) -> str:
+    """The table in Markdown, by room and section."""
+    lines = ["| constant | −20 %, dB | +20 %, dB | levels | films |", "|---|---|---|---|---|"]
+    section = ""
+    for name, row in results.items():
+        folder, constant = name.split(".", 1)
+        if (heading := f"{folder}: {row['section']}") != section:
+            lines.append(f"| **{(section := heading)}** | | | | |")
+        lines.append(f"| `{constant.removeprefix('KERNELS.')}` | {' | '.join(cells(row))} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("films", type=Path, help="folder of videos")
+    parser.add_argument("results", type=Path, help="JSON file, which an earlier run may have begun")
+    parser.add_argument("--page", type=Path, help="Markdown file: its text up to the first table stays, the table is made anew")
+    options = parser.parse_args()
+    results = json.loads(options.results.read_text(encoding="utf-8")) if options.results.exists() else {}
+
+    def save() -> None:
+        options.results.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+    films = [read_film(path, FRAMES, REFERENCES) for path in sorted(options.films.iterdir()) if path.suffix.lower() in VIDEOS]
+    if not films:
+        sys.exit(f"{options.films} holds no videos ({', '.join(VIDEOS)}): give a folder with some")
+    sweep({"alone": [Case.of(film, 0) for film in films], "with references": [Case.of(film, REFERENCES) for film in films]}, results, save)
+    if options.page:
+        text = options.page.read_text(encoding="utf-8").split("\n| ")[0] if options.page.exists() else ""
+        options.page.write_text(f"{text}\n{page(results)}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
