@@ -3,9 +3,9 @@
 python tests/bench/sweep_tuning.py FILMS RESULTS.json [--page PAGE.md]
 
 FILMS is a folder of videos of one person each. The first frame is the portrait, the video drives it, and four frames of its second half are
-the truth, as in ``mimaface evaluate``. Motions are tracked once, with the numbers as they are; portraits are fitted anew only for those of
-``face/tuning.py``. All numbers of a name are changed together, whole numbers by one at least. RESULTS.json gets each constant as soon as
-it is measured, and a run continues with those that are missing in it. One process; about 20 minutes for six films on one core.
+the truth, as in ``mimaface evaluate``. Motions are tracked once, with the numbers as they are; portraits are opened, and fitted, anew only for
+numbers that are read then. All numbers of a name are changed together, whole numbers by one at least. RESULTS.json gets each constant as
+soon as it is measured, and a run continues with those that are missing in it. One process; about 15 minutes for six films on one core.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mimaface.animation import animate
+from mimaface.engines.pool import EnginePool
 from mimaface.evaluation.films import MARGIN, FaceMeasures, Film, as_png, box, read_film
 from mimaface.evaluation.metrics import psnr_and_ssim
 from mimaface.face import networks
 from mimaface.face import tuning as of_faces
 from mimaface.face.portrait import Portrait
 from mimaface.protocol.settings import RenderSettings
+from mimaface.renderers.base import Session
+from mimaface.renderers.registry import RENDERERS
 from mimaface.reprojection import tuning as of_reprojection
 
 FACTORS = 0.8, 1.2
 FRAMES, REFERENCES = 4, 2
-SIZE = 288  # pixels of the longer side at which frames are drawn and compared: a third of the time of 512
+SIZE = 256  # pixels of the longer side at which frames are drawn and compared
+FIT, OPEN, DRAW = "fit", "open", "draw"  # when a number is read: as the portrait is fitted, as a session opens, in every frame
 VIDEOS = ".mp4", ".mov", ".webm", ".mkv"
 
 
@@ -48,6 +51,7 @@ class Case:
     faces: list[tuple[slice, slice] | None]
     references: int
     portrait: Portrait
+    session: Session
 
     @classmethod
     def of(cls, film: Film, references: int) -> Case:
@@ -56,12 +60,14 @@ class Case:
         truths = [np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BOX)) for each in film.truth]
         found = [FaceMeasures.of(each) for each in film.truth]
         faces = [None if each is None else box(each.points * scale, MARGIN) for each in found]
-        return cls(film, truths, faces, references, opened(film, references))
+        portrait = fitted(film, references)
+        return cls(film, truths, faces, references, portrait, opened(portrait))
 
-    def pictures(self, fitted: bool) -> list[np.ndarray[Any, Any]]:
-        """The film's frames with the tuning as it is now, from the portrait as it was ``fitted``, or fitted anew."""
-        portrait = self.portrait if fitted else opened(self.film, self.references)
-        return [each.image for each in animate(portrait, self.film.motion, RenderSettings(engine="proxy", size=SIZE))][1:]
+    def pictures(self, stage: str) -> list[np.ndarray[Any, Any]]:
+        """The film's frames with the tuning as it is now, from a portrait that is fitted anew, opened anew, or as it was."""
+        portrait = fitted(self.film, self.references) if stage == FIT else self.portrait
+        session = self.session if stage == DRAW else opened(portrait)
+        return [each.image for each in session.shot(self.film.motion, 0, {}) if each is not None][1:]
 
     def psnr(self, pictures: list[np.ndarray[Any, Any]]) -> float:
         """PSNR in dB of the faces, the mean of the frames that have one."""
@@ -73,14 +79,22 @@ class Case:
         return float(np.mean(values))
 
 
-def opened(film: Film, references: int) -> Portrait:
+def fitted(film: Film, references: int) -> Portrait:
     return Portrait.open(as_png(film.portrait), references=[as_png(each) for each in film.references[:references]])
+
+
+def opened(portrait: Portrait) -> Session:
+    return RENDERERS["proxy"].open(portrait, RenderSettings(engine="proxy", size=SIZE), EnginePool())
 
 
 def constants(module: ModuleType) -> Iterator[tuple[str, str]]:
     """Each constant of a tuning with its section, in the order of the file; ``KERNELS.crown`` for a field of the kernels' tuple."""
     text = Path(str(module.__file__)).read_text(encoding="utf-8")
-    headings = {number: line[6:].split(":")[0].split(".")[0] for number, line in enumerate(text.splitlines(), 1) if line.startswith("# --- ")}
+    headings = {
+        number: line[6:].split(":")[0].split(".")[0]
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.startswith("# --- ")
+    }
     for node in ast.parse(text).body:
         if isinstance(node, ast.Assign):
             section = headings[max(number for number in headings if number < node.lineno)]
@@ -95,9 +109,20 @@ def bound_at_import(module: ModuleType) -> set[str]:
     found: set[str] = set()
     for path in Path(str(module.__file__)).parent.glob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        inside = {id(each) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for part in node.body for each in ast.walk(part)}
+        inside = {
+            id(each)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef)
+            for part in node.body
+            for each in ast.walk(part)
+        }
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tuning" and id(node) not in inside:
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "tuning"
+                and id(node) not in inside
+            ):
                 found.add(node.attr)
             if isinstance(node, ast.ImportFrom) and node.module == "tuning":
                 found |= {each.name for each in node.names}
@@ -132,33 +157,43 @@ def forget(module: ModuleType) -> None:
     """Empties the caches that hold what was computed with a tuning's numbers: those of its package."""
     package = module.__name__.rpartition(".")[0] + "."
     for each in gc.get_objects():
-        if type(each).__name__ == "_lru_cache_wrapper" and each.__module__.startswith(package) and each.__module__ != networks.__name__:
+        if (
+            type(each).__name__ == "_lru_cache_wrapper"
+            and each.__module__.startswith(package)
+            and each.__module__ != networks.__name__
+        ):
             each.cache_clear()
 
 
-def names_read(module: ModuleType, run: Callable[[], object]) -> set[str]:
-    """The constants of a tuning that ``run`` reads."""
-    found: set[str] = set()
+def names_read(module: ModuleType, cases: list[Case]) -> dict[str, str]:
+    """The constants of a tuning that cases read, with the first stage that does."""
+    found: dict[str, str] = {}
 
     class Recording(ModuleType):
         def __getattribute__(self, name: str) -> Any:
-            found.add(name)
+            found.setdefault(name, stage)
             return super().__getattribute__(name)
 
     forget(module)
+    stage = FIT
     module.__class__ = Recording
-    run()
+    portraits = [fitted(case.film, case.references) for case in cases]
+    stage = OPEN
+    sessions = [opened(portrait) for portrait in portraits]
+    stage = DRAW
+    for case, session in zip(cases, sessions):
+        list(session.shot(case.film.motion, 0, {}))
     module.__class__ = ModuleType
     return found
 
 
 def sweep(cases: dict[str, list[Case]], results: dict[str, Any], save: Callable[[], None]) -> None:
     """Measures each constant that ``results`` lack, in the first kind of case that reads it: portraits alone, or with references."""
-    plain = {kind: [case.pictures(False) for case in each] for kind, each in cases.items()}
+    plain = {kind: [case.pictures(FIT) for case in each] for kind, each in cases.items()}
     rest = {kind: [case.psnr(pictures) for case, pictures in zip(cases[kind], plain[kind])] for kind in cases}
     print("unchanged:", {kind: [round(value, 2) for value in values] for kind, values in rest.items()}, flush=True)
     for module, folder in ((of_reprojection, "reprojection"), (of_faces, "face")):
-        read = {kind: names_read(module, lambda each=each: each[0].pictures(False)) for kind, each in cases.items()}  # type: ignore[misc]
+        read = {kind: names_read(module, each) for kind, each in cases.items()}
         bound = bound_at_import(module)
         for name, section in constants(module):
             if f"{folder}.{name}" in results:
@@ -166,21 +201,30 @@ def sweep(cases: dict[str, list[Case]], results: dict[str, Any], save: Callable[
             kind = next((kind for kind in cases if name.split(".")[0] in read[kind]), "")
             row: dict[str, Any] = {"section": section, "case": "bound at import" if name in bound else kind or "not read"}
             if row["case"] == kind:
-                row["changes"] = [changed(module, name, factor, cases[kind], plain[kind], rest[kind]) for factor in FACTORS]
+                stage = read[kind][name.split(".")[0]]
+                row["changes"] = [
+                    changed(module, name, factor, stage, cases[kind], plain[kind], rest[kind]) for factor in FACTORS
+                ]
             results[f"{folder}.{name}"] = row
             save()
             print(f"{folder}.{name:24}", *cells(row), flush=True)
 
 
 def changed(
-    module: ModuleType, name: str, factor: float, cases: list[Case], plain: list[list[np.ndarray[Any, Any]]], rest: list[float]
+    module: ModuleType,
+    name: str,
+    factor: float,
+    stage: str,
+    cases: list[Case],
+    plain: list[list[np.ndarray[Any, Any]]],
+    rest: list[float],
 ) -> dict[str, Any]:
     """PSNR of each case less that at ``rest``, and the largest change of a pixel from the ``plain`` pictures, in levels of 0–255."""
     restore = put(module, name, lambda value: scaled(value, factor))
     psnr, levels = [], 0
     try:
         for case, before, usual in zip(cases, plain, rest):
-            pictures = case.pictures(module is of_reprojection)
+            pictures = case.pictures(stage)
             psnr.append(case.psnr(pictures) - usual)
             levels = max(levels, *(int(np.abs(one.astype(int) - two).max()) for one, two in zip(pictures, before)))
     except Exception as error:  # a percentile above 100, say: the row says so
@@ -228,7 +272,11 @@ def main() -> None:
     films = [read_film(path, FRAMES, REFERENCES) for path in sorted(options.films.iterdir()) if path.suffix.lower() in VIDEOS]
     if not films:
         sys.exit(f"{options.films} holds no videos ({', '.join(VIDEOS)}): give a folder with some")
-    sweep({"alone": [Case.of(film, 0) for film in films], "with references": [Case.of(film, REFERENCES) for film in films]}, results, save)
+    sweep(
+        {"alone": [Case.of(film, 0) for film in films], "with references": [Case.of(film, REFERENCES) for film in films]},
+        results,
+        save,
+    )
     if options.page:
         text = options.page.read_text(encoding="utf-8").split("\n| ")[0] if options.page.exists() else ""
         options.page.write_text(f"{text}\n{page(results)}", encoding="utf-8")
