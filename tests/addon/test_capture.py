@@ -105,3 +105,19 @@ def test_a_take_in_progress_is_kept_and_can_be_imported(said):
         assert found[ending][0] == pytest.approx([first, first + 0.02, first + 0.04], abs=1e-3), ending
     assert "is kept: press Kept Takes to import it" in found["another file"][1]
     assert found["imported"][0] == [1, pytest.approx(0.1, abs=1e-3)]
+
+
+@pytest.mark.blender
+def test_of_two_senders_one_is_heard_until_the_other_is_chosen(said):
+    found = said["several"]
+    assert found["mixed"] == pytest.approx(0.04, abs=1e-3) and "does not send any more" in found["nobody"]
+
+
+@pytest.mark.blender
+def test_of_two_rigs_one_that_is_deleted_amid_the_stream_comes_back_and_is_moved_on(said):
+    found = said["several"]["two rigs"]
+    assert found["two"] == [0.03, 0.2] and found["deleted"] == [0.24], "the other one is moved instead"
+    assert found["undone"] == [0.03, 0.28] and found["redone"] == [0.32] and found["undone again"] == [0.03, 0.36]
+    assert found["copied"] == [0.03, 0, 0.4] and found["renamed"] == [0.03, 0.44, 0], "only one at a time holds the stream's values"
+    assert found["stopped"] == [0.03, 0, 0] and found["held"] == [False] * 3
+    assert found["by hand"] == 0.07, "steps of undo after the stream are the artist's"

@@ -123,7 +123,10 @@ def test_portraits_that_go_in_the_middle_of_a_preview_or_a_stream_leave_nothing_
     said = json.loads((tmp_path / "said.json").read_text())
     assert said["mistakes"] == [] and said["awaited"] == [True] * 3, "it was in the middle each time"
     assert said["shown"] == {"second": True, "first": True, "other": True}, "the selected portrait's picture"
-    assert said["nobody"] == [0, True, True, False] and said["back"] == 2
+    assert said["nobody"] == [0, True, True, False]
+    assert said["rigs"][:4] == [1, 2, 1, 2], "each is deleted by a step, and comes back"
+    assert said["rigs"][4:] == [2, 1, 0, 1, 2, 1, 2, 2, 1, 0, 1, 2, 2], "and made by one; redo brings it back"
+    assert said["amid"] == [2, 1, 2, 1], "deleted by keys amid the stream, undone, redone, undone: driven on each time"
     assert said["renamed"] == pytest.approx(0, abs=1e-5), "a stream is taken off a rig that was renamed meanwhile"
     assert said["without a rig"] == [0, True, None], "and listens on"
     assert said["empty"] == said["one"] | {"listens": False, "picture": True}, "no thread and no handler more than at first"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import json
 import math
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from conftest import motion_of
 from mimaface.cli import main
 from mimaface.drivers.streams import KINDS, Receiver, Recording, Sample, newest_of, open_stream
 from mimaface.drivers.streams.base import UnknownPacket
+from mimaface.drivers.streams.senders import Senders
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
 from mimaface.protocol.errors import InvalidInput, InvalidMotion
 from mimaface.protocol.motion import MotionClip
@@ -157,10 +160,15 @@ SENDERS: dict[str, Callable[..., list[bytes]]] = {
 }  # fmt: skip
 
 
-def send(port: int, packets: list[bytes]) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
-        for packet in packets:
-            out.sendto(packet, ("127.0.0.1", port))
+@functools.cache
+def sender(number: int = 0) -> socket.socket:
+    """Returns the socket of a sender; each sends from its own port."""
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def send(port: int, packets: list[bytes], number: int = 0) -> None:
+    for packet in packets:
+        sender(number).sendto(packet, ("127.0.0.1", port))
 
 
 @contextmanager
@@ -202,7 +210,7 @@ def jaw_packets(folder: Path) -> int:
 def recorded(kind: str, frames: list[list[bytes]]) -> tuple[MotionClip, Receiver]:
     """Returns the recording of the frames' packets, with each frame polled before the next is sent."""
     recording = Recording()
-    with Receiver(KINDS[kind](), "127.0.0.1", 0) as receiver:
+    with Receiver(KINDS[kind], "127.0.0.1", 0) as receiver:
         for packets in frames:
             send(receiver.port, packets)
             for sample in receiver.poll(1.0):
@@ -286,7 +294,7 @@ def test_metahuman_mode_is_told_what_to_switch():
     packet = (
         struct.pack("<HH", 1, len(subject)) + subject + struct.pack("<ifii", 7, 0.0, 60, 1) + struct.pack("<H", 120) + bytes(240)
     )
-    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+    with Receiver(KINDS["livelink"], "127.0.0.1", 0) as receiver:
         send(receiver.port, [packet])
         assert receiver.poll(1.0) == []
         assert "choose Live Link (ARKit)" in receiver.note and receiver.ignored == 1
@@ -309,7 +317,7 @@ def test_no_bytes_raise_anything_but_unknown_packet(kind, noise, index, place, v
 
 
 def test_a_flood_keeps_the_newest_and_costs_a_bounded_number(take):
-    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+    with Receiver(KINDS["livelink"], "127.0.0.1", 0) as receiver:
         started = time.monotonic()
         for _ in range(3):
             send(receiver.port, [live_link(take, index % 30)[0] for index in range(600)])
@@ -320,7 +328,7 @@ def test_a_flood_keeps_the_newest_and_costs_a_bounded_number(take):
 
 
 def test_a_second_sender_is_left_out_while_the_first_is_heard(take):
-    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+    with Receiver(KINDS["livelink"], "127.0.0.1", 0) as receiver:
         send(receiver.port, live_link(take, 0))
         assert len(receiver.poll(1.0)) == 1 and receiver.tracking
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
@@ -333,17 +341,16 @@ def test_a_smartphone_is_asked_and_nobody_else_is_answered(take, monkeypatch):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as smartphone:
         smartphone.bind(("127.0.0.1", 0))
         smartphone.settimeout(5)
-        decoder = KINDS["vts"]()
-        monkeypatch.setattr(type(decoder), "port", smartphone.getsockname()[1])
-        with Receiver(decoder, "127.0.0.1", 0, peer="127.0.0.1") as receiver:
+        monkeypatch.setattr(KINDS["vts"], "port", smartphone.getsockname()[1])
+        with Receiver(KINDS["vts"], "127.0.0.1", 0, peer="127.0.0.1") as receiver:
             receiver.poll(0.0)
-            request, sender = smartphone.recvfrom(2000)
+            request, asking = smartphone.recvfrom(2000)
             asked = json.loads(request)
-            assert asked["messageType"] == "iOSTrackingDataRequest" and asked["ports"] == [receiver.port] == [sender[1]]
+            assert asked["messageType"] == "iOSTrackingDataRequest" and asked["ports"] == [receiver.port] == [asking[1]]
             smartphone.sendto(vts(take, 3)[0], ("127.0.0.1", receiver.port))
             (sample,) = receiver.poll(1.0)
             np.testing.assert_allclose(sample.blendshapes, take.blendshapes[3], atol=1e-6)
-    with Receiver(KINDS["vts"](), "127.0.0.1", 0) as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+    with Receiver(KINDS["vts"], "127.0.0.1", 0) as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.setblocking(False)
         stranger.sendto(vts(take, 3)[0], ("127.0.0.1", silent.port))
@@ -419,8 +426,8 @@ def six() -> None:
 
 @pytest.mark.parametrize("place", ["", "[::1]"])
 def test_senders_by_ipv6_are_heard(take, six, place):
-    with open_stream(f"livelink://{place}:{free_port()}") as receiver, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
-        sender.sendto(live_link(take, 3)[0], ("::1", receiver.port))
+    with open_stream(f"livelink://{place}:{free_port()}") as receiver, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six_sender:
+        six_sender.sendto(live_link(take, 3)[0], ("::1", receiver.port))
         (sample,) = receiver.poll(1.0)
         np.testing.assert_allclose(sample.blendshapes, take.blendshapes[3], atol=1e-6)
         send(receiver.port, live_link(take, 4))
@@ -439,14 +446,61 @@ def test_a_smartphone_with_an_ipv6_address_is_asked(take, six, monkeypatch):
             assert len(receiver.poll(1.0)) == 1 and receiver.tracking
 
 
-def test_two_smartphones_behind_one_address_do_not_mix(take, monkeypatch):
+def test_two_smartphones_behind_one_address_do_not_mix(take):
     others = [packet.replace(b"device-1", b"device-2") for index in range(30) for packet in live_link(take, index)]
-    with Receiver(KINDS["livelink"](), "127.0.0.1", 0) as receiver:
+    with Receiver(KINDS["livelink"], "127.0.0.1", 0) as receiver:
         send(receiver.port, [packet for index in range(10) for packet in (live_link(take, index)[0], others[index + 10])])
         assert [sample.device for sample in receiver.poll(1.0)] == ["device-1"] * 10 and receiver.ignored == 10
-        monkeypatch.setattr(receiver, "_heard", time.monotonic() - 3.0)
-        send(receiver.port, others[:1])
-        assert [sample.device for sample in receiver.poll(1.0)] == ["device-2"], "the first is silent"
+
+
+@pytest.mark.parametrize("kind", SENDERS)
+def test_two_senders_of_one_address_do_not_mix(kind, take):
+    """As two programs of one computer, or one of them twice; the first is heard until it is silent or the other is chosen."""
+    heard, one, other, jaw = Senders(KINDS[kind]), ("127.0.0.1", 5001), ("127.0.0.1", 5002), BLENDSHAPE_INDEX["jawOpen"]
+
+    def frames(place: tuple[str, int], indices: Iterable[int], start: float) -> list[Sample]:
+        found = []
+        for count, index in enumerate(indices):
+            for packet in SENDERS[kind](take, index):
+                now = start + count / RATE
+                sample, is_heard = heard.decode(packet, place, now) if heard.expects(place, now) else (None, False)
+                found += [sample] if is_heard and sample is not None else []
+        return found
+
+    first = frames(one, (0, 1), 0.0)  # before the other is there
+    mixed = [(frames(one, [index], 0.1 + index / RATE), frames(other, [index + 10], 0.1 + index / RATE)) for index in range(10)]
+    assert len(first) == 2 and [len(a) for a, _ in mixed] == [1] * 10 and not any(b for _, b in mixed)
+    for index, (found, _) in enumerate(mixed):
+        assert found[0].blendshapes[jaw] == pytest.approx(take.blendshapes[index, jaw], abs=5e-3)
+    names = heard.names(0.3)
+    assert len(names) == 2 and heard.choose(names[1]) and not heard.choose("nobody")
+    assert frames(other, (20, 21), 0.3) and not frames(one, (20, 21), 0.3) and heard.names(0.3) == names[::-1]
+    assert frames(one, [22], 1.2), "the chosen one is silent"
+    assert frames(one, [23], 1.3) and len(heard.names(1.3)) == 1
+    assert frames(other, [24], 1.31) and not frames(one, [25], 1.32), "and heard again when it sends"
+
+
+def test_a_sender_that_changes_its_port_with_every_packet_is_heard(take):
+    heard = Senders(KINDS["livelink"])
+    for index in range(200):
+        place, now = ("127.0.0.1", 5000 + index), index / RATE
+        assert heard.expects(place, now)
+        assert heard.decode(live_link(take, index % 30)[0], place, now)[1]
+    assert heard.names(now) == ["Ada's iPhone"]
+    assert len(heard._decoders) < 40, "and of its earlier ports nothing is kept"
+
+
+def test_a_flood_from_many_ports_costs_little_and_changes_nothing(take):
+    heard, mine = Senders(KINDS["livelink"]), ("10.0.0.1", 1)
+    for now in (0.0, 0.1):
+        assert heard.expects(mine, now) and heard.decode(live_link(take, 0)[0], mine, now)[1]
+    read = 0
+    for port in range(5000):
+        if heard.expects(("10.0.0.2", port), 0.2):
+            read += 1
+            with contextlib.suppress(UnknownPacket):
+                assert not heard.decode(live_link(take, 1)[0] if port % 2 else b"garbage", ("10.0.0.2", port), 0.2)[1]
+    assert read < 64 and heard.expects(mine, 0.3) and heard.names(0.3)[0] == "Ada's iPhone (10.0.0.1:1)" and len(heard.names(0.3)) == 8
 
 
 @pytest.mark.parametrize(("rate", "first"), [(30, 2510), (30, 5020), (24, 5020), (60, 900_000)])

@@ -60,8 +60,11 @@ SCHEMAS: dict[str, Schema] = {
     "stream.open.reply": _schema(name=str, port=int, optional={"where": str}),
     "stream.latest": _schema(optional={"known": int}),
     "stream.latest.reply": _schema(
-        parts=1, number=int, tracking=bool, packets=int, rate=NUMBER, age=NUMBER, ignored=int, note=str, recorded=int
+        parts=1, number=int, tracking=bool, packets=int, rate=NUMBER, age=NUMBER, ignored=int, note=str, recorded=int,
+        optional={"senders": list},
     ),
+    "stream.choose": _schema(sender=str),
+    "stream.choose.reply": _schema(),
     "stream.neutral": _schema(),
     "stream.neutral.reply": _schema(),
     "stream.record": _schema(),

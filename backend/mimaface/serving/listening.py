@@ -19,8 +19,8 @@ class Listening:
     def __init__(self, outbox: Outbox, answer_later: Callable[..., None], folder: Path) -> None:
         self._streams, self._outbox, self._answer_later = Streams(folder), outbox, answer_later
         self.handlers: dict[str, Callable[[bytes, Message], None]] = {
-            "stream.open": self._open, "stream.latest": self._latest, "stream.neutral": self._neutral, "stream.record": self._record,
-            "stream.finish": self._finish, "stream.close": self._close,
+            "stream.open": self._open, "stream.latest": self._latest, "stream.choose": self._choose, "stream.neutral": self._neutral,
+            "stream.record": self._record, "stream.finish": self._finish, "stream.close": self._close,
         }  # fmt: skip
 
     @property
@@ -50,6 +50,10 @@ class Listening:
 
     def _latest(self, identity: bytes, message: Message) -> None:
         self._outbox.reply(identity, message, *self._streams.of(identity).latest(message.fields.get("known", 0)))
+
+    def _choose(self, identity: bytes, message: Message) -> None:
+        self._streams.of(identity).choose(message.fields["sender"])
+        self._outbox.reply(identity, message, {})
 
     def _neutral(self, identity: bytes, message: Message) -> None:
         self._streams.of(identity).set_neutral()

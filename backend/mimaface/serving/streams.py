@@ -64,7 +64,7 @@ class Stream:
             fields = {
                 "number": number, "tracking": receiver.tracking, "packets": receiver.packets, "rate": self._rate(),
                 "age": time.monotonic() - self._came if number else 0.0, "ignored": receiver.ignored, "note": self._note(),
-                "recorded": -1 if self._recording is None else len(self._recording),
+                "recorded": -1 if self._recording is None else len(self._recording), "senders": receiver.senders,
             }  # fmt: skip
         if newest is None or neutral is None or number == known:
             return fields, (b"",)
@@ -76,6 +76,15 @@ class Stream:
             if self._newest is None or not self._receiver.tracking:
                 raise InvalidMotion(f"{self.name}: no face is tracked that could be the neutral", CHECK_SENDER)
             self._neutral = self._newest
+
+    def choose(self, name: str) -> None:
+        """Hear this sender, whose first face is the neutral. Raises :class:`InvalidInput` where it does not send, and during a take."""
+        with self._lock:
+            if self._recording is not None:
+                raise InvalidInput("a take is being recorded", "stop recording before another sender is heard")
+            if not self._receiver.choose(name):
+                raise InvalidInput(f"{name}: it does not send any more", "start its app again, or choose another sender")
+            self._newest = self._neutral = None
 
     def record(self) -> None:
         """Begin a take; an unfinished one is discarded."""

@@ -10,7 +10,8 @@ import bpy
 
 from ..protocol.motion import MotionClip
 from . import bake, compat
-from .rig import IDENTITY
+
+BEFORE = "mimaface_before"  # custom property of a rig that a stream moves: the earlier values of its mocap layer
 
 Key = tuple[str, str]  # name of an object, and the file that it is linked from, "" for local ones
 
@@ -25,54 +26,45 @@ def find(key: Key) -> bpy.types.Object | None:
 
 
 class Driven:
-    """The rig that a stream moves, and the earlier values of its mocap layer. Stores no reference to Blender's data."""
+    """The rig that a stream moves. It holds the earlier values of its mocap layer itself, as do copies of it and steps of undo that are made
+    meanwhile. Stores no reference to Blender's data."""
 
     def __init__(self) -> None:
         self.key: Key | None = None  # of the moved rig
-        self._identity: str | None = None  # its, whatever its name
-        self._before: dict[Key, dict[str, float]] = {}  # earlier values of every rig that was moved since the file was opened
 
     def drive(self, rig: bpy.types.Object, clip: MotionClip, mouth_only: bool = False) -> None:
         """Set the mocap layer, or only its mouth, to the first frame of a relative motion (neutral "rest")."""
         key = key_of(rig)
-        if self.key not in (None, key):
-            if rig.get(IDENTITY) == self._identity and key not in self._before and find(self.key) is None:  # renamed
-                self._before[key] = self._before[self.key]
+        if key != self.key:
             self.release()
         layer = [channel for channel in bake.layer_of(clip) if channel[1] in rig]
-        if key not in self._before:
-            self._before[key] = {name: rig[name] for _, name, _ in layer}
-        values = {name: float(channel[0]) for _, name, channel in (bake.mouth_of(layer) if mouth_only else layer)}
-        self.key, self._identity = key, rig.get(IDENTITY)
-        for name, value in values.items():
-            if rig[name] != value:
-                rig[name] = value
+        if BEFORE not in rig:
+            rig[BEFORE] = {name: rig[name] for _, name, _ in layer}
+        self.key = key
+        for _, name, channel in bake.mouth_of(layer) if mouth_only else layer:
+            if rig[name] != float(channel[0]):
+                rig[name] = float(channel[0])
         rig.update_tag()
 
     def release(self) -> None:
         """Restore the layer's values at this frame without the stream."""
-        key, self.key = self.key, None
-        rig = None if key is None else find(key)
-        if key is not None and rig is not None:
-            self._put_back(rig, self._before[key])
+        if self.key is not None:
+            self.key = None
+            self.stepped()
 
     def stepped(self) -> None:
-        """Remove the stream's values after undo and redo, which restore steps that were made while a rig was moved."""
-        for key, before in self._before.items():
-            rig = find(key)
-            if rig is not None and key != self.key:
-                self._put_back(rig, before)
-
-    def forget(self) -> None:
-        """Discard everything, after another file was opened."""
-        self.key = None
-        self._before.clear()
+        """Restore the layer of every rig that has the stream's values and is not moved now: after undo, redo and opening an automatically
+        saved file, which restore what was there while a rig was moved; and of copies."""
+        for item in bpy.data.objects:
+            if BEFORE in item and key_of(item) != self.key:
+                self._put_back(item)
 
     @staticmethod
-    def _put_back(rig: bpy.types.Object, before: dict[str, float]) -> None:
+    def _put_back(rig: bpy.types.Object) -> None:
         curves = compat.fcurves_of(rig)
         frame = bpy.context.scene.frame_current_final
-        for name, value in before.items():
+        for name, value in rig[BEFORE].items():
             curve = curves.get(f'["{name}"]')
             rig[name] = value if curve is None else curve.evaluate(frame)
+        del rig[BEFORE]
         rig.update_tag()

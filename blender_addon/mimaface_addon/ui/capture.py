@@ -65,7 +65,6 @@ def stop(problem: str = "") -> None:
 @bpy.app.handlers.persistent
 def _opening(*_: object) -> None:
     stop()
-    driven.forget()
 
 
 @bpy.app.handlers.persistent
@@ -87,7 +86,8 @@ def _frame_changed(*_: object) -> None:
 
 
 HANDLERS = {
-    "load_pre": _opening, "undo_post": _stepped, "redo_post": _stepped, "save_pre": _saving, "frame_change_post": _frame_changed,
+    "load_pre": _opening, "load_post": _stepped, "undo_post": _stepped, "redo_post": _stepped, "save_pre": _saving,
+    "frame_change_post": _frame_changed,
 }  # fmt: skip
 
 

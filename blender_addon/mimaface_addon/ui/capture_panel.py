@@ -68,6 +68,12 @@ def _draw_heard(layout: bpy.types.UILayout) -> None:
         row.operator("mimaface.stop_listening", text="", icon="X")
     if capture.told.get("note"):
         wrapped(layout, capture.told["note"], "ERROR")
+    senders = capture.told.get("senders", [])
+    column = layout.column(align=True)
+    column.enabled = capture.take is None
+    for index, sender in enumerate(senders if len(senders) > 1 else ()):
+        icon: Any = "RADIOBUT_OFF" if index else "RADIOBUT_ON"
+        column.operator("mimaface.choose_sender", text=sender, translate=False, icon=icon, depress=not index).sender = sender
     if capture.clip is not None:
         layout.label(text=f"{capture.told['rate']:.0f} /s, {1000 * capture.delay:.0f} ms")
         column = layout.column(align=True)

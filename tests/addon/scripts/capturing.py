@@ -158,6 +158,90 @@ def ends() -> dict:
     return said | kept_takes()
 
 
+def several() -> dict:
+    """Another sender, which is chosen; and a second rig, deleted amid the stream, restored, deleted again, restored."""
+    listen()
+    heard(PACKETS[:2])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        def from_both() -> bool:
+            SENDER.sendto(PACKETS[2], ("127.0.0.1", PORT))
+            other.sendto(PACKETS[20], ("127.0.0.1", PORT))
+            live().look()
+            return len(live().capture.told.get("senders", ())) == 2
+
+        drive.pump(from_both, what="both senders")
+        names = live().capture.told["senders"]
+        said = {"mixed": shown()}
+        assert bpy.ops.mimaface.choose_sender(sender=names[1]) == {"FINISHED"}
+        drive.pump(lambda: from_both() and live().capture.told["senders"] == names[::-1], what="the chosen one")
+        drive.pump(lambda: from_both() and abs(shown()) < 1e-3, what="its neutral")
+        assert bpy.ops.mimaface.choose_sender(sender="nobody") == {"FINISHED"}
+        drive.pump(lambda: live().capture.problem, what="a sentence")
+        said["nobody"] = live().capture.problem
+        drive.pump(lambda: from_both() and bpy.ops.mimaface.choose_sender(sender=names[0]) == {"FINISHED"}, what="the first one")
+        drive.pump(lambda: from_both() and live().capture.told["senders"] == names, what="the first one again")
+        def closed() -> bool:  # as the first one's neutral, which is shut
+            SENDER.sendto(PACKETS[0], ("127.0.0.1", PORT))
+            bpy.ops.mimaface.set_neutral()
+            live().look()
+            return abs(shown()) < 1e-4 and len(live().capture.told["senders"]) == 1
+
+        drive.pump(closed, what="neutral")
+    return said | {"two rigs": two_rigs()}
+
+
+def two_rigs() -> dict:
+    """The jaw of the mocap layer of every rig, by name, after each step; one is deleted amid the stream, and comes back."""
+    said = {}
+
+    def rigs() -> list:
+        return sorted(filter(drive.part("scene.rig").is_rig, bpy.context.scene.objects), key=lambda item: item.name)
+
+    def note(name: str, index: int) -> None:
+        def sent() -> bool:
+            SENDER.sendto(PACKETS[index], ("127.0.0.1", PORT))
+            live().look()
+            return any(abs(item["mocap_jawOpen"] - 0.02 * index) < 1e-3 for item in rigs())
+
+        drive.pump(sent, what=name)
+        said[name] = [round(item["mocap_jawOpen"], 2) for item in rigs()]
+
+    live().driven.release()
+    rig()["mocap_jawOpen"] = 0.03
+    drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
+    note("two", 10)  # the new one is current
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.ed.undo_push(message="before")
+    for item in (rig(), *rig().children):
+        item.hide_select = False
+        item.select_set(True)
+    bpy.ops.object.delete()
+    bpy.ops.ed.undo_push(message="deleted")
+    note("deleted", 12)
+    bpy.ops.ed.undo()
+    note("undone", 14)
+    bpy.ops.ed.redo()
+    note("redone", 16)
+    bpy.ops.ed.undo()
+    note("undone again", 18)
+    bpy.ops.object.select_all(action="DESELECT")
+    rig().select_set(True)
+    bpy.context.view_layer.objects.active = rig()
+    bpy.ops.object.duplicate()
+    note("copied", 20)
+    rig().name = "renamed"
+    note("renamed", 22)
+    assert bpy.ops.mimaface.stop_listening() == {"FINISHED"}
+    said["stopped"] = [round(item["mocap_jawOpen"], 2) for item in rigs()]
+    rigs()[0]["mocap_jawOpen"] = 0.07  # by hand
+    for message in ("by hand", "and more"):
+        bpy.ops.ed.undo_push(message=message)
+    bpy.ops.ed.undo()
+    said["by hand"] = round(rigs()[0]["mocap_jawOpen"], 2)
+    said["held"] = [drive.part("scene.driving").BEFORE in item for item in rigs()]
+    return said
+
+
 def begin_take(packets: list[bytes]) -> set[Path]:
     """Record these and do not end; the files that were kept before."""
     listen()
@@ -237,6 +321,10 @@ def main() -> dict:
     drive.load_portrait(Path(os.environ["MIMAFACE_PORTRAIT"]))
     listen()
     said = {"version": bpy.app.version_string, "following": following(), "taking": taking(), "frame_end": scene.frame_end, "ends": ends()}
+    drive.pump(lambda: drive.part("session").session().backend.state == "ready" or bpy.ops.mimaface.start() is None, what="the backend")
+    bpy.context.scene.frame_set(1)
+    rig().animation_data.action = None
+    said["several"] = several()
     drive.part("session").session().backend.stop()
     return said
 

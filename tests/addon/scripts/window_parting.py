@@ -15,7 +15,7 @@ from windows import WORK, Keyboard, enable, end, in_view, part, run, step
 
 PACKETS = [bytes.fromhex(text) for text in json.loads((WORK / "packets.json").read_text())]  # jawOpen 0.1 + 0.02 · index
 SENDER, PORT = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), int((WORK / "port").read_text())
-keyboard, said = Keyboard(), {"mistakes": [], "shown": {}}
+keyboard, said = Keyboard(), {"mistakes": [], "shown": {}, "rigs": []}
 UNDO, REDO = ("Control_L", "z"), ("Control_L", "Shift_L", "z")
 
 
@@ -84,7 +84,14 @@ def delete():
     for item in current().children:
         item.hide_select = False
         item.select_set(True)
-    in_view(bpy.ops.object.delete)
+    in_view(bpy.ops.object.delete, "EXEC_DEFAULT", True)
+
+
+def pressing(*presses):
+    """A step for each of these: if Blender is busy it takes a later z for one without Control, and opens a menu, which takes all further keys."""
+    for keys in presses:
+        step(0.1)(lambda keys=keys: keyboard.press(*keys))
+        step(0.1)(lambda: said["rigs"].append(len(rigs())))
 
 
 @step(0.5)
@@ -93,7 +100,7 @@ def begin():
     logging.getLogger("mimaface_addon").addHandler(Mistakes(logging.ERROR))
     bpy.context.scene.mimaface.engine = "proxy"
     keyboard.point()
-    in_view(bpy.ops.mimaface.load_portrait, filepath=os.environ["MIMAFACE_PORTRAIT"])
+    in_view(bpy.ops.mimaface.load_portrait, "EXEC_DEFAULT", True, filepath=os.environ["MIMAFACE_PORTRAIT"])
 
 
 step(0.2)(lambda: len(rigs()) == 1 and settled())
@@ -102,7 +109,7 @@ step(0.2)(lambda: len(rigs()) == 1 and settled())
 @step(0.2)
 def second():
     said["one"] = counted()
-    in_view(bpy.ops.mimaface.load_portrait, filepath=os.environ["MIMAFACE_OTHER"])
+    in_view(bpy.ops.mimaface.load_portrait, "EXEC_DEFAULT", True, filepath=os.environ["MIMAFACE_OTHER"])
 
 
 step(0.2)(lambda: len(rigs()) == 2 and settled())
@@ -140,27 +147,13 @@ def delete_the_last():
 @step(0.8)
 def nobody_is_there():
     said["nobody"] = [len(rigs()), current() is None, live().texture is None, live().previews.busy]
-    for keys in (UNDO, UNDO, REDO, UNDO):
-        keyboard.press(*keys)
 
 
-step(0.5)(lambda: len(rigs()) >= 1 and settled())
+pressing(UNDO, UNDO, REDO, UNDO)
+step(0.5)(lambda: len(rigs()) == 2 and settled())
 
-
-@step(0.2)
-def undo_all():
-    said["back"] = len(rigs())
-    for keys in (UNDO, UNDO, UNDO, REDO, REDO, UNDO, REDO, REDO, REDO, REDO):
-        keyboard.press(*keys)
-
-
-@step(1.0)
-def undone_and_redone():
-    for keys in (UNDO, UNDO, UNDO):
-        keyboard.press(*keys)
-
-
-step(0.5)(lambda: len(rigs()) >= 1 and settled())
+pressing(UNDO, UNDO, UNDO, REDO, REDO, UNDO, REDO, REDO, REDO, REDO, UNDO, UNDO, UNDO)
+step(0.5)(lambda: len(rigs()) == 2 and settled())
 
 
 @step(0.2)
@@ -185,6 +178,31 @@ def heard(index):
 
 step(0.2)(heard(0))
 step(0.2)(heard(20))
+
+
+@step(0.2)
+def select_whole_portrait():
+    said["amid"] = [len(rigs())]
+    for item in current().children:
+        item.hide_select = False
+        item.select_set(True)
+    in_view(bpy.ops.ed.undo_push, message="selected")
+    keyboard.point()
+    keyboard.press("x")
+
+
+def amid(index, left, *keys):
+    """Steps: so many rigs are left, the stream moves the current one, and keys are pressed."""
+    step(0.3)(lambda: len(rigs()) == left)
+    step(0.2)(heard(index))
+    step(0.2)(lambda: said["amid"].append(len(rigs())) or keyboard.press(*keys))
+
+
+step(0.3)(lambda: keyboard.press("Return"))
+amid(22, 1, *UNDO)
+amid(23, 2, *REDO)
+amid(24, 1, *UNDO)
+step(0.3)(lambda: len(rigs()) == 2)
 
 
 @step(0.2)

@@ -52,7 +52,6 @@ def open_stream(address: str) -> Input:
     kind, host, port = found[1], found[2], int(found[3]) if found[3] else None
     if kind in ON_REQUEST and not host:
         raise InvalidInput(f"{kind}: the address of the smartphone is missing", f"give it as {kind}://192.168.0.20; the app shows it")
-    decoder = KINDS[kind]()
     if kind in (*ON_REQUEST, "ifacialmocap") and host:
-        return Receiver(decoder, "", port if port is not None else 0 if kind in ON_REQUEST else None, peer=host)
-    return Receiver(decoder, host, port)
+        return Receiver(KINDS[kind], "", port if port is not None else 0 if kind in ON_REQUEST else None, peer=host)
+    return Receiver(KINDS[kind], host, port)

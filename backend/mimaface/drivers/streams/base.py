@@ -34,7 +34,8 @@ class Sample:
       gaze (2, 2)           radians, [left eye, right eye] × [yaw, pitch], head frame; None if not sent
       timecode              hours:minutes:seconds:frames of the sender, or ""
       arrived               monotonic seconds at which its packet was read; NaN where unknown
-      device                the sender's own name, where several may send from one address
+      device                tells senders apart where several may send from one address and port
+      subject               the sender's own name for its users, or ""
     """
 
     seconds: float
@@ -45,6 +46,7 @@ class Sample:
     timecode: str = ""
     arrived: float = math.nan
     device: str = ""
+    subject: str = ""
 
     def overtaken(self, newest: Sample | None) -> bool:
         """Whether ``newest``, received shortly before, is newer by the sender's clock."""
@@ -93,6 +95,13 @@ class Input(Protocol):
     @property
     def delay(self) -> float:
         """Seconds from receiving the newest packet or frame to its sample."""
+
+    @property
+    def senders(self) -> list[str]:
+        """Names of those that send now, and of the heard one, which is first; empty for a device."""
+
+    def choose(self, name: str) -> bool:
+        """Hears this sender whenever it sends; returns whether there is one of this name."""
 
     def poll(self, timeout: float) -> list[Sample]:
         """Returns the samples since the last call, in order; waits up to ``timeout`` seconds for the first."""

@@ -24,6 +24,7 @@ class DeviceStream:
         self.where = where
         self.packets = 0  # frames or pieces of sound read
         self.note = ""  # hint for the user
+        self.senders: list[str] = []
         self.delay = 0.0  # seconds from the arrival of the newest packet to its sample
         self._tracked = float("-inf")  # time.monotonic() of the newest packet with something to follow
         self._problem: Exception | None = None
@@ -51,6 +52,10 @@ class DeviceStream:
     def tracking(self) -> bool:
         """Whether a face was tracked, or a sound heard, if only silence, within ``TRACKING_TIMEOUT``."""
         return time.monotonic() - self._tracked < TRACKING_TIMEOUT
+
+    def choose(self, name: str) -> bool:
+        """A device is the only one of its stream."""
+        return False
 
     def poll(self, timeout: float) -> list[Sample]:
         """Returns the samples since the last call, in order; waits up to ``timeout`` seconds for the first. Raises

@@ -34,7 +34,7 @@ class LiveLinkFace(Decoder):
         if packet[:1] != bytes([VERSION]):
             raise UnknownPacket(METAHUMAN if _is_metahuman(packet) else "")
         device, place = _text(packet, 1)
-        _, place = _text(packet, place)
+        subject, place = _text(packet, place)
         frame, subframe, numerator, denominator = struct.unpack_from(">ifii", packet, place)
         place += 16
         if numerator <= 0 or denominator <= 0:
@@ -42,13 +42,14 @@ class LiveLinkFace(Decoder):
         seconds = finite([(frame + subframe) * denominator / numerator])[0]
         timecode = _timecode(frame, max(round(numerator / denominator), 1))
         if place == len(packet):
-            return Sample(seconds, timecode=timecode, device=device)
+            return Sample(seconds, timecode=timecode, device=device, subject=subject)
         if packet[place] != VALUES or len(packet) != place + 1 + 4 * VALUES:
             raise UnknownPacket
         values = np.frombuffer(packet, ">f4", VALUES, place + 1).astype(np.float32)
         weights, angles = plausible(values[: len(BLENDSHAPE_NAMES)]), finite(values[len(BLENDSHAPE_NAMES) :])
         gaze = -np.array([angles[3:5], angles[6:8]], np.float32)
-        return Sample(seconds, weights, quaternion_of(angles[0], angles[1], -angles[2]), gaze=gaze, timecode=timecode, device=device)
+        head = quaternion_of(angles[0], angles[1], -angles[2])
+        return Sample(seconds, weights, head, gaze=gaze, timecode=timecode, device=device, subject=subject)
 
 
 METAHUMAN = "the app sends in its MetaHuman mode: in Live Link Face, choose Live Link (ARKit) as capture mode"

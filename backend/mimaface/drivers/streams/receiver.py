@@ -1,4 +1,4 @@
-"""UDP receiver of one stream from one sender, with limits on packet size and rate."""
+"""UDP receiver of one stream, with limits on packet size and rate."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from mimaface.protocol.errors import InvalidInput
 
 from .base import Decoder, Sample, UnknownPacket
+from .senders import Place, Senders
 
 TRACKING_TIMEOUT = 0.5  # seconds without a face after which ``tracking`` is False. Raised: a lost smartphone is noticed later
-SENDER_TIMEOUT = 2.0  # seconds of silence after which packets of another sender are accepted. Raised: a second smartphone waits longer
 LARGEST_RATE = 500  # packets decoded per second at most; a smartphone sends 60. Raised: a flood takes more processor time
 REQUEST_INTERVAL = 1.0  # seconds between requests to a smartphone, whose subscription expires
 BUFFER = 1 << 20  # bytes of the socket's receive buffer
 
-Place = tuple[int, Any]  # family of an address, and the address as the system has it
+Address = tuple[int, Any]  # its family, and the address as the system has it
 
 
 class Receiver:
@@ -27,16 +28,16 @@ class Receiver:
 
     delay = 0.0  # seconds from a packet's coming to its sample: reading one takes less than a millisecond
 
-    def __init__(self, decoder: Decoder, host: str = "", port: int | None = None, peer: str = "") -> None:
-        """Binds ``port`` (None: the stream's default; 0: any) of ``host`` ("": all local addresses).
+    def __init__(self, new: Callable[[], Decoder], host: str = "", port: int | None = None, peer: str = "") -> None:
+        """Binds ``port`` (None: the stream's default; 0: any) of ``host`` ("": all local addresses), for packets of ``new`` decoders.
 
         peer: address of a smartphone that sends on request; packets from others are dropped. Raises :class:`InvalidInput`.
         """
-        self.decoder, self.ignored, self.packets = decoder, 0, 0
+        self.decoder, self.ignored, self.packets = new(), 0, 0
+        decoder = self.decoder
         self.note = ""  # hint for the user from the last unknown packet
-        self._greeted = self._heard = self._seen = float("-inf")
-        self._sender: str | None = None
-        self._device = ""  # of the sender's samples
+        self._greeted = self._seen = float("-inf")
+        self._senders = Senders(new)
         self._budget, self._counted = float(LARGEST_RATE), time.monotonic()
         wanted = decoder.port if port is None else port
         try:
@@ -75,6 +76,15 @@ class Receiver:
         """Whether a face was received within ``TRACKING_TIMEOUT``."""
         return time.monotonic() - self._seen < TRACKING_TIMEOUT
 
+    @property
+    def senders(self) -> list[str]:
+        """See :class:`Input`."""
+        return self._senders.names(time.monotonic())
+
+    def choose(self, name: str) -> bool:
+        """See :meth:`Input.choose`."""
+        return self._senders.choose(name)
+
     def poll(self, timeout: float) -> list[Sample]:
         """Returns the samples received since the last call, in order; waits up to ``timeout`` seconds for the first."""
         self._greet()
@@ -82,19 +92,18 @@ class Receiver:
         if not select.select([self._socket], [], [], max(wait, 0.0))[0]:
             return []
         samples = []
-        for packet, sender in self._packets():
+        for packet, place in self._packets():
             arrived = time.monotonic()
             try:
-                sample = self.decoder.decode(packet, arrived)
+                sample, heard = self._senders.decode(packet, place, arrived)
             except UnknownPacket as error:
                 self.ignored += 1
                 self.note = str(error) or self.note
                 continue
-            device = self._device if sample is None else sample.device
-            if sender == self._sender and device != self._device and arrived - self._heard <= SENDER_TIMEOUT:
+            if not heard:
                 self.ignored += 1
                 continue
-            self._sender, self._device, self._heard, self.note = sender, device, arrived, ""
+            self.note = ""
             self.packets += 1
             if sample is not None:
                 samples.append(replace(sample, arrived=arrived))
@@ -110,39 +119,35 @@ class Receiver:
             except OSError:  # network temporarily unavailable: the request is repeated
                 return
 
-    def _packets(self) -> list[tuple[bytes, str]]:
-        """Returns the received packets within the rate limit and their senders; of too many, the newest."""
+    def _packets(self) -> list[tuple[bytes, Place]]:
+        """Returns the received packets within the rate limit and where they come from; of too many, the newest."""
         now = time.monotonic()
         self._budget, self._counted = min(self._budget + (now - self._counted) * LARGEST_RATE, LARGEST_RATE), now
-        found: deque[tuple[bytes, str]] = deque(maxlen=max(int(self._budget), 1))
+        found: deque[tuple[bytes, Place]] = deque(maxlen=max(int(self._budget), 1))
         for _ in range(2 * LARGEST_RATE):  # bounds one call during a flood
             try:
-                packet, (sender, *_) = self._socket.recvfrom(self.decoder.largest + 1)
+                packet, (host, port, *_) = self._socket.recvfrom(self.decoder.largest + 1)
             except BlockingIOError:
                 break
             except OSError:  # reply of the system to a request that reached no peer
                 continue
-            if len(packet) > self.decoder.largest or not self._is_ours(sender, now):
+            stranger = self._peer is not None and host != str(self._peer[1][0])
+            if len(packet) > self.decoder.largest or stranger or not self._senders.expects((host, port), now):
                 self.ignored += 1
                 continue
             self.ignored += len(found) == found.maxlen
-            found.append((packet, sender))
+            found.append((packet, (host, port)))
         self._budget -= len(found)
         return list(found)
 
-    def _is_ours(self, sender: str, now: float) -> bool:
-        if self._peer:
-            return sender == str(self._peer[1][0])
-        return self._sender in (None, sender) or now - self._heard > SENDER_TIMEOUT
 
-
-def _places(host: str, port: int) -> list[Place]:
+def _places(host: str, port: int) -> list[Address]:
     """Returns the addresses of a host, those of IPv4 first. Raises :class:`OSError` where there is none."""
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM)
     return sorted(((family, address) for family, _, _, _, address in found), key=lambda place: place[0] != socket.AF_INET)
 
 
-def _bound(host: str, port: int, peer: Place | None) -> socket.socket:
+def _bound(host: str, port: int, peer: Address | None) -> socket.socket:
     """Returns a socket at a local address; of "" at all of them, of IPv4 and IPv6 alike unless ``peer`` says which."""
     both = not host and peer is None and socket.has_dualstack_ipv6()
     family, address = (socket.AF_INET6 if both else socket.AF_INET if peer is None else peer[0]), (host, port)

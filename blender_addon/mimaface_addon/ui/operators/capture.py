@@ -4,7 +4,7 @@
 # annotations are evaluated: Blender reads the properties from them
 import bpy
 from bpy.app.translations import pgettext_tip as tip_
-from bpy.props import BoolProperty
+from bpy.props import BoolProperty, StringProperty
 
 from ...core.activity import Activity
 from ...core.capture import SOURCES, Take
@@ -79,6 +79,17 @@ class MIMAFACE_OT_set_neutral(Listening):
         session().ask("stream.neutral", {}, [], lambda _: None, _failed)
 
 
+class MIMAFACE_OT_choose_sender(Listening):
+    """Hear this sender, whenever it sends; its face at this moment is the neutral"""
+
+    bl_idname = "mimaface.choose_sender"
+    bl_label = "Choose Sender"
+    sender: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    def work(self, context: bpy.types.Context) -> None:
+        session().ask("stream.choose", {"sender": self.sender}, [], lambda _: None, _failed)
+
+
 class MIMAFACE_OT_record(Listening):
     """Record from the current frame on, until Stop, and replace the earlier take on the mocap layer; press Play to act to the shot"""
 
@@ -141,5 +152,6 @@ class MIMAFACE_OT_stop_recording(Listening):
 
 
 CLASSES = (
-    MIMAFACE_OT_listen, MIMAFACE_OT_stop_listening, MIMAFACE_OT_set_neutral, MIMAFACE_OT_record, MIMAFACE_OT_stop_recording,
+    MIMAFACE_OT_listen, MIMAFACE_OT_stop_listening, MIMAFACE_OT_choose_sender, MIMAFACE_OT_set_neutral, MIMAFACE_OT_record,
+    MIMAFACE_OT_stop_recording,
 )  # fmt: skip
