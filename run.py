@@ -285,7 +285,7 @@ def run(command: list[str], what: str) -> None:
 
 
 def note_interpreter(path: Path) -> None:
-    """Tell the add-on where the backend's Python is."""
+    """Set the path of the backend's Python in the add-on's preferences."""
     asked = [str(path), "-c", "from mimaface.protocol.connection import default_folder; print(default_folder())"]
     output = subprocess.run(asked, capture_output=True, text=True)
     if output.returncode:

@@ -69,7 +69,7 @@ def _gpu() -> str:
     version = _version("torch")
     if version is None:
         return "not looked at: torch is missing"
-    if "+cpu" not in version:  # such a build knows no GPU, and is slow to load
+    if "+cpu" not in version:  # a CPU build uses no GPU, and is slow to load
         import torch
 
         if torch.cuda.is_available():

@@ -70,7 +70,7 @@ def test_a_film_is_a_job_that_goes_on_to_the_same_frames(backend, film, path, tm
     source.write_bytes((CASES / "handheld.mp4").read_bytes())
     other = client.call("job.submit", fields | {"settings": SETTINGS | {"size": 96}}, [MOTION.to_bytes()]).fields["job"]
     ended = receive(client, other)[1]
-    assert ended.kind == "failed" and "is not what it was when it was followed" in ended.fields["message"]
+    assert ended.kind == "failed" and "has changed since it was tracked" in ended.fields["message"]
 
 
 def test_a_preview_shows_the_film_where_the_player_stands(shared, film, path, tmp_path):

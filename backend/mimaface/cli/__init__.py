@@ -38,7 +38,7 @@ GROUPS = (animate, points, track, record, live, inspect, serve, doctor, bench, m
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 success, 1 a check failed, 2 an error with a message, 130 interrupted by Ctrl-C,
-    141 nobody reads the output any more, as after ``| head``."""
+    141 the reader of the output has ended, as after ``| head``."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # letters that the terminal's encoding lacks become "?"
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _is_unread() -> bool:
-    """Returns whether nobody reads the output any more, which then goes nowhere, also what Python writes as it ends."""
+    """Returns whether the reader of the output has ended; if so, discards all further output, including what Python writes as it ends."""
     watch = select.poll()
     watch.register(sys.stdout.fileno(), 0)
     unread = any(event & select.POLLERR for _, event in watch.poll(0))
@@ -77,7 +77,7 @@ def _is_unread() -> bool:
 
 
 def _about_a_file(error: Exception) -> MimaFaceError | None:
-    """What the system says of a file or a folder that was named, such as one in which nothing may be written."""
+    """Returns the error for a file or folder that the system refuses, such as one without permission to write; None for other errors."""
     if not isinstance(error, OSError) or error.filename is None:
         return None
     return InvalidInput(f"{error.filename} cannot be used ({error.strerror})", "check its path, and that it may be read and written")

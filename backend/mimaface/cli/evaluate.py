@@ -80,7 +80,7 @@ def _of_films(parsed: argparse.Namespace, films: list[Path], bar: Any) -> tuple[
         if engine != COPY:
             usable(engine)
     if parsed.model or parsed.sampling_steps:
-        raise InvalidInput("films are measured by engine", "leave --model and --sampling-steps out; --generators names the engines")
+        raise InvalidInput("films are evaluated for engines", "leave --model and --sampling-steps out; --generators names the engines")
     task = bar.add_task("measuring", total=len(films))
     results = evaluate_films(films, engines, parsed.frames, parsed.references, lambda done: bar.update(task, completed=done))
     return films, results

@@ -93,7 +93,7 @@ def people(parsed: argparse.Namespace, portrait: Portrait, first: MotionClip, ra
         portraits.append(Portrait.open(parsed.portrait, int(number)))
         clip = motion.open_motion(parsed, Path(name), portraits[-1].fit)
         if "picture" in (clip.meta.get("format"), first.meta.get("format")):
-            raise InvalidInput("a picture drives one person alone", "use motions, or animate one person after the other")
+            raise InvalidInput("a picture can drive only one person", "use motions, or animate one person after the other")
         if has_sound(Path(name)):
             warn(f"{Path(name).name}: its sound is left out; the film has that of {parsed.motion.name}, if any")
         motions.append(clip.at_rate(rate))

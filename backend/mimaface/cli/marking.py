@@ -27,7 +27,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def marker_for(portrait: Portrait | Film, settings: RenderSettings, consent: str | None, name: str) -> Marker:
     """Store the answer about ``consent`` and return the marker of a shot; print what its frames will lack.
 
-    Without an answer a warning asks for one, once per photograph. ``name``: of the photograph in that warning.
+    Without an answer a warning is printed, once per photograph. ``name``: of the photograph in that warning.
     """
     from mimaface.face.portrait import Portrait
     from mimaface.marking.consent import NOT_STATED, keep_consent, was_asked

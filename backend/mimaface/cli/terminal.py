@@ -39,7 +39,7 @@ def stop_on_signals(stop: threading.Event) -> None:
     Ctrl-Break, which ends a process group there."""
 
     def end(number: int, _: object) -> None:
-        if number == getattr(signal, "SIGHUP", None):  # nobody reads what is said from here on, and saying it would fail
+        if number == getattr(signal, "SIGHUP", None):  # the terminal is gone, and writing to it would fail
             nowhere = os.open(os.devnull, os.O_WRONLY)
             for stream in (1, 2):
                 os.dup2(nowhere, stream)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "ReadingSettings", "RetargetSettings", "motion_steps", "open_motion", "retarget", "sound_file", "spoken"]
 
-TABLES = (".csv", ".tsv")  # read as tables whatever is in them, so that what is wrong with them is said
+TABLES = (".csv", ".tsv")  # read as tables whatever they contain, so that an error names what is wrong in the table
 
 
 def motion_steps(
@@ -90,7 +90,7 @@ def motion_steps(
 
 
 def _heard_or_seen(path: Path, progress: Progress, reading: ReadingSettings, neutral: int | Array | None) -> Iterator[MotionClip | None]:
-    """Speech where a file has no pictures or its sound is asked for, else the face of a video."""
+    """Reads speech where a file has no pictures or its sound is chosen, else the face of a video."""
     if reading.sound or is_sound(path):
         from .speech import speech_steps
 
@@ -137,7 +137,7 @@ def _beginning(path: Path) -> bytes:
 
 
 def _untold(stage: str, done: int, total: int) -> None:
-    """Progress that nobody asked for."""
+    """Ignores progress."""
 
 
 def _read_timings(path: Path, reading: ReadingSettings) -> MotionClip:

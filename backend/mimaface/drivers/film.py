@@ -59,7 +59,7 @@ class Film:
     def open(cls, path: Path | str, face: int = 0, rate: float = 0.0, progress: Progress = lambda *_: None) -> Film:
         """Track the ``face``-th largest face, from 0, through a video or a folder of pictures.
 
-        rate: pictures a second of a folder, 25 unless it is given; ``progress`` is told the stages "reading" and "following".
+        rate: pictures a second of a folder, 25 unless it is given; ``progress`` receives the stages "reading" and "following".
         Raises :class:`InvalidInput`, :class:`InvalidImage` or :class:`NoFaceFound`.
         """
         *_, film = film_steps(Path(path), face, rate, progress)
@@ -129,7 +129,7 @@ def is_film(path: Path) -> bool:
             if is_picture(path.name, file.read(PICTURE_START)):
                 return False
         return frame_count(path) != 1
-    except (OSError, MimaFaceError):  # what it is not is said by who reads it
+    except (OSError, MimaFaceError):  # whoever reads it raises the error
         return (mimetypes.guess_type(path.name)[0] or "").startswith("video/") and path.is_file()
 
 
@@ -208,7 +208,7 @@ def pack_film(film: Film) -> bytes:
 
 
 def unpack_film(content: bytes, path: Path) -> Film:
-    """The film at ``path`` of what :func:`pack_film` gave. Raises :class:`ValueError` or :class:`KeyError` for other bytes."""
+    """Returns the film at ``path`` from bytes of :func:`pack_film`. Raises :class:`ValueError` or :class:`KeyError` for other bytes."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         found = {name: archive[name] for name in archive.files}
     words = json.loads(str(found["words"]))

@@ -52,7 +52,7 @@ class FilmPictures:
         first = next(frames, None)
         if first is not None and first[0] <= index:
             yield first
-        else:  # what the container says of its key frames is wrong
+        else:  # the container's index of key frames is wrong
             frames = self._numbered(0.0)
         yield from frames
 

@@ -10,7 +10,7 @@ from mimaface.protocol.errors import InvalidInput
 from mimaface.protocol.motion import FASTEST, SLOWEST
 from mimaface.protocol.texts import shown
 
-Progress = Callable[[str, int, int], None]  # told the stage, the frames done and how many there are; 0 where nobody knows
+Progress = Callable[[str, int, int], None]  # receives the stage, the frames done and the number of frames, 0 where that is not known
 LONGEST_DELAY = 10.0  # seconds either way: more is another take
 
 
@@ -40,9 +40,9 @@ class ReadingSettings:
         if self.language not in ("en", "other"):
             raise InvalidInput(f"speech cannot be read as {shown(self.language, 40)!r}", 'use "en", or "other" for every other language')
         if self.transcript and self.language == "other":
-            raise InvalidInput("a transcript is of use for English only", "leave the transcript out, or import a TextGrid of the phones")
+            raise InvalidInput("a transcript is used for English only", "leave the transcript out, or import a TextGrid of the phones")
         if self.transcript and self.speech_model:
-            raise InvalidInput("a speech model hears for itself, and a transcript says what was said", "leave out one of them")
+            raise InvalidInput("a speech model does not use a transcript", "leave out one of them")
         if not abs(self.delay) <= LONGEST_DELAY:
             raise InvalidInput(f"a delay of {self.delay} s is out of range", f"use -{LONGEST_DELAY:g} to {LONGEST_DELAY:g}")
         if not 0 <= self.accents <= 2:

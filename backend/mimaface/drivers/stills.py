@@ -21,10 +21,10 @@ from mimaface.reprojection.references import Nearness
 
 from .video import frame_count, video_frames
 
-OF_A_VIDEO = 4  # pictures that a video gives. Higher: more of it is known, and a render starts later by 0.5 s each
+OF_A_VIDEO = 4  # pictures taken from a video. Higher: more poses and expressions are known; each delays a render by 0.5 s
 LOOKED_AT = 48  # frames of a video, evenly spread, from which they are chosen. Higher: rarer expressions are found, 0.1 s each
 SHARP = 0.7  # of the median detail of its face, below which a frame is blurred. Higher: fewer frames while the head moves
-PICTURE_START = 64  # bytes that tell a picture
+PICTURE_START = 64  # bytes at a file's start by which a picture is recognised
 
 
 def reference_pictures(paths: Iterable[Path | str]) -> list[tuple[str, bytes]]:

@@ -38,9 +38,9 @@ from .networks import SIDE, PersonSegmenter
 REGIONS = ("face", "brows", "lids", "lips", "ears")
 # Standard deviations of the prior: three of the rotation (radians) and of the translation (metres), then gain and offset (levels of 0–255)
 PRIOR = np.array([*tuning.ALIGNED_TURN, *tuning.ALIGNED_MOVE, 0.3, 30.0])
-# What hair is asked for: turning aside, moving aside, and the light. Nods by hair came nearer to outlines, and farther from open mouths
+# Unknowns that hair decides: yaw, x, and the light. With pitch by hair, outlines were nearer to the films', and open mouths further from them
 TURN = np.array([1, 3, 6, 7])
-# Blendshapes that skin shows: not the eyes' directions, and not the tongue
+# Blendshapes that move skin: not the eyes' directions, and not the tongue
 SHOWN = np.array([not name.startswith(("eyeLook", "tongue")) for name in BLENDSHAPE_NAMES])
 # landmarks of the lips' outer and inner edges, and of the brows: expressions move them furthest
 LIPS = (
@@ -313,7 +313,7 @@ def _parted() -> Array:
 
 
 def _openings(rotation: Array) -> Array:
-    """Hessian (blendshapes, blendshapes) of the distances between lips and lids, as a camera sees them, ``tuning.OPENING_NOISE`` apart."""
+    """Hessian (blendshapes, blendshapes) of the projected distances between lips and between lids, of standard deviation ``tuning.OPENING_NOISE``."""
     apart = (_parted() @ rotation.T)[..., :2].reshape(len(_parted()), -1) / tuning.OPENING_NOISE
     return np.asarray(apart @ apart.T)
 

@@ -68,8 +68,8 @@ class FittedFace:
 class LandmarkModel:
     """The rows of the head under the K landmarks that have a place on it: mean (K, 3), bases (80, K, 3) and (52, K, 3).
 
-    In x and y the blendshapes move landmarks as the network sees them move on renders: its landmarks slide over the skin. What is missed
-    by much more than ``doubted`` metres does not count (Geman and McClure 1985).
+    In x and y the blendshapes move landmarks as the network's predictions move on renders: they slide over the skin. A landmark that is
+    missed by much more than ``doubted`` metres does not count (Geman and McClure 1985).
     """
 
     index: Array

@@ -1,9 +1,9 @@
 """Eyelids on the mesh: they stop where they meet, and stand as far open as the landmarks.
 
 The head's own blink takes the upper lid 4 mm past the lower one, and the eye's corner with it (:class:`ClosingLids`). On the mesh a half-closed
-eye is nearly shut, because its blink's way is shorter. The tracker explains lids by landmarks that move as the network sees them, and the
-network reads some gap where an eye is shut. So :class:`LidRims` puts an upper lid where it leaves the share of the photograph's opening that
-the model's landmarks do, of what they do in a whole blink.
+eye is nearly shut, because its blink's way is shorter. Tracking fits landmarks as the network predicts them, and the network predicts some
+opening where an eye is shut. So :class:`LidRims` moves an upper lid until the eye's opening, as a share of the photograph's, equals the opening
+of the model's landmarks, as a share of how far a whole blink closes them.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ FULL, ROUND = 2.2, 0.76
 CORNERS = 78, 308  # landmarks where the lips meet, the subject's right and left
 # metres that the jaw at 1 takes a lip down, in the middle and at the corner, which parts upper from lower lips
 PARTS_AT, PARTS = (0.0, 0.020), (-0.017, -0.0121)
-# metres above and below the line of the lips between which skin goes along with a rim. Higher: more of cheeks and chin does
+# metres above and below the line of the lips between which skin moves with a rim. Higher: more of cheeks and chin does
 ABOVE, BELOW = (0.008, 0.030), (0.014, 0.050)
 INSIDE = 0.004, 0.022  # the same behind them, for the mouth's lining
 # of half the mouth's width that it is open, between which its rims take the arch: in speech and smiles they are where the landmarks say, from
@@ -124,8 +124,8 @@ def _highest(edges: Array, across: Array) -> Array:
 
 
 def follow_columns(shape: Array, found: Rims, side: int, values: Array) -> tuple[Array, Array, Array]:
-    """Vertices (N,) near the upper lip, ``side`` 0, or the lower, 1; how far they go along with its rim (N,), 0 to 1; and ``values`` (K,) at
-    COLUMNS where they are (N,), 0 at the corners of the mouth."""
+    """Vertices (N,) near the upper lip, ``side`` 0, or the lower, 1; the share of its rim's motion that they take (N,), 0 to 1; and ``values``
+    (K,), given at COLUMNS, interpolated at them (N,), 0 at the corners of the mouth."""
     mouth = _mouth()
     across = np.clip((shape[mouth.near, 0] - found.middle) / found.half, -1, 1)
     return mouth.near, mouth.follows[side], np.interp(across, *_ended(values))

@@ -1,8 +1,8 @@
 """Opens the lips as far as the landmarks of the pose do: on the mesh they open less where several blendshapes act at once.
 
-The tracker explains lips by landmarks that move as the network sees them. A blendshape's vertices move as the head's author thought;
-a broad smile leaves the upper lip up to 6 mm too low. So the visible rims, found on the mesh of every pose, are put where the
-landmarks of that pose are, by a smooth field whose answer to each rim is prepared once.
+Tracking fits landmarks as the network predicts them. The mesh's own blendshapes move its vertices otherwise: a broad smile leaves the upper
+lip up to 6 mm too low. So the visible rims, found on the mesh of every pose, are moved to the landmarks of that pose, and the skin around them by
+a smooth field, whose response to each rim is prepared once.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ UPPER, LOWER = (80, 81, 82, 13, 312, 311, 310), (88, 178, 87, 14, 317, 402, 318)
 CORNERS = (61, 291)
 # metres that the jaw at 1 takes a lip down: the upper one less than the first, the lower one more than the second
 UPPER_LIP, LOWER_LIP = -0.008, -0.020
-# metres more than in the photograph that landmarks want the lips apart, between which each lip begins to have, and has, its own place: less
-# open, they are where the mesh has them, which knows how to close. Higher: lips part later
+# metres by which landmarks have the lips further apart than in the photograph, between which the rims begin to leave the mesh's lips, and are
+# at the landmarks: lips that are nearly closed meet on the mesh alone. Higher: lips part later
 PARTED = 0.0005, 0.0030
-UNCLOSED = 0.1, 0.5  # of what parts the lips that mouthClose leaves, for the same. Higher: they part later
+UNCLOSED = 0.1, 0.5  # share of the opening that mouthClose leaves, between which the same happens. Higher: lips part later
 # metres from the middle of the mouth: up to the first, skin moves with the lips, from the second on it is still. Higher: more of the face
 REACH = 0.032, 0.055
 # of what lips are flattened so that they meet where the photograph's do, how much comes back as they part and roll out; on open mouths of
@@ -51,8 +51,8 @@ class LipRims:
 
     @staticmethod
     def of(shape: Array, fitted: Array, flattened: Array) -> LipRims:
-        """shape (V, 3): the mesh in the photograph's expression ``fitted`` (52,), head frame, metres; flattened (V, 3): what of it is so that its
-        lips meet where the photograph's do."""
+        """shape (V, 3): the mesh in the photograph's expression ``fitted`` (52,), head frame, metres; flattened (V, 3): the offset in it that
+        makes its lips meet where the photograph's do."""
         rims, thick = visible_rims(shape), visible_rims(shape - flattened)
         count = len(UPPER)
         middle, middle_of_thick = (0.5 * (each[:count] + each[count : 2 * count]) for each in (rims, thick))
@@ -80,7 +80,7 @@ class LipRims:
 
     @staticmethod
     def _closed(moved: Array) -> float:
-        """How much of what parts the lips mouthClose takes back, of blendshapes that have ``moved`` (52,) from the photograph's."""
+        """The share of the lips' opening that mouthClose closes; ``moved`` (52,): blendshapes less those of the photograph."""
         parts = sum(share * moved[BLENDSHAPE_INDEX[name]] for name, share in PARTING.items())
         return float(max(moved[BLENDSHAPE_INDEX["mouthClose"]], 0.0) / max(parts, 1e-3))
 

@@ -102,8 +102,8 @@ class TongueSurface:
 
 
 def tongue_out(blendshapes: Array, fitted: Array) -> float:
-    """How far a tongue comes out, 0 to 1, under ``blendshapes`` (52,), against those of its photograph, ``fitted`` (52,): networks see a
-    little of a tongue in mouths that show none."""
+    """How far a tongue comes out, 0 to 1, under ``blendshapes`` (52,), relative to those of its photograph, ``fitted`` (52,): trackers report a
+    small ``tongueOut`` in mouths that show no tongue."""
     more, most = float(blendshapes[TONGUE_OUT] - fitted[TONGUE_OUT]), float(1 - fitted[TONGUE_OUT])
     return 0.0 if more <= 0 or most <= 0 else float(np.interp(more, (0, min(OVER_LIP, 0.6 * most), most), (0, OVER_LIP, 1)))
 

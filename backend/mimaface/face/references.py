@@ -31,8 +31,8 @@ ROUNDS = 6  # of Gauss–Newton steps with the shared identity
 def with_references(portrait: Portrait, sources: Iterable[tuple[str, Path | str | bytes]]) -> Portrait:
     """``portrait`` with the pictures ``sources``, (name, picture) each, as its references, and one identity fitted to all.
 
-    A picture without a face, with a face too small, or of somebody else is left out, and ``warnings`` says so. Of several faces the one
-    that resembles the portrait most is meant. Raises :class:`InvalidInput` for more than MOST, and :class:`InvalidImage`.
+    A picture without a face, with a face too small, or of another person is left out with a sentence in ``warnings``. Of several faces the
+    one that resembles the portrait most is used. Raises :class:`InvalidInput` for more than MOST, and :class:`InvalidImage`.
     """
     sources, said = list(sources), list(portrait.warnings)
     kept: list[Portrait] = []

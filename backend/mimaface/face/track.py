@@ -40,7 +40,7 @@ class Tracker:
     """Takes frames one at a time with :meth:`add`, keeps landmarks and a small picture of the head, and solves them in :meth:`finish`."""
 
     def __init__(self, find: Finder | None = None) -> None:
-        """``find`` is asked for the face while none is followed; by default the largest."""
+        """``find`` returns the face to follow while none is followed; by default the largest."""
         self._landmarker = FaceLandmarker.load()
         self._find = find or (lambda image: next(iter(self._landmarker.faces(image)), None))
         self._times: list[float] = []
@@ -112,7 +112,7 @@ class Tracker:
                     yield frame, finish(self._points(frame), camera, estimate, self._presence(frame))
 
     def _estimates(self, seen: list[int]) -> Iterator[tuple[int, Estimate | None]]:
-        """Frames ``seen`` and their estimates, of one identity, which takes a step of its own before them."""
+        """Yields the frames ``seen`` with their estimates, which share one identity; before them the first frame and None, once that is fitted."""
         camera = Camera.for_image(*self._size)
         identity = shared_identity([(self._points(frame), camera) for frame in evenly_spaced(seen, tuning.IDENTITY_FRAMES)])
         yield seen[0], None

@@ -12,7 +12,7 @@ from mimaface.protocol.arrays import Array
 
 
 def further_inside(region: Array, reach: float) -> Array:
-    """(H, W) bool: pixels of a ``region`` (H, W) bool that are more than ``reach`` pixels from any that is not of it."""
+    """(H, W) bool: pixels of a ``region`` (H, W) bool that are more than ``reach`` pixels from any pixel outside it."""
     most = math.floor(reach * reach)  # the largest square of such a distance, whatever rounding does to its root
     while math.sqrt(most + 1) <= reach:
         most += 1
@@ -22,8 +22,8 @@ def further_inside(region: Array, reach: float) -> Array:
 
 
 def nearest_outside(region: Array, rows: Array, columns: Array) -> tuple[Array, Array, Array]:
-    """Of the pixels at ``rows`` and ``columns`` (…): the rows and columns (…) of the nearest one that is not of the ``region`` (H, W) bool, and
-    how many pixels away it is (…)."""
+    """Returns, for the pixels at ``rows`` and ``columns`` (…), row and column (…) of the nearest pixel outside the ``region`` (H, W) bool, and its
+    distance in pixels (…)."""
     found = distance_transform_edt(region, return_distances=False, return_indices=True)[:, rows, columns]
     away = np.sqrt(((found - np.stack([rows, columns])).astype(np.float64) ** 2).sum(0))
     return found[0], found[1], away
@@ -31,8 +31,8 @@ def nearest_outside(region: Array, rows: Array, columns: Array) -> tuple[Array, 
 
 @numba.njit(cache=True, nogil=True)
 def squared_depth(region: Array) -> Array:
-    """(H, W) int32: the square of how many pixels each is from the nearest that is not of a ``region`` (H, W) bool; far more than a picture is
-    large where all are of it.
+    """(H, W) int32: the squared distance in pixels of each pixel to the nearest one outside a ``region`` (H, W) bool; larger than any picture's
+    where the region is the whole picture.
 
     Meijster, Roerdink and Hesselink 2000, "A general algorithm for computing distance transforms in linear time".
     """

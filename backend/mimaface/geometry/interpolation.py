@@ -67,7 +67,7 @@ def filling(image: Array, known: Array) -> Callable[[slice], Array]:
 
 
 def _halved(image: Array, known: Array) -> tuple[Array, Array]:
-    """``image`` (H, W, C) at half its size (⌈H/2⌉, ⌈W/2⌉, C) float32: means of what is ``known`` (H, W); and where there is some (⌈H/2⌉, ⌈W/2⌉)."""
+    """``image`` (H, W, C) at half its size (⌈H/2⌉, ⌈W/2⌉, C) float32: means of ``known`` (H, W) pixels; and whether any is known (⌈H/2⌉, ⌈W/2⌉)."""
     height, width, channels = image.shape
     coarse = np.zeros(((height + 1) // 2, (width + 1) // 2, channels), np.float32)
     some = np.zeros(coarse.shape[:2], bool)

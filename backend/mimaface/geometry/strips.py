@@ -1,4 +1,4 @@
-"""Large pictures some rows at a time: what a step makes on its way takes the memory of a strip, not of the picture."""
+"""Processes large pictures in strips of rows: intermediate arrays take the memory of a strip, not of the picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def same(one: Array, other: Array) -> bool:
 
 
 class Changed(NamedTuple):
-    """What of a picture differs from another one: ``pixels`` (h, w, C), whose first one is at ``top``, ``left`` of the picture."""
+    """The part of a picture that differs from another one: ``pixels`` (h, w, C), the first at ``top``, ``left`` of the picture."""
 
     top: int
     left: int
@@ -37,7 +37,7 @@ class Changed(NamedTuple):
 
     @classmethod
     def of(cls, picture: Array, other: Array) -> Changed:
-        """The smallest box of a picture (H, W, C) outside of which it equals ``other``; all of it if that has other channels."""
+        """The smallest box of a picture (H, W, C) outside of which it equals ``other``; the whole picture if ``other`` has other channels."""
         if picture.shape != other.shape:
             return cls(0, 0, picture)
         rows, columns = np.zeros(picture.shape[0], bool), np.zeros(picture.shape[1], bool)

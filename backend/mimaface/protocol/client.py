@@ -156,7 +156,7 @@ class Client:
         finally:
             with self._lock:
                 self._closing.set()
-                self.state = "lost"  # also when it was closed here: who is told that a request failed may not ask again
+                self.state = "lost"  # also when it was closed here: a callback of a failed request must not send another one
             for end in (self._ringer, self._bell):
                 end.close()
             self._fail_all(NotReachable(self.problem or "the connection was closed", "connect again"))

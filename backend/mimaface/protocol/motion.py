@@ -187,7 +187,7 @@ class MotionClip:
 
     def unrest(self) -> Array:
         """(T,) how far each frame is from calm: the strength of its blendshapes, and how far head and gaze are from the take's medians,
-        inf for frames that were not seen."""
+        inf for frames without a face."""
         seen = self.valid[:, 0] if self.valid[:, 0].any() else np.ones(len(self), bool)
         result = np.abs(self.blendshapes).sum(1).astype(np.float64)
         turned = seen & self.valid[:, 1] if (seen & self.valid[:, 1]).any() else seen

@@ -174,8 +174,8 @@ def sample_within(colour: Array, image: Array, window: Window, u: float, v: floa
 
 @numba.njit(cache=True, nogil=True)
 def add_grain(layer: Array, found: Array, weights: Array, triangles: Array, place: Array, detail: Array) -> None:
-    """What no pixel shows of ``layer`` (h, w, 5), see :func:`texture`, gets the grain of other skin, in place; found, weights: its raster;
-    place (V, 3), detail (h, w, 1): see ``grain.Grain``."""
+    """Adds the grain of other skin to the parts of ``layer`` (h, w, 5), see :func:`texture`, that no pixel shows, in place; found, weights: its
+    raster; place (V, 3), detail (h, w, 1): see ``fallback.Grain``."""
     height, width = found.shape
     for y in range(height):
         for x in range(width):

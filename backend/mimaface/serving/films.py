@@ -1,4 +1,4 @@
-"""Films as the source of jobs: followed once, their fits kept in the store, their frames read where the user has them."""
+"""Films as the source of jobs: each is tracked once, its fits are kept in the store, and its frames are read from the user's file."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Films:
         self._cached: Recent[str, Film] = Recent(CACHED)
 
     def follow(self, path: Path, face: int, progress: Any) -> Iterator[tuple[dict[str, Any], bytes] | None]:
-        """Follow a face through the film at ``path``: None after every step, then fields of ``film.open.reply``, and the first frame with that
-        face as PNG, at most as large as Blender is sent it."""
+        """Track a face through the film at ``path``; yields None after every step, then fields of ``film.open.reply`` and the first frame with
+        that face as PNG, of at most ``REFERENCE_SIZE`` pixels."""
         film: Film | None = None
         for film in film_steps(path, face, 0.0, progress):
             if film is None:
@@ -48,7 +48,7 @@ class Films:
         yield fields, reference_picture(still.image)
 
     def film(self, identity: str) -> Film | None:
-        """The film of an id as :meth:`follow` gives out; None for that of a photograph. Raises :class:`InvalidInput` for an id that is none."""
+        """Returns the film of an id from :meth:`follow`; None for a photograph's id. Raises :class:`InvalidInput` for an invalid id."""
         found = self._cached.find(identity)
         if found is not None:
             return found
@@ -62,11 +62,11 @@ class Films:
         return found
 
     def unchanged(self, film: Film) -> Iterator[None]:
-        """A step in which it is made sure that the file is the one that was followed. Raises :class:`UnknownJob` or :class:`InvalidInput`."""
+        """Checks that the file is unchanged since it was tracked, then yields one step. Raises :class:`UnknownJob` or :class:`InvalidInput`."""
         if not film.path.exists():
             raise UnknownJob(f"the film {shown(film.path)} is not there any more", "put it back, or load it again")
         if film_digest(film.path) != film.sha256:
-            raise InvalidInput(f"the film {shown(film.path)} is not what it was when it was followed", "load it again")
+            raise InvalidInput(f"the film {shown(film.path)} has changed since it was tracked", "load it again")
         yield None
 
     def forget(self) -> None:

@@ -108,7 +108,7 @@ class Renders:
             self._store.set_state(job, "failed", known.code, known.message, known.hint)
 
     def _measure(self, engine: str) -> None:
-        """Queue the measurement of what may run an engine's networks, after its first take; takes that come meanwhile are made in turn with it."""
+        """Queue the measurement of the runtimes of an engine's networks, after its first take; new takes are rendered in turn with it."""
         if engine in self._measured:
             return
         self._measured.add(engine)

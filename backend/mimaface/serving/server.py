@@ -158,7 +158,7 @@ class Server:
                 if message.kind not in self._handlers:
                     raise InvalidMessage(f"{message.kind} is not a request")
                 if message.kind != "hello" and identity not in self._greeted:
-                    raise InvalidMessage("say hello first")
+                    raise InvalidMessage("the first request of a client must be hello")
                 self._handlers[message.kind](identity, message)
             except Exception as error:
                 self._guarded(partial(self._outbox.error, identity, number, as_known(error)))
@@ -228,7 +228,7 @@ class Server:
         asked = self._open.remove(identity, message.number) is not None
         try:
             if failure is None and not found:
-                raise InternalError("the backend came to no result", "see its log (Copy report)")
+                raise InternalError("the backend produced no result", "see its log (Copy report)")
             reply = answer(found[-1]) if failure is None else ({}, ())
         except Exception as error:
             failure = as_known(error)

@@ -80,11 +80,11 @@ class Store:
         return content
 
     def put_path(self, name: str, path: Path) -> None:
-        """Keep where the file of this SHA-256 is, which is not copied: a film."""
+        """Store the path of the file of this SHA-256, a film, which is not copied."""
         self._write(self.root / "portraits" / f"{name}.path", str(path).encode("utf-8", "surrogateescape"), "the path of a film")
 
     def path(self, name: str) -> Path:
-        """Where a file was last that :meth:`put_path` was told of. Raises :class:`UnknownJob`."""
+        """Returns the last path given to :meth:`put_path` for a file. Raises :class:`UnknownJob`."""
         content = read(self.root / "portraits" / f"{name}.path")
         if content is None:
             raise UnknownJob(f"the film {name[:12]} is unknown here", "load the film again")
@@ -280,7 +280,7 @@ class Store:
             )
         why = error.strerror if isinstance(error, OSError) else str(error)
         return NotWritable(
-            f"{what} cannot be written to {self.root}: {why}", "choose a folder you can write to, or free this one"
+            f"{what} cannot be written to {self.root}: {why}", "choose a folder you can write to, or change the permissions of this one"
         )
 
     def _sweep(self) -> None:

@@ -18,8 +18,8 @@ from .work import Work
 
 
 class Tracking:
-    """``handlers`` of the requests by kind. ``answer_later`` and ``later`` are the server's: they run work on a worker, and actions on the
-    socket's thread."""
+    """``handlers``: the handler of each request. ``answer_later`` and ``later`` are the server's functions that run work on a worker, and actions on
+    the socket's thread."""
 
     def __init__(self, work: Work, outbox: Outbox, answer_later: Callable[..., None], later: Callable[[Callable[[], object]], None]) -> None:
         self._work, self._outbox, self._answer_later, self._later = work, outbox, answer_later, later
@@ -47,7 +47,7 @@ class Tracking:
         self._answer_later(TRACK, identity, message, work)
 
     def _progress(self, identity: bytes, path: str) -> Callable[[str, int, int], None]:
-        """What tells a client how far a file is read."""
+        """Returns the function that reports to a client how far a file is read."""
 
         def progress(stage: str, done: int, total: int) -> None:
             event = Message("progress", {"subject": path, "done": done, "total": total, "stage": stage})

@@ -97,7 +97,7 @@ class Work:
         """Fit a picture file, its ``references`` (paths) and placed ``points``; return the fields of ``portrait.fit.reply`` and the head's
         mesh as npz. ``template``: where no face is found, place a generic one in the middle. Raises the errors of :meth:`Portrait.open`."""
         if not 0 <= face < MOST_FACES:
-            raise InvalidInput(f"face {face} is none of a picture", "use 0, the largest face, or the number of another one")
+            raise InvalidInput(f"a picture has no face {face}", "use 0, the largest face, or the number of another one")
         with enough_memory(self.forget), readable(InvalidImage, "this picture"):
             require(WORK)
             if not all(isinstance(path, str) for path in references):
@@ -189,13 +189,13 @@ class Work:
 
     def _fit_for(self, portrait: str, options: dict[str, Any]) -> FittedFace | None:
         if not portrait and options.get("absolute") is True:
-            raise InvalidInput("absolute motion takes the place of a portrait's own pose, and none was named", "select a portrait rig")
+            raise InvalidInput("absolute motion needs the portrait that it moves, and none was given", "select a portrait rig")
         return self.portrait(portrait).fit if portrait else None
 
     def film(self, path: Path, face: int, progress: Progress) -> Iterator[tuple[dict[str, Any], bytes] | None]:
         """Tracks a face through a film; yields None after every step, then the fields of ``film.open.reply`` and the mesh of its first portrait."""
         if not 0 <= face < MOST_FACES:
-            raise InvalidInput(f"face {face} is none of a film", "use 0, the largest face, or the number of another one")
+            raise InvalidInput(f"a film has no face {face}", "use 0, the largest face, or the number of another one")
         with enough_memory(self.forget), readable(InvalidImage, path.name):
             require(WORK)
             for step in self._films.follow(path, face, progress):

@@ -58,7 +58,7 @@ def photo_name(item: bpy.types.Object) -> str:
 
 
 def consent(item: bpy.types.Object) -> str:
-    """Whether the person in a rig's photo agreed, as the backend keeps it; "" where nobody said."""
+    """Returns the answer about the consent of the person in a rig's photo, in the backend's words; "" without an answer."""
     answer: str = item.mimaface_consent  # type: ignore[attr-defined]  # registered by this add-on
     return answer.removeprefix("not-stated")
 
@@ -118,7 +118,7 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
     item.scale = (found.scale, found.scale, found.scale)
     item.location = stand + Vector((-found.centre[0] * found.scale, 0, size[1] / 2 - found.centre[1] * found.scale))
     for part in proxy_head.create(collection, item, mesh, image):
-        part.hide_viewport = part.hide_render = True  # so it is not evaluated, until it is asked for
+        part.hide_viewport = part.hide_render = True  # so that it is not evaluated until it is shown
     plane = bpy.data.objects.new(f"{name} photo", None)
     plane.empty_display_type, plane.empty_display_size = "IMAGE", max(found.photo)
     plane.data = cast(Any, image)  # of an empty

@@ -123,7 +123,7 @@ def follow(depsgraph: bpy.types.Depsgraph) -> None:
 
 
 def together_with(rig: bpy.types.Object) -> list[bpy.types.Object]:
-    """The rigs of the picture's people that are seen, and of whom one is worked on; that one alone where it is not clear which."""
+    """Returns ``rig`` and the visible rigs of the other people in its picture; ``rig`` alone where one of these faces has two rigs."""
     objects, now = bpy.context.scene.objects, time.monotonic()
     if live.people_of != rig.name or now - live.looked > LOOK:
         try:
@@ -144,7 +144,7 @@ def tick() -> float:
         return IDLE
     client = ready_client()
     if client is not None and (not live.key or live.key[-1] != id(client)):
-        live.dirty = True  # there is somebody to ask now
+        live.dirty = True  # the backend can answer now
     if live.dirty and portraits.current(bpy.context) is not None:
         follow(bpy.context.evaluated_depsgraph_get())
     live.previews.rest()

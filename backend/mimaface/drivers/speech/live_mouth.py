@@ -26,7 +26,7 @@ VISEMES = (REST, "PP", "SS", "E", "I", "aa", "U")
 
 
 class LiveMouth:
-    """Takes sound as it comes; what is loud and quiet is told from what was heard so far."""
+    """Processes sound as it arrives; loud and quiet are relative to the sound so far."""
 
     def __init__(self) -> None:
         shapes = {viseme: mouth_motion([Phone(viseme, 0.0, 1.0)], np.array([0.5]))[0] for viseme in VISEMES}
