@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from mimaface.cli import main
 from mimaface.data import synthetic
-from mimaface.data.boxes import head_box
 from mimaface.data.camcorder import Camcorder
 from mimaface.data.motions import random_poses
 from mimaface.data.people import random_person
-from mimaface.data.samples import SIGNALS, read_shards, shards_in
+from mimaface.data.samples import SIGNALS, head_box, read_shards, shards_in
 from mimaface.data.studio import random_studio
 from mimaface.data.synthetic import VIDEO, SyntheticConfig, make_sample, make_samples, make_shards, measured_fit, relative
 from mimaface.face.fit import fit_landmarks

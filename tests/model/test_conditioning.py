@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mimaface.model.conditioning import (
+from mimaface.model.motion_unet import (
     PREVIOUS_NOISE,
     Affinity,
     add_residual,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mimaface.engines.torch_engine import TorchEngine
-from mimaface.model.conditioning import Affinity
 from mimaface.model.family import MimaFaceModel
+from mimaface.model.motion_unet import Affinity
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.sampling.clips import ClipPlan
 from mimaface.sampling.sampler import ClipInputs, generate_clips

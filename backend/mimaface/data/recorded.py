@@ -25,9 +25,8 @@ from mimaface.protocol.errors import InvalidInput, MimaFaceError, NoFaceFound, N
 from mimaface.reprojection.crops import cut_out
 from mimaface.reprojection.reprojector import Reprojector
 
-from .boxes import head_box
 from .clips import Limits, Rejected, Tracked, check_inside, choose, sharpness_of
-from .samples import Sample
+from .samples import Sample, head_box
 
 GONE = "gone"  # reason for a listed file that cannot be opened: deleted, without permission, or on a disconnected disk
 

@@ -1,4 +1,4 @@
-"""Sample schema of training and evaluation, and its shards: tar files in webdataset's layout."""
+"""Sample schema of training and evaluation, the box of a head in a picture, and shards: tar files in webdataset's layout."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import numpy as np
 import webdataset
 from PIL import Image
 
+from mimaface.face.head import Head
+from mimaface.geometry.camera import Camera
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.errors import InvalidCheckpoint, InvalidInput
 from mimaface.protocol.files import replacing
@@ -188,3 +190,13 @@ def _picture(members: dict[str, Any], name: str) -> Array:
     names = [name, "origin"] if name == "provenance" else [name]
     content = next(members[file] for known in names for file in (f"{known}.png", f"{known}.jpg") if file in members)
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def head_box(vertices: Array, camera: Camera) -> Array:
+    """Returns left, top, right, bottom (4,) in pixels of the head's skin above the neck, clamped to the picture."""
+    head = Head.load()
+    skin = head.region("face", "scalp", "ears")
+    points = camera.project(vertices[: len(head.vertices)][skin])[:, :2]
+    return np.asarray(
+        np.clip(np.concatenate([np.floor(points.min(0)), np.ceil(points.max(0))]), 0, [camera.width, camera.height] * 2)
+    )

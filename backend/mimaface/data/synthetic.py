@@ -25,11 +25,10 @@ from mimaface.protocol.arrays import Array
 from mimaface.protocol.rotation import head_angles_to_matrix, matrix_to_head_angles
 from mimaface.reprojection.reprojector import Reprojector
 
-from .boxes import head_box
 from .camcorder import Camcorder
 from .motions import RATE, random_poses
 from .people import Person, random_person
-from .samples import Sample, write_shard
+from .samples import Sample, head_box, write_shard
 from .studio import Studio, random_studio
 
 # Standard deviations of the simulated fit error, so that training sees reprojections of the same quality as inference: identity

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from . import checkpoint
 from .appearance import build_appearance
 from .autoencoder import build_autoencoder, decode_latents, downsampling, encode_images
-from .conditioning import Affinity, stack_input
 from .config import EARLIER_NAMES, MimaFaceConfig
-from .motion_unet import build_motion_unet, initialise_for_training
+from .motion_unet import Affinity, build_motion_unet, initialise_for_training, stack_input
 from .refiner import Refiner
 from .vision import VisionTokens, build_vision, encode_source, vision_keys
 
@@ -88,7 +87,7 @@ class MimaFaceModel(nn.Module):
         self, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor], affinity: Affinity, context: Tensor
     ) -> Tensor:
         """Returns the raw U-Net output (B, C, F, h, w) for noisy latents (B, C, F, h, w), before the residual is added; other
-        shapes as in ``conditioning``.
+        shapes as in ``motion_unet``.
         """
         output: Tensor = self.unet(stack_input(noisy, conditions, affinity, self.config.conditions), timestep, context)
         return output

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mimaface.engines.base import Engine
 from mimaface.engines.precision import HINT, first_not_finite
-from mimaface.model.conditioning import Affinity, add_residual, affinity_from, stack_input
 from mimaface.model.config import MimaFaceConfig, SamplerConfig
+from mimaface.model.motion_unet import Affinity, add_residual, affinity_from, stack_input
 from mimaface.model.vision import VisionTokens
 from mimaface.protocol.errors import InvalidInput, NotFinite
 

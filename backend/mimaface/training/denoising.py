@@ -16,10 +16,9 @@ from mimaface.data.samples import SIGNALS
 from mimaface.engines.precision import autocast
 from mimaface.engines.torch_engine import TorchEngine, lay_out
 from mimaface.model.appearance import averaged, drop_context, repeat_frames
-from mimaface.model.conditioning import Affinity, add_residual, affinity_from, sample_affinity
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
-from mimaface.model.motion_unet import is_temporal
+from mimaface.model.motion_unet import Affinity, add_residual, affinity_from, is_temporal, sample_affinity
 from mimaface.model.vision import VisionTokens
 from mimaface.sampling import schedule
 from mimaface.sampling.conditions import FRAME_CONDITIONS, PORTRAIT_CONDITIONS, as_images, blanked, rows_of_pictures

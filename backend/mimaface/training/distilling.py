@@ -16,9 +16,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from mimaface.model.conditioning import Affinity
 from mimaface.model.config import MimaFaceConfig
 from mimaface.model.family import MimaFaceModel
+from mimaface.model.motion_unet import Affinity
 from mimaface.sampling import schedule
 from mimaface.sampling.sampler import conditional
 
