@@ -143,6 +143,8 @@ def test_chunks_of_png(photo):
     assert off(saved(stored, pnginfo=chunk(b"cICP", bytes([12, 4, 0, 1]))), photo) < 0.8
     over = saved(stored, pnginfo=chunk(b"cICP", bytes([12, 4, 0, 1])), icc_profile=matrix_profile(Encoding(ADOBE, D65, 1.0)))
     assert off(over, photo) < 0.8, "cICP says more than a profile"
+    narrow = saved(np.rint(16 + photo * (219 / 255)).astype(np.uint8), pnginfo=chunk(b"cICP", bytes([1, 13, 0, 0])))
+    assert off(narrow, photo) < 0.8
 
 
 def test_perceptual_quantizer(photo):

@@ -179,10 +179,16 @@ def test_what_cannot_be_read_says_what_to_do(tmp_path, photo):
         (279, 4, colours.nbytes),
         (339, 3, 3),
     ]
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    content = (head + struct.pack("<H", len(tags)) + entries + bytes(4)).ljust(200, b"\0") + colours.tobytes()
+
+    def tiff(tags):
+        entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+        return (head + struct.pack("<H", len(tags)) + entries + bytes(4)).ljust(200, b"\0") + colours.tobytes()
+
     with pytest.raises(InvalidImage, match=r"this kind of TIFF cannot be read – save it with 8 or 16 bits"):
-        load_picture(content)
+        load_picture(tiff(tags))
+    apart = [(258, 3, 16) if tag == 258 else (tag, *rest) for tag, *rest in tags[:-1]] + [(284, 3, 2)]
+    with pytest.raises(InvalidImage, match=r"its channels apart cannot be read – save it interleaved"):  # each byte was a pixel
+        load_picture(tiff(apart))
 
 
 def test_files_that_never_end_are_refused(tmp_path):

@@ -17,6 +17,7 @@ from .profiles import ADOBE_RGB, SRGB, Encoding, encoding_of_code, matrix_profil
 SRGB_TOLERANCE = 2  # levels of 255. A profile with smaller differences from sRGB counts as sRGB, and pixels are unchanged
 SRGB_GAMMA = 0.44, 0.47  # values of a PNG's gAMA chunk that writers use for sRGB
 WIDE = 9, 11, 12  # codes of primaries beyond sRGB's in videos: BT.2020 and P3; those of standard definition are too near to be heeded
+NARROW = b"\0"  # last byte of a PNG's cICP chunk whose black is 16 and whose white 235, as in videos
 PRIMARIES_TOLERANCE = 0.01  # xy distance below which primaries count as sRGB's
 
 
@@ -35,6 +36,8 @@ def in_srgb(plain: Image.Image, picture: Image.Image, content: bytes, name: str,
         return _converted(plain, ImageCms.ImageCmsProfile(lab))
     if picture.mode == "1" or picture.mode.startswith(("I", "F")):
         return plain.convert("RGB")  # black and white, or converted with its depth
+    if content[:4] == b"\x89PNG" and _chunk(content, b"cICP")[3:] == NARROW:
+        plain = plain.point(np.rint(np.clip((np.arange(256) - 16) * 255 / 219, 0, 255)).astype(int).tolist() * len(plain.getbands()))
     described = description(picture, content)
     if described is None:
         return plain.convert("RGB")

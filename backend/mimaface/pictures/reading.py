@@ -33,6 +33,7 @@ TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 DNG_VERSION, SUBFILE, SUBFILES = 50706, 254, 330  # TIFF tags of camera raw files
+BITS, PLANES = 258, 284  # TIFF tags: bits per sample, and 2 where each channel is stored by itself
 LOCK = threading.Lock()  # Pillow's limit and Python's warning filter are process-wide
 
 
@@ -137,6 +138,8 @@ def opened(content: bytes, name: str) -> Image.Image:
     tags = getattr(picture, "tag_v2", {})
     if DNG_VERSION in tags or (tags.get(SUBFILE) == 1 and SUBFILES in tags):
         raise InvalidImage(f"{name}: the raw file of a camera", "develop it, and save it as JPEG, PNG or TIFF")
+    if tags.get(PLANES) == 2 and max(tags.get(BITS, (8,))) > 8:  # Pillow takes their bytes for pixels
+        raise InvalidImage(f"{name}: a TIFF of more than 8 bits with its channels apart cannot be read", "save it interleaved, or as PNG")
     return picture
 
 
