@@ -51,6 +51,7 @@ class Session:
         self.reconcile_due = self.opened = False
         self.file_number = 0  # counts the opened files
         self._healed: set[str] = set()  # takes that were sent again after their job had failed
+        self._missing: dict[str, int] = {}  # take whose frames were requested once more → the first one that was missing
         self._copies = Copies()
         self._drawn: tuple[object, ...] = ()
 
@@ -121,9 +122,14 @@ class Session:
         for old, new in self._copies.look().items():
             if old in self.under_way:
                 self.under_way.update(dict.fromkeys(new, 0.0))
+        if self._copies.changed:  # takes of a scene that is gone, and of one that undo brought back
+            present = {take.uuid: take.state in ACTIVE for _, take in all_takes()}
+            self.under_way = {identity: shown for identity, shown in self.under_way.items() if identity in present}
+            self.reconcile_due |= any(active and identity not in self.under_way for identity, active in present.items())
         self._look_for_space()
         if self.reconcile_due:
-            self.reconcile()
+            self.reconcile_due = False
+            saving.reconcile(self)
         delivered = self._events() + self.collect_written()
         self.steps.pump()
         starting = seconds_since(self.backend.began) if self.backend.state == "starting" else ""
@@ -237,6 +243,8 @@ class Session:
         now = time.monotonic()
         if take.done >= take.frames:
             self._complete(take.uuid)
+            if take.state in ACTIVE:  # frames were deleted meanwhile, or were sent while undo had taken the scene away
+                self._once_more(take)
         elif now - self.under_way.get(take.uuid, 0.0) > REFRESH_EVERY:
             self.under_way[take.uuid] = now
             self._show(scene, take, folder)
@@ -256,33 +264,18 @@ class Session:
         if take.done == take.frames:
             take.state, take.message = "done", ""
             self.under_way.pop(identity, None)
+            self._missing.pop(identity, None)
             with contextlib.suppress(OSError):
                 (folder / MOTION).unlink()
         self._show(scene, take, folder)
 
-    def reconcile(self) -> None:
-        """Update the state of every take from the files on disk, because a .blend may be outdated."""
-        self.reconcile_due = False
-        if self.opened:
-            self.opened = False
-            saving.find_moved()
-            saving.adopt_own()
-        for scene, take in all_takes():
-            if not take.frames or take.uuid in self.under_way:
-                continue
-            folder = take_folder(take)
-            take.done = first_missing(folder, take.frames)
-            found = strips.find_all(scene, take.uuid)
-            take.placed = take.placed or bool(found) or take.state == "done"
-            strips.follow(found, folder)
-            if take.done == take.frames:
-                take.state, take.message = "done", ""
-                if not take.placed:
-                    strips.show(scene, take, folder)
-            elif take.state in ACTIVE and take.job and self.backend.state == "ready":
-                self.receive(take)
-            elif take.state == "done" or take.state in ACTIVE:
-                take.state, take.message = "interrupted", saving.incomplete(take.done, take.frames)
+    def _once_more(self, take: Take) -> None:
+        """Request the frames from the first missing one on, which were written before; where none has come since, end the take."""
+        if self._missing.get(take.uuid) == take.done:
+            self.end(take.uuid, "interrupted", saving.incomplete(take.done, take.frames))
+            return
+        self._missing[take.uuid] = take.done
+        self.receive(take)
 
     def end(self, identity: str, state: str, message: str) -> None:
         """End a take in ``state`` with ``message``."""

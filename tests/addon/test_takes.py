@@ -17,7 +17,7 @@ pytestmark = pytest.mark.blender
 # cases that go through Blender's own undo, scenes, strips and handlers; in the others the add-on talks to its backend and to the disk
 OF_BLENDER = (
     "undo", "undo_rig", "undo_import", "deleted_strip", "undo_of_deleting", "switched_off", "save_as", "removed", "copied_scene", "channels",
-    "scene_switched",
+    "scene_switched", "deleted_scene", "from_elsewhere",
 )  # fmt: skip
 ONE = [["one", "done", 3]]
 
@@ -122,6 +122,34 @@ def test_save_as_keeps_takes(said):
     assert found["v2/shot.blend"] == [ONE, True, "//../mimaface/one"]
     assert found["copy.blend"] == [ONE, True, "//mimaface/one"]
     assert found["project moved"] == [ONE, True]
+
+
+def test_a_deleted_scene_that_undo_brings_back_gets_its_frames(said):
+    """Its take was "rendering" for ever: what arrived meanwhile was thrown away, and Resume refused."""
+    assert said["deleted_scene"] == {"takes": [["long", "done", 80]], "whole": True}
+
+
+def test_frames_that_are_deleted_while_others_arrive_are_made_again(said_once):
+    assert said_once["deleted_frames"] == {"takes": [["long", "done", 80]], "whole": True}
+
+
+def test_takes_of_a_scene_from_a_file_elsewhere_are_found(said):
+    """Their strips and folders were set to the folder of the same name beside the open file."""
+    for link in (False, True):
+        for when in ("at once", "opened again"):
+            scenes, agree, elsewhere = said["from_elsewhere"][f"{link} {when}"]
+            assert scenes == [ONE, ONE] and agree and sorted(elsewhere) == [False, True], (link, when)
+
+
+def test_frames_that_another_file_has_are_not_deleted(said_once):
+    found = said_once["two_files"]
+    assert "the frames of one are those of shot.blend, too" in found["refused"]
+    assert found["the other file"] == [ONE, True]
+    assert found["then"] == [[], False], "no other file has them any more"
+
+
+def test_a_long_name_has_a_folder(said_once):
+    assert said_once["long_name"] == {"letters": 300, "bytes": 120, "whole": True}
 
 
 def test_frames_of_an_unsaved_file_move_beside_it(said_once):

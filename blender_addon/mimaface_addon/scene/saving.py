@@ -14,24 +14,33 @@ from typing import Any, Protocol
 
 import bpy
 
+from ..core.backend import Backend
 from ..core.delivery import MANIFEST, first_missing, move_folder, note, read_manifest
 from ..core.words import rpt_
 from ..protocol.connection import process_exists
 from . import strips
-from .takes import add_take, all_takes, project_folder, stored_path, take_folder, unsaved_folder
+from .settings import Take
+from .takes import ACTIVE, add_take, all_takes, find_appended, project_folder, stored_path, take_folder, unsaved_folder
 
 
 class Receiver(Protocol):
-    """The part of the session that saving uses."""
+    """The part of the session that saving and opening use."""
+
+    backend: Backend
+    under_way: dict[str, float]
+    opened: bool
 
     def collect_written(self) -> int: ...
 
     def fail(self, text: str) -> None: ...
 
+    def receive(self, take: Take) -> None: ...
+
 
 def before_saving(runtime: Receiver, target: str) -> dict[str, Path]:
     """Change the paths of takes to those of the file ``target``; return the folder of every take by UUID."""
-    folders = {take.uuid: take_folder(take) for _, take in all_takes()}
+    find_appended()
+    folders = {take.uuid: take_folder(take) for scene, take in all_takes() if scene.library is None}
     homeless = {folder for folder in folders.values() if folder.parent == unsaved_folder() and folder.is_dir()}
     if target and homeless:
         runtime.collect_written()
@@ -61,8 +70,25 @@ def after_saving(folders: dict[str, Path]) -> None:
         if folder is None:
             continue
         strips.follow(strips.find_all(scene, take.uuid), folder)
-        if folder.parent == project and not (read_manifest(folder) or {}).get("blend"):
+        manifest = read_manifest(folder) or {}
+        if folder.parent == project and not manifest.get("blend"):
             note(folder, blend=blend)
+        if blend:
+            note(folder, files=sorted({*manifest.get("files", ()), path_from(folder, bpy.data.filepath)}))
+
+
+def path_from(folder: Path, file: str) -> str:
+    """Returns the path of a file as a take's manifest has it: relative to its folder, so that both can be moved together."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return file
+
+
+def other_files(folder: Path) -> list[str]:
+    """Returns the other .blend files that were saved with the take in ``folder`` and still exist, as its manifest has them."""
+    own = path_from(folder, bpy.data.filepath) if bpy.data.filepath else ""
+    return [file for file in (read_manifest(folder) or {}).get("files", ()) if file != own and (folder / file).is_file()]
 
 
 def _point(folders: dict[str, Path], blend: str) -> None:
@@ -117,6 +143,30 @@ def adopt_all(folder: Path | None = None) -> int:
 def _used_elsewhere(manifest: dict[str, Any]) -> bool:
     process = manifest.get("blender")
     return isinstance(process, int) and process != os.getpid() and process > 0 and process_exists(process)
+
+
+def reconcile(runtime: Receiver) -> None:
+    """Update the state of every take from the files on disk, because a .blend may be outdated."""
+    if runtime.opened:
+        runtime.opened = False
+        find_moved()
+        adopt_own()
+    for scene, take in all_takes():
+        if not take.frames or take.uuid in runtime.under_way:
+            continue
+        folder = take_folder(take)
+        take.done = first_missing(folder, take.frames)
+        found = strips.find_all(scene, take.uuid)
+        take.placed = take.placed or bool(found) or take.state == "done"
+        strips.follow(found, folder)
+        if take.done == take.frames:
+            take.state, take.message = "done", ""
+            if not take.placed:
+                strips.show(scene, take, folder)
+        elif take.state in ACTIVE and take.job and runtime.backend.state == "ready":
+            runtime.receive(take)
+        elif take.state == "done" or take.state in ACTIVE:
+            take.state, take.message = "interrupted", incomplete(take.done, take.frames)
 
 
 def incomplete(done: int, frames: int) -> str:

@@ -58,7 +58,7 @@ def show(scene: bpy.types.Scene, take: Take, folder: Path) -> bool:
     """Create the strip once frame 0 is on disk, else clear its cache so that new frames show. True if it was created."""
     found = find_all(scene, take.uuid)
     for strip in found:
-        strip.directory = directory(folder)  # assigning clears the cached pictures
+        strip.directory = directory(folder) if scene.library is None else strip.directory  # assigning clears the cached pictures
     if found or take.placed or not (folder / frame_name(0)).is_file():
         take.placed = take.placed or bool(found)
         return False
@@ -103,8 +103,13 @@ def add_sound(scene: bpy.types.Scene, path: Path, start: int, end: int) -> str:
 def follow(found: list[Any], folder: Path) -> None:
     """Set the folder of strips to ``folder`` where it differs; unchanged strips keep their cached pictures."""
     for strip in found:
-        if Path(bpy.path.abspath(strip.directory)) != folder:
+        if folder_of(strip) != folder:
             strip.directory = directory(folder)
+
+
+def folder_of(strip: Any) -> Path:
+    """Returns the folder that a strip shows pictures of."""
+    return Path(bpy.path.abspath(strip.directory, library=strip.id_data.library))
 
 
 def remove(scene: bpy.types.Scene, found: list[Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bpy
 
+from ..core.delivery import read_manifest
 from ..protocol.connection import default_folder
 from . import compat, strips
 from .settings import Take, settings_of
@@ -40,7 +41,18 @@ def add_take(scene: bpy.types.Scene, values: dict[str, object]) -> Take:
 
 
 def take_folder(take: Take) -> Path:
-    return Path(bpy.path.abspath(take.folder))
+    return Path(bpy.path.abspath(take.folder, library=take.id_data.library))
+
+
+def find_appended() -> None:
+    """Set the folders of takes whose scene was appended from a file elsewhere to those of their strips, which Blender has changed."""
+    for scene, take in all_takes():
+        for strip in strips.find_all(scene, take.uuid) if scene.library is None else []:
+            folder = strips.folder_of(strip)
+            there = read_manifest(folder) if folder != take_folder(take) else None
+            if there and (there["take"] == take.uuid or read_manifest(take_folder(take)) is None):
+                take.folder = stored_path(folder)
+                break
 
 
 def project_folder() -> Path | None:
@@ -90,17 +102,22 @@ def separate_copies(known: dict[str, object]) -> dict[str, list[str]]:
 
 
 class Copies:
-    """Finds takes of copied scenes whenever the number of scenes or takes has grown."""
+    """Finds takes of copied and appended scenes whenever the scenes, or the number of their takes, have changed.
+
+    ``changed``: whether they had at the last look.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, object] = {}  # take → its scene at the last check
         self._seen: tuple[int, ...] = ()
+        self.changed = False
 
     def look(self) -> dict[str, list[str]]:
         """Returns the new UUIDs by the UUID that they replace; see :func:`separate_copies`."""
         takes = sum(len(settings_of(scene).takes) for scene in bpy.data.scenes)
         seen = (*(scene.as_pointer() for scene in bpy.data.scenes), takes)
-        if seen == self._seen:
+        self.changed, self._seen = seen != self._seen, seen
+        if not self.changed:
             return {}
-        self._seen = seen
+        find_appended()
         return separate_copies(self._known)

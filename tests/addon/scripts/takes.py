@@ -472,6 +472,104 @@ def copied_scene() -> dict:
 
 
 @case
+def deleted_scene() -> dict:
+    """A scene is deleted while its take is made, which goes on without it; undo brings it back."""
+    import bpy
+
+    begin("deleted_scene")
+    bpy.data.scenes.new("Spare")
+    push("another scene")
+    take = start_long_take("long", 12)
+    job, owner = take.job, scene()
+    push("before")
+    bpy.data.scenes.remove(owner)
+    push("deleted")
+    answers = []
+
+    def ask() -> bool:
+        if not answers or answers.pop() != "done":
+            session().ask("job.list", {}, [], lambda m: answers.append(next(j["state"] for j in m.fields["jobs"] if j["job"] == job)), print)
+            return False
+        return True
+
+    drive.pump(ask, what="the end of the job")
+    ops().ed.undo()
+    pump()
+    owner = next(item for item in bpy.data.scenes if len(item.mimaface.takes))
+    drive.pump(lambda: owner.mimaface.takes[0].state == "done", 90, "the rest of the frames")
+    return {"takes": takes(owner), "whole": whole(owner.mimaface.takes[0])}
+
+
+@case
+def deleted_frames() -> dict:
+    """The folder of a take is deleted while it is made."""
+    import shutil
+
+    begin("deleted_frames")
+    take = start_long_take("long", 13)
+    shutil.rmtree(drive.part("scene.takes").take_folder(take))
+    until_done()
+    return {"takes": takes(), "whole": whole(scene().mimaface.takes[0])}
+
+
+@case
+def from_elsewhere() -> dict:
+    """A scene is appended from, and linked to, a file in another folder, in which a take has the same name."""
+    import bpy
+
+    folder = begin("from_elsewhere")
+    drive.generate(name="one")
+    bpy.ops.wm.save_mainfile()
+    source, said = bpy.data.filepath, {}
+    for link in (False, True):
+        begin(f"to_{link}")
+        drive.generate(name="one")
+        with bpy.data.libraries.load(source, link=link) as (there, wanted):
+            wanted.scenes = list(there.scenes)
+        pump()
+        bpy.ops.wm.save_mainfile()
+        for when in ("at once", "opened again"):
+            places = [drive.part("scene.takes").take_folder(take) for item in bpy.data.scenes for take in item.mimaface.takes]
+            looks = [drive.part("scene.strips").folder_of(strip) for item in bpy.data.scenes for strip in all_strips(item)]
+            said[f"{link} {when}"] = [
+                [takes(item) for item in bpy.data.scenes], places == looks, [place.resolve().is_relative_to(folder.resolve()) for place in places]
+            ]  # fmt: skip
+            bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+            pump()
+    return said
+
+
+@case
+def two_files() -> dict:
+    """Two files of one folder with the same take: neither deletes the other's frames."""
+    import bpy
+
+    folder = begin("two_files")
+    drive.generate(name="one")
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "second.blend"))
+    said = {}
+    try:
+        ops().mimaface.remove_take(delete_files=True)
+    except RuntimeError as error:
+        said["refused"] = str(error)
+    ops().mimaface.remove_take()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "shot.blend"))
+    pump()
+    said["the other file"] = (takes(), whole(scene().mimaface.takes[0]))
+    ops().mimaface.remove_take(delete_files=True)
+    return said | {"then": (takes(), (folder / "mimaface" / "one").exists())}
+
+
+@case
+def long_name() -> dict:
+    begin("long_name")
+    take = drive.generate(name="Ä" * 300)
+    return {"letters": len(take.name), "bytes": len(drive.part("scene.takes").take_folder(take).name.encode()), "whole": whole(take)}
+
+
+@case
 def just_opened() -> dict:
     import bpy
 

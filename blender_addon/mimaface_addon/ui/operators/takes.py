@@ -23,6 +23,8 @@ from ...session import session
 from ..capture import driven
 from .base import Operator, Refused, current_rig
 
+LONGEST_FOLDER = 120  # bytes of the name of a take's folder before its number. Higher: systems refuse names above 255
+
 
 class MIMAFACE_OT_generate(Operator):
     """Make the pictures of the scene's frame range as a new take: an image strip that fills while you go on working"""
@@ -100,8 +102,9 @@ def folder_of_new_take(scene: bpy.types.Scene, stem: str, numbered: bool) -> tup
     Beside the .blend, or in the user's own folder while the file has no name.
     """
     taken = {take.name for take in settings_of(scene).takes}
-    names = ([] if numbered else [stem]) + [f"{stem} {number:02d}" for number in range(1, 1000)]
-    free = {bpy.path.clean_name(name): name for name in reversed(names) if name not in taken}
+    endings = ([] if numbered else [""]) + [f" {number:02d}" for number in range(1, 1000)]
+    short = bpy.path.clean_name(stem).encode()[:LONGEST_FOLDER].decode(errors="ignore")
+    free = {bpy.path.clean_name(short + ending): stem + ending for ending in reversed(endings) if stem + ending not in taken}
     parent = project_folder() or unsaved_folder()
     try:
         folder = new_folder(parent, list(reversed(free)))
@@ -230,6 +233,9 @@ class MIMAFACE_OT_remove_take(Operator):
         if self.delete_files and any(other.uuid != identity and take_folder(other) == folder for _, other in all_takes()):
             sentence = rpt_("the frames of {name} are those of a take in another scene, too: remove it without deleting them")
             raise Refused(sentence.format(name=name))
+        if self.delete_files and (files := saving.other_files(folder)):
+            sentence = rpt_("the frames of {name} are those of {file}, too: remove it without deleting them")
+            raise Refused(sentence.format(name=name, file=Path(files[0]).name))
         if take.state in ACTIVE:
             cancel(take)
         session().writer.settle()
@@ -240,7 +246,7 @@ class MIMAFACE_OT_remove_take(Operator):
                 sentence = rpt_("{folder} cannot be deleted: {reason}; close what uses it, or keep the frames")
                 raise Refused(sentence.format(folder=folder, reason=error.strerror)) from error
         else:
-            note(folder, removed=True)
+            note(folder, removed=True, files=saving.other_files(folder))
         strips.remove(scene, strips.find_all(scene, identity))
         takes = settings_of(scene).takes
         takes.remove(next(index for index, item in enumerate(takes) if item.uuid == identity))
