@@ -244,6 +244,31 @@ def test_a_store_of_an_older_version_opens_and_its_job_goes_on(tmp_path):
     store.close()
 
 
+@pytest.mark.parametrize(
+    "newer",
+    [
+        "ALTER TABLE jobs RENAME TO old; CREATE TABLE jobs ({columns}, extra TEXT NOT NULL, PRIMARY KEY (id));"
+        "INSERT INTO jobs SELECT *, 'new' FROM old; DROP TABLE old;",
+        "ALTER TABLE jobs ADD COLUMN extra TEXT; ALTER TABLE frames ADD COLUMN more TEXT; PRAGMA user_version=99;",
+    ],
+)
+def test_a_store_of_a_newer_version_opens_and_takes_jobs(tmp_path, newer):
+    """Each new job failed with “choose a folder you can write to”."""
+    store = Store(tmp_path)
+    job = filled(store)
+    store.close()
+    database = sqlite3.connect(tmp_path / "jobs.sqlite")
+    columns = ", ".join(f"{row[1]} {row[2]}" for row in database.execute("PRAGMA table_info(jobs)"))
+    database.executescript(newer.format(columns=columns))
+    database.close()
+    store = Store(tmp_path)
+    assert [(found.id, found.state, found.done) for found in store.jobs()] == [(job.id, "done", 4)]
+    other = store.submit(job.portrait, PROXY, "another", MOTION, 1)
+    store.put_frame(other.id, 0, PICTURES[0])
+    assert store.finish(other.id).done == 1
+    store.close()
+
+
 # processes that end
 
 

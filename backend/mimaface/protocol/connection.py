@@ -108,12 +108,13 @@ def _is_zombie(pid: int) -> bool:
 
 def default_folder() -> Path:
     """Returns the user's folder for the connection file, jobs and logs; MIMAFACE_HOME overrides it."""
-    if "MIMAFACE_HOME" in os.environ:
-        return Path(os.environ["MIMAFACE_HOME"])
+    own = os.environ.get("MIMAFACE_HOME", "")
+    if own:  # an empty variable is none: the folder in which the program was started would become the user's
+        return Path(own).expanduser().absolute()
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    return base / "mimaface"
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "mimaface"

@@ -64,7 +64,13 @@ def _connected(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode=WAL")
         (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         database.executescript(SCHEMA)
-        columns = {row[1] for row in database.execute("PRAGMA table_info(jobs)")}
+        described = database.execute("PRAGMA table_info(jobs)").fetchall()
+        columns = {row[1] for row in described}
+        needed = [name for _, name, _, must, otherwise, _ in described if must and otherwise is None and name not in COLUMNS.split(", ")]
+        if needed:  # of a newer version, for which no row of this one is whole
+            unknown = sqlite3.DatabaseError(f"unknown columns: {', '.join(needed)}")
+            unknown.sqlite_errorcode = sqlite3.SQLITE_ERROR
+            raise unknown
         for name, kind in ADDED.items():
             if name not in columns:
                 database.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
@@ -126,7 +132,7 @@ def _adopt(database: sqlite3.Connection, root: Path) -> None:
         for path in () if recorded else sorted(folder.glob("[0-9]*.png")):
             if path.stem.isdecimal() and _is_whole(path):
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                database.execute("INSERT OR REPLACE INTO frames VALUES (?,?,?)", (folder.name, int(path.stem), digest))
+                database.execute("INSERT OR REPLACE INTO frames (job, number, sha256) VALUES (?,?,?)", (folder.name, int(path.stem), digest))
         insert(database, (*row[:7], "internal", REBUILT, "resume it to continue", *row[10:]))
 
 

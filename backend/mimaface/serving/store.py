@@ -187,7 +187,7 @@ class Store:
         try:
             self._write(self._frame_path(identity, number), content, f"frame {number}")
             with self._lock:
-                self._change("INSERT OR REPLACE INTO frames VALUES (?,?,?)", (identity, number, digest))
+                self._change("INSERT OR REPLACE INTO frames (job, number, sha256) VALUES (?,?,?)", (identity, number, digest))
                 self._change("UPDATE jobs SET done=?, starts=1 WHERE id=?", (self._contiguous(identity), identity))
         except DiskFull as error:
             left = self.job(identity).frames - number
