@@ -502,12 +502,11 @@ def deleted_scene() -> dict:
 
 @case
 def deleted_frames() -> dict:
-    """The folder of a take is deleted while it is made."""
-    import shutil
-
+    """The folder of a take is taken away while it is made."""
     begin("deleted_frames")
     take = start_long_take("long", 13)
-    shutil.rmtree(drive.part("scene.takes").take_folder(take))
+    folder = drive.part("scene.takes").take_folder(take)
+    folder.rename(folder.with_name("gone"))
     until_done()
     return {"takes": takes(), "whole": whole(scene().mimaface.takes[0])}
 
