@@ -130,20 +130,20 @@ def pose_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: Motion
 
 
 def mouth_to_curves(scene: bpy.types.Scene, rig: bpy.types.Object, motion: MotionClip, start: int) -> Imported:
-    """Key the mouth of the mocap layer from frame ``start`` on, as :func:`motion_to_curves` does; all else stays, also before and after."""
+    """Key the mouth of the mocap layer from frame ``start`` on, as :func:`motion_to_curves` does; all other keys stay, also before and after it."""
     clip = motion.at_rate(frames_per_second(scene)).relative()
     return _key_layer(rig, compat.ensure_action(rig, rig.name), mouth_of(layer_of(clip)), start, amid=True)
 
 
 def mouth_of(layer: list[tuple[str, str, np.ndarray]]) -> list[tuple[str, str, np.ndarray]]:
-    """Those of channels as :func:`layer_of` gives them that move the mouth."""
+    """Returns the channels, of those of :func:`layer_of`, that move the mouth."""
     return [channel for channel in layer if channel[0].removeprefix("Mocap ") in MOUTH]
 
 
 def _key_layer(
     rig: bpy.types.Object, action: bpy.types.Action, layer: list[tuple[str, str, np.ndarray]], start: int, amid: bool
 ) -> Imported:
-    """Key channels as :func:`layer_of` gives them in place of their keys; ``amid``: those before and after stay."""
+    """Replace the keys of channels, those of :func:`layer_of`; with ``amid`` keys before and after the motion stay."""
     before = compat.fcurves_of(rig) if amid else {}
     for group, item, values in layer:
         path = f'["{item}"]'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The film that a rig acts anew: noted on the rig, read by the backend where it lies."""
+"""The film that a rig acts anew. The rig stores its path, and the backend reads the file from there."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Film:
         return self.start + self.frames - 1
 
     def shown(self, frame: int) -> int:
-        """The number of the film's frame, from 0, that a frame of the scene shows: before the film its first, after it its last."""
+        """Returns the number, from 0, of the film's frame that a frame of the scene shows: the first before the film, the last after it."""
         return min(max(frame - self.start, 0), self.frames - 1)
 
 
 def of(item: bpy.types.Object) -> Film | None:
-    """The film of a rig, None for that of a photograph."""
+    """Returns the film of a rig, None for a rig of a photograph."""
     return Film(**json.loads(item[TAG])) if item.get(TAG) else None
 
 
@@ -49,30 +49,30 @@ def remember(item: bpy.types.Object, film: Film) -> None:
 
 
 def source(item: bpy.types.Object) -> str:
-    """The backend's id of what a rig moves: a film, or a portrait."""
+    """Returns the backend's id of the film or portrait that a rig moves."""
     film = of(item)
     return str(item.get("mimaface_portrait", "")) if film is None else film.identity
 
 
 def named(identity: str) -> Film | None:
-    """The film that the backend knows by this id."""
+    """Returns the film with this id of the backend, if a rig has it."""
     films = (of(item) for item in bpy.data.objects if TAG in item)
     return next((film for film in films if film is not None and film.identity == identity), None)
 
 
 def find(film: Film) -> Path | None:
-    """Where a film lies now: where it was, or beside the .blend."""
+    """Returns the path of a film: its stored path, or beside the .blend; None where there is no file."""
     places = [Path(film.path), Path(bpy.path.abspath("//")) / Path(film.path.replace("\\", "/")).name]
     return next((path for path in places if path.is_file()), None)
 
 
 def acted(motion: MotionClip, absolute: bool) -> MotionClip:
-    """Returns a rig's motion as its film takes it: if ``absolute``, the head's place is the film's own."""
+    """Returns a rig's motion for its film; with ``absolute``, the head's place is the film's own."""
     return motion.but(head_pos=np.full((len(motion), 3), np.nan)) if absolute else motion
 
 
 def frames_of(scene: bpy.types.Scene, film: Film) -> range:
-    """The frames of the scene that a take of a film shows. Raises :class:`InvalidInput` at another rate."""
+    """Returns the scene's frames of a take of a film. Raises :class:`InvalidInput` where scene and film differ in their rate."""
     rate = bake.frames_per_second(scene)
     if abs(rate - film.rate) > SAME_RATE:
         raise InvalidInput(different_rate(film, rate), rpt_("set Frame Rate in the Output properties to {rate:.5g}").format(rate=film.rate))

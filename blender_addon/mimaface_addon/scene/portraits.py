@@ -70,13 +70,13 @@ def consent_of(people: list[bpy.types.Object]) -> str:
 
 
 def photo_size(item: bpy.types.Object) -> int:
-    """Pixels of the longer side of the photo; 0 when the rig was made by a version that did not note it."""
+    """Returns the pixels of the photo's longer side; 0 for rigs of versions that did not store it."""
     return int(max(item.get("mimaface_photo_size", (0, 0))))
 
 
 def people_of(scene: bpy.types.Scene, item: bpy.types.Object) -> list[bpy.types.Object]:
     """The rigs of a picture's people that are animated together, by the number of their face: ``item``, and those of other faces of its
-    picture that are seen in the scene. Raises :class:`ValueError` with a sentence where one of these faces has two rigs."""
+    picture that are visible in the scene. Raises :class:`ValueError` with a sentence where one of these faces has two rigs."""
     portrait = str(item.get("mimaface_portrait", ""))
     picture, own = portrait.partition("-")[0], photo.face(portrait)
     found = {own: item}
@@ -93,7 +93,7 @@ def people_of(scene: bpy.types.Scene, item: bpy.types.Object) -> list[bpy.types.
 
 
 def _standing(scene: bpy.types.Scene, portrait: str) -> bpy.types.Object | None:
-    """The photograph that stands in the scene for another face of the same picture, if any."""
+    """Returns the photograph that another face of the same picture has in the scene, if any."""
     for other in scene.objects:
         known = str(other.get("mimaface_portrait", "")) if rig.is_rig(other) else ""
         if known.partition("-")[0] == portrait.partition("-")[0] and photo.face(known) != photo.face(portrait):
@@ -102,7 +102,7 @@ def _standing(scene: bpy.types.Scene, portrait: str) -> bpy.types.Object | None:
 
 
 def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: dict[str, Any], mesh: dict[str, np.ndarray]) -> bpy.types.Object:
-    """The portrait of the photo at ``path`` from the fields and arrays of ``portrait.fit.reply``; it becomes the selected one."""
+    """Create and select the portrait of the photo at ``path`` from the fields and arrays of ``portrait.fit.reply``."""
     active = context.view_layer.objects.active
     if active is not None and active.mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
@@ -144,7 +144,7 @@ def build(context: bpy.types.Context, scene: bpy.types.Scene, path: str, reply: 
 
 
 def refit(context: bpy.types.Context, item: bpy.types.Object, reply: dict[str, Any], mesh: dict[str, np.ndarray]) -> None:
-    """The head of a rig was fitted anew: its handles go to their places on this face, another mesh head takes the place of the old one.
+    """Update a rig whose head was fitted again: move its handles to their places on this face, and replace its mesh head.
 
     The photograph stays where it stands, and keys stay as they are: they tell how far handles are from their places.
     """
@@ -238,7 +238,7 @@ def look_at(item: bpy.types.Object, low: Vector, high: Vector) -> None:
 
 
 def show(item: bpy.types.Object) -> None:
-    """See the photograph from the front in every 3D view of its scene, with the tool that drags handles; without windows nothing.
+    """Turn every 3D view of the scene to the front of the photograph, and choose the tool that drags handles; without windows nothing.
 
     The add-on's threads are to be held meanwhile: see :mod:`..protocol.pause`.
     """

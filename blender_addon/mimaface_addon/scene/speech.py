@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The visemes of speech as pose markers of an action: they live with it in the NLA, and Blender's own tools edit them.
+"""The visemes of speech as pose markers of an action: they move with it in the NLA, and Blender's own tools edit them.
 
 The action also keeps the visemes as they were made into curves, for a marker has a whole frame and a name, and nothing else.
 """
@@ -20,7 +20,7 @@ TAG = "mimaface_speech"  # of an action: :class:`Speech` as JSON
 
 @dataclass(frozen=True)
 class Speech:
-    """What an action speaks: the first frame of its sound, the seconds of that, and the visemes of its curves."""
+    """The speech of an action: first frame and seconds of its sound, and the visemes that its curves were made of."""
 
     start: int
     seconds: float
@@ -32,7 +32,7 @@ def action_of(rig: bpy.types.Object) -> bpy.types.Action | None:
 
 
 def of(action: bpy.types.Action | None) -> Speech | None:
-    """What an action speaks, None where nothing was imported or another motion has taken its place."""
+    """Returns the speech of an action, None without an import of speech, or where another import has replaced it."""
     if action is None or not action.get(TAG):
         return None
     start, seconds, visemes = json.loads(action[TAG])
@@ -40,7 +40,7 @@ def of(action: bpy.types.Action | None) -> Speech | None:
 
 
 def put(action: bpy.types.Action, motion: MotionClip, start: int, rate: float) -> int:
-    """Mark the visemes of a motion that begins at frame ``start``, in place of those of the motion before; returns how many."""
+    """Replace the viseme markers by those of a motion that begins at frame ``start``; return their number."""
     if of(action) is not None:
         for marker in [marker for marker in action.pose_markers if viseme_of(marker.name)]:
             action.pose_markers.remove(marker)
@@ -57,12 +57,12 @@ def put(action: bpy.types.Action, motion: MotionClip, start: int, rate: float) -
 
 
 def keep(action: bpy.types.Action, speech: Speech) -> None:
-    """Remember what the curves of an action are made of."""
+    """Store the speech that the curves of an action are made of."""
     action[TAG] = json.dumps([speech.start, speech.seconds, [astuple(item) for item in speech.visemes]])
 
 
 def edited(action: bpy.types.Action, speech: Speech, rate: float) -> tuple[Speech, list[str]]:
-    """What the markers of an action say now, and the names of those that are no visemes."""
+    """Returns the speech of an action's markers as they are now, and the names of markers that are no visemes."""
     markers = [(marker.name, marker.frame) for marker in action.pose_markers]
     visemes = followed(speech.visemes, [marker for marker in markers if viseme_of(marker[0])])
     start = min([speech.start, *(item.frame for item in visemes)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes belong to the project, not to the undo stack: they are carried over every undo and redo. Also, how a step gets on that stack.
+"""Takes are kept through every undo and redo, because they belong to the project; and undo steps of finished imports are pushed.
 
 Just before Blender goes to another state the takes of the present one are read, and just after they are put back. Strips are
 Blender's: those that the other state holds stay as they are there. Only a strip that this state does not know yet is made again.
