@@ -18,6 +18,7 @@ from PIL import Image
 from conftest import CASES, COLLINS, nod
 from mimaface.cli import main
 from mimaface.cli.terminal import stop_on_signals
+from mimaface.pictures import encode_png
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.visemes import text_grid
 from mimaface.renderers import registry
@@ -62,6 +63,35 @@ def test_animate_makes_a_film_that_track_reads(tmp_path, motion):
     assert command("animate", COLLINS, motion, "-o", film, "--size", 256) == 0
     assert command("track", film, "-o", tmp_path / "back.motion.npz") == 0
     assert len(MotionClip.load(tmp_path / "back.motion.npz")) == 5
+
+
+@pytest.mark.parametrize(
+    ("portrait", "driver", "output", "more"),
+    [
+        ("p.png", "d.png", "p.png", ()),
+        ("p.png", "d.png", "d.png", ()),
+        ("p.png", "d.png", "link.png", ()),
+        ("p.png", "d.png", "f/../p.png", ()),
+        ("p.png", "f", "f", ()),
+        ("f", "d.png", "f", ()),
+        ("f/000000.png", "d.png", "f", ()),
+        ("p.png", "d.png", "r.png", ("--reference", "{folder}/r.png")),
+        ("p.png", "d.png", "r.png", ("--also", "1={folder}/r.png")),
+    ],
+)
+def test_a_shot_never_replaces_what_it_is_made_of(tmp_path, capsys, portrait, driver, output, more):
+    """With --overwrite the frames of a film were deleted, and then it had none."""
+    for name in ("p.png", "d.png", "r.png"):
+        shutil.copy(COLLINS, tmp_path / name)
+    (tmp_path / "link.png").symlink_to("p.png")
+    (tmp_path / "f").mkdir()
+    for index in range(2):
+        (tmp_path / "f" / f"{index:06d}.png").write_bytes(encode_png(np.zeros((64, 64, 3), np.uint8)))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    more = [text.format(folder=tmp_path) for text in more]
+    assert command("animate", tmp_path / portrait, tmp_path / driver, "-o", f"{tmp_path}/{output}", "--overwrite", *more) == 2
+    assert re.search(r"the shot would replace .*, of which it is made – choose another output", capsys.readouterr().err)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
 
 
 @pytest.mark.parametrize(

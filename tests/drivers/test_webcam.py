@@ -11,7 +11,7 @@ import pytest
 
 from conftest import motion_of
 from mimaface.cli import main
-from mimaface.drivers.streams import devices, open_stream, webcam
+from mimaface.drivers.streams import Recording, devices, open_stream, webcam
 from mimaface.drivers.streams.devices import SYSTEMS, System
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
@@ -97,6 +97,24 @@ def test_record_keeps_what_came_until_the_camera_was_pulled_out(film, monkeypatc
     assert "the camera gives no more pictures" in capsys.readouterr().err
     clip = MotionClip.load(output)
     assert len(clip) > 5 and clip.valid[:, 0].all() and np.ptp(clip.blendshapes[:, BLENDSHAPE_INDEX["jawOpen"]]) > 0.3
+
+
+def test_record_keeps_a_take_that_cannot_be_written_where_it_should(film, monkeypatch, tmp_path, capsys):
+    """Its folder was deleted meanwhile, and the performance was lost."""
+    monkeypatch.setitem(SYSTEMS, sys.platform, System("lavfi", "", "movie={}:loop=0,setpts=N/(25*TB),realtime,trim=duration=1", ({},), ""))
+    monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path / "home"))
+    (tmp_path / "gone").mkdir()
+    real = Recording.finish
+
+    def finish(recording, name):
+        (tmp_path / "gone").rmdir()
+        return real(recording, name)
+
+    monkeypatch.setattr(Recording, "finish", finish)
+    assert main(["record", "--input", f"webcam:{film}", "-o", str(tmp_path / "gone" / "take.motion.npz")]) == 2
+    (kept,) = (tmp_path / "home" / "captures").iterdir()
+    assert f"the take is kept as {kept}" in capsys.readouterr().err
+    assert len(MotionClip.load(kept)) >= 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from mimaface.protocol.errors import Cancelled, InvalidInput
 from mimaface.protocol.settings import BODY_FOLLOWS, QUALITIES, STANDARD, RenderSettings
 
 from . import film, marking, motion, points
-from .terminal import INTERRUPTED, Commands, counting_bar, stop_on_signals, warn
+from .terminal import INTERRUPTED, Commands, counting_bar, not_a_source, stop_on_signals, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +93,8 @@ def _animate(parsed: argparse.Namespace) -> int:
 
     if parsed.transparent and parsed.output.suffix.lower() == ".mp4":
         raise InvalidInput(f"{parsed.output.name}: an .mp4 file cannot be transparent", "choose a folder for PNG files as output")
+    others = (Path(text.partition("=")[2]) for text in parsed.also if "=" in text)
+    not_a_source(parsed.output, parsed.portrait, parsed.motion, *parsed.reference, *others)
     acted_anew = is_film(parsed.portrait)
     if acted_anew:
         film.check(parsed)

@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mimaface.protocol.captures import captures_folder, keep
 from mimaface.protocol.errors import InvalidMotion, MimaFaceError
 
 from .terminal import STREAM_ADDRESSES, Commands, new_output, stop_on_signals, warn
 
 if TYPE_CHECKING:
     from mimaface.drivers.streams import Input, Recording
+    from mimaface.protocol.motion import MotionClip
 
 LOOK = 0.1  # seconds between two checks of the time and of Ctrl-C. Higher: a take ends later
 
@@ -51,11 +53,19 @@ def _record(parsed: argparse.Namespace) -> int:
             warn(f"{receiver.ignored} packets were left out: of another format, of another sender, or too many")
         name = receiver.name
     clip = recording.finish(name)
-    clip.save(parsed.output)
+    _save(clip, parsed.output, name)
     for warning in clip.meta["warnings"]:
         warn(f"{name}: {warning}")
     print(f"{parsed.output}: {len(clip)} frames, {clip.duration:.1f} s")
     return 0
+
+
+def _save(clip: MotionClip, output: Path, name: str) -> None:
+    """Write the take; where that cannot be, keep it in the user's folder, for nobody performs it again. Raises the error of writing."""
+    try:
+        clip.save(output)
+    except MimaFaceError as error:
+        raise type(error)(f"{error.message}; the take is kept as {keep(clip, captures_folder(), name)}", error.hint) from error
 
 
 def _listen(receiver: Input, recording: Recording, seconds: float, stop: threading.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -32,6 +33,14 @@ def new_output(path: Path, overwrite: bool) -> None:
         raise InvalidInput(f"{path} exists", "choose another name or add --overwrite")
     if not path.parent.is_dir():
         raise InvalidInput(f"{path.parent}: no such folder", "make it, or choose another place")
+
+
+def not_a_source(output: Path, *sources: Path) -> None:
+    """Raise :class:`InvalidInput` for an output that would replace a file, or frames in a folder, of which it is made, with --overwrite too."""
+    for source in sources:
+        frame = output.is_dir() and re.fullmatch(r"\d{6}\.png", source.name) and source.parent.exists() and source.parent.samefile(output)
+        if frame or (output.exists() and source.exists() and source.samefile(output)):
+            raise InvalidInput(f"{output}: the shot would replace {source.name}, of which it is made", "choose another output")
 
 
 def stop_on_signals(stop: threading.Event) -> None:
