@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the extension zip: the add-on, the backend's protocol package unchanged, and pyzmq and msgpack wheels.
+"""Build the extension zip: the add-on, the backend's protocol package unchanged, pyzmq and msgpack wheels, and the backend's source.
 
     python blender_addon/build.py [--output dist] [--split-platforms | --legacy]
 
 Standard library only, besides pip for the wheels. The zip is the same for the same inputs, and for all platforms;
-``--split-platforms`` makes one for each, with its wheels only. ``--legacy`` leaves manifest and wheels out, for Blender before 4.2
-with both packages in its own Python.
+``--split-platforms`` makes one for each, with its wheels only. *Install Backend* installs ``source/``. ``--legacy`` leaves manifest and
+wheels out, for Blender before 4.2 with both packages in its own Python.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
@@ -22,6 +23,9 @@ import tomllib
 HERE = Path(__file__).resolve().parent
 ADDON, PROTOCOL = HERE / "mimaface_addon", HERE.parent / "backend" / "mimaface" / "protocol"
 NAME = "mimaface_addon"
+SOURCE = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", ".gitignore", "backend/install.py", "backend/requirements.txt")  # of the backend
+PACKAGES = ("backend/mimaface", "export/mimaface_export")
+PACKED = (".whl", ".safetensors", ".npz", ".tflite", ".png")  # what packing makes no smaller
 PINS = ("pyzmq==27.1.0", "msgpack==1.1.2")
 # Blender's name of a platform → the tags that pip is asked for, and what the names of its wheels hold
 PLATFORMS = {
@@ -63,7 +67,7 @@ def manifest_with(wheels: list[Path], platform: str = "") -> str:
     if platform:
         text = re.sub(r"^platforms = .*$", f'platforms = ["{platform}"]', text, flags=re.MULTILINE)
     listed = "".join(f'  "./wheels/{wheel.name}",\n' for wheel in wheels)
-    head, mark, rest = text.partition("\n# No permission")
+    head, mark, rest = text.partition("\n# The network")
     return f"{head}wheels = [\n{listed}]\n{mark}{rest}"
 
 
@@ -79,12 +83,23 @@ def legacy_entry() -> bytes:
     return f"{head}bl_info = {info!r}\n\n{mark}{rest}".encode()
 
 
+def source() -> dict[str, bytes]:
+    """What ``backend/install.py`` installs the backend from, by its path in the zip; BUILD names the whole by its content."""
+    root = HERE.parent
+    paths = [*(root / name for name in SOURCE), *(path for name in PACKAGES for path in (root / name).rglob("*") if path.is_file())]
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if "__pycache__" not in path.parts}
+    build = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        build.update(f"{name} {len(content)}\n".encode() + content)
+    return {f"source/{name}": content for name, content in {**files, "BUILD": build.hexdigest().encode()}.items()}
+
+
 def contents(legacy: bool, wheels_folder: Path, platform: str = "") -> dict[str, bytes]:
     """Every file of the zip by its path in it."""
     files = {path.relative_to(ADDON).as_posix(): path.read_bytes() for path in ADDON.rglob("*.py")}
     files |= {f"protocol/{path.name}": path.read_bytes() for path in PROTOCOL.glob("*.py")}
     files |= {name: (HERE / name).read_bytes() for name in ("LICENSE", "NOTICE")}
-    files["protocol/LICENSE"] = (HERE.parent / "LICENSE").read_bytes()
+    files |= {"protocol/LICENSE": (HERE.parent / "LICENSE").read_bytes(), **source()}
     if legacy:
         files["__init__.py"] = legacy_entry()
         return {f"{NAME}/{name}": content for name, content in files.items()}
@@ -102,7 +117,7 @@ def build(output: Path, legacy: bool = False, platform: str = "") -> Path:
         for name, content in sorted(contents(legacy, HERE.parent / "dist" / "wheels", platform).items()):
             info = zipfile.ZipInfo(name, STAMP)
             info.external_attr = 0o644 << 16
-            info.compress_type = zipfile.ZIP_STORED if name.endswith(".whl") else zipfile.ZIP_DEFLATED
+            info.compress_type = zipfile.ZIP_STORED if name.endswith(PACKED) else zipfile.ZIP_DEFLATED
             archive.writestr(info, content)
     return target
 

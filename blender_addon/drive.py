@@ -28,7 +28,9 @@ def enable():
     folder = Path(repository.directory) / "mimaface_addon"
     if not folder.exists():
         folder.mkdir(parents=True)
-        zipfile.ZipFile(ZIP).extractall(folder)
+        with zipfile.ZipFile(ZIP) as archive:  # a backend that is there already needs no source
+            names = [name for name in archive.namelist() if not name.startswith("source/") or "MIMAFACE_PYTHON" not in os.environ]
+            archive.extractall(folder, names)
     addon_utils.extensions_refresh(ensure_wheels=True)
     bpy.ops.preferences.addon_enable(module=MODULE)
     assert MODULE in bpy.context.preferences.addons, "the add-on could not be enabled"

@@ -46,14 +46,19 @@ def environment(work: Path, extension: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def in_blender(version: str, script: str, work: Path, extension: Path, expected: int = 0, on: tuple[str, ...] = (), **variables: str) -> dict:
-    """What a script found, in Blender of this version, started by the command ``on``; the test is skipped where that is not installed."""
+def in_blender(
+    version: str, script: str, work: Path, extension: Path, expected: int = 0, on: tuple[str, ...] = (),
+    without: tuple[str, ...] = (), **variables: str,
+) -> dict:  # fmt: skip
+    """What a script found, in Blender of this version, started by the command ``on``; the test is skipped where that is not installed.
+
+    ``without``: variables that the script must not have.
+    """
     program = blender_python(version)
     if not program.exists():
         pytest.skip(f"no Blender {version} at {program}: run “python3 run.py test”, which installs it")
-    done = subprocess.run(
-        [*on, program, SCRIPTS / script], env=environment(work, extension) | variables, capture_output=True, text=True, timeout=280
-    )
+    given = {key: value for key, value in (environment(work, extension) | variables).items() if key not in without}
+    done = subprocess.run([*on, program, SCRIPTS / script], env=given, capture_output=True, text=True, timeout=280)
     assert done.returncode == expected, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads((work / "result.json").read_text())
 
@@ -64,7 +69,8 @@ def in_window(script: str, work: Path, size: str) -> None:
         pytest.skip("the window test needs the programs blender and xvfb-run (Debian packages blender and xvfb)")
     legacy = build_module().build(work / "dist", legacy=True)
     scripts = work / "user" / "scripts"
-    zipfile.ZipFile(legacy).extractall(scripts / "addons")
+    with zipfile.ZipFile(legacy) as archive:
+        archive.extractall(scripts / "addons", [name for name in archive.namelist() if "/source/" not in name])
     # an embedded Python looks for its home along PATH: another Python of the same version before Blender's would be taken
     variables = environment(work, legacy) | {
         "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_SCRIPTS": str(scripts),

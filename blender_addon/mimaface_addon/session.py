@@ -14,12 +14,12 @@ from typing import Any
 import bpy
 
 from . import sending
-from .core.activity import Activity, seconds_since
+from .core.activity import Activity
 from .core.asking import Asked, Problem, Requests
 from .core.backend import Backend
 from .core.delivery import MOTION, Writer, first_missing, has_space
 from .core.words import n_, rpt_
-from .preferences import backend_python
+from .interpreter import backend_python, installed
 from .protocol.codec import Message
 from .protocol.connection import default_folder
 from .protocol.errors import Cancelled, is_shortage
@@ -113,9 +113,12 @@ class Session:
         """Do all due work of the main thread, without blocking."""
         started = time.perf_counter()
         before = self.backend.state
-        self.backend.poll(self.requests.last_sent if self.requests.waiting or self._receiving() else None)
+        awaited = self.requests.waiting or (before == "ready" and self.under_way)
+        self.backend.poll(self.requests.last_sent if awaited else None)
         self.requests.send()
-        if self.backend.state == "lost" and before != "lost":
+        if before == "installing" and self.backend.state == "starting":
+            self.notice = installed()
+        elif self.backend.state == "lost" and before != "lost":
             self._drop(self.backend.problem)
             self.fail(self.backend.problem)
         self.requests.answer()
@@ -132,16 +135,13 @@ class Session:
             saving.reconcile(self)
         delivered = self._events() + self.collect_written()
         self.steps.pump()
-        starting = seconds_since(self.backend.began) if self.backend.state == "starting" else ""
-        shown = (self.backend.state, self.backend.problem, starting, self.busy, self.last_error, self.notice, tuple(self.stages.values()))
+        said = (self.backend.problem, self.backend.progress(), self.busy, self.last_error, self.notice)
+        shown = (self.backend.state, *said, *self.stages.values())
         if delivered or shown != self._drawn:
             self._drawn = shown
             compat.redraw()
         if delivered:
             self.main_thread_seconds.append(time.perf_counter() - started)
-
-    def _receiving(self) -> bool:
-        return self.backend.state == "ready" and bool(self.under_way)
 
     def _events(self) -> int:
         client = self.backend.client

@@ -10,7 +10,7 @@ BLENDER = {"bpy", "bpy_extras", "bmesh", "mathutils", "gpu", "gpu_extras", "blf"
 ROOMS = {
     "core": {"protocol"},
     "scene": {"core", "protocol"},
-    "ui": {"core", "scene", "protocol", "session", "sending", "preferences"},
+    "ui": {"core", "scene", "protocol", "session", "sending", "interpreter"},
 }
 
 

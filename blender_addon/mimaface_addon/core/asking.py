@@ -32,7 +32,7 @@ class Problem(str):
 
 @dataclass(eq=False)
 class Asked:
-    """A request without a reply. ``future`` is None while the backend starts; the end calls ``done`` or ``failed``."""
+    """A request without a reply. ``future`` is None while the backend is installed or starts; the end calls ``done`` or ``failed``."""
 
     kind: str
     fields: dict[str, Any]
@@ -63,7 +63,7 @@ class Requests:
         target = asked.activity.target if asked.activity is not None else None
         for older in [other for other in self.waiting if target is not None and other.activity is not None and other.activity.target == target]:
             self.forget(older)
-        if self._backend.state not in ("ready", "starting"):
+        if self._backend.state not in ("ready", "starting", "installing"):
             asked.failed(Problem(self._backend.problem))
             return
         self.waiting.append(asked)

@@ -15,10 +15,12 @@ from typing import Any
 from ..protocol.client import Client
 from ..protocol.connection import Connection, process_exists
 from ..protocol.errors import MimaFaceError
+from .activity import seconds_since
+from .installation import Installation, clean_environment
 from .words import n_, rpt_
 
 AGAIN = n_("press Start to try again, or choose another Python in the preferences")
-NONE_INSTALLED = n_("no backend is installed: run “python3 run.py install” in MIMAFace's folder, or set its Python in the preferences")
+NONE_INSTALLED = n_("no backend is installed: press Install Backend (a download of up to 3 GB), or set its Python in the preferences")
 START_TIMEOUT = 60.0  # seconds for a start; the first one compiles. Higher: a failed start shows later
 HUNG_AFTER = 20.0  # seconds in one step after which a warning is shown. Higher: later
 # seconds without a message while a request is open, after which a warning is shown: progress comes twice a second, fitting a head takes
@@ -29,7 +31,7 @@ ANSWER_TIMEOUT = 7.0  # seconds for the reply of a backend that runs already; th
 
 
 class Backend:
-    """The backend process. ``state``: stopped, starting, ready or lost; ``problem``: a sentence about an error, else ""."""
+    """The backend process. ``state``: stopped, installing, starting, ready or lost; ``problem``: a sentence about an error, else ""."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,6 +43,7 @@ class Backend:
         self.doubtful = False  # whether another Python may help, for which the panel offers the preferences
         self.began = 0.0  # monotonic seconds of the last start
         self.step_age = 0.0  # seconds since the backend's current step began, from its progress events
+        self.installation: Installation | None = None  # while it is installed
         self._process: subprocess.Popen[bytes] | None = None
         self._ending: threading.Thread | None = None
         self._python: Path | None = None
@@ -65,12 +68,40 @@ class Backend:
             return
         self._launch()
 
+    def install(self, python: Path, source: Path) -> None:
+        """Install the backend of ``source`` with ``python``, then start it. Returns at once; :meth:`poll` continues."""
+        if self.state != "installing":
+            self.stop(wait=False)
+            self.state, self.doubtful, self.installation = "installing", False, Installation(python, source, self.folder)
+
+    def _poll_installation(self, installation: Installation) -> None:
+        if self._ending is not None and self._ending.is_alive():  # the backend, whose files may change now, or an earlier installation
+            return
+        if not installation.started:
+            try:
+                installation.start()
+            except OSError as error:
+                self.installation = None
+                sentence = rpt_("{path} cannot be used ({reason}): check that it may be read and written, then try again")
+                self._fail(sentence.format(path=error.filename or self.folder, reason=error.strerror))
+        elif installation.ended():
+            self.installation = None
+            if problem := installation.problem():
+                self._fail(problem)
+            else:
+                self.start(installation.python)
+
+    def progress(self) -> str:
+        """Returns what is installed and for how long, such as "step 2 of 5: installing PyTorch (71 s)"; of a start only how long."""
+        if self.installation is not None:
+            return f"{self.installation.step()}{seconds_since(self.installation.began)}".strip()
+        return seconds_since(self.began) if self.state == "starting" else ""
+
     def _launch(self) -> None:
         python = self._python
         if python is None:
             self._fail(rpt_(NONE_INSTALLED))
             return
-        environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
         command = [str(python), "-m", "mimaface.cli", "serve", "--connection", str(self.connection_file)]
         command += ["--root", str(self.folder), "--parent-pid", str(os.getpid())]
         hidden: Any = {"creationflags": 0x08000000} if sys.platform == "win32" else {"start_new_session": True}
@@ -80,7 +111,7 @@ class Backend:
             self._log_start = self._log_size()
             with self.log_file.open("wb") as log:
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self.folder, **hidden
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(), cwd=self.folder, **hidden
                 )
         except OSError as error:
             sentence = rpt_("the backend cannot be started with {python} ({reason}): choose another Python in the preferences")
@@ -91,7 +122,9 @@ class Backend:
 
     def poll(self, asked: float | None = None) -> None:
         """Update ``state`` without blocking. ``asked``: monotonic seconds of the last open request, None without one."""
-        if self.state == "starting":
+        if self.installation is not None:
+            self._poll_installation(self.installation)
+        elif self.state == "starting":
             self._poll_start()
         elif self.state == "ready" and self.client is not None and self.client.state == "lost":
             sentence = rpt_("{problem}; frames made so far are kept: press Start, then resume the take")
@@ -143,7 +176,7 @@ class Backend:
     def stop(self, wait: bool = True) -> None:
         """End the backend; with ``wait`` False on a thread, without blocking."""
         client, self.client, self.state, self.problem = self.client, None, "stopped", ""
-        if client is None and self._process is None:
+        if client is None and self._process is None and self.installation is None:
             return
         ending = self._end_in_thread(client)
         if wait:
@@ -151,12 +184,15 @@ class Backend:
 
     def _end_in_thread(self, client: Client | None) -> threading.Thread:
         process, self._process = self._process, None
-        self._ending = threading.Thread(target=_end, args=(client, process, self.pid), name="mimaface-stop", daemon=True)
+        installation, self.installation = self.installation, None
+        self._ending = threading.Thread(target=_end, args=(client, process, self.pid, installation), name="mimaface-stop", daemon=True)
         self._ending.start()
         return self._ending
 
     def release(self) -> None:
-        """Disconnect from the backend. One started here ends now if it has no active job, else with this process."""
+        """Disconnect from the backend. One started here ends now if it has no active job, else with this process; so does an installation."""
+        if self.installation is not None:
+            self._end_in_thread(None)
         client, own = self.client, self._process is not None and self._process.poll() is None
         self.client, self._process, self.state, self.problem = None, None, "stopped", ""
         if client is not None:
@@ -169,7 +205,7 @@ class Backend:
 
     def log_tail(self, lines: int) -> str:
         """Returns the last ``lines`` of the backend's logs, joined to one line."""
-        return _last_lines((self.folder / "backend.log", 0), (self.log_file, 0), lines=lines)
+        return _last_lines((self.folder / "install.log", 0), (self.folder / "backend.log", 0), (self.log_file, 0), lines=lines)
 
     def _said(self) -> str:
         """Returns the last log lines since the last start, joined to one line."""
@@ -204,8 +240,10 @@ class Backend:
         self.state, self.problem, self.doubtful = "lost", problem, doubtful
 
 
-def _end(client: Client | None, process: subprocess.Popen[bytes] | None, pid: int | None) -> None:
-    """End a backend and wait until it has ended. ``process``: if it was started here; killed after GONE_AFTER seconds."""
+def _end(client: Client | None, process: subprocess.Popen[bytes] | None, pid: int | None, installation: Installation | None) -> None:
+    """End a backend or its installation and wait until it has. ``process``: if it was started here; killed after GONE_AFTER seconds."""
+    if installation is not None:
+        installation.end()
     if client is not None:
         with contextlib.suppress(MimaFaceError, TimeoutError):  # it has ended or hangs, which is handled below
             client.call("shutdown", timeout=2.0)

@@ -190,10 +190,10 @@ def fbx_importer() -> Any:
 
 
 def redraw() -> None:
-    """Redraw the add-on's panels and all sequencers, but not the 3D view beside a panel."""
+    """Redraw the add-on's panels and preferences and all sequencers, but not the 3D view beside a panel."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "SEQUENCE_EDITOR":
+            if area.type in ("SEQUENCE_EDITOR", "PREFERENCES"):
                 area.tag_redraw()
     redraw_panels()
 

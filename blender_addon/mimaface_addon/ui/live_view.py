@@ -36,6 +36,8 @@ def badge() -> str:
         return ""
     if backend.state == "starting":
         return iface_("Live: the backend starts")
+    if backend.state == "installing":
+        return iface_("Live: the backend is being installed")
     if backend.state != "ready":
         return iface_("Live: the backend is not running; press Start")
     if waited > UNANSWERED:

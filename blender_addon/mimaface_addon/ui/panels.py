@@ -10,10 +10,9 @@ from typing import Any
 import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
-from ..core.activity import seconds_since
 from ..core.backend import NONE_INSTALLED
 from ..core.words import n_
-from ..preferences import PACKAGE, backend_python
+from ..interpreter import PACKAGE, backend_python, outdated
 from ..protocol.arkit import BLENDSHAPE_NAMES
 from ..scene import bake, compat, face, film, gazing, photo, points, portraits, speech, strips
 from ..scene.rig import GAZE_CHANNELS
@@ -24,9 +23,13 @@ from . import capture_panel, options
 from .operators.portrait import faceless
 from .texts import BOX, BUTTON, wrapped
 
-LIGHTS: dict[str, Any] = {"ready": "CHECKMARK", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR"}
+LIGHTS: dict[str, Any] = {
+    "ready": "CHECKMARK", "installing": "IMPORT", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR",
+}  # fmt: skip
 STAGES = {"waiting": n_("Waiting for its turn"), "loading": n_("Loading the model")}  # of a take, before its frames come
-WORDS = {"ready": n_("Ready"), "starting": n_("Starting the backend"), "stopped": n_("Stopped"), "lost": n_("Not running")}
+WORDS = {
+    "ready": n_("Ready"), "installing": n_("Installing"), "starting": n_("Starting"), "stopped": n_("Stopped"), "lost": n_("Not running"),
+}  # fmt: skip
 STATES: dict[str, Any] = {
     "done": "CHECKMARK",
     "rendering": "RENDER_ANIMATION",
@@ -37,33 +40,47 @@ STATES: dict[str, Any] = {
 }
 FAILED = " failed "  # in the backend's words about a runtime of networks that is used no more
 NAMES_SHARE = 0.4  # of a line of the Face panel that the slider's name takes: enough for "Lower Down" in a sidebar as Blender opens it
+STATE_SHARE = 0.62  # of the first line of Setup: enough for "Starting (12 s)" in a sidebar as Blender opens it
 NAMED = ("tongue", "cheek", "nose")  # parts that share a group with another part
+
+
 def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     runtime = session()
-    state = runtime.backend.state
-    row = layout.row()
-    since = seconds_since(runtime.backend.began) if state == "starting" else ""
-    row.label(text=f"{iface_(WORDS[state])}{since}", icon=LIGHTS[state])
-    if state in ("stopped", "lost"):
+    backend, state, python = runtime.backend, runtime.backend.state, backend_python()
+    row = layout.split(factor=STATE_SHARE)
+    row.label(text=f"{iface_(WORDS[state])}{backend.progress() if state == 'starting' else ''}", icon=LIGHTS[state])
+    if state not in ("stopped", "lost"):
+        row.operator("mimaface.stop", text="Cancel" if state == "installing" else "Stop")
+    elif python is not None:
         row.operator("mimaface.start", text="Start")
-    else:
-        row.operator("mimaface.stop", text="Stop")
+    if state == "installing":
+        wrapped(layout, upper(backend.progress()), "SORTTIME")
     for activity in runtime.requests.activities:
         row = layout.row(align=True)
         wrapped(row, activity.sentence(), "SORTTIME", BUTTON)
         row.operator("mimaface.cancel_request", text="", icon="X").number = activity.number
-    text = runtime.backend.problem or runtime.last_error
-    none = not text and state != "ready" and backend_python() is None
+    text = backend.problem or runtime.last_error
+    none = not text and state in ("stopped", "lost") and python is None
     if none:
         text = iface_(NONE_INSTALLED)
     if text:
         box = layout.box()
         wrapped(box, text, "ERROR", BOX)
-        if none or (runtime.backend.problem and runtime.backend.doubtful):
-            box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = PACKAGE
+        if none or (backend.problem and backend.doubtful):
+            box.operator("mimaface.install", icon="IMPORT")
+            if context.area is None or context.area.type != "PREFERENCES":
+                box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = PACKAGE
         box.operator("mimaface.copy_report", icon="COPYDOWN")
+    if python is not None and state != "installing" and outdated(python):
+        wrapped(layout, iface_("The backend was installed by another version of the add-on"), "INFO")
+        layout.operator("mimaface.install", text="Update Backend", icon="FILE_REFRESH")
     if runtime.notice:
         wrapped(layout, runtime.notice, "INFO")
+
+
+def upper(sentence: str) -> str:
+    """Returns the sentence as it begins by itself."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def draw_portrait(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -179,7 +196,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         wrapped(column, iface_("Cannot be used here: {reason}").format(reason=lacking), "ERROR")
     for line in session().requests.networks.get(settings.engine, "").split("; "):
         if line:
-            wrapped(column, line[0].upper() + line[1:], "ERROR" if FAILED in line else "INFO")
+            wrapped(column, upper(line), "ERROR" if FAILED in line else "INFO")
     if settings.engine != "proxy":  # which has no model to sample
         column.prop(settings, "quality", text="")
     column.prop(settings, "framing", text="")
@@ -232,7 +249,7 @@ def _draw_film(layout: bpy.types.UILayout, scene: bpy.types.Scene, shot: film.Fi
     rate = bake.frames_per_second(scene)
     if abs(rate - shot.rate) > film.SAME_RATE:
         text = film.different_rate(shot, rate)
-        wrapped(layout, iface_("{problem}: set Frame Rate in the Output properties").format(problem=text[0].upper() + text[1:]), "ERROR")
+        wrapped(layout, iface_("{problem}: set Frame Rate in the Output properties").format(problem=upper(text)), "ERROR")
 
 
 def _draw_people(layout: bpy.types.UILayout, context: bpy.types.Context, item: bpy.types.Object) -> None:
@@ -272,7 +289,7 @@ def stage_of(take: Take) -> str:
     """Returns the stage of an unfinished take as text; "" while frames are rendered."""
     runtime = session()
     if runtime.backend.state == "starting":
-        return f"{iface_(WORDS['starting'])}{seconds_since(runtime.backend.began)}"
+        return f"{iface_('Starting the backend')}{runtime.backend.progress()}"
     return iface_(STAGES.get(runtime.stages.get(take.job, ""), ""))
 
 

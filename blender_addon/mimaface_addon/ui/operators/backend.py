@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start and stop the backend, and report what happened."""
+"""Install, start and stop the backend, and report what happened."""
 
 # annotations are evaluated: Blender reads the properties from them
 import platform
@@ -8,8 +8,23 @@ import bpy
 from bpy.props import IntProperty
 
 from ...core.words import rpt_
+from ...interpreter import SOURCE, own_python
 from ...session import session
 from .base import Operator, Refused
+
+
+class MIMAFACE_OT_install(Operator):
+    """Install the backend in your user folder: downloads up to 3 GB, needs 6 GB of disk (14 with an NVIDIA GPU on Linux)"""
+
+    bl_idname = "mimaface.install"
+    bl_label = "Install Backend"
+
+    def work(self, context: bpy.types.Context) -> None:
+        if not getattr(bpy.app, "online_access", True):
+            raise Refused(rpt_("Blender may not go online: tick Allow Online Access in Preferences > System, then press Install Backend again"))
+        if session().backend.state != "installing":
+            session().stop()
+            session().backend.install(own_python(), SOURCE)
 
 
 class MIMAFACE_OT_start(Operator):
@@ -31,7 +46,10 @@ class MIMAFACE_OT_stop(Operator):
     bl_label = "Stop Backend"
 
     def work(self, context: bpy.types.Context) -> None:
+        installed = session().backend.state == "installing"
         session().stop()
+        if installed:
+            session().notice = rpt_("The installation was cancelled: press Install Backend to go on")
 
 
 class MIMAFACE_OT_copy_report(Operator):
@@ -63,4 +81,4 @@ class MIMAFACE_OT_cancel_request(Operator):
         session().requests.cancel(self.number)
 
 
-CLASSES = (MIMAFACE_OT_start, MIMAFACE_OT_stop, MIMAFACE_OT_cancel_request, MIMAFACE_OT_copy_report)
+CLASSES = (MIMAFACE_OT_install, MIMAFACE_OT_start, MIMAFACE_OT_stop, MIMAFACE_OT_cancel_request, MIMAFACE_OT_copy_report)
