@@ -1,6 +1,6 @@
 """Install the backend into an environment of its own, with the standard library only; for run.py and Blender's Install Backend.
 
-python3 backend/install.py FOLDER    the environment to make; ends with all that it started when its standard input is closed
+python3 backend/install.py FOLDER    the environment to make; without a terminal, it ends when its standard input is closed
 """
 
 from __future__ import annotations
@@ -49,11 +49,16 @@ def main(arguments: list[str]) -> int:
     except Stopped as error:
         print(f"install.py: {error}", flush=True)
         return 1
+    except KeyboardInterrupt:
+        print("install.py: stopped; run it again to go on", flush=True)
+        return 130
     return 0
 
 
 def end_with_input() -> None:
     """End this process and its children when standard input is closed: by Cancel, or by the end of Blender, whatever ended it."""
+    if os.isatty(0):  # started by hand: Ctrl-C ends it
+        return
     if not WINDOWS:
         os.setpgrp()
 
