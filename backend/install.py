@@ -73,9 +73,9 @@ def end_with_input() -> None:
 
 
 def install_backend(folder: Path) -> None:
-    """Make the environment ``folder``, unless it is complete, and tell the add-on where its Python is.
+    """Make the environment ``folder``, unless it is complete, and note its Python for the add-on.
 
-    An incomplete one is not in use: the add-on is told only after it has made frames. What was installed before a break is kept.
+    An incomplete one is not in use: its Python is noted only after it has made frames. What was installed before a break is kept.
     """
     build, python = ROOT / "BUILD", program(folder)
     shipped = build.is_file()
@@ -298,7 +298,7 @@ def default_folder(python: Path) -> str:
 
 
 def note_interpreter(python: Path) -> None:
-    """Tell the add-on where the backend's Python is."""
+    """Write the path of the backend's Python where the add-on reads it."""
     if not (found := default_folder(python)):
         raise Stopped(f"the backend does not start with {python}: try again")
     folder = Path(found)
