@@ -23,7 +23,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from mimaface.geometry.camera import Camera
+from mimaface.geometry.camera import Camera, to_camera
 from mimaface.geometry.interpolation import sample_into
 from mimaface.geometry.least_squares import bounded_solve, rotation_vector
 from mimaface.geometry.rasterise import vertex_normals
@@ -117,7 +117,7 @@ class Reference:
         beside = hair_beside(picture, camera, estimate) if with_hair else np.zeros((0, 3))
         self._neutral = np.concatenate([head.shape(estimate.identity, np.zeros(head.expression_size))[rows], beside])
         normals = vertex_normals(head.shape(estimate.identity, estimate.blendshapes), head.skin_triangles())[rows]
-        normals = np.concatenate([normals, np.broadcast_to(_to_camera(estimate), beside.shape)])
+        normals = np.concatenate([normals, np.broadcast_to(to_camera(estimate.rotation, estimate.translation), beside.shape)])
         self._basis = np.concatenate([_basis(), np.zeros((head.expression_size, *beside.shape))], axis=1)
         self._shape = self._moved(estimate)
         layers = list(picture.layers(camera, estimate))
@@ -228,11 +228,6 @@ def hair_beside(picture: HeadPicture, camera: Camera, estimate: Estimate) -> Arr
     return np.asarray(points[person & (low < far) & (far < high) & (points[:, 1] > tuning.HAIR_DOWN)])
 
 
-def _to_camera(estimate: Estimate) -> Array:
-    """(3,) unit vector, head frame, from a head to the camera."""
-    return np.asarray(-estimate.translation @ estimate.rotation / np.linalg.norm(estimate.translation))
-
-
 @dataclass(frozen=True, eq=False)
 class Seen:
     """Of the reference's ``points`` (S,), what a frame shows: how much brighter than expected they are, ``missed`` (S,), ``slopes`` (S, 6) of that
@@ -300,7 +295,7 @@ def _rows() -> Array:
 
 @functools.cache
 def _basis() -> Array:
-    """(52, K, 3) float64: what the blendshapes do to :func:`_rows`."""
+    """(52, K, 3) float64: how each blendshape moves the vertices of :func:`_rows`."""
     return Head.load().blendshapes[:, _rows()].astype(np.float64)
 
 
@@ -328,5 +323,5 @@ def _held_rows() -> tuple[Array, Array]:
 
 @functools.cache
 def _held_moves() -> Array:
-    """(blendshapes, L, 3) float64, head frame: what the blendshapes :data:`SHOWN` do to the landmarks of :func:`_held_rows`."""
+    """(blendshapes, L, 3) float64, head frame: how the blendshapes :data:`SHOWN` move the landmarks of :func:`_held_rows`."""
     return np.ascontiguousarray(LandmarkModel.load().blendshapes[SHOWN][:, _held_rows()[0]])

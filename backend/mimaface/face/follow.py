@@ -34,7 +34,7 @@ class Followed:
 
 
 class Follower:
-    """Takes frames one at a time, in order; keeps nothing but the last one's estimate."""
+    """Tracks a face through frames that are added in order; stores only the last frame's estimate."""
 
     def __init__(self) -> None:
         self._landmarker = FaceLandmarker.load()
@@ -54,11 +54,11 @@ class Follower:
 
     @property
     def measured(self) -> bool:
-        """Whether the identity is there."""
+        """Whether the identity is known."""
         return self._identity is not None
 
     def add(self, seconds: float, image: Array) -> Followed | None:
-        """One frame (H, W, 3) uint8 at ``seconds``: the face in it; None without one, and while the identity is being made."""
+        """One frame (H, W, 3) uint8 at ``seconds``: the face in it; None without one, and until the identity is known."""
         self._found = self._look(image)
         if self._found is None:
             self._estimate = None

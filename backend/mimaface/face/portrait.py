@@ -64,7 +64,7 @@ class Portrait:
 
 
 def _named(reference: Path | str | bytes | tuple[str, bytes], number: int) -> tuple[str, Path | str | bytes]:
-    """A reference with the name that sentences about it use."""
+    """Returns a reference with its name in messages."""
     if isinstance(reference, tuple):
         return reference
     return f"reference {number}" if isinstance(reference, bytes) else Path(reference).name, reference

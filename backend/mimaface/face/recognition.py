@@ -1,4 +1,4 @@
-"""Whether two pictures show the same person: dlib's face recognition network (King 2017, CC0), in numpy.
+"""Comparison of the persons in two pictures: dlib's face recognition network (King 2017, CC0), in numpy.
 
 29 convolutions (He et al. 2016) turn an aligned face into 128 numbers; those of one person are less than about 0.6 apart.
 """

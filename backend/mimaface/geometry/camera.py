@@ -42,3 +42,8 @@ class Camera:
         """Returns the camera of a crop with corner (left, top), enlarged by ``scale`` to width × height pixels."""
         centre = (self.centre[0] - left) * scale, (self.centre[1] - top) * scale
         return Camera(self.focal * scale, centre, width, height)
+
+
+def to_camera(rotation: Array, translation: Array) -> Array:
+    """(3,) unit vector, head frame, to the camera from a head at ``translation`` (3,) metres that is turned by ``rotation`` (3, 3)."""
+    return np.asarray(-translation @ rotation / np.linalg.norm(translation))

@@ -1,7 +1,7 @@
-"""The body: it follows the head, less with the distance from the base of the neck; and goes on where the photograph's border cuts it off.
+"""The body: it follows the head, less with the distance from the base of the neck; and is continued where the photograph's border cuts it off.
 
-Beyond the border hair is rounded off, arms and shoulders go on, with colours mirrored at the border. It shows only when the person moves away
-from the border."""
+Beyond the border hair is rounded off, and arms and shoulders are continued straight, with colours mirrored at the border. That is visible only
+when the person moves away from the border."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Body:
         return max(float(np.linalg.norm(moved)) - tuning.NECK_ALONE, 0.0)
 
     def share(self, points: Array) -> Array:
-        """(…) of :meth:`shift` by which ``points`` (…, 3) metres, camera frame, of the photograph go along: 1 at the neck's base, 0 far off."""
+        """(…) share of :meth:`shift` that ``points`` (…, 3) of the photograph, metres, camera frame, take: 1 at the neck's base, 0 far from it."""
         return 1 - smoothstep(*tuning.BODY_REACH, np.linalg.norm(points - self._base, axis=-1))
 
     def neck(self, camera: Camera) -> float:
@@ -99,7 +99,7 @@ def person_beyond(projection: Projection, beyond: Beyond, neck: float, head: Arr
 
 
 def mirrored(size: int, before: int, after: int, first: int, last: int) -> Array:
-    """(before + size + after,) pixel that is shown at each place along an axis: beyond its ends, the ``first`` and ``last`` to and fro."""
+    """(before + size + after,) index of the pixel at each place along an axis; beyond its ends the ``first`` and ``last``, mirrored to and fro."""
     early, late = np.arange(before)[::-1] % (2 * first), np.arange(after) % (2 * last)
     early, late = np.minimum(early, 2 * first - 1 - early), np.minimum(late, 2 * last - 1 - late)
     return np.concatenate([early, np.arange(size), size - 1 - late])

@@ -1,4 +1,4 @@
-"""Windows: the part of a photograph that is shown, and its size."""
+"""Crops of a photograph: the part that a render shows, and its size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def whole_picture(width: int, height: int, size: int) -> CropWindow:
 
 
 def choose_canvas(portrait: Portrait, frame: CropWindow) -> CropWindow:
-    """The part of the photograph that moves with the head, on the pixel grid of ``frame``: all that a render has to touch."""
+    """The part of the photograph that moves with the head, on the pixel grid of ``frame``: all pixels that a render may change."""
     height, width = portrait.image.shape[:2]
     points = portrait.fit.landmarks[:468, :2]
     low, high = points.min(0), points.max(0)

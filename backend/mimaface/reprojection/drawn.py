@@ -37,7 +37,7 @@ def drawn_person(image: Array, matte: Array) -> Array:
 
 
 def _background(image: Array, face: Array) -> tuple[Array, Array]:
-    """Where the background is (H, W) bool, and its colours (H, W, 3) float32, which go on behind the person."""
+    """Where the background is (H, W) bool, and its colours (H, W, 3) float32, continued behind the person."""
     height = len(image)
     colours = np.zeros(image.shape, np.float32)
     found = np.zeros(face.shape, bool)

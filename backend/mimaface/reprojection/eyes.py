@@ -187,8 +187,8 @@ class GazeLimits:
         return GazeLimits(centres, np.maximum(beyond, tuning.IRIS_HIDDEN * radius))
 
     def within(self, shape: Array, gaze: Array) -> Array:
-        """Gaze (2, 2) whose irises the lids of the posed mesh ``shape`` (V, 3) leave in view; both eyes are lifted or lowered alike, by what
-        the wider one needs."""
+        """Gaze (2, 2) whose irises the lids of the posed mesh ``shape`` (V, 3) leave in view; both eyes turn up or down by the
+        same angle, which the wider eye needs."""
         low, high = _lids(shape, self.centres, gaze)
         more = np.clip(gaze[:, 1], low - self.beyond[:, 0], np.maximum(high, low) + self.beyond[:, 1]) - gaze[:, 1]
         wider = int(np.argmax(high - low))
@@ -203,7 +203,7 @@ def _lids(shape: Array, centres: Array, gaze: Array) -> tuple[Array, Array]:
 
 
 def turn_eyes(shape: Array, centres: Array, before: Array, after: Array) -> None:
-    """Turn the eyeballs of ``shape`` (V, 3), which look as ``before`` (2, 2) says, in place, so that they look as ``after`` (2, 2)."""
+    """Turn the eyeballs of ``shape`` (V, 3), in place, from the gaze ``before`` (2, 2) to the gaze ``after`` (2, 2)."""
     turns = gaze_rotation(after) @ np.swapaxes(gaze_rotation(before), -1, -2)
     for side, name in enumerate(("eye_left", "eye_right")):
         ball = Head.load().vertices_of(name)

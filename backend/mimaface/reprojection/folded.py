@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import dijkstra
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
 from mimaface.face.pose import FacePose
-from mimaface.geometry.camera import Camera
+from mimaface.geometry.camera import Camera, to_camera
 from mimaface.geometry.interpolation import pixels_under, smoothstep
 from mimaface.geometry.mesh import adjacency, edges
 from mimaface.geometry.rasterise import raster_strips
@@ -66,7 +66,7 @@ def partners(
 
 
 def _way_from(sure: Array, still: Array, triangles: Array) -> tuple[Array, Array]:
-    """Metres (V,) over ``triangles`` of ``still`` (V, 3) to the nearest ``sure`` vertex (V,), ∞ where there is no way, and which that is (V,)."""
+    """Metres (V,) along edges of ``triangles`` of ``still`` (V, 3) to the nearest ``sure`` vertex (V,), ∞ without a path; and its index (V,)."""
     ways = adjacency(triangles, len(still)).tocoo()
     ways.data = np.linalg.norm(still[ways.row] - still[ways.col], axis=1)
     far, _, nearest = dijkstra(ways.tocsr(), indices=np.flatnonzero(sure), return_predecessors=True, min_only=True)
@@ -74,7 +74,7 @@ def _way_from(sure: Array, still: Array, triangles: Array) -> tuple[Array, Array
 
 
 def _jumps(folded: Array, still: Array, triangles: Array, used: Array, sure: Array) -> Array:
-    """(V,) bool: ``used`` vertices from which it is much further to a neighbour's ``folded`` place (V, 3), metres, than over ``still`` (V, 3):
+    """(V,) bool: ``used`` vertices whose ``folded`` place (V, 3), metres, is much further from a neighbour's than in ``still`` (V, 3):
     where hair of the left meets that of the right, or what is behind an ear the ear."""
     first, second = edges(triangles)
     far = np.linalg.norm(folded[first] - folded[second], axis=1) > tuning.FOLD_FURTHER * np.linalg.norm(still[first] - still[second], axis=1)
@@ -93,7 +93,7 @@ def _beside_hair(folded: Array, triangles: Array, inside: Array) -> Array:
 
 
 def usual_colours(colours: Array, hair: Array, skin: Array) -> tuple[Array, Array]:
-    """Median of the ``colours`` (V, 3) of ``hair`` and of ``skin`` (V,); without any of the one, both of the other."""
+    """Medians of the ``colours`` (V, 3) of ``hair`` and of ``skin`` (V,) vertices; where one has none, its median is the other's."""
     hair, skin = (hair, skin) if hair.any() and skin.any() else (hair | skin, hair | skin)
     if not hair.any():
         return np.zeros(3), np.zeros(3)
@@ -145,7 +145,7 @@ class TurnedSides:
         steps = pixel * (knots[-1, -1] - knots[0, 0]) / (np.array(knots.shape[1::-1]) - 1)
         even = less_steep(depth, tuning.STEEPEST_SIDE * steps)
         nearer = (camera.unproject(knots, even) - camera.unproject(knots, depth)) @ fit.rotation
-        return TurnedSides(nearer, np.clip(place[..., :2] / tuning.SIDE_AWAY, -1, 1), _to_camera(fit.rotation, fit.translation))
+        return TurnedSides(nearer, np.clip(place[..., :2] / tuning.SIDE_AWAY, -1, 1), to_camera(fit.rotation, fit.translation))
 
     def seen(self, place: Array, pose: FacePose) -> Array:
         """Where the knots (R, C, 3) of ``place``, metres in the head frame, are in ``pose``."""
@@ -154,7 +154,7 @@ class TurnedSides:
 
     def away(self, pose: FacePose) -> Array | None:
         """Metres (R, C, 3), head frame, that the knots have come nearer in ``pose``; none where no side is so far turned into view."""
-        turned = (_to_camera(pose.rotation, pose.translation) - self.viewed)[:2]
+        turned = (to_camera(pose.rotation, pose.translation) - self.viewed)[:2]
         if np.linalg.norm(turned) * np.sqrt(2) <= tuning.SIDE_TURNED[0]:
             return None
         share = smoothstep(*tuning.SIDE_TURNED, self.aside @ turned)
@@ -170,8 +170,3 @@ def less_steep(depth: Array, rise: Array) -> Array:
         backwards = np.flip(np.minimum.accumulate(np.flip(result + ramp, axis), axis), axis) - ramp
         result = np.minimum(onwards, backwards)
     return np.asarray(result)
-
-
-def _to_camera(rotation: Array, translation: Array) -> Array:
-    """(3,) unit vector, head frame, to the camera from a head at ``translation`` (3,) metres that is turned by ``rotation`` (3, 3)."""
-    return np.asarray(-translation @ rotation / np.linalg.norm(translation))

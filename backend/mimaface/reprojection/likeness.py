@@ -15,7 +15,7 @@ from .projection import Projection
 
 
 def in_light_of(portrait: Projection, image: Array, shape: Array, place: Array, camera: Camera) -> Array:
-    """``image`` (H, W, 3) uint8, whose head ``shape`` (V, 3), head frame, lies at ``place`` (V, 3), as the portrait's light would have it."""
+    """``image`` (H, W, 3) uint8, whose head ``shape`` (V, 3), head frame, lies at ``place`` (V, 3), in the portrait's light."""
     head = portrait.head
     normals = vertex_normals(shape, head.triangles)
     terms = np.concatenate([np.ones((len(normals), 1)), normals], axis=1)
@@ -59,7 +59,7 @@ def _colours(image: Array, place: Array, head_width: float) -> Array:
 
 
 def _seen(place: Array, depth: Array) -> Array:
-    """(V,) bool: vertices that are the nearest thing in their picture."""
+    """(V,) bool: vertices that no nearer surface hides in their picture."""
     height, width = depth.shape
     inside = (place[:, 0] >= 0) & (place[:, 0] < width) & (place[:, 1] >= 0) & (place[:, 1] < height)
     row, column = np.clip(place[:, 1].astype(int), 0, height - 1), np.clip(place[:, 0].astype(int), 0, width - 1)

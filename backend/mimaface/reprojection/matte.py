@@ -81,7 +81,7 @@ def _inwards(window: tuple[slice, slice], shape: tuple[int, ...]) -> Array:
 
 def _around(face: Array, sizes: float) -> tuple[slice, slice]:
     """Rows and columns of a square that reaches ``sizes`` of the ``face`` (H, W) bool from its middle, as far as the picture goes: the
-    network wants people large."""
+    network finds large people better."""
     places = np.argwhere(face)
     low, high = places.min(0), places.max(0) + 1
     reach = sizes * (high - low).max()

@@ -140,7 +140,7 @@ class PersonWarp:
         return np.asarray((self.camera.unproject(projection.place[:, :2], depth) - projection.still) @ fit.rotation)
 
     def sides(self, projection: Projection) -> TurnedSides:
-        """What comes nearer of the head's vertices (V,), as much as the sheet before them; what the photograph does not show goes along."""
+        """Returns the sides of the head that come nearer to the camera as they turn into view: its vertices move with the sheet in front of them."""
         place = ((projection.place[:, :2] + self._corner) / self._step).T[::-1]
         nearer = np.stack([map_coordinates(axis, place, order=1, mode="nearest") for axis in np.moveaxis(self._sides.nearer, -1, 0)], -1)
         vertices, skin = projection.head.vertices, projection.triangles[projection.kind == SKIN]
@@ -213,7 +213,7 @@ class PersonWarp:
         return np.maximum(*(raster.interpolate(triangles, far)[..., 0] for raster in rasters))
 
     def moved_onto(self, camera: Camera, pose: FacePose, change: Array) -> Array:
-        """The knots (K, 3) as :meth:`moved` has them, all of them following the head before another ``camera``."""
+        """Returns knots (K, 3) like :meth:`moved`, before another ``camera``, with all knots following the head."""
         knots = self._sides.seen(self._place, pose) @ pose.rotation.T + pose.translation + self._expression(change)
         return np.asarray(camera.project(knots)).reshape(-1, 3)
 
@@ -252,13 +252,13 @@ class PersonWarp:
         return np.asarray(sheet), np.asarray(share)
 
     def _around(self, knots: Array, margin: int = 1) -> tuple[slice, slice]:
-        """Rows and columns that hold ``knots`` (P,), numbered row by row, and a ``margin`` about them."""
+        """Rows and columns that contain ``knots`` (P,), numbered row by row, and a ``margin`` around them."""
         places = np.unravel_index(knots if len(knots) else np.zeros(1, int), self.knots.shape[:2])
         rows, columns = (slice(max(int(place.min()) - margin, 0), int(place.max()) + margin + 1) for place in places)
         return rows, columns
 
     def _stretch(self, knots: Array) -> Array:
-        """How much longer the sheet is at each of its ``knots`` (R, C, 2), in the direction in which that is most: (R, C)."""
+        """(R, C) how much the sheet is stretched at each of its ``knots`` (R, C, 2), in the direction of most stretch."""
         down, across = np.gradient(knots, self._step[1], axis=0), np.gradient(knots, self._step[0], axis=1)
         a, c, b = (across**2).sum(-1), (down**2).sum(-1), (across * down).sum(-1)
         return np.asarray(np.sqrt((a + c) / 2 + np.sqrt(((a - c) / 2) ** 2 + b**2)))  # the larger singular value

@@ -44,7 +44,7 @@ class Tone:
 
 
 def tone_of(image: Array, matte: Array) -> Tone:
-    """The tone of the person in ``image`` (H, W, 3) uint8 who is where ``matte`` (H, W) is 1; of all of it where that is nowhere."""
+    """The tone of the person in ``image`` (H, W, 3) uint8, whose pixels have 1 in the ``matte`` (H, W); of the whole image where no pixel has."""
     person = matte > tuning.OPAQUE if (matte > tuning.OPAQUE).any() else np.ones(matte.shape, bool)
     pixels = image[person]
     pixels = pixels[:: -(-len(pixels) // SEEN)].astype(np.float64)
