@@ -17,7 +17,7 @@ from .core.words import n_, rpt_
 from .protocol.codec import Message
 from .protocol.people import apart, together
 from .scene import film, photo
-from .scene.takes import find_take, take_folder
+from .scene.takes import find_take, take_folder, takes_of_job
 
 if TYPE_CHECKING:
     from .session import Session
@@ -39,6 +39,8 @@ def submit(runtime: Session, identity: str, folder: Path, heal: bool = True) -> 
         found = find_take(identity)
         note(folder if found is None else take_folder(found[1]), job=message.fields["job"])
         if found is None:
+            if identity in runtime.removed and not takes_of_job(message.fields["job"]):  # before the backend replied
+                runtime.ask("job.cancel", {"job": message.fields["job"]}, [], lambda _: None, runtime.fail)
             return
         mine = found[1]
         mine.job = message.fields["job"]

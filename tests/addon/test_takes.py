@@ -148,6 +148,11 @@ def test_frames_that_another_file_has_are_not_deleted(said_once):
     assert found["then"] == [[], False], "no other file has them any more"
 
 
+def test_a_take_that_is_removed_at_once_is_not_made(said_once):
+    """The backend made all of its frames, for nobody."""
+    assert said_once["removed_at_once"] == {"state": "cancelled", "takes": []}
+
+
 def test_a_long_name_has_a_folder(said_once):
     assert said_once["long_name"] == {"letters": 300, "bytes": 120, "whole": True}
 

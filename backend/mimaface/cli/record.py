@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mimaface.protocol.captures import captures_folder, keep
 from mimaface.protocol.errors import InvalidMotion, MimaFaceError
 
 from .terminal import STREAM_ADDRESSES, Commands, new_output, stop_on_signals, warn
@@ -62,6 +61,8 @@ def _record(parsed: argparse.Namespace) -> int:
 
 def _save(clip: MotionClip, output: Path, name: str) -> None:
     """Write the take; where that cannot be, keep it in the user's folder, for nobody performs it again. Raises the error of writing."""
+    from mimaface.protocol.captures import captures_folder, keep
+
     try:
         clip.save(output)
     except MimaFaceError as error:

@@ -562,6 +562,24 @@ def two_files() -> dict:
 
 
 @case
+def removed_at_once() -> dict:
+    """A take is removed before the backend has answered that it makes it."""
+    begin("removed_at_once")
+    scene().frame_end = 80
+    turn(14)
+    ops().mimaface.generate(name="unwanted")
+    ops().mimaface.remove_take(delete_files=True)
+    states: list[str] = []
+
+    def ended() -> bool:
+        session().ask("job.list", {}, [], lambda m: states.extend(j["state"] for j in m.fields["jobs"] if j["name"] == "unwanted"), states.append)
+        return bool(states) and states[-1] in ("cancelled", "done")
+
+    drive.pump(ended, what="the end of the job")
+    return {"state": states[-1], "takes": takes()}
+
+
+@case
 def long_name() -> dict:
     begin("long_name")
     take = drive.generate(name="Ä" * 300)
