@@ -22,7 +22,7 @@ from mimaface.face.pose import FacePose, motion_signals, poses_for
 from mimaface.face.renders import PLAIN_LIGHT, render_albedo, render_normals
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.strips import Changed, same
-from mimaface.model.refiner import feather, feathered, refined
+from mimaface.model.refiner import feather, feathered, refined_rows
 from mimaface.protocol.arrays import Array
 from mimaface.protocol.motion import MotionClip
 from mimaface.protocol.settings import RenderSettings
@@ -38,6 +38,9 @@ from .reprojected import HELD, Ahead, threads
 # pixels of the generated window: displacement at which the blend from photograph to generated picture starts and ends. Higher start:
 # frames whose pose is nearly the photograph's stay the photograph; higher end: motion begins more gradually.
 MOVED = 0.01, 4.0
+# bytes of all frames that are drawn while the networks are busy; of 4096² pixels one is drawn at a time, which keeps up with the networks on
+# two cores. Higher: large frames use more cores and more memory
+MOST = 6e8
 
 
 def open_engine(folder: Path) -> Engine:
@@ -112,7 +115,7 @@ class GeneratedSession:
         first, previous = resume_point(plan, start, memory)
         ready: dict[int, ConditionedFrame] = {}
         picture = self.renderer.image
-        drawing = Ahead(lambda index: self._drawn(poses[index]), threads(picture[..., 0].size), int(HELD / picture.nbytes))
+        drawing = Ahead(lambda index: self._drawn(poses[index]), threads(picture[..., 0].size, MOST), int(HELD / picture.nbytes))
 
         def after(clip: Clip) -> Iterable[int]:
             """Frames of the next clip that are drawn while the networks are busy with this one."""
@@ -154,15 +157,14 @@ class GeneratedSession:
             drawing.close()
 
     def _drawn(self, pose: FacePose) -> DrawnFrame:
-        posed: PosedFrame = self.renderer.posed(pose, self.settings.transparent)
         left, top, side = self.place
+        posed: PosedFrame = self.renderer.posed(pose, self.settings.transparent, np.s_[top : top + side, left : left + side])
         places = self.camera.project(posed.vertices)[:, :2]
         away = float(smoothstep(*MOVED, np.abs(places - self._at_rest).max()))
-        provenance = posed.provenance[top : top + side, left : left + side].copy()  # frees the memory of the rest
         plain = not is_reprojected(self.engine.config)
         albedo = render_albedo(self.fit.identity, pose, self.camera, PLAIN_LIGHT) if plain else None
         picture = Changed.of(posed.picture, self.renderer.image)
-        return DrawnFrame(picture, provenance, render_normals(posed.vertices, self.camera), albedo, places, away)
+        return DrawnFrame(picture, posed.provenance, render_normals(posed.vertices, self.camera), albedo, places, away)
 
     def _conditioned(self, drawn: DrawnFrame, index: int) -> ConditionedFrame:
         shown = self._small(self._window(drawn.picture.on(self.renderer.image))) if drawn.albedo is None else as_images(drawn.albedo[None])
@@ -174,25 +176,30 @@ class GeneratedSession:
     def _finished(self, frame: ConditionedFrame, latents: Tensor, index: int) -> Array:
         """Returns the drawn picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
         result = frame.picture.on(self.renderer.image)
-        face = self._decoded(frame, latents[None].to(frame.conditions.latents), self._window(result), index)
         left, top, side = self.place
-        result[top : top + side, left : left + side, :3] = as_pictures(face)[0]
+        face = result[top : top + side, left : left + side, :3]
+        for rows, part in self._decoded(frame, latents[None].to(frame.conditions.latents), self._window(result), index):
+            face[rows] = as_pictures(part)[0]
         return self.renderer.finished(result, self.settings.transparent)
 
-    def _decoded(self, frame: ConditionedFrame, latents: Tensor, window: Tensor, index: int) -> Tensor:
-        """Returns the picture of latents (1, C, h, w), blended into the reprojected photograph ``window`` (1, 3, W, W).
+    def _decoded(self, frame: ConditionedFrame, latents: Tensor, window: Tensor, index: int) -> Iterator[tuple[slice, Tensor]]:
+        """Yields some rows at a time (1, 3, h, W) the picture of latents (1, C, h, w), blended into the reprojected photograph ``window``
+        (1, 3, W, W).
 
         It equals ``window`` at its border, and everywhere while the pose is the photograph's."""
         engine, away, where = self.engine, frame.away, f"the decoder gave, for frame {index},"
         if engine.has_refiner:
             change = finite(lambda: engine.refine(**frame.conditions.refiner_inputs(latents)), where)
-            return self._toned(window, refined(window, feathered(change, self.size, away), self.size))
+            for rows, drawn in refined_rows(window, feathered(change, self.size, away), self.size):
+                yield rows, self._toned(window[:, :, rows], drawn)
+            return
         decoded = finite(lambda: engine.decode_latents(latents), where)
         painted = resized(decoded, (window.shape[-2], window.shape[-1]))
-        return self._toned(window, window + away * feather(window.shape[-1], self.size).to(window) * (painted - window))
+        drawn = window + away * feather(window.shape[-1], self.size).to(window) * (painted - window)
+        yield slice(None), self._toned(window, drawn)
 
     def _toned(self, window: Tensor, drawn: Tensor) -> Tensor:
-        """Returns ``drawn`` (1, 3, W, W), RGB in [−1, 1], with its change of ``window`` in the photograph's tone where that is monochrome."""
+        """Returns ``drawn`` (1, 3, h, W), RGB in [−1, 1], with its change of ``window`` in the photograph's tone where that is monochrome."""
         tone = self.renderer.projection.tone
         if tone.own >= 1:
             return drawn

@@ -28,9 +28,9 @@ EACH, MOST = 30, 1.1e9
 HELD = 6e8  # bytes of pictures that are drawn and wait for networks, if kept whole: eleven of 4096². Higher: networks wait less, in more memory
 
 
-def threads(pixels: int) -> int:
-    """Returns how many frames of ``pixels`` pixels are drawn at the same time: one per core, fewer of very large ones."""
-    return max(min(os.cpu_count() or 1, int(MOST / (EACH * max(pixels, 1)))), 1)
+def threads(pixels: int, most: float = MOST) -> int:
+    """Returns how many frames of ``pixels`` pixels are drawn at the same time: one per core, fewer of very large ones, in ``most`` bytes."""
+    return max(min(os.cpu_count() or 1, int(most / (EACH * max(pixels, 1)))), 1)
 
 
 def made_ahead(make: Callable[[Given], Made], given: Iterable[Given], count: int) -> Generator[Made]:

@@ -2,10 +2,61 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
 from mimaface.protocol.arrays import Array
+
+Part = tuple[slice, slice]  # rows and columns of a picture, as numbers of pixels
+
+
+class Origins(NamedTuple):
+    """The provenance of a part of a picture: ``pixels`` (h, w, 3) uint8, or none, whose first one is at ``top``, ``left`` of the picture."""
+
+    top: int
+    left: int
+    pixels: Array
+
+    @classmethod
+    def background(cls, part: Part | None) -> Origins:
+        """That of a ``part`` of a picture that shows the background alone; without pixels for None."""
+        rows, columns = part or (slice(0, 0), slice(0, 0))
+        pixels = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 3), np.uint8)
+        pixels[..., 2] = 255
+        return cls(rows.start, columns.start, pixels)
+
+    def seen_from(self, top: int, left: int) -> Origins:
+        """The same pixels, counted from another corner of the picture."""
+        return Origins(self.top - top, self.left - left, self.pixels)
+
+    def shared(self, place: Part) -> tuple[Part, Part]:
+        """What these pixels and a ``place`` of the picture share: as a part of these, and of the place."""
+        mine, its = [], []
+        for start, size, wanted in zip((self.top, self.left), self.pixels.shape, place):
+            first = max(start, wanted.start)
+            last = max(min(start + size, wanted.stop), first)
+            mine.append(slice(first - start, last - start))
+            its.append(slice(first - wanted.start, last - wanted.start))
+        return (mine[0], mine[1]), (its[0], its[1])
+
+    def at(self, place: Part) -> Array:
+        """Returns the provenance of a ``place`` of the picture, for kernels to write: none if nothing of it is wanted."""
+        mine, its = self.shared(place)
+        own = self.pixels[mine]
+        shape = tuple(each.stop - each.start for each in place)
+        if own.shape[:2] == shape or not own.size:
+            return own
+        result = np.zeros((*shape, 3), np.uint8)
+        result[its] = own
+        return result
+
+    def put(self, place: Part, provenance: Array) -> None:
+        """Takes over what is wanted of a ``provenance`` that :meth:`at` returned for the same ``place``."""
+        if provenance.size:
+            mine, its = self.shared(place)
+            self.pixels[mine] = provenance[its]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -31,7 +31,7 @@ from mimaface.protocol.settings import BODY_FOLLOWS
 
 from . import tuning
 from .body import Beyond, Body
-from .composition import compose, hindmost
+from .composition import Origins, Part, compose, hindmost
 from .crops import CropWindow, choose_canvas, choose_window, cut_out
 from .cutout import Backdrop, Cutout, whole_person
 from .eyes import GazeLimits, turn_eyes
@@ -48,7 +48,7 @@ KEPT_EMPTY = 1 << 20  # pixels up to which a frame without the person is kept, w
 
 class PosedFrame(NamedTuple):
     """The photograph on the posed head: ``picture`` (H, W, 3 or 4) uint8, its colours over the photograph's background even where it has
-    an alpha; its ``provenance`` (H, W, 3) uint8; and the head's ``vertices`` (V, 3), metres, camera frame.
+    an alpha; its ``provenance`` (H, W, 3) uint8, or that of a part; and the head's ``vertices`` (V, 3), metres, camera frame.
 
     Red of the provenance is the share of each pixel that is the photographed person, green what is inpainted, for no pixel of the
     photograph shows it, blue the photographed background. The middle of the face, with eyes and teeth, counts as photographed.
@@ -83,8 +83,8 @@ class Reprojector:
         self._alpha = None if portrait.alpha is None else cut_out(portrait.alpha, self.crop)
         alpha = None if portrait.alpha is None else cut_out(portrait.alpha, canvas)
         self._cutouts: dict[bool, Cutout] = {}
-        # frames without what moves, by whether the shoulders are cut out of them, and whether they have a provenance
-        self._empties: dict[tuple[bool, bool], tuple[Array, Array]] = {}
+        # frames without what moves, by whether the shoulders are cut out of them, and what of them has a provenance
+        self._empties: dict[tuple[bool, str], tuple[Array, Array]] = {}
         self._photograph = Photograph(image, fit, self.camera, alpha)
         self.projection = self._photograph.projection
         self._references = References(portrait, self._photograph, self.camera)
@@ -122,13 +122,13 @@ class Reprojector:
         photograph that has an alpha."""
         with one_thread():
             vertices, pose = self._posed(pose)
-            return self.finished(self._render(pose, vertices, transparent, False)[0], transparent)
+            return self.finished(self._render(pose, vertices, transparent)[0], transparent)
 
     def retouched(self, pose: FacePose) -> tuple[Array, Array]:
         """:meth:`render`, but the photograph's own pixels wherever the pose moves nothing; and how far each is drawn anew (H, W), 0 to 1."""
         with one_thread():
             vertices, pose = self._posed(pose)
-            picture, own = (self.finished(each, False) for each in (self._render(pose, vertices, False, False)[0], self._at_rest(False, False)[0]))
+            picture, own = (self.finished(each, False) for each in (self._render(pose, vertices, False)[0], self._at_rest(False)[0]))
             share = self._changed(pose, vertices)
         mixed = own + share[..., None] * (picture.astype(np.float32) - own)
         return np.where(share[..., None] > 0, np.rint(mixed), own).astype(np.uint8), share
@@ -157,17 +157,18 @@ class Reprojector:
         """Returns a picture of :meth:`posed`, (H, W, 3 or 4) uint8, with the colours behind its transparent pixels removed."""
         return picture if picture.shape[2] == 3 else self._cutout(transparent).straight(picture)
 
-    def posed(self, pose: FacePose, transparent: bool = False) -> PosedFrame:
-        """The frame of one pose, with an alpha as :meth:`render` has it."""
+    def posed(self, pose: FacePose, transparent: bool = False, part: Part | None = None) -> PosedFrame:
+        """The frame of one pose, with an alpha as :meth:`render` has it, and the provenance of a ``part`` of it, or of the whole."""
         with one_thread():
             vertices, pose = self._posed(pose)
-            return PosedFrame(*self._render(pose, vertices, transparent, True), vertices)
+            height, width = self.image.shape[:2]
+            return PosedFrame(*self._render(pose, vertices, transparent, part or np.s_[0:height, 0:width]), vertices)
 
-    def _render(self, pose: FacePose, posed: Array, transparent: bool, with_provenance: bool) -> tuple[Array, Array]:
-        """Picture and provenance, the latter without pixels where it is not wanted."""
+    def _render(self, pose: FacePose, posed: Array, transparent: bool, part: Part | None = None) -> tuple[Array, Array]:
+        """Picture, and provenance of a ``part`` of it, without pixels for None."""
         points = self._places(posed, pose)
         if np.abs(points[:, :2] - self.projection.place[:, :2]).max() < 0.01:  # pixels
-            return self._at_rest(transparent, with_provenance)
+            return self._at_rest(transparent, part)
         rigid = self._photograph.in_pose(pose)
         knots = self._sheet.moved(pose, posed - rigid)
         shown = self._references.shown(posed, pose)
@@ -176,45 +177,48 @@ class Reprojector:
         reached = [knots[cut.second.shown], self._left_behind, *(each.reached for each in shown)]
         box = around(np.concatenate([each[:, :2] for each in (points[self._drawn], *reached)]), self.view, self._seam + 1)
         opaque = not transparent and self._alpha is None
-        picture, provenance = self._empty(cut, with_provenance)
+        picture, origins = self._empty(cut, part)
         left, top, right, bottom = self.view
         cover = np.zeros((0, 0) if opaque else (bottom - top, right - left), np.float32)
         still = np.zeros_like(cover)
         share = self._stillness.share(knots, cut.second.shown, points[self._drawn])
         layers = self._head_layers(posed, pose, points, box, shown)
         for rows in strips(box, 2 * (self._seam + 1)):
-            self._draw(rows, box, knots, cut, layers, (picture[self._part], provenance[self._part], cover, still), share)
-        return self._with_alpha(picture, loose, transparent, (cover, still)), provenance
+            self._draw(rows, box, knots, cut, layers, (picture[self._part], self._rendered(origins), cover, still), share)
+        return self._with_alpha(picture, loose, transparent, (cover, still)), origins.pixels
 
-    def _empty(self, cut: Loosened, with_provenance: bool) -> tuple[Array, Array]:
+    def _rendered(self, origins: Origins) -> Origins:
+        """The same, counted from the corner of what is rendered."""
+        rows, columns = self._part
+        return origins.seen_from(rows.start, columns.start)
+
+    def _empty(self, cut: Loosened, part: Part | None) -> tuple[Array, Origins]:
         """Returns the frame without its moving parts, and its provenance."""
         left, top, right, bottom = self.view
         small = self.image.shape[0] * self.image.shape[1] <= KEPT_EMPTY and cut.way == 0
-        kind = cut.first is self._sheet.loose, with_provenance
+        kind, origins = (cut.first is self._sheet.loose, str(part)), Origins.background(part)
         if small and kind in self._empties:
             picture, provenance = self._empties[kind]
-            return picture.copy(), provenance.copy()
-        picture, provenance = self.image.copy(), self._background(with_provenance)
-        shown, origins = picture[self._part], provenance[self._part]
+            origins.pixels[:] = provenance
+            return picture.copy(), origins
+        picture, rendered = self.image.copy(), self._rendered(origins)
+        shown = picture[self._part]
         for rows in row_strips(bottom - top):
             view = np.s_[top + rows.start : top + rows.stop, left:right]
-            hindmost(shown[rows], origins[rows], self.projection.image[view], self._sheet.behind[view], cut.invented(view))
+            place = rows, slice(0, right - left)
+            provenance = rendered.at(place)
+            hindmost(shown[rows], provenance, self.projection.image[view], self._sheet.behind[view], cut.invented(view))
+            rendered.put(place, provenance)
         if small:
-            self._empties[kind] = picture.copy(), provenance.copy()
-        return picture, provenance
+            self._empties[kind] = picture.copy(), origins.pixels.copy()
+        return picture, origins
 
-    def _background(self, wanted: bool) -> Array:
-        """The provenance (H, W, 3) of a frame without the person; without pixels where it is not ``wanted``."""
-        result = np.zeros(self.image.shape if wanted else (0, 0, 3), np.uint8)
-        result[..., 2] = 255
-        return result
-
-    def _at_rest(self, transparent: bool, with_provenance: bool) -> tuple[Array, Array]:
-        provenance = self._background(with_provenance)
-        if with_provenance:
-            person = np.round(255 * self._person_at_rest).astype(np.uint8)
-            provenance[self._part] = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
-        return self._with_alpha(self.image.copy(), 0.0, transparent), provenance
+    def _at_rest(self, transparent: bool, part: Part | None = None) -> tuple[Array, Array]:
+        origins = Origins.background(part)
+        inside, place = origins.shared(self._part)
+        person = np.round(255 * self._person_at_rest[place]).astype(np.uint8)
+        origins.pixels[inside] = np.stack([person, np.zeros_like(person), 255 - person], axis=-1)
+        return self._with_alpha(self.image.copy(), 0.0, transparent), origins.pixels
 
     def _with_alpha(self, picture: Array, loose: float, transparent: bool, moved: tuple[Array, Array] | None = None) -> Array:
         """``picture`` (H, W, 3), and an alpha where one is wanted: as photographed, or as it ``moved``: how much of its rendered part the person
@@ -294,7 +298,7 @@ class Reprojector:
         )  # fmt: skip
 
     def _draw(
-        self, rows: Rows, box: Box, knots: Array, cut: Loosened, head: HeadLayers, targets: tuple[Array, Array, Array, Array], share: Array
+        self, rows: Rows, box: Box, knots: Array, cut: Loosened, head: HeadLayers, targets: tuple[Array, Origins, Array, Array], share: Array
     ) -> None:
         """``rows`` of a ``box`` of the canvas, drawn into ``targets``: picture, provenance and cover of what is rendered, and how much of it
         is the photograph, because it is ``still`` by the ``share`` of :meth:`Stillness.share`."""
@@ -315,11 +319,13 @@ class Reprojector:
         hind = self.projection.image[on_canvas], self._sheet.behind[on_canvas], cut.invented(on_canvas)
         left, top = self.view[:2]
         place = np.s_[box[1] + rows[0] - top : box[1] + rows[1] - top, box[0] - left : box[2] - left]  # of what is rendered
-        picture, provenance, cover, still = (each[place] for each in targets)
+        whole, origins, *shares = targets
+        picture, provenance, (cover, still) = whole[place], origins.at(place), (each[place] for each in shares)
         corner = first + down - rows[0], across
         compose(*hind, shell, sheet[drawn], kept[drawn], face, *corner, picture, provenance, cover)
         rest = self.image[self._part][place], self._person_at_rest[place]
         self._stillness.settle(share, (box[0], box[1] + rows[0]), rest, (picture, provenance), still, (face, *corner))
+        origins.put(place, provenance)
 
     def _shade(self, raster: Raster, look: Look, shown: list[Shown], pixel: float) -> Array:
         """Colour, opacity and the share that no pixel shows (h, w, 5) of a raster whose pixels are ``pixel`` of the picture's."""
