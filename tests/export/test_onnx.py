@@ -38,6 +38,7 @@ from mimaface.renderers.generated_session import GeneratedSession
 from mimaface.renderers.registry import SHIPPED, Generated
 from mimaface.sampling.clips import Clip, ClipPlan
 from mimaface.sampling.sampler import ClipInputs, generate_clips
+from mimaface.serving.jobs import Job
 from mimaface.serving.renders import Renders
 from mimaface.serving.scheduler import Scheduler
 from mimaface.serving.store import Store
@@ -141,11 +142,12 @@ def test_the_faster_one_runs_a_network_unless_it_is_wrong_or_hardly_faster() -> 
 
 
 def test_a_take_is_named_after_what_runs_its_networks(here: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = Generated("tiny", checkpoint).build()
+    monkeypatch.setitem(registry.RENDERERS, "tiny", Generated("tiny", checkpoint))
+    before = registry.build("tiny")
     assert not choosing.is_outdated(checkpoint) and list(Generated("tiny", checkpoint).measure()) == []
-    assert "denoise by onnx-float32@" in before and set(chosen(checkpoint)) == set(exported.NETWORKS)
+    assert registry.runtimes_in(before)["denoise"].startswith("onnx-float32@") and set(chosen(checkpoint)) == set(exported.NETWORKS)
     monkeypatch.setattr(choosing, "here", lambda: "another machine")
-    assert "onnx" not in Generated("tiny", checkpoint).build()
+    assert registry.runtimes_in(registry.build("tiny")) == {}
     assert choosing.is_outdated(checkpoint) and "after a take" in in_words(checkpoint)
     (here / NAME).unlink()
     assert in_words(checkpoint) == ""
@@ -165,7 +167,8 @@ def test_a_runtime_that_fails_in_mid_shot_ends_the_take_and_torch_makes_the_next
 ) -> None:
     """All frames of a take come from one runtime, which is part of its name."""
     renderer = Generated("tiny", checkpoint)
-    begun = renderer.build()
+    monkeypatch.setitem(registry.RENDERERS, "tiny", renderer)
+    begun = registry.build("tiny")
     engine = chosen_engine.open_engine(checkpoint, torch.device("cpu"))
     source = engine.encode_source(torch.zeros(1, 3, 16, 16))
     clips = generate_clips(engine, ClipPlan(7, 4, 1), source, inputs_of, 5, steps=1)
@@ -174,7 +177,8 @@ def test_a_runtime_that_fails_in_mid_shot_ends_the_take_and_torch_makes_the_next
     with pytest.raises(InvalidCheckpoint, match=r"failed while frames were made .*the device was removed.*press Generate"):
         list(clips)
     assert "failed and is used no more (RuntimeError: the device was removed)" in renderer.networks()
-    assert renderer.build() != begun and isinstance(chosen_engine.open_engine(checkpoint, torch.device("cpu")), TorchEngine)
+    assert begun not in (registry.build("tiny"), registry.build("tiny", begun))
+    assert isinstance(chosen_engine.open_engine(checkpoint, torch.device("cpu")), TorchEngine)
 
 
 def test_a_job_whose_runtime_fails_keeps_its_frames_and_the_next_is_whole(
@@ -197,6 +201,39 @@ def test_a_job_whose_runtime_fails_keeps_its_frames_and_the_next_is_whole(
     again = work.submit(identity, settings, "nod", nod(6).to_bytes())
     assert again.id != job.id and [step[0] for step in work.render(again) if step is not None] == list(range(6))
     assert [store.frame(job.id, index)[1] for index, _ in made] == [digest for _, digest in made], "those of the first stay"
+    store.close()
+
+
+@pytest.mark.parametrize("first, then", [(TORCH, "onnx"), ("onnx", TORCH)])
+def test_a_take_goes_on_by_the_runtimes_that_it_began_with(
+    first: str, then: str, here: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though others were chosen meanwhile, which make new takes; equal to the byte, also in a backend that was started anew."""
+    monkeypatch.setitem(registry.RENDERERS, "demo", Generated("demo", checkpoint))
+    onnx_first = read_choice(here)
+    assert onnx_first is not None
+    torch_first = replace(onnx_first, measured={name: tuple(replace(row, milliseconds=1) for row in rows) for name, rows in onnx_first.measured.items()})
+    choices, settings = {TORCH: torch_first, "onnx": onnx_first}, RenderSettings(engine="demo", size=64)
+
+    def job_in(store: Store, work: Work) -> Job:
+        return work.submit(f"{store.put_portrait(COLLINS.read_bytes())}-0", settings, "nod", nod(6).to_bytes())
+
+    write_choice(here, choices[first])
+    whole = Store(tmp_path / "whole")
+    expected = [step for step in Work(whole).render(job_in(whole, Work(whole))) if step is not None]
+    whole.close()
+    store = Store(tmp_path / "store")
+    work = Work(store)
+    job = job_in(store, work)
+    running = (step for step in work.render(job) if step is not None)
+    made = [next(running), next(running)]
+    write_choice(here, choices[then])
+    new = job_in(store, work)
+    assert new.id != job.id and set(registry.runtimes_in(new.build)) == (set(exported.NETWORKS) if then == "onnx" else set())
+    assert [step[0] for step in work.render(new) if step is not None] == list(range(6))
+    running.close()
+    made += [step for step in Work(store).render(store.job(job.id)) if step is not None]
+    assert made == expected
     store.close()
 
 

@@ -375,7 +375,7 @@ def test_a_job_s_name_covers_threads_and_type_where_bytes_depend_on_them(monkeyp
 
 def test_a_job_that_was_begun_with_other_weights_is_not_mixed(store, monkeypatch):
     job = filled(store, 2)
-    monkeypatch.setattr("mimaface.renderers.registry.build", lambda name: "other")
+    monkeypatch.setattr("mimaface.renderers.registry.build", lambda name, earlier: "other")
     with pytest.raises(InvalidCheckpoint, match="would look different – press Generate"):
         list(Work(store).render(job))
     assert store.job(job.id).done == 2 and store.frame(job.id, 1)[0] == PICTURES[1], "what there is stays"

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from conftest import COLLINS, motion_of, nod
+from mimaface.engines import choosing
 from mimaface.engines.mock import MockEngine
 from mimaface.engines.pool import EnginePool
 from mimaface.protocol.settings import RenderSettings
@@ -87,6 +88,29 @@ def test_a_job_goes_on_wherever_it_was_without_a_file_handle(store, engine):
                     break
         assert (store.job(job.id).done, turn > 5) == (2, disturbed)
     assert store.frame(jobs[0].id, 1) == store.frame(jobs[1].id, 1)
+
+
+def test_a_shot_gets_the_runtimes_that_it_asks_for(monkeypatch, tmp_path):
+    """One engine is kept; what is chosen now concerns those alone that ask for nothing, and what is not there any more falls to torch."""
+    (tmp_path / "weights").write_bytes(b"w")
+    chosen, there, loaded = {"denoise": "new"}, {"old", "new"}, []
+    monkeypatch.setattr(choosing, "chosen", lambda folder: dict(chosen))
+    monkeypatch.setattr(choosing, "still_there", lambda folder, earlier: {name: one for name, one in earlier.items() if one in there})
+
+    def load(folder, by):
+        loaded.append(by)
+        return len(loaded)
+
+    pool = EnginePool()
+    begun, torch_alone = pool.by({"denoise": "old"}), pool.by({})
+    assert [pool.get(tmp_path, load), begun.get(tmp_path, load), begun.get(tmp_path, load), torch_alone.get(tmp_path, load)] == [1, 2, 2, 3]
+    assert loaded == [{"denoise": "new"}, {"denoise": "old"}, {}]
+    chosen["denoise"] = "old"
+    assert pool.get(tmp_path, load) == begun.get(tmp_path, load) == 4, "the same runtimes are the same engine"
+    there.remove("old")
+    assert begun.get(tmp_path, load) == torch_alone.get(tmp_path, load) == 5
+    pool.clear()
+    assert begun.get(tmp_path, load) == 6, "all of a pool is cleared"
 
 
 def test_previews_by_a_model_keep_what_they_have_prepared(store, engine):

@@ -97,9 +97,19 @@ def chosen(checkpoint: Path) -> dict[str, str]:
     return {name: runtime for name, runtime in best.items() if runtime in usable}
 
 
-def runtimes_here(checkpoint: Path) -> list[str]:
-    """Returns the result of :func:`chosen` as sorted texts, for names of builds."""
-    return [f"{network} by {runtime}" for network, runtime in sorted(chosen(checkpoint).items())]
+def still_there(checkpoint: Path, earlier: Mapping[str, str]) -> dict[str, str]:
+    """Returns those of a checkpoint folder's ``earlier`` runtimes, network → runtime, that are installed and have not failed."""
+    folder = exports_of(checkpoint) if earlier else None
+    if folder is None:
+        return {}
+    choice, usable = read_choice(folder), {one.name for one in runtimes(folder)}
+    usable -= set(choice.withdrawn) if choice else set()
+    return {network: runtime for network, runtime in earlier.items() if runtime in usable}
+
+
+def in_texts(by: Mapping[str, str]) -> list[str]:
+    """Returns network → runtime as sorted texts, for names of builds."""
+    return [f"{network} by {runtime}" for network, runtime in sorted(by.items())]
 
 
 def exports_of(checkpoint: Path) -> Path | None:

@@ -60,12 +60,12 @@ def measure(checkpoint: Path, device: torch.device) -> Iterator[str]:
     write_choice(folder, Choice(here(), {network: tuple(rows) for network, rows in measured.items()}, {}))
 
 
-def open_engine(checkpoint: Path, device: torch.device) -> Engine:
-    """Open the networks of a checkpoint folder, each by its selected runtime, else by torch.
+def open_engine(checkpoint: Path, device: torch.device, by: Mapping[str, str] | None = None) -> Engine:
+    """Open the networks of a checkpoint folder, each by its runtime in ``by``, which is :func:`chosen` without one, else by torch.
 
     A runtime whose networks cannot be loaded is withdrawn. Raises :class:`InvalidCheckpoint`, and the errors of a lack of memory.
     """
-    wanted, folder = chosen(checkpoint), exports_of(checkpoint)
+    wanted, folder = chosen(checkpoint) if by is None else by, exports_of(checkpoint)
     if folder is None or not wanted:
         return TorchEngine.open(checkpoint, device)
     loaded: dict[str, tuple[str, Engine]] = {}

@@ -124,7 +124,7 @@ def synchronise(device: str) -> None:
 def _measure(shot: Shot) -> Iterator[dict[str, float]]:
     """Runs in the measured process: yields ``{}`` after the first frame, then the figures."""
     from mimaface.drivers import open_motion
-    from mimaface.engines.pool import EnginePool
+    from mimaface.engines.pool import EnginePool, Load
     from mimaface.face.portrait import Portrait
     from mimaface.protocol.settings import RenderSettings
     from mimaface.renderers.registry import usable
@@ -132,8 +132,8 @@ def _measure(shot: Shot) -> Iterator[dict[str, float]]:
     engines: list[TimedEngine] = []
 
     class TimedPool(EnginePool):
-        def get(self, folder: Path, load: Callable[[Path], Any]) -> Any:
-            engine = super().get(folder, lambda folder: TimedEngine(load(folder)))
+        def get(self, folder: Path, load: Load) -> Any:
+            engine = super().get(folder, lambda folder, by: TimedEngine(load(folder, by)))
             engines[:] = [engine]
             return engine
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,7 +48,10 @@ class Renderer(Protocol):
         """Returns "" if the renderer works on this machine, else the reason why not."""
 
     def build(self) -> str:
-        """Returns a text that names everything a frame depends on besides portrait, motion and settings: weights and arithmetic."""
+        """Returns a text that names what a frame depends on besides portrait, motion, settings and runtimes: weights and arithmetic."""
+
+    def runtimes(self, earlier: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Returns network → runtime of those that another one than torch runs: as chosen here; of a take's ``earlier`` ones, those still there."""
 
     def networks(self) -> str:
         """Returns the name of what runs its networks on this machine; "" without networks, or where they were never exported. Fast."""

@@ -5,7 +5,7 @@ The reprojected photograph of each pose is both the spatial condition and the fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -43,9 +43,9 @@ MOVED = 0.01, 4.0
 MOST = 6e8
 
 
-def open_engine(folder: Path) -> Engine:
-    """Open the networks of a model folder with the fastest runtime of this machine. Raises :class:`InvalidCheckpoint`."""
-    return chosen_engine.open_engine(folder, best_device())
+def open_engine(folder: Path, by: Mapping[str, str] | None = None) -> Engine:
+    """Open the networks of a model folder with the fastest runtimes of this machine, or ``by`` those. Raises :class:`InvalidCheckpoint`."""
+    return chosen_engine.open_engine(folder, best_device(), by)
 
 
 class DrawnFrame(NamedTuple):

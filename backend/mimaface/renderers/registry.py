@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,10 @@ class Released:
             parts.append(checksums.digest(library.gaze_file()))
         if (decoder := library.draft_decoder_folder()) is not None:
             parts.append(checksums.fingerprint(decoder))
-        return "\0".join([*parts, arithmetic_here(), *choosing.runtimes_here(folder)])
+        return "\0".join([*parts, arithmetic_here()])
+
+    def runtimes(self, earlier: Mapping[str, str] | None = None) -> dict[str, str]:
+        return runtimes_of(library.find(library.RELEASED).folder, earlier)
 
     def networks(self) -> str:
         return choosing.in_words(library.find(library.RELEASED).folder) if not self.state() else ""
@@ -79,7 +83,10 @@ class Generated:
         return "" if whole else f"the model is missing in {self.folder}: install MIMAFace again"
 
     def build(self) -> str:
-        return "\0".join([checksums.fingerprint(self.folder), arithmetic_here(), *choosing.runtimes_here(self.folder)])
+        return "\0".join([checksums.fingerprint(self.folder), arithmetic_here()])
+
+    def runtimes(self, earlier: Mapping[str, str] | None = None) -> dict[str, str]:
+        return runtimes_of(self.folder, earlier)
 
     def networks(self) -> str:
         return choosing.in_words(self.folder)
@@ -110,6 +117,11 @@ def arithmetic_here() -> str:
     return arithmetic()
 
 
+def runtimes_of(checkpoint: Path, earlier: Mapping[str, str] | None) -> dict[str, str]:
+    """See :meth:`mimaface.renderers.base.Renderer.runtimes`."""
+    return choosing.chosen(checkpoint) if earlier is None else choosing.still_there(checkpoint, earlier)
+
+
 def measured(checkpoint: Path) -> Iterator[str]:
     """Measures the runtimes of a checkpoint folder's networks where that is outdated; see :meth:`mimaface.renderers.base.Renderer.measure`."""
     if choosing.is_outdated(checkpoint):
@@ -137,6 +149,16 @@ def usable(name: str) -> Renderer:
     return RENDERERS[name]
 
 
-def build(name: str) -> str:
-    """Returns a SHA-256 of what a renderer's frames depend on besides their inputs: version, weights and arithmetic."""
-    return hashlib.sha256("\0".join([__version__, RENDERERS[name].build()]).encode()).hexdigest()
+def build(name: str, earlier: str | None = None) -> str:
+    """Returns a SHA-256 of what a renderer's frames depend on besides their inputs: version, weights, arithmetic and runtimes; these follow it,
+    if there are others than torch: those chosen here, or as far as they are still there those of an ``earlier`` build."""
+    renderer = RENDERERS[name]
+    by = renderer.runtimes(None if earlier is None else runtimes_in(earlier))
+    whole = "\0".join([__version__, renderer.build(), *choosing.in_texts(by)])
+    return " ".join([hashlib.sha256(whole.encode()).hexdigest(), *([json.dumps(by, sort_keys=True)] if by else [])])
+
+
+def runtimes_in(build: str) -> dict[str, str]:
+    """Returns network → runtime of a build, without those that torch runs."""
+    found: dict[str, str] = json.loads(build.partition(" ")[2] or "{}")
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -26,8 +26,8 @@ from .base import Frame
 from .released_shot import ReleasedEngine
 
 
-def open_released(folder: Path) -> ReleasedEngine:
-    """Open all networks of the converted release, on the GPU where torch has one. Raises :class:`InvalidCheckpoint`.
+def open_released(folder: Path, by: Mapping[str, str] | None = None) -> ReleasedEngine:
+    """Open all networks of the converted release, on the GPU where torch has one, ``by`` as in ``open_engine``. Raises :class:`InvalidCheckpoint`.
 
     The transfer from ARKit blendshapes is solved once and stored beside the models.
     """
@@ -43,7 +43,7 @@ def open_released(folder: Path) -> ReleasedEngine:
         return deep
 
     solved = transfer(networks.face, models_folder() / ".transfer")
-    engine = chosen_engine.open_engine(folder, device)
+    engine = chosen_engine.open_engine(folder, device, by)
     return ReleasedEngine(engine, networks.face, networks.reconstruction.float(), identify, solved)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Generic, TypeVar
@@ -60,6 +60,9 @@ class Reprojected:
 
     def build(self) -> str:
         return ""
+
+    def runtimes(self, earlier: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {}
 
     def networks(self) -> str:
         return ""

@@ -272,7 +272,8 @@ class Work:
             face = face_box(source[0] if isinstance(source, list) else source, job.settings.size, job.settings.framing)
         watermark = Watermark.of(picture_of(job.portrait), face) if job.settings.watermark else None
         motion = motions if isinstance(source, list) else motions[0]
-        with contextlib.closing(steps(source, motion, job.settings, start, self.store.memory(job.id), self._pool)) as running:
+        pool = self._pool.by(registry.runtimes_in(job.build)) if job.build else self._pool
+        with contextlib.closing(steps(source, motion, job.settings, start, self.store.memory(job.id), pool)) as running:
             for frame in running:
                 if frame is None:
                     yield None
@@ -312,8 +313,9 @@ def _moving(fit: FittedFace | None, clip: MotionClip, options: dict[str, Any]) -
 
 
 def same_build(job: Job) -> None:
-    """Raise :class:`InvalidCheckpoint` if the build differs from that of the job's frames; stores of older versions have none."""
-    if job.build not in ("", registry.build(job.settings.engine)):
+    """Raise :class:`InvalidCheckpoint` if the job's frames cannot be made any more, by the runtimes that made the first of them; stores of
+    older versions have no build."""
+    if job.build and job.build != registry.build(job.settings.engine, job.build):
         raise InvalidCheckpoint(
             "this take was begun with another version, other weights or another device; its remaining frames would look different",
             "press Generate to render it again",
