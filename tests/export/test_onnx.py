@@ -212,7 +212,8 @@ def test_a_take_goes_on_by_the_runtimes_that_it_began_with(
     monkeypatch.setitem(registry.RENDERERS, "demo", Generated("demo", checkpoint))
     onnx_first = read_choice(here)
     assert onnx_first is not None
-    torch_first = replace(onnx_first, measured={name: tuple(replace(row, milliseconds=1) for row in rows) for name, rows in onnx_first.measured.items()})
+    alike = {name: tuple(replace(row, milliseconds=1) for row in rows) for name, rows in onnx_first.measured.items()}
+    torch_first = replace(onnx_first, measured=alike)
     choices, settings = {TORCH: torch_first, "onnx": onnx_first}, RenderSettings(engine="demo", size=64)
 
     def job_in(store: Store, work: Work) -> Job:

@@ -14,6 +14,7 @@ from mimaface.model.refiner import (
     feather,
     feathered,
     refined,
+    refined_rows,
 )  # fmt: skip
 
 from .conftest import awaken
@@ -75,6 +76,21 @@ def test_pictures_of_a_batch_are_drawn_as_one_by_one(refiner: Refiner) -> None:
     together = refined(given["picture"], refiner(**given), SIDE)
     alone = [refined(given["picture"][i : i + 1], refiner(**{k: v[i : i + 1] for k, v in given.items()}), SIDE) for i in range(3)]
     assert torch.allclose(together, torch.cat(alone), atol=1e-3), "noise, that a millionth of a pixel changes"
+
+
+@torch.no_grad()
+def test_rows_of_a_large_picture_are_those_of_the_whole(refiner: Refiner) -> None:
+    """Strips of 256 rows give the bits that one call over the whole picture gives."""
+    picture, change = texture(600), refiner(**inputs(1))
+    flow, gain, bias = (torch.nn.functional.interpolate(value, (600, 600), mode="bilinear", align_corners=False) for value in change)
+    place = (torch.arange(600, dtype=torch.float32) * 2 + 1) / 600 - 1
+    grid = torch.stack([place.expand(600, -1) + flow[:, 0] * (2 / SIDE), place[:, None] + flow[:, 1] * (2 / SIDE)], -1)
+    moved = torch.nn.functional.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    whole = (moved + 1) * gain - 1 + 2 * bias
+    parts = list(refined_rows(picture, change, SIDE))
+    assert [rows for rows, _ in parts] == [slice(0, 256), slice(256, 512), slice(512, 600)]
+    assert all(torch.equal(part, whole[:, :, rows]) for rows, part in parts)
+    assert torch.equal(refined(picture, change, SIDE), whole)
 
 
 @torch.no_grad()

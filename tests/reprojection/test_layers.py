@@ -17,6 +17,7 @@ from mimaface.geometry.camera import Camera
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.geometry.mesh import harmonic_extension
 from mimaface.geometry.rasterise import rasterise, vertex_normals
+from mimaface.reprojection import head_layers, reprojector
 from mimaface.reprojection.hair import ears_offset, hair_offset
 from mimaface.reprojection.head_layers import seams
 from mimaface.reprojection.matte import background_behind, person_colours, person_matte
@@ -226,6 +227,21 @@ def test_the_origin_of_every_pixel_is_told(each_portrait, framing):
         assert np.abs(off).max() <= 2  # of resampling
         made_up.append((provenance[..., 1] / 255).mean())
     assert made_up[0] == 0 < made_up[1] < made_up[2] < 0.2
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_part_of_the_provenance_is_that_of_the_whole(portrait, small, monkeypatch):
+    """Of a frame in strips and one in one go, of one whose empty frame is kept and one whose is not; the picture is the same."""
+    monkeypatch.setattr(reprojector, "KEPT_EMPTY", 1 << 20 if small else 0)
+    if not small:
+        monkeypatch.setattr(head_layers, "STRIP", 192 * 20)
+    renderer = Reprojector(portrait, 192)
+    for pose in poses_for(portrait.fit, motion_of({"angles": (0, 0, 0)}, {"angles": (20, 5, 0)}, {"angles": (-25, 0, 8), "jawOpen": 0.5})):
+        whole = renderer.posed(pose)
+        for part in (np.s_[40:120, 30:100], np.s_[0:1, 0:150], np.s_[10:10, 10:20]):
+            seen = renderer.posed(pose, part=part)
+            np.testing.assert_array_equal(seen.picture, whole.picture)
+            np.testing.assert_array_equal(seen.provenance, whole.provenance[part])
 
 
 def test_pixels_said_to_be_the_person_are_photographed(portrait):

@@ -13,7 +13,6 @@ from mimaface.weights import checksums
 
 from . import choosing
 
-
 Load = Callable[[Path, Mapping[str, str]], Any]  # a model folder, and its networks' runtimes but torch → the engine
 
 
