@@ -148,6 +148,14 @@ def test_frames_that_another_file_has_are_not_deleted(said_once):
     assert found["then"] == [[], False], "no other file has them any more"
 
 
+def test_a_sequencer_s_own_scene_has_the_takes_and_another_rate_is_said(said_once):
+    """The take played at another speed there, without a word."""
+    found = said_once["sequencer_scene"]
+    assert "Edit has 30 frames a second, this one 24: set both alike" in found["notice"] and found["alike"] == ""
+    both = [["one", "done", 3], ["two", "done", 3]]
+    assert sorted(found["takes"]) == [["Edit", both, ["one", "two"]], ["Scene", [], []]]
+
+
 def test_a_take_that_is_removed_at_once_is_not_made(said_once):
     """The backend made all of its frames, for nobody."""
     assert said_once["removed_at_once"] == {"state": "cancelled", "takes": []}

@@ -562,6 +562,32 @@ def two_files() -> dict:
 
 
 @case
+def sequencer_scene() -> dict:
+    """The sequencer shows a scene of its own, as workspaces can since 5.0, which ``bpy`` without a window does not have."""
+    import bpy
+
+    begin("sequencer_scene")
+    edit = bpy.data.scenes.new("Edit")
+    edit.render.fps = 30
+    compat = drive.part("scene.compat")
+    real, compat.sequencer_scene = compat.sequencer_scene, lambda _: edit
+    try:
+        ops().mimaface.generate(name="one")
+        said = {"notice": session().notice}
+        drive.pump(lambda: len(edit.mimaface.takes) and edit.mimaface.takes[0].state == "done", what="the take")
+        edit.render.fps = scene().render.fps
+        ops().mimaface.generate(name="two")
+        said["alike"] = session().notice
+        drive.pump(lambda: edit.mimaface.takes[1].state == "done", what="the take")
+        bpy.ops.wm.save_mainfile()
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+        pump()
+        return said | {"takes": [[item.name, takes(item), strips(item)] for item in bpy.data.scenes]}
+    finally:
+        compat.sequencer_scene = real
+
+
+@case
 def removed_at_once() -> dict:
     """A take is removed before the backend has answered that it makes it."""
     begin("removed_at_once")

@@ -23,6 +23,7 @@ from ...session import session
 from ..capture import driven
 from .base import Operator, Refused, current_rig
 
+SAME_RATE = 0.01  # frames a second by which two scenes' rates may differ without a word. Higher: 29.97 is taken for 30
 LONGEST_FOLDER = 120  # bytes of the name of a take's folder before its number. Higher: systems refuse names above 255
 
 
@@ -65,6 +66,12 @@ class MIMAFACE_OT_generate(Operator):
         values = {"name": name, "uuid": identity, "frames": len(frames), "start": start, "step": frames.step, "state": "waiting"}
         add_take(scene, values | {"folder": stored_path(folder)})
         session().under_way[identity] = 0.0
+        own, shown = bake.frames_per_second(context.scene), bake.frames_per_second(scene)
+        if abs(own - shown) > SAME_RATE:
+            sentence = rpt_(
+                "the sequencer's scene {scene} has {shown:.5g} frames a second, this one {own:.5g}: set both alike, or the take has another speed"
+            )
+            session().notice = sentence.format(scene=scene.name, shown=shown, own=own)
         sending.submit(session(), identity, folder)
 
 
