@@ -144,6 +144,7 @@ def test_takes_of_a_scene_from_a_file_elsewhere_are_found(said):
 def test_frames_that_another_file_has_are_not_deleted(said_once):
     found = said_once["two_files"]
     assert "the frames of one are those of shot.blend, too" in found["refused"]
+    assert "the copy has it" not in found, "refused as well"
     assert found["the other file"] == [ONE, True]
     assert found["then"] == [[], False], "no other file has them any more"
 

@@ -57,6 +57,8 @@ def before_saving(runtime: Receiver, target: str) -> dict[str, Path]:
         folders = {identity: moved.get(folder, folder) for identity, folder in folders.items()}
     if target:
         _point(folders, target)
+        for folder in set(folders.values()):
+            note(folder, files=sorted({*(read_manifest(folder) or {}).get("files", ()), path_from(folder, target)}))
     return folders
 
 
@@ -70,11 +72,8 @@ def after_saving(folders: dict[str, Path]) -> None:
         if folder is None:
             continue
         strips.follow(strips.find_all(scene, take.uuid), folder)
-        manifest = read_manifest(folder) or {}
-        if folder.parent == project and not manifest.get("blend"):
+        if folder.parent == project and not (read_manifest(folder) or {}).get("blend"):
             note(folder, blend=blend)
-        if blend:
-            note(folder, files=sorted({*manifest.get("files", ()), path_from(folder, bpy.data.filepath)}))
 
 
 def path_from(folder: Path, file: str) -> str:
