@@ -198,6 +198,11 @@ def redraw() -> None:
     redraw_panels()
 
 
+def sequencer_shown() -> bool:
+    """Returns whether an editor of any window is a sequencer."""
+    return any(area.type == "SEQUENCE_EDITOR" for window in bpy.context.window_manager.windows for area in window.screen.areas)
+
+
 def redraw_panels() -> None:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:

@@ -8,6 +8,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
+from ..core.words import n_
+from .texts import named
+
 FLIPS = (
     ("head_yaw", "Head Yaw", "Turns to the left become turns to the right"), ("head_pitch", "Head Pitch", "Up becomes down"),
     ("head_roll", "Head Roll", "Tilts to the left become tilts to the right"), ("gaze_yaw", "Gaze Yaw", "The eyes look to the other side"),
@@ -91,11 +94,15 @@ def draw(layout: bpy.types.UILayout, data: Any) -> None:
     column.label(text="Exchange")
     column.prop(data, "exchange", text="")
     column.label(text="Takes (CSV)")
-    for name in ("timecode_rate", "angles", "values"):
-        column.prop(data, name)
+    column.prop(data, "timecode_rate")
+    named(column, data, "angles", "Angles")
+    named(column, data, "values", "Values")
     column.label(text="Speech")
-    for name in ("sound", "language", "speech_model", "accents", "delay"):
-        column.prop(data, name)
+    column.prop(data, "sound")
+    named(column, data, "language", "Language")
+    named(column, data, "speech_model", n_("Speech Model"))
+    column.prop(data, "accents")
+    column.prop(data, "delay")
 
 
 def to_wire(data: Any) -> dict[str, Any]:

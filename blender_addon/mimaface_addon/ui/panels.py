@@ -21,7 +21,7 @@ from ..scene.takes import ACTIVE
 from ..session import session
 from . import capture_panel, options
 from .operators.portrait import faceless
-from .texts import BOX, BUTTON, wrapped
+from .texts import BOX, BUTTON, named, wrapped
 
 LIGHTS: dict[str, Any] = {
     "ready": "CHECKMARK", "installing": "IMPORT", "starting": "SORTTIME", "stopped": "RADIOBUT_OFF", "lost": "ERROR",
@@ -201,7 +201,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         column.prop(settings, "quality", text="")
     column.prop(settings, "framing", text="")
     column.prop(settings, "size")
-    if item is not None and 0 < portraits.photo_size(item) < settings.size:
+    if item is not None and portraits.photo_size(item) and not 0 < settings.size <= portraits.photo_size(item):
         text = iface_("The photo has {size} pixels, and so will the frames")
         wrapped(column, text.format(size=portraits.photo_size(item)), "INFO")
     column.prop(settings, "transparent")
@@ -209,7 +209,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     if not settings.watermark:
         wrapped(column, iface_("Frames without a watermark are for intermediate work; their credentials say so"), "INFO")
     if item is not None:
-        layout.prop(item, "mimaface_consent")
+        named(layout, item, "mimaface_consent", "Consent")
     column.prop(settings, "body_follows", slider=True)
     column.label(text="Only")
     column.column(align=True).prop(settings, "only")
@@ -278,9 +278,12 @@ def draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.operator("mimaface.cancel", icon="X")
     elif take.state != "done":
         layout.operator("mimaface.resume", icon="PLAY")
+    found = strips.find_all(take.id_data, take.uuid)
+    if found and not compat.sequencer_shown():
+        wrapped(layout, iface_("Its strip is in the sequencer: choose Video Sequencer as the type of any editor"), "SEQUENCE")
     row = layout.row(align=True)
     row.operator("mimaface.open_take_folder", text="Folder", icon="FILE_FOLDER")
-    if take.placed and not strips.find_all(take.id_data, take.uuid):
+    if take.placed and not found:
         row.operator("mimaface.place_take", text="Strip", icon="ADD")
     row.operator("mimaface.remove_take", text="Remove", icon="TRASH")
 

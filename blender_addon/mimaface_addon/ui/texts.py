@@ -11,6 +11,7 @@ import bpy
 NARROW = 240.0  # pixels, default width of a sidebar
 BOX = 18.0  # pixels of a line that a box's frame takes
 BUTTON = 22.0  # pixels, width of a button with an icon only
+NAME_SHARE = 0.48  # of a line that the name before a property takes: enough for "Speech Model" in a sidebar as Blender opens it
 MARGIN = 80.0  # pixels of a line that frame, scroll bar and icon take. Higher: lines break earlier
 
 
@@ -42,3 +43,10 @@ def wrapped(layout: bpy.types.UILayout, text: str, icon: Any = "NONE", taken: fl
     column = layout.column(align=True)
     for index, part in enumerate(lines_of(text, width - (MARGIN + taken) * scale)):
         column.label(text=part, translate=False, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
+
+
+def named(layout: bpy.types.UILayout, data: Any, name: str, text: str) -> None:
+    """Draw a property beside its name, which Blender's own layout cuts off in a narrow sidebar."""
+    row = layout.split(factor=NAME_SHARE, align=True)
+    row.label(text=text)
+    row.prop(data, name, text="")
