@@ -32,6 +32,9 @@ ADVICE = {  # words in a program's output: what to do
     ("No space left", "not enough space", "Disk quota"): "make room on the disk, then try again",
     ("Permission denied", "Access is denied"): "end the programs that use this folder, or make it writable, then try again",
 }
+FOREIGN = (  # variables of the Python that starts this, or that let pip install elsewhere than into the environment
+    "PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQ_TRACKER", "PIP_BUILD_TRACKER",
+)  # fmt: skip
 WINDOWS = sys.platform == "win32"
 
 
@@ -146,7 +149,7 @@ def torch_choices(folder: Path) -> list[list[str]]:
     resolved = ""
     if sys.platform == "linux" and not has_nvidia():
         asked = [str(program(folder)), "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", "--no-deps", TORCH]
-        report = subprocess.run(asked, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+        report = subprocess.run(asked, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=clean_environment()).stdout
         with contextlib.suppress(ValueError, KeyError, IndexError):
             resolved = str(json.loads(report)["install"][0]["metadata"]["version"])
     return choose_torch(sys.platform, has_nvidia(), resolved)
@@ -201,7 +204,7 @@ def usable(folder: Path, versions: tuple[str, ...]) -> bool:
     python = program(folder)
     if not python.exists() or version_of(python) not in versions:
         return False
-    return subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True).returncode == 0
+    return subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, env=clean_environment()).returncode == 0
 
 
 def fetch_python(versions: tuple[str, ...], what: str, kept: Path) -> str:
@@ -317,7 +320,7 @@ def withdraw_interpreter(folder: Path) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
+    return {key: value for key, value in os.environ.items() if key not in FOREIGN}
 
 
 if __name__ == "__main__":

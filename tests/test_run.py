@@ -195,6 +195,15 @@ def test_a_failure_says_what_to_do(output, advice):
     assert str(stopped.value) == f"trying failed ({output.removeprefix('ERROR: ')}): {advice}, then try again"
 
 
+def test_variables_of_another_python_and_pip_do_not_reach_what_it_runs(monkeypatch, tmp_path):
+    for name in install.FOREIGN:
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example")
+    asked = f"import os, sys; sys.exit([name for name in {install.FOREIGN} if name in os.environ] + [os.environ['PIP_INDEX_URL']])"
+    with pytest.raises(install.Stopped, match=r"trying failed \(\['https://mirror.example'\]\)"):
+        install.run([sys.executable, "-c", asked], "trying")
+
+
 def test_two_installations_into_one_folder_are_not_mixed(tmp_path):
     folder = tmp_path / "home" / "environment"
     ended = r"another program is installing into .*: wait until it has ended, then try again"
