@@ -109,13 +109,20 @@ def heights_across(edges: Array, across: Array) -> Array:
 
 
 @functools.cache
+def lips() -> tuple[Array, Array]:
+    """(V,) bool each: the upper and the lower lip, without the corners of the mouth."""
+    head = Head.load()
+    down, both = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1], head.region("lips")
+    return both & (down > UPPER_LIP), both & (down < LOWER_LIP)
+
+
+@functools.cache
 def _rim_rows() -> tuple[csr_array, Array, Array]:
     """Rows (2R + 2, V) of the landmarks on the mesh; edges (E, 2) of the upper and of the lower lip."""
     head = Head.load()
     rows = landmarks_on_mesh()[0][_chosen()]
-    down, lips = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1], head.region("lips")
     edges = single_edges(head.triangles[head.part("skin")])
-    upper, lower = lips & (down > UPPER_LIP), lips & (down < LOWER_LIP)
+    upper, lower = lips()
     return rows, edges[upper[edges].all(1)], edges[lower[edges].all(1)]
 
 

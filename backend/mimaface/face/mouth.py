@@ -19,7 +19,7 @@ from mimaface.protocol.arrays import Array
 from .correction import lip_response
 from .head import Head
 from .lip_curves import rims
-from .lip_rims import LOWER_LIP, UPPER_LIP
+from .lip_rims import lips
 
 TONGUE_OUT, JAW_OPEN = BLENDSHAPE_INDEX["tongueOut"], BLENDSHAPE_INDEX["jawOpen"]
 TIP, ROOT = 0.008, 0.044  # metres behind the tip of the mesh: where its round end begins, and where it no longer moves
@@ -180,10 +180,9 @@ def _in_equal_steps(corners: Array) -> Array:
 @functools.cache
 def _middle_of_mouth() -> tuple[Array, Array, Array, Array]:
     """Vertices in the middle of the upper lip, of the lower lip, of the upper teeth and of the lower ones."""
-    head = Head.load()
-    down = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1]
-    lips = head.region("lips") & (np.abs(head.vertices[:, 0]) < 0.003)
-    return np.flatnonzero(lips & (down > UPPER_LIP)), np.flatnonzero(lips & (down < LOWER_LIP)), *incisors()
+    middle = np.abs(Head.load().vertices[:, 0]) < 0.003
+    upper, lower = (np.flatnonzero(lip & middle) for lip in lips())
+    return upper, lower, *incisors()
 
 
 WIDE = 0.5, 0.9  # of jawOpen more than in the photograph, between which a jaw bares lower teeth. Higher: later

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from mimaface.face.head import Head
+from mimaface.face.lip_rims import lips
 from mimaface.face.mouth import OVER_LIP, TongueSurface
 from mimaface.geometry.interpolation import fill_holes, smoothstep
 from mimaface.geometry.rasterise import vertex_normals
-from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.arrays import Array
 
 from . import tuning
@@ -59,21 +57,13 @@ def continue_mouth(image: Array, margin: Array) -> Window:
     return Window(picture, left, top)
 
 
-@functools.cache
-def lips() -> tuple[Array, Array]:
-    """Vertices of the upper and of the lower lip, without the corners of the mouth."""
-    head = Head.load()
-    down, both = head.blendshapes[BLENDSHAPE_INDEX["jawOpen"]][:, 1], head.region("lips")
-    return np.flatnonzero(both & (down > tuning.UPPER_LIP)), np.flatnonzero(both & (down < tuning.LOWER_LIP))
-
-
 def lips_shadow(shape: Array, parted: float) -> Array:
     """(V,) share of the light that reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch.
 
     parted: metres between the photograph's lips; closed ones show their own line.
     """
     lost = tuning.LIPS_LINE * smoothstep(*tuning.LIPS_PARTED, np.array(parted))
-    upper, lower = lips()
+    upper, lower = (np.flatnonzero(lip) for lip in lips())
     away = cdist(shape[upper], shape[lower])
     result = np.ones(len(shape))
     for lip, distance in ((upper, away.min(1)), (lower, away.min(0))):

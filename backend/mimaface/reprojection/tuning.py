@@ -221,7 +221,6 @@ LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they cl
 LIPS_LINE = 0.45  # of the light is lost in it. Higher: darker [0]
 # metres: up to the first a photograph shows closed lips, from the second on their line and colour are painted. Higher: photographed longer
 LIPS_PARTED = 0.003, 0.006
-UPPER_LIP, LOWER_LIP = -0.008, -0.020  # metres that the open jaw takes a lip down: less than the first, more than the second [0]
 # metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat [0.060 dB, 11]
 MOUTH_LIT, MOUTH_DARK = 0.009, 0.020
 LIPS_FRONT = 60  # percentile of the lips' depth from which that counts. Higher: darker [0.052 dB, 26]
