@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import sqlite3
 import sys
 
@@ -108,6 +109,22 @@ def test_nothing_is_readable_by_others_nor_in_stores_of_older_versions(tmp_path)
             path.chmod(0o755 if path.is_dir() else 0o644)  # as they were
         store = again(store)
     store.close()
+
+
+def test_a_folder_that_is_deleted_under_a_running_backend_is_made_again(tmp_path):
+    """Every photograph was refused from then on: “choose a folder you can write to”."""
+    store = Store(tmp_path / "home" / "store")
+    filled(store)
+    shutil.rmtree(tmp_path / "home")
+    job = filled(store)
+    assert (job.state, job.done) == ("done", 4)
+    assert store.portrait(job.portrait.split("-")[0]) == COLLINS.read_bytes()
+    if os.name != "nt":
+        assert {path.stat().st_mode & 0o777 for path in store.root.rglob("*") if path.is_dir()} == {0o700}
+    store.close()
+    later = Store(store.root)
+    assert [(found.id, found.done) for found in later.jobs()] == [(job.id, 4)], "restored from its folder"
+    later.close()
 
 
 # the database

@@ -101,7 +101,7 @@ class Store:
         row = (identity, portrait, text, name[:LONGEST_NAME], frames, "queued", 0, "", "", "", time.time(), digest, build, 0)
         folder = self.root / "jobs" / identity
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            self._make(folder)
             write_record(folder, row)
         except OSError as error:
             raise self._explained(error, "the job", len(motion)) from error
@@ -255,8 +255,15 @@ class Store:
     def _frame_path(self, identity: str, number: int) -> Path:
         return self.root / "jobs" / identity / f"{number:06d}.png"
 
+    def _make(self, folder: Path) -> None:
+        """Make a folder of the store, and those around it where somebody has deleted them. Raises :class:`OSError`."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, exist_ok=True)
+
     def _write(self, target: Path, content: bytes, what: str) -> None:
         try:
+            self._make(target.parent)
             write_whole(target, content, private=True, durable=True)
         except OSError as error:
             raise self._explained(error, what, len(content)) from error
