@@ -40,6 +40,7 @@ FACTORS = 0.8, 1.2
 FRAMES, REFERENCES = 4, 2
 SIZE = 256  # pixels of the longer side at which frames are drawn and compared
 FIT, OPEN, DRAW = "fit", "open", "draw"  # when a number is read: as the portrait is fitted, as a session opens, in every frame
+ROOMS = (of_reprojection, "reprojection"), (of_faces, "face")
 VIDEOS = ".mp4", ".mov", ".webm", ".mkv"
 
 
@@ -194,7 +195,7 @@ def sweep(film: Film, results: dict[str, Any], save: Callable[[], None]) -> None
     print(
         f"{film.name}: {', '.join(f'{case.psnr(pictures):.2f} dB' for case, pictures in zip(cases, plain))} unchanged", flush=True
     )
-    for module, folder in ((of_reprojection, "reprojection"), (of_faces, "face")):
+    for module, folder in ROOMS:
         read, bound = [names_read(module, case) for case in cases], bound_at_import(module)
         for name, section in constants(module):
             row = results.setdefault(f"{folder}.{name}", {"section": section, "state": "", "films": {}})
@@ -239,14 +240,15 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 
 def page(results: dict[str, Any]) -> str:
-    """The table in Markdown, by room and section."""
+    """The table in Markdown of the constants that there are, by room and section."""
     lines = ["| constant | −20 %, dB | +20 %, dB | levels | films |", "|---|---|---|---|---|"]
     section = ""
-    for name, row in results.items():
-        folder, constant = name.split(".", 1)
-        if (heading := f"{folder}: {row['section']}") != section:
-            lines.append(f"| **{(section := heading)}** | | | | |")
-        lines.append(f"| `{constant.removeprefix('KERNELS.')}` | {' | '.join(cells(row))} |")
+    for module, folder in ROOMS:
+        for name, of in constants(module):
+            if (heading := f"{folder}: {of}") != section:
+                lines.append(f"| **{(section := heading)}** | | | | |")
+            row = results.get(f"{folder}.{name}", {"films": {}, "state": "not measured"})
+            lines.append(f"| `{name.removeprefix('KERNELS.')}` | {' | '.join(cells(row))} |")
     return "\n".join(lines) + "\n"
 
 
