@@ -100,15 +100,23 @@ def _numbers(table: Table, name: str) -> tuple[Array, list[str]]:
         if len(cells) < width:
             warnings.append(f"line {line} and what follows is incomplete and was left out: the file may have been cut off")
             break
-        row = [number_of(cell) for cell in cells[:width]]
-        if None in row:
-            odd = row.index(None)
-            words = f"column {shown(table.header[odd], 40)}: {shown(cells[odd], 20)!r} is not a number"
-            raise InvalidMotion(f"{name}: line {line}: {words}", "correct or delete the line")
+        try:
+            row = [float(cell) for cell in cells[:width]]  # a tenth of the time: a file has 700 columns
+        except ValueError:
+            row = [_number(cell, title, line, name) for cell, title in zip(cells, table.header)]
         values.append(row)
     if not values:
         raise InvalidMotion(f"{name}: the recording has no frames", "process the video with OpenFace again")
     return np.array(values, float), warnings
+
+
+def _number(cell: str, title: str, line: int, name: str) -> float:
+    """Returns a cell's number, NaN without one. Raises :class:`InvalidMotion` for other text."""
+    value = number_of(cell)
+    if value is None:
+        words = f"column {shown(title, 40)}: {shown(cell, 20)!r} is not a number"
+        raise InvalidMotion(f"{name}: line {line}: {words}", "correct or delete the line")
+    return value
 
 
 READER = Reader("OpenFace 2", _recognises, _read)
