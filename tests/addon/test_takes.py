@@ -261,8 +261,8 @@ def test_the_panel_says_what_runs_the_networks_and_takes_have_a_quality(said_onc
     found = said_once["networks_and_quality"]
     assert set(found["known"]) == {"demo", "proxy", "released"}
     words, icons, properties = found["demo"]
-    assert words.replace(" ", "") == "DenoisebyCUDACoreMLfailedandisusednomore(nodevice)Only" and icons == ["INFO", "ERROR"]
+    assert words.replace(" ", "") == "DenoisebyCUDACoreMLfailedandisusednomore(nodevice)ConsentOnly" and icons == ["INFO", "ERROR"]
     assert properties[:4] == ["engine", "quality", "framing", "size"]
     words, icons, properties = found["proxy"]
-    assert (words, icons) == ("Only", []) and properties[:3] == ["engine", "framing", "size"], "it has no model to sample"
+    assert (words, icons) == ("Consent Only", []) and properties[:3] == ["engine", "framing", "size"], "it has no model to sample"
     assert (found["asked"], found["done"]) == ("draft", "done")

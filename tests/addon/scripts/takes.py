@@ -722,7 +722,7 @@ class Drawn:
     def column(self, **_):
         return self
 
-    row = column
+    row = split = column
 
     def label(self, text: str = "", icon: str = "NONE", **_) -> None:
         self.texts.append([text, icon])
