@@ -14,6 +14,7 @@ import torch
 from conftest import CASES, generated, motion_of, nod
 from mimaface.drivers import open_motion
 from mimaface.engines.pool import EnginePool
+from mimaface.face.portrait import Portrait
 from mimaface.face.pose import poses_for
 from mimaface.model.config import Quality, SamplerConfig
 from mimaface.model.family import MimaFaceModel
@@ -185,6 +186,13 @@ def test_far_from_the_face_the_proxy_s_frame_is_untouched(decoder, portrait, req
     edge = np.s_[top + 1 : top + side - 1, [left, left + side - 1]]
     assert np.abs(generated[edge].astype(int) - proxy[edge]).max() <= 2, "there is no seam"
     assert not np.array_equal(generated[~outside], proxy[~outside])
+
+
+def test_a_drawing_in_flat_colours_is_reprojected_alone(folder):
+    """Networks that know photographs alone draw pale stains around its outlines, and mottle its skin."""
+    portrait, settings = Portrait.open(CASES / "cartoon.png"), RenderSettings(engine="demo", size=128)
+    frame = run(folder, portrait, nod(2), settings)[1]
+    np.testing.assert_array_equal(frame, Reprojector(portrait, 128).render(poses_for(portrait.fit, nod(2))[1]))
 
 
 def test_transparent_frames_keep_their_alpha(folder, portrait):

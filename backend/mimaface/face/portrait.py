@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,11 @@ class Portrait:
     references: tuple[Portrait, ...] = ()
     points: Points = field(default_factory=dict)
 
+    @property
+    def flat(self) -> bool:
+        """Whether it is a drawing in flat colours."""
+        return is_flat(self.image, self.fit.landmarks[:468, :2])
+
     @classmethod
     def open(
         cls,
@@ -52,9 +57,9 @@ class Portrait:
         height, width = picture.image.shape[:2]
         placed = checked(points or {}, width, height)
         fit = fit_portrait(picture.image, face, placed)
-        drawn = (WARNING,) if is_flat(picture.image, fit.landmarks[:468, :2]) else ()
-        warnings = (*picture.warnings, *drawn)
-        portrait = cls(picture.image, fit, hashlib.sha256(content).hexdigest(), picture.alpha, warnings, points=placed)
+        portrait = cls(picture.image, fit, hashlib.sha256(content).hexdigest(), picture.alpha, picture.warnings, points=placed)
+        if portrait.flat:
+            portrait = replace(portrait, warnings=(*picture.warnings, WARNING))
         named = [_named(reference, number) for number, reference in enumerate(references, 1)]
         if not named:
             return portrait
@@ -77,7 +82,7 @@ ALIKE = 4  # levels in every channel that count as one colour. Higher: smooth ph
 FLAT = 0.3
 WARNING = (
     "the portrait looks like a drawing in flat colours, and is animated as a photographed head would be: turns of more than about "
-    "20 degrees and closed eyes may not look drawn – try them in a few frames first"
+    "20 degrees and closed eyes may not look drawn – try them in a few frames first; Generated draws it as Projected does"
 )
 
 

@@ -98,8 +98,9 @@ class Generated:
         return qualities_in(self.folder)
 
     def open(self, portrait: Portrait, settings: RenderSettings, pool: EnginePool) -> GeneratedSession | ReprojectedSession:
+        """A drawing in flat colours is only reprojected: networks that know photographs alone draw stains and halos on it."""
         quality = quality_in(self.folder, settings.quality)
-        if quality is not None and quality.steps == 0:  # nothing is sampled, so no network is loaded
+        if portrait.flat or (quality is not None and quality.steps == 0):  # nothing is sampled, so no network is loaded
             return ReprojectedSession(portrait, settings)
         with uncollected():
             from .generated_session import GeneratedSession, open_engine
