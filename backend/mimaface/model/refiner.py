@@ -110,8 +110,8 @@ def refined_rows(pictures: Tensor, change: Refinement, side: int) -> Iterator[tu
         yield rows, (moved + 1) * gain[:, :, rows] - 1 + 2 * bias[:, :, rows]
 
 
-def feathered(change: Refinement, side: int, share: float = 1.0) -> Refinement:
-    """Returns ``share`` of a change, faded to none at the border of a generated picture of ``side`` pixels."""
+def feathered(change: Refinement, side: int, share: Tensor | float = 1.0) -> Refinement:
+    """Returns the ``share`` of a change, one or (1, 1, y, x), faded to none at the border of a generated picture of ``side`` pixels."""
     inside = share * feather(change.flow.shape[-1], side).to(change.flow)
     return Refinement(inside * change.flow, 1 + inside * (change.gain - 1), inside * change.bias)
 
