@@ -42,19 +42,23 @@ class Changed(NamedTuple):
             return cls(0, 0, picture)
         rows, columns = np.zeros(picture.shape[0], bool), np.zeros(picture.shape[1], bool)
         for strip in row_strips(len(picture)):
-            differs = (picture[strip] != other[strip]).any(axis=2)
-            rows[strip] = differs.any(axis=1)
-            columns |= differs.any(axis=0)
+            differs = picture[strip] != other[strip]
+            rows[strip] = differs.reshape(len(differs), -1).any(axis=1)
+            columns |= differs.any(axis=0).any(axis=1)  # in this order: channel by channel is six times slower
         (down, along) = (np.flatnonzero(each) for each in (rows, columns))
         if not len(down):
             return cls(0, 0, picture[:0, :0].copy())
         return cls(down[0], along[0], picture[down[0] : down[-1] + 1, along[0] : along[-1] + 1].copy())
 
-    def on(self, other: Array) -> Array:
-        """Returns the picture again, from the same ``other``."""
+    def on(self, other: Array, part: tuple[slice, slice] | None = None) -> Array:
+        """Returns the picture again, from the same ``other``, or a ``part`` of it: rows and columns."""
+        rows, columns = part or (slice(0, len(other)), slice(0, other.shape[1]))
         if self.pixels.shape[2] != other.shape[2]:
-            return self.pixels.copy()
-        result = other.copy()
-        height, width = self.pixels.shape[:2]
-        result[self.top : self.top + height, self.left : self.left + width] = self.pixels
+            return self.pixels[rows, columns].copy()
+        result = other[rows, columns].copy()
+        top, left = max(self.top, rows.start), max(self.left, columns.start)
+        bottom, right = min(self.top + self.pixels.shape[0], rows.stop), min(self.left + self.pixels.shape[1], columns.stop)
+        if top < bottom and left < right:
+            changed = self.pixels[top - self.top : bottom - self.top, left - self.left : right - self.left]
+            result[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = changed
         return result

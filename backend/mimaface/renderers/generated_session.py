@@ -95,8 +95,10 @@ class GeneratedSession:
         self.size = engine.config.image_size
         face = choose_window(portrait, self.size, "face")
         self.place = window_in(self.renderer.crop, face)
+        left, top, side = self.place
+        self._part = np.s_[top : top + side, left : left + side]  # of a frame: the generated one
         self.camera = self.fit.camera.window(face.left, face.top, face.scale, self.size, self.size)
-        photo = self._small(self._window(self.renderer.image))
+        photo = self._small(self._shown(self.renderer.image[self._part]))
         self.tokens = finite(lambda: engine.encode_source(photo), "the encoder gave, for the portrait,")
         still = self.renderer.projection.still
         self.source = SourceConditions.of(self._encoder("the portrait"), photo, render_normals(still, self.camera))
@@ -106,10 +108,9 @@ class GeneratedSession:
         """Returns the engine's encoder of pictures, which raises :class:`NotFinite` with the name ``what`` for outputs that are not finite."""
         return lambda images: finite(lambda: self.engine.encode_images(images), f"the encoder gave, for {what},")
 
-    def _window(self, picture: Array) -> Tensor:
-        """Returns the generated part of a frame (H, W, 3) uint8 as RGB in [−1, 1] (1, 3, W, W) on the engine's device."""
-        left, top, side = self.place
-        return as_images(picture[top : top + side, left : left + side, :3][None]).to(self.engine.device)
+    def _shown(self, part: Array) -> Tensor:
+        """Returns the generated part of a frame (W, W, 3 or 4) uint8 as RGB in [−1, 1] (1, 3, W, W) on the engine's device."""
+        return as_images(part[None, ..., :3]).to(self.engine.device)
 
     def _small(self, window: Tensor) -> Tensor:
         return resized(window, (self.size, self.size)).clamp(-1, 1)
@@ -165,8 +166,7 @@ class GeneratedSession:
             drawing.close()
 
     def _drawn(self, pose: FacePose) -> DrawnFrame:
-        left, top, side = self.place
-        posed: PosedFrame = self.renderer.posed(pose, self.settings.transparent, np.s_[top : top + side, left : left + side])
+        posed: PosedFrame = self.renderer.posed(pose, self.settings.transparent, self._part)
         points = self.camera.project(posed.vertices)
         places = points[:, :2]
         share = np.float32(smoothstep(*MOVED, np.abs(places - self._at_rest).max())) * (1 - self._mouth(points))
@@ -188,8 +188,10 @@ class GeneratedSession:
         return result
 
     def _conditioned(self, drawn: DrawnFrame, index: int) -> ConditionedFrame:
-        shown = self._small(self._window(drawn.picture.on(self.renderer.image))) if drawn.albedo is None else as_images(drawn.albedo[None])
-        shown = shown.to(self.engine.device)
+        if drawn.albedo is None:
+            shown = self._small(self._shown(drawn.picture.on(self.renderer.image, self._part)))
+        else:
+            shown = as_images(drawn.albedo[None]).to(self.engine.device)
         encode = self._encoder(f"frame {index}")
         conditions = Conditions.of(encode, shown, drawn.normals[None], drawn.provenance[None], self.source)
         return ConditionedFrame(drawn.picture, drawn.places, drawn.share, conditions)
@@ -197,9 +199,8 @@ class GeneratedSession:
     def _finished(self, frame: ConditionedFrame, latents: Tensor, index: int) -> Array:
         """Returns the drawn picture (H, W, 3 or 4) uint8 with the face generated from ``latents`` (C, h, w)."""
         result = frame.picture.on(self.renderer.image)
-        left, top, side = self.place
-        face = result[top : top + side, left : left + side, :3]
-        for rows, part in self._decoded(frame, latents[None].to(frame.conditions.latents), self._window(result), index):
+        face = result[self._part][..., :3]
+        for rows, part in self._decoded(frame, latents[None].to(frame.conditions.latents), self._shown(face), index):
             face[rows] = as_pictures(part)[0]
         return self.renderer.finished(result, self.settings.transparent)
 
