@@ -199,8 +199,12 @@ def test_a_photograph_stands_at_the_cursor_with_handles_on_its_landmarks(seen, h
     assert len(result["shown"]) == 5
     assert result["rest"] < 1e-5, "nothing moves yet"
     front = {name: np.array(place)[[0, 2]] / result["scale"][0] for name, place in result["places"].items() if name in result["colours"]}
-    handles = [name for name, palette in result["colours"].items() if palette != "DEFAULT" and name not in ("gaze_target", "gaze.L", "gaze.R")]
+    handles = [name for name, palette in result["colours"].items() if palette != "DEFAULT" and name not in ("gaze_target", "gaze.L", "gaze.R", "head")]
     assert len(handles) == 13
+    arrows, opened = np.array(result["arrows"])[:, [0, 2]] / result["scale"][0], front["jaw"] - [0, 0.03]
+    free = min(np.linalg.norm(arrows - place, axis=1).min() for place in (*front.values(), opened))
+    assert free > 2 * result["radius"], "and none meets the arrows of the head, nor does the open jaw's"
+    assert all(result["places"]["jaw"][1] < place[1] < result["corners"][0][1] for place in result["arrows"]), "which are before the photograph"
     near = min(np.linalg.norm(front[a] - front[b]) for a, b in combinations(handles, 2))
     assert near > 2 * result["radius"], "from the front no two handles meet"
     assert [result["colours"][name] for name in ("brow.L", "brow.R", "brow")] == ["THEME04", "THEME01", "THEME09"], "a side has a colour"

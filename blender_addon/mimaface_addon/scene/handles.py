@@ -15,6 +15,8 @@ from ..protocol.arkit import BLENDSHAPE_NAMES
 
 RADIUS = 0.005  # metres, length of a handle's arrows. Higher: handles touch on a small face
 RING = 0.4  # radius of the handle's ring as a share of RADIUS
+BENT = 0.45  # radians, half of each bent arrow of the head. Higher: longer arrows
+AHEAD = 0.45  # distance of the head's arrows in front of the head's axis, as a share of their radius. Higher: a turned head hides them later
 RIDING = "face."  # prefix of the bones that move with the face
 LEAST = 0.0005  # metres, least motion by a whole blendshape that gets a driver. Higher: fewer drivers, and handles that lag
 MOST = 10  # blendshapes that one driver sums: an expression has at most 255 characters
@@ -53,34 +55,49 @@ def directions_of(handle: str) -> str:
 
 
 def shape_of(directions: str) -> bpy.types.Object:
-    """Returns a shape of a ring with an arrow for every direction across the face, and a second ring for depth. All rigs share it."""
-    name = f"{SHAPES} {directions}"
-    found: bpy.types.Object | None = bpy.data.objects.get(name)
-    if found is not None:
-        return found
-    points: list[tuple[float, float]] = []
-    edges: list[tuple[int, int]] = []
-
-    def line(*corners: tuple[float, float], closed: bool = False) -> None:
-        first = len(points)
-        points.extend(corners)
-        edges.extend((first + index, first + index + 1) for index in range(len(corners) - 1))
-        if closed:
-            edges.append((len(points) - 1, first))
-
-    rings = (RING, RING / 2) if "Z" in directions else (RING,)
-    for radius in rings:
-        line(*((radius * float(np.cos(turn)), radius * float(np.sin(turn))) for turn in np.linspace(0, 2 * np.pi, 16, endpoint=False)), closed=True)
-    for axis, along, across in (("X", (1, 0), (0, 1)), ("Y", (0, 1), (1, 0))):
+    """Returns a shape of a ring with an arrow for every direction across the face, and a second ring for depth."""
+    lines = [_arc(radius, 0, 2 * np.pi) for radius in ((RING, RING / 2) if "Z" in directions else (RING,))]
+    for axis, along, across in (("X", (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), ("Y", (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))):
         for sign in (1, -1):
             if f"{'+' if sign > 0 else '-'}{axis}" in directions:
-                tip = np.array(along) * sign
-                barbs = [tuple((0.65 * tip + side * 0.25 * np.array(across)).tolist()) for side in (1, -1)]
-                line(tuple((RING * tip).tolist()), tuple(tip.tolist()))
-                line(barbs[0], tuple(tip.tolist()), barbs[1])
-    mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata([(x, y, 0.0) for x, y in points], edges, [])
-    return bpy.data.objects.new(name, mesh)
+                tip, side = np.array(along) * sign, 0.25 * np.array(across)
+                lines += [np.stack([RING * tip, tip]), np.stack([0.65 * tip + side, tip, 0.65 * tip - side])]
+    return _drawn(f"{SHAPES} {directions}", lines)
+
+
+def head_shape() -> bpy.types.Object:
+    """Returns a shape of bent arrows around the face, of radius 1: beside it for pitch and roll, above it for yaw; below it the jaw has space."""
+    lines = []
+    for middle in (0, np.pi / 2, np.pi):
+        lines.append(_arc(1, middle - BENT, middle + BENT))
+        for sign in (1, -1):
+            barb, (tip,) = middle + sign * (BENT - 0.13), _arc(1, middle + sign * BENT, 0, 1)
+            lines.append(np.stack([_arc(1.08, barb, 0, 1)[0], tip, _arc(0.92, barb, 0, 1)[0]]))
+    return _drawn("MIMAFace head", [line + np.array([0, 0, AHEAD]) for line in lines])
+
+
+def ball() -> bpy.types.Object:
+    """Returns a shape of two circles across each other, of radius 1."""
+    circle = _arc(1, 0, 2 * np.pi)
+    return _drawn("MIMAFace ball", [circle[:, [0, 2, 1]], circle])
+
+
+def _arc(radius: float, start: float, end: float, count: int = 17) -> np.ndarray:
+    """Returns points (count, 3) of a circle about z between two angles, radians."""
+    turns = np.linspace(start, end, count)
+    return radius * np.stack([np.cos(turns), np.sin(turns), np.zeros(count)], axis=1)
+
+
+def _drawn(name: str, lines: list[np.ndarray]) -> bpy.types.Object:
+    """Returns a shape of ``lines`` (N, 3), created once; all rigs share it, no scene contains it."""
+    found: bpy.types.Object | None = bpy.data.objects.get(name)
+    if found is None:
+        mesh = bpy.data.meshes.new(name)
+        starts = np.cumsum([0, *map(len, lines)]).tolist()
+        edges = [(start + index, start + index + 1) for start, line in zip(starts, lines) for index in range(len(line) - 1)]
+        mesh.from_pydata(np.concatenate(lines).tolist(), edges, [])
+        found = bpy.data.objects.new(name, mesh)
+    return found
 
 
 def ride(rig: bpy.types.Object, handle: str, moves: np.ndarray) -> None:

@@ -35,6 +35,7 @@ ADDED = n_("Added to the portrait's own expression; 1 is all of it, below 0 take
 CLOSED = n_("Added to the portrait's own expression; 1 is all of it, or closes the lips, whatever parts them, below 0 takes the portrait's away")
 LOOK = 0.5  # radians of gaze at which the lids follow fully
 LARGEST_GAZE = 1.0  # radians, limit of the summed gaze, as in the renderer. Higher: the iris disappears
+AROUND = 0.13  # metres from between the eyes to the head's arrows. Higher: farther outside the face
 SIDES = {".L": ("Left", "THEME04"), ".R": ("Right", "THEME01"), "": ("Middle", "THEME09")}  # blue, red and yellow handles
 
 
@@ -137,7 +138,7 @@ def _shape_bones(rig: bpy.types.Object) -> None:
     rig.pose.bones[MOCAP].rotation_mode = "ZXY"
     riding = [handles.RIDING + name for name in HANDLES]
     compat.hide_bones(rig, [MOCAP, *riding])
-    ring, ball = _widget("MIMAFace ring", 32, 0.0), _widget("MIMAFace ball", 16, 1.0)
+    ball = handles.ball()
     moved = (*HANDLES, GAZE, *gazing.bones())
     for name in moved:
         bone = rig.pose.bones[name]
@@ -149,11 +150,11 @@ def _shape_bones(rig: bpy.types.Object) -> None:
         bone.lock_scale = cast(Any, (True, True, True))
     gazing.shape(rig, ball)
     head = rig.pose.bones[HEAD]
-    head.custom_shape = ring
+    head.custom_shape = handles.head_shape()
     head.use_custom_shape_bone_size = False
-    _scale_shape(head, 0.13)
+    _scale_shape(head, AROUND)
     for end, (side, colour) in SIDES.items():
-        ours = [name for name in moved if (name[-2:] if name[-2:] in SIDES else "") == end]
+        ours = [name for name in (*moved, HEAD) if (name[-2:] if name[-2:] in SIDES else "") == end]
         compat.colour_bones(rig, side, colour, ours)
     collections = (("Head", [ROOT, HEAD]), ("Gaze", [GAZE, *gazing.bones()]), ("Face", list(HANDLES)), ("Mocap", [MOCAP, *riding, *gazing.hidden()]))
     for name, bones in collections:
@@ -167,23 +168,6 @@ def _limit_handles(rig: bpy.types.Object) -> None:
 
 def _scale_shape(bone: bpy.types.PoseBone, size: float) -> None:
     bone.custom_shape_scale_xyz = (size, size, size)
-
-
-def _widget(name: str, segments: int, second: float) -> bpy.types.Object:
-    """Returns a shape of a circle in x–z, with one in x–y if ``second`` is 1; all rigs share it, no scene contains it."""
-    found: bpy.types.Object | None = bpy.data.objects.get(name)
-    if found is not None:
-        return found
-    turns = np.linspace(0, 2 * np.pi, segments, endpoint=False)
-    flat = np.stack([np.cos(turns), np.zeros(segments), np.sin(turns)], axis=1)
-    points = [flat]
-    edges = [(index, (index + 1) % segments) for index in range(segments)]
-    if second:
-        points.append(flat[:, [0, 2, 1]])
-        edges += [(a + segments, b + segments) for a, b in edges]
-    mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata(np.concatenate(points).tolist(), edges, [])
-    return bpy.data.objects.new(name, mesh)
 
 
 def _add_properties(rig: bpy.types.Object) -> None:

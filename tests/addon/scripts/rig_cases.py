@@ -145,13 +145,15 @@ def born() -> dict:
     corners = portraits.corners(portraits.part_of(rig, "photo")[0])
     evaluated = [item.name for item in bpy.context.evaluated_depsgraph_get().objects]
     places = {bone.name: list(rig.matrix_world @ bone.head) for bone in rig.pose.bones}
+    head = rig.pose.bones["head"]
+    arrows = [list(rig.matrix_world @ head.matrix @ (corner.co * head.custom_shape_scale_xyz[0])) for corner in head.custom_shape.data.vertices]
     before = motion_of(rig).blendshapes.tolist()
     bpy.ops.mimaface.mesh_head()
     shown = [item.name for item in bpy.context.evaluated_depsgraph_get().objects]
     return {
         "mode": bpy.context.mode, "corners": [list(corner) for corner in corners], "places": places, "evaluated": evaluated, "shown": shown,
         "colours": {bone.name: bone.color.palette for bone in rig.pose.bones}, "radius": rig.pose.bones["jaw"].custom_shape_scale_xyz[0],
-        "rest": np.abs(before).max(), "scale": list(rig.scale),
+        "arrows": arrows, "rest": np.abs(before).max(), "scale": list(rig.scale),
     }  # fmt: skip
 
 
