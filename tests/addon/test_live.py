@@ -18,6 +18,7 @@ ARTEFACTS = ROOT / "artefacts"
 MOUTH = np.s_[250:360, 400:520]  # of the window, in pixels
 NAMES = (
     "before", "during", "after", "undone", "preview", "preview_strip", "preview_moved", "preview_wiped", "heard", "wiped", "image",
+    "unscrubbed", "scrubbing", "scrubbed", "playing",
 )  # fmt: skip
 
 
@@ -50,11 +51,17 @@ def test_a_dragged_handle_moves_the_photograph(seen):
     assert seen["pictures while dragging"] >= 2 and seen["pictures while playing"] >= 2
 
 
+def test_scrubbing_and_playback_show_the_animated_photograph(seen):
+    assert seen["scrubbing"] == ["ANIM_OT_change_frame"] or not seen["scrubbing"], "the mouse drags the frame"
+    assert difference(seen, "unscrubbed", "scrubbing") > 8 and difference(seen, "unscrubbed", "playing") > 8, "the jaw is open by keys"
+    assert difference(seen, "unscrubbed", "scrubbed") < 1, "and shut at the first frame again"
+
+
 def test_the_photograph_has_its_own_colours(seen):
     photo = np.asarray(Image.open(COLLINS).convert("RGB")).astype(float)
     shown = seen["pictures"]["before"]
     left, top, side = 196, 134, 599  # where the window shows it
-    for x, y in ((0.2, 0.8), (0.6, 0.1), (0.9, 0.2)):  # suit and background, away from handles
+    for x, y in ((0.2, 0.8), (0.7, 0.1), (0.9, 0.2)):  # suit and background, away from handles
         there = shown[round(top + y * side) - 2 :, round(left + x * side) - 2 :][:5, :5].mean((0, 1))
         here = photo[round(y * 511) - 2 :, round(x * 511) - 2 :][:5, :5].mean((0, 1))
         assert there == pytest.approx(here, abs=12), (x, y)

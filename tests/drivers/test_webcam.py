@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sys
+import time
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 from conftest import motion_of
 from mimaface.cli import main
 from mimaface.drivers.streams import Recording, devices, open_stream, webcam
+from mimaface.drivers.streams.base import quaternion_of
 from mimaface.drivers.streams.devices import SYSTEMS, System
 from mimaface.face.pose import poses_for
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
@@ -46,7 +50,7 @@ def test_the_newest_frame_is_followed_as_it_comes(film, monkeypatch):
     with open_stream(f"webcam:{film}") as camera:
         assert (camera.name, camera.where, camera.port) == ("Webcam", f"camera {film}", 0)
         while len(samples) < 20:
-            found = camera.poll(5)
+            found = camera.poll(30)
             assert found, "a sample comes, or the camera says why not"
             samples += found
             delays.append(camera.delay)
@@ -56,12 +60,51 @@ def test_the_newest_frame_is_followed_as_it_comes(film, monkeypatch):
         read = camera.packets
     assert all(not thread.is_alive() for thread in camera._threads)
     times = np.array([sample.seconds for sample in samples])
-    assert (np.diff(times) > 0).all() and times[-1] * RATE <= read, "in order, and frames are let go while an earlier one is looked at"
+    assert (np.diff(times[1:]) > 0).all() and times[-1] * RATE <= read, "in order but for the neutral, and frames are let go while an earlier one is looked at"
     jaw = np.array([sample.blendshapes[BLENDSHAPE_INDEX["jawOpen"]] for sample in samples])
     truth = JAW[np.round(times * RATE).astype(int) % FRAMES]
     # the tracker smooths over the frames that it sees: how far it lags depends on how many a busy machine lets it see
     assert np.abs(jaw - truth).mean() < 0.15 and np.corrcoef(jaw, truth)[0, 1] > 0.95
+    assert jaw[0] < jaw[times <= times[1] + 1].min() + 0.3, "the neutral is a shut mouth of the first second"
     assert abs(samples[0].head_quat[0]) > 0.9 and samples[0].head_pos[2] < -0.1 and np.abs(samples[0].gaze).max() < 0.3
+
+
+def test_the_neutral_is_the_calmest_frontal_face_of_the_first_second(monkeypatch):
+    class Follower:
+        """Sees nobody in the first frames, then somebody who speaks and looks up, is calm, and speaks again."""
+
+        measured, sees_face, count = False, False, -1
+
+        def add(self, seconds: float, image: None) -> SimpleNamespace | None:
+            self.count += 1
+            self.measured = self.sees_face = self.count >= 3
+            if not self.sees_face or self.count == 6:
+                return None
+            jaw, yaw = (0.05, 0.0) if self.count == 9 else (0.0, 0.5) if self.count < 9 else (0.6, 0.0)
+            shapes = np.zeros(52, np.float32)
+            shapes[BLENDSHAPE_INDEX["jawOpen"]] = jaw
+            return SimpleNamespace(blendshapes=shapes, head_quat=quaternion_of(yaw, 0, 0), head_pos=np.zeros(3), gaze=np.zeros((2, 2), np.float32))
+
+    monkeypatch.setattr(webcam, "Follower", Follower)
+    monkeypatch.setattr(webcam, "_picture", lambda frame: frame)
+    monkeypatch.setattr(webcam, "open_camera", lambda _: contextlib.nullcontext(SimpleNamespace(decode=lambda video: iter(()))))
+    camera = webcam.Webcam("0")
+    for thread in camera._threads:
+        thread.join()  # the camera has no frames: those of the test are followed one by one
+    camera._closing.clear()
+    camera._problem = None
+    frames, notes = iter([(index / 10, time.monotonic(), None) for index in range(20)]), []
+
+    def wait_for(_: object) -> bool:
+        notes.append(camera.note)
+        camera._frame = next(frames, None)
+        return True
+
+    monkeypatch.setattr(camera._changed, "wait_for", wait_for)
+    camera._follow()
+    found = [round(10 * sample.seconds) for sample in camera._samples]
+    assert found == [9, 3, 4, 5, 6, 7, 8, *range(10, 20)], "none is lost"
+    assert notes[4] == webcam.MEASURING and notes[3] == notes[-1] == ""
 
 
 class Impatient:
@@ -87,7 +130,7 @@ class Impatient:
 def test_a_camera_that_does_not_wait_is_asked_again(film, monkeypatch):
     monkeypatch.setattr(webcam, "open_camera", lambda _: Impatient(av.open(f"movie={film}:loop=0,setpts=N/(25*TB),realtime", format="lavfi")))
     with open_stream("webcam:0") as camera:
-        assert camera.poll(10) and camera.packets > 5
+        assert camera.poll(30) and camera.packets > 5
 
 
 def test_record_keeps_what_came_until_the_camera_was_pulled_out(film, monkeypatch, tmp_path, capsys):

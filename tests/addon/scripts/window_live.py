@@ -155,19 +155,73 @@ def off():
 step(0.5)(settled)
 
 
+def to_frame(frame):
+    """Put the pointer onto a frame in the timeline's ruler."""
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "DOPESHEET_EDITOR")
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    keyboard.to(region, region.view2d.view_to_region(frame, 0, clip=False)[0], region.height - 8)
+
+
 @step(0.2)
-def playing():
+def keyed():
     rig().pose.bones["jaw"].location.y = 0
-    for frame, value in ((1, 0.0), (12, 1.0)):
+    for frame, value in ((1, 0.0), (12, 1.0), (60, 0.8)):
         rig()["jawOpen"] = value
         rig().keyframe_insert('["jawOpen"]', frame=frame)
-    bpy.context.scene.frame_end = 12
+    bpy.context.scene.frame_end = 60
+    bpy.context.scene.frame_set(1)
+    to_frame(1)
+
+
+step(0.5)(settled)
+
+
+@step(0.5)
+def scrub():
+    screenshot("unscrubbed")
+    keyboard.button(True)
+
+
+for frame in (3, 6, 9, 12):
+    step(0.1)(lambda frame=frame: to_frame(frame))
+step(0.5)(lambda: bpy.context.scene.frame_current == 12 and settled())
+
+
+@step(0.5)
+def while_scrubbing():
+    said["scrubbing"] = [operator.bl_idname for operator in getattr(bpy.context.window_manager.windows[0], "modal_operators", ())]
+    screenshot("scrubbing")
+    to_frame(1)
+
+
+step(0.5)(lambda: bpy.context.scene.frame_current == 1 and settled())
+
+
+@step(0.5)
+def scrubbed():
+    keyboard.button(False)
+    screenshot("scrubbed")
+
+
+@step(0.2)
+def playing():
     said["generation"] = live().previews.rendered
     in_view(bpy.ops.screen.animation_play)
 
 
-@step(2.0)
+@step(0.1)
+def is_open():
+    """A frame is played whose jaw is open; a picture that is asked for from now on is of it or of one after it."""
+    said["asked"] = live().previews._generation
+    return bpy.context.scene.frame_current in range(14, 50)
+
+
+step(0.1)(lambda: live().picture.generation > said["asked"])
+
+
+@step(0.1)
 def played():
+    screenshot("playing")
     in_view(bpy.ops.screen.animation_cancel)
     said["pictures while playing"] = live().previews.rendered - said["generation"]
     said["main thread"] = list(live().main_thread_seconds)

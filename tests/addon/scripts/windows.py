@@ -79,8 +79,12 @@ class Keyboard:
 
     def move(self, place):
         """Put the pointer onto a place in the world, as the 3D view shows it."""
-        window, area, region = view()
-        x, y = location_3d_to_region_2d(region, area.spaces.active.region_3d, place)
+        _, area, region = view()
+        self.to(region, *location_3d_to_region_2d(region, area.spaces.active.region_3d, place))
+
+    def to(self, region, x, y):
+        """Put the pointer onto pixels of a region, from its lower left."""
+        window = bpy.context.window_manager.windows[0]
         self._test.XTestFakeMotionEvent(self._display, -1, round(window.x + region.x + x), round(window.height - region.y - y), 0)
         self._x.XFlush(self._display)
 
