@@ -51,6 +51,10 @@ def test_a_dragged_handle_moves_the_photograph(seen):
     assert seen["pictures while dragging"] >= 2 and seen["pictures while playing"] >= 2
 
 
+def test_a_local_view_of_other_things_shows_no_picture(seen):
+    assert seen["local"] == [True, True, False], "everything, the rig alone, another object alone"
+
+
 def test_scrubbing_and_playback_show_the_animated_photograph(seen):
     assert seen["scrubbing"] == ["ANIM_OT_change_frame"] or not seen["scrubbing"], "the mouse drags the frame"
     assert difference(seen, "unscrubbed", "scrubbing") > 8 and difference(seen, "unscrubbed", "playing") > 8, "the jaw is open by keys"

@@ -199,7 +199,8 @@ def test_a_photograph_stands_at_the_cursor_with_handles_on_its_landmarks(seen, h
     assert len(result["shown"]) == 5
     assert result["rest"] < 1e-5, "nothing moves yet"
     front = {name: np.array(place)[[0, 2]] / result["scale"][0] for name, place in result["places"].items() if name in result["colours"]}
-    handles = [name for name, palette in result["colours"].items() if palette != "DEFAULT" and name not in ("gaze_target", "gaze.L", "gaze.R", "head")]
+    others = ("gaze_target", "gaze.L", "gaze.R", "head")
+    handles = [name for name, palette in result["colours"].items() if palette != "DEFAULT" and name not in others]
     assert len(handles) == 13
     arrows, opened = np.array(result["arrows"])[:, [0, 2]] / result["scale"][0], front["jaw"] - [0, 0.03]
     free = min(np.linalg.norm(arrows - place, axis=1).min() for place in (*front.values(), opened))

@@ -543,3 +543,71 @@ def test_another_avatar_of_vmc_takes_the_place_of_the_one_before(take):
     other = decoder.decode(plain, 3.0)
     assert other.blendshapes[BLENDSHAPE_INDEX["eyeBlinkLeft"]] == 1 and np.count_nonzero(other.blendshapes) == 2
     assert other.head_quat is None and other.gaze is None
+
+
+def jaw_of(kind: str, *packets: bytes, arrived: float = 0.0) -> float | None:
+    """Returns the jaw of the last sample that the packets complete; None without a face."""
+    decoder, found = KINDS[kind](), None
+    for packet in packets:
+        found = decoder.decode(packet, arrived) or found
+    return None if found is None or found.blendshapes is None else round(float(found.blendshapes[BLENDSHAPE_INDEX["jawOpen"]]), 3)
+
+
+OPEN = motion_of({"jawOpen": 0.4}, {"jawOpen": 0.7})
+VALUE, APPLY = "/VMC/Ext/Blend/Val", osc("/VMC/Ext/Blend/Apply")
+
+
+def other_vts(**changes: object) -> bytes:
+    content = json.loads(vts(OPEN, 0)[0]) | changes
+    return json.dumps({name: value for name, value in content.items() if value is not ...}).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "packets"),
+    [
+        ("livelink", [live_link(OPEN, 0)[0].replace(b"\0\0\0\x0cAda's iPhone", struct.pack(">i", 14) + "Zoë 測試📱".encode()[:14])]),
+        ("livelink", [live_link(OPEN, 0)[0].replace(b"Ada's", "Zo\xeb's".encode("latin1"))]),
+        ("livelink", [b"\x05" + live_link(OPEN, 0)[0][1:]]),
+        ("ifacialmocap", [b"faceMotion3d|" + ifacialmocap(OPEN, 0)[0] + b"\r\n"]),
+        ("ifacialmocap", [ifacialmocap(OPEN, 0)[0].replace(b"&", b" & ") + "名前&3|".encode()]),
+        ("vts", [other_vts(EyeLeft=None)]), ("vts", [other_vts(EyeRight=..., Position=...)]), ("vts", [other_vts(Timestamp=...)]),
+        ("meowface", [other_vts(EyeLeft=..., EyeRight=..., Position=None)]), ("vts", [b"\xef\xbb\xbf" + other_vts()]),
+        ("vmc", [bundle(bundle(osc(VALUE, "JawOpen", 0.4), bundle(APPLY)))]),
+        ("vmc", [osc(VALUE, "JawOpen", 0.4), b"/VMC/Ext/Blend/Apply\0\0\0\0"]),
+        ("vmc", [bundle(osc(VALUE, "JawOpen", 0.4), osc(VALUE, "EyeBlinkLeft", math.nan), APPLY)]),
+        ("vmc", [bundle(osc(VALUE, "JawOpen", 0.4), osc(VALUE, "EyeBlinkLeft", 1e9), osc("/VMC/Ext/Bone/Pos", "Head", 0.0), APPLY)]),
+        ("vmc", [bundle(osc(VALUE, "JawOpen", 0.4), osc("/VMC/Ext/Bone/Pos", "Head", *[0.0] * 7), APPLY)]),
+        ("vmc", [bundle(osc(VALUE, "JawOpen", 0.4), osc("/VMC/Ext/Root/Pos", "root"), osc(VALUE, "笑顔", 1.0), APPLY)]),
+        ("openseeface", [openseeface(OPEN, 0, face=False)[0] + openseeface(OPEN, 0)[0]]),
+    ],
+)  # fmt: skip
+def test_other_layouts_of_real_senders_are_read(kind, packets):
+    assert jaw_of(kind, *packets) == 0.4
+
+
+def test_whole_numbers_and_doubles_of_vmc_are_weights():
+    whole = osc(VALUE, "JawOpen", 0.0).replace(b",sf", b",si")[:-4] + struct.pack(">i", 1)
+    double = osc(VALUE, "JawOpen", 0.0).replace(b",sf", b",sd")[:-4] + struct.pack(">d", 0.25)
+    assert [jaw_of("vmc", message, APPLY) for message in (whole, double)] == [1.0, 0.25]
+
+
+def test_a_face_that_is_not_found_is_none_in_any_spelling():
+    assert jaw_of("vts", other_vts(FaceFound=0)) is None and jaw_of("vts", other_vts(FaceFound=False, BlendShapes=[])) is None
+
+
+def test_version_3_of_ifacialmocap_is_told_what_to_choose():
+    with pytest.raises(UnknownPacket, match="version 2"):
+        KINDS["ifacialmocap"]().decode(b"FMV3" + bytes(60), 0.0)
+
+
+def test_of_several_faces_of_openseeface_the_first_is_read_until_it_is_lost():
+    def packet(first: bool, second: bool) -> bytes:
+        other = openseeface(OPEN, 1, face=second)[0]
+        return openseeface(OPEN, 0, face=first)[0] + other[:8] + struct.pack("<i", 1) + other[12:]
+
+    decoder, found = KINDS["openseeface"](), []
+    faces = ((0.0, True, True), (0.1, False, True), (0.5, True, True), (0.6, False, True), (1.1, False, True), (1.2, True, True))
+    for seconds, first, second in faces:
+        sample = decoder.decode(packet(first, second), seconds)
+        found.append(None if sample.blendshapes is None else round(float(sample.blendshapes[BLENDSHAPE_INDEX["jawOpen"]]), 3))
+    assert found == [0.4, None, 0.4, None, 0.7, 0.7]

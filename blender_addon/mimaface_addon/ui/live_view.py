@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import blf
 import bpy
@@ -26,6 +26,7 @@ IN_FRONT = 0.002  # share of the photograph's height by which the picture is dra
 LINE = (1.0, 1.0, 1.0, 1.0)  # RGBA of the wipe's edge
 NAMES = {PROJECTED: n_("Projected"), "demo": n_("Generated"), "released": n_("Released")}  # of engines, as the panel offers them
 BADGE = 12.0  # points, size of the badge's text
+BARS = ("HEADER", "TOOL_HEADER", "TOOLS", "FOOTER", "ASSET_SHELF", "ASSET_SHELF_HEADER")  # regions that overlap the drawing
 _drawing: list[Any] = []
 
 
@@ -54,7 +55,13 @@ def _shown() -> bpy.types.Object | None:
     rig = portraits.current(bpy.context) if switched_on() else None
     if rig is None or points.wire(rig) is not None or (live.picture is not None and film.source(rig) not in apart(live.picture.portrait)):
         return None
-    return next((part for part in portraits.part_of(rig, "photo") if part.visible_get()), None)
+    local = cast(bpy.types.SpaceView3D, bpy.context.space_data).local_view is not None
+    return next((part for part in portraits.part_of(rig, "photo") if part.visible_get() or (local and _alone(rig, part))), None)
+
+
+def _alone(rig: bpy.types.Object, photo: bpy.types.Object) -> bool:
+    """Whether a local view has the rig, whose photograph, which cannot be selected, is not in it though it is not hidden."""
+    return rig.visible_get() and not photo.hide_get() and not photo.hide_viewport
 
 
 def texture_of(picture: Picture) -> Any:
@@ -129,13 +136,17 @@ def _draw_badge() -> None:
 
 
 def write(text: str, x: float, y: float) -> None:
-    """Draw the badge above a picture whose upper left corner is at these pixels of the region, if there is space."""
-    size = BADGE * bpy.context.preferences.system.ui_scale
+    """Draw the badge above a picture whose upper left corner is at these pixels of the region; below, where the editor's bars take the space."""
+    size, region = BADGE * bpy.context.preferences.system.ui_scale, bpy.context.region
+    bars = [bar for bar in bpy.context.area.regions if bar.type in BARS and bar.width > 1 and bar.height > 1]
+    top = min([region.y + region.height, *(bar.y for bar in bars if bar.alignment == "TOP")]) - region.y
+    bottom = max([region.y, *(bar.y + bar.height for bar in bars if bar.alignment == "BOTTOM")]) - region.y
+    left = max([region.x, *(bar.x + bar.width for bar in bars if bar.alignment == "LEFT")]) - region.x
     blf.size(0, size)
     blf.enable(0, blf.SHADOW)
     blf.shadow(0, 3, 0, 0, 0, 1)
     blf.color(0, 1, 1, 1, 1)
-    blf.position(0, max(x, 4), min(y, bpy.context.region.height - size) + size / 2, 0)
+    blf.position(0, max(x, left + 4), (y if y + 2 * size < top else bottom) + size / 2, 0)
     blf.draw(0, text)
     blf.disable(0, blf.SHADOW)
 

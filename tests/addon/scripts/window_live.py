@@ -146,9 +146,25 @@ def undone():
 step(0.2)(settled)
 
 
+def is_drawn():
+    window, area, region = view()
+    with bpy.context.temp_override(window=window, area=area, region=region, space_data=area.spaces.active):
+        return part("ui.live_view")._shown() is not None
+
+
 @step(0.5)
 def off():
     screenshot("undone")
+    said["local"] = [is_drawn()]
+    for chosen in (rig(), bpy.data.objects["Cube"]):
+        for item in (rig(), bpy.data.objects["Cube"]):
+            item.select_set(item == chosen)
+        in_view(bpy.ops.view3d.localview, frame_selected=False)
+        said["local"].append(is_drawn())
+        in_view(bpy.ops.view3d.localview, frame_selected=False)
+    bpy.data.objects["Cube"].select_set(False)
+    rig().select_set(True)
+    keyboard.point()
     keyboard.press("Control_L", "Shift_L", "z")
 
 

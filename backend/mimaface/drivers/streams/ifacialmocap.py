@@ -10,6 +10,7 @@ from .base import Sample, UnknownPacket, finite, from_arkit_degrees, weights_of
 
 START = b"iFacialMocap_sahuasouryya9218sauhuiayeta91555dy3719|sendDataVersion=v2"
 FEWEST_BLENDSHAPES = 10  # known blendshapes that a packet must contain to belong to this stream
+BINARY = "the app sends version 3 of its data: enter the phone's address here, so that version 2 is requested, or choose it in the app"
 WEIGHT = re.compile(r"([A-Za-z][A-Za-z_]*?)\s*[&-]\s*(-?[0-9.]+)")  # version 1 separates with "-" and has no negative weights
 
 
@@ -22,10 +23,11 @@ class IFacialMocap:
 
     def decode(self, packet: bytes, arrived: float) -> Sample | None:
         """See :meth:`Decoder.decode`."""
+        if packet.startswith(b"FMV3"):
+            raise UnknownPacket(BINARY)
         try:
-            text = packet.decode("ascii")
-            return self._decode(text, arrived)
-        except (UnicodeDecodeError, ValueError) as error:
+            return self._decode(packet.decode("utf-8", "replace"), arrived)
+        except ValueError as error:
             raise UnknownPacket from error
 
     def greeting(self, port: int) -> bytes:

@@ -10,7 +10,7 @@ from mimaface.protocol.arkit import BLENDSHAPE_NAMES
 
 from .base import Decoder, Sample, UnknownPacket, finite, plausible, quaternion_of
 
-VERSION = 6  # of the packet format
+VERSIONS = range(1, 16)  # of the packet format: 6, and others with exactly its layout
 LONGEST_NAME = 256  # bytes of a device or subject name
 VALUES = len(BLENDSHAPE_NAMES) + 9  # blendshapes in ARKit's order, then yaw, pitch, roll of head, left eye and right eye
 
@@ -27,12 +27,12 @@ class LiveLinkFace(Decoder):
         """See :meth:`Decoder.decode`."""
         try:
             return self._decode(packet)
-        except (struct.error, UnicodeDecodeError, OverflowError) as error:
-            raise UnknownPacket from error
+        except (struct.error, OverflowError, UnknownPacket) as error:
+            raise UnknownPacket(METAHUMAN if _is_metahuman(packet) else "") from error
 
     def _decode(self, packet: bytes) -> Sample:
-        if packet[:1] != bytes([VERSION]):
-            raise UnknownPacket(METAHUMAN if _is_metahuman(packet) else "")
+        if not packet or packet[0] not in VERSIONS:
+            raise UnknownPacket
         device, place = _text(packet, 1)
         subject, place = _text(packet, place)
         frame, subframe, numerator, denominator = struct.unpack_from(">ifii", packet, place)
@@ -66,7 +66,7 @@ def _text(packet: bytes, place: int) -> tuple[str, int]:
     end = place + 4 + length
     if not 0 <= length <= LONGEST_NAME or end > len(packet):
         raise UnknownPacket
-    return packet[place + 4 : end].decode("utf-8"), end
+    return packet[place + 4 : end].decode("utf-8", "replace"), end
 
 
 def _is_metahuman(packet: bytes) -> bool:

@@ -13,6 +13,7 @@ from mimaface.protocol.arrays import Array
 from .base import Decoder, Sample, UnknownPacket, finite, plausible, quaternion_of
 
 FACE_BYTES = 1785  # bytes of one face
+LOST = 0.5  # seconds without the face that is read until another one is. Raised: a second person is read later
 HEADER = struct.Struct("<diffffBf4f3f3f")  # time, id, size, openness right and left, found, error, quaternion, Euler, translation
 POINTS_OFFSET = HEADER.size + 4 * (68 + 2 * 68)  # bytes before the 70 points (x, y, z)
 FEATURES_OFFSET = FACE_BYTES - 4 * 14
@@ -26,17 +27,25 @@ FEATURE_GAINS = (
 
 
 class OpenSeeFace(Decoder):
-    """Packets, little-endian: 1785 bytes per face, of which the first face is read."""
+    """Packets, little-endian: 1785 bytes per face. Of several the first that was found is read, until it is lost for ``LOST``."""
 
     name, port, largest = "OpenSeeFace", 11573, 40 * FACE_BYTES
+
+    def __init__(self) -> None:
+        self._face, self._seen = -1, float("-inf")  # number of the face that is read, and monotonic seconds at which it was found last
 
     def decode(self, packet: bytes, arrived: float) -> Sample | None:
         """See :meth:`Decoder.decode`."""
         if not packet or len(packet) % FACE_BYTES:
             raise UnknownPacket
-        seconds, _, _, _, right_open, left_open, found, _, *turn = finite(HEADER.unpack_from(packet))
-        if not found:
-            return Sample(seconds)
+        faces = [packet[start : start + FACE_BYTES] for start in range(0, len(packet), FACE_BYTES)]
+        seen = {HEADER.unpack_from(face)[1]: face for face in reversed(faces) if HEADER.unpack_from(face)[6]}
+        if self._face not in seen and seen and arrived - self._seen > LOST:
+            self._face = next(reversed(seen))
+        if self._face not in seen:
+            return Sample(finite(HEADER.unpack_from(packet))[0])
+        packet = seen[self._face]
+        seconds, _, _, _, right_open, left_open, _, _, *turn = finite(HEADER.unpack_from(packet))
         weights = np.zeros(len(BLENDSHAPE_NAMES), np.float32)
         weights[BLENDSHAPE_INDEX["eyeBlinkLeft"]] = min(max(1 - left_open, 0.0), 1.0)
         weights[BLENDSHAPE_INDEX["eyeBlinkRight"]] = min(max(1 - right_open, 0.0), 1.0)
@@ -45,7 +54,9 @@ class OpenSeeFace(Decoder):
             weights[BLENDSHAPE_INDEX[blendshape]] = min(max(features[index] * gain, 0.0), 1.0)
         x, y, z = turn[4:7]
         yaw, pitch, roll = (math.radians(value) for value in (y, -_wrapped(x + 180), _wrapped(z - 90)))
-        return Sample(seconds, plausible(weights), quaternion_of(yaw, pitch, roll), gaze=_gaze(packet))
+        sample = Sample(seconds, plausible(weights), quaternion_of(yaw, pitch, roll), gaze=_gaze(packet))
+        self._seen = arrived
+        return sample
 
 
 def _wrapped(degrees: float) -> float:

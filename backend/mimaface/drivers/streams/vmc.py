@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -52,11 +53,10 @@ class Vmc(Decoder):
         known = False
         for timed in messages:
             address, values = timed.message.address, list(timed.message.params)
-            known |= address.startswith("/VMC/")
-            try:
+            # a message that is damaged leaves the others of its packet valid
+            with contextlib.suppress(TypeError, ValueError, IndexError, OverflowError, UnknownPacket):
                 sample = self._take(address, values, arrived) or sample
-            except (TypeError, ValueError, IndexError, OverflowError) as error:
-                raise UnknownPacket from error
+                known |= address.startswith("/VMC/")
         if not known:
             raise UnknownPacket
         return sample
@@ -65,7 +65,7 @@ class Vmc(Decoder):
         if address == "/VMC/Ext/Blend/Val":
             name = str(values[0])[:60]
             if name in self._weights or len(self._weights) < MOST_NAMES:
-                self._weights[name] = finite([values[1]])[0], arrived
+                self._weights[name] = float(plausible(np.array([values[1]], float))[0]), arrived
         elif address == "/VMC/Ext/Bone/Pos" and str(values[0]) in ("Neck", "Head", "LeftEye", "RightEye"):
             x, y, z, w = finite(values[4:8])
             length = math.sqrt(w * w + x * x + y * y + z * z)

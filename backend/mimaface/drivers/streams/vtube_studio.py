@@ -30,7 +30,7 @@ class VTubeStudio:
     def decode(self, packet: bytes, arrived: float) -> Sample | None:
         """See :meth:`Decoder.decode`."""
         try:
-            return self._decode(json.loads(packet))
+            return self._decode(json.loads(packet), arrived)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise UnknownPacket from error
 
@@ -39,18 +39,20 @@ class VTubeStudio:
         request = {"messageType": "iOSTrackingDataRequest", "time": REQUESTED_SECONDS, "sentBy": "MIMAFace", "ports": [port]}
         return json.dumps(request).encode()
 
-    def _decode(self, content: dict[str, Any]) -> Sample:
+    def _decode(self, content: dict[str, Any], arrived: float) -> Sample:
         blendshapes, known = weights_of((str(item["k"]), float(item["v"])) for item in content["BlendShapes"])
-        seconds = finite([float(content["Timestamp"]) / 1000])[0]
-        if content.get("FaceFound") is False:
+        seconds = finite([float(content["Timestamp"]) / 1000])[0] if "Timestamp" in content else arrived
+        if not content.get("FaceFound", True):
             return Sample(seconds)
         if known < FEWEST_BLENDSHAPES:
             raise UnknownPacket
 
-        def vector(name: str) -> list[float]:
-            return finite(float(content[name][axis]) for axis in ("x", "y", "z"))
+        def vector(name: str) -> list[float] | None:
+            value = content.get(name)
+            return None if value is None else finite(float(value[axis]) for axis in ("x", "y", "z"))
 
-        rotation, gaze = from_arkit_degrees(vector("Rotation"), vector("EyeLeft"), vector("EyeRight"))
-        if not self._eyes:
-            return Sample(seconds, blendshapes, rotation)
-        return Sample(seconds, blendshapes, rotation, np.array(vector("Position")) * CENTIMETRE, gaze)
+        left, right, place = (vector(name) if self._eyes else None for name in ("EyeLeft", "EyeRight", "Position"))
+        rotation, gaze = from_arkit_degrees(vector("Rotation") or (0, 0, 0), left or (0, 0, 0), right or (0, 0, 0))
+        head_pos = None if place is None else np.array(place) * CENTIMETRE
+        both = left is not None and right is not None
+        return Sample(seconds, blendshapes, rotation if content.get("Rotation") else None, head_pos, gaze if both else None)
