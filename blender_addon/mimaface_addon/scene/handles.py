@@ -20,7 +20,7 @@ AHEAD = 0.45  # distance of the head's arrows in front of the head's axis, as a 
 RIDING = "face."  # prefix of the bones that move with the face
 LEAST = 0.0005  # metres, least motion by a whole blendshape that gets a driver. Higher: fewer drivers, and handles that lag
 MOST = 10  # blendshapes that one driver sums: an expression has at most 255 characters
-SHAPES = "MIMAFace handle"
+SHAPES = "MIMAFace"  # first word of the names of all shapes
 
 # handle bones: about where in the head frame each is, metres from between the eyes' height; placement.py puts it on this person's landmark
 HANDLES = {
@@ -62,7 +62,7 @@ def shape_of(directions: str) -> bpy.types.Object:
             if f"{'+' if sign > 0 else '-'}{axis}" in directions:
                 tip, side = np.array(along) * sign, 0.25 * np.array(across)
                 lines += [np.stack([RING * tip, tip]), np.stack([0.65 * tip + side, tip, 0.65 * tip - side])]
-    return _drawn(f"{SHAPES} {directions}", lines)
+    return _drawn(f"handle {directions}", lines)
 
 
 def head_shape() -> bpy.types.Object:
@@ -73,13 +73,13 @@ def head_shape() -> bpy.types.Object:
         for sign in (1, -1):
             barb, (tip,) = middle + sign * (BENT - 0.13), _arc(1, middle + sign * BENT, 0, 1)
             lines.append(np.stack([_arc(1.08, barb, 0, 1)[0], tip, _arc(0.92, barb, 0, 1)[0]]))
-    return _drawn("MIMAFace head", [line + np.array([0, 0, AHEAD]) for line in lines])
+    return _drawn("head", [line + np.array([0, 0, AHEAD]) for line in lines])
 
 
 def ball() -> bpy.types.Object:
     """Returns a shape of two circles across each other, of radius 1."""
     circle = _arc(1, 0, 2 * np.pi)
-    return _drawn("MIMAFace ball", [circle[:, [0, 2, 1]], circle])
+    return _drawn("ball", [circle[:, [0, 2, 1]], circle])
 
 
 def _arc(radius: float, start: float, end: float, count: int = 17) -> np.ndarray:
@@ -90,6 +90,7 @@ def _arc(radius: float, start: float, end: float, count: int = 17) -> np.ndarray
 
 def _drawn(name: str, lines: list[np.ndarray]) -> bpy.types.Object:
     """Returns a shape of ``lines`` (N, 3), created once; all rigs share it, no scene contains it."""
+    name = f"{SHAPES} {name}"
     found: bpy.types.Object | None = bpy.data.objects.get(name)
     if found is None:
         mesh = bpy.data.meshes.new(name)
