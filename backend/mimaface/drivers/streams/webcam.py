@@ -40,6 +40,7 @@ class Webcam(DeviceStream):
         self._follower, self._container = Follower(), open_camera(camera)
         # newest untracked frame: its timestamp, its arrival time, the picture
         self._frame: tuple[float, float, Any] | None = None
+        self._cause: Exception | None = None  # why the camera has ended
         self._start(lambda: self._guard(self._read), lambda: self._guard(self._follow))
 
     def _guard(self, run: Any) -> None:
@@ -52,8 +53,10 @@ class Webcam(DeviceStream):
             else:
                 problem = error
         with self._changed:
-            self._problem = self._problem or problem
+            self._cause = self._cause or problem
             self._closing.set()
+            if run == self._follow:  # which has given all samples by now
+                self._problem = self._cause
             self._changed.notify_all()
 
     def _read(self) -> None:
