@@ -1,5 +1,7 @@
 """Open lips are smooth closed curves, thin lips meet in a line, and wide mouths and laughs bare lower teeth; a photograph's own mouth stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,13 @@ from mimaface.face.correction import correct
 from mimaface.face.head import Head
 from mimaface.face.lip_curves import COLUMNS, LipCurves, depth_of_rims, rims
 from mimaface.face.mouth import incisors, teeth_offset
+from mimaface.face.open_lips import open_rims
 from mimaface.face.pose import FacePose
 from mimaface.face.thin_lips import NO_SEAM, seam_of, thinning
 from mimaface.geometry.interpolation import pixels_under
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX, BLENDSHAPE_NAMES
+from mimaface.reprojection.kernels import TRUST
+from mimaface.reprojection.photograph import Photograph
 from mimaface.reprojection.reprojector import Reprojector
 
 MIDDLE = len(COLUMNS) // 2
@@ -111,6 +116,58 @@ def test_closed_lips_meet_where_the_photograph_is_dark_between_them(hopper):
         np.testing.assert_allclose(again.height[inner], seam.height[inner] + up, atol=0.0006)
     met = rims(shape + thinning(shape, seam))
     assert np.abs(0.5 * (met.upper + met.lower) - seam.height)[inner].max() < 0.0015, "metres"
+
+
+def test_rims_of_open_lips_lie_where_the_picture_has_them(hopper):
+    """The network sets an upper one into the lip, which would be taken for a part of the mouth's inside."""
+    blendshapes = np.zeros(len(BLENDSHAPE_NAMES))
+    blendshapes[BLENDSHAPE_INDEX["jawOpen"]] = 0.5
+    fit, inner = replace(hopper.fit, blendshapes=blendshapes), np.abs(COLUMNS) < 0.6
+    shape = Head.load().posed(fit.identity, blendshapes, fit.gaze)
+    found, everywhere = rims(shape), np.linspace(0, len(COLUMNS) - 1, 800)
+    assert (found.upper - found.lower)[inner].min() > 0.006, "metres"
+    for lower_lip in (0.0, 0.002):
+        picture = np.full_like(hopper.image, (180, 95, 95))
+        for share in np.linspace(0, 1, 200):
+            height = found.lower + lower_lip + share * (found.upper - 0.002 - found.lower - lower_lip)
+            line = np.stack([found.middle + found.half * COLUMNS, height, depth_of_rims(shape, found)], axis=1)
+            drawn = np.stack([np.interp(everywhere, np.arange(len(COLUMNS)), each) for each in line.T], axis=1)
+            picture[pixels_under(fit.camera.project(drawn @ fit.rotation.T + fit.translation), *picture.shape[:2])] = 35
+        after = rims(shape + open_rims(shape, fit, fit.camera, picture))
+        np.testing.assert_allclose((after.upper - found.upper)[inner], -0.002, atol=0.0007)
+        np.testing.assert_allclose((after.lower - found.lower)[inner], lower_lip, atol=0.0007)
+    by_hand = replace(fit, placed=(13,))
+    assert not open_rims(shape, by_hand, fit.camera, picture).any(), "who placed points is followed"
+
+
+def test_a_further_photograph_has_its_teeth_where_the_portraits_frames_have_them(hopper):
+    """Lower teeth that a smile bares had been looked up on the lower lip of a smiling reference."""
+    smile = hopper.fit.blendshapes.copy()
+    for name, value in LAUGH.items():
+        smile[BLENDSHAPE_INDEX[name]] += value
+    fit = replace(hopper.fit, blendshapes=smile)
+    alone, further = (Photograph(hopper.image, fit, fit.camera, None, relaxed) for relaxed in (None, hopper.fit.blendshapes))
+    moved = further.still_head - alone.still_head
+    assert moved[incisors()[1], 1].min() > 0.003, "metres up"
+    np.testing.assert_allclose(moved, teeth_offset(alone.still_head, smile, hopper.fit.blendshapes), atol=1e-4)
+
+
+def test_the_line_between_closed_lips_goes_as_they_part(renderer, hopper):
+    """It had hung under the upper lip, over the teeth."""
+    line = renderer.projection.line
+    dark = line > 0.5
+    assert dark.sum() > 5 and Head.load().region("lips")[dark].mean() > 0.7
+    seen = hopper.image[pixels_under(renderer.projection.place[dark], *hopper.image.shape[:2])]
+    assert np.median(renderer.projection.fallback[dark].mean(1)) > 1.15 * np.median(seen.mean(1))
+    trust = []
+    for jaw in (0.0, 0.5):
+        blendshapes = renderer.fit.blendshapes.copy()
+        blendshapes[BLENDSHAPE_INDEX["jawOpen"]] += jaw
+        pose = FacePose(blendshapes, renderer.fit.rotation, renderer.fit.translation, renderer.fit.gaze)
+        photograph = renderer._photograph
+        trust.append(photograph.look(renderer.pose_vertices(pose), photograph.in_pose(pose), pose, None).factors[dark, TRUST])
+    np.testing.assert_allclose(trust[0], renderer.projection.trust[dark], atol=0.15)
+    assert trust[1].max() < 0.5
 
 
 def test_an_open_mouth_has_no_line_between_its_lips(portrait):

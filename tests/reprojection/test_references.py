@@ -14,6 +14,8 @@ from mimaface.face.pose import poses_for
 from mimaface.pictures import encode_png
 from mimaface.protocol.errors import InvalidInput
 from mimaface.reprojection import head_layers
+from mimaface.reprojection.kernels import TEETH
+from mimaface.reprojection.mouth import teeth_coloured, teeth_seen
 from mimaface.reprojection.references import Nearness, shares
 from mimaface.reprojection.reprojector import Reprojector
 
@@ -114,6 +116,25 @@ def test_each_picture_is_shown_where_it_is_near_and_changes_nothing_else(known, 
         assert np.abs(both[eye].astype(int) - without[eye]).max() <= 8
         within = box_around(known, lids, -2)
         assert np.abs(both[within].astype(int) - without[within]).max() <= 1, "between the lids' landmarks nothing changes but by rounding"
+
+
+def test_teeth_that_the_portrait_hides_have_the_colour_that_a_reference_shows(hopper):
+    draw = Reprojector(hopper)
+    bare = {f"mouth{name}{side}": 0.8 for name in ("UpperUp", "LowerDown", "Smile") for side in ("Left", "Right")} | {"jawOpen": 0.15}
+    draw._photograph.paint_teeth(np.array([190.0, 230.0, 255.0]))
+    blue = encode_png(draw.render(poses_for(hopper.fit, motion_of(bare))[0]))
+    teeth = teeth_coloured(np.zeros(3))[0]
+    alone, known = (Reprojector(each) for each in (hopper, Portrait.open(HOPPER, references=[("blue.png", blue)])))
+    before, after = (np.median(each.projection.fallback[teeth], axis=0) for each in (alone, known))
+    assert before[2] < before[0], "ivory"
+    assert after[2] > after[0] + 20
+
+
+@pytest.mark.parametrize("colour, seen", [((215, 200, 190), True), ((200, 95, 100), False), ((60, 55, 50), False)], ids=["teeth", "gums", "dark"])
+def test_teeth_are_bright_and_no_redder_than_the_skin(colour, seen):
+    image, kind = np.full((8, 8, 3), colour, np.uint8), np.full((8, 8), TEETH, np.uint8)
+    found = teeth_seen(image, kind, np.full((8, 8), 100, np.int8), np.array([200.0, 150.0, 130.0]))
+    assert found.tolist() == (list(colour) if seen else [])
 
 
 def test_nothing_jumps_while_another_picture_becomes_the_nearest(known):

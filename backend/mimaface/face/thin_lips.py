@@ -79,24 +79,24 @@ def seam_of(shape: Array, fit: FittedFace, camera: Camera, image: Array) -> Seam
     points = np.stack([across, height, depth], axis=-1) @ fit.rotation.T + fit.translation
     bright = image[pixels_under(camera.project(points.reshape(-1, 3)), *image.shape[:2])].mean(1).reshape(height.shape)
     bright = gaussian_filter1d(bright, 1.0, axis=1, mode="nearest")
-    row = _darkest_way(bright)
+    row = lowest_way(bright)
     columns, beside = np.arange(len(COLUMNS)), round(BESIDE / STEP)
     lips = [bright[columns, np.clip(row + side, 0, 2 * STEPS)] for side in (-beside, beside)]
     darker = 1 - bright[columns, row] / np.maximum(np.minimum(*lips), 1)
     return Seam(gaussian_filter1d(middle + steps[row], 0.7, mode="nearest"), float(smoothstep(*DARKER, np.median(darker))))
 
 
-def _darkest_way(bright: Array) -> Array:
-    """(K,) the row of each column of ``bright`` (K, R) on the darkest way across, which climbs by at most STEEPEST rows a column."""
-    total, came = bright.copy(), np.zeros(bright.shape, int)
+def lowest_way(cost: Array) -> Array:
+    """(K,) the row of each column of ``cost`` (K, R) on the way across of the least sum, which climbs by at most STEEPEST rows a column."""
+    total, came = cost.copy(), np.zeros(cost.shape, int)
     moves = range(-STEEPEST, STEEPEST + 1)
-    for column in range(1, len(bright)):
+    for column in range(1, len(cost)):
         before = np.stack([_shifted(total[column - 1], move) for move in moves])
         best = before.argmin(0)
         total[column] += before.min(0)
-        came[column] = np.arange(bright.shape[1]) + best - STEEPEST
+        came[column] = np.arange(cost.shape[1]) + best - STEEPEST
     way = [int(total[-1].argmin())]
-    for column in range(len(bright) - 1, 0, -1):
+    for column in range(len(cost) - 1, 0, -1):
         way.append(int(came[column, way[-1]]))
     return np.array(way[::-1])
 

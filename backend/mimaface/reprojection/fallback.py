@@ -25,14 +25,15 @@ from . import tuning
 from .eyes import around_eyes, lash_colour, upper_lid_edge
 from .folded import like_hair, usual_colours
 from .kernels import MARGIN_UNIT, SKIN, TEETH
-from .lashes import darkened, darkest_around, lid_skin
-from .mouth import mouth_colours
+from .lashes import darkened, darkest_around, lid_skin, spread
+from .mouth import mouth_colours, teeth_seen, touching
 
 
 def fallback_colours(
     image: Array, place: Array, trust: Array, skin_triangles: Array, source_kind: Array, margin: Array, flat: bool, parted: float
-) -> tuple[Array, Array, Array, tuple[Array, Array]]:
-    """Colours (V, 3) of hidden vertices, the light on the face (3,), the colour of its skin (3,), and of its lashes the colour (3,) and
+) -> tuple[Array, Array, tuple[Array, Array], tuple[Array, Array]]:
+    """Colours (V, 3) of hidden vertices, the light on the face (3,), the colours of its skin (3,) and of its teeth (3,), which are (0,) if
+    none are seen, and of its lashes the colour (3,) and
     how far they darken (V,) what the photograph shows, see ``lashes.Lashes``.
 
     flat: whether it is a drawing in flat colours, whose lids are of one; parted: metres between the lips: closed lips show all of their colours.
@@ -51,7 +52,8 @@ def fallback_colours(
     light = light_of(image, head, place, sure)
     face = sure & head.region("face")
     skin = np.median(seen[face], axis=0) if face.any() else tuning.NO_SKIN
-    inner, colours = mouth_colours(image, head, source_kind, margin[..., TEETH], light, skin)
+    teeth = teeth_seen(image, source_kind, margin[..., TEETH], skin)
+    inner, colours = mouth_colours(head, teeth, light, skin)
     result[inner] = colours
     if flat:
         result[around_eyes()] = skin
@@ -61,7 +63,7 @@ def fallback_colours(
     colour = lash_colour(seen, trust, skin)
     lashes = np.minimum(colour, result[lids])
     result[lids] += np.exp(-(edge**2))[:, None] * (lashes - result[lids])
-    return np.clip(result, 0, 255).astype(np.float32), light, skin, (colour, dark)
+    return np.clip(result, 0, 255).astype(np.float32), light, (skin, teeth), (colour, dark)
 
 
 def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Array) -> Array:
@@ -74,6 +76,20 @@ def _hair_colours(head: Head, colours: Array, skin: Array, seen: Array, sure: Ar
     away = sure & scalp & ~_near_ears()
     hair = away & like_hair(seen, usual_colours(seen, away, sure & head.region("face")))
     return _own_colours(scalp, colours, skin, np.where(hair[:, None], seen, seen[mirror]), hair | hair[mirror])
+
+
+def without_line(colours: Array, image: Array, place: Array, trust: Array, skin: Array, shape: Array) -> tuple[Array, Array]:
+    """``colours`` (V, 3) without the dark line between the closed lips of a photograph, and how far that darkens each vertex (V,), 0 to 1.
+
+    image (H, W, 3): the picture, in which vertices lie at ``place`` (V, 3) and are seen by a ``trust`` (V,); skin (N, 3): triangles; shape (V, 3):
+    the mesh in it, head frame.
+    """
+    seen = image[pixels_under(place, *image.shape[:2])].astype(np.float64)
+    lips = Head.load().region("lips") & (trust > tuning.SURE_TRUST)
+    own = _own_colours(lips, seen, skin, seen, _unshaded(seen, lips))
+    dark = lips * (1 - smoothstep(*tuning.LINE_DARKER, seen.sum(1) / np.maximum(own.sum(1), 1.0)))
+    line = spread(dark * np.minimum(touching(shape) / 0.3, 1.0), skin)
+    return (colours + line[:, None] * (own - colours)).astype(np.float32), line
 
 
 @functools.cache

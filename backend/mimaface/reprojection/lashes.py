@@ -120,7 +120,12 @@ def darkened(seen: Array, clean: Array, triangles: Array) -> Array:
     """(V,) see :class:`Lashes`; seen (V,): brightness of the photograph, clean (V, 3): those of the skin without lashes."""
     ratio = seen / np.maximum(clean.mean(1), 1.0)
     dark = above_eyes() * (1 - smoothstep(*tuning.LASHES_DARKER, ratio))
-    near = adjacency(triangles, len(seen))
+    return spread(dark, triangles)
+
+
+def spread(dark: Array, triangles: Array) -> Array:
+    """``dark`` (V,), of which half goes on to the neighbours by ``triangles`` (N, 3): what is seen at a vertex is also beside it."""
+    near = adjacency(triangles, len(dark))
     widest = dark.copy()
     rows = np.repeat(np.arange(len(dark)), np.diff(near.indptr))
     np.maximum.at(widest, rows, dark[near.indices])

@@ -17,28 +17,39 @@ from .kernels import MARGIN_UNIT, TEETH, Window
 from .tone import Tone
 
 
-def mouth_colours(image: Array, head: Head, kind: Array, margin: Array, light: Array, skin_colour: Array) -> tuple[Array, Array]:
-    """Vertices (P,) of teeth, tongue and lining, and their colours (P, 3) before any shadow; margin (H, W) int8: that of teeth, see
-    ``projection.margins``."""
-    bright = image[(kind == TEETH) & (margin > tuning.OPENING_MARGIN * MARGIN_UNIT)].astype(np.float64)
+def mouth_colours(head: Head, teeth: Array, light: Array, skin_colour: Array) -> tuple[Array, Array]:
+    """Vertices (P,) of teeth, tongue and lining, and their colours (P, 3) before any shadow; teeth: the colour that is seen, (3,) or (0,)."""
     ivory = tuning.IVORY * light
-    ivory += tuning.TEETH_WARM * (skin_colour - ivory)
-    if len(bright) >= 20:  # pixels
-        seen = np.median(bright[bright.sum(1) >= np.percentile(bright.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
-        if seen.mean() > 110:  # levels; what is darker is not teeth
-            ivory = seen
+    ivory = teeth if len(teeth) else ivory + tuning.TEETH_WARM * (skin_colour - ivory)
     skin = head.vertices_of("skin")
     vertices, colours = [], []
     for name, colour in (
         ("mouth_inside", tuning.CAVITY * light),
         ("tongue", tuning.TONGUE * light),
-        ("teeth_upper", ivory),
-        ("teeth_lower", ivory * tuning.LOWER_TEETH_SHADED),
     ):
         part = np.setdiff1d(head.vertices_of(name), skin)
         vertices.append(part)
         colours.append(np.tile(colour, (len(part), 1)))
-    return np.concatenate(vertices), np.concatenate(colours)
+    part, shaded = teeth_coloured(ivory)
+    return np.concatenate([*vertices, part]), np.concatenate([*colours, shaded])
+
+
+def teeth_coloured(ivory: Array) -> tuple[Array, Array]:
+    """Vertices (P,) of teeth, and their colours (P, 3) before any shadow: ``ivory`` (3,), the lower ones' darker."""
+    head = Head.load()
+    upper, lower = (np.setdiff1d(head.vertices_of(name), head.vertices_of("skin")) for name in ("teeth_upper", "teeth_lower"))
+    return np.concatenate([upper, lower]), np.repeat([ivory, ivory * tuning.LOWER_TEETH_SHADED], [len(upper), len(lower)], axis=0)
+
+
+def teeth_seen(image: Array, kind: Array, margin: Array, skin_colour: Array) -> Array:
+    """The colour (3,) of the teeth that ``image`` (H, W, 3) uint8 shows, (0,) if it shows none: gums, tongues and lips are redder than the skin
+    (``skin_colour`` (3,)). kind (H, W): what each pixel shows; margin (H, W) int8: that of teeth, see ``projection.margins``."""
+    pixels = image[(kind == TEETH) & (margin > tuning.OPENING_MARGIN * MARGIN_UNIT)].astype(np.float64)
+    if len(pixels) < 20:
+        return np.zeros(0)
+    bright = np.median(pixels[pixels.sum(1) >= np.percentile(pixels.sum(1), tuning.BRIGHTER_PERCENTILE)], axis=0)
+    red, red_of_skin = ((each[0] - each[1]) / max(each.mean(), 1.0) for each in (bright, skin_colour))
+    return bright if bright.mean() > 110 and red <= red_of_skin else np.zeros(0)  # levels; what is darker is not teeth
 
 
 def continue_mouth(image: Array, margin: Array) -> Window:
@@ -57,18 +68,22 @@ def continue_mouth(image: Array, margin: Array) -> Window:
     return Window(picture, left, top)
 
 
-def lips_shadow(shape: Array, parted: float) -> Array:
-    """(V,) share of the light that reaches the skin of ``shape`` (V, 3), head frame: less where upper and lower lip touch.
+def touching(shape: Array) -> Array:
+    """(V,) how near each point of one lip of ``shape`` (V, 3), head frame, is to the other lip: 1 where they touch, 0 off the lips."""
+    upper, lower = (np.flatnonzero(lip) for lip in lips())
+    away = cdist(shape[upper], shape[lower])
+    result = np.zeros(len(shape))
+    for lip, distance in ((upper, away.min(1)), (lower, away.min(0))):
+        result[lip] = np.exp(-((distance / tuning.LIPS_TOUCH) ** 2))
+    return result
+
+
+def lips_shadow(touch: Array, parted: float) -> Array:
+    """(V,) share of the light that reaches the skin: less where lips ``touch`` (V,), see :func:`touching`.
 
     parted: metres between the photograph's lips; closed ones show their own line.
     """
-    lost = tuning.LIPS_LINE * smoothstep(*tuning.LIPS_PARTED, np.array(parted))
-    upper, lower = (np.flatnonzero(lip) for lip in lips())
-    away = cdist(shape[upper], shape[lower])
-    result = np.ones(len(shape))
-    for lip, distance in ((upper, away.min(1)), (lower, away.min(0))):
-        result[lip] -= lost * np.exp(-((distance / tuning.LIPS_TOUCH) ** 2))
-    return result
+    return np.asarray(1 - tuning.LIPS_LINE * smoothstep(*tuning.LIPS_PARTED, np.array(parted)) * touch)
 
 
 def tongue_pink(fallback: Array, tone: Tone) -> Array:

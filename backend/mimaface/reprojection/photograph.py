@@ -21,7 +21,7 @@ from . import tuning
 from .eyes import around_eyes, lid_tables
 from .fallback import surface_coordinates
 from .kernels import INNER, LID_BINS, MOUTH, OPACITY, SHADE, SKIN, add_grain, texture
-from .mouth import light_tongue, lips_shadow, tongue_pink, tongue_shadow
+from .mouth import light_tongue, lips_shadow, teeth_coloured, tongue_pink, tongue_shadow, touching
 from .projection import Projection, project_portrait, turning
 
 
@@ -52,10 +52,10 @@ class Look:
 class Photograph:
     """A photograph projected on the head, ready to be looked up in any pose; about 0.2 s at 512²."""
 
-    def __init__(self, image: Array, fit: FittedFace, camera: Camera, alpha: Array | None) -> None:
+    def __init__(self, image: Array, fit: FittedFace, camera: Camera, alpha: Array | None, relaxed: Array | None = None) -> None:
         """See :func:`mimaface.reprojection.projection.project_portrait`."""
         self.fit = fit
-        self.projection = project_portrait(image, fit, camera, alpha)
+        self.projection = project_portrait(image, fit, camera, alpha, relaxed)
         head = self.projection.head
         self._kind = self.projection.kind_of_vertex
         self._solid = solid_vertices(self.projection, self._kind)
@@ -64,6 +64,7 @@ class Photograph:
             self._solid = self._solid * matte[pixels_under(self.projection.place, *matte.shape)]
         self._whole = (head.region("lips", "lids", "inside") | (self._kind != SKIN)) * 1.0
         self.still_head = (self.projection.still - fit.translation) @ fit.rotation
+        self._touch = np.maximum(touching(self.still_head), 1e-3)
         self._surface = surface_coordinates()
         self._pink = tongue_pink(self.projection.fallback, self.projection.tone)
         self._lids = Lids.around(self.projection)
@@ -78,6 +79,11 @@ class Photograph:
         place, partner = self.projection.place, self.projection.mirror_place
         self._own = np.concatenate([place[:, :2] * place[:, 2:], place[:, 2:]], axis=1)
         self._partner = np.concatenate([partner[:, :2] * partner[:, 2:], partner[:, 2:]], axis=1)
+
+    def paint_teeth(self, ivory: Array) -> None:
+        """Gives teeth that no pixel shows the colour ``ivory`` (3,), which they have in another photograph of the person."""
+        part, colours = teeth_coloured(ivory)
+        self.projection.fallback[part] = self.projection.tone.painted(colours)
 
     def in_pose(self, pose: FacePose) -> Array:
         """(V, 3) metres, camera frame: the photograph's own expression, turned and moved as ``pose`` is."""
@@ -114,13 +120,15 @@ class Photograph:
         closed = smoothstep(*tuning.LASHES_SEEN, 1 - gap / np.maximum(self._gap, 1e-3)) * smoothstep(*tuning.WAS_OPEN, self._gap)
         lash_away, lash = projection.lashes.over(shape, self._eye_centres, closed)
         behind = projection.lashes.darkened * closed[self._side]
+        touch = touching(shape)
+        behind = np.maximum(behind, projection.line * np.clip(1 - touch / self._touch, 0, 1))
         calm, mirror_trust = calm * (1 - behind), mirror_trust * (1 - behind)
         trust = projection.trust * (1 - np.maximum(unfolded, behind))
         factors = np.stack(
             [trust, mirror_trust, calm, opacity, 1 - changed, projection.inner, self._mouth_shade(shape, facing), lash, lash_away],
             axis=1,
         )
-        fallback = projection.fallback * lips_shadow(shape, projection.correction.parted)[:, None]
+        fallback = projection.fallback * lips_shadow(touch, projection.correction.parted)[:, None]
         light_tongue(fallback, factors[:, SHADE], self._pink, shape, tongue)
         painted = np.maximum(unfolded, changed * inside)
         light = tuning.NARROW_LIGHT + (1 - tuning.NARROW_LIGHT) * smoothstep(*tuning.NARROW, gap)

@@ -12,8 +12,10 @@ import numpy as np
 from mimaface.face.correction import Correction, correct
 from mimaface.face.fit import FittedFace
 from mimaface.face.head import Head
+from mimaface.face.mouth import teeth_offset
+from mimaface.face.open_lips import open_rims
 from mimaface.face.portrait import is_flat
-from mimaface.face.thin_lips import seam_of, thinning
+from mimaface.face.thin_lips import Seam, seam_of, thinning
 from mimaface.geometry.camera import Camera
 from mimaface.geometry.distances import squared_depth
 from mimaface.geometry.interpolation import pixels_under, smoothstep
@@ -25,7 +27,7 @@ from . import tuning
 from .cutout import within_alpha
 from .drawn import drawn_matte, drawn_person
 from .eyes import eye_pictures
-from .fallback import Grain, fallback_colours
+from .fallback import Grain, fallback_colours, without_line
 from .folded import partners
 from .hair import ears_offset, hair_offset
 from .kernels import EYE, MARGIN_UNIT, MOUTH, SKIN, TEETH, Source, Window
@@ -52,7 +54,8 @@ class Projection:
     inner (V,): 1 where hidden vertices are opaque; above_chin (V,): 0 on the chin's underside;
     follow (V,): 1 moves with the head, 0 stays (base of the neck);
     flat: whether it is a drawing in flat colours; drawn: whether its background was found by its colours;
-    eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; lashes: those of
+    eyes (2, S, S, 3): see ``eyes.eye_pictures``; dark (3,): RGB of the throat; gum (3,): RGB over that of teeth; teeth: their RGB, (3,) if they are
+    seen, or (0,); line (V,): how far the line between closed lips darkens a vertex, 0 to 1; lashes: those of
     its eyes; grain: that of its skin; tone: the tone of the photograph;
     source: depth, and quarters of a pixel to the nearest other surface by kind, see ``tuning.SAMPLE_MARGINS``, at the photograph's pixels.
     """
@@ -81,6 +84,8 @@ class Projection:
     eyes: Array
     dark: Array
     gum: Array
+    teeth: Array
+    line: Array
     lashes: Lashes
     grain: Grain
     tone: Tone
@@ -106,19 +111,15 @@ class Projection:
         return result
 
 
-def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array | None = None) -> Projection:
+def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array | None = None, relaxed: Array | None = None) -> Projection:
     """Prepare ``image`` (H, W, 3) uint8, whose camera is ``camera``, for rendering; about 0.2 s at 512².
 
-    alpha (H, W) uint8: what of it is opaque, if not all.
+    alpha (H, W) uint8: what of it is opaque, if not all; relaxed (52,): the portrait's blendshapes, from which teeth are moved, if this is a
+    further photograph of the person.
     """
     head = Head.load()
     triangles, kind = head.drawn_triangles(), kinds_of_triangles(head)
-    correction = correct(fit)
-    shape = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
-    seam = seam_of(shape, fit, camera, image)
-    thin = thinning(shape, seam)
-    correction = replace(correction, always=correction.always + thin)
-    bald = head.posed(fit.identity, fit.blendshapes, fit.gaze) + correction.at(fit.blendshapes)
+    correction, thin, seam, bald = _corrected(image, fit, camera, relaxed)
     flat, drawn, matte, person = _person_in(image, bald, fit, camera, alpha)
     offset = hair_offset(fit, camera, bald, image, matte)
     offset = offset + ears_offset(fit, camera, bald + offset, matte)
@@ -141,9 +142,12 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
     seen = trust * _visibility(place, depth)
     neutral = head.vertices
     follow = np.ones(len(neutral)) if drawn and not _has_neck(matte, fit, camera) else turning(neutral)
-    fallback, light, skin, (lash, dark) = fallback_colours(
+    fallback, light, (skin, teeth), (lash, dark) = fallback_colours(
         person, place, seen, triangles[kind == SKIN], source_kind, margin, flat, correction.parted
     )
+    line = np.zeros(len(place))
+    if correction.parted < tuning.LIPS_PARTED[0] and not flat:  # a drawing's line is its lips
+        fallback, line = without_line(fallback, person, place, seen, triangles[kind == SKIN], bald)
     pictures = eye_pictures(image, camera, fit, source_kind, margin[..., EYE], light, skin)
     tone = tone_of(image, matte)
     length = 0.0 if flat else lash_length(person, camera, still, fit.rotation[:, 1])
@@ -163,9 +167,24 @@ def project_portrait(image: Array, fit: FittedFace, camera: Camera, alpha: Array
         head, camera, correction, thin, image, matte, person, continue_mouth(person, margin[..., MOUTH]),
         triangles, kind, head.triangle_part[head.drawn()], still, place, mirror_place, trust, mirror_trust,
         tone.painted(fallback).astype(np.float32), inner, above_chin, flat, drawn, tone.painted(pictures).astype(np.float32),
-        tone.painted(tuning.THROAT * light), gum, lashes, grain, tone, follow,
+        tone.painted(tuning.THROAT * light), gum, teeth, line, lashes, grain, tone, follow,
         _around_head(depth, margin, float(np.ptp(place[:, 0]))),
     )  # fmt: skip
+
+
+def _corrected(image: Array, fit: FittedFace, camera: Camera, relaxed: Array | None) -> tuple[Correction, Array, Seam, Array]:
+    """Of the arguments of :func:`project_portrait`: the correction, what of it flattens the lips (V, 3), the line they meet in, and the bald
+    head in the photograph's expression (V, 3), head frame."""
+    head, correction = Head.load(), correct(fit)
+    posed = head.posed(fit.identity, fit.blendshapes, fit.gaze)
+    shape = posed + correction.at(fit.blendshapes)
+    seam = seam_of(shape, fit, camera, image)
+    thin, opened = thinning(shape, seam), open_rims(shape, fit, camera, image)
+    correction = replace(correction, always=correction.always + thin + opened, lips=correction.lips + opened)
+    bald = posed + correction.at(fit.blendshapes)
+    if relaxed is not None:
+        bald = bald + teeth_offset(bald, fit.blendshapes, relaxed)
+    return correction, thin, seam, bald
 
 
 def _person_in(image: Array, shape: Array, fit: FittedFace, camera: Camera, alpha: Array | None) -> tuple[bool, bool, Array, Array]:

@@ -67,7 +67,7 @@ class Reference:
         shape = head.posed(fit.identity, fit.blendshapes, fit.gaze)
         image = in_light_of(main.projection, image, shape, camera.project(shape @ fit.rotation.T + fit.translation), camera)
         alpha = None if picture.alpha is None else cut_out(picture.alpha, window)
-        self.photograph = Photograph(image, fit, camera, alpha)
+        self.photograph = Photograph(image, fit, camera, alpha, main.fit.blendshapes)
         self.sheet = PersonWarp(self.photograph.projection, fit, Body(fit, 0.0), Beyond())
         sharp = min(window.scale * fit.scale / scale, detail(self.photograph) / max(detail(main), 1e-6), 1.0)
         self.near = Nearness.of(fit, sharp * shown_of(self.photograph))
@@ -82,6 +82,11 @@ class References:
         self._camera, self._main = camera, main
         scale = camera.focal / -float(portrait.fit.translation[2])
         self._every = [Reference(picture, main, scale) for picture in portrait.references]
+        photographs = [main, *(each.photograph for each in self._every)]
+        seen = [each.projection.teeth for each in photographs if len(each.projection.teeth)]
+        for each in photographs if seen else []:
+            if not len(each.projection.teeth):
+                each.paint_teeth(np.median(seen, axis=0))
 
     def shares(self, pose: FacePose) -> Array:
         """(K, V) of :func:`mimaface.reprojection.references.shares`."""

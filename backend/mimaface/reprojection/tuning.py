@@ -207,7 +207,7 @@ BRIGHTER_PERCENTILE = 60  # of pixels of teeth, from where on they are in the li
 WHITE_PERCENTILE = 90
 
 # --- mouth
-IVORY = np.array([0.93, 0.87, 0.76])  # of teeth, cavity, tongue and throat against the light, sRGB
+IVORY = np.array([0.915, 0.86, 0.78])  # of teeth, cavity, tongue and throat against the light, sRGB
 CAVITY = np.array([0.34, 0.115, 0.105])
 TONGUE = np.array([0.56, 0.29, 0.28])
 THROAT = np.array([0.17, 0.075, 0.065])
@@ -215,10 +215,11 @@ GUM = np.array([0.74, 0.44, 0.42])  # against the colour of teeth
 # of the skin's colour in unseen teeth, which stand in the light of lips and cheeks; of four films' teeth 0.2 is nearest. Higher: duller, redder
 TEETH_WARM = 0.2
 LOWER_TEETH_SHADED = 0.9  # of the light on the upper teeth that reaches the lower ones. Higher: brighter
-MOUTH_CONTINUED = 4  # parts of the opening's width, of which it is continued by one over the lips, or by MOUTH_CONTINUED_LEAST pixels
-MOUTH_CONTINUED_LEAST = 8
+MOUTH_CONTINUED, MOUTH_CONTINUED_LEAST = 4, 8  # parts of the opening's width, of which it is continued by one over the lips, or so many pixels
 LIPS_TOUCH = 0.0014  # metres between the lips up to which the line that they close with is seen. Higher: a wider line [0]
 LIPS_LINE = 0.45  # of the light is lost in it. Higher: darker [0]
+# of their brightness, between which closed lips are dark by the line they meet in, which goes as they part. Higher: less of it is left over teeth
+LINE_DARKER = 0.7, 0.95
 # metres: up to the first a photograph shows closed lips, from the second on their line and colour are painted. Higher: photographed longer
 LIPS_PARTED = 0.003, 0.006
 # metres behind the lips up to which a mouth is lit, and over which light falls to 1/e from there. Higher: a lighter throat [0.060 dB, 11]
@@ -276,7 +277,7 @@ SOLID_DEPTH, SOLID_UP, SOLID_ACROSS, SOLID_FOLLOW = (0.035, 0.062), (0.04, 0.065
 
 # --- references: further photographs. Chosen on six videos of people, of which four frames are references and others the truth
 # metres that most of the lips have moved, between which a reference's mouth is drawn anew. Higher: its teeth stay longer [0]
-REFERENCE_OPENED = 0.004, 0.012
+REFERENCE_OPENED = 0.002, 0.006
 # share of following the head between which a reference's hair and neck come in. Higher: more of the neck is the portrait's
 REFERENCE_FOLLOWS = 0.6, 0.95
 WIDE_OPEN = 0.008  # head widths² of a mouth's inside that show all that is needed of it. Higher: wider mouths are preferred [0]
@@ -286,11 +287,11 @@ NEAR_MOVED = np.array([0.0030, 0.0010, 0.0006, 0.0006, 0.0006, 0.0006, 0.0009, 0
 NEAR_TURNED = np.array([0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 0.07, 0.09, 0.09])
 NEAR_LOOKED = np.array([np.inf, np.inf, 0.12, 0.12, 0.04, 0.04, np.inf, np.inf, np.inf])
 NEAR_POWER = 4.0  # of the ratio of far distances, by which shares fall. Higher: less is mixed half-way between two photographs, in less time
-# units that the portrait is before the others, most in irises, and each before the next: what is alike is not mixed. Higher: sharper, later to change
+# units that the portrait is before the others, most in irises, and each before the next, most in mouths. Higher: less is mixed, later changes
 PORTRAIT_FIRST = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 1.0, 0.5, 0.5])
-IN_ORDER = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 2.0, 2.0])
+IN_ORDER = np.array([1.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 2.0, 2.0])
 SHARE_LEAST = 0.06  # of the largest share, below which a photograph has none. Higher: fewer photographs are mixed
-QUALITY_LEAST = 0.01  # of a photograph, 0 to 1: what shows next to nothing is used where all else is far [0]
+QUALITY_LEAST = 0.05  # of a photograph, 0 to 1: what shows next to nothing is used where all else is far [0]
 SHARE_FROM_REST = 0.4  # of NEAR_… from the portrait's own pose, from where on the others have their whole share. Higher: they come later
 # metres from the middle of the lips and of an eye, and to the side, over which regions meet. Higher: wider regions
 NEAR_LIPS, NEAR_EYE, NEAR_SIDE = (0.030, 0.052), (0.018, 0.030), (0.040, 0.060)
