@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-REST = "sil"
+REST, LIPS_SHUT = "sil", "PP"  # visemes of a pause, and of p, b and m
 # Viseme of each English phone in ARPAbet, the alphabet of the CMU dictionary; a diphthong has two. The 15 visemes are those of
 # MPEG-4 facial animation under their names in Oculus LipSync.
 ARPABET = {
