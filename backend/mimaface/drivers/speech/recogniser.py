@@ -63,7 +63,7 @@ class Recogniser:
         heard = [
             phone
             for each in self._phones.seg() or ()
-            for phone in phones_of(each.word, *_seconds(each.start_frame, each.end_frame + 1))
+            for phone in phones_of(each.word, _seconds(each.start_frame), _seconds(each.end_frame + 1))
         ]
         sentences = [found for words in self._sentences(samples) if (found := self._phones_of(words, samples))]
         long = [phone for phone in heard if phone.end - phone.begin > SHORTEST_CLOSURE - 1e-6]
@@ -135,9 +135,9 @@ def _word_times(decoder: Any, words: Sequence[str], samples: Array) -> list[Word
     return [(each.word, each.start_frame, each.end_frame + 1) for each in decoder.seg() or ()]
 
 
-def _seconds(*frames: int) -> list[float]:
-    """Returns the seconds from the start of the samples to ``frames`` of the decoder, which hears the lead first."""
-    return [frame / FRAME_RATE - LEAD for frame in frames]
+def _seconds(frame: int) -> float:
+    """Returns the seconds from the start of the samples to a frame of the decoder, which hears the lead first."""
+    return frame / FRAME_RATE - LEAD
 
 
 def _is_pause(word: str) -> bool:
@@ -161,7 +161,7 @@ def _pieces(times: list[WordTime]) -> Iterator[list[WordTime]]:
 
 def _phones_of_words(decoder: Any, piece: list[WordTime], samples: Array) -> list[Phone]:
     """Returns the phones of consecutive words of ``samples`` (N,); those of a word too short for its phones share its time evenly."""
-    first, last = _seconds(piece[0][1], piece[-1][2])
+    first, last = _seconds(piece[0][1]), _seconds(piece[-1][2])
     begin, end = max(first - 0.05, 0.0), last + 0.05
     part = samples[round(begin * RATE) : round(end * RATE)]
     decoder.set_align_text(" ".join(word.partition("(")[0] for word, _, _ in piece))
@@ -175,9 +175,7 @@ def _phones_of_words(decoder: Any, piece: list[WordTime], samples: Array) -> lis
         middle = len(piece) // 2
         return _phones_of_words(decoder, piece[:middle], samples) + _phones_of_words(decoder, piece[middle:], samples)
     times = (
-        (each.name, begin + _seconds(each.start)[0], each.duration / FRAME_RATE)
-        for word in decoder.get_alignment()
-        for each in word
+        (each.name, begin + _seconds(each.start), each.duration / FRAME_RATE) for word in decoder.get_alignment() for each in word
     )
     return [phone for name, start, length in times for phone in phones_of(name, start, start + length)]
 
