@@ -254,6 +254,7 @@ def test_reference_photos_are_the_portraits_and_are_sent_again(said_once):
     assert found["longer"] and found["notice"].startswith("1 reference photos are used")
     assert found["take"] == [["known", "done", 3]]
     assert found["cleared"]
+    assert found["moved"] > 1e-4 and found["back"] < 1e-6, "the rig is this person's head as all photographs show it, and then the portrait's own"
     assert "absent.png is not a file: choose photos or a video of the person" in found["absent"]
 
 

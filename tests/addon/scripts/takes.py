@@ -679,6 +679,14 @@ def no_folder() -> dict:
     return {"said": "", "takes": takes()}
 
 
+def fitted(rig):
+    """The vertices of a rig's head, metres."""
+    import numpy as np
+
+    parts = drive.part("scene.portraits").part_of(rig, "head")
+    return np.concatenate([np.array([vertex.co for vertex in part.data.vertices]) for part in parts])
+
+
 @case
 def reference_photos() -> dict:
     """Further photos give the portrait another id, which takes and a backend that lost everything are given."""
@@ -696,15 +704,20 @@ def reference_photos() -> dict:
     other.save()
     rig = scene().mimaface.rig
     before = rig["mimaface_portrait"]
+    heads = [fitted(rig)]
     ops().mimaface.add_references(directory=str(folder), files=[{"name": "other.png"}])
     drive.pump(lambda: not session().busy, what="references")
+    heads.append(fitted(rig))
     said = {"longer": rig["mimaface_portrait"].startswith(f"{before}-"), "notice": session().notice}
     for file in Path(os.environ["MIMAFACE_HOME"]).glob("portraits/*"):
         file.unlink()
     drive.generate(name="known")
     said["take"] = takes()
     ops().mimaface.clear_references()
+    drive.pump(lambda: not session().busy, what="the portrait alone")
+    heads.append(fitted(rig))
     said["cleared"] = rig["mimaface_portrait"] == before
+    said["moved"], said["back"] = (float(np.abs(head - heads[0]).max()) for head in heads[1:])
     try:
         ops().mimaface.add_references(directory=str(folder), files=[{"name": "absent.png"}])
     except RuntimeError as error:

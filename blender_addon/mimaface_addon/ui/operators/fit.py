@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -27,12 +28,13 @@ def fit_again(item: bpy.types.Object, label: str, changed: dict[str, Any], adjus
     if content is None:
         sentence = rpt_("the photo {name} is not where it was: put it beside the .blend, then try again")
         raise Refused(sentence.format(name=portraits.photo_name(item)))
+    paths: list[str] = changed.get("references", [])
     fields, file = photo.given(before) | changed, runtime.file_number
 
     def done(message: Message) -> None:
         found = next((other for other in bpy.data.objects if other.get(rig.IDENTITY) == key and rig.is_rig(other)), None)
         if file != runtime.file_number or found is None:
-            runtime.fail(rpt_("the portrait whose head was to be fitted is no longer open: open it, then adjust its fit again"))
+            runtime.fail(rpt_("the portrait whose head was to be fitted is no longer open: open it, then try again"))
             return
         with np.load(io.BytesIO(message.parts[0]), allow_pickle=False) as archive:
             mesh = {name: archive[name] for name in archive.files}
@@ -40,18 +42,25 @@ def fit_again(item: bpy.types.Object, label: str, changed: dict[str, Any], adjus
             _take_over(bpy.context, found, message.fields, mesh, adjust)
         kept = {name: message.fields["points"][name] for name in message.fields.get("placed", [])}
         photo.remember(found, message.fields["portrait"], fields["references"] if message.fields.get("references") else [], kept)
-        runtime.notice = "; ".join(message.fields.get("warnings", []))
+        used = [rpt_("{count} reference photos are used").format(count=message.fields.get("references", 0))] if paths else []
+        runtime.notice = "; ".join([*used, *message.fields.get("warnings", [])])
         runtime.steps.push(label, "portrait_loaded")
 
-    placed = len(fields["points"])
-    activity = Activity(n_("Fitting the head to {name}"), rpt_("{count} points").format(count=placed) if placed else photo.name(before))
+    if paths:
+        to = rpt_("{count} reference photos").format(count=len(paths)) if len(paths) > 1 else Path(paths[0]).name
+    else:
+        to = rpt_("{count} points").format(count=len(fields["points"])) if fields["points"] else photo.name(before)
+    activity = Activity(n_("Fitting the head to {name}"), to)
     runtime.ask("portrait.fit", fields, [content], done, runtime.fail, activity)
 
 
 def _take_over(context: bpy.types.Context, item: bpy.types.Object, reply: dict[str, Any], mesh: dict[str, np.ndarray], adjust: bool) -> None:
     if reply["portrait"] != item[photo.TAG]:
         points.end(context, item)
-        portraits.refit(context, item, reply, mesh)
+        if item.override_library is None and portraits.part_of(item, "photo"):
+            portraits.refit(context, item, reply, mesh)
+        else:  # its handles belong to another file, or have no photograph to lie on
+            portraits.rename(item, reply["portrait"])
     points.note(item, reply)
     if adjust:
         points.begin(context, item)
