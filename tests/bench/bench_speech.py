@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 from measure import report
-from mimaface.protocol.mouth import PARTING
 
 from mimaface.drivers import ReadingSettings, open_motion
 from mimaface.drivers.speech.phones import Phone, phones_of
 from mimaface.protocol.arkit import BLENDSHAPE_INDEX
 from mimaface.protocol.arrays import Array
+from mimaface.protocol.blendshapes import PARTING
 from mimaface.protocol.motion import MotionClip
 
 # the blendshape whose peak dates a viseme; for PP it is lip closure
