@@ -205,7 +205,8 @@ def test_copied_scenes_have_takes_of_their_own(said):
 
 
 def test_a_take_of_a_file_just_opened_waits_for_its_backend(said_once):
-    assert said_once["just_opened"] == {"first": "waiting", "then": [["new", "done", 3]]}
+    assert said_once["just_opened"]["first"] in ("waiting", "rendering"), "not interrupted, however quick the backend is"
+    assert said_once["just_opened"]["then"] == [["new", "done", 3]]
 
 
 def test_a_new_take_lies_on_top(said):

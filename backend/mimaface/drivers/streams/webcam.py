@@ -107,6 +107,7 @@ class Webcam(DeviceStream):
                 if not calm:
                     first.append(sample)
                     calm = seconds - first[0].seconds >= CALM
+                    self.note = "" if calm else self.note
                 if calm:
                     self._samples.extend(_calmest_first(first) if sample is first[-1] else [sample])
                     self._changed.notify_all()
