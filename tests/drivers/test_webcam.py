@@ -145,7 +145,7 @@ def test_record_keeps_what_came_until_the_camera_was_pulled_out(film, monkeypatc
 
 def test_record_keeps_a_take_that_cannot_be_written_where_it_should(film, monkeypatch, tmp_path, capsys):
     """Its folder was deleted meanwhile, and the performance was lost."""
-    monkeypatch.setitem(SYSTEMS, sys.platform, System("lavfi", "", "movie={}:loop=0,setpts=N/(25*TB),realtime,trim=duration=1", ({},), ""))
+    monkeypatch.setitem(SYSTEMS, sys.platform, System("lavfi", "", "movie={}:loop=0,setpts=N/(25*TB),realtime,trim=duration=4", ({},), ""))
     monkeypatch.setenv("MIMAFACE_HOME", str(tmp_path / "home"))
     (tmp_path / "gone").mkdir()
     real = Recording.finish
