@@ -19,7 +19,7 @@ from mimaface.face.head import Head
 from mimaface.face.mouth import tongue_out
 from mimaface.face.portrait import Portrait
 from mimaface.face.pose import FacePose
-from mimaface.geometry.camera import Camera
+from mimaface.geometry.camera import Camera, to_camera
 from mimaface.geometry.interpolation import smoothstep
 from mimaface.geometry.rasterise import Raster
 from mimaface.protocol.arrays import Array
@@ -189,8 +189,8 @@ class Nearness:
 
     @classmethod
     def of(cls, pose: FacePose | FittedFace, quality: Array | float = 1.0) -> Nearness:
-        direction = -pose.rotation.T @ pose.translation
-        return cls(np.asarray(pose.blendshapes), direction / np.linalg.norm(direction), np.asarray(pose.gaze), np.broadcast_to(quality, len(REGIONS)))
+        view = to_camera(pose.rotation, pose.translation)
+        return cls(np.asarray(pose.blendshapes), view, np.asarray(pose.gaze), np.broadcast_to(quality, len(REGIONS)))
 
     def away(self, other: Nearness) -> Array:
         """(R,) squared distances between two, one a region."""
